@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The ioctl ABI of ghvm.ko: raw hypercalls, virqs as eventfds, and page pins.
+ *
+ * The one surprise: closing a pin file does not always free its pages. While it
+ * is GUARDED a guest may own them, so they move to the quarantine instead, where
+ * a later holder of /dev/ghvm lists and adopts them.
+ *
+ * Every structure starts with its own size. A larger structure whose tail is
+ * zero is accepted, as is a smaller one; reserved fields and unknown flags must be 0.
+ */
+#ifndef _UAPI_LINUX_GHVM_H
+#define _UAPI_LINUX_GHVM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define GHVM_ABI_LEVEL 1
+
+/* abi A.2: the module accepts both identities. */
+#define GHVM_INFO_RM_TX_VIRQ 0x1 /* RM's device tree node has the TX virq */
+#define GHVM_INFO_RM_RX_VIRQ 0x2
+#define GHVM_INFO_ASSIGN 0x4 /* the platform has Qualcomm's SCM: GHVM_ASSIGN works */
+
+/**
+ * struct ghvm_info - ioctl(GHVM_INFO), on /dev/ghvm
+ * @size: sizeof(struct ghvm_info)
+ * @flags: out: GHVM_INFO_*
+ * @abi: out: GHVM_ABI_LEVEL
+ * @page_size: out: bytes
+ * @uid: out: the four words of the hypervisor's UID call (abi A.2)
+ * @identify: out: the four result words of hyp_identify (abi A.3)
+ * @rm_tx_capid: out: message queue towards the resource manager
+ * @rm_rx_capid: out: message queue from it
+ * @quarantined_pages: out: pages of guarded pins that no file names
+ */
+struct ghvm_info {
+	__u32 size;
+	__u32 flags;
+	__u32 abi;
+	__u32 page_size;
+	__u32 uid[4];
+	__aligned_u64 identify[4];
+	__aligned_u64 rm_tx_capid;
+	__aligned_u64 rm_rx_capid;
+	__aligned_u64 quarantined_pages;
+};
+
+/**
+ * struct ghvm_hcall - ioctl(GHVM_HCALL), on /dev/ghvm and on grant files
+ * @size: sizeof(struct ghvm_hcall)
+ * @call: Gunyah call number (abi A.4), e.g. 0x65 for vcpu_run; outside the
+ *        allow-list: -EPERM
+ * @args: X1 to X6. Where the hypervisor wants an address (msgqueue_send: args[2];
+ *        msgqueue_receive: args[1]) this is a user address; at most 1024 bytes
+ *        go through a kernel buffer
+ * @results: out: X0 to X4. X0 is the status (int32), not looked at here
+ * @__reserved: Must be 0
+ *
+ * Return: 0 whenever the hypercall was made.
+ */
+struct ghvm_hcall {
+	__u32 size;
+	__u32 call;
+	__aligned_u64 args[6];
+	__aligned_u64 results[5];
+	__aligned_u64 __reserved;
+};
+
+#define GHVM_IRQ_VIRQ 0	 /* a resource's virq, by its INTID */
+#define GHVM_IRQ_RM_TX 1 /* the resource manager's virqs, by name */
+#define GHVM_IRQ_RM_RX 2
+
+/**
+ * struct ghvm_irq - ioctl(GHVM_IRQ), on /dev/ghvm and on grant files
+ * @size: sizeof(struct ghvm_irq)
+ * @kind: GHVM_IRQ_VIRQ, or on /dev/ghvm only GHVM_IRQ_RM_TX and GHVM_IRQ_RM_RX
+ * @virq: INTID (GHVM_IRQ_VIRQ), else 0
+ * @eventfd: signalled once now and then at each virq; -1 unbinds
+ *
+ * The binding lives as long as the file it was made on. -EBUSY: bound already
+ * (RM rx: by any other file). A file that holds RM rx is the only one whose
+ * HCALL may send and receive on the resource manager's queues (others: -EPERM).
+ */
+struct ghvm_irq {
+	__u32 size;
+	__u32 kind;
+	__u32 virq;
+	__s32 eventfd;
+};
+
+/**
+ * struct ghvm_pin - ioctl(GHVM_PIN), on /dev/ghvm
+ * @size: sizeof(struct ghvm_pin)
+ * @flags: Must be 0
+ * @user_va: start of the caller's range, page aligned
+ * @length: bytes, a multiple of the page size
+ *
+ * Return: a pin file (close-on-exec), in state GHVM_PIN_HELD.
+ */
+struct ghvm_pin {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 user_va;
+	__aligned_u64 length;
+};
+
+#define GHVM_PIN_HELD 0	   /* closing unpins; pwrite(2) writes into the pages */
+#define GHVM_PIN_GUARDED 1 /* closing quarantines; pwrite(2) is -EBUSY */
+
+#define GHVM_TAG_SIZE 64
+
+/**
+ * struct ghvm_pin_status - ioctl(GHVM_PIN_STATUS), on pin files
+ * @size: sizeof(struct ghvm_pin_status)
+ * @state: out: GHVM_PIN_HELD or GHVM_PIN_GUARDED
+ * @id: out: names the pin as long as the module is loaded
+ * @length: out: bytes
+ * @n_extents: out: physically contiguous runs, what GHVM_PIN_EXTENTS returns in all
+ * @assigned: out: 1 while GHVM_ASSIGN has given the pages away
+ * @__reserved: Must be 0
+ * @tag: out: the last tag set, zeroes at first
+ */
+struct ghvm_pin_status {
+	__u32 size;
+	__u32 state;
+	__aligned_u64 id;
+	__aligned_u64 length;
+	__aligned_u64 n_extents;
+	__u32 assigned;
+	__u32 __reserved;
+	__u8 tag[GHVM_TAG_SIZE];
+};
+
+/**
+ * struct ghvm_extent - one physically contiguous run of pinned bytes
+ * @pa: physical address (the primary VM's IPA)
+ * @length: bytes
+ */
+struct ghvm_extent {
+	__aligned_u64 pa;
+	__aligned_u64 length;
+};
+
+/**
+ * struct ghvm_pin_extents - ioctl(GHVM_PIN_EXTENTS), on pin files
+ * @size: sizeof(struct ghvm_pin_extents)
+ * @count: in: room at @extents; out: how many were written (0: none from @first on)
+ * @first: index of the first wanted, in the order of the pinned range
+ * @extents: user address of struct ghvm_extent[]
+ */
+struct ghvm_pin_extents {
+	__u32 size;
+	__u32 count;
+	__aligned_u64 first;
+	__aligned_u64 extents;
+};
+
+/**
+ * struct ghvm_pin_set - ioctl(GHVM_PIN_SET), on pin files: state and tag at once
+ * @size: sizeof(struct ghvm_pin_set)
+ * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
+ * @tag: kept as it is, never looked at by the module
+ *
+ * -EBUSY: HELD asked while the pages are assigned, or GUARDED while a pwrite runs.
+ */
+struct ghvm_pin_set {
+	__u32 size;
+	__u32 state;
+	__u8 tag[GHVM_TAG_SIZE];
+};
+
+/**
+ * struct ghvm_grant_call - one thing that a grant file may do
+ * @call: Gunyah call number
+ * @__reserved: Must be 0
+ * @capid: the call's first argument must equal this
+ */
+struct ghvm_grant_call {
+	__u32 call;
+	__u32 __reserved;
+	__aligned_u64 capid;
+};
+
+#define GHVM_GRANT_MAX 256 /* calls, and virqs, of one grant */
+
+/**
+ * struct ghvm_grant - ioctl(GHVM_GRANT), on /dev/ghvm
+ * @size: sizeof(struct ghvm_grant)
+ * @flags: Must be 0
+ * @id: what GHVM_REVOKE names; not 0, not in use (-EEXIST)
+ * @calls: user address of struct ghvm_grant_call[@n_calls]
+ * @virqs: user address of __u32[@n_virqs]
+ * @n_calls: at most GHVM_GRANT_MAX
+ * @n_virqs: at most GHVM_GRANT_MAX
+ *
+ * Return: a grant file (close-on-exec) on which only GHVM_HCALL and GHVM_IRQ
+ * work, and only for what is listed (else -EPERM). Calls that take a buffer
+ * cannot be granted.
+ */
+struct ghvm_grant {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 id;
+	__aligned_u64 calls;
+	__aligned_u64 virqs;
+	__u32 n_calls;
+	__u32 n_virqs;
+};
+
+/**
+ * struct ghvm_revoke - ioctl(GHVM_REVOKE), on /dev/ghvm
+ * @size: sizeof(struct ghvm_revoke)
+ * @flags: Must be 0
+ * @id: the grant's (-ENOENT: there is none)
+ *
+ * Returns when no hypercall of the grant is in flight and its virqs are free.
+ * Every later ioctl on any copy of the grant file is -ESTALE.
+ */
+struct ghvm_revoke {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 id;
+};
+
+/**
+ * struct ghvm_quarantine_entry - a guarded pin that no file names any more
+ * @id: for GHVM_QUARANTINE_ADOPT
+ * @length: bytes
+ * @n_extents: physically contiguous runs
+ * @assigned: 1 while GHVM_ASSIGN has given the pages away
+ * @__reserved: 0
+ * @tag: the last tag set
+ */
+struct ghvm_quarantine_entry {
+	__aligned_u64 id;
+	__aligned_u64 length;
+	__aligned_u64 n_extents;
+	__u32 assigned;
+	__u32 __reserved;
+	__u8 tag[GHVM_TAG_SIZE];
+};
+
+/**
+ * struct ghvm_quarantine_list - ioctl(GHVM_QUARANTINE_LIST), on /dev/ghvm
+ * @size: sizeof(struct ghvm_quarantine_list)
+ * @count: in: room at @entries; out: how many were written
+ * @after: only entries with a larger id, in rising order (0: all)
+ * @entries: user address of struct ghvm_quarantine_entry[]
+ */
+struct ghvm_quarantine_list {
+	__u32 size;
+	__u32 count;
+	__aligned_u64 after;
+	__aligned_u64 entries;
+};
+
+/**
+ * struct ghvm_quarantine_adopt - ioctl(GHVM_QUARANTINE_ADOPT), on /dev/ghvm
+ * @size: sizeof(struct ghvm_quarantine_adopt)
+ * @flags: Must be 0
+ * @id: from GHVM_QUARANTINE_LIST (-ENOENT: not there)
+ *
+ * Return: a pin file, GUARDED, with its tag. No charge moves.
+ */
+struct ghvm_quarantine_adopt {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 id;
+};
+
+/**
+ * struct ghvm_assign_perm - who gets what
+ * @vmid: Qualcomm VMID (policy and mapping are user space's, abi G)
+ * @perm: QCOM_SCM_PERM_*
+ */
+struct ghvm_assign_perm {
+	__u32 vmid;
+	__u32 perm;
+};
+
+#define GHVM_ASSIGN_MAX 8
+
+/**
+ * struct ghvm_assign - ioctl(GHVM_ASSIGN), on /dev/ghvm; -EOPNOTSUPP without SCM
+ * @size: sizeof(struct ghvm_assign)
+ * @pin: a pin file, GUARDED
+ * @source: bit mask of the VMIDs that have the pages now
+ * @dest: user address of struct ghvm_assign_perm[@n_dest]
+ * @n_dest: 1 to GHVM_ASSIGN_MAX
+ * @give_back: 0: the pages are away afterwards; 1: they are the primary VM's again
+ */
+struct ghvm_assign {
+	__u32 size;
+	__s32 pin;
+	__aligned_u64 source;
+	__aligned_u64 dest;
+	__u32 n_dest;
+	__u32 give_back;
+};
+
+#define GHVM_IOC_TYPE 0xb7
+
+#define GHVM_INFO _IOWR(GHVM_IOC_TYPE, 0x00, struct ghvm_info)
+#define GHVM_HCALL _IOWR(GHVM_IOC_TYPE, 0x01, struct ghvm_hcall)
+#define GHVM_IRQ _IOW(GHVM_IOC_TYPE, 0x02, struct ghvm_irq)
+#define GHVM_PIN _IOW(GHVM_IOC_TYPE, 0x03, struct ghvm_pin)
+#define GHVM_GRANT _IOW(GHVM_IOC_TYPE, 0x04, struct ghvm_grant)
+#define GHVM_REVOKE _IOW(GHVM_IOC_TYPE, 0x05, struct ghvm_revoke)
+#define GHVM_QUARANTINE_LIST _IOWR(GHVM_IOC_TYPE, 0x06, struct ghvm_quarantine_list)
+#define GHVM_QUARANTINE_ADOPT _IOW(GHVM_IOC_TYPE, 0x07, struct ghvm_quarantine_adopt)
+#define GHVM_ASSIGN _IOW(GHVM_IOC_TYPE, 0x08, struct ghvm_assign)
+#define GHVM_PIN_STATUS _IOWR(GHVM_IOC_TYPE, 0x10, struct ghvm_pin_status)
+#define GHVM_PIN_EXTENTS _IOWR(GHVM_IOC_TYPE, 0x11, struct ghvm_pin_extents)
+#define GHVM_PIN_SET _IOW(GHVM_IOC_TYPE, 0x12, struct ghvm_pin_set)
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What went wrong, for the person who asked.
+ *
+ * Written once, by the innermost function that knows what failed; callers only
+ * return the code. Errors of the resource manager keep their status.
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GHVM_ERROR_TEXT 512
+
+/**
+ * struct ghvm_error - one failure
+ * @code: negative errno; 0: nothing failed yet. -EREMOTEIO: RM or the hypervisor refused
+ * @rm_message: RM message id that was refused, or 0
+ * @rm_code: RM's status (abi C.3), valid if @rm_message is not 0
+ * @msg: sentence without full stop, starts in lower case, names what and where
+ */
+struct ghvm_error {
+	int code;
+	uint32_t rm_message;
+	uint32_t rm_code;
+	char msg[GHVM_ERROR_TEXT];
+};
+
+/**
+ * ghvm_error_set() - write an error
+ * @err: may be NULL; a text already there is replaced
+ * @code: negative errno
+ * @fmt: the sentence
+ *
+ * Return: @code.
+ */
+int ghvm_error_set(struct ghvm_error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/**
+ * ghvm_error_set_rm() - write a refusal by the resource manager
+ * @err: may be NULL
+ * @message: RM message id
+ * @status: RM's status, not OK
+ * @fmt: what was asked for, e.g. "lend memory \"ram\" (512 MiB, 3 entries)"; the
+ *       names of message and status and a hint are appended
+ *
+ * Return: -EREMOTEIO.
+ */
+int ghvm_error_set_rm(struct ghvm_error *err, uint32_t message, uint32_t status, const char *fmt,
+		      ...) __attribute__((format(printf, 4, 5)));
+
+/* "MEM_LEND", "MEM_INVALID", "a page is already in another parcel"; never NULL. */
+const char *ghvm_rm_message_to_string(uint32_t message);
+const char *ghvm_rm_status_to_string(uint32_t status);
+const char *ghvm_rm_status_hint(uint32_t status);

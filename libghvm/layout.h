@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The whole machine before anything is done: from a spec and the sizes of its images
+ * to addresses, parcels, doorbells and the ordered steps of a start.
+ *
+ * Pure: opens nothing, calls nothing. What `ghvmctl plan` prints is this structure,
+ * and machine.c executes the same one.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+#include "libghvm/spec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* IPA map (DECISIONS 30). MMIO exits come for 0 to 1 GiB only (abi F.4). */
+#define GHVM_IPA_UART 0x10000000ULL
+#define GHVM_IPA_PL061 0x10001000ULL
+#define GHVM_IPA_VIRTIO 0x10010000ULL /* by 0x1000 */
+#define GHVM_IPA_MMIO_PAGE 0x1000ULL
+#define GHVM_IPA_GICD 0x3fff0000ULL
+#define GHVM_IPA_GICR 0x3ffb0000ULL
+#define GHVM_IPA_WINDOWS 0x40000000ULL
+#define GHVM_IPA_RAM 0x80000000ULL
+#define GHVM_IPA_END 0x800000000ULL /* end of RAM we place: 32 GiB, below 36 bits */
+
+/* Doorbell labels double as guest SPI numbers (SPI n is INTID 32 + n). */
+#define GHVM_DOORBELL_UART 0
+#define GHVM_DOORBELL_PL061 1
+#define GHVM_DOORBELL_MAX 32 /* of one VM, abi K.7 */
+
+#define GHVM_LABEL_RAM 0
+#define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
+#define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
+#define GHVM_DTB_MAX 0x4000ULL	/* our tree stays below this, abi K.7 */
+#define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */
+
+#define GHVM_ENTRY_BUDGET 4000 /* SGL entries a host, abi K.2, DECISIONS 10 */
+#define GHVM_MESSAGE_ENTRIES 64
+
+enum ghvm_step_kind {
+	GHVM_STEP_ALLOCATE,	/* VM_ALLOCATE */
+	GHVM_STEP_PIN,		/* parcel */
+	GHVM_STEP_WRITE_KERNEL,
+	GHVM_STEP_WRITE_INITRD,
+	GHVM_STEP_WRITE_DTB,
+	GHVM_STEP_GUARD,	/* parcel */
+	GHVM_STEP_LEND,		/* parcel: MEM_LEND and APPENDs */
+	GHVM_STEP_SHARE,	/* parcel: MEM_SHARE and APPENDs */
+	GHVM_STEP_CONFIG_IMAGE,
+	GHVM_STEP_INIT,
+	GHVM_STEP_RESOURCES,	/* VM_GET_HYP_RESOURCES */
+	GHVM_STEP_GRANT,
+	GHVM_STEP_START,	/* VM_START */
+	GHVM_STEP_COUNT_
+};
+
+/**
+ * struct ghvm_plan_step - one step of a start, in order
+ * @parcel: index into the plan's parcels, where the kind says so
+ */
+struct ghvm_plan_step {
+	enum ghvm_step_kind kind;
+	unsigned int parcel;
+};
+
+/**
+ * struct ghvm_plan_parcel - memory that changes hands
+ * @name: "ram", or "window-LABEL"
+ * @lend: lent (the guest alone), else shared with the host
+ * @readonly: the guest may only read (shared windows)
+ * @entries_best: SGL entries with 2 MiB pages; @entries_worst: with 4 KiB pages
+ */
+struct ghvm_plan_parcel {
+	char name[24];
+	uint32_t label;
+	bool lend;
+	bool readonly;
+	uint64_t ipa;
+	uint64_t size;
+	uint64_t entries_best;
+	uint64_t entries_worst;
+};
+
+/**
+ * struct ghvm_plan - a machine
+ * @spec: borrowed, outlives the plan
+ * @kernel_offset: of the image in RAM (0: entry is its first byte, abi D.5); likewise
+ *                 @initrd_offset, @dtb_offset; sizes in bytes
+ * @dtb: the tree that is written to RAM, owned, @dtb_size bytes
+ * @dtb_room: bytes reserved from @dtb_offset on
+ * @parcels: parcels[0] is RAM
+ * @doorbells: labels of those the guest receives
+ * @memlock: bytes charged to RLIMIT_MEMLOCK; @charge: bytes to the unit's cgroup
+ */
+struct ghvm_plan {
+	const struct ghvm_spec *spec;
+	uint64_t kernel_offset;
+	uint64_t kernel_size;
+	uint64_t initrd_offset;
+	uint64_t initrd_size;
+	uint64_t dtb_offset;
+	uint64_t dtb_size;
+	uint64_t dtb_room;
+	uint8_t *dtb;
+	struct ghvm_plan_parcel parcels[GHVM_PLAN_PARCELS_MAX];
+	size_t n_parcels;
+	uint32_t doorbells[GHVM_DOORBELL_MAX];
+	size_t n_doorbells;
+	struct ghvm_plan_step steps[GHVM_PLAN_STEPS_MAX];
+	size_t n_steps;
+	uint64_t memlock;
+	uint64_t charge;
+};
+
+/**
+ * struct ghvm_plan_input - what a plan needs besides the spec
+ * @kernel_header: first bytes of the kernel image (64 or more), @kernel_header_size
+ * @kernel_size: of the file; @initrd_size: of the file, 0 without one
+ * @overlay: device tree overlay blob or NULL, @overlay_size
+ * @kaslr_seed: random, for /chosen
+ * @host_cpus: online; a VM has at most as many vCPUs (abi K.7); 0: not checked
+ */
+struct ghvm_plan_input {
+	const uint8_t *kernel_header;
+	size_t kernel_header_size;
+	uint64_t kernel_size;
+	uint64_t initrd_size;
+	const uint8_t *overlay;
+	size_t overlay_size;
+	uint64_t kaslr_seed;
+	unsigned int host_cpus;
+};
+
+/**
+ * ghvm_plan_make() - lay a machine out
+ * @ret: owned by the caller, ghvm_plan_done(); untouched on failure
+ *
+ * Return: 0; -EINVAL; -ENOEXEC not an arm64 Image; -ENOSPC it does not fit; -E2BIG
+ * over the entry budget even with huge pages.
+ */
+int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
+		   struct ghvm_plan *ret, struct ghvm_error *err);
+void ghvm_plan_done(struct ghvm_plan *plan);
+
+/* "LEND ram" and so on, for people, SubState and journal. */
+const char *ghvm_step_to_string(enum ghvm_step_kind kind);
+
+/* The plan for people, and as JSON; malloc'ed NUL-terminated text or NULL. */
+char *ghvm_plan_to_text(const struct ghvm_plan *plan);
+char *ghvm_plan_to_json(const struct ghvm_plan *plan);

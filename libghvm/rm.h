@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Resource manager RPC: fragments, sequence numbers, the call in flight, notifications.
+ *
+ * One call is outstanding at a time (abi C.2); further callers queue. Somebody has to
+ * read the receive queue: a dispatcher (an event loop that calls ghvm_rm_dispatch() when
+ * ghvm_rm_fd() is readable, after ghvm_rm_set_dispatched(rm, true)), or without one
+ * the caller of ghvm_rm_call() itself, so that a 60-line program works.
+ * Messages that would kill an RM (abi I.7, K.6) are refused by the layers above.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+#include "libghvm/host.h"
+#include "libghvm/types.h"
+#include "libghvm/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GHVM_RM_MSG_MAX 14384 /* payload bytes of a message, abi C.1 */
+
+struct ghvm_rm;
+
+/**
+ * struct ghvm_rm_notification - a decoded-enough notification
+ * @id: message id (abi C.5.1, C.7)
+ * @payload: borrowed for the call
+ */
+struct ghvm_rm_notification {
+	uint32_t id;
+	struct ghvm_get payload;
+};
+
+typedef void (*ghvm_rm_on_notify)(void *data, const struct ghvm_rm_notification *n);
+/* Each packet-complete message, for traces. @dir: '>' sent, '<' reply, '!' notification. */
+typedef void (*ghvm_rm_on_trace)(void *data, char dir, uint32_t id, uint16_t seq,
+				 const uint8_t *payload, size_t len);
+
+/**
+ * ghvm_rm_new() - connect to the resource manager
+ * @host: borrowed, outlives the result; not a grant
+ * @ret: owned, ghvm_rm_free()
+ *
+ * Binds RM rx (-EBUSY: another process has it), drains the receive queue and
+ * synchronises with a GET_VMID under a random sequence number (abi K.1).
+ * -ETIMEDOUT: RM does not answer.
+ */
+int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err);
+void ghvm_rm_free(struct ghvm_rm *rm);
+void ghvm_rm_freep(struct ghvm_rm **rm);
+
+/* Who we are; from the synchronisation. */
+struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm);
+
+/* True once a call and the synchronisation after it went unanswered (DECISIONS 27). */
+bool ghvm_rm_dead(const struct ghvm_rm *rm);
+
+/* Shorten the 10 s deadline (tests). Milliseconds. */
+void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms);
+
+/* The receive eventfd, borrowed; readable: call ghvm_rm_dispatch(). */
+int ghvm_rm_fd(const struct ghvm_rm *rm);
+void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched);
+
+/* Read everything queued. Thread: the dispatcher's, or a caller's if there is none. */
+int ghvm_rm_dispatch(struct ghvm_rm *rm);
+
+/* Called from the thread that dispatches; must not call RM. Set before use by others. */
+void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data);
+void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
+
+/**
+ * ghvm_rm_call() - one request and its reply
+ * @rm: Thread: any but the dispatcher's
+ * @id: message id
+ * @req: payload, complete
+ * @ret: cursor over the reply without its status word; points into @req->buf,
+ *       which therefore must have room for GHVM_RM_MSG_MAX bytes
+ * @err: on a refusal only rm_message and rm_code are set here: the caller, who
+ *       knows what was asked, writes the sentence
+ *
+ * Return: 0; -EREMOTEIO refused; -ETIMEDOUT no answer, outcome unknown; -EHOSTDOWN
+ * RM is dead; -EBADMSG malformed reply; -EMSGSIZE request too long.
+ */
+int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,
+		 struct ghvm_error *err);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM as its descriptor asks for it: checked values, nothing decided yet.
+ *
+ * configs/FORMAT.md explains every key. Complaints read file:line:column: key: what.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+#include "libghvm/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GHVM_SPEC_CPUS_MAX 8
+#define GHVM_SPEC_REGIONS_MAX 16
+#define GHVM_SPEC_FILE_MAX (1024 * 1024) /* bytes of YAML */
+
+enum ghvm_protection {
+	GHVM_PROTECTION_PROTECTED, /* lent: the guest alone; "auto" means this */
+	GHVM_PROTECTION_NONE,	   /* shared with the host */
+};
+
+enum ghvm_hugepages {
+	GHVM_HUGEPAGES_AUTO,
+	GHVM_HUGEPAGES_2M,
+	GHVM_HUGEPAGES_1G,
+	GHVM_HUGEPAGES_NEVER,
+};
+
+enum ghvm_on_end {
+	GHVM_ON_END_STOP,
+	GHVM_ON_END_RESTART,
+};
+
+/**
+ * struct ghvm_spec_region - a further region, shared between guest and host
+ * @label: unique in the VM, not 0
+ * @readonly: the guest may only read it
+ * @size: bytes, page aligned
+ * @address: IPA, or 0: the layout chooses
+ * @line: where it stands
+ */
+struct ghvm_spec_region {
+	uint32_t label;
+	bool readonly;
+	uint64_t size;
+	uint64_t address;
+	unsigned int line;
+};
+
+/**
+ * struct ghvm_spec - one VM, owned strings
+ * @name: from the file's name
+ * @kernel: absolute path of an arm64 Image
+ * @initrd: absolute path, or NULL
+ * @cmdline: never NULL
+ * @dtb_overlay: absolute path, or NULL
+ * @memory: bytes of RAM
+ * @protection: what the host may do with RAM
+ * @hugepages: backing of RAM
+ * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @console: has a UART; @power_key: has a pl061 power key (both default true)
+ * @rm_rpc: the guest gets an RM RPC link (default false)
+ * @on_reboot: default restart; @on_crash: default stop
+ * @stop_timeout_ms: patience after a graceful stop was asked
+ * @regions: shared windows, @n_regions of them
+ */
+struct ghvm_spec {
+	char name[GHVM_NAME_SIZE];
+	char *kernel;
+	char *initrd;
+	char *cmdline;
+	char *dtb_overlay;
+	uint64_t memory;
+	enum ghvm_protection protection;
+	enum ghvm_hugepages hugepages;
+	unsigned int cpus;
+	bool console;
+	bool power_key;
+	bool rm_rpc;
+	enum ghvm_on_end on_reboot;
+	enum ghvm_on_end on_crash;
+	unsigned int stop_timeout_ms;
+	struct ghvm_spec_region regions[GHVM_SPEC_REGIONS_MAX];
+	size_t n_regions;
+};
+
+enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
+
+/**
+ * struct ghvm_complaint - one thing wrong with a descriptor
+ * @rule: stable identifier for programs, e.g. "unknown-key", "size-align"
+ * @key: dotted path, e.g. "memory.size"
+ */
+struct ghvm_complaint {
+	enum ghvm_severity severity;
+	const char *rule;
+	char key[64];
+	unsigned int line;
+	unsigned int column;
+	char text[256];
+};
+
+/* All complaints of a parse, not only the first. Owned array; .._done() empties it. */
+struct ghvm_complaints {
+	struct ghvm_complaint *v;
+	size_t n;
+};
+
+void ghvm_complaints_done(struct ghvm_complaints *c);
+
+/* 1 if @name may name a VM, 0 otherwise. */
+bool ghvm_name_valid(const char *name);
+
+/**
+ * ghvm_spec_parse() - YAML text to a checked VM
+ * @name: of the VM (checked)
+ * @file: for complaints, e.g. "demo.yaml"
+ * @text: @len bytes, not trusted, at most GHVM_SPEC_FILE_MAX
+ * @ret: owned by the caller, ghvm_spec_done(); untouched on failure
+ * @complaints: may be NULL; filled also on success (warnings)
+ * @err: the first error as "file:line:col: key: text"
+ *
+ * Opens nothing. Return: 0; -EINVAL; -E2BIG; -ENOMEM.
+ */
+int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err);
+
+/**
+ * ghvm_spec_load() - find and parse the descriptor of @name
+ * @dirs: NULL-terminated, searched in order; NULL: /etc/gunyah/vms, /run/gunyah/vms,
+ *        /usr/lib/gunyah/vms
+ *
+ * Reads NAME.yaml (no symbolic link is followed out of a regular file check).
+ * Return: as ghvm_spec_parse(); -ENOENT no such VM.
+ */
+int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
+		   struct ghvm_complaints *complaints, struct ghvm_error *err);
+
+/* Names of all VMs with a descriptor, sorted, unique; *ret NULL-terminated, owned strv. */
+int ghvm_spec_list(const char *const *dirs, char ***ret);
+
+void ghvm_spec_done(struct ghvm_spec *spec);

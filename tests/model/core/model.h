@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What Gunyah promises to the primary VM, as freestanding C: hypercalls, message
+ * queues, doorbells, the resource manager, parcels, VM states and every refusal of
+ * the ABI notes. Runs at EL2 (tests/model/el2), behind a socket, and in unit tests.
+ *
+ * Not re-entrant: the host serialises all calls. Allocates only from the arena that
+ * it was given; "RM's heap" inside it has the real one's 196 KiB limit (abi K.2).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODEL_VMS_MAX 4	    /* guests that can exist at once on a host that runs them */
+#define MODEL_VCPUS_MAX 4   /* of one guest */
+#define MODEL_PRIMARY_VMID 3
+
+struct model;
+
+/**
+ * struct model_host - the machine below the core
+ *
+ * Addresses @pa are the primary's IPA, which is identity mapped. @slot is 0 to
+ * MODEL_VMS_MAX - 1.
+ *
+ * @ram: @len bytes of RAM at @pa as memory, or NULL if not all of it is RAM
+ * @copy_in, @copy_out: the caller's buffer (EL1 VA at EL2): 0, or -1 if unmapped
+ * @primary_map, @primary_unmap: stage 2 of the primary; 0, or -1 out of tables.
+ *     @rights as in parcels (X 1, W 2, R 4)
+ * @guest_map, @guest_unmap: stage 2 of a guest
+ * @flush: what was unmapped must be gone when this returns
+ * @vm_create: a guest came to be (VM_INIT): vCPUs exist, off. 0 or -1
+ * @vm_start: power on vCPU 0 at @pc with @x0
+ * @vm_kill: no vCPU runs any more; those in vcpu_run return, blocked ones are woken
+ * @vm_destroy: forget the guest
+ * @guest_irq: @spi (SPI number, INTID - 32) of a guest; edge: pend once;
+ *     level: @level until told otherwise
+ * @virq: pend @intid in the primary; @virq_free: clear it
+ * @now: nanoseconds, monotonic
+ * @later: model_work() must be called at @when (0: never mind)
+ * @log: one line for the developer, no new line at its end
+ * @panic: the real thing would have died here. Does not return
+ */
+struct model_host {
+	void *ctx;
+	void *(*ram)(void *ctx, uint64_t pa, uint64_t len);
+	int (*copy_in)(void *ctx, void *dst, uint64_t va, uint64_t len);
+	int (*copy_out)(void *ctx, uint64_t va, const void *src, uint64_t len);
+	int (*primary_map)(void *ctx, uint64_t pa, uint64_t len, unsigned int rights);
+	int (*primary_unmap)(void *ctx, uint64_t pa, uint64_t len);
+	int (*guest_map)(void *ctx, unsigned int slot, uint64_t ipa, uint64_t pa, uint64_t len,
+			 unsigned int rights);
+	void (*guest_unmap)(void *ctx, unsigned int slot, uint64_t ipa, uint64_t len);
+	void (*flush)(void *ctx);
+	int (*vm_create)(void *ctx, unsigned int slot, uint16_t vmid, unsigned int n_vcpus,
+			 uint64_t gicd, uint64_t gicr);
+	void (*vm_start)(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0);
+	void (*vm_kill)(void *ctx, unsigned int slot);
+	void (*vm_destroy)(void *ctx, unsigned int slot);
+	void (*guest_irq)(void *ctx, unsigned int slot, unsigned int spi, bool edge, bool level);
+	void (*virq)(void *ctx, uint32_t intid);
+	void (*virq_free)(void *ctx, uint32_t intid);
+	uint64_t (*now)(void *ctx);
+	void (*later)(void *ctx, uint64_t when);
+	void (*log)(void *ctx, const char *line);
+	void (*panic)(void *ctx, const char *why) __attribute__((noreturn));
+};
+
+/**
+ * struct model_config - what this machine is like
+ * @ram_base, @ram_size: the primary's RAM (lendable); one contiguous range
+ * @first_virq, @last_virq: INTIDs for virqs of the primary; the first two are RM TX, RX
+ * @cpus: of the host: a VM has at most as many vCPUs
+ * @delay_ns: of RESET, EXITED after a STOP (abi K.6: about 25 ms)
+ * @production: image parcel by LEND only (abi K.7)
+ * @random: seed for capability ids
+ */
+struct model_config {
+	uint64_t ram_base;
+	uint64_t ram_size;
+	uint32_t first_virq;
+	uint32_t last_virq;
+	unsigned int cpus;
+	uint64_t delay_ns;
+	bool production;
+	uint64_t random;
+};
+
+/* Bytes of arena that a model needs for a configuration. */
+size_t model_arena_size(const struct model_config *config);
+
+/* @arena: zeroed, 16-byte aligned, at least model_arena_size(); the model lives in it. */
+struct model *model_new(const struct model_host *host, const struct model_config *config,
+			void *arena, size_t size);
+
+/* Device tree facts for the primary's node (abi D.8). */
+uint64_t model_rm_tx_cap(const struct model *m);
+uint64_t model_rm_rx_cap(const struct model *m);
+
+/* The SMCCC UID and revision calls (abi A.1). */
+void model_uid(uint32_t ret[4]);
+
+enum model_hypercall_result {
+	MODEL_DONE,	/* results are in x[0] to x[4] */
+	MODEL_RUN_VCPU, /* vcpu_run on a real vCPU: run @ret_slot, @ret_vcpu, and answer yourself */
+};
+
+/**
+ * model_hypercall() - one hypercall of the primary
+ * @call: number, abi A.4
+ * @x: in: X1 to X6 in x[1] to x[6]; out: X0 to X4 in x[0] to x[4] (if MODEL_DONE)
+ *
+ * vcpu_run of a capability that is none, or of a VM that has ended or was reset, is
+ * answered here as abi K.8 says (50; or OK, POWERED_OFF, 1).
+ */
+enum model_hypercall_result model_hypercall(struct model *m, uint32_t call, uint64_t x[8],
+					    unsigned int *ret_slot, unsigned int *ret_vcpu);
+
+/* Wake-up virq of a vCPU: the host pends it when a blocked vCPU becomes runnable. */
+uint32_t model_vcpu_virq(const struct model *m, unsigned int slot, unsigned int vcpu);
+
+/* The guest in @slot ended by itself: exit type as abi D.2, reason words. */
+void model_guest_ended(struct model *m, unsigned int slot, unsigned int type,
+		       const uint32_t *reason, unsigned int n_reason);
+
+/* A hypercall of a guest (its own doorbells, RM queues); x as above. Unknown: x[0] = -1. */
+void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, uint64_t x[8]);
+
+/* Dated work (resets, exits): call at the time given to @later. */
+void model_work(struct model *m);
+
+/* True while any parcel or VM exists; for tests and counters. */
+struct model_counts {
+	unsigned int vms;
+	unsigned int parcels;
+	unsigned int entries;
+	unsigned int virqs;
+	uint64_t lent_pages;
+	uint64_t calls;
+	bool rm_dead;
+	uint64_t heap_used;
+};
+void model_counts(const struct model *m, struct model_counts *ret);
+
+/* Knobs for tests. */
+void model_kill_rm(struct model *m);			   /* RM never answers again */
+void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned int skip);
+							   /* answer status after skip such messages, once */
+void model_mute(struct model *m, uint32_t message, unsigned int skip); /* do it, but drop the reply, once */
