@@ -15,17 +15,17 @@
 
 #define GHVM_LINK_VERSION 1
 #define GHVM_LINK_MAX 16384
-#define GHVM_LINK_FDS 16
+#define GHVM_LINK_FDS_MAX 16
 #define GHVM_LINK_PREPARE "/run/gunyah/prepare.sock"
 #define GHVM_LINK_CONTROL_DIR "/run/gunyah/ctl" /* listeners, one NAME a VM */
 
 enum ghvm_link_type {
-	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> FDS... BUILT; or ERROR */
+	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> STORE... BUILT; or ERROR */
 	GHVM_LINK_HELLO = 1,   /* h>m  name */
 	GHVM_LINK_NEED = 2,    /* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
 	GHVM_LINK_GIVE = 3,    /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
 	GHVM_LINK_GIVEN = 4,   /* h>m  nothing: all that was needed is given, our copies are closed */
-	GHVM_LINK_FDS = 5,     /* m>h  u16 n, n * name; n descriptors for the unit's store */
+	GHVM_LINK_STORE = 5,    /* m>h  u16 n, n * name; n descriptors for the unit's store */
 	GHVM_LINK_BUILT = 6,   /* m>h  u16 vmid: the VM is READY */
 	GHVM_LINK_ERROR = 7,   /* m>h  i32 errno, u8 permanent, text */
 	GHVM_LINK_RELEASE = 8, /* h>m  name: undo whatever is left of it, and answer */
@@ -76,7 +76,7 @@ enum ghvm_link_how {
 struct ghvm_link_message {
 	uint32_t type;
 	struct ghvm_get payload;
-	int fds[GHVM_LINK_FDS];
+	int fds[GHVM_LINK_FDS_MAX];
 	size_t n_fds;
 	uint8_t buf[GHVM_LINK_MAX];
 };
