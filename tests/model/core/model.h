@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODEL_VMS_MAX 4	    /* guests that can exist at once on a host that runs them */
-#define MODEL_VCPUS_MAX 4   /* of one guest */
+#define MODEL_VMS_MAX 4	  /* guests that can exist at once on a host that runs them */
+#define MODEL_VCPUS_MAX 4 /* of one guest */
 #define MODEL_PRIMARY_VMID 3
 
 struct model;
@@ -41,7 +41,12 @@ struct model;
  * @now: nanoseconds, monotonic
  * @later: model_work() must be called at @when (0: never mind)
  * @log: one line for the developer, no new line at its end
+ * @trace: each complete message to ('>') and from RM ('<' reply, '!' notification) of
+ *     the primary, without its header; may be NULL
  * @panic: the real thing would have died here. Does not return
+ *
+ * The core calls these from within its own functions only, and never calls vm_start,
+ * vm_kill or vm_destroy of a slot before vm_create or after vm_destroy.
  */
 struct model_host {
 	void *ctx;
@@ -65,6 +70,8 @@ struct model_host {
 	uint64_t (*now)(void *ctx);
 	void (*later)(void *ctx, uint64_t when);
 	void (*log)(void *ctx, const char *line);
+	void (*trace)(void *ctx, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
+		      size_t len);
 	void (*panic)(void *ctx, const char *why) __attribute__((noreturn));
 };
 
@@ -73,9 +80,11 @@ struct model_host {
  * @ram_base, @ram_size: the primary's RAM (lendable); one contiguous range
  * @first_virq, @last_virq: INTIDs for virqs of the primary; the first two are RM TX, RX
  * @cpus: of the host: a VM has at most as many vCPUs
- * @delay_ns: of RESET, EXITED after a STOP (abi K.6: about 25 ms)
- * @production: image parcel by LEND only (abi K.7)
- * @random: seed for capability ids
+ * @delay_ns: of RESET, and from a guest's end to EXITED (abi K.6: about 25 ms); 0: at
+ *     once, within the call
+ * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
+ * @presplit_quirk: LEND does not unmap what lies in an unsplit block (abi K.3)
+ * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */
 struct model_config {
 	uint64_t ram_base;
@@ -85,6 +94,7 @@ struct model_config {
 	unsigned int cpus;
 	uint64_t delay_ns;
 	bool production;
+	bool presplit_quirk;
 	uint64_t random;
 };
 
@@ -98,6 +108,8 @@ struct model *model_new(const struct model_host *host, const struct model_config
 /* Device tree facts for the primary's node (abi D.8). */
 uint64_t model_rm_tx_cap(const struct model *m);
 uint64_t model_rm_rx_cap(const struct model *m);
+uint32_t model_rm_tx_virq(const struct model *m);
+uint32_t model_rm_rx_virq(const struct model *m);
 
 /* The SMCCC UID and revision calls (abi A.1). */
 void model_uid(uint32_t ret[4]);
@@ -131,21 +143,47 @@ void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, ui
 /* Dated work (resets, exits): call at the time given to @later. */
 void model_work(struct model *m);
 
-/* True while any parcel or VM exists; for tests and counters. */
+/**
+ * struct model_counts - what exists now; for tests and counters
+ * @vms: guests that have a VMID; @slots: of them those after VM_INIT
+ * @virqs: INTIDs in use, RM's two not counted
+ * @lent_pages: pages that the primary cannot touch; @shared_pages likewise
+ * @calls: hypercalls of the primary so far
+ * @heap_used: bytes of RM's heap
+ */
 struct model_counts {
 	unsigned int vms;
+	unsigned int slots;
 	unsigned int parcels;
 	unsigned int entries;
 	unsigned int virqs;
+	unsigned int caps;
 	uint64_t lent_pages;
+	uint64_t shared_pages;
 	uint64_t calls;
 	bool rm_dead;
 	uint64_t heap_used;
 };
 void model_counts(const struct model *m, struct model_counts *ret);
 
-/* Knobs for tests. */
-void model_kill_rm(struct model *m);			   /* RM never answers again */
+/* Who has the page at @pa: 0 the primary alone, 1 lent or donated, 2 shared. */
+unsigned int model_page_owner(const struct model *m, uint64_t pa);
+
+/* The slot of a VM, or -1: none, or not after VM_INIT. */
+int model_slot(const struct model *m, uint16_t vmid);
+
+/*
+ * Knobs for tests; the first four act once, on the first such message after @skip others.
+ * model_kill_rm: RM never answers again
+ * model_refuse: answer @status without doing it
+ * model_mute: do it, but drop the reply
+ * model_reply: do it, but the reply's payload is these bytes (status word included); at
+ *     most 256
+ * model_hold_rm: while true, RM does not read its queue, so the client's fills up
+ */
+void model_kill_rm(struct model *m);
 void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned int skip);
-							   /* answer status after skip such messages, once */
-void model_mute(struct model *m, uint32_t message, unsigned int skip); /* do it, but drop the reply, once */
+void model_mute(struct model *m, uint32_t message, unsigned int skip);
+void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,
+		 unsigned int skip);
+void model_hold_rm(struct model *m, bool hold);
