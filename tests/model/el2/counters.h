@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What tests in the primary can see and do, through /dev/mem.
+ *
+ * The device tree has both pages as no-map /reserved-memory nodes, compatible
+ * "ghvm,model-counters" and "ghvm,model-knobs". Counters are an array of little-endian
+ * 64-bit words. Knobs are write-only 32-bit registers.
+ */
+#pragma once
+
+#define COUNTERS_PA 0x40fff000ul
+#define KNOBS_PA 0x40ffe000ul
+#define COUNTERS_MAGIC 0x314c45444f4d4748ul /* "HGMODEL1" */
+
+#define COUNTERS(X)                                                                                \
+	X(magic)                                                                                   \
+	X(lent_faults) /* the primary touched what it had lent: must stay 0 */                     \
+	X(vms)                                                                                     \
+	X(parcels)                                                                                 \
+	X(entries)                                                                                 \
+	X(lent_pages)                                                                              \
+	X(virqs)                                                                                   \
+	X(rm_calls)                                                                                \
+	X(rm_heap)                                                                                 \
+	X(rm_dead)                                                                                 \
+	X(tables_free) /* pages for stage-2 tables */                                              \
+	X(runs)	       /* guest entries */                                                         \
+	X(exit_irq)                                                                                \
+	X(exit_wfi)                                                                                \
+	X(exit_mmio)                                                                               \
+	X(guest_timer)                                                                             \
+	X(guest_sgi)                                                                               \
+	X(guest_aborts)                                                                            \
+	X(gic_accesses)                                                                            \
+	X(sysregs)                                                                                 \
+	X(primary_sgi)                                                                             \
+	X(fiqs)                                                                                    \
+	X(kicks)                                                                                   \
+	X(wakes)                                                                                   \
+	X(ticks_saved) /* left a guest because the primary's timer was due */                      \
+	X(lr_overflows)                                                                            \
+	X(tlbi)                                                                                    \
+	X(splits)                                                                                  \
+	X(break_retries)                                                                           \
+	X(guest_hypercalls)
+
+enum counter {
+#define X(name) COUNTER_##name,
+	COUNTERS(X)
+#undef X
+		COUNTERS_N
+};
+
+/* Write any value, except where it says what. */
+enum knob {
+	KNOB_KILL_RM = 0x00,  /* it never answers again */
+	KNOB_SKIP = 0x04,     /* for the two below: let so many pass first */
+	KNOB_STATUS = 0x08,   /* answer of KNOB_REFUSE */
+	KNOB_REFUSE = 0x0c,   /* message id: refuse it once */
+	KNOB_MUTE = 0x10,     /* message id: do it once, but drop the reply */
+	KNOB_EXIT = 0x14,     /* end QEMU with this status */
+	KNOB_DUMP = 0x18,     /* log the counters */
+	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
+	KNOB_HOLD_RM = 0x20,  /* 1: it does not read its queue; 0: it does again */
+};
