@@ -5,6 +5,7 @@
 #include "tests/model/el2/el2.h"
 
 #define PFR0_SVE(v) ((v) >> 32 & 15)
+#define ISAR1_PAUTH 0xff000ff0ul
 
 struct cpu cpus[CPUS_MAX];
 
@@ -37,8 +38,8 @@ static void stage2_on(void)
 
 static void traps_init(void)
 {
-	if (PFR0_SVE(sysreg_read(id_aa64pfr0_el1)))
-		panic("this CPU has SVE: use cortex-a72, or max,sve=off,sme=off,pauth=off", NULL);
+	if (PFR0_SVE(sysreg_read(id_aa64pfr0_el1)) || sysreg_read(id_aa64isar1_el1) & ISAR1_PAUTH)
+		panic("use cortex-a72, or max,sve=off,sme=off,pauth=off", NULL);
 	sysreg_write(cnthctl_el2, CNTHCT_PRIMARY);
 	sysreg_write(cntvoff_el2, 0);
 	sysreg_write(cptr_el2, CPTR_NO_TRAPS);
@@ -57,6 +58,7 @@ void cpu_init(struct frame *f, uint64_t pc, uint64_t x0)
 	struct cpu *c = this_cpu();
 
 	c->id = (unsigned int)(c - cpus);
+	c->in_el2 = false;
 	c->current = NULL;
 	c->last = NULL;
 	c->online = true;

@@ -215,6 +215,11 @@ static void core_enter(void)
 
 static void core_leave(void)
 {
+	fp_load(&callers_fp);
+}
+
+static void publish_counts(void)
+{
 	struct model_counts n;
 
 	model_counts(model, &n);
@@ -226,7 +231,6 @@ static void core_leave(void)
 	*counter(COUNTER_rm_calls) = n.calls;
 	*counter(COUNTER_rm_heap) = n.heap_used;
 	*counter(COUNTER_rm_dead) = n.rm_dead;
-	fp_load(&callers_fp);
 }
 
 static void hypercall(struct frame *f, uint32_t call)
@@ -239,10 +243,12 @@ static void hypercall(struct frame *f, uint32_t call)
 	core_enter();
 	r = model_hypercall(model, call, x, &slot, &index);
 	core_leave();
-	if (r == MODEL_RUN_VCPU)
+	if (r == MODEL_RUN_VCPU) {
 		vcpu_run(f, &vms[slot].vcpus[index], f->x[2]);
-	else
-		memcpy(f->x, x, 5 * sizeof(x[0]));
+		return;
+	}
+	publish_counts();
+	memcpy(f->x, x, 5 * sizeof(x[0]));
 }
 
 static void uid(struct frame *f)
@@ -305,6 +311,7 @@ void host_work(void)
 	core_enter();
 	model_work(model);
 	core_leave();
+	publish_counts();
 }
 
 uint32_t host_vcpu_virq(const struct vcpu *v)
