@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest that checks its hypervisor: every kind of access that exits, every kind that must
- * abort, registers kept over exits, timer and WFI, PSCI. Loaded anywhere, MMU off, one CPU.
+ * abort, registers kept over exits, timer and WFI, SGIs, PSCI. Any address, MMU off, one CPU.
  *
  * It talks by stores: GUEST_STEP gets the number of each step that passed, GUEST_FAIL that
  * of one that did not and GUEST_GOT what it saw. Loads from GUEST_PATTERN must give the
@@ -110,7 +110,56 @@ loads:
 	mov	x1, x27
 	bl	check
 
-	/* PSCI: x21 is what a call gives */
+	/* Six SGIs of itself at once: more than there are list registers, none may be lost. */
+	mov	x0, #7
+	msr	S3_0_C12_C12_5, x0		/* ICC_SRE_EL1 */
+	isb
+	mov	x0, #0xf0
+	msr	S3_0_C4_C6_0, x0		/* ICC_PMR_EL1 */
+	mov	x0, #1
+	msr	S3_0_C12_C12_7, x0		/* ICC_IGRPEN1_EL1 */
+	isb
+	ldr	x2, =0x080b0100			/* ISENABLER0 */
+	mov	w3, #0x7e
+	str	w3, [x2]
+	mov	x2, #1 << 24			/* INTID 1, target list: CPU 0 */
+	mov	x3, x2
+	add	x2, x2, #1
+	mov	x4, #6
+1:	msr	S3_0_C12_C11_5, x2		/* ICC_SGI1R_EL1 */
+	add	x2, x2, x3
+	subs	x4, x4, #1
+	b.ne	1b
+	isb
+	mov	x5, #0				/* which came */
+	mrs	x6, cntvct_el0
+	mrs	x7, cntfrq_el0
+	add	x6, x6, x7			/* for a second */
+1:	mrs	x2, S3_0_C12_C12_0		/* ICC_IAR1_EL1 */
+	cmp	x2, #1020
+	b.hs	2f
+	mov	x3, #1
+	lsl	x3, x3, x2
+	eor	x5, x5, x3
+	msr	S3_0_C12_C12_1, x2		/* ICC_EOIR1_EL1 */
+	isb
+2:	mrs	x7, cntvct_el0
+	cmp	x5, #0x7e
+	b.eq	3f
+	cmp	x7, x6
+	b.lo	1b
+3:	mov	x0, x5
+	mov	x1, #0x7e
+	bl	check
+	mrs	x0, S3_0_C12_C12_0		/* nothing is left */
+	mov	x1, #1023
+	bl	check
+	ldr	x2, =0x080b0300			/* ISACTIVER0: nothing stayed active */
+	ldr	w0, [x2]
+	mov	x1, #0
+	bl	check
+
+	/* PSCI: function, argument, result */
 	.macro	psci fn arg value
 	ldr	x0, =\fn
 	ldr	x1, =\arg
