@@ -34,26 +34,26 @@
 #define GHVM_LABEL_RAM 0
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
-#define GHVM_DTB_MAX 0x4000ULL	/* our tree stays below this, abi K.7 */
+#define GHVM_DTB_MAX 0x4000ULL	  /* our tree stays below this, abi K.7 */
 #define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */
 
 #define GHVM_ENTRY_BUDGET 4000 /* SGL entries a host, abi K.2, DECISIONS 10 */
 #define GHVM_MESSAGE_ENTRIES 64
 
 enum ghvm_step_kind {
-	GHVM_STEP_ALLOCATE,	/* VM_ALLOCATE */
-	GHVM_STEP_PIN,		/* parcel */
+	GHVM_STEP_ALLOCATE, /* VM_ALLOCATE */
+	GHVM_STEP_PIN,	    /* parcel */
 	GHVM_STEP_WRITE_KERNEL,
 	GHVM_STEP_WRITE_INITRD,
 	GHVM_STEP_WRITE_DTB,
-	GHVM_STEP_GUARD,	/* parcel */
-	GHVM_STEP_LEND,		/* parcel: MEM_LEND and APPENDs */
-	GHVM_STEP_SHARE,	/* parcel: MEM_SHARE and APPENDs */
+	GHVM_STEP_GUARD, /* parcel */
+	GHVM_STEP_LEND,	 /* parcel: MEM_LEND and APPENDs */
+	GHVM_STEP_SHARE, /* parcel: MEM_SHARE and APPENDs */
 	GHVM_STEP_CONFIG_IMAGE,
 	GHVM_STEP_INIT,
-	GHVM_STEP_RESOURCES,	/* VM_GET_HYP_RESOURCES */
+	GHVM_STEP_RESOURCES, /* VM_GET_HYP_RESOURCES */
 	GHVM_STEP_GRANT,
-	GHVM_STEP_START,	/* VM_START */
+	GHVM_STEP_START, /* VM_START */
 	GHVM_STEP_COUNT_
 };
 

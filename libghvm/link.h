@@ -21,45 +21,46 @@
 
 enum ghvm_link_type {
 	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> STORE... BUILT; or ERROR */
-	GHVM_LINK_HELLO = 1,   /* h>m  name */
-	GHVM_LINK_NEED = 2,    /* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
-	GHVM_LINK_GIVE = 3,    /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
-	GHVM_LINK_GIVEN = 4,   /* h>m  nothing: all that was needed is given, our copies are closed */
-	GHVM_LINK_STORE = 5,    /* m>h  u16 n, n * name; n descriptors for the unit's store */
-	GHVM_LINK_BUILT = 6,   /* m>h  u16 vmid: the VM is READY */
-	GHVM_LINK_ERROR = 7,   /* m>h  i32 errno, u8 permanent, text */
-	GHVM_LINK_RELEASE = 8, /* h>m  name: undo whatever is left of it, and answer */
+	GHVM_LINK_HELLO = 1, /* h>m  name */
+	GHVM_LINK_NEED =
+		2, /* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+	GHVM_LINK_GIVE = 3,  /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
+	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */
+	GHVM_LINK_STORE = 5, /* m>h  u16 n, n * name; n descriptors for the unit's store */
+	GHVM_LINK_BUILT = 6, /* m>h  u16 vmid: the VM is READY */
+	GHVM_LINK_ERROR = 7, /* m>h  i32 errno, u8 permanent, text */
+	GHVM_LINK_RELEASE = 8,	/* h>m  name: undo whatever is left of it, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 
 	/* runner and manager */
-	GHVM_LINK_RUNNER = 16,	/* r>m  u16 vmid, u64 incarnation; pidfd */
-	GHVM_LINK_READY = 17,	/* r>m  virqs are bound: start the VM */
-	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
-	GHVM_LINK_REFUSED = 19, /* m>r  text */
-	GHVM_LINK_EXITED = 20,	/* r>m  u64 run state, u64 data0: vCPUs say that it is over */
-	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
-	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
-	GHVM_LINK_STOP = 23,	/* m>r  u8 enum ghvm_link_how */
-	GHVM_LINK_CONSOLE = 24, /* m>r  u32 serial */
+	GHVM_LINK_RUNNER = 16,	   /* r>m  u16 vmid, u64 incarnation; pidfd */
+	GHVM_LINK_READY = 17,	   /* r>m  virqs are bound: start the VM */
+	GHVM_LINK_STARTED = 18,	   /* m>r  VM_START succeeded */
+	GHVM_LINK_REFUSED = 19,	   /* m>r  text */
+	GHVM_LINK_EXITED = 20,	   /* r>m  u64 run state, u64 data0: vCPUs say that it is over */
+	GHVM_LINK_ENDED = 21,	   /* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
+	GHVM_LINK_REBUILT = 22,	   /* m>r  new "machine" and "grant" descriptors; READY follows */
+	GHVM_LINK_STOP = 23,	   /* m>r  u8 enum ghvm_link_how */
+	GHVM_LINK_CONSOLE = 24,	   /* m>r  u32 serial */
 	GHVM_LINK_CONSOLE_IS = 25, /* r>m u32 serial, path of the pty; its descriptor */
-	GHVM_LINK_PING = 26,	/* both u32 serial */
+	GHVM_LINK_PING = 26,	   /* both u32 serial */
 	GHVM_LINK_PONG = 27,
 };
 
-enum ghvm_link_kind { /* of what a helper gives */
-	GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
-	GHVM_LINK_KERNEL = 2,
-	GHVM_LINK_INITRD = 3,
-	GHVM_LINK_OVERLAY = 4,
-	GHVM_LINK_LOG = 5, /* console log, append only */
+enum ghvm_link_kind {			    /* of what a helper gives */
+		      GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
+		      GHVM_LINK_KERNEL = 2,
+		      GHVM_LINK_INITRD = 3,
+		      GHVM_LINK_OVERLAY = 4,
+		      GHVM_LINK_LOG = 5, /* console log, append only */
 };
 
-enum ghvm_link_action { /* what the runner does when its guest has ended */
-	GHVM_LINK_EXIT_OK = 0,	    /* exit 0 */
-	GHVM_LINK_EXIT_FAILED = 1,  /* exit 1 */
-	GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
-	GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
-	GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
+enum ghvm_link_action {			       /* what the runner does when its guest has ended */
+			GHVM_LINK_EXIT_OK = 0, /* exit 0 */
+			GHVM_LINK_EXIT_FAILED = 1,  /* exit 1 */
+			GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
+			GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
+			GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
 };
 
 enum ghvm_link_how {

@@ -97,7 +97,7 @@ static void make_primary(struct model *m)
 	struct queue *to_rm = &m->queues[0], *from_rm = &m->queues[1];
 	struct vm *vm = &m->vms[0];
 
-	*vm = (struct vm){.used = true, .vmid = MODEL_PRIMARY_VMID, .owner = MODEL_RM_VMID};
+	*vm = (struct vm){ .used = true, .vmid = MODEL_PRIMARY_VMID, .owner = MODEL_RM_VMID };
 	vm->state = VM_STATE_RUNNING;
 	vm->slot = -1;
 

@@ -35,7 +35,7 @@ uint64_t cspace_add(struct model *m, int space, enum cap_type type, uint32_t rig
 
 		if (c->type != CAP_NONE)
 			continue;
-		*c = (struct cap){.id = new_id(m), .rights = rights, .space = space};
+		*c = (struct cap){ .id = new_id(m), .rights = rights, .space = space };
 		c->type = type;
 		c->slot = slot;
 		c->index = index;

@@ -14,7 +14,7 @@ int doorbell_new(struct model *m)
 
 		if (d->used)
 			continue;
-		*d = (struct doorbell){.used = true, .enable = UINT64_MAX, .slot = -1};
+		*d = (struct doorbell){ .used = true, .enable = UINT64_MAX, .slot = -1 };
 		return (int)i;
 	}
 	return -1;

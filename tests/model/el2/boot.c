@@ -143,8 +143,8 @@ static void add_rm(void *fdt)
 		"gunyah-resource-manager\0qcom,resource-manager-1-0\0qcom,resource-manager";
 	char name[48] = "qcom,resource-manager-rpc@";
 	uint64_t tx = model_rm_tx_cap(model), rx = model_rm_rx_cap(model);
-	uint32_t irqs[6] = {GIC_SPI, VIRQ_FIRST - 32,	  EDGE_RISING,
-			    GIC_SPI, VIRQ_FIRST + 1 - 32, EDGE_RISING};
+	uint32_t irqs[6] = { GIC_SPI, VIRQ_FIRST - 32,	   EDGE_RISING,
+			     GIC_SPI, VIRQ_FIRST + 1 - 32, EDGE_RISING };
 	int node;
 
 	hex16(name + strlen(name), tx);

@@ -72,7 +72,7 @@ static void put_end(struct line *l)
 
 void log_line(const char *s)
 {
-	struct line l = {.len = 0};
+	struct line l = { .len = 0 };
 
 	put_string(&l, "el2: ");
 	put_string(&l, s);
@@ -82,7 +82,7 @@ void log_line(const char *s)
 /* Knows %s, %lu, %lx, %u and %x. */
 void log_fmt(const char *fmt, ...)
 {
-	struct line l = {.len = 0};
+	struct line l = { .len = 0 };
 	va_list ap;
 	bool is_long;
 
@@ -141,7 +141,7 @@ static void log_ring(unsigned int cpu)
 
 void machine_exit(unsigned int status)
 {
-	const uint64_t block[2] = {ADP_STOPPED_APPLICATION_EXIT, status};
+	const uint64_t block[2] = { ADP_STOPPED_APPLICATION_EXIT, status };
 
 	(void)semihosting(SYS_EXIT_EXTENDED, block); /* does not return */
 	for (;;)

@@ -134,7 +134,7 @@ static void system_reset(struct frame *f, struct vm *vm)
 {
 	const uint32_t reason = 0;
 
-	vcpu_leave(f, RUN_RESET, (uint64_t[]){RESET_PLAIN, 0, 0});
+	vcpu_leave(f, RUN_RESET, (uint64_t[]){ RESET_PLAIN, 0, 0 });
 	vm_end(vm, RUN_RESET, RESET_PLAIN, 0);
 	host_guest_ended(vm, EXIT_RESET, &reason, 1);
 }
@@ -144,10 +144,10 @@ static void system_reset2(struct frame *f, struct vm *vm)
 	bool smc64 = f->x[0] & SMC64;
 	uint64_t type = (uint32_t)f->x[1] | (smc64 ? RESET_SMC64 : 0);
 	uint64_t cookie = smc64 ? f->x[2] : (uint32_t)f->x[2];
-	const uint32_t reason[4] = {smc64 ? REASON_SMC64 : 0, (uint32_t)type, (uint32_t)cookie,
-				    (uint32_t)(cookie >> 32)};
+	const uint32_t reason[4] = { smc64 ? REASON_SMC64 : 0, (uint32_t)type, (uint32_t)cookie,
+				     (uint32_t)(cookie >> 32) };
 
-	vcpu_leave(f, RUN_RESET, (uint64_t[]){type, cookie, 0});
+	vcpu_leave(f, RUN_RESET, (uint64_t[]){ type, cookie, 0 });
 	vm_end(vm, RUN_RESET, type, cookie);
 	host_guest_ended(vm, EXIT_RESET2, reason, 4);
 }

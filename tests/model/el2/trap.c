@@ -168,7 +168,7 @@ static void mmio_exit(struct frame *f, struct vcpu *v, uint64_t ipa, uint64_t es
 	v->mmio = write ? MMIO_WRITE : MMIO_READ;
 	v->mmio_esr = esr;
 	vcpu_leave(f, write ? RUN_MMIO_WRITE : RUN_MMIO_READ,
-		   (uint64_t[]){ipa, 1ul << ESR_SAS(esr), value});
+		   (uint64_t[]){ ipa, 1ul << ESR_SAS(esr), value });
 }
 
 static void guest_data_abort(struct frame *f, struct vcpu *v, uint64_t esr)

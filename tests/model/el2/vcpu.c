@@ -49,7 +49,7 @@ static void answer(struct frame *f, enum run_state state, const uint64_t *data)
 
 static void answer_ended(struct frame *f, const struct vm *vm)
 {
-	answer(f, vm->end_state, (uint64_t[]){vm->end_data[0], vm->end_data[1], 0});
+	answer(f, vm->end_state, (uint64_t[]){ vm->end_data[0], vm->end_data[1], 0 });
 }
 
 /* Same VMID, other CPU or other vCPU: what is cached here may be of before. */
@@ -106,7 +106,7 @@ void vcpu_leave_ended(struct frame *f)
 {
 	const struct vm *vm = this_cpu()->current->vm;
 
-	vcpu_leave(f, vm->end_state, (uint64_t[]){vm->end_data[0], vm->end_data[1], 0});
+	vcpu_leave(f, vm->end_state, (uint64_t[]){ vm->end_data[0], vm->end_data[1], 0 });
 }
 
 /* The result of a load, as its syndrome says: size, sign, width of the register. */
@@ -135,7 +135,7 @@ static void complete_mmio(struct vcpu *v, uint64_t resume)
 
 void vcpu_run(struct frame *f, struct vcpu *v, uint64_t resume)
 {
-	static const uint64_t none[3], wfi[3] = {0, 1, 0};
+	static const uint64_t none[3], wfi[3] = { 0, 1, 0 };
 
 	if (v->cpu >= 0) {
 		f->x[0] = ERROR_BUSY;
@@ -175,7 +175,7 @@ void vcpu_block(struct frame *f, uint64_t cause)
 	count(COUNTER_exit_wfi);
 	v->blocked = true;
 	v->woken = false;
-	vcpu_leave(f, RUN_EXPECTS_WAKEUP, (uint64_t[]){0, cause, 0});
+	vcpu_leave(f, RUN_EXPECTS_WAKEUP, (uint64_t[]){ 0, cause, 0 });
 }
 
 void vcpu_wake(struct vcpu *v)
