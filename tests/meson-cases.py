@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""meson-cases.py TESTLOG.json: a line of name, passed and failed for each program meson ran.
+
+cmocka says how many of its cases passed and failed. A program that ends badly has at least one
+failure, whatever it said; one that says nothing of the kind is one case.
+"""
+import json
+import re
+import sys
+
+
+def cases(test):
+    said = test.get("stdout", "") + test.get("stderr", "")
+    passed = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test\(s\)", said)))
+    failed = sum(map(int, re.findall(r"\[  FAILED  \] (\d+) test\(s\)", said)))
+    if test["result"] in ("OK", "EXPECTEDFAIL"):
+        return (passed or 1), failed
+    return passed, (failed or 1)
+
+
+def main():
+    try:
+        with open(sys.argv[1], encoding="utf-8") as log:
+            tests = [json.loads(line) for line in log]
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return
+    for test in tests:
+        print(test["name"], *cases(test), sep="\t")
+
+
+main()

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# debs.sh, to be sourced: folders of the cache that are made once, of Debian packages.
+#
+# Packages are fetched and unpacked; none is installed and no script of theirs runs.
+
+cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghvm}
+
+# cached NAME KEY COMMAND...: prints the folder NAME-(hash of KEY), which COMMAND FOLDER makes
+# if it is not there. What fails half-way leaves nothing.
+cached() {
+  local name=$1 hash dir
+  hash=$(printf '%s' "$2" | sha256sum | cut -c 1-12)
+  dir=$cache/$name-$hash
+  shift 2
+  mkdir -p "$cache"
+  (
+    flock 9
+    [ ! -d "$dir" ] || exit 0
+    rm -rf "$dir.new"
+    mkdir "$dir.new"
+    "$@" "$dir.new" || exit
+    mv "$dir.new" "$dir"
+    # what an earlier recipe made is of no use any more
+    find "$cache" -maxdepth 1 -name "$name-????????????" ! -path "$dir" -exec rm -rf {} +
+  ) 9>"$cache/.$name.lock" >&2 || return
+  echo "$dir"
+}
+
+# debs_fetch FOLDER PACKAGE...
+debs_fetch() {
+  local dir=$1
+  shift
+  mkdir -p "$dir"
+  (cd "$dir" && apt-get download -q -o APT::Sandbox::User=root "$@") >"$dir/.log" 2>&1 ||
+    { cat "$dir/.log"; return 1; }
+}
+
+# debs_unpack FOLDER OF-DEBS: keeps the links of a merged /usr, which dpkg -x would replace
+debs_unpack() {
+  local deb
+  for deb in "$2"/*.deb; do
+    dpkg-deb --fsys-tarfile "$deb" | tar -xpf - -C "$1" --keep-directory-symlink || return
+  done
+}

@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# sysroot.sh: prints the folder of an arm64 sysroot for cross builds, made if it is not there.
+# The -dev packages for arm64 cannot be installed beside the native ones.
+set -euo pipefail
+
+here=$(dirname "$(realpath "$0")")
+# shellcheck source=tests/system/debs.sh
+. "$here/debs.sh"
+
+packages=(
+  libc6 libc6-dev libcrypt1 libgcc-s1 linux-libc-dev
+  libcmocka0 libcmocka-dev libfdt1 libfdt-dev libyaml-0-2 libyaml-dev
+  libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libevent-dev
+  libsystemd0 libsystemd-dev libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libzstd1
+)
+
+make_sysroot() {
+  local dir=$1 link target
+  debs_fetch "$dir/.debs" "${packages[@]/%/:arm64}" || return
+  mkdir -p "$dir/usr/lib"
+  ln -s usr/lib "$dir/lib"
+  debs_unpack "$dir" "$dir/.debs" || return
+  rm -rf "${dir:?}"/{.debs,usr/share}
+  find "$dir" -type l -lname '/*' -printf '%p\t%l\n' | while IFS=$'\t' read -r link target; do
+    ln -sfr "$dir$target" "$link"
+  done
+}
+
+cached sysroot "$(cat "$0")" make_sysroot
