@@ -22,8 +22,8 @@
 enum ghvm_link_type {
 	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> STORE... BUILT; or ERROR */
 	GHVM_LINK_HELLO = 1, /* h>m  name */
-	GHVM_LINK_NEED =
-		2, /* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+	/* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+	GHVM_LINK_NEED = 2,
 	GHVM_LINK_GIVE = 3,  /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
 	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */
 	GHVM_LINK_STORE = 5, /* m>h  u16 n, n * name; n descriptors for the unit's store */
@@ -47,20 +47,22 @@ enum ghvm_link_type {
 	GHVM_LINK_PONG = 27,
 };
 
-enum ghvm_link_kind {			    /* of what a helper gives */
-		      GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
-		      GHVM_LINK_KERNEL = 2,
-		      GHVM_LINK_INITRD = 3,
-		      GHVM_LINK_OVERLAY = 4,
-		      GHVM_LINK_LOG = 5, /* console log, append only */
+/* of what a helper gives */
+enum ghvm_link_kind {
+	GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
+	GHVM_LINK_KERNEL = 2,
+	GHVM_LINK_INITRD = 3,
+	GHVM_LINK_OVERLAY = 4,
+	GHVM_LINK_LOG = 5, /* console log, append only */
 };
 
-enum ghvm_link_action {			       /* what the runner does when its guest has ended */
-			GHVM_LINK_EXIT_OK = 0, /* exit 0 */
-			GHVM_LINK_EXIT_FAILED = 1,  /* exit 1 */
-			GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
-			GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
-			GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
+/* what the runner does when its guest has ended */
+enum ghvm_link_action {
+	GHVM_LINK_EXIT_OK = 0,	    /* exit 0 */
+	GHVM_LINK_EXIT_FAILED = 1,  /* exit 1 */
+	GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
+	GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
+	GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
 };
 
 enum ghvm_link_how {

@@ -12,15 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum ghvm_vcpu_state { /* abi F.1 */
-		       GHVM_VCPU_READY = 0,
-		       GHVM_VCPU_EXPECTS_WAKEUP = 1,
-		       GHVM_VCPU_POWERED_OFF = 2,
-		       GHVM_VCPU_BLOCKED = 3,
-		       GHVM_VCPU_MMIO_READ = 4,
-		       GHVM_VCPU_MMIO_WRITE = 5,
-		       GHVM_VCPU_FAULT = 6,
-		       GHVM_VCPU_SYSTEM_RESET = 0x100,
+/* abi F.1 */
+enum ghvm_vcpu_state {
+	GHVM_VCPU_READY = 0,
+	GHVM_VCPU_EXPECTS_WAKEUP = 1,
+	GHVM_VCPU_POWERED_OFF = 2,
+	GHVM_VCPU_BLOCKED = 3,
+	GHVM_VCPU_MMIO_READ = 4,
+	GHVM_VCPU_MMIO_WRITE = 5,
+	GHVM_VCPU_FAULT = 6,
+	GHVM_VCPU_SYSTEM_RESET = 0x100,
 };
 
 /**
