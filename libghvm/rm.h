@@ -43,7 +43,8 @@ typedef void (*ghvm_rm_on_trace)(void *data, char dir, uint32_t id, uint16_t seq
  * @ret: owned, ghvm_rm_free()
  *
  * Binds RM rx (-EBUSY: another process has it), drains the receive queue and
- * synchronises with a GET_VMID under a random sequence number (abi K.1).
+ * synchronises with a GET_VMID under a random sequence number (abi K.1). Notifications
+ * found on the way are kept: the first ghvm_rm_dispatch() with a handler delivers them.
  * -ETIMEDOUT: RM does not answer.
  */
 int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err);
@@ -80,8 +81,25 @@ void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
  * @err: on a refusal only rm_message and rm_code are set here: the caller, who
  *       knows what was asked, writes the sentence
  *
- * Return: 0; -EREMOTEIO refused; -ETIMEDOUT no answer, outcome unknown; -EHOSTDOWN
- * RM is dead; -EBADMSG malformed reply; -EMSGSIZE request too long.
+ * Return: 0; -EREMOTEIO refused; -ETIMEDOUT sent, no answer, outcome unknown (RM may be
+ * dead now: ghvm_rm_dead()); -EHOSTDOWN RM is dead, not sent; -EBADMSG malformed reply;
+ * -EMSGSIZE request too long, not sent.
  */
 int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,
 		 struct ghvm_error *err);
+
+/* The same with @extra_ms more patience (a sanitising RECLAIM, DECISIONS 27). */
+int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
+		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err);
+
+/*
+ * What this connection knows of a VMID without asking; for rm-vm.c, which must not send
+ * what kills an RM (abi K.6). Thread: any.
+ */
+enum ghvm_rm_fact {
+	GHVM_RM_FACT_ALLOCATED = 1,
+	GHVM_RM_FACT_CONFIGURED = 2,
+};
+void ghvm_rm_fact_set(struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact);
+void ghvm_rm_fact_clear(struct ghvm_rm *rm, struct ghvm_vmid vmid);
+bool ghvm_rm_fact(const struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact);

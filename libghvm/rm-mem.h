@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Resource manager: memory parcels. Codec and call, no policy (abi C.6, K.2, K.9).
+ *
+ * One message carries at most GHVM_RM_MEM_ENTRIES_MAX entries, because RM goes silent on
+ * big ones when its heap is short; parcel.c splits. Lists that RM would refuse, or that
+ * could hurt the primary VM, are -EINVAL and not sent. Entries must come from pin extents.
+ *
+ * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with
+ * the sentence in @err; outputs are untouched on failure.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+#include "libghvm/host.h"
+#include "libghvm/rm-abi.h"
+#include "libghvm/rm.h"
+#include "libghvm/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GHVM_RM_MEM_ENTRIES_MAX 64 /* of a create or append, abi K.2 */
+#define GHVM_RM_MEM_LOOKUP_MAX 512 /* of a look-up, abi K.6 */
+#define GHVM_RM_MEM_ACL_MAX 8
+
+enum ghvm_mem_trans {
+	GHVM_MEM_LEND,
+	GHVM_MEM_SHARE,
+};
+
+enum ghvm_mem_type {
+	GHVM_MEM_NORMAL = 0,
+	GHVM_MEM_IO = 1,
+};
+
+/* The only combinations that RM takes. */
+#define GHVM_MEM_R 4
+#define GHVM_MEM_RX 5
+#define GHVM_MEM_RW 6
+#define GHVM_MEM_RWX 7
+
+struct ghvm_mem_acl {
+	struct ghvm_vmid vmid;
+	uint8_t rights;
+};
+
+/**
+ * struct ghvm_mem_create - memory that is to change hands
+ * @trans: LEND: we are not in the ACL; SHARE: we are
+ * @sanitise: RM zeroes it now; normal memory only
+ * @append: more entries follow by ghvm_rm_mem_append()
+ * @acl: borrowed, 1 to GHVM_RM_MEM_ACL_MAX, each VM once
+ * @extents: borrowed, 1 to GHVM_RM_MEM_ENTRIES_MAX (a look-up: GHVM_RM_MEM_LOOKUP_MAX),
+ *           page aligned, none empty
+ */
+struct ghvm_mem_create {
+	enum ghvm_mem_trans trans;
+	enum ghvm_mem_type type;
+	bool sanitise;
+	bool append;
+	uint32_t label;
+	const struct ghvm_mem_acl *acl;
+	size_t n_acl;
+	const struct ghvm_extent *extents;
+	size_t n_extents;
+};
+
+/* MEM_LEND or MEM_SHARE. On -ETIMEDOUT the parcel may exist: ghvm_rm_mem_lookup_sgl(). */
+int ghvm_rm_mem_create(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
+		       struct ghvm_parcel_handle *ret, struct ghvm_error *err);
+
+/* Further entries of a parcel created with @append; @done: these are the last. */
+int ghvm_rm_mem_append(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
+		       const struct ghvm_extent *extents, size_t n_extents, bool done,
+		       struct ghvm_error *err);
+
+/*
+ * Take a parcel back. @bytes of it: what a sanitising RM may take longer for
+ * (DECISIONS 27). MEM_INUSE: a VM still has it; HANDLE_INVALID: there is none.
+ */
+int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
+			uint64_t bytes, struct ghvm_error *err);
+
+/* Give back a parcel that we accepted from somebody. */
+int ghvm_rm_mem_release(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
+			struct ghvm_error *err);
+
+/* The handle of our complete parcel with exactly these lists. LOOKUP_FAILED: none. */
+int ghvm_rm_mem_lookup_sgl(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
+			   struct ghvm_parcel_handle *ret, struct ghvm_error *err);
