@@ -33,14 +33,20 @@ enum ghvm_link_type {
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 
 	/* runner and manager */
-	GHVM_LINK_RUNNER = 16,	   /* r>m  u16 vmid, u64 incarnation; pidfd */
-	GHVM_LINK_READY = 17,	   /* r>m  virqs are bound: start the VM */
-	GHVM_LINK_STARTED = 18,	   /* m>r  VM_START succeeded */
-	GHVM_LINK_REFUSED = 19,	   /* m>r  text */
-	GHVM_LINK_EXITED = 20,	   /* r>m  u64 run state, u64 data0: vCPUs say that it is over */
-	GHVM_LINK_ENDED = 21,	   /* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
-	GHVM_LINK_REBUILT = 22,	   /* m>r  new "machine" and "grant" descriptors; READY follows */
-	GHVM_LINK_STOP = 23,	   /* m>r  u8 enum ghvm_link_how */
+	GHVM_LINK_RUNNER = 16,	/* r>m  u16 vmid, u64 incarnation; pidfd */
+	GHVM_LINK_READY = 17,	/* r>m  virqs are bound: start the VM */
+	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
+	GHVM_LINK_REFUSED = 19, /* m>r  text */
+	GHVM_LINK_EXITED = 20,	/* r>m  u64 run state, u64 data0: vCPUs say that it is over */
+	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
+	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
+	/*
+	 * both u8 enum ghvm_link_how. m>r: GRACEFUL and REBOOT press the power key and
+	 * apply the stop time-out, FORCE makes the runner drop its vCPUs and exit 0 at
+	 * once. r>m, for information: the unit is being stopped that way (SIGTERM, SIGINT,
+	 * then FORCE at the time-out, and the runner exits without waiting for ENDED).
+	 */
+	GHVM_LINK_STOP = 23,
 	GHVM_LINK_CONSOLE = 24,	   /* m>r  u32 serial */
 	GHVM_LINK_CONSOLE_IS = 25, /* r>m u32 serial, path of the pty; its descriptor */
 	GHVM_LINK_PING = 26,	   /* both u32 serial */
