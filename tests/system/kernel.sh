@@ -1,0 +1,144 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Debian's kernels, kept in a cache; prints where the wanted thing is.
+#
+#   kernel.sh image 6.12-cloud          folder with vmlinuz (arm64) and lib/modules/RELEASE
+#   kernel.sh image 6.1                 likewise: all drivers, needed for guests
+#   kernel.sh headers 6.12 [amd64]      what "make -C" wants; arm64 unless said
+#   kernel.sh scripts                   kernel tree with only scripts/checkpatch.pl and its data
+#   kernel.sh busybox                   static arm64 busybox
+#
+# KIND is VERSION or VERSION-cloud; image and headers of one kind are the same release. What the
+# metapackage names today wins; without apt's lists, the newest in the cache. Nothing is installed:
+# the arm64 headers would pull a foreign compiler.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ghvm}/kernels
+default=6.1	# what the metapackages without a version mean on Debian 12
+
+die()
+{
+	echo "kernel.sh: $*" >&2
+	exit 1
+}
+
+# meta VERSION FLAVOUR: RELEASE that the image metapackage depends on, e.g. 6.1.0-56-cloud-arm64
+meta()
+{
+	m=linux-image-$1-$2
+	[ "$1" != $default ] || m=linux-image-$2
+	apt-cache depends "$m:${2##*-}" 2>/dev/null | sed -n 's/^ *Depends: linux-image-\([^:]*\).*/\1/p' |
+		head -n 1
+}
+
+# newest WHAT VERSION FLAVOUR: the same from the cache
+newest()
+{
+	for d in "$cache/$1-$2."*"-$3"; do
+		[ -d "$d" ] && echo "${d#"$cache/$1-"}"
+	done | grep -E "^[0-9.]+(-[0-9]+|\+deb[0-9]+)-$3\$" | sort -V | tail -n 1
+}
+
+# release WHAT KIND ARCH
+release()
+{
+	case $2 in
+	*-cloud) v=${2%-cloud} f=cloud-$3 ;;
+	*) v=$2 f=$3 ;;
+	esac
+	r=$(meta "$v" "$f")
+	[ -n "$r" ] || r=$(newest "$1" "$v" "$f")
+	[ -n "$r" ] || die "no kernel $2 for $3 (apt-get update? dpkg --add-architecture $3?)"
+	echo "$r"
+}
+
+# unpack DIR PACKAGE...: download and unpack into DIR
+unpack()
+{
+	into=$1
+	shift
+	mkdir "$into.deb"
+	(cd "$into.deb" && apt-get -qq -o APT::Sandbox::User=root download "$@") >&2 ||
+		die "cannot download $*"
+	for deb in "$into.deb"/*.deb; do
+		dpkg -x "$deb" "$into"
+	done
+	rm -rf "$into.deb"
+}
+
+make_image()
+{
+	unpack "$2" "linux-image-$1:arm64"
+	mv "$2/boot/vmlinuz-$1" "$2/vmlinuz"
+	mv "$2/boot/config-$1" "$2/config"
+	rm -rf "${2:?}/boot" "${2:?}/usr"
+	depmod -b "$2" "$1" || die "depmod is needed (package kmod)"
+}
+
+make_headers()
+{
+	arch=${1##*-}
+	base=${1%-"$arch"}
+	base=${base%-cloud}
+	kbuild=$base
+	case $base in 6.1.*) kbuild=6.1 ;; esac
+	unpack "$2" "linux-headers-$1:$arch" "linux-headers-$base-common" \
+		"linux-kbuild-$kbuild:$(dpkg --print-architecture)"
+	sed -i "s#include /usr/src#include $3/usr/src#" "$2/usr/src/linux-headers-$1/Makefile"
+	# With it, each module build wants pahole for its BTF.
+	rm -f "$2/usr/src/linux-headers-$1/vmlinux"
+}
+
+make_scripts()
+{
+	unpack "$2" linux-source-6.12
+	tar -xf "$2"/usr/src/linux-source-6.12.tar.* -C "$2" --strip-components=1 --wildcards \
+		'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch' \
+		'*/scripts/coccinelle'
+	rm -rf "${2:?}/usr"
+}
+
+make_busybox()
+{
+	unpack "$2" busybox-static:arm64
+	mv "$2/bin/busybox" "$2/busybox"
+	rm -rf "${2:?}/bin" "${2:?}/usr"
+}
+
+# once WHAT RELEASE: make cache/WHAT-RELEASE unless it is there, whole; prints it
+once()
+{
+	dir=$cache/$1-$2
+	mkdir -p "$cache"
+	(
+		flock 9
+		if ! [ -d "$dir" ]; then
+			rm -rf "$dir.new" "$dir.new.deb"
+			mkdir "$dir.new"
+			"make_$1" "$2" "$dir.new" "$dir"
+			mv "$dir.new" "$dir"
+		fi
+	) 9>"$cache/.lock"
+	echo "$dir"
+}
+
+case ${1:-} in
+image)
+	[ $# = 2 ] || die "usage: kernel.sh image KIND"
+	r=$(release image "$2" arm64)
+	once image "$r"
+	;;
+headers)
+	[ $# = 2 ] || [ $# = 3 ] || die "usage: kernel.sh headers KIND [arm64|amd64]"
+	r=$(release headers "$2" "${3:-arm64}")
+	dir=$(once headers "$r")
+	echo "$dir/usr/src/linux-headers-$r"
+	;;
+scripts | busybox)
+	dir=$(once "$1" arm64)
+	[ "$1" = scripts ] && echo "$dir" || echo "$dir/busybox"
+	;;
+*)
+	die "usage: kernel.sh image KIND | headers KIND [ARCH] | scripts | busybox"
+	;;
+esac
