@@ -13,7 +13,7 @@ complain() { # FILE TEXT
 
 # The files of one layer may include each other and every layer before it.
 library=(
-  "types cleanup bits error wire region layout dt image spec yaml"
+  "types cleanup bits error wire rm-abi region layout dt image spec yaml"
   "host"
   "hvc dev sock"
   "msgq"

@@ -19,7 +19,7 @@ cached() {
     [ ! -d "$dir" ] || exit 0
     rm -rf "$dir.new"
     mkdir "$dir.new"
-    "$@" "$dir.new" || exit
+    "$@" "$dir.new" || { rm -rf "$dir.new"; exit 1; }
     mv "$dir.new" "$dir"
     # what an earlier recipe made is of no use any more
     find "$cache" -maxdepth 1 -name "$name-????????????" ! -path "$dir" -exec rm -rf {} +

@@ -1,0 +1,21 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The machine is what a package of ours would make of a Debian host.
+say "system: $(systemctl is-system-running), $(uptime_s) s after the kernel's start"
+systemctl --no-pager --failed
+[ "$(systemctl is-system-running)" = running ] || fail "some unit has failed"
+
+say "the module is loaded by modules-load, its node belongs to the manager"
+lsmod | grep -q '^ghvm ' || fail "ghvm is not loaded"
+udevadm settle
+[ "$(stat -c '%U %G %a' /dev/ghvm)" = "gunyah-vmd root 600" ] || fail "/dev/ghvm: $(stat -c '%U %G %a' /dev/ghvm)"
+pages info
+
+say "users, folders and the socket are there"
+grep -q '^gunyah:' /etc/group || fail "no group gunyah"
+[ "$(stat -c '%U %a' /run/gunyah/ctl)" = "gunyah-vmd 700" ] || fail "/run/gunyah/ctl: $(ls -ld /run/gunyah/ctl)"
+systemctl is-active gunyah-vmd.socket
+[ "$(stat -c '%U %a' /run/gunyah/prepare.sock)" = "root 600" ] || fail "$(ls -l /run/gunyah/prepare.sock)"
+
+say "units, as they are installed, verify"
+systemd-analyze verify --man=no gunyah-vmd.socket gunyah-vmd.service gunyah-vm@demo.service

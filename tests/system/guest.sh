@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# guest.sh FOLDER: puts Image and initrd of the guests there. The kernel is Debian's full arm64
+# one, as the cloud flavour has no gpio-keys, which the power key needs.
+set -euo pipefail
+
+here=$(dirname "$(realpath "$0")")
+out=$(realpath -m "$1")
+image=$("$here/kernel.sh" image 6.1)
+busybox=$("$here/kernel.sh" busybox)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# modules NAME...: copies them with what they need, and writes the order to load them in
+modules() {
+  local name release path
+  release=$(basename "$image"/lib/modules/*)
+  : >"$work/modules/order"
+  for name in "$@"; do
+    modprobe -d "$image" -S "$release" --show-depends "$name" | awk '$1 == "insmod" { print $2 }' |
+      while IFS= read -r path; do
+        cp "$path" "$work/modules/"
+        basename "$path" >>"$work/modules/order"
+      done
+  done
+}
+
+mkdir -p "$work"/{bin,dev,proc,sys,modules} "$out"
+modules gpio-pl061 evdev gpio_keys
+cp "$busybox" "$work/bin/busybox"
+aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static \
+  "$here/guest-init.c" -o "$work/init"
+aarch64-linux-gnu-strip "$work/init"
+(cd "$work" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$out/initrd"
+cp "$image/vmlinuz" "$out/Image"

@@ -1,0 +1,211 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# lib.sh, to be sourced: words for the cases, which run as root in the testbed under "set -eu".
+
+here=/usr/lib/ghvm-tests
+vms=/etc/gunyah/vms
+logs=/var/log/gunyah
+
+fail() {
+	echo "FAIL: $*"
+	exit 1
+}
+
+say() {
+	echo "-- $*"
+}
+
+uptime_s() {
+	cut -d. -f1 /proc/uptime
+}
+
+mem_free() { # KiB
+	awk '/^MemFree:/ { print $2 }' /proc/meminfo
+}
+
+wait_for() { # SECONDS COMMAND...: until it succeeds
+	_end=$(($(uptime_s) + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(uptime_s)" -lt $_end ] || return 1
+		sleep 0.2
+	done
+}
+
+must() { # SECONDS COMMAND...: or the case fails
+	wait_for "$@" || fail "not within $*"
+}
+
+refused() { # COMMAND...: must fail
+	! "$@" || fail "succeeded: $*"
+}
+
+booted() {
+	case $(systemctl is-system-running) in
+	running | degraded) ;;
+	*) return 1 ;;
+	esac
+}
+
+# --- descriptors ---------------------------------------------------------------------------
+
+# vm NAME CPUS MEMORY CMDLINE-WORDS [STOP-TIMEOUT]: writes a descriptor
+vm() {
+	mkdir -p $vms
+	cat >$vms/"$1".yaml <<-END
+		version: 1
+		kernel:
+		  image: ${image:-$here/guest/Image}
+		  initrd: $here/guest/initrd
+		  cmdline: "console=ttyS0 quiet panic=1 $4"
+		memory: {size: $3}
+		cpus: {count: $2}
+		devices:
+		  - console: {}
+		lifecycle: {on-reboot: restart, stop-timeout: ${5:-30s}}
+	END
+}
+
+prepare_guests() {
+	vm demo 2 256M "ghvm.guest=off"
+	vm one 1 256M ""
+	vm four 4 256M ""
+	vm other 1 256M ""
+	# ends by force, as its user space is not there yet to hear the power key
+	vm cycle 1 128M "" 1s
+}
+
+# --- units ---------------------------------------------------------------------------------
+
+unit_show() { # NAME PROPERTY
+	systemctl show -P "$2" "gunyah-vm@$1.service"
+}
+
+unit_ended() { # NAME
+	case $(unit_show "$1" ActiveState) in
+	inactive | failed) ;;
+	*) return 1 ;;
+	esac
+}
+
+unit_is() { # NAME STATE
+	[ "$(unit_show "$1" ActiveState)" = "$2" ]
+}
+
+# The unit's journal of this start.
+unit_journal() { # NAME
+	journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service"
+}
+
+# A start that must fail, and say so: TEXT is in the unit's journal.
+start_refused() { # NAME TEXT
+	_cursor=$(journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
+	if systemctl start "gunyah-vm@$1"; then
+		# the runner may end after READY was not sent: a start is a success or a failure
+		fail "gunyah-vm@$1 has started"
+	fi
+	must 30 unit_ended "$1"
+	_said=$(journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service" --after-cursor="$_cursor")
+	echo "$_said"
+	echo "$_said" | grep -qE "$2" || fail "the journal does not say: $2"
+	[ "$(unit_show "$1" Result)" != success ] || fail "the unit's result is success"
+	systemctl reset-failed "gunyah-vm@$1"
+}
+
+# --- consoles ------------------------------------------------------------------------------
+
+# The log grows from start to start: look only behind the mark.
+mark() { # NAME
+	_size=0
+	[ ! -e "$logs/$1.log" ] || _size=$(stat -c %s "$logs/$1.log")
+	echo "$_size" >"/run/mark-$1"
+}
+
+said() { # NAME TEXT: behind the mark
+	tail -c "+$(($(cat "/run/mark-$1") + 1))" "$logs/$1.log" | grep -q "$2"
+}
+
+hears() { # NAME SECONDS TEXT
+	must "$2" said "$1" "$3"
+}
+
+type_line() { # NAME TEXT: on its console
+	echo "$2" | timeout 20 ghvmctl console "$1"
+}
+
+up() { # NAME: starts it and waits for its user space
+	mark "$1"
+	systemctl start "gunyah-vm@$1"
+	hears "$1" 90 "guest: user space reached"
+}
+
+down() { # NAME: as people do it, and it must be a success
+	systemctl stop "gunyah-vm@$1"
+	unit_is "$1" inactive || fail "gunyah-vm@$1 is $(unit_show "$1" ActiveState)"
+	[ "$(unit_show "$1" Result)" = success ] || fail "gunyah-vm@$1: $(unit_show "$1" Result)"
+}
+
+# --- what is left over ---------------------------------------------------------------------
+
+is_model() {
+	[ -n "$(find /proc/device-tree/reserved-memory -maxdepth 1 -name 'counters@*')" ]
+}
+
+model() { # COUNTER: its value
+	_address=$(awk -v n="$1" '$1 == n { print $2 }' $here/counters)
+	printf '%d\n' "$(devmem "$_address" 64)"
+}
+
+model_counters() {
+	is_model || return 0
+	while read -r _name _; do
+		printf '%s=%s ' "$_name" "$(model "$_name")"
+	done <$here/counters
+	echo
+}
+
+pages() { # quarantined, or info
+	$here/ghvm-pages "$1"
+}
+
+pins() { # pages pinned for long by anyone
+	awk '/^nr_foll_pin_acquired/ { a = $2 } /^nr_foll_pin_released/ { r = $2 } END { print a - r }' \
+		/proc/vmstat
+}
+
+returned() {
+	[ "$(pins)" = 0 ] && [ "$(pages quarantined)" = 0 ] || return 1
+	is_model || return 0
+	[ "$(model vms)" = 1 ] && [ "$(model lent_pages)" = 0 ] && [ "$(model parcels)" = 0 ]
+}
+
+all_returned() {
+	lsmod | grep -q '^ghvm ' || return 0
+	wait_for 15 returned || {
+		echo "pinned pages $(pins), quarantined $(pages quarantined)"
+		model_counters
+		fail "not all has come back"
+	}
+	! is_model || [ "$(model lent_faults)" = 0 ] || fail "the host has touched lent pages"
+	! is_model || [ "$(model rm_dead)" = 0 ] || fail "the resource manager is dead"
+}
+
+# After a case that failed: the next one shall start from nothing, if that can be had.
+recover() {
+	systemctl stop 'gunyah-vm@*.service'
+	modprobe ghvm
+	systemctl reset-failed
+	systemctl start gunyah-vmd.socket
+	wait_for 15 returned
+}
+
+finish() { # STATUS: ends the machine
+	sync
+	if is_model; then
+		devmem "$(awk '$1 == "KNOB_EXIT" { print $2 }' $here/knobs)" 32 "$1"
+	else
+		echo "testbed: status $1"
+		systemctl poweroff -ff
+	fi
+	sleep 60
+}

@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# run.sh [--test|--demo|--shell] FOLDER [CASE...]: the machine that all of it runs in, once.
+#
+# FOLDER gets all that is made here: the module, the guest, the hypervisor, the initramfs, and the
+# logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
+# tests/system/cases run and TAP is printed.
+#
+# GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model.
+# GHVM_SECONDS: patience with the whole, 1500 unless told. QEMU_ARGS: more words for QEMU.
+set -euo pipefail
+
+here=$(dirname "$(realpath "$0")")
+root=$(realpath "$here/../..")
+mode="test"
+case ${1:-} in
+--test | --demo | --shell)
+  mode=${1#--}
+  shift
+  ;;
+esac
+out=$(realpath -m "$1")
+shift
+cases=$*
+programs=$root/build/arm64
+cpus=4
+[ "$mode" = test ] || cpus=2
+patience=${GHVM_SECONDS:-1500}
+mkdir -p "$out"
+
+# step TEXT COMMAND...: with its time; what it says is in a log, shown if it fails
+step() {
+  local text=$1 start
+  start=$(date +%s%N)
+  shift
+  if ! "$@" >"$out/step.log" 2>&1 </dev/null; then
+    cat "$out/step.log"
+    echo "run.sh: failed: $text"
+    exit 1
+  fi
+  printf '# %s: %d.%d s\n' "$text" $((($(date +%s%N) - start) / 1000000000)) \
+    $((($(date +%s%N) - start) / 100000000 % 10))
+}
+
+build_module() {
+  local headers
+  headers=$("$here/kernel.sh" headers 6.12-cloud)
+  rm -rf "$out/kmod"
+  cp -r "$root/kmod" "$out/kmod"
+  make -s -C "$headers" M="$out/kmod" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
+}
+
+# The names that cases use for the model's counters and knobs, with their addresses.
+model_names() {
+  local header=$root/tests/model/el2/counters.h
+  awk -v base=$((0x40fff000)) \
+    'match($0, /^[[:space:]]*X\([a-z_0-9]+\)/) {
+       name = $0; sub(/.*X\(/, "", name); sub(/\).*/, "", name)
+       if (name != "name") printf "%s %#x\n", name, base + 8 * n++
+     }' "$header" >"$1/counters"
+  sed -nE 's/^[[:space:]]*(KNOB_[A-Z_]+) = (0x[0-9a-f]+),.*/\1 \2/p' "$header" |
+    while read -r name offset; do
+      printf '%s %#x\n' "$name" $((0x40ffe000 + offset))
+    done >"$1/knobs"
+}
+
+# All of ours that is in the machine, over the root of root.sh.
+make_overlay() {
+  local tree=$out/tree release image
+  image=$("$here/kernel.sh" image 6.12-cloud)
+  release=$(basename "$image"/lib/modules/*)
+  rm -rf "$tree"
+  mkdir -p "$tree/usr/lib/ghvm-tests" "$tree/usr/lib/modules"
+  DESTDIR=$tree meson install -C "$programs" --no-rebuild --quiet
+  # units of a package are enabled when it is installed
+  mkdir -p "$tree"/etc/systemd/system/{sockets,multi-user}.target.wants
+  ln -s /usr/lib/systemd/system/gunyah-vmd.socket "$tree/etc/systemd/system/sockets.target.wants/"
+
+  cp -r "$image/lib/modules/$release" "$tree/usr/lib/modules/"
+  # only what the machine uses: the module has no dependencies
+  rm -rf "$tree/usr/lib/modules/$release/kernel"
+  mkdir -p "$tree/usr/lib/modules/$release/extra"
+  cp "$out/kmod/ghvm.ko" "$tree/usr/lib/modules/$release/extra/"
+  ln -s usr/lib "$tree/lib"
+  /sbin/depmod -b "$tree" "$release"
+  rm "$tree/lib"
+
+  cp -r "$here/machine/." "$here/cases" "$out/guest" "$tree/usr/lib/ghvm-tests/"
+  cp "$programs/tests/system/ghvm-pages" "$tree/usr/lib/ghvm-tests/"
+  model_names "$tree/usr/lib/ghvm-tests"
+  mv "$tree/usr/lib/ghvm-tests/ghvm-testbed.service" "$tree/usr/lib/systemd/system/"
+  ln -s /usr/lib/systemd/system/ghvm-testbed.service \
+    "$tree/etc/systemd/system/multi-user.target.wants/"
+  (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) >"$out/overlay.cpio"
+  cat "$("$here/root.sh")" "$out/overlay.cpio" >"$out/initramfs"
+}
+
+build_model() {
+  "$root/tests/model/el2/build.sh" "$out/el2.bin"
+}
+
+# The words for the kernel. quiet keeps its messages out of the TAP lines.
+words() {
+  echo "quiet loglevel=3 systemd.show_status=0 systemd.log_level=warning ghvm.mode=$mode" \
+    "ghvm.cases=${cases// /,}"
+}
+
+run_model() {
+  # shellcheck disable=SC2046 # words
+  CPUS=$cpus MEM=3G "$root/tests/model/el2/run-qemu.sh" "$out/el2.bin" \
+    "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$out/model.log" $(words)
+}
+
+run_machine() {
+  if [ -n "${GHVM_HYPERVISOR:-}" ]; then
+    "$here/run-gunyah.sh" "$GHVM_HYPERVISOR" \
+      "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$(words)"
+  else
+    run_model
+  fi
+}
+
+step "module" build_module
+step "guest" "$here/guest.sh" "$out/guest"
+[ -n "${GHVM_HYPERVISOR:-}" ] || step "model hypervisor" build_model
+step "initramfs" make_overlay
+
+: >"$out/model.log"
+if [ "$mode" = shell ]; then
+  run_machine
+  exit
+fi
+# The console goes through a file, so that nothing of it is lost, and is shown as it comes.
+status=0
+: >"$out/console.log"
+tail -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' &
+show=$!
+export -f run_machine run_model words
+export here root out cpus mode cases
+timeout -k 10 "$patience" bash -c run_machine >"$out/console.log" 2>&1 </dev/null || status=$?
+sleep 1
+kill $show
+wait $show 2>/dev/null || true
+[ $status != 124 ] || echo "run.sh: nothing after $patience s; see $out/console.log"
+if [ $status != 0 ] && [ -s "$out/model.log" ]; then
+  echo "# status $status; $out/model.log says:"
+  grep -v '^el2: counter' "$out/model.log" | tail -n 20 | sed 's/^/# /'
+fi
+exit $status
