@@ -4,7 +4,8 @@
  *
  * It says that it is up, then obeys the power key and what is typed on the console, one
  * word a line: echo TEXT, cpus, busy, off, reboot, crash, sh. The kernel's command line may
- * have ghvm.guest=off or ghvm.guest=reboot, to do that at once.
+ * have ghvm.guest=off or ghvm.guest=reboot, to do that at once, or ghvm.guest=deaf, not to
+ * obey the power key.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -149,7 +150,7 @@ static void read_console(void)
 		used = 0;
 }
 
-static void read_keys(int fd)
+static void read_keys(int fd, bool deaf)
 {
 	struct input_event ev;
 
@@ -158,6 +159,8 @@ static void read_keys(int fd)
 	if (ev.code != KEY_POWER)
 		return;
 	printf("guest: power key\n");
+	if (deaf)
+		return;
 	end(RB_POWER_OFF);
 }
 
@@ -193,6 +196,7 @@ static bool told(const char *word)
 int main(void)
 {
 	struct pollfd fds[1 + KEYS_MAX] = { { .fd = STDIN_FILENO, .events = POLLIN } };
+	bool deaf;
 	size_t n;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
@@ -202,6 +206,7 @@ int main(void)
 	n = 1 + open_keys(fds + 1);
 	printf("guest: %zu input devices\n", n - 1);
 	say_up();
+	deaf = told("ghvm.guest=deaf");
 	if (told("ghvm.guest=off"))
 		end(RB_POWER_OFF);
 	if (told("ghvm.guest=reboot"))
@@ -214,6 +219,6 @@ int main(void)
 			read_console();
 		for (size_t i = 1; i < n; i++)
 			if (fds[i].revents)
-				read_keys(fds[i].fd);
+				read_keys(fds[i].fd, deaf);
 	}
 }

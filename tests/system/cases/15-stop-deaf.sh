@@ -1,0 +1,12 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest that does not hear the power key is stopped by force at its stop-timeout, and all returns.
+vm deaf 1 256M "ghvm.guest=deaf" 3s
+up deaf
+start=$(uptime_s)
+systemctl stop gunyah-vm@deaf
+took=$(($(uptime_s) - start))
+say "stopped after $took s"
+unit_is deaf inactive || fail "the unit is $(unit_show deaf ActiveState)"
+[ $took -ge 2 ] || fail "it was not asked first"
+[ $took -le 20 ] || fail "force took $took s"

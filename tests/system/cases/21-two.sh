@@ -1,0 +1,16 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Two guests at once, each with its own console and memory; one's end is not the other's.
+up one
+up other
+for v in one other; do
+	mark $v
+	type_line $v "echo I am $v"
+	hears $v 15 "guest: I am $v"
+done
+! said one "I am other" || fail "the consoles are mixed up"
+[ "$(unit_show one MainPID)" != "$(unit_show other MainPID)" ] || fail "they share a runner"
+down one
+type_line other "echo alone"
+hears other 10 "guest: alone"
+down other

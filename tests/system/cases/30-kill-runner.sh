@@ -1,0 +1,15 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# SIGKILL of the runner takes its own guest alone, and every page is accounted for.
+up other
+up one
+pid=$(unit_show one MainPID)
+say "the unit restarts, as its runner failed"
+mark one
+kill -KILL "$pid"
+hears one 90 "guest: user space reached"
+[ "$(unit_show one MainPID)" != "$pid" ] || fail "it is the same runner"
+type_line other "echo unharmed"
+hears other 10 "guest: unharmed"
+down one
+down other

@@ -1,0 +1,22 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# SIGKILL of the manager: the guest goes on, and no page that it owns is let go.
+up one
+lent=0
+! is_model || lent=$(model lent_pages)
+systemctl kill --kill-who=main -s KILL gunyah-vmd
+for _ in $(seq 20); do
+	if is_model; then
+		[ "$(model lent_pages)" = "$lent" ] || fail "pages came back under the guest"
+		[ "$(pins)" -ge "$lent" ] || fail "only $(pins) of $lent pages are pinned"
+	fi
+	sleep 0.2
+done
+must 30 systemctl is-active gunyah-vmd
+type_line one "echo still here"
+hears one 15 "guest: still here"
+unit_is one active || fail "the unit is $(unit_show one ActiveState)"
+[ "$(unit_show one NRestarts)" = 0 ] || fail "the unit was restarted"
+say "the new manager knows the guest and can stop it"
+ghvmctl list | grep one | grep -q running || fail "$(ghvmctl list)"
+down one

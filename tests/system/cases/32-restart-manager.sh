@@ -1,0 +1,9 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An upgrade of the manager is a restart of it: guests do not notice.
+up one
+systemctl restart gunyah-vmd
+type_line one "echo after the upgrade"
+hears one 15 "guest: after the upgrade"
+[ "$(unit_show one NRestarts)" = 0 ] || fail "the unit was restarted"
+down one

@@ -1,0 +1,27 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The resource manager refuses one message of a start, each in turn: the journal names the message
+# and the status, and all that was done is undone.
+is_model || return 0
+knob() {
+	devmem "$(awk -v n="KNOB_$1" '$1 == n { print $2 }' $here/knobs)" 32 "$2"
+}
+
+while read -r name id; do
+	say "$name"
+	knob SKIP 0
+	knob STATUS 3 # DENIED
+	knob REFUSE "$id"
+	start_refused cycle "$name.*DENIED"
+	must 15 returned
+done <<END
+VM_ALLOCATE 0x56000001
+MEM_LEND 0x51000012
+VM_CONFIG_IMAGE 0x56000009
+VM_INIT 0x5600000b
+VM_GET_HYP_RESOURCES 0x56000020
+VM_START 0x56000004
+END
+say "and then one starts"
+systemctl start gunyah-vm@cycle
+systemctl stop gunyah-vm@cycle
