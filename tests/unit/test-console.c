@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The console on a real pty: with a reader, without one, and with one that does not read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/runner/console.h"
+#include "libghvm/cleanup.h"
+
+struct fixture {
+	struct console c;
+	size_t room;
+	char typed[8192];
+	size_t n_typed;
+	int log; /* our copy */
+};
+
+static size_t on_room(void *data)
+{
+	return ((struct fixture *)data)->room;
+}
+
+static size_t on_receive(void *data, const uint8_t *buf, size_t n)
+{
+	struct fixture *f = data;
+
+	assert_true(n <= f->room && n <= sizeof(f->typed) - f->n_typed);
+	memcpy(f->typed + f->n_typed, buf, n);
+	f->n_typed += n;
+	f->room -= n;
+	return n;
+}
+
+static const struct console_ops ops = { on_room, on_receive };
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->room = sizeof(f->typed);
+	f->log = memfd_create("log", 0);
+	assert_int_equal(console_init(&f->c, &ops, f, dup(f->log)), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	console_done(&f->c);
+	close(f->log);
+	free(f);
+	return 0;
+}
+
+/* Return: whether there was something to do within @ms. */
+static bool turn(struct fixture *f, int ms)
+{
+	struct pollfd fds[CONSOLE_POLLFDS];
+
+	console_poll(&f->c, fds);
+	if (poll(fds, CONSOLE_POLLFDS, ms) <= 0)
+		return false;
+	console_process(&f->c);
+	return true;
+}
+
+static void settle(struct fixture *f)
+{
+	int n = 0;
+
+	while (turn(f, 50))
+		assert_true(++n < 1000); /* it does not spin */
+}
+
+static void put(struct fixture *f, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		console_put(&f->c, (uint8_t)s[i]);
+}
+
+static char *pattern(size_t n)
+{
+	char *s = malloc(n);
+
+	for (size_t i = 0; i < n; i++)
+		s[i] = (char)('a' + (i * 7 + i / 251) % 26);
+	return s;
+}
+
+/* Read from the pty until @n bytes came or it is dry. */
+static size_t drain(struct fixture *f, int fd, char *buf, size_t n)
+{
+	size_t got = 0;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (int idle = 0; got < n && idle < 20; idle++) {
+		ssize_t r = read(fd, buf + got, n - got);
+
+		if (r > 0) {
+			got += (size_t)r;
+			idle = 0;
+		}
+		turn(f, 5);
+	}
+	return got;
+}
+
+static void both_ways(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int fd = console_attach(&f->c);
+	char buf[64];
+
+	assert_true(fd >= 0);
+	put(f, "hello\n", 6);
+	assert_int_equal(drain(f, fd, buf, 6), 6);
+	assert_memory_equal(buf, "hello\n", 6); /* raw: no CR was added */
+	assert_int_equal(write(fd, "ls\r\3", 4), 4);
+	settle(f);
+	assert_int_equal(f->n_typed, 4);
+	assert_memory_equal(f->typed, "ls\r\3", 4); /* nor a signal made */
+	assert_int_equal(drain(f, fd, buf, 1), 0);  /* nothing is echoed */
+	assert_int_equal(pread(f->log, buf, 64, 0), 6);
+	assert_memory_equal(buf, "hello\n", 6);
+}
+
+static void the_next_reader_gets_the_last_64k(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = CONSOLE_BUFFER_SIZE + 5000;
+	_cleanup_(freep) char *sent = pattern(n), *got = malloc(n);
+	_cleanup_(closep) int fd = -1;
+
+	put(f, sent, n);
+	settle(f);
+	fd = console_attach(&f->c);
+	assert_int_equal(drain(f, fd, got, n), CONSOLE_BUFFER_SIZE);
+	assert_memory_equal(got, sent + 5000, CONSOLE_BUFFER_SIZE);
+}
+
+static void the_log_has_all_that_it_had_time_for(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = 3 * CONSOLE_BUFFER_SIZE;
+	_cleanup_(freep) char *sent = pattern(n), *got = malloc(n + 1);
+
+	for (size_t i = 0; i < n; i += 8192) {
+		put(f, sent + i, 8192);
+		assert_true(turn(f, 1000));
+	}
+	assert_int_equal(pread(f->log, got, n + 1, 0), n);
+	assert_memory_equal(got, sent, n);
+}
+
+static void the_log_says_what_it_lost(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = CONSOLE_BUFFER_SIZE + 17;
+	_cleanup_(freep) char *sent = pattern(n), *got = malloc(n);
+
+	put(f, sent, n);
+	settle(f);
+	assert_int_equal(pread(f->log, got, n, 0), 17 + CONSOLE_BUFFER_SIZE);
+	assert_memory_equal(got, "\n[17 bytes lost]\n", 17);
+	assert_memory_equal(got + 17, sent + 17, CONSOLE_BUFFER_SIZE);
+}
+
+static void a_reader_that_does_not_read_stops_nobody(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int fd = console_attach(&f->c);
+	size_t n = 40 * 8192;
+	_cleanup_(freep) char *sent = pattern(n);
+
+	for (size_t i = 0; i < n; i += 8192) {
+		put(f, sent + i, 8192);
+		assert_true(turn(f, 1000));
+	}
+	settle(f); /* comes to rest although much is left */
+	assert_int_equal(lseek(f->log, 0, SEEK_END), n);
+	assert_true(f->c.shown < n);
+	assert_true(fd >= 0);
+}
+
+static void readers_come_and_go(void **state)
+{
+	struct fixture *f = *state;
+	char buf[16];
+
+	for (int i = 0; i < 5; i++) {
+		int fd = console_attach(&f->c);
+
+		put(f, "on", 2);
+		assert_int_equal(drain(f, fd, buf, 2), 2);
+		assert_memory_equal(buf, "on", 2);
+		close(fd);
+		settle(f);
+		assert_false(f->c.attached);
+		put(f, "off", 3);
+		settle(f);
+		fd = console_attach(&f->c);
+		assert_int_equal(drain(f, fd, buf, 3), 3);
+		assert_memory_equal(buf, "off", 3);
+		close(fd);
+		settle(f);
+	}
+}
+
+static void a_reader_by_path_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int fd = -1;
+	char buf[16];
+
+	put(f, "early", 5);
+	settle(f);
+	fd = open(f->c.path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(drain(f, fd, buf, 5), 5);
+	assert_memory_equal(buf, "early", 5);
+	put(f, "late", 4);
+	assert_int_equal(drain(f, fd, buf, 4), 4);
+	assert_memory_equal(buf, "late", 4);
+}
+
+static void typing_waits_for_room(void **state)
+{
+	struct fixture *f = *state;
+	int fd = console_attach(&f->c);
+
+	f->room = 3;
+	assert_int_equal(write(fd, "abcdefgh", 8), 8);
+	settle(f);
+	assert_int_equal(f->n_typed, 3);
+	close(fd); /* and gone: what was typed is not */
+	settle(f);
+	f->room = 100;
+	console_kick(&f->c);
+	settle(f);
+	assert_int_equal(f->n_typed, 8);
+	assert_memory_equal(f->typed, "abcdefgh", 8);
+}
+
+static void a_full_disk_is_not_the_guests_trouble(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int fd = -1;
+	char buf[4];
+
+	dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), f->c.log);
+	fd = console_attach(&f->c);
+	put(f, "abc", 3);
+	assert_int_equal(drain(f, fd, buf, 3), 3);
+	assert_true(f->c.log_failed);
+	settle(f);
+}
+
+static void the_end_flushes(void **state)
+{
+	struct fixture *f = *state;
+	char buf[8];
+
+	put(f, "Bye\n", 4);
+	console_done(&f->c);
+	assert_int_equal(pread(f->log, buf, 8, 0), 4);
+	assert_memory_equal(buf, "Bye\n", 4);
+	console_done(&f->c); /* twice is no harm */
+}
+
+#define CONSOLE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CONSOLE_TEST(both_ways),
+		CONSOLE_TEST(the_next_reader_gets_the_last_64k),
+		CONSOLE_TEST(the_log_has_all_that_it_had_time_for),
+		CONSOLE_TEST(the_log_says_what_it_lost),
+		CONSOLE_TEST(a_reader_that_does_not_read_stops_nobody),
+		CONSOLE_TEST(readers_come_and_go),
+		CONSOLE_TEST(a_reader_by_path_is_noticed),
+		CONSOLE_TEST(typing_waits_for_room),
+		CONSOLE_TEST(a_full_disk_is_not_the_guests_trouble),
+		CONSOLE_TEST(the_end_flushes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
