@@ -6,7 +6,8 @@
 # logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
 # tests/system/cases run and TAP is printed.
 #
-# GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model.
+# GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model, configured for so many CPUs as
+# GHVM_HYPERVISOR_CPUS says (8 unless told).
 # GHVM_SECONDS: patience with the whole, 1500 unless told. QEMU_ARGS: more words for QEMU.
 set -euo pipefail
 
@@ -114,7 +115,8 @@ run_model() {
 run_machine() {
   if [ -n "${GHVM_HYPERVISOR:-}" ]; then
     "$here/run-gunyah.sh" "$GHVM_HYPERVISOR" \
-      "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$(words)"
+      "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$out" \
+      "${GHVM_HYPERVISOR_CPUS:-8}" "$(words)"
   else
     run_model
   fi
