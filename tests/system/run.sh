@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# run.sh [--test|--demo|--shell] FOLDER [CASE...]: the machine that all of it runs in, once.
+# run.sh [--test|--demo|--bench|--shell] FOLDER [CASE...]: the machine that all of it runs in, once.
 #
 # FOLDER gets all that is made here: the module, the guest, the hypervisor, the initramfs, and the
 # logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
@@ -15,7 +15,7 @@ here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
 mode="test"
 case ${1:-} in
---test | --demo | --shell)
+--test | --demo | --bench | --shell)
   mode=${1#--}
   shift
   ;;
@@ -25,7 +25,7 @@ shift
 cases=$*
 programs=$root/build/arm64
 cpus=4
-[ "$mode" = test ] || cpus=2
+[ "$mode" = test ] || [ "$mode" = bench ] || cpus=2
 patience=${GHVM_SECONDS:-1500}
 mkdir -p "$out"
 
@@ -86,7 +86,7 @@ make_overlay() {
   /sbin/depmod -b "$tree" "$release"
   rm "$tree/lib"
 
-  cp -r "$here/machine/." "$here/cases" "$out/guest" "$tree/usr/lib/ghvm-tests/"
+  cp -r "$here/machine/." "$here/cases" "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
   cp "$programs/tests/system/ghvm-pages" "$tree/usr/lib/ghvm-tests/"
   model_names "$tree/usr/lib/ghvm-tests"
   mv "$tree/usr/lib/ghvm-tests/ghvm-testbed.service" "$tree/usr/lib/systemd/system/"

@@ -1,0 +1,19 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An idle manager does nothing, and is small, also while a guest runs.
+up one
+pid=$(systemctl show -P MainPID gunyah-vmd)
+switches() {
+	cat /proc/"$pid"/task/*/status | awk '/ctxt_switches/ { n += $2 } END { print n }'
+}
+sleep 2
+before=$(switches)
+sleep 12
+after=$(switches)
+say "the manager ran $((after - before)) times in 12 s"
+# once, if the watchdog is fed just then
+[ $((after - before)) -le 3 ] || fail "it is not idle"
+rss=$(awk '/^VmRSS/ { print $2 }' /proc/"$pid"/status)
+say "resident set: $rss KiB"
+[ "$rss" -lt 8192 ] || fail "its resident set is $rss KiB"
+down one
