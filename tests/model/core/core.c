@@ -326,3 +326,43 @@ uint32_t model_vcpu_virq(const struct model *m, unsigned int slot, unsigned int 
 {
 	return m->guests[slot].vcpu_virq[vcpu];
 }
+
+static unsigned int bits_set(const uint8_t *v, size_t n)
+{
+	unsigned int r = 0;
+
+	for (size_t i = 0; i < 8 * n; i++)
+		r += v[i / 8] >> i % 8 & 1;
+	return r;
+}
+
+static void count_parcels(const struct model *m, struct model_counts *ret)
+{
+	ret->lent_pages = m->donated_pages;
+	for (unsigned int i = 0; i < MODEL_PARCELS_MAX; i++) {
+		const struct parcel *p = &m->parcels[i];
+
+		if (!p->used)
+			continue;
+		ret->parcels++;
+		ret->entries += p->n_entries;
+		if (p->trans == TRANS_SHARE)
+			ret->shared_pages += p->size / MODEL_PAGE;
+		else
+			ret->lent_pages += p->size / MODEL_PAGE;
+	}
+}
+
+void model_counts(const struct model *m, struct model_counts *ret)
+{
+	*ret = (struct model_counts){ .calls = m->calls, .rm_dead = m->rm_dead };
+	ret->heap_used = m->heap.used;
+	ret->virqs = bits_set(m->virqs, sizeof(m->virqs)) - 2;
+	for (unsigned int i = 1; i < MODEL_VM_RECORDS; i++) /* the first is the primary */
+		ret->vms += m->vms[i].used;
+	for (unsigned int i = 0; i < MODEL_VMS_MAX; i++)
+		ret->slots += m->guests[i].vm != NULL;
+	for (unsigned int i = 0; i < MODEL_CAPS_MAX; i++)
+		ret->caps += m->caps[i].type != CAP_NONE;
+	count_parcels(m, ret);
+}

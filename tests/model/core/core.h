@@ -41,6 +41,12 @@
 #define MODEL_IPA_END (1ULL << 36)
 #define MODEL_IPA_CHOSEN (1ULL << 34) /* where RM puts what nobody placed */
 #define MODEL_DT_SCRATCH GHVM_KIB(256)
+#define MODEL_GUEST_SPIS 96 /* INTIDs 32 to 127 */
+#define MODEL_SPI_ANY UINT32_MAX
+#define MODEL_GICD 0x3fff0000ULL /* where RM puts a GIC without "reg" */
+#define MODEL_GICR 0x3ffb0000ULL
+#define MODEL_BASE 0x28800000ULL /* and RAM without a base-address (abi D.5) */
+#define MODEL_BASE_SIZE_MAX 0x07ffffffULL
 
 /* abi A.5 */
 enum hyp_error {
@@ -255,7 +261,6 @@ struct rpc_client {
 	struct queue *to;
 	struct rpc_message in;
 	unsigned int left; /* continuations still missing */
-	uint32_t charged;
 	struct rpc_message out;
 	struct rpc_message pending; /* one reply that waits for @out */
 	unsigned int first;
@@ -308,9 +313,19 @@ extern const size_t rm_vm_n_messages;
 extern const struct rm_message rm_query_messages[];
 extern const size_t rm_query_n_messages;
 
+/* The handlers that are not in the file of their table. */
+enum rm_status rm_config_image(struct rm_call *c);
+enum rm_status rm_auth_image(struct rm_call *c);
+enum rm_status rm_init(struct rm_call *c);
+enum rm_status rm_set_time_base(struct rm_call *c);
+enum rm_status rm_mem_accept(struct rm_call *c);
+enum rm_status rm_mem_notify(struct rm_call *c);
+/* MEM_SHARED of a parcel as it is now. */
+void rm_put_mem_shared(struct model *m, uint32_t handle, struct ghvm_put *w);
+
 void rm_dispatch(struct model *m, struct rpc_client *c);
 void rm_die(struct model *m, const char *why);
-/* The knobs: true if the handler is not to run, or the reply is to be changed. */
+/* Armed: for the message (0: any) that comes after @skip others of its kind. */
 struct rm_knob {
 	bool armed;
 	uint32_t message;
@@ -351,8 +366,12 @@ struct vm {
 struct vm *vm_find(struct model *m, uint16_t vmid);
 struct vm *vm_new(struct model *m, uint16_t vmid);
 void vm_set_state(struct model *m, struct vm *vm, enum vm_state state);
-/* RUNNING to EXITED: vCPUs die, VM_STATUS and VM_EXITED go out. */
-void vm_exit(struct model *m, struct vm *vm);
+void vm_free(struct model *m, struct vm *vm);
+/* RUNNING to EXITED, some time later: vCPUs die, VM_STATUS and VM_EXITED go out. */
+void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
+	     unsigned int n_reason);
+/* Bytes of RM's heap that go when the VM goes, or when it is reset. */
+bool vm_charge(struct model *m, struct vm *vm, uint64_t bytes);
 /* Something failed on the way to RUNNING: @status for the reply. */
 enum rm_status vm_fail(struct model *m, struct vm *vm, enum rm_status status);
 void vm_reset_begin(struct model *m, struct vm *vm);
@@ -419,7 +438,13 @@ struct acl_entry *parcel_acl(struct parcel *p, uint16_t vmid);
 /* Add @n entries of the cursor; all or nothing. The pages leave the owner. */
 enum rm_status parcel_append(struct model *m, struct parcel *p, struct ghvm_get *sgl,
 			     unsigned int n);
+/* @give_back: the pages are the primary's again; else they are somebody's for good. */
 void parcel_delete(struct model *m, struct parcel *p, bool give_back);
+void parcel_zero(struct model *m, const struct parcel *p);
+struct sgl_entry *parcel_entries(const struct model *m, const struct parcel *p);
+struct sgl_entry *parcel_next(const struct model *m, const struct sgl_entry *e);
+/* MEM_RELEASED or MEM_ACCEPTED by @vm, to who made the parcel. */
+void parcel_notify_owner(struct model *m, const struct parcel *p, const struct vm *vm, uint32_t id);
 enum rm_status parcel_accept(struct model *m, struct parcel *p, struct vm *vm, uint64_t ipa);
 void parcel_release(struct model *m, struct parcel *p, struct vm *vm);
 /* Everything that the VM accepted, with MEM_RELEASED to the owners. */
@@ -470,6 +495,7 @@ struct guest {
 	uint64_t size_max;
 	uint64_t gicd;
 	uint64_t gicr;
+	bool proxy; /* vCPUs run when their owner says so */
 	unsigned int n_vcpus;
 	uint64_t vcpu_cap[MODEL_VCPUS_MAX];
 	uint32_t vcpu_virq[MODEL_VCPUS_MAX];
@@ -492,6 +518,7 @@ void guest_free_devices(struct model *m, struct guest *g);
 enum rm_status guest_dt_load(struct model *m, struct vm *vm);
 enum rm_status guest_dt_parse(struct model *m, struct guest *g);
 enum rm_status guest_dt_patch(struct model *m, struct vm *vm, struct guest *g);
+#define IPA_NONE UINT64_MAX /* RM's choice */
 /* A /reserved-memory child with this qcom,label: 1 and where; 0 none; -1 malformed. */
 int guest_dt_window(struct model *m, uint32_t label, uint64_t *ret_ipa, uint64_t *ret_size);
 /* The nth label of such a child; -1: no more. */
@@ -510,6 +537,7 @@ struct model {
 	uint64_t calls;
 	uint16_t seq; /* of notifications */
 	uint32_t next_handle;
+	uint64_t donated_pages;
 	struct heap heap;
 	struct rm_knob refuse;
 	struct rm_knob mute;

@@ -173,7 +173,8 @@ unsigned int model_page_owner(const struct model *m, uint64_t pa);
 int model_slot(const struct model *m, uint16_t vmid);
 
 /*
- * Knobs for tests; the first four act once, on the first such message after @skip others.
+ * Knobs for tests; those with a message act once, on the first such message (0: of any kind)
+ * after @skip others.
  * model_kill_rm: RM never answers again
  * model_refuse: answer @status without doing it
  * model_mute: do it, but drop the reply

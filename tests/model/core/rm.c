@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * RM: from a request to its handler and back, how RM dies, and the knobs for tests.
+ *
+ * A dead RM takes nobody along: the primary and its guests go on, no RPC is answered.
+ */
+#include "tests/model/core/core.h"
+
+#include <string.h>
+
+#define STATUS_BYTES 4
+
+void rm_die(struct model *m, const char *why)
+{
+	m->rm_dead = true;
+	m->host.log(m->host.ctx, "rm: DEAD, no request will be answered any more:");
+	m->host.log(m->host.ctx, why);
+}
+
+static const struct rm_message *find_in(const struct rm_message *v, size_t n, uint32_t id)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].id == id)
+			return &v[i];
+	}
+	return NULL;
+}
+
+static const struct rm_message *find(uint32_t id)
+{
+	const struct rm_message *r = find_in(rm_vm_messages, rm_vm_n_messages, id);
+
+	if (!r)
+		r = find_in(rm_query_messages, rm_query_n_messages, id);
+	if (!r)
+		r = find_in(rm_mem_messages, rm_mem_n_messages, id);
+	return r;
+}
+
+static bool knob_acts(struct rm_knob *k, uint32_t id)
+{
+	if (!k->armed || (k->message && k->message != id))
+		return false;
+	if (k->skip) {
+		k->skip--;
+		return false;
+	}
+	k->armed = false;
+	return true;
+}
+
+static enum rm_status handle(struct rm_call *c)
+{
+	const struct rm_message *msg = find(c->id);
+
+	if (!msg)
+		return RM_UNIMPLEMENTED;
+	if (msg->at_least ? c->len < msg->len : c->len != msg->len)
+		return RM_MSG_INVALID;
+	return msg->handle(c);
+}
+
+/* The status word goes before what the handler wrote. */
+static size_t finish(struct rm_call *c, enum rm_status status)
+{
+	struct ghvm_put w = { .buf = c->client->pending.buf, .cap = STATUS_BYTES };
+	struct rm_knob *k = &c->m->reply;
+
+	if (knob_acts(k, c->id)) {
+		memcpy(c->client->pending.buf, k->bytes, k->len);
+		return k->len;
+	}
+	if (c->out.bad) {
+		model_log(c->m, "rm: reply too long", c->id, c->out.len);
+		status = RM_NOMEM;
+		c->out.len = 0;
+	}
+	ghvm_put_u32(&w, (uint32_t)status);
+	return STATUS_BYTES + c->out.len;
+}
+
+void rm_dispatch(struct model *m, struct rpc_client *client)
+{
+	const struct rpc_packet head = client->in.head;
+	struct rm_call c = { .m = m, .client = client, .id = head.id, .caller = client->vmid };
+	enum rm_status status;
+	size_t len;
+
+	c.in = (struct ghvm_get){ .buf = client->in.buf, .len = client->in.len };
+	c.len = client->in.len;
+	c.out.buf = client->pending.buf + STATUS_BYTES;
+	c.out.cap = RPC_MESSAGE_MAX - STATUS_BYTES;
+	client->pending.busy = false; /* its buffer is reused */
+
+	status = knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status : handle(&c);
+	if (c.silent || m->rm_dead)
+		return;
+	len = finish(&c, status);
+	if (!knob_acts(&m->mute, c.id))
+		rpc_reply(m, client, &head, len);
+}
+
+void model_kill_rm(struct model *m)
+{
+	if (!m->rm_dead)
+		rm_die(m, "rm: killed by a test");
+}
+
+static void arm(struct rm_knob *k, uint32_t message, unsigned int skip)
+{
+	memset(k, 0, sizeof(*k));
+	k->armed = true;
+	k->message = message;
+	k->skip = skip;
+}
+
+void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned int skip)
+{
+	arm(&m->refuse, message, skip);
+	m->refuse.status = status;
+}
+
+void model_mute(struct model *m, uint32_t message, unsigned int skip)
+{
+	arm(&m->mute, message, skip);
+}
+
+void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,
+		 unsigned int skip)
+{
+	arm(&m->reply, message, skip);
+	m->reply.len = n < sizeof(m->reply.bytes) ? n : sizeof(m->reply.bytes);
+	memcpy(m->reply.bytes, bytes, m->reply.len);
+}
+
+void model_hold_rm(struct model *m, bool hold)
+{
+	m->held = hold;
+	for (unsigned int i = 0; !hold && i < MODEL_CLIENTS; i++) {
+		if (m->clients[i].used)
+			rpc_service(m, &m->clients[i]);
+	}
+}
