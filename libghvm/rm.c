@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Resource manager RPC.
+ *
+ * Two locks besides the callers' queue: rx (packets are read and put together by one thread
+ * at a time) and state (what a caller and the reader share). Order: call, rx, state.
+ * The surprise: a call that timed out stays known until the synchronisation after it has
+ * ended, so that an answer that was only late is still taken.
+ */
+#include "libghvm/rm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/msgq.h"
+#include "libghvm/packet.h"
+#include "libghvm/rm-abi.h"
+
+#define CALL_MS 10000 /* DECISIONS 27 */
+#define SYNC_MS 5000
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S 1000000000ULL
+#define DISPATCH_MAX 256 /* packets at one go */
+#define KEPT_MAX 512	 /* notifications before there is a handler; RM holds 256 */
+#define FACTS 256	 /* VMIDs with facts; RM's are below */
+
+/* guarded by state; @used only once the whole request is on its way */
+struct waiter {
+	bool used;
+	bool done;
+	bool too_long;
+	uint32_t id;
+	uint16_t seq;
+	uint8_t *buf; /* borrowed from the caller */
+	size_t cap;
+	size_t len;
+};
+
+struct kept {
+	uint32_t id;
+	size_t len;
+	uint8_t payload[];
+};
+
+/**
+ * struct ghvm_rm - a connection
+ * @call_lock: held over a call: one is outstanding, the others queue
+ * @next_seq: guarded by call_lock
+ * @rx_lock: over @assembler, @kept, @n_kept and the receive queue
+ * @state: over the rest, down to @sync_ms; @cond: a waiter is done or RM is dead
+ * @call: the request in flight; @sync: the GET_VMID after it
+ * @polling: the caller reads the queue itself and must be told by @wake_fd if another did
+ */
+struct ghvm_rm {
+	struct ghvm_msgq q;
+	int wake_fd;
+	struct ghvm_vmid vmid;
+
+	pthread_mutex_t call_lock;
+	uint16_t next_seq;
+
+	pthread_mutex_t rx_lock;
+	struct ghvm_assembler assembler;
+	struct kept *kept[KEPT_MAX];
+	size_t n_kept;
+	ghvm_rm_on_notify on_notify;
+	void *on_notify_data;
+
+	pthread_mutex_t state;
+	pthread_cond_t cond;
+	struct waiter call;
+	struct waiter sync;
+	bool polling;
+	pthread_t dispatcher;
+	bool has_dispatcher;
+	unsigned int call_ms;
+	unsigned int sync_ms;
+
+	ghvm_rm_on_trace on_trace; /* set before use by others */
+	void *on_trace_data;
+	atomic_bool dispatched;
+	atomic_bool dead;
+	atomic_uchar facts[FACTS];
+};
+
+struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm)
+{
+	return rm->vmid;
+}
+
+bool ghvm_rm_dead(const struct ghvm_rm *rm)
+{
+	return atomic_load(&rm->dead);
+}
+
+int ghvm_rm_fd(const struct ghvm_rm *rm)
+{
+	return rm->q.rx_fd;
+}
+
+void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched)
+{
+	atomic_store(&rm->dispatched, dispatched);
+}
+
+void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms)
+{
+	pthread_mutex_lock(&rm->state);
+	rm->call_ms = call_ms;
+	rm->sync_ms = sync_ms;
+	pthread_mutex_unlock(&rm->state);
+}
+
+void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data)
+{
+	rm->on_trace = fn;
+	rm->on_trace_data = data;
+}
+
+void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data)
+{
+	pthread_mutex_lock(&rm->rx_lock);
+	rm->on_notify = fn;
+	rm->on_notify_data = data;
+	if (fn && rm->n_kept)
+		(void)eventfd_write(rm->q.rx_fd, 1); /* a dispatch, to deliver them */
+	pthread_mutex_unlock(&rm->rx_lock);
+}
+
+void ghvm_rm_fact_set(struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact)
+{
+	if (vmid.id < FACTS)
+		atomic_fetch_or(&rm->facts[vmid.id], (unsigned char)fact);
+}
+
+void ghvm_rm_fact_clear(struct ghvm_rm *rm, struct ghvm_vmid vmid)
+{
+	if (vmid.id < FACTS)
+		atomic_store(&rm->facts[vmid.id], 0);
+}
+
+bool ghvm_rm_fact(const struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact)
+{
+	return vmid.id < FACTS && atomic_load(&rm->facts[vmid.id]) & fact;
+}
+
+static void trace(struct ghvm_rm *rm, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
+		  size_t len)
+{
+	if (rm->on_trace)
+		rm->on_trace(rm->on_trace_data, dir, id, seq, payload, len);
+}
+
+static void die(struct ghvm_rm *rm)
+{
+	pthread_mutex_lock(&rm->state);
+	atomic_store(&rm->dead, true);
+	pthread_cond_broadcast(&rm->cond);
+	if (rm->polling)
+		(void)eventfd_write(rm->wake_fd, 1); /* cannot fail: it is at most 1 */
+	pthread_mutex_unlock(&rm->state);
+}
+
+/* ---- receiving; rx_lock is held ---- */
+
+static bool take_reply(struct waiter *w, const struct ghvm_assembly *m)
+{
+	if (!w->used || w->done || w->id != m->id || w->seq != m->seq)
+		return false;
+	w->done = true;
+	w->too_long = m->len > w->cap;
+	if (!w->too_long && m->len)
+		memcpy(w->buf, m->buf, m->len);
+	w->len = m->len;
+	return true;
+}
+
+static void on_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
+{
+	trace(rm, '<', m->id, m->seq, m->buf, m->len);
+
+	pthread_mutex_lock(&rm->state);
+	if (take_reply(&rm->call, m) || take_reply(&rm->sync, m)) {
+		pthread_cond_broadcast(&rm->cond);
+		if (rm->polling)
+			(void)eventfd_write(rm->wake_fd, 1); /* cannot fail: it is at most 2 */
+	}
+	pthread_mutex_unlock(&rm->state); /* anything else is stale, or nonsense: dropped */
+}
+
+static void notify(struct ghvm_rm *rm, uint32_t id, const uint8_t *payload, size_t len)
+{
+	struct ghvm_rm_notification n = { .id = id, .payload = { .buf = payload, .len = len } };
+
+	rm->on_notify(rm->on_notify_data, &n);
+}
+
+static void keep(struct ghvm_rm *rm, const struct ghvm_assembly *m)
+{
+	struct kept *k;
+
+	if (rm->n_kept == KEPT_MAX)
+		return;
+	k = malloc(sizeof(*k) + m->len);
+	if (!k)
+		return; /* GET_STATE tells as well */
+	k->id = m->id;
+	k->len = m->len;
+	memcpy(k->payload, m->buf, m->len);
+	rm->kept[rm->n_kept++] = k;
+}
+
+static void deliver_kept(struct ghvm_rm *rm)
+{
+	if (!rm->on_notify)
+		return;
+	for (size_t i = 0; i < rm->n_kept; i++) {
+		notify(rm, rm->kept[i]->id, rm->kept[i]->payload, rm->kept[i]->len);
+		free(rm->kept[i]);
+	}
+	rm->n_kept = 0;
+}
+
+static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
+{
+	if (m->type == GHVM_PACKET_REPLY) {
+		on_reply(rm, m);
+		return;
+	}
+	trace(rm, '!', m->id, m->seq, m->buf, m->len);
+	if (rm->on_notify)
+		notify(rm, m->id, m->buf, m->len);
+	else
+		keep(rm, m);
+}
+
+/* Everything queued, but not for ever: another event is made if more may be there. */
+static int drain(struct ghvm_rm *rm)
+{
+	const struct ghvm_assembly *m;
+	uint8_t packet[GHVM_MSGQUEUE_BYTES];
+	size_t len;
+	int r;
+
+	for (unsigned int i = 0; i < DISPATCH_MAX; i++) {
+		r = ghvm_msgq_receive(&rm->q, packet, &len);
+		if (r <= 0)
+			return r;
+		m = ghvm_assembler_feed(&rm->assembler, packet, len);
+		if (m)
+			on_message(rm, m);
+	}
+	(void)eventfd_write(rm->q.rx_fd, 1); /* cannot fail: it was read */
+	return 0;
+}
+
+static int receive(struct ghvm_rm *rm)
+{
+	eventfd_t n;
+	int r;
+
+	pthread_mutex_lock(&rm->rx_lock);
+	(void)eventfd_read(rm->q.rx_fd, &n); /* before the look, so that no edge is lost */
+	deliver_kept(rm);
+	r = drain(rm);
+	pthread_mutex_unlock(&rm->rx_lock);
+	if (r < 0)
+		die(rm);
+	return r;
+}
+
+int ghvm_rm_dispatch(struct ghvm_rm *rm)
+{
+	if (atomic_load(&rm->dispatched)) {
+		pthread_mutex_lock(&rm->state);
+		rm->dispatcher = pthread_self();
+		rm->has_dispatcher = true;
+		pthread_mutex_unlock(&rm->state);
+	}
+	return receive(rm);
+}
+
+/* ---- calling; call_lock is held ---- */
+
+static uint64_t deadline_in(unsigned int ms)
+{
+	return ghvm_msgq_now() + ms * NS_PER_MS;
+}
+
+/* Read the queue ourselves until something came or @until. state is not held. */
+static void wait_polling(struct ghvm_rm *rm, uint64_t until)
+{
+	struct pollfd p[2] = {
+		{ .fd = rm->q.rx_fd, .events = POLLIN },
+		{ .fd = rm->wake_fd, .events = POLLIN },
+	};
+	uint64_t now = ghvm_msgq_now();
+	uint64_t ms = until > now ? (until - now) / NS_PER_MS + 1 : 0;
+	eventfd_t n;
+
+	if (poll(p, ARRAY_SIZE(p), ms < INT32_MAX ? (int)ms : INT32_MAX) <= 0)
+		return;
+	if (p[0].revents)
+		(void)receive(rm); /* an error has made it dead */
+	if (p[1].revents)
+		(void)eventfd_read(rm->wake_fd, &n); /* only to take it back */
+}
+
+/* True if @w was answered. */
+static bool wait_for(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
+{
+	struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S),
+			       .tv_nsec = (long)(until % NS_PER_S) };
+	bool done;
+
+	pthread_mutex_lock(&rm->state);
+	while (!w->done && !ghvm_rm_dead(rm) && ghvm_msgq_now() < until) {
+		if (atomic_load(&rm->dispatched)) {
+			(void)pthread_cond_timedwait(&rm->cond, &rm->state, &ts); /* see above */
+			continue;
+		}
+		rm->polling = true;
+		pthread_mutex_unlock(&rm->state);
+		wait_polling(rm, until);
+		pthread_mutex_lock(&rm->state);
+		rm->polling = false;
+	}
+	done = w->done;
+	pthread_mutex_unlock(&rm->state);
+	return done;
+}
+
+/*
+ * From here on a reply is taken. Not earlier: it lands in the buffer that the request is
+ * sent from, and only nonsense could come before the last packet is out.
+ */
+static void arm(struct ghvm_rm *rm, struct waiter *slot, const struct waiter *w)
+{
+	pthread_mutex_lock(&rm->state);
+	*slot = *w;
+	slot->used = true;
+	pthread_mutex_unlock(&rm->state);
+}
+
+static struct waiter disarm(struct ghvm_rm *rm, struct waiter *slot)
+{
+	struct waiter w;
+
+	pthread_mutex_lock(&rm->state);
+	w = *slot;
+	*slot = (struct waiter){};
+	pthread_mutex_unlock(&rm->state);
+	return w;
+}
+
+/* @w: what to wait for; its buffer holds the request, @len bytes. */
+static int send_request(struct ghvm_rm *rm, struct waiter *slot, struct waiter *w, size_t len,
+			uint64_t until)
+{
+	unsigned int n = ghvm_packet_count(len);
+	uint8_t packet[GHVM_PACKET_SIZE];
+	size_t size;
+	bool last;
+	int r;
+
+	w->seq = rm->next_seq++;
+	trace(rm, '>', w->id, w->seq, w->buf, len);
+	for (unsigned int i = 0; i < n; i++) {
+		last = i + 1 == n;
+		size = ghvm_packet_build(w->id, w->seq, w->buf, len, i, packet);
+		if (last)
+			arm(rm, slot, w);
+		r = ghvm_msgq_send(&rm->q, packet, size, last, until);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * Is RM alive? A GET_VMID with a sequence number that no other request has; its answer
+ * also proves that all earlier requests were executed (abi K.1).
+ */
+static int synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
+{
+	uint8_t buf[16];
+	struct waiter w = { .id = GHVM_RM_VM_GET_VMID, .buf = buf, .cap = sizeof(buf) };
+	struct ghvm_get g = { .buf = buf };
+	uint32_t status, vmid;
+	unsigned int ms;
+	uint64_t until;
+	int r;
+
+	pthread_mutex_lock(&rm->state);
+	ms = rm->sync_ms;
+	pthread_mutex_unlock(&rm->state);
+	until = deadline_in(ms);
+	r = send_request(rm, &rm->sync, &w, 0, until);
+	if (r == 0 && !wait_for(rm, &rm->sync, until))
+		r = -ETIMEDOUT;
+	w = disarm(rm, &rm->sync);
+	if (r < 0) {
+		die(rm);
+		return r;
+	}
+
+	g.len = w.too_long ? 0 : w.len;
+	status = ghvm_get_u32(&g);
+	vmid = ghvm_get_u32(&g);
+	if (ghvm_get_end(&g) < 0 || status != GHVM_RM_OK || vmid > UINT16_MAX)
+		return -EBADMSG;
+	*ret = (struct ghvm_vmid){ (uint16_t)vmid };
+	return 0;
+}
+
+/* Send and wait; then find out what a silence means. 0: *ret has the answer. */
+static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const struct ghvm_put *req,
+		    struct waiter *ret)
+{
+	struct waiter w = { .id = id, .buf = req->buf, .cap = req->cap };
+	uint64_t until = deadline_in(ms);
+	struct ghvm_vmid vmid;
+	int r;
+
+	if (ghvm_rm_dead(rm))
+		return -EHOSTDOWN;
+	r = send_request(rm, &rm->call, &w, req->len, until);
+	if (r < 0 && r != -ETIMEDOUT) {
+		die(rm);
+		w = disarm(rm, &rm->call);
+		return w.used ? -ETIMEDOUT : -EHOSTDOWN; /* the last packet may be out */
+	}
+	if (r < 0 || !wait_for(rm, &rm->call, until))
+		(void)synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
+
+	*ret = disarm(rm, &rm->call);
+	return ret->done ? 0 : -ETIMEDOUT;
+}
+
+static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, struct ghvm_error *err)
+{
+	const char *name = ghvm_rm_message_to_string(id);
+
+	if (r == -EHOSTDOWN)
+		return ghvm_error_set(err, r,
+				      "%s was not sent: the resource manager does not answer any "
+				      "more, only a reboot of the host helps",
+				      name);
+	if (ghvm_rm_dead(rm))
+		return ghvm_error_set(err, r,
+				      "no answer to %s within %u ms, and none to a test after it: "
+				      "the resource manager is dead, outcome unknown",
+				      name, ms);
+	return ghvm_error_set(err, r, "no answer to %s within %u ms: outcome unknown", name, ms);
+}
+
+static int open_reply(uint32_t id, const struct waiter *w, struct ghvm_get *ret,
+		      struct ghvm_error *err)
+{
+	struct ghvm_get g = { .buf = w->buf, .len = w->too_long ? 0 : w->len };
+	uint32_t status = ghvm_get_u32(&g);
+
+	if (g.bad)
+		return ghvm_error_set(err, -EBADMSG, "%s: malformed reply of %zu bytes",
+				      ghvm_rm_message_to_string(id), w->len);
+	if (status != GHVM_RM_OK) {
+		if (err)
+			*err = (struct ghvm_error){ .code = -EREMOTEIO,
+						    .rm_message = id,
+						    .rm_code = status };
+		return -EREMOTEIO;
+	}
+	*ret = g;
+	return 0;
+}
+
+int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
+		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err)
+{
+	struct waiter w;
+	unsigned int ms;
+	int r;
+
+	if (req->bad || req->len > GHVM_RM_MSG_MAX)
+		return ghvm_error_set(err, -EMSGSIZE, "%s: request too long",
+				      ghvm_rm_message_to_string(id));
+
+	pthread_mutex_lock(&rm->call_lock);
+	pthread_mutex_lock(&rm->state);
+	assert(!atomic_load(&rm->dispatched) || !rm->has_dispatcher ||
+	       !pthread_equal(rm->dispatcher, pthread_self()));
+	if (__builtin_add_overflow(rm->call_ms, extra_ms, &ms))
+		ms = UINT32_MAX;
+	pthread_mutex_unlock(&rm->state);
+	r = exchange(rm, id, ms, req, &w);
+	pthread_mutex_unlock(&rm->call_lock);
+
+	return r < 0 ? explain(rm, id, ms, r, err) : open_reply(id, &w, ret, err);
+}
+
+int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,
+		 struct ghvm_error *err)
+{
+	return ghvm_rm_call_slow(rm, id, 0, req, ret, err);
+}
+
+/* ---- connecting ---- */
+
+static void init_locks(struct ghvm_rm *rm)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_mutex_init(&rm->call_lock, NULL); /* none of these fails on Linux */
+	(void)pthread_mutex_init(&rm->rx_lock, NULL);
+	(void)pthread_mutex_init(&rm->state, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&rm->cond, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+static int connect_rm(struct ghvm_rm *rm, struct ghvm_host *host, struct ghvm_error *err)
+{
+	int r;
+
+	rm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rm->wake_fd < 0)
+		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
+	if (getrandom(&rm->next_seq, sizeof(rm->next_seq), 0) != sizeof(rm->next_seq))
+		return ghvm_error_set(err, -EIO, "no random bytes");
+
+	r = ghvm_msgq_init_rm(&rm->q, host);
+	if (r == -EBUSY)
+		return ghvm_error_set(err, r, "another process talks to the resource manager");
+	if (r < 0)
+		return ghvm_error_set(err, r, "no queues to the resource manager: %s",
+				      strerror(-r));
+
+	r = receive(rm); /* what a predecessor left */
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot read the resource manager's queue: %s",
+				      strerror(-r));
+	r = synchronise(rm, &rm->vmid);
+	if (r < 0)
+		return ghvm_error_set(err, r, "the resource manager does not answer: %s",
+				      strerror(-r));
+	return 0;
+}
+
+int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_freep) struct ghvm_rm *rm = calloc(1, sizeof(*rm));
+	int r;
+
+	if (!rm)
+		return ghvm_error_set(err, -ENOMEM, "%s", strerror(ENOMEM));
+	rm->q = (struct ghvm_msgq){ .tx_fd = -1, .rx_fd = -1 };
+	rm->call_ms = CALL_MS;
+	rm->sync_ms = SYNC_MS;
+	init_locks(rm);
+
+	r = connect_rm(rm, host, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(rm);
+	return 0;
+}
+
+void ghvm_rm_free(struct ghvm_rm *rm)
+{
+	if (!rm)
+		return;
+	ghvm_msgq_done(&rm->q);
+	closep(&rm->wake_fd);
+	for (size_t i = 0; i < rm->n_kept; i++)
+		free(rm->kept[i]);
+	(void)pthread_cond_destroy(&rm->cond); /* nobody waits: none of these fails */
+	(void)pthread_mutex_destroy(&rm->state);
+	(void)pthread_mutex_destroy(&rm->rx_lock);
+	(void)pthread_mutex_destroy(&rm->call_lock);
+	free(rm);
+}
+
+void ghvm_rm_freep(struct ghvm_rm **rm)
+{
+	ghvm_rm_free(*rm);
+}
