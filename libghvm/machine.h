@@ -11,6 +11,7 @@
 #include "libghvm/error.h"
 #include "libghvm/host.h"
 #include "libghvm/layout.h"
+#include "libghvm/rm-abi.h"
 #include "libghvm/rm.h"
 #include "libghvm/types.h"
 
@@ -59,33 +60,6 @@ struct ghvm_machine_vcpu {
 struct ghvm_machine_doorbell {
 	uint32_t label;
 	struct ghvm_capid cap;
-};
-
-/* abi D.1 */
-enum ghvm_vm_status {
-	GHVM_VM_NONE = 0,
-	GHVM_VM_INIT = 1,
-	GHVM_VM_READY = 2,
-	GHVM_VM_RUNNING = 3,
-	GHVM_VM_PAUSED = 4,
-	GHVM_VM_LOAD = 5,
-	GHVM_VM_AUTH = 6,
-	GHVM_VM_INIT_FAILED = 8,
-	GHVM_VM_EXITED = 9,
-	GHVM_VM_RESETTING = 10,
-	GHVM_VM_RESET = 11,
-};
-
-/* abi D.2 */
-enum ghvm_exit_type {
-	GHVM_EXIT_VM_EXIT = 0,
-	GHVM_EXIT_SYSTEM_OFF = 1,
-	GHVM_EXIT_SYSTEM_RESET = 2,
-	GHVM_EXIT_SYSTEM_RESET2 = 3,
-	GHVM_EXIT_WATCHDOG = 4,
-	GHVM_EXIT_SOFTWARE_ERROR = 5,
-	GHVM_EXIT_ASYNC_ABORT = 6,
-	GHVM_EXIT_FORCED = 7,
 };
 
 const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Numbers of the resource manager's protocol (abi C.3, C.4): pure, for codecs and names.
+ * Numbers of the resource manager's protocol (abi C.3, C.4, D): pure, for codecs and names.
  *
  * Only what we send, or can be told about, is here.
  */
@@ -54,3 +54,30 @@
 #define GHVM_RM_IN_USE 0x12U
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
+
+/* abi D.1 */
+enum ghvm_vm_status {
+	GHVM_VM_NONE = 0,
+	GHVM_VM_INIT = 1,
+	GHVM_VM_READY = 2,
+	GHVM_VM_RUNNING = 3,
+	GHVM_VM_PAUSED = 4,
+	GHVM_VM_LOAD = 5,
+	GHVM_VM_AUTH = 6,
+	GHVM_VM_INIT_FAILED = 8,
+	GHVM_VM_EXITED = 9,
+	GHVM_VM_RESETTING = 10,
+	GHVM_VM_RESET = 11,
+};
+
+/* abi D.2 */
+enum ghvm_exit_type {
+	GHVM_EXIT_VM_EXIT = 0,
+	GHVM_EXIT_SYSTEM_OFF = 1,
+	GHVM_EXIT_SYSTEM_RESET = 2,
+	GHVM_EXIT_SYSTEM_RESET2 = 3,
+	GHVM_EXIT_WATCHDOG = 4,
+	GHVM_EXIT_SOFTWARE_ERROR = 5,
+	GHVM_EXIT_ASYNC_ABORT = 6,
+	GHVM_EXIT_FORCED = 7,
+};

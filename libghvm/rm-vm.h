@@ -7,7 +7,8 @@
  * image outside its parcel, which would leave a VMID stuck, is refused here.
  *
  * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with
- * the sentence in @err; outputs are untouched on failure.
+ * the sentence in @err; outputs are untouched on failure. -EINVAL, not sent: VMID 0, or
+ * our own.
  */
 #pragma once
 
@@ -66,7 +67,7 @@ const struct ghvm_rm_resource *ghvm_rm_resources_find(const struct ghvm_rm_resou
 
 /**
  * struct ghvm_rm_vm_state - answer of GET_STATE
- * @status: enum ghvm_vm_status (machine.h), or one we do not know
+ * @status: enum ghvm_vm_status, or one we do not know
  */
 struct ghvm_rm_vm_state {
 	uint8_t status;
@@ -111,7 +112,8 @@ int ghvm_rm_vm_stop(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error
 
 /*
  * Begins a reset, whose end is VM_STATUS or GET_STATE saying RESET. -ENOENT: not sent,
- * the VM has no configuration (asked first, unless this rm configured it).
+ * the VM has no configuration (asked first, unless this rm configured it), or it is
+ * RESETTING or RESET already.
  */
 int ghvm_rm_vm_reset(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
@@ -130,7 +132,7 @@ int ghvm_rm_vm_get_vmid(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
 
 /**
  * struct ghvm_rm_vm_exited - notification VM_EXITED
- * @type: enum ghvm_exit_type (machine.h), or one we do not know
+ * @type: enum ghvm_exit_type, or one we do not know
  * @reason: the first @reason_size bytes of it, at most GHVM_RM_REASON_MAX
  */
 struct ghvm_rm_vm_exited {
