@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tag of a guarded pin: 64 bytes and a checksum.
+ */
+#include "libghvm/tag.h"
+
+#include "libghvm/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define TAG_MAGIC 0x4847 /* "GH" */
+#define TAG_VERSION 1
+#define TAG_CRC_AT 4
+
+#define CRC32_POLYNOMIAL 0xedb88320U /* IEEE 802.3, reflected */
+
+/* A bit at a time: a tag is written a handful of times in the life of a VM. */
+static uint32_t crc32(const uint8_t *p, size_t n)
+{
+	uint32_t crc = UINT32_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		crc ^= p[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ CRC32_POLYNOMIAL : crc >> 1;
+	}
+	return ~crc;
+}
+
+static uint32_t tag_crc(const uint8_t tag[GHVM_TAG_BYTES])
+{
+	uint8_t copy[GHVM_TAG_BYTES];
+
+	memcpy(copy, tag, sizeof(copy));
+	memset(copy + TAG_CRC_AT, 0, sizeof(uint32_t));
+	return crc32(copy, sizeof(copy));
+}
+
+void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
+{
+	struct ghvm_put w = { .buf = ret, .cap = GHVM_TAG_BYTES };
+	size_t len = strnlen(tag->name, GHVM_NAME_SIZE - 1);
+	struct ghvm_put crc = { .buf = ret + TAG_CRC_AT, .cap = sizeof(uint32_t) };
+
+	ghvm_put_u16(&w, TAG_MAGIC);
+	ghvm_put_u16(&w, TAG_VERSION);
+	ghvm_put_u32(&w, 0);
+	ghvm_put_u16(&w, tag->vmid.id);
+	ghvm_put_u8(&w, tag->kind);
+	ghvm_put_u8(&w, tag->flags);
+	ghvm_put_u32(&w, tag->label);
+	ghvm_put_u32(&w, tag->handle.id);
+	ghvm_put_u64(&w, tag->incarnation);
+	ghvm_put_u64(&w, tag->ipa);
+	ghvm_put_bytes(&w, tag->name, len);
+	ghvm_put_zero(&w, GHVM_NAME_SIZE - len);
+	assert(!w.bad && w.len == GHVM_TAG_BYTES);
+
+	ghvm_put_u32(&crc, tag_crc(ret));
+}
+
+int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
+{
+	struct ghvm_get g = { .buf = tag, .len = GHVM_TAG_BYTES };
+	struct ghvm_tag t = {};
+	bool known = ghvm_get_u16(&g) == TAG_MAGIC && ghvm_get_u16(&g) == TAG_VERSION;
+
+	if (!known || ghvm_get_u32(&g) != tag_crc(tag))
+		return -EBADMSG;
+	t.vmid.id = ghvm_get_u16(&g);
+	t.kind = ghvm_get_u8(&g);
+	t.flags = ghvm_get_u8(&g);
+	t.label = ghvm_get_u32(&g);
+	t.handle.id = ghvm_get_u32(&g);
+	t.incarnation = ghvm_get_u64(&g);
+	t.ipa = ghvm_get_u64(&g);
+	ghvm_get_bytes(&g, t.name, sizeof(t.name));
+	if (ghvm_get_end(&g) < 0 || t.name[GHVM_NAME_SIZE - 1] ||
+	    (t.kind != GHVM_TAG_LENT && t.kind != GHVM_TAG_SHARED))
+		return -EBADMSG;
+
+	*ret = t;
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a guarded pin says about itself, so that whoever finds it after our death can give
+ * its pages back.
+ *
+ * 64 bytes, little-endian: u16 magic, u16 version, u32 crc32 (of all, itself as 0), u16 vmid, u8
+ * kind, u8 flags, u32 label, u32 handle, u64 incarnation, u64 ipa, name[28].
+ */
+#pragma once
+
+#include "libghvm/types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GHVM_TAG_BYTES 64 /* as the module keeps them: GHVM_TAG_SIZE */
+
+enum ghvm_tag_kind {
+	GHVM_TAG_LENT = 1,
+	GHVM_TAG_SHARED = 2,
+};
+
+/* @handle is not the parcel's, but older: the parcel's, if it has one, was given out later. */
+#define GHVM_TAG_HANDLE_AFTER 0x1
+#define GHVM_TAG_READONLY 0x2
+
+/**
+ * struct ghvm_tag - whose pages these are
+ * @vmid: the VM that they were promised to
+ * @kind: enum ghvm_tag_kind
+ * @flags: GHVM_TAG_*
+ * @label: of the parcel, unique in the VM
+ * @handle: RM's name for the parcel; GHVM_PARCEL_NONE: not known
+ * @incarnation: which run of the VM
+ * @ipa: where the guest has them
+ * @name: of the VM
+ */
+struct ghvm_tag {
+	struct ghvm_vmid vmid;
+	uint8_t kind;
+	uint8_t flags;
+	uint32_t label;
+	struct ghvm_parcel_handle handle;
+	uint64_t incarnation;
+	uint64_t ipa;
+	char name[GHVM_NAME_SIZE];
+};
+
+void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES]);
+
+/**
+ * ghvm_tag_decode() - what a tag says, if it is whole
+ * @tag: as the module kept it: possibly torn, forged, or never written
+ * @ret: untouched on failure
+ *
+ * Return: 0; -EBADMSG: the pages stay guarded for ever, since nobody knows whose they are.
+ */
+int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret);
