@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Messages of the programs to each other: one SEQPACKET datagram each, descriptors beside it.
+ *
+ * Whoever is on the other side may be hostile: what is too long, or brings too many
+ * descriptors, is refused whole, and its descriptors are closed.
+ */
+#include "libghvm/link.h"
+
+#include "libghvm/cleanup.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define LINK_HEADER 8
+#define LINK_STRING_MAX UINT16_MAX
+
+union link_control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(int) * GHVM_LINK_FDS_MAX)];
+};
+
+void ghvm_link_message_done(struct ghvm_link_message *m)
+{
+	for (size_t i = 0; i < m->n_fds; i++)
+		closep(&m->fds[i]);
+	m->n_fds = 0;
+}
+
+static void put_fds(struct msghdr *mh, union link_control *c, const int *fds, size_t n)
+{
+	struct cmsghdr *cm;
+
+	if (!n)
+		return;
+	memset(c, 0, sizeof(*c));
+	mh->msg_control = c->buf;
+	mh->msg_controllen = CMSG_SPACE(sizeof(int) * n);
+	cm = CMSG_FIRSTHDR(mh);
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int) * n);
+	memcpy(CMSG_DATA(cm), fds, sizeof(int) * n);
+}
+
+int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+		   size_t n_fds)
+{
+	uint8_t head[LINK_HEADER];
+	struct ghvm_put w = { .buf = head, .cap = sizeof(head) };
+	size_t len = payload ? payload->len : 0;
+	struct iovec iov[] = { { head, sizeof(head) }, { payload ? payload->buf : NULL, len } };
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+	union link_control control;
+	ssize_t n;
+
+	if ((payload && payload->bad) || len > GHVM_LINK_MAX - LINK_HEADER ||
+	    n_fds > GHVM_LINK_FDS_MAX)
+		return -EMSGSIZE;
+	ghvm_put_u32(&w, type);
+	ghvm_put_u32(&w, GHVM_LINK_VERSION);
+	put_fds(&mh, &control, fds, n_fds);
+
+	do
+		n = sendmsg(sock, &mh, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+/* Every descriptor that came is the message's, also if the message turns out to be bad. */
+static void take_fds(struct msghdr *mh, struct ghvm_link_message *m)
+{
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+		size_t n;
+
+		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		assert(n <= GHVM_LINK_FDS_MAX - m->n_fds); /* there was no room for more */
+		memcpy(m->fds + m->n_fds, CMSG_DATA(cm), sizeof(int) * n);
+		m->n_fds += n;
+	}
+}
+
+static int read_head(struct ghvm_link_message *m, size_t len)
+{
+	struct ghvm_get g = { .buf = m->buf, .len = len };
+	uint32_t version;
+
+	m->type = ghvm_get_u32(&g);
+	version = ghvm_get_u32(&g);
+	if (g.bad || version != GHVM_LINK_VERSION)
+		return -EBADMSG;
+	m->payload = g;
+	return 1;
+}
+
+int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
+{
+	struct iovec iov = { ret->buf, sizeof(ret->buf) };
+	union link_control control;
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	ssize_t n;
+	int r;
+
+	ret->n_fds = 0;
+	do
+		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+
+	take_fds(&mh, ret);
+	if (n == 0 && !ret->n_fds)
+		return 0; /* end of file: an empty message would have had a header */
+	r = mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EBADMSG : read_head(ret, (size_t)n);
+	if (r < 0)
+		ghvm_link_message_done(ret);
+	return r;
+}
+
+void ghvm_link_put_string(struct ghvm_put *w, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > LINK_STRING_MAX) {
+		w->bad = true;
+		return;
+	}
+	ghvm_put_u16(w, (uint16_t)n);
+	ghvm_put_bytes(w, s, n);
+}
+
+void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap)
+{
+	size_t n = ghvm_get_u16(g);
+
+	if (n >= cap || (!g->bad && n <= g->len && memchr(g->buf, 0, n)))
+		g->bad = true;
+	ghvm_get_bytes(g, ret, g->bad ? 0 : n);
+	ret[g->bad ? 0 : n] = '\0';
+}
