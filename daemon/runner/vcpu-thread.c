@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The loop of abi K.8: run, look, and wait only if that run said so.
+ */
+#include "daemon/runner/vcpu-thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KICK SIGUSR1
+#define KICK_AGAIN_MS 10
+
+/* Sleep until the wake-up virq or the stop. The virq may have fired already. */
+static void wait_for_wakeup(const struct vcpu_thread *t)
+{
+	struct pollfd fds[] = {
+		{ .fd = t->wake, .events = POLLIN },
+		{ .fd = t->shared->stop, .events = POLLIN },
+	};
+	uint64_t count;
+
+	if (poll(fds, 2, -1) > 0 && (fds[0].revents & POLLIN) &&
+	    read(t->wake, &count, sizeof(count)) < 0)
+		return; /* not ours any more: run once more and see */
+}
+
+static void emulate_read(struct vcpu_thread *t)
+{
+	struct vcpu_thread_shared *s = t->shared;
+
+	if (!mmio_read(s->mmio, t->vcpu.ipa, t->vcpu.size, &t->vcpu.read))
+		s->on_stray(s->data, false, t->vcpu.ipa, t->vcpu.size);
+}
+
+static void emulate_write(struct vcpu_thread *t)
+{
+	struct vcpu_thread_shared *s = t->shared;
+
+	if (!mmio_write(s->mmio, t->vcpu.ipa, t->vcpu.size, t->vcpu.value))
+		s->on_stray(s->data, true, t->vcpu.ipa, t->vcpu.size);
+}
+
+/* What a run came back with. Return: true: run again. */
+static bool handle_exit(struct vcpu_thread *t)
+{
+	switch (t->vcpu.state) {
+	case GHVM_VCPU_READY:
+	case GHVM_VCPU_BLOCKED:
+		return true;
+	case GHVM_VCPU_EXPECTS_WAKEUP:
+		wait_for_wakeup(t);
+		return true;
+	case GHVM_VCPU_POWERED_OFF:
+		if (t->vcpu.for_good)
+			return false;
+		wait_for_wakeup(t);
+		return true;
+	case GHVM_VCPU_MMIO_READ:
+		emulate_read(t);
+		return true;
+	case GHVM_VCPU_MMIO_WRITE:
+		emulate_write(t);
+		return true;
+	}
+	return false; /* FAULT, SYSTEM_RESET, and what we do not know: no run brings more */
+}
+
+static void *vcpu_main(void *data)
+{
+	struct vcpu_thread *t = data;
+	struct vcpu_thread_shared *s = t->shared;
+	int r;
+
+	for (;;) {
+		if (atomic_load(&s->stopping))
+			return NULL;
+		r = ghvm_vcpu_run(&t->vcpu);
+		if (r == -EAGAIN)
+			sched_yield(); /* the hypervisor is busy with it */
+		else if (r < 0 && r != -EINTR)
+			break;
+		else if (!r && !handle_exit(t))
+			break;
+	}
+	if (r == 0)
+		s->on_end(s->data, t->vcpu.state,
+			  t->vcpu.state == GHVM_VCPU_POWERED_OFF ? 1 : t->vcpu.ipa);
+	else
+		s->on_end(s->data, VCPU_THREAD_STOPPED, (uint64_t)-r);
+	return NULL;
+}
+
+static void on_kick(int sig)
+{
+}
+
+int vcpu_thread_setup(void)
+{
+	/* It only has to end a sleep in the kernel: the flag says why. */
+	struct sigaction sa = { .sa_handler = on_kick };
+
+	sigemptyset(&sa.sa_mask);
+	return sigaction(KICK, &sa, NULL) < 0 ? -errno : 0;
+}
+
+/* All signals but the kick are main's. */
+static int create(struct vcpu_thread *t)
+{
+	sigset_t blocked, before;
+	int r;
+
+	sigfillset(&blocked);
+	sigdelset(&blocked, KICK);
+	r = pthread_sigmask(SIG_SETMASK, &blocked, &before);
+	if (r)
+		return -r;
+	r = pthread_create(&t->thread, NULL, vcpu_main, t);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail with these arguments */
+	return -r;
+}
+
+int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
+		      struct ghvm_host *host, struct ghvm_capid cap, int wake)
+{
+	int r;
+
+	*t = (struct vcpu_thread){
+		.shared = shared,
+		.vcpu = { .host = host, .cap = cap },
+		.wake = wake,
+	};
+	r = create(t);
+	t->started = r == 0;
+	return r;
+}
+
+/* A kick just before the thread enters the kernel is lost: repeat it until it is gone. */
+static void kick_and_join(struct vcpu_thread *t)
+{
+	struct timespec until;
+
+	do {
+		(void)pthread_kill(t->thread, KICK); /* not joined yet, so the id is good */
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += KICK_AGAIN_MS * 1000000L;
+		if (until.tv_nsec >= 1000000000L) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000000000L;
+		}
+	} while (pthread_timedjoin_np(t->thread, NULL, &until) != 0);
+	t->started = false;
+}
+
+static void tell_to_stop(struct vcpu_thread_shared *s)
+{
+	uint64_t one = 1;
+
+	atomic_store(&s->stopping, true);
+	if (write(s->stop, &one, sizeof(one)) < 0)
+		return; /* full: readable, as it should be */
+}
+
+void vcpu_thread_stop(struct vcpu_thread *t, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (t[i].started)
+			tell_to_stop(t[i].shared);
+	for (unsigned int i = 0; i < n; i++)
+		if (t[i].started)
+			kick_and_join(&t[i]);
+}
