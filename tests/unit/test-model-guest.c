@@ -534,7 +534,7 @@ static void garbage_is_no_tree(void **state)
 	uint32_t size;
 
 	make_tree(dt, &t);
-	size = fdt_totalsize(dt);
+	size = fdt_totalsize((const void *)dt);
 	for (uint32_t i = 0; i < size + 1; i += i < 64 ? 4 : 61) {
 		uint32_t handle;
 
@@ -723,7 +723,7 @@ static void a_tree_needs_room(void **state)
 	uint32_t size;
 
 	make_tree(dt, &t);
-	size = fdt_totalsize(dt);
+	size = fdt_totalsize((const void *)dt);
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, 0, &ram_range, 1), OK);
 	assert_int_equal(config_image(b, vmid, 0, size), OK);
 	assert_int_equal(bench_rm_vm(b, INIT, vmid), OK);

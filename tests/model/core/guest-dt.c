@@ -25,7 +25,7 @@ enum rm_status guest_dt_load(struct model *m, struct vm *vm)
 	    parcel_copy_out(m, p, vm->dt_off, m->dt, sizeof(struct fdt_header)) < 0 ||
 	    fdt_check_header(m->dt) < 0)
 		return RM_MEM_INVALID;
-	size = fdt_totalsize(m->dt);
+	size = fdt_totalsize((const void *)m->dt);
 	if (size > vm->dt_size || size > DT_MAX || size < sizeof(struct fdt_header) ||
 	    parcel_copy_out(m, p, vm->dt_off, m->dt, size) < 0 || fdt_check_full(m->dt, size) < 0)
 		return RM_MEM_INVALID;

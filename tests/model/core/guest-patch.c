@@ -361,7 +361,7 @@ enum rm_status guest_dt_patch(struct model *m, struct vm *vm, struct guest *g)
 			  (uint64_t)-r);
 		return RM_ARGUMENT_INVALID;
 	}
-	size = fdt_totalsize(m->dt);
+	size = fdt_totalsize((const void *)m->dt);
 	room = size > OVERLAY_LIMIT ? 2 * size : size;
 	if (room > vm->dt_size)
 		return RM_MEM_INVALID;
