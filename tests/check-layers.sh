@@ -13,14 +13,14 @@ complain() { # FILE TEXT
 
 # The files of one layer may include each other and every layer before it.
 library=(
-  "types cleanup bits error wire rm-abi region layout dt image spec yaml"
+  "types cleanup bits error wire rm-abi region tag ledger layout dt image spec yaml"
   "host"
   "hvc dev sock"
   "msgq"
   "rm"
   "rm-mem rm-vm"
-  "parcel vcpu"
-  "machine"
+  "parcel parcel-* vcpu"
+  "machine machine-*"
   "link runinfo"
 )
 manager=(

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Accounts of what a host's VMs have of its resource manager.
+ */
+#include "libghvm/ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static void lock(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock); /* a default mutex, not ours yet */
+}
+
+static void unlock(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_unlock(&l->lock); /* ours */
+}
+
+void ghvm_ledger_init(struct ghvm_ledger *l, uint64_t limit)
+{
+	*l = (struct ghvm_ledger){ .limit = limit };
+	(void)pthread_mutex_init(&l->numbering, NULL); /* cannot fail with default attributes */
+	(void)pthread_mutex_init(&l->lock, NULL);
+}
+
+void ghvm_ledger_done(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_destroy(&l->lock); /* nobody uses them any more */
+	(void)pthread_mutex_destroy(&l->numbering);
+}
+
+void ghvm_ledger_numbering_begin(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_lock(&l->numbering); /* a default mutex, not ours yet */
+}
+
+void ghvm_ledger_numbering_end(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_unlock(&l->numbering); /* ours */
+}
+
+static bool same_parcel(const struct ghvm_ledger_parcel *a, const struct ghvm_ledger_parcel *b)
+{
+	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation && a->label == b->label;
+}
+
+/* Handles are given out by counting, and may wrap. Called with the lock. */
+static void see(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	if (handle.id == GHVM_PARCEL_NONE)
+		return;
+	if (!l->seen || (int32_t)(handle.id - l->last.id) > 0)
+		l->last = handle;
+	l->seen = true;
+}
+
+/* The abandoned one that is taken up again, or a free one, or -1. Called with the lock. */
+static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
+{
+	int unused = -1;
+
+	for (int i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e->used && !e->owned && same_parcel(e, p))
+			return i;
+		if (!e->used && unused < 0)
+			unused = i;
+	}
+	return unused;
+}
+
+/* @exists: RM has it already, so there is nothing to refuse. Called with the lock. */
+static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
+		const char *name, unsigned int *ret, struct ghvm_error *err)
+{
+	int i = find_entry(l, p);
+	struct ghvm_ledger_parcel *e;
+	uint64_t before;
+
+	if (i < 0)
+		return ghvm_error_set(err, -ENOSPC,
+				      "%s: the host has its %d memory parcels already", name,
+				      GHVM_LEDGER_PARCELS);
+	e = &l->parcels[i];
+	before = e->used ? e->entries : 0;
+	if (!exists && (p->entries > l->limit || l->used - before > l->limit - p->entries))
+		return ghvm_error_set(err, -E2BIG,
+				      "%s: needs %" PRIu64 " SGL entries, %" PRIu64 " of %" PRIu64
+				      " are taken; memory is too scattered",
+				      name, p->entries, l->used - before, l->limit);
+
+	l->used = l->used - before + p->entries;
+	l->n_parcels += !e->used;
+	*e = *p;
+	e->used = true;
+	e->owned = true;
+	*ret = (unsigned int)i;
+	return 0;
+}
+
+int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		     unsigned int *ret, struct ghvm_error *err)
+{
+	int r;
+
+	lock(l);
+	r = take(l, p, false, name, ret, err);
+	unlock(l);
+	return r;
+}
+
+int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		      unsigned int *ret, struct ghvm_error *err)
+{
+	int r;
+
+	lock(l);
+	r = take(l, p, true, name, ret, err);
+	if (r == 0)
+		see(l, p->handle);
+	unlock(l);
+	return r;
+}
+
+/* An entry that its holder talks about. Called with the lock. */
+static struct ghvm_ledger_parcel *held(struct ghvm_ledger *l, unsigned int entry)
+{
+	assert(entry < GHVM_LEDGER_PARCELS && l->parcels[entry].used && l->parcels[entry].owned);
+	return &l->parcels[entry];
+}
+
+void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held(l, entry);
+	l->used -= e->entries;
+	l->n_parcels--;
+	*e = (struct ghvm_ledger_parcel){};
+	unlock(l);
+}
+
+void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry)
+{
+	lock(l);
+	held(l, entry)->owned = false;
+	unlock(l);
+}
+
+void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
+			 uint64_t incarnation)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held(l, entry);
+	e->vmid = vmid;
+	e->incarnation = incarnation;
+	unlock(l);
+}
+
+void ghvm_ledger_name(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle)
+{
+	lock(l);
+	held(l, entry)->handle = handle;
+	see(l, handle);
+	unlock(l);
+}
+
+bool ghvm_ledger_named(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	bool named = false;
+
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		named |= l->parcels[i].used && l->parcels[i].handle.id == handle.id;
+	unlock(l);
+	return named;
+}
+
+int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
+{
+	bool seen;
+
+	lock(l);
+	seen = l->seen;
+	if (seen)
+		*ret = l->last;
+	unlock(l);
+	return seen;
+}
+
+/* 0: not one of RM's choice, which are all that we use. */
+static uint64_t vmid_bit(struct ghvm_vmid vmid)
+{
+	if (vmid.id < GHVM_VMID_FIRST || vmid.id > GHVM_VMID_LAST)
+		return 0;
+	return 1ULL << (vmid.id - GHVM_VMID_FIRST);
+}
+
+void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->vmids |= vmid_bit(vmid);
+	unlock(l);
+}
+
+void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->vmids &= ~vmid_bit(vmid);
+	unlock(l);
+}
+
+void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->stuck |= vmid_bit(vmid);
+	unlock(l);
+}
+
+bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	bool known;
+
+	lock(l);
+	known = l->vmids & vmid_bit(vmid);
+	unlock(l);
+	return known;
+}
+
+void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret)
+{
+	lock(l);
+	*ret = (struct ghvm_ledger_figures){
+		.entries_limit = l->limit,
+		.entries = l->used,
+		.parcels = l->n_parcels,
+		.vmids = (unsigned int)__builtin_popcountll(l->vmids),
+		.stuck = (unsigned int)__builtin_popcountll(l->stuck),
+	};
+	unlock(l);
+}

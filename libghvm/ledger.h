@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the VMs of a host together take from its one resource manager: SGL entries of its
+ * small heap, parcels, VMIDs (abi K.2); and which of its numbers are spoken for.
+ *
+ * The numbers matter when a reply is lost: RM has then made a parcel or a VM that we
+ * cannot name. It gives handles out by counting, so the lost one is younger than the last
+ * we saw, older than the next we get, and not one that somebody here has (DECISIONS 28).
+ */
+#pragma once
+
+#include "libghvm/error.h"
+#include "libghvm/types.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GHVM_LEDGER_PARCELS 64	 /* of one owner, abi I.19: the 65th is DENIED */
+#define GHVM_LEDGER_ENTRIES 4000 /* of a host, abi K.2, DECISIONS 10 */
+
+/* The VMIDs that RM gives out. */
+#define GHVM_VMID_FIRST 0x80
+#define GHVM_VMID_LAST 0xbe
+
+/**
+ * struct ghvm_ledger_parcel - one parcel that may exist in RM
+ * @owned: a struct ghvm_parcel stands behind it; else it is in the quarantine
+ * @handle: GHVM_PARCEL_NONE: not (yet) known
+ * @entries: charged to the host
+ */
+struct ghvm_ledger_parcel {
+	bool used;
+	bool owned;
+	struct ghvm_vmid vmid;
+	uint64_t incarnation;
+	uint32_t label;
+	struct ghvm_parcel_handle handle;
+	uint64_t entries;
+};
+
+/**
+ * struct ghvm_ledger - embedded by who manages the host; Thread: any
+ * @numbering: held over a call that has RM give out a number, so that calls and numbers
+ *     are in one order; taken before @lock
+ * @last: the youngest handle seen, if @seen
+ * @vmids: a bit for each VMID from GHVM_VMID_FIRST on that somebody here has
+ * @stuck: those that RM can neither use nor take back (abi K.6)
+ */
+struct ghvm_ledger {
+	pthread_mutex_t numbering;
+	pthread_mutex_t lock; /* over all that follows */
+	uint64_t limit;
+	uint64_t used;
+	unsigned int n_parcels;
+	struct ghvm_ledger_parcel parcels[GHVM_LEDGER_PARCELS];
+	struct ghvm_parcel_handle last;
+	bool seen;
+	uint64_t vmids;
+	uint64_t stuck;
+};
+
+/**
+ * struct ghvm_ledger_figures - a snapshot, for people
+ */
+struct ghvm_ledger_figures {
+	uint64_t entries_limit;
+	uint64_t entries;
+	unsigned int parcels;
+	unsigned int vmids;
+	unsigned int stuck;
+};
+
+/* @limit: entries, usually GHVM_LEDGER_ENTRIES */
+void ghvm_ledger_init(struct ghvm_ledger *l, uint64_t limit);
+void ghvm_ledger_done(struct ghvm_ledger *l);
+
+/**
+ * ghvm_ledger_take() - charge a parcel before RM hears of it
+ * @ret: names the entry to the functions below
+ *
+ * Return: 0; -E2BIG over the budget, with the figures in @err; -ENOSPC too many parcels.
+ */
+int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		     unsigned int *ret, struct ghvm_error *err);
+
+/**
+ * ghvm_ledger_adopt() - the same for a parcel that RM may have already: no budget
+ *
+ * An abandoned entry of the same VMID, incarnation and label is taken over.
+ *
+ * Return: 0; -ENOSPC: too many parcels.
+ */
+int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		      unsigned int *ret, struct ghvm_error *err);
+
+/* RM has nothing of it any more. */
+void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry);
+/* RM may have something of it, and nobody here cares: it is in the quarantine. */
+void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry);
+/* The VM it is promised to; its handle, or GHVM_PARCEL_NONE when it has lost it again. */
+void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
+			 uint64_t incarnation);
+void ghvm_ledger_name(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle);
+
+/* Does anybody have this handle? */
+bool ghvm_ledger_named(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
+/* 1 and the youngest handle seen; 0 none was. */
+int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret);
+
+void ghvm_ledger_numbering_begin(struct ghvm_ledger *l);
+void ghvm_ledger_numbering_end(struct ghvm_ledger *l);
+
+void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* It stays somebody's for ever. */
+void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+
+void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Accounts of a host: budgets, names, and what an heir takes over.
+ */
+#include "libghvm/ledger.h"
+
+#include "libghvm/cleanup.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct ghvm_ledger_parcel parcel(uint16_t vmid, uint32_t label, uint64_t entries)
+{
+	return (struct ghvm_ledger_parcel){ .vmid = { vmid },
+					    .incarnation = 7,
+					    .label = label,
+					    .handle = { GHVM_PARCEL_NONE },
+					    .entries = entries };
+}
+
+static int take(struct ghvm_ledger *l, uint32_t label, uint64_t entries, unsigned int *ret)
+{
+	struct ghvm_ledger_parcel p = parcel(0x80, label, entries);
+
+	return ghvm_ledger_take(l, &p, "ram", ret, NULL);
+}
+
+static void refuses_more_entries_than_there_are(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_ledger_parcel p = parcel(0x80, 3, 11);
+	struct ghvm_ledger_figures g;
+	struct ghvm_error err = {};
+	unsigned int a, b;
+
+	ghvm_ledger_init(&l, 100);
+	assert_int_equal(take(&l, 1, 101, &a), -E2BIG);
+	assert_int_equal(take(&l, 1, UINT64_MAX, &a), -E2BIG);
+	assert_int_equal(take(&l, 1, 90, &a), 0);
+	assert_int_equal(ghvm_ledger_take(&l, &p, "ram", &b, &err), -E2BIG);
+	assert_non_null(strstr(err.msg, "11"));
+	assert_non_null(strstr(err.msg, "90 of 100"));
+	assert_int_equal(take(&l, 2, 10, &b), 0);
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 100);
+	assert_int_equal(g.parcels, 2);
+	ghvm_ledger_give(&l, a);
+	assert_int_equal(take(&l, 3, 91, &a), -E2BIG);
+	assert_int_equal(take(&l, 3, 90, &a), 0);
+}
+
+static void refuses_the_65th_parcel(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int e, first = 0;
+
+	ghvm_ledger_init(&l, 1000);
+	for (uint32_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		assert_int_equal(take(&l, i, 1, &e), 0);
+		first = i ? first : e;
+	}
+	assert_int_equal(take(&l, 100, 1, &e), -ENOSPC);
+	ghvm_ledger_give(&l, first);
+	assert_int_equal(take(&l, 100, 1, &e), 0);
+}
+
+static void knows_its_handles(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_parcel_handle h = { 77 };
+	unsigned int a, b;
+
+	ghvm_ledger_init(&l, 1000);
+	assert_int_equal(ghvm_ledger_last(&l, &h), 0);
+	assert_int_equal(h.id, 77); /* untouched */
+	assert_int_equal(take(&l, 1, 1, &a), 0);
+	assert_int_equal(take(&l, 2, 1, &b), 0);
+	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 0 }); /* a real one */
+	ghvm_ledger_name(&l, b, (struct ghvm_parcel_handle){ 9 });
+	assert_true(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 0 }));
+	assert_true(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 9 }));
+	assert_false(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 5 }));
+	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 4 }); /* older than the last */
+	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
+	assert_int_equal(h.id, 9);
+	ghvm_ledger_name(&l, b, (struct ghvm_parcel_handle){ GHVM_PARCEL_NONE });
+	assert_false(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 9 }));
+	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
+	assert_int_equal(h.id, 9);
+}
+
+static void counter_may_wrap(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_parcel_handle h;
+	unsigned int a;
+
+	ghvm_ledger_init(&l, 1000);
+	assert_int_equal(take(&l, 1, 1, &a), 0);
+	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ UINT32_MAX - 1 });
+	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 1 });
+	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
+	assert_int_equal(h.id, 1);
+}
+
+/* A machine that is freed with guarded pages leaves its entry to who adopts them. */
+static void heir_takes_over_what_was_abandoned(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_ledger_parcel p = parcel(0x80, 1, 60), other = parcel(0x81, 1, 60);
+	struct ghvm_ledger_figures g;
+	unsigned int a, b, c;
+
+	ghvm_ledger_init(&l, 100);
+	assert_int_equal(ghvm_ledger_take(&l, &p, "ram", &a, NULL), 0);
+	ghvm_ledger_abandon(&l, a);
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 60); /* RM still has them */
+	assert_int_equal(ghvm_ledger_adopt(&l, &p, "ram", &b, NULL), 0);
+	assert_int_equal(b, a);
+	assert_int_equal(ghvm_ledger_adopt(&l, &other, "ram", &c, NULL), 0); /* over the budget */
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 120);
+	assert_int_equal(take(&l, 9, 1, &a), -E2BIG);
+	ghvm_ledger_give(&l, b);
+	ghvm_ledger_give(&l, c);
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 0);
+	assert_int_equal(g.parcels, 0);
+}
+
+static void counts_vmids(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_ledger_figures g;
+
+	ghvm_ledger_init(&l, 100);
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST });
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_LAST });
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_LAST + 1 }); /* not ours */
+	assert_true(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ GHVM_VMID_LAST }));
+	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST + 1 }));
+	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 3 }));
+	ghvm_ledger_vmid_stuck(&l, (struct ghvm_vmid){ GHVM_VMID_LAST });
+	ghvm_ledger_vmid_remove(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST });
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.vmids, 1);
+	assert_int_equal(g.stuck, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refuses_more_entries_than_there_are),
+		cmocka_unit_test(refuses_the_65th_parcel),
+		cmocka_unit_test(knows_its_handles),
+		cmocka_unit_test(counter_may_wrap),
+		cmocka_unit_test(heir_takes_over_what_was_abandoned),
+		cmocka_unit_test(counts_vmids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
