@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Lost parcels: RM may have our pages under a handle that nobody told us.
+ *
+ * RM executes requests in order and numbers parcels by counting, so the handle lies after
+ * the last that was seen before the request and before the one of a probe parcel that is
+ * made now. Of these, all that nobody else here has are reclaimed: whichever was
+ * ours is gone then, and if all are unknown there was none (DECISIONS 28, abi K.6).
+ */
+#include "libghvm/parcel-lost.h"
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PROBE_LABEL 0xfffffffeU /* no region has it: the guest is never told of it */
+#define CANDIDATES_MAX 4096
+
+/* By content, which needs no counting: exact, but RM may not find it. 1: found; 0: not. */
+static int look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
+{
+	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
+	struct ghvm_mem_acl acl[2];
+	struct ghvm_mem_create m;
+
+	if (p->n_extents > GHVM_RM_MEM_ENTRIES_MAX) /* lost with its first message: incomplete */
+		return 0;
+	if (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0)
+		return 0;
+	ghvm_parcel_describe(p, trans, acl, &m);
+	return ghvm_rm_mem_lookup_sgl(p->rm, &m, ret, NULL) == 0;
+}
+
+static int make_probe(struct ghvm_parcel *probe, const struct ghvm_parcel *p,
+		      struct ghvm_error *err)
+{
+	_cleanup_(closep) int memfd = memfd_create("ghvm-probe", MFD_CLOEXEC);
+	int r;
+
+	if (memfd < 0 || ftruncate(memfd, GHVM_PAGE) < 0)
+		return ghvm_error_set(err, -errno, "probe: no memory: %s", strerror(errno));
+	r = ghvm_parcel_pin(probe, memfd, GHVM_PAGE, err);
+	if (r < 0)
+		return r;
+	return ghvm_parcel_guard(probe, p->vmid, p->incarnation, err);
+}
+
+/* The handle that RM gives out now. */
+static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
+			 struct ghvm_error *err)
+{
+	struct ghvm_parcel_config config = { .name = "probe",
+					     .label = PROBE_LABEL,
+					     .rights = GHVM_MEM_RW };
+	struct ghvm_parcel probe;
+	int r;
+
+	memcpy(config.vm_name, p->config.vm_name, sizeof(config.vm_name));
+	ghvm_parcel_init(&probe, p->host, p->rm, p->ledger, &config);
+	r = make_probe(&probe, p, err);
+	if (r == 0)
+		r = ghvm_parcel_give(&probe, err);
+	if (r == 0) {
+		*ret = probe.handle;
+		r = ghvm_parcel_reclaim(&probe, err);
+	}
+	if (probe.state == GHVM_PARCEL_GUARDED)
+		(void)ghvm_parcel_unguard(&probe, NULL); /* then its page is quarantined */
+	ghvm_parcel_done(&probe);
+	return r;
+}
+
+static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
+			     struct ghvm_error *err)
+{
+	struct ghvm_error e = {};
+	int r;
+
+	if (ghvm_ledger_named(p->ledger, h))
+		return 0;
+	r = ghvm_parcel_reclaim_handle(p, h, p->config.lend, &e);
+	if (r == -EREMOTEIO && e.rm_code == GHVM_RM_DENIED)
+		return 0; /* a guest's own parcel */
+	if (r < 0 && err)
+		*err = e;
+	return r;
+}
+
+int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	struct ghvm_parcel_handle h, end = { GHVM_PARCEL_NONE };
+	int r;
+
+	p->maybe_gone = true; /* most candidates do not exist */
+	if (look_up(p, &h) > 0)
+		return ghvm_parcel_reclaim_handle(p, h, p->config.lend, err);
+	r = probe_counter(p, &end, err);
+	if (r < 0)
+		return r;
+
+	h.id = p->after_known ? p->after.id + 1 : 0;
+	if (end.id - h.id > CANDIDATES_MAX)
+		return ghvm_error_set(err, -ENOTUNIQ,
+				      "%s: its handle is one of %" PRIu32 ", too many to try",
+				      p->config.name, end.id - h.id);
+	for (; h.id != end.id; h.id++) {
+		r = reclaim_candidate(p, h, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

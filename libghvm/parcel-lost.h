@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Parcels whose handle we never learned: the reply was lost, or a manager died with it.
+ * Private to parcel.c and parcel-lost.c.
+ */
+#pragma once
+
+#include "libghvm/parcel.h"
+#include "libghvm/rm-mem.h"
+
+/* parcel-lost.c: find what RM has of a LOST parcel and reclaim it. 0: RM has nothing now. */
+int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err);
+
+/* parcel.c */
+void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
+			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret);
+int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err);
+/* RM has confirmed: @p is GUARDED, without a handle. */
+void ghvm_parcel_reclaimed(struct ghvm_parcel *p);
+/* 0: RM has no (more) parcel of that handle. */
+int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle handle,
+			       bool sanitise, struct ghvm_error *err);

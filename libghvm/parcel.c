@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Memory parcels: pin, guard, lend or share, reclaim.
+ *
+ * The state is moved before a request that may give pages away, and back only by an
+ * answer that says they are ours.
+ */
+#include "libghvm/parcel.h"
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/parcel-lost.h"
+#include "libghvm/rm-mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static_assert(GHVM_TAG_BYTES == GHVM_TAG_SIZE, "a tag is what the module keeps");
+
+const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s)
+{
+	static const char *const names[] = {
+		[GHVM_PARCEL_UNPINNED] = "unpinned", [GHVM_PARCEL_OURS] = "ours",
+		[GHVM_PARCEL_GUARDED] = "guarded",   [GHVM_PARCEL_LOST] = "lost",
+		[GHVM_PARCEL_PARTIAL] = "partial",   [GHVM_PARCEL_LENT] = "lent",
+		[GHVM_PARCEL_SHARED] = "shared",
+	};
+
+	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
+}
+
+uint64_t ghvm_parcel_pages(const struct ghvm_parcel *p)
+{
+	return p->size / GHVM_PAGE;
+}
+
+bool ghvm_parcel_guarded(const struct ghvm_parcel *p)
+{
+	return p->state > GHVM_PARCEL_OURS;
+}
+
+uint8_t ghvm_parcel_rights(uint32_t label, bool lend, bool readonly)
+{
+	if (readonly)
+		return GHVM_MEM_R;
+	return lend || label == 0 ? GHVM_MEM_RWX : GHVM_MEM_RW;
+}
+
+void ghvm_parcel_init(struct ghvm_parcel *p, struct ghvm_host *host, struct ghvm_rm *rm,
+		      struct ghvm_ledger *ledger, const struct ghvm_parcel_config *config)
+{
+	*p = (struct ghvm_parcel){
+		.host = host,
+		.rm = rm,
+		.ledger = ledger,
+		.config = *config,
+		.pin = -1,
+		.handle = { GHVM_PARCEL_NONE },
+	};
+}
+
+void ghvm_parcel_done(struct ghvm_parcel *p)
+{
+	struct ghvm_parcel_config config = p->config;
+
+	if (p->state != GHVM_PARCEL_UNPINNED) {
+		if (ghvm_parcel_guarded(p))
+			ghvm_ledger_abandon(p->ledger, p->entry);
+		else
+			ghvm_ledger_give(p->ledger, p->entry);
+		p->host->ops->pin_close(p->host, p->pin);
+	}
+	free(TAKE_PTR(p->extents));
+	ghvm_parcel_init(p, p->host, p->rm, p->ledger, &config);
+}
+
+/* ---- pinning ---- */
+
+int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	_cleanup_(freep) struct ghvm_extent *v = calloc(p->n_extents, sizeof(*v));
+	uint64_t bytes = 0;
+	size_t n = 0;
+
+	if (!v)
+		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", p->config.name);
+	while (n < p->n_extents) {
+		uint32_t want = (uint32_t)(p->n_extents - n);
+		int r = p->host->ops->pin_extents(p->host, p->pin, n, v + n, want);
+
+		if (r <= 0 || (uint32_t)r > want)
+			return ghvm_error_set(err, r < 0 ? r : -EBADMSG,
+					      "%s: cannot read the extents of its pin",
+					      p->config.name);
+		n += (size_t)r;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].length || !ghvm_aligned(v[i].pa | v[i].length, GHVM_PAGE) ||
+		    __builtin_add_overflow(bytes, v[i].length, &bytes))
+			return ghvm_error_set(err, -EBADMSG, "%s: extent %zu is malformed",
+					      p->config.name, i);
+	}
+	if (bytes != p->size)
+		return ghvm_error_set(err, -EBADMSG,
+				      "%s: extents have %" PRIu64 " bytes of %" PRIu64,
+				      p->config.name, bytes, p->size);
+	free(p->extents);
+	p->extents = TAKE_PTR(v);
+	return 0;
+}
+
+static int pin_status(struct ghvm_parcel *p, struct ghvm_pin_status *ret, struct ghvm_error *err)
+{
+	int r = p->host->ops->pin_status(p->host, p->pin, ret);
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot look at its pin: %s", p->config.name,
+				      strerror(-r));
+	if (!ret->length || !ghvm_aligned(ret->length, GHVM_PAGE) || !ret->n_extents ||
+	    ret->n_extents > ret->length / GHVM_PAGE)
+		return ghvm_error_set(err, -EBADMSG, "%s: its pin makes no sense", p->config.name);
+	return 0;
+}
+
+/* The pin is there: is it what we wanted, and can RM hold so many entries? */
+static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	struct ghvm_ledger_parcel account = { .label = p->config.label,
+					      .handle = { GHVM_PARCEL_NONE } };
+	struct ghvm_pin_status st;
+	int r = pin_status(p, &st, err);
+
+	if (r < 0)
+		return r;
+	if (st.length != p->size)
+		return ghvm_error_set(err, -EBADMSG,
+				      "%s: %" PRIu64 " bytes are pinned, not %" PRIu64,
+				      p->config.name, (uint64_t)st.length, p->size);
+	account.entries = st.n_extents;
+	r = ghvm_ledger_take(p->ledger, &account, p->config.name, &p->entry, err);
+	if (r < 0)
+		return r;
+
+	p->n_extents = st.n_extents;
+	r = ghvm_parcel_read_extents(p, err);
+	if (r < 0)
+		ghvm_ledger_give(p->ledger, p->entry);
+	return r;
+}
+
+int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err)
+{
+	int r;
+
+	assert(p->state == GHVM_PARCEL_UNPINNED);
+	if (!size || !ghvm_aligned(size, GHVM_PAGE))
+		return ghvm_error_set(err, -EINVAL, "%s: size 0x%" PRIx64 " is not whole pages",
+				      p->config.name, size);
+	r = p->host->ops->pin(p->host, memfd, 0, size);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot pin %" PRIu64 " KiB: %s", p->config.name,
+				      size >> 10, strerror(-r));
+	p->pin = r;
+	p->size = size;
+
+	r = check_pin(p, err);
+	if (r < 0) {
+		p->host->ops->pin_close(p->host, TAKE_FD(p->pin));
+		return r;
+	}
+	p->state = GHVM_PARCEL_OURS;
+	return 0;
+}
+
+int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,
+		      struct ghvm_error *err)
+{
+	int r;
+
+	assert(p->state == GHVM_PARCEL_OURS);
+	if (len > p->size || offset > p->size - len)
+		return ghvm_error_set(err, -ERANGE,
+				      "%s: %zu bytes at 0x%" PRIx64 " do not fit into it",
+				      p->config.name, len, offset);
+	r = p->host->ops->pin_write(p->host, p->pin, offset, buf, len);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot write at 0x%" PRIx64 ": %s",
+				      p->config.name, offset, strerror(-r));
+	return 0;
+}
+
+/* ---- the guard ---- */
+
+/* Say in the module's words what we know. */
+static int set_guard(struct ghvm_parcel *p)
+{
+	struct ghvm_tag tag = {
+		.vmid = p->vmid,
+		.kind = p->config.lend ? GHVM_TAG_LENT : GHVM_TAG_SHARED,
+		.label = p->config.label,
+		.handle = p->handle,
+		.incarnation = p->incarnation,
+		.ipa = p->config.ipa,
+	};
+	uint8_t bytes[GHVM_TAG_SIZE];
+	int r;
+
+	memcpy(tag.name, p->config.vm_name, sizeof(tag.name));
+	if (p->handle.id == GHVM_PARCEL_NONE && p->after_known) {
+		tag.handle = p->after;
+		tag.flags |= GHVM_TAG_HANDLE_AFTER;
+	}
+	if (p->config.rights == GHVM_MEM_R)
+		tag.flags |= GHVM_TAG_READONLY;
+	ghvm_tag_encode(&tag, bytes);
+	r = p->host->ops->pin_set(p->host, p->pin, GHVM_PIN_GUARDED, bytes);
+	if (r == 0)
+		p->tag_named = p->handle.id != GHVM_PARCEL_NONE;
+	return r;
+}
+
+int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,
+		      struct ghvm_error *err)
+{
+	int r;
+
+	assert(p->state == GHVM_PARCEL_OURS);
+	p->vmid = vmid;
+	p->incarnation = incarnation;
+	p->handle.id = GHVM_PARCEL_NONE;
+	p->after_known = ghvm_ledger_last(p->ledger, &p->after) > 0;
+	ghvm_ledger_promise(p->ledger, p->entry, vmid, incarnation);
+
+	r = set_guard(p);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot guard its pages: %s", p->config.name,
+				      strerror(-r));
+	p->state = GHVM_PARCEL_GUARDED;
+	return 0;
+}
+
+int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	static const uint8_t blank[GHVM_TAG_SIZE];
+	int r;
+
+	if (p->state <= GHVM_PARCEL_OURS)
+		return 0;
+	assert(p->state == GHVM_PARCEL_GUARDED); /* RM has said that nobody has them */
+	r = p->host->ops->pin_set(p->host, p->pin, GHVM_PIN_HELD, blank);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot clear the guard of its pages: %s",
+				      p->config.name, strerror(-r));
+	p->state = GHVM_PARCEL_OURS;
+	return 0;
+}
+
+/* ---- giving ---- */
+
+/* Did RM itself say no? Only then it has certainly made nothing (or it never heard of it). */
+static bool refused(int r, const struct ghvm_error *e)
+{
+	return r == -EHOSTDOWN || (r == -EREMOTEIO && e->rm_message && e->rm_code != GHVM_RM_OK);
+}
+
+static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct ghvm_error *err)
+{
+	struct ghvm_error e = {};
+	int r;
+
+	ghvm_ledger_numbering_begin(p->ledger);
+	p->after_known = ghvm_ledger_last(p->ledger, &p->after);
+	p->state = GHVM_PARCEL_LOST;
+	r = ghvm_rm_mem_create(p->rm, m, &p->handle, &e);
+	if (r == 0) {
+		ghvm_ledger_name(p->ledger, p->entry, p->handle);
+		p->maybe_gone = false;
+		p->state = GHVM_PARCEL_PARTIAL;
+	} else if (refused(r, &e)) {
+		p->state = GHVM_PARCEL_GUARDED;
+	}
+	ghvm_ledger_numbering_end(p->ledger);
+	if (r < 0 && err)
+		*err = e;
+	return r;
+}
+
+/* All after the first message. */
+static int append(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	size_t at = GHVM_RM_MEM_ENTRIES_MAX;
+
+	while (at < p->n_extents) {
+		size_t left = p->n_extents - at;
+		size_t n = left < GHVM_RM_MEM_ENTRIES_MAX ? left : GHVM_RM_MEM_ENTRIES_MAX;
+		int r = ghvm_rm_mem_append(p->rm, p->handle, p->extents + at, n, n == left, err);
+
+		if (r < 0)
+			return r;
+		at += n;
+	}
+	return 0;
+}
+
+/* The handle, or that there is none, goes into the tag. */
+static int note_handle(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	int r = set_guard(p);
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot note its handle: %s", p->config.name,
+				      strerror(-r));
+	return 0;
+}
+
+static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
+			     struct ghvm_error *err)
+{
+	struct ghvm_mem_acl acl[2];
+	struct ghvm_mem_create m;
+	int r;
+
+	ghvm_parcel_describe(p, trans, acl, &m);
+	if (m.n_extents > GHVM_RM_MEM_ENTRIES_MAX) {
+		m.n_extents = GHVM_RM_MEM_ENTRIES_MAX;
+		m.append = true;
+	}
+	r = p->tag_named ? note_handle(p, err) : 0; /* the tag names one that is gone */
+	if (r < 0)
+		return r;
+	r = create(p, &m, err);
+	if (r < 0)
+		return r;
+	r = note_handle(p, err);
+	if (r < 0)
+		return r;
+	return append(p, err);
+}
+
+/* RM splits large blocks of our address space for a SHARE, but not for a LEND (abi K.3). */
+static int presplit(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	int r = create_and_append(p, GHVM_MEM_SHARE, err);
+
+	if (r < 0)
+		return r;
+	r = ghvm_parcel_reclaim_handle(p, p->handle, false, err); /* it holds the images */
+	if (r < 0)
+		return r;
+	ghvm_parcel_reclaimed(p);
+	return 0;
+}
+
+int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
+	int r = 0;
+
+	assert(p->state == GHVM_PARCEL_GUARDED);
+	if (!p->extents) /* adopted */
+		r = ghvm_parcel_read_extents(p, err);
+	if (r == 0 && p->config.lend && p->config.presplit)
+		r = presplit(p, err);
+	if (r == 0)
+		r = create_and_append(p, trans, err);
+	if (r == 0)
+		p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;
+	else
+		(void)ghvm_parcel_reclaim(p, NULL); /* if it fails: the state says so */
+	return r;
+}
+
+void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
+			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret)
+{
+	acl[0] = (struct ghvm_mem_acl){ p->vmid, p->config.rights };
+	acl[1] = (struct ghvm_mem_acl){ ghvm_rm_vmid(p->rm), GHVM_MEM_RWX };
+	*ret = (struct ghvm_mem_create){
+		.trans = trans,
+		.type = GHVM_MEM_NORMAL,
+		.label = p->config.label,
+		.acl = acl,
+		.n_acl = trans == GHVM_MEM_SHARE ? 2 : 1,
+		.extents = p->extents,
+		.n_extents = p->n_extents,
+	};
+}
+
+/* ---- taking back ---- */
+
+void ghvm_parcel_reclaimed(struct ghvm_parcel *p)
+{
+	p->handle.id = GHVM_PARCEL_NONE;
+	ghvm_ledger_name(p->ledger, p->entry, p->handle);
+	p->state = GHVM_PARCEL_GUARDED;
+}
+
+int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle handle,
+			       bool sanitise, struct ghvm_error *err)
+{
+	struct ghvm_error e = {};
+	int r = ghvm_rm_mem_reclaim(p->rm, handle, sanitise, p->size, &e);
+
+	/* Not answered: done or not, the same question again has an answer that tells. */
+	if (r < 0 && !refused(r, &e)) {
+		p->maybe_gone = true;
+		e = (struct ghvm_error){};
+		r = ghvm_rm_mem_reclaim(p->rm, handle, sanitise, p->size, &e);
+	}
+	/* Handles are not used twice: this one existed once, or never. */
+	if (r == -EREMOTEIO && e.rm_message && e.rm_code == GHVM_RM_HANDLE_INVALID && p->maybe_gone)
+		return 0;
+	if (r < 0 && err)
+		*err = e;
+	return r;
+}
+
+int ghvm_parcel_reclaim(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	int r;
+
+	if (p->state <= GHVM_PARCEL_GUARDED)
+		return 0;
+	if (p->state == GHVM_PARCEL_LOST)
+		r = ghvm_parcel_find_lost(p, err);
+	else
+		r = ghvm_parcel_reclaim_handle(p, p->handle, p->config.lend, err);
+	if (r < 0)
+		return r;
+	ghvm_parcel_reclaimed(p);
+	return 0;
+}
+
+/* ---- adoption ---- */
+
+int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag,
+		      struct ghvm_error *err)
+{
+	struct ghvm_ledger_parcel account = { .vmid = tag->vmid,
+					      .incarnation = tag->incarnation,
+					      .label = tag->label,
+					      .handle = { GHVM_PARCEL_NONE } };
+	bool after = tag->flags & GHVM_TAG_HANDLE_AFTER;
+	struct ghvm_pin_status st;
+	int r;
+
+	assert(p->state == GHVM_PARCEL_UNPINNED);
+	p->pin = pin;
+	r = pin_status(p, &st, err);
+	if (r == 0) {
+		account.entries = st.n_extents;
+		account.handle.id = after ? GHVM_PARCEL_NONE : tag->handle.id;
+		r = ghvm_ledger_adopt(p->ledger, &account, p->config.name, &p->entry, err);
+	}
+	if (r < 0) {
+		p->pin = -1;
+		return r;
+	}
+
+	p->size = st.length;
+	p->n_extents = st.n_extents;
+	p->vmid = tag->vmid;
+	p->incarnation = tag->incarnation;
+	p->config.label = tag->label;
+	p->config.ipa = tag->ipa;
+	p->config.lend = tag->kind == GHVM_TAG_LENT;
+	p->config.rights =
+		ghvm_parcel_rights(tag->label, p->config.lend, tag->flags & GHVM_TAG_READONLY);
+	memcpy(p->config.vm_name, tag->name, sizeof(p->config.vm_name));
+	p->maybe_gone = true;
+	p->tag_named = !after && tag->handle.id != GHVM_PARCEL_NONE;
+	p->handle = account.handle;
+	p->after = tag->handle;
+	p->after_known = after;
+	p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;
+	if (p->handle.id == GHVM_PARCEL_NONE)
+		p->state = GHVM_PARCEL_LOST;
+	return 0;
+}
