@@ -11,8 +11,10 @@
 #include "libghvm/error.h"
 #include "libghvm/host.h"
 #include "libghvm/layout.h"
+#include "libghvm/ledger.h"
 #include "libghvm/rm-abi.h"
 #include "libghvm/rm.h"
+#include "libghvm/tag.h"
 #include "libghvm/types.h"
 
 #include <stdbool.h>
@@ -37,7 +39,6 @@ struct ghvm_machine_files {
  * struct ghvm_machine_hooks - calls back during a build; each may be NULL
  * @on_step: before a step
  * @on_pinned: all pins are made and images written: close every memfd of lent memory now
- * @on_handle: a parcel of @label is about to be or was created (state files)
  */
 struct ghvm_machine_hooks {
 	void *data;
@@ -74,14 +75,28 @@ const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
 int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct ghvm_plan *plan,
 		     uint64_t incarnation, struct ghvm_machine **ret);
 
+/*
+ * Before build(): the host's accounts, borrowed, outlive the machine. All machines of a
+ * host share one; without it the machine keeps its own.
+ */
+void ghvm_machine_set_ledger(struct ghvm_machine *m, struct ghvm_ledger *ledger);
+
+/* Before build(): this hypervisor needs SHARE before LEND (DECISIONS 11). */
+void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit);
+
+/* How long teardown() waits for an exit, and for a reset; default 10 s. */
+void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms);
+
 /* Closes what is left; guarded pages go to the quarantine. Accepts NULL. Calls no RM. */
 void ghvm_machine_free(struct ghvm_machine *m);
+void ghvm_machine_freep(struct ghvm_machine **m);
 
 /**
  * ghvm_machine_build() - every step up to GRANT: the VM is READY afterwards
  *
  * Return: 0, or the error of the step that failed, its text prefixed by nothing:
  * ghvm_machine_step() says where. Everything was undone, or see ghvm_machine_quarantined().
+ * -EBUSY: it has a VM, or what a teardown has left of one.
  */
 int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 		       const struct ghvm_machine_hooks *hooks, struct ghvm_error *err);
@@ -115,7 +130,10 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
  */
 bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notification *n);
 
-/* VM_EXITED came (or GET_STATE said so): 1 and the type; 0 not yet. Thread: any. */
+/*
+ * VM_EXITED came (or GET_STATE said so): 1 and the type; 0 not yet. Thread:
+ * any. Kept by teardown(), until the machine has another VM.
+ */
 int ghvm_machine_exited(const struct ghvm_machine *m, enum ghvm_exit_type *ret);
 
 struct ghvm_vmid ghvm_machine_vmid(const struct ghvm_machine *m);
@@ -129,3 +147,67 @@ int ghvm_machine_grant(const struct ghvm_machine *m);
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m);
 uint64_t ghvm_machine_pages_shared(const struct ghvm_machine *m);
 uint64_t ghvm_machine_quarantined(const struct ghvm_machine *m);
+
+/* ---- what a dead process has left ---- */
+
+/**
+ * struct ghvm_orphan - a guarded pin in the module's quarantine
+ * @id: for GHVM_QUARANTINE_ADOPT
+ * @readable: its tag is whole; else nobody knows whose the pages are, and they stay
+ */
+struct ghvm_orphan {
+	uint64_t id;
+	uint64_t pages;
+	bool readable;
+	struct ghvm_tag tag;
+};
+
+/**
+ * ghvm_orphans_list() - the quarantine, sorted by VMID, those without a readable tag last
+ * @ret: owned by the caller, free(); *ret_n of them
+ */
+int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
+		      struct ghvm_error *err);
+
+/**
+ * ghvm_machine_adopt() - a machine from its orphans
+ * @ledger: the host's; all orphans must be adopted before anything is started, torn down or
+ *     carried on, since handles and VMIDs of the others must be known then
+ * @orphans: all those of one VMID, readable; not changed
+ * @plan: borrowed, what it was built from; NULL, or not fitting: it cannot be rebuilt
+ * @ret: owned; then ghvm_machine_carry_on() or ghvm_machine_teardown()
+ *
+ * Return: 0; -ENOSPC; -EINVAL several VMIDs; host's errno. On failure the orphans are
+ * back in the quarantine.
+ */
+int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+		       const struct ghvm_plan *plan, const struct ghvm_orphan *orphans, size_t n,
+		       struct ghvm_machine **ret, struct ghvm_error *err);
+
+/**
+ * ghvm_machine_strays() - VMIDs that RM knows and nobody here has
+ * @ret: room for GHVM_VMIDS; *ret_n of them
+ *
+ * After every orphan was adopted: killed between ALLOCATE and the first guard, a process
+ * leaves nothing else. While there are orphans without a readable tag, a stray may be theirs.
+ */
+#define GHVM_VMIDS (GHVM_VMID_LAST - GHVM_VMID_FIRST + 1)
+int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err);
+
+/* A machine of a stray, to be torn down. */
+int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			     struct ghvm_vmid vmid, struct ghvm_machine **ret);
+
+/* Where RM says that it stands; GHVM_VM_NONE: it has no VM. */
+int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err);
+
+/**
+ * ghvm_machine_carry_on() - an adopted machine whose guest runs: go on as after start()
+ *
+ * Its vCPUs and doorbells are known again; the grant is the runner's, ghvm_machine_grant() is
+ * -1, and teardown() still revokes it. A half-added parcel is undone.
+ *
+ * Return: 0; -ESTALE it does not run: tear it down.
+ */
+int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err);

@@ -80,4 +80,6 @@ enum ghvm_exit_type {
 	GHVM_EXIT_SOFTWARE_ERROR = 5,
 	GHVM_EXIT_ASYNC_ABORT = 6,
 	GHVM_EXIT_FORCED = 7,
+	/* not RM's word: it has ended, but nobody saw VM_EXITED (DECISIONS 26) */
+	GHVM_EXIT_UNKNOWN = 0xffff,
 };

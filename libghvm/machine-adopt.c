@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Machines from what a dead process has left: guarded pins with their tags, and VMIDs.
+ *
+ * Tags say whose the pages are; where the VM stands only RM knows. What is torn down goes
+ * the same way as any other machine (machine-undo.c).
+ */
+#include "libghvm/machine-internal.h"
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIST_STEP 32
+
+/* ---- the quarantine ---- */
+
+static int compare_orphans(const void *a, const void *b)
+{
+	const struct ghvm_orphan *x = a, *y = b;
+
+	if (x->readable != y->readable)
+		return x->readable ? -1 : 1;
+	if (x->tag.vmid.id != y->tag.vmid.id)
+		return x->tag.vmid.id < y->tag.vmid.id ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int append_entries(struct ghvm_orphan **v, size_t *n,
+			  const struct ghvm_quarantine_entry *entries, size_t count)
+{
+	struct ghvm_orphan *bigger = reallocarray(*v, *n + count, sizeof(**v));
+
+	if (!bigger)
+		return -ENOMEM;
+	*v = bigger;
+	for (size_t i = 0; i < count; i++) {
+		struct ghvm_orphan *o = &bigger[(*n)++];
+
+		*o = (struct ghvm_orphan){ .id = entries[i].id,
+					   .pages = entries[i].length / GHVM_PAGE };
+		o->readable = ghvm_tag_decode(entries[i].tag, &o->tag) == 0;
+	}
+	return 0;
+}
+
+int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
+		      struct ghvm_error *err)
+{
+	struct ghvm_quarantine_entry entries[LIST_STEP];
+	_cleanup_(freep) struct ghvm_orphan *v = NULL;
+	uint64_t after = 0;
+	size_t n = 0;
+	int r;
+
+	for (;;) {
+		r = host->ops->quarantine_list(host, after, entries, LIST_STEP);
+		if (r == 0)
+			break;
+		if (r > LIST_STEP || (r > 0 && entries[r - 1].id <= after))
+			r = -EBADMSG;
+		if (r > 0) {
+			after = entries[r - 1].id;
+			r = append_entries(&v, &n, entries, (size_t)r);
+		}
+		if (r < 0)
+			return ghvm_error_set(err, r, "cannot list the quarantine: %s",
+					      strerror(-r));
+	}
+	if (n)
+		qsort(v, n, sizeof(*v), compare_orphans);
+	*ret = TAKE_PTR(v);
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- adoption ---- */
+
+static int adopt_one(struct ghvm_machine *m, const struct ghvm_orphan *o, struct ghvm_error *err)
+{
+	struct ghvm_parcel *p = &m->parcels[m->n_parcels];
+	struct ghvm_parcel_config config = {};
+	int pin, r;
+
+	(void)snprintf(config.name, sizeof(config.name), "region %u", o->tag.label);
+	ghvm_parcel_init(p, m->host, m->rm, m->ledger, &config);
+	pin = m->host->ops->quarantine_adopt(m->host, o->id);
+	if (pin < 0)
+		return ghvm_error_set(err, pin, "%s: cannot take it from the quarantine: %s",
+				      config.name, strerror(-pin));
+	r = ghvm_parcel_adopt(p, pin, &o->tag, err);
+	if (r < 0) {
+		m->host->ops->pin_close(m->host, pin); /* back into the quarantine */
+		return r;
+	}
+	m->n_parcels++;
+	return 0;
+}
+
+static void swap(struct ghvm_parcel *a, struct ghvm_parcel *b)
+{
+	struct ghvm_parcel t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* Bring the parcels into the plan's order; false: they are not (all) of that plan. */
+static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_parcels; i++) {
+		const struct ghvm_plan_parcel *pp = &plan->parcels[i];
+		size_t at = i;
+
+		while (at < m->n_parcels && m->parcels[at].config.label != pp->label)
+			at++;
+		if (at == m->n_parcels || m->parcels[at].size != pp->size ||
+		    m->parcels[at].config.ipa != pp->ipa || m->parcels[at].config.lend != pp->lend)
+			return false;
+		swap(&m->parcels[i], &m->parcels[at]);
+		memcpy(m->parcels[i].config.name, pp->name, sizeof(pp->name));
+	}
+	return true;
+}
+
+static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			struct ghvm_vmid vmid, uint64_t incarnation, size_t n,
+			struct ghvm_machine **ret)
+{
+	struct ghvm_machine *m;
+	int r = ghvm_machine_alloc(host, rm, n, &m);
+
+	if (r < 0)
+		return r;
+	m->ledger = ledger;
+	m->incarnation = incarnation;
+	ghvm_machine_set_vmid(m, vmid);
+	m->started = true; /* perhaps: then its exit shall be heard of */
+	m->grant_id = incarnation ? ghvm_machine_grant_id(m) : 0;
+	ghvm_ledger_vmid_add(ledger, vmid);
+	*ret = m;
+	return 0;
+}
+
+int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+		       const struct ghvm_plan *plan, const struct ghvm_orphan *orphans, size_t n,
+		       struct ghvm_machine **ret, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
+	const struct ghvm_tag *tag = &orphans[0].tag;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		if (!orphans[i].readable || orphans[i].tag.vmid.id != tag->vmid.id)
+			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
+	r = make_adopted(host, rm, ledger, tag->vmid, tag->incarnation, n, &m);
+	if (r < 0)
+		return ghvm_error_set(err, r, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		r = adopt_one(m, &orphans[i], err);
+		if (r < 0)
+			return r;
+	}
+	if (plan && fit_plan(m, plan))
+		m->plan = plan;
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+/* ---- VMIDs without pins ---- */
+
+int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
+	size_t n = 0;
+	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* one to ask with */
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "out of memory");
+	for (uint16_t id = GHVM_VMID_FIRST; id <= GHVM_VMID_LAST; id++) {
+		struct ghvm_vmid vmid = { id };
+		enum ghvm_vm_status status;
+
+		if (ghvm_ledger_vmid_known(ledger, vmid))
+			continue;
+		r = ghvm_machine_ask(m, vmid, &status, err);
+		if (r < 0)
+			return r;
+		if (status != GHVM_VM_NONE)
+			ret[n++] = vmid;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			     struct ghvm_vmid vmid, struct ghvm_machine **ret)
+{
+	return make_adopted(host, rm, ledger, vmid, 0, 0, ret);
+}
+
+/* ---- going on ---- */
+
+int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+{
+	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
+
+	if (!vmid.id) {
+		*ret = GHVM_VM_NONE;
+		return 0;
+	}
+	return ghvm_machine_ask(m, vmid, ret, err);
+}
+
+/* A region that was being added when the process died: never told to the guest. */
+static void drop_half_added(struct ghvm_machine *m)
+{
+	for (size_t i = m->n_parcels; i-- > 0;) {
+		struct ghvm_parcel *p = &m->parcels[i];
+
+		if (p->state != GHVM_PARCEL_LOST || ghvm_parcel_reclaim(p, NULL) < 0 ||
+		    ghvm_parcel_unguard(p, NULL) < 0)
+			continue; /* stays guarded until the VM ends */
+		ghvm_parcel_done(p);
+		*p = m->parcels[--m->n_parcels];
+	}
+}
+
+int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	enum ghvm_vm_status status;
+	int r = ghvm_machine_status(m, &status, err);
+
+	if (r < 0)
+		return r;
+	if (status != GHVM_VM_RUNNING)
+		return ghvm_error_set(err, -ESTALE, "VM 0x%x does not run: it is in state %s",
+				      ghvm_machine_vmid(m).id, ghvm_vm_status_to_string(status));
+	drop_half_added(m);
+	m->step = GHVM_STEP_START;
+	return ghvm_machine_learn(m, err);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host, its resource manager, and a machine that is not built yet.
+ */
+#include "tests/unit/machine-bench.h"
+
+#include "libghvm/cleanup.h"
+#include "tests/unit/unit.h"
+
+#define PATIENCE_MS 2000
+
+static void on_notify(void *data, const struct ghvm_rm_notification *n)
+{
+	struct bench *b = data;
+
+	if (b->m)
+		(void)ghvm_machine_on_notify(b->m, n); /* there is one machine only */
+}
+
+void bench_init(struct bench *b, const struct bench_options *options)
+{
+	static const struct bench_options plain;
+	const struct bench_options *o = options ? options : &plain;
+	unsigned int ms = o->patience_ms ? o->patience_ms : PATIENCE_MS;
+
+	*b = (struct bench){ .f = fake_rm_new(&o->host) };
+	demo_init(&b->demo, &o->demo);
+	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
+	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
+	ghvm_rm_set_deadline(b->rm, ms, PATIENCE_MS);
+	ghvm_rm_set_on_notify(b->rm, on_notify, b);
+	assert_int_equal(
+		ghvm_machine_new(&b->f->host, b->rm, &b->demo.plan, BENCH_INCARNATION, &b->m), 0);
+	ghvm_machine_set_ledger(b->m, &b->ledger);
+	ghvm_machine_set_presplit(b->m, o->presplit);
+	ghvm_machine_set_patience(b->m, PATIENCE_MS);
+}
+
+void bench_done(struct bench *b)
+{
+	ghvm_machine_free(b->m);
+	ghvm_rm_free(b->rm);
+	ghvm_ledger_done(&b->ledger);
+	demo_done(&b->demo);
+	fake_rm_free(b->f);
+}
+
+bool bench_clean(struct bench *b)
+{
+	struct ghvm_ledger_figures g;
+
+	ghvm_ledger_figures(&b->ledger, &g);
+	return fake_rm_leftovers(b->f) == 0 && !g.entries && !g.parcels && !g.vmids;
+}
+
+void bench_assert_clean(struct bench *b)
+{
+	struct model_counts c = fake_rm_counts(b->f);
+	struct ghvm_ledger_figures g;
+
+	assert_int_equal(c.vms, 0);
+	assert_int_equal(c.parcels, 0);
+	assert_int_equal(fake_rm_pins(b->f), 0);
+	assert_int_equal(fake_rm_quarantined(b->f), 0);
+	assert_int_equal(fake_rm_grants(b->f), 0);
+	ghvm_ledger_figures(&b->ledger, &g);
+	assert_int_equal(g.entries, 0);
+	assert_int_equal(g.parcels, 0);
+	assert_int_equal(g.vmids, 0);
+}
+
+#define ORPHANED_VMS_MAX 8
+
+static size_t same_vm(const struct ghvm_orphan *v, size_t n)
+{
+	size_t same = 1;
+
+	while (same < n && v[same].tag.vmid.id == v[0].tag.vmid.id)
+		same++;
+	return same;
+}
+
+static int adopt_all(struct bench *b, struct ghvm_machine *ret[ORPHANED_VMS_MAX], size_t *ret_n,
+		     struct ghvm_error *err)
+{
+	_cleanup_(freep) struct ghvm_orphan *v = NULL;
+	size_t n, same;
+	int r = ghvm_orphans_list(&b->f->host, &v, &n, err);
+
+	for (size_t i = 0; r == 0 && i < n; i += same) {
+		same = same_vm(v + i, n - i);
+		assert_true(v[i].readable && *ret_n < ORPHANED_VMS_MAX);
+		r = ghvm_machine_adopt(&b->f->host, b->rm, &b->ledger, NULL, v + i, same,
+				       &ret[*ret_n], err);
+		*ret_n += r == 0;
+	}
+	return r;
+}
+
+static int adopt_strays(struct bench *b, struct ghvm_machine *ret[ORPHANED_VMS_MAX], size_t *ret_n,
+			struct ghvm_error *err)
+{
+	struct ghvm_vmid vmids[GHVM_VMIDS];
+	size_t n;
+	int r = ghvm_machine_strays(b->rm, &b->ledger, vmids, &n, err);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		assert_true(*ret_n < ORPHANED_VMS_MAX);
+		r = ghvm_machine_adopt_stray(&b->f->host, b->rm, &b->ledger, vmids[i],
+					     &ret[*ret_n]);
+		*ret_n += r == 0;
+	}
+	return r;
+}
+
+int bench_recover(struct bench *b, struct ghvm_error *err)
+{
+	struct ghvm_machine *m[ORPHANED_VMS_MAX] = {};
+	size_t n = 0;
+	int r;
+
+	ghvm_machine_free(TAKE_PTR(b->m));
+	ghvm_rm_free(TAKE_PTR(b->rm));
+	ghvm_ledger_done(&b->ledger);
+	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
+	r = ghvm_rm_new(&b->f->host, &b->rm, err);
+	if (r == 0)
+		r = adopt_all(b, m, &n, err);
+	if (r == 0)
+		r = adopt_strays(b, m, &n, err);
+	for (size_t i = 0; i < n; i++) {
+		ghvm_machine_set_patience(m[i], PATIENCE_MS);
+		if (r == 0)
+			r = ghvm_machine_teardown(m[i], err);
+		ghvm_machine_free(m[i]);
+	}
+	return r;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host, its resource manager, and a machine that is not built yet.
+ */
+#pragma once
+
+#include "libghvm/ledger.h"
+#include "libghvm/machine.h"
+#include "tests/fake-rm.h"
+#include "tests/unit/demo-plan.h"
+
+#define BENCH_INCARNATION 0x1234567812345678
+
+/**
+ * struct bench - all for one VM
+ * @patience_ms: of RM calls, and of the machine
+ */
+struct bench_options {
+	struct fake_rm_options host;
+	struct demo_options demo;
+	unsigned int patience_ms;
+	bool presplit;
+};
+
+struct bench {
+	struct fake_rm *f;
+	struct ghvm_rm *rm;
+	struct ghvm_ledger ledger;
+	struct demo demo;
+	struct ghvm_machine *m;
+};
+
+/* @options: NULL: plain. */
+void bench_init(struct bench *b, const struct bench_options *options);
+void bench_done(struct bench *b);
+
+/* Nothing is left: in RM, in the module, in the accounts. */
+void bench_assert_clean(struct bench *b);
+/* The same as a question. */
+bool bench_clean(struct bench *b);
+
+/**
+ * bench_recover() - what the next process does with what this one left
+ *
+ * Frees machine and connection (unless they are NULL already), connects anew, adopts
+ * everything and tears it down. @b->m is NULL afterwards, @b->rm the new connection.
+ *
+ * Return: 0; the first error.
+ */
+int bench_recover(struct bench *b, struct ghvm_error *err);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A start and a stop with everything that can fail failing once: every host call, every
+ * message of the resource manager with every status, every reply missing. Afterwards, and
+ * after one more teardown where the first was disturbed, nothing may be left anywhere;
+ * meanwhile the fake watches each page (tests/fake-rm.h).
+ */
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/rm-abi.h"
+#include "tests/unit/machine-bench.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define POINTS_MAX 2000
+
+/* What is disturbed: the nth host call, or the nth message in one of two ways. */
+enum fault {
+	FAULT_HOST_CALL,
+	FAULT_REFUSE,
+	FAULT_MUTE,
+};
+
+static void arm(struct bench *b, enum fault fault, unsigned int nth, uint32_t status)
+{
+	switch (fault) {
+	case FAULT_HOST_CALL:
+		b->f->fail_at = b->f->calls + nth;
+		break;
+	case FAULT_REFUSE:
+		model_refuse(b->f->model, 0, status, nth - 1);
+		break;
+	case FAULT_MUTE:
+		model_mute(b->f->model, 0, nth - 1);
+		break;
+	}
+}
+
+/* Start, run, end, reboot in place, stop. 0: all of it worked. */
+static int live(struct bench *b, struct ghvm_error *err)
+{
+	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, err);
+
+	if (r == 0)
+		r = ghvm_machine_start(b->m, err);
+	if (r == 0)
+		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, err);
+	if (r == 0)
+		r = ghvm_machine_start(b->m, err);
+	if (r == 0)
+		r = ghvm_machine_teardown(b->m, err);
+	return r;
+}
+
+/* How many there are to disturb, in an undisturbed life. */
+static unsigned int count_points(const struct bench_options *o, enum fault fault)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {};
+	unsigned long calls;
+	size_t sent;
+
+	bench_init(&b, o);
+	calls = b.f->calls;
+	sent = b.f->n_sent;
+	if (live(&b, &err) < 0)
+		fail_msg("%s", err.msg);
+	bench_assert_clean(&b);
+	return (unsigned int)(fault == FAULT_HOST_CALL ? b.f->calls - calls : b.f->n_sent - sent);
+}
+
+static void try_point(const struct bench_options *o, enum fault fault, unsigned int nth,
+		      uint32_t status)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {}, again = {};
+	int r, r2 = 0;
+
+	bench_init(&b, o);
+	arm(&b, fault, nth, status);
+	r = live(&b, &err);
+	if (ghvm_rm_dead(b.rm)) /* for this process: the next one finds the rest */
+		r2 = bench_recover(&b, &again);
+	else if (!bench_clean(&b))
+		r2 = ghvm_machine_teardown(b.m, &again);
+	if (bench_clean(&b) && r2 == 0)
+		return;
+	print_error("point %u, status %u: %d \"%s\", then %d \"%s\"\n", nth, status, r, err.msg, r2,
+		    again.msg);
+	bench_assert_clean(&b);
+	fail();
+}
+
+static void sweep(const char *what, const struct bench_options *o, enum fault fault,
+		  uint32_t status)
+{
+	unsigned int n = count_points(o, fault);
+
+	assert_in_range(n, 20, POINTS_MAX);
+	for (unsigned int nth = 1; nth <= n; nth++)
+		try_point(o, fault, nth, status);
+	print_message("%s: %u points\n", what, n);
+}
+
+#define RAM 0x90000ULL /* 144 pages: three messages if every page is an entry */
+#define HOST_RAM GHVM_MIB(2)
+
+static const struct bench_options small = {
+	.host = { .ram_size = HOST_RAM },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options scattered = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options presplit = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+	.demo = { .memory = RAM },
+	.presplit = true,
+};
+
+static const struct bench_options hurried = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+	.demo = { .memory = RAM, .window = true },
+	.patience_ms = 5,
+};
+
+static const struct bench_options hurried_presplit = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+	.demo = { .memory = RAM },
+	.patience_ms = 5,
+	.presplit = true,
+};
+
+static void every_host_call_fails(void **state)
+{
+	sweep("host calls, plain", &small, FAULT_HOST_CALL, 0);
+	sweep("host calls, scattered", &scattered, FAULT_HOST_CALL, 0);
+	sweep("host calls, presplit", &presplit, FAULT_HOST_CALL, 0);
+}
+
+static void every_message_is_refused_with_every_status(void **state)
+{
+	static const uint32_t statuses[] = {
+		GHVM_RM_UNIMPLEMENTED,	  GHVM_RM_NOMEM,
+		GHVM_RM_NORESOURCE,	  GHVM_RM_DENIED,
+		GHVM_RM_MSG_INVALID,	  GHVM_RM_BUSY,
+		GHVM_RM_ARGUMENT_INVALID, GHVM_RM_HANDLE_INVALID,
+		GHVM_RM_VALIDATE_FAILED,  GHVM_RM_MAP_FAILED,
+		GHVM_RM_MEM_INVALID,	  GHVM_RM_MEM_INUSE,
+		GHVM_RM_MEM_RELEASED,	  GHVM_RM_VMID_INVALID,
+		GHVM_RM_LOOKUP_FAILED,	  GHVM_RM_IRQ_INVALID,
+		GHVM_RM_IRQ_INUSE,	  GHVM_RM_IRQ_RELEASED,
+		GHVM_RM_IN_USE,		  GHVM_RM_IRQ_NOT_MAPPED,
+		GHVM_RM_VM_STATE,	  77, /* one that we do not know */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+		char what[48];
+
+		(void)snprintf(what, sizeof(what), "messages refused with 0x%x", statuses[i]);
+		sweep(what, &small, FAULT_REFUSE, statuses[i]);
+	}
+	sweep("messages refused, scattered", &scattered, FAULT_REFUSE, GHVM_RM_NOMEM);
+	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
+}
+
+static void every_reply_goes_missing(void **state)
+{
+	sweep("replies missing", &hurried, FAULT_MUTE, 0);
+	sweep("replies missing, presplit", &hurried_presplit, FAULT_MUTE, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_host_call_fails),
+		cmocka_unit_test(every_message_is_refused_with_every_status),
+		cmocka_unit_test(every_reply_goes_missing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
