@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The runner's end of the talk with the manager (libghvm/link.h).
+ *
+ * A manager may go and another come while the guest runs: the connection that we were
+ * started with is only the first one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libghvm/link.h"
+#include "libghvm/types.h"
+
+/**
+ * struct control - connection and listener
+ * @fd: to the manager, owned, -1: there is none
+ * @listen: where the next one dials, owned, or -1
+ *
+ * Thread: main.
+ */
+struct control {
+	int fd;
+	int listen;
+};
+
+/* Takes both over; they never block from here on. */
+void control_init(struct control *c, int fd, int listen);
+void control_done(struct control *c);
+void control_drop(struct control *c);
+
+/* Return: true: a new manager is there, the old connection is closed. */
+bool control_accept(struct control *c);
+
+/**
+ * control_receive() - the next message
+ * Return: 1; 0 nothing yet, or not for us; -EPIPE the manager has gone, or makes no sense.
+ */
+int control_receive(struct control *c, struct ghvm_link_message *ret);
+
+/*
+ * Messages to the manager. One that does not take them is as good as gone: the connection
+ * is dropped, and it will dial again.
+ */
+void control_hello(struct control *c, struct ghvm_vmid vmid, uint64_t incarnation);
+void control_ready(struct control *c);
+void control_exited(struct control *c, uint64_t state, uint64_t data0);
+void control_stopping(struct control *c, enum ghvm_link_how how);
+void control_pong(struct control *c, uint32_t serial);
+/* @path may be "" and @fd -1: there is no console. @fd is borrowed. */
+void control_console_is(struct control *c, uint32_t serial, const char *path, int fd);

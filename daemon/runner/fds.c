@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Descriptors by name, out of systemd's store.
+ *
+ * They leave the store before anything is done with them: what stays there outlives us,
+ * and the manager would never see its ends close.
+ */
+#include "daemon/runner/fds.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "libghvm/cleanup.h"
+
+#define BARRIER_USEC (5 * 1000 * 1000ULL)
+
+void fds_init(struct fds *f)
+{
+	*f = (struct fds){
+		.grant = -1,
+		.control = -1,
+		.listen = -1,
+		.machine = -1,
+		.console_log = -1,
+		.refused = -1,
+	};
+	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
+		f->wake[i] = -1;
+}
+
+void fds_done(struct fds *f)
+{
+	closep(&f->grant);
+	closep(&f->control);
+	closep(&f->listen);
+	closep(&f->machine);
+	closep(&f->console_log);
+	closep(&f->refused);
+	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
+		closep(&f->wake[i]);
+	fds_init(f);
+}
+
+/* "wake-3": one digit, as there are at most GHVM_SPEC_CPUS_MAX. */
+static int *slot_of_wake(struct fds *f, const char *name)
+{
+	if (strlen(name) != 6 || strncmp(name, "wake-", 5))
+		return NULL;
+	if (name[5] < '0' || name[5] >= '0' + GHVM_SPEC_CPUS_MAX)
+		return NULL;
+	return &f->wake[name[5] - '0'];
+}
+
+static int *slot_of(struct fds *f, const char *name)
+{
+	const struct {
+		const char *name;
+		int *slot;
+	} slots[] = {
+		{ "grant", &f->grant },	    { "control", &f->control },
+		{ "listen", &f->listen },   { "machine", &f->machine },
+		{ "refused", &f->refused }, { "console-log", &f->console_log },
+	};
+
+	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+		if (!strcmp(slots[i].name, name))
+			return slots[i].slot;
+	return slot_of_wake(f, name);
+}
+
+int fds_add(struct fds *f, const char *name, int fd)
+{
+	_cleanup_(closep) int owned = fd;
+	int *slot = slot_of(f, name);
+
+	if (!strncmp(name, "window-", 7))
+		return 0; /* no device of ours uses shared windows */
+	if (!slot)
+		return -ENOENT;
+	if (*slot >= 0)
+		return -EEXIST;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	*slot = TAKE_FD(owned);
+	return 0;
+}
+
+static void empty_store(char **names, int n)
+{
+	for (int i = 0; i < n; i++)
+		(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
+	/* Not answered in time: systemd will read it some day, and we have our copies. */
+	(void)sd_notify_barrier(0, BARRIER_USEC);
+}
+
+static void free_names(char **names, int n)
+{
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+int fds_take(struct fds *f, struct ghvm_error *err)
+{
+	char **names = NULL;
+	int n, r = 0;
+
+	n = sd_listen_fds_with_names(1, &names);
+	if (n < 0)
+		return ghvm_error_set(err, n, "cannot take descriptors from the store: %s",
+				      strerror(-n));
+	empty_store(names, n);
+	for (int i = 0; i < n; i++) {
+		int added = fds_add(f, names[i], SD_LISTEN_FDS_START + i);
+
+		if (added == -EEXIST && r == 0)
+			r = ghvm_error_set(err, added, "two descriptors are named '%s'", names[i]);
+	}
+	free_names(names, n);
+	return r;
+}
+
+int fds_check(const struct fds *f, struct ghvm_error *err)
+{
+	const char *missing = NULL;
+
+	if (f->grant < 0)
+		missing = "grant";
+	else if (f->control < 0)
+		missing = "control";
+	else if (f->machine < 0)
+		missing = "machine";
+	return missing ? ghvm_error_set(err, -ENOENT,
+					"no descriptor '%s': was the start helper run?", missing)
+		       : 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Virqs are bound before the VM starts (abi K.8): the start itself fires the first.
+ */
+#include "daemon/runner/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "libghvm/cleanup.h"
+
+enum {
+	END_NONE,
+	END_WRITING,
+	END_WRITTEN,
+};
+
+/* Thread: a vCPU's. An end that somebody saw counts more than one that was not seen. */
+static void on_end(void *data, uint64_t state, uint64_t data0)
+{
+	struct guest *g = data;
+	int expected = END_NONE;
+	uint64_t one = 1;
+
+	if (state != VCPU_THREAD_STOPPED &&
+	    atomic_compare_exchange_strong(&g->has_end, &expected, END_WRITING)) {
+		g->end_state = state;
+		g->end_data0 = data0;
+		atomic_store(&g->has_end, END_WRITTEN);
+	}
+	if (write(g->ended, &one, sizeof(one)) < 0)
+		return; /* full: readable, as it should be */
+}
+
+/* Thread: a vCPU's. The guest chooses how often: log the 1st, 2nd, 4th, 8th... only. */
+static void on_stray(void *data, bool is_write, uint64_t ipa, uint64_t size)
+{
+	struct guest *g = data;
+	unsigned long long n = atomic_load(&g->shared.mmio->strays);
+
+	if (!(n & (n - 1)))
+		fprintf(stderr,
+			SD_INFO "Guest %s %llu bytes at 0x%llx, where no device is (no. %llu)\n",
+			is_write ? "writes" : "reads", (unsigned long long)size,
+			(unsigned long long)ipa, n);
+}
+
+static int check_info(const struct ghvm_runinfo *info, const int *wake, struct ghvm_error *err)
+{
+	if (!info->n_vcpus)
+		return ghvm_error_set(err, -EBADMSG, "%s has no vCPU", info->name);
+	for (size_t i = 0; i < info->n_vcpus; i++)
+		if (wake[i] < 0)
+			return ghvm_error_set(err, -ENOENT, "no descriptor 'wake-%zu'", i);
+	return 0;
+}
+
+int guest_init(struct guest *g, int machine, int log, const int *wake, struct ghvm_error *err)
+{
+	_cleanup_(closep) int owned = log;
+	int r;
+
+	*g = (struct guest){ .wake = wake, .ended = -1, .shared.stop = -1 };
+	g->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	g->shared.stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (g->ended < 0 || g->shared.stop < 0)
+		return ghvm_error_set(err, -errno, "cannot make eventfds: %s", strerror(errno));
+	r = ghvm_runinfo_read(machine, &g->info, err);
+	if (r < 0)
+		return r;
+	r = check_info(&g->info, wake, err);
+	if (r < 0)
+		return r;
+	r = devices_init(&g->devices, &g->info, TAKE_FD(owned));
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot make devices: %s", strerror(-r));
+	g->has_devices = true;
+	g->shared.mmio = &g->devices.mmio;
+	g->shared.on_end = on_end;
+	g->shared.on_stray = on_stray;
+	g->shared.data = g;
+	return 0;
+}
+
+void guest_done(struct guest *g)
+{
+	guest_stop(g);
+	if (g->has_devices)
+		devices_done(&g->devices);
+	g->has_devices = false;
+	closep(&g->ended);
+	closep(&g->shared.stop);
+	g->ended = g->shared.stop = -1;
+}
+
+static int bind_virqs(struct guest *g, struct ghvm_error *err)
+{
+	for (size_t i = 0; i < g->info.n_vcpus; i++) {
+		uint32_t virq = g->info.vcpus[i].virq.intid;
+		int r = g->host->ops->irq(g->host, GHVM_IRQ_VIRQ, virq, g->wake[i]);
+
+		if (r < 0)
+			return ghvm_error_set(err, r, "vCPU %zu: cannot bind virq %u: %s", i, virq,
+					      strerror(-r));
+	}
+	return 0;
+}
+
+int guest_connect(struct guest *g, int grant, guest_open_host open_host, struct ghvm_error *err)
+{
+	_cleanup_(closep) int owned = grant;
+	int r;
+
+	r = open_host(owned, &g->host, err);
+	if (r < 0)
+		return r;
+	(void)TAKE_FD(owned); /* the host's now */
+	r = bind_virqs(g, err);
+	if (r < 0)
+		return r;
+	devices_connect(&g->devices, g->host, &g->info);
+	return 0;
+}
+
+int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err)
+{
+	struct ghvm_runinfo info;
+	int r;
+
+	r = ghvm_runinfo_read(machine, &info, err);
+	if (r < 0)
+		return r;
+	if (strcmp(info.name, g->info.name))
+		return ghvm_error_set(err, -EBADMSG, "rebuilt as another VM, %s", info.name);
+	r = check_info(&info, g->wake, err);
+	if (r < 0)
+		return r;
+	g->info = info;
+	return 0;
+}
+
+int guest_start(struct guest *g, struct ghvm_error *err)
+{
+	uint64_t count;
+
+	atomic_store(&g->shared.stopping, false);
+	if (read(g->shared.stop, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
+	for (size_t i = 0; i < g->info.n_vcpus; i++) {
+		int r = vcpu_thread_start(&g->threads[i], &g->shared, g->host, g->info.vcpus[i].cap,
+					  g->wake[i]);
+
+		if (r < 0) {
+			vcpu_thread_stop(g->threads, GHVM_SPEC_CPUS_MAX);
+			return ghvm_error_set(err, r, "cannot start a thread for vCPU %zu: %s", i,
+					      strerror(-r));
+		}
+	}
+	return 0;
+}
+
+void guest_stop(struct guest *g)
+{
+	uint64_t count;
+
+	vcpu_thread_stop(g->threads, GHVM_SPEC_CPUS_MAX);
+	g->devices.host = NULL;
+	ghvm_host_close(TAKE_PTR(g->host));
+	atomic_store(&g->has_end, END_NONE);
+	if (g->ended >= 0 && read(g->ended, &count, sizeof(count)) < 0)
+		return; /* none had ended */
+}
+
+bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0)
+{
+	uint64_t count;
+
+	if (read(g->ended, &count, sizeof(count)) < 0)
+		return false;
+	*ret_state = VCPU_THREAD_STOPPED;
+	*ret_data0 = 0;
+	if (atomic_load(&g->has_end) == END_WRITTEN) {
+		*ret_state = g->end_state;
+		*ret_data0 = g->end_data0;
+	}
+	return true;
+}

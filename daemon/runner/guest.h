@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guest as the runner has it: a host on the grant, vCPU threads, devices.
+ *
+ * It is built once a process; a reboot in place gives it another grant and other
+ * capabilities while console and descriptors stay.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/runner/devices.h"
+#include "daemon/runner/vcpu-thread.h"
+#include "libghvm/error.h"
+#include "libghvm/host.h"
+#include "libghvm/runinfo.h"
+
+typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error *err);
+
+/**
+ * struct guest - one guest
+ * @info: what it is made of
+ * @host: on the grant, owned, or NULL between two lives
+ * @wake: eventfds, borrowed
+ * @ended: eventfd, owned: some vCPU has come to its end
+ * @has_end: whether @end_state and @end_data0 are written, by the first that saw an end
+ *
+ * Thread: main; the vCPUs write under @shared and the atomics.
+ */
+struct guest {
+	struct ghvm_runinfo info;
+	struct ghvm_host *host;
+	struct devices devices;
+	bool has_devices;
+	struct vcpu_thread_shared shared;
+	struct vcpu_thread threads[GHVM_SPEC_CPUS_MAX];
+	const int *wake;
+	int ended;
+	atomic_int has_end;
+	uint64_t end_state;
+	uint64_t end_data0;
+};
+
+/**
+ * guest_init() - a guest that was never started
+ * @g: done by the caller with guest_done(), also on failure; not movable
+ * @machine: sealed memfd, borrowed; @log: taken over, or -1
+ * @wake: GHVM_SPEC_CPUS_MAX eventfds (-1: none), borrowed
+ */
+int guest_init(struct guest *g, int machine, int log, const int *wake, struct ghvm_error *err);
+void guest_done(struct guest *g);
+
+/**
+ * guest_connect() - to a grant: open it, bind every vCPU's virq, reset the devices
+ * @grant: taken over, also on failure
+ */
+int guest_connect(struct guest *g, int grant, guest_open_host open_host, struct ghvm_error *err);
+
+/* Another life: @machine replaces what guest_init() read. No thread runs. */
+int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err);
+
+/* A thread a vCPU. On failure none runs. */
+int guest_start(struct guest *g, struct ghvm_error *err);
+
+/* Stop and join all threads, and let the grant go. */
+void guest_stop(struct guest *g);
+
+/* Empty @ended. Return: true: it is over, *ret_state and *ret_data0 say how. */
+bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The main loop: signals, the manager, the console, and ends that vCPUs report.
+ *
+ * The manager decides what an end means, since only the resource manager tells it for
+ * sure. It may be away; then we wait some seconds for another one.
+ */
+#include "daemon/runner/runner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/runner/control.h"
+#include "daemon/runner/power.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/link.h"
+
+#define STOP_GRACE_MS 10000 /* beyond the stop time-out, until systemd may kill us */
+
+enum runner_phase {
+	RUNNER_STARTING,   /* READY said, STARTED not yet */
+	RUNNER_RUNNING,	   /* vCPUs run */
+	RUNNER_ENDED,	   /* they do not; the manager says what that means */
+	RUNNER_REBUILDING, /* it said that there will be another life */
+	RUNNER_OVER,
+};
+
+/**
+ * struct runner - the state of the main loop
+ * @status: what to exit with, once @phase is RUNNER_OVER
+ * @end_state, @end_data0: how it ended, as far as vCPUs know
+ * @orphan: when we give up without a manager
+ * @reboot: the power off that was asked for is the first half of a reboot
+ */
+struct runner {
+	const struct runner_config *config;
+	struct control control;
+	struct guest guest;
+	struct power power;
+	int signals;
+	enum runner_phase phase;
+	int status;
+	uint64_t end_state;
+	uint64_t end_data0;
+	uint64_t orphan;
+	bool reboot;
+	bool told_systemd;
+};
+
+enum {
+	POLL_SIGNALS,
+	POLL_CONTROL,
+	POLL_LISTEN,
+	POLL_ENDED,
+	POLL_CONSOLE,
+	POLL_COUNT = POLL_CONSOLE + CONSOLE_POLLFDS,
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void finish(struct runner *r, int status)
+{
+	if (r->phase == RUNNER_OVER)
+		return;
+	r->phase = RUNNER_OVER;
+	r->status = status;
+}
+
+static void fail(struct runner *r, const struct ghvm_error *err)
+{
+	fprintf(stderr, SD_ERR "%s\n", err->msg);
+	finish(r, RUNNER_EXIT_FAILED);
+}
+
+/* The clock of an orphan runs while there is neither a manager nor a guest. */
+static void update_orphan(struct runner *r)
+{
+	bool orphan = r->control.fd < 0 && r->phase != RUNNER_RUNNING;
+
+	if (!orphan)
+		r->orphan = POWER_NEVER;
+	else if (r->orphan == POWER_NEVER)
+		r->orphan = now_ms() + r->config->orphan_ms;
+}
+
+/* What the end means if nobody can tell us: the vCPUs' word and the descriptor. */
+static int orphan_status(const struct runner *r)
+{
+	const struct ghvm_runinfo *info = &r->guest.info;
+
+	if (r->phase == RUNNER_REBUILDING)
+		return RUNNER_EXIT_RESTART;
+	if (r->phase == RUNNER_STARTING)
+		return RUNNER_EXIT_FAILED;
+	switch (r->end_state) {
+	case GHVM_VCPU_POWERED_OFF:
+		return r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK;
+	case GHVM_VCPU_SYSTEM_RESET:
+		if (r->power.asked && !r->reboot)
+			return RUNNER_EXIT_OK;
+		return info->on_reboot == GHVM_ON_END_RESTART ? RUNNER_EXIT_RESTART
+							      : RUNNER_EXIT_OK;
+	case GHVM_VCPU_FAULT:
+		return info->on_crash == GHVM_ON_END_RESTART ? RUNNER_EXIT_FAILED
+							     : RUNNER_EXIT_STOP;
+	}
+	return RUNNER_EXIT_FAILED;
+}
+
+static void give_up(struct runner *r)
+{
+	fprintf(stderr, SD_WARNING "No manager for %u s, and the guest has ended\n",
+		r->config->orphan_ms / 1000);
+	finish(r, orphan_status(r));
+}
+
+/* --- the guest --- */
+
+static void on_key(void *data, bool down)
+{
+	struct runner *r = data;
+
+	pl061_set(&r->guest.devices.pl061, PL061_POWER_KEY, down);
+}
+
+static void connect_guest(struct runner *r, int grant)
+{
+	struct ghvm_error err = {};
+
+	if (guest_connect(&r->guest, grant, r->config->open_host, &err) < 0) {
+		fail(r, &err);
+		return;
+	}
+	r->phase = RUNNER_STARTING;
+	control_ready(&r->control);
+}
+
+static void start_guest(struct runner *r)
+{
+	struct ghvm_error err = {};
+
+	if (guest_start(&r->guest, &err) < 0) {
+		fail(r, &err);
+		return;
+	}
+	r->phase = RUNNER_RUNNING;
+	(void)sd_notify(0, r->told_systemd ? "STATUS=Running" : "READY=1\nSTATUS=Running");
+	r->told_systemd = true;
+}
+
+static void on_ended(struct runner *r)
+{
+	uint64_t state, data0;
+
+	if (!guest_ended(&r->guest, &state, &data0))
+		return;
+	if (r->phase == RUNNER_ENDED && (state == VCPU_THREAD_STOPPED || state == r->end_state))
+		return; /* the other vCPUs of the same end */
+	if (r->phase != RUNNER_RUNNING && r->phase != RUNNER_ENDED)
+		return;
+	r->phase = RUNNER_ENDED;
+	r->end_state = state;
+	r->end_data0 = data0;
+	(void)sd_notify(0, "STATUS=Ended");
+	control_exited(&r->control, state, data0);
+}
+
+/* --- stopping --- */
+
+static void stop_by_force(struct runner *r)
+{
+	control_stopping(&r->control, GHVM_LINK_FORCE);
+	finish(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+}
+
+static void ask_power_off(struct runner *r, bool reboot)
+{
+	if (r->phase == RUNNER_STARTING || r->phase == RUNNER_REBUILDING) {
+		finish(r, reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+		return;
+	}
+	r->reboot = reboot;
+	if (r->phase == RUNNER_RUNNING && !r->guest.devices.has_power_key) {
+		fprintf(stderr, SD_NOTICE "The guest has no power key: stopping it by force\n");
+		stop_by_force(r);
+		return;
+	}
+	power_ask(&r->power, now_ms(), r->guest.info.stop_timeout_ms);
+}
+
+static void on_signal(struct runner *r)
+{
+	struct signalfd_siginfo info;
+	bool reboot;
+
+	if (read(r->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	reboot = info.ssi_signo == SIGINT;
+	if (!reboot)
+		(void)sd_notifyf(0, "STATUS=Asked the guest to power off\nEXTEND_TIMEOUT_USEC=%llu",
+				 1000ULL * (r->guest.info.stop_timeout_ms + STOP_GRACE_MS));
+	control_stopping(&r->control, reboot ? GHVM_LINK_REBOOT : GHVM_LINK_GRACEFUL);
+	ask_power_off(r, reboot);
+}
+
+static void tick(struct runner *r)
+{
+	uint64_t now = now_ms();
+
+	if (power_tick(&r->power, now)) {
+		fprintf(stderr,
+			SD_NOTICE "The guest did not power off in %u ms: stopping it by force\n",
+			r->guest.info.stop_timeout_ms);
+		stop_by_force(r);
+	}
+	if (now >= r->orphan)
+		give_up(r);
+}
+
+/* --- the manager --- */
+
+static void on_refused(struct runner *r, struct ghvm_link_message *m)
+{
+	char text[GHVM_ERROR_TEXT];
+
+	ghvm_link_get_string(&m->payload, text, sizeof(text));
+	fprintf(stderr, SD_ERR "The manager refuses: %s\n",
+		m->payload.bad ? "(no reason given)" : text);
+	finish(r, RUNNER_EXIT_FAILED);
+}
+
+static void await_rebuild(struct runner *r)
+{
+	guest_stop(&r->guest);
+	power_init(&r->power, on_key, r);
+	r->reboot = false;
+	r->phase = RUNNER_REBUILDING;
+	(void)sd_notify(0, "STATUS=Rebooting");
+}
+
+/* An end that was asked for is a success, whatever the descriptor says of others. */
+static void on_verdict(struct runner *r, uint32_t action)
+{
+	bool asked = r->power.asked && !r->reboot;
+
+	switch (action) {
+	case GHVM_LINK_EXIT_OK:
+		finish(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+		break;
+	case GHVM_LINK_EXIT_RESTART:
+		finish(r, asked ? RUNNER_EXIT_OK : RUNNER_EXIT_RESTART);
+		break;
+	case GHVM_LINK_EXIT_STOP:
+		finish(r, RUNNER_EXIT_STOP);
+		break;
+	case GHVM_LINK_WAIT:
+		if (asked)
+			finish(r, RUNNER_EXIT_OK);
+		else
+			await_rebuild(r);
+		break;
+	default:
+		finish(r, RUNNER_EXIT_FAILED);
+	}
+}
+
+static void on_manager_ended(struct runner *r, struct ghvm_link_message *m)
+{
+	uint32_t type = ghvm_get_u32(&m->payload);
+	uint32_t action = ghvm_get_u32(&m->payload);
+
+	if (m->payload.bad || (r->phase != RUNNER_RUNNING && r->phase != RUNNER_ENDED))
+		return;
+	fprintf(stderr, SD_INFO "The guest has ended: %s\n",
+		ghvm_exit_type_to_string((enum ghvm_exit_type)type));
+	on_verdict(r, action);
+}
+
+static void on_rebuilt(struct runner *r, struct ghvm_link_message *m)
+{
+	_cleanup_(closep) int machine = -1, grant = -1;
+	struct ghvm_error err = {};
+
+	if (r->phase != RUNNER_REBUILDING || m->n_fds != 2)
+		return;
+	machine = TAKE_FD(m->fds[0]);
+	grant = TAKE_FD(m->fds[1]);
+	if (guest_rebuild(&r->guest, machine, &err) < 0) {
+		fail(r, &err);
+		return;
+	}
+	connect_guest(r, TAKE_FD(grant));
+}
+
+static void on_stop(struct runner *r, struct ghvm_link_message *m)
+{
+	uint8_t how = ghvm_get_u8(&m->payload);
+
+	if (m->payload.bad)
+		return;
+	if (how == GHVM_LINK_FORCE)
+		finish(r, RUNNER_EXIT_OK);
+	else
+		ask_power_off(r, how == GHVM_LINK_REBOOT);
+}
+
+static void on_console(struct runner *r, struct ghvm_link_message *m)
+{
+	_cleanup_(closep) int fd = -1;
+	uint32_t serial = ghvm_get_u32(&m->payload);
+	struct devices *d = &r->guest.devices;
+
+	if (m->payload.bad)
+		return;
+	if (d->has_console)
+		fd = console_attach(&d->console);
+	control_console_is(&r->control, serial, fd >= 0 ? d->console.path : "", fd);
+}
+
+static void on_ping(struct runner *r, struct ghvm_link_message *m)
+{
+	uint32_t serial = ghvm_get_u32(&m->payload);
+
+	if (!m->payload.bad)
+		control_pong(&r->control, serial);
+}
+
+static void on_message(struct runner *r, struct ghvm_link_message *m)
+{
+	switch (m->type) {
+	case GHVM_LINK_STARTED:
+		if (r->phase == RUNNER_STARTING)
+			start_guest(r);
+		break;
+	case GHVM_LINK_REFUSED:
+		on_refused(r, m);
+		break;
+	case GHVM_LINK_ENDED:
+		on_manager_ended(r, m);
+		break;
+	case GHVM_LINK_REBUILT:
+		on_rebuilt(r, m);
+		break;
+	case GHVM_LINK_STOP:
+		on_stop(r, m);
+		break;
+	case GHVM_LINK_CONSOLE:
+		on_console(r, m);
+		break;
+	case GHVM_LINK_PING:
+		on_ping(r, m);
+		break;
+	}
+}
+
+static void on_control(struct runner *r)
+{
+	struct ghvm_link_message m;
+	int n;
+
+	n = control_receive(&r->control, &m);
+	if (n < 0) {
+		fprintf(stderr, SD_NOTICE "The manager has gone%s\n",
+			r->phase == RUNNER_RUNNING ? "; the guest runs on" : "");
+		control_drop(&r->control);
+	} else if (n > 0) {
+		on_message(r, &m);
+		ghvm_link_message_done(&m);
+	}
+}
+
+static void on_dialled(struct runner *r)
+{
+	if (!control_accept(&r->control))
+		return;
+	fprintf(stderr, SD_NOTICE "A new manager is here\n");
+	control_hello(&r->control, r->guest.info.vmid, r->guest.info.incarnation);
+	if (r->phase == RUNNER_ENDED)
+		control_exited(&r->control, r->end_state, r->end_data0);
+}
+
+/* --- the loop --- */
+
+static int poll_timeout(const struct runner *r)
+{
+	uint64_t next = power_next(&r->power), now = now_ms();
+
+	if (r->orphan < next)
+		next = r->orphan;
+	if (next == POWER_NEVER)
+		return -1;
+	if (next <= now)
+		return 0;
+	return next - now > 60000 ? 60000 : (int)(next - now);
+}
+
+static void wait_for_events(struct runner *r, struct pollfd fds[POLL_COUNT])
+{
+	fds[POLL_SIGNALS] = (struct pollfd){ .fd = r->signals, .events = POLLIN };
+	fds[POLL_CONTROL] = (struct pollfd){ .fd = r->control.fd, .events = POLLIN };
+	fds[POLL_LISTEN] = (struct pollfd){ .fd = r->control.listen, .events = POLLIN };
+	fds[POLL_ENDED] = (struct pollfd){ .fd = r->guest.ended, .events = POLLIN };
+	for (int i = 0; i < CONSOLE_POLLFDS; i++)
+		fds[POLL_CONSOLE + i] = (struct pollfd){ .fd = -1 };
+	if (r->guest.devices.has_console)
+		console_poll(&r->guest.devices.console, &fds[POLL_CONSOLE]);
+	if (poll(fds, POLL_COUNT, poll_timeout(r)) < 0) /* EINTR: nothing fired */
+		for (int i = 0; i < POLL_COUNT; i++)
+			fds[i].revents = 0;
+}
+
+static void loop_once(struct runner *r)
+{
+	struct pollfd fds[POLL_COUNT];
+	short console = 0;
+
+	update_orphan(r);
+	wait_for_events(r, fds);
+	for (int i = 0; i < CONSOLE_POLLFDS; i++)
+		console |= fds[POLL_CONSOLE + i].revents;
+	if (console)
+		console_process(&r->guest.devices.console);
+	if (fds[POLL_ENDED].revents)
+		on_ended(r);
+	if (fds[POLL_CONTROL].revents)
+		on_control(r);
+	if (fds[POLL_LISTEN].revents)
+		on_dialled(r);
+	if (fds[POLL_SIGNALS].revents)
+		on_signal(r);
+	tick(r);
+}
+
+static void set_of_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGRTMIN + 4);
+}
+
+void runner_block_signals(void)
+{
+	sigset_t set;
+
+	set_of_signals(&set);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* cannot fail with these arguments */
+}
+
+static int set_up(struct runner *r, struct ghvm_error *err)
+{
+	struct fds *fds = r->config->fds;
+	sigset_t set;
+	int n;
+
+	set_of_signals(&set);
+	r->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	n = r->signals < 0 ? -errno : vcpu_thread_setup();
+	if (n < 0)
+		return ghvm_error_set(err, n, "cannot set up signals: %s", strerror(-n));
+	n = guest_init(&r->guest, fds->machine, TAKE_FD(fds->console_log), fds->wake, err);
+	if (n < 0)
+		return n;
+	if (strcmp(r->guest.info.name, r->config->name))
+		return ghvm_error_set(err, -EBADMSG, "descriptors are of '%s', not '%s'",
+				      r->guest.info.name, r->config->name);
+	power_init(&r->power, on_key, r);
+	return 0;
+}
+
+static void run(struct runner *r)
+{
+	struct fds *fds = r->config->fds;
+	struct ghvm_error err = {};
+
+	if (set_up(r, &err) < 0) {
+		fail(r, &err);
+		return;
+	}
+	control_hello(&r->control, r->guest.info.vmid, r->guest.info.incarnation);
+	connect_guest(r, TAKE_FD(fds->grant));
+	while (r->phase != RUNNER_OVER)
+		loop_once(r);
+}
+
+int runner_run(const struct runner_config *config)
+{
+	struct runner *r = calloc(1, sizeof(*r));
+	int status;
+
+	if (!r)
+		return RUNNER_EXIT_FAILED;
+	r->config = config;
+	r->signals = r->guest.ended = r->guest.shared.stop = -1;
+	r->orphan = POWER_NEVER;
+	control_init(&r->control, TAKE_FD(config->fds->control), TAKE_FD(config->fds->listen));
+	run(r);
+	status = r->status;
+	guest_done(&r->guest);
+	control_done(&r->control);
+	closep(&r->signals);
+	free(r);
+	fds_done(config->fds);
+	return status;
+}

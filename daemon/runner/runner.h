@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One VM from its first READY to the exit status of its unit.
+ */
+#pragma once
+
+#include "daemon/runner/fds.h"
+#include "daemon/runner/guest.h"
+#include "libghvm/error.h"
+
+/* Exit statuses, DECISIONS 19. */
+#define RUNNER_EXIT_OK 0
+#define RUNNER_EXIT_FAILED 1
+#define RUNNER_EXIT_RESTART 133
+#define RUNNER_EXIT_STOP 134
+
+#define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, DECISIONS 26 */
+
+/**
+ * struct runner_config - what a runner is made of
+ * @name: of the VM, as the unit says
+ * @fds: taken over
+ * @open_host: ghvm_host_from_fd(); tests have their own
+ * @orphan_ms: RUNNER_ORPHAN_MS
+ */
+struct runner_config {
+	const char *name;
+	struct fds *fds;
+	guest_open_host open_host;
+	unsigned int orphan_ms;
+};
+
+/* Block the signals that runner_run() reads. Before any thread is made. */
+void runner_block_signals(void);
+
+/**
+ * runner_run() - run the VM to its end
+ *
+ * Thread: main. Return: an exit status; a failure has been logged.
+ */
+int runner_run(const struct runner_config *config);
