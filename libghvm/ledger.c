@@ -234,6 +234,23 @@ bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 	return known;
 }
 
+void ghvm_ledger_distrust(struct ghvm_ledger *l)
+{
+	lock(l);
+	l->distrusted = true;
+	unlock(l);
+}
+
+bool ghvm_ledger_distrusted(struct ghvm_ledger *l)
+{
+	bool distrusted;
+
+	lock(l);
+	distrusted = l->distrusted;
+	unlock(l);
+	return distrusted;
+}
+
 void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret)
 {
 	lock(l);

@@ -46,6 +46,7 @@ struct ghvm_ledger_parcel {
  * @last: the youngest handle seen, if @seen
  * @vmids: a bit for each VMID from GHVM_VMID_FIRST on that somebody here has
  * @stuck: those that RM can neither use nor take back (abi K.6)
+ * @distrusted: see ghvm_ledger_distrust()
  */
 struct ghvm_ledger {
 	pthread_mutex_t numbering;
@@ -58,6 +59,7 @@ struct ghvm_ledger {
 	bool seen;
 	uint64_t vmids;
 	uint64_t stuck;
+	bool distrusted;
 };
 
 /**
@@ -116,5 +118,12 @@ void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* It stays somebody's for ever. */
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+
+/*
+ * Some guarded pin has no readable tag: any VM that was found may have one more parcel than
+ * its tags say, so the VMID of no adopted machine is given back from now on.
+ */
+void ghvm_ledger_distrust(struct ghvm_ledger *l);
+bool ghvm_ledger_distrusted(struct ghvm_ledger *l);
 
 void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret);

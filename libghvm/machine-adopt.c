@@ -136,6 +136,7 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	if (r < 0)
 		return r;
 	m->ledger = ledger;
+	m->adopted = true;
 	m->incarnation = incarnation;
 	ghvm_machine_set_vmid(m, vmid);
 	m->started = true; /* perhaps: then its exit shall be heard of */

@@ -15,6 +15,7 @@
 /**
  * struct ghvm_machine - one VM; Thread: one at a time, but for what @lock is over
  * @plan: borrowed; NULL: adopted without one
+ * @adopted: what it has is known from tags alone
  * @own_ledger: used while the machine was given none
  * @parcels: owned; by index of the plan, then what else was adopted
  * @vmid_lost: RM may have made a VM for us that we cannot name
@@ -32,6 +33,7 @@ struct ghvm_machine {
 	uint64_t incarnation;
 	struct ghvm_ledger *ledger;
 	struct ghvm_ledger own_ledger;
+	bool adopted;
 	bool presplit;
 	unsigned int patience_ms;
 

@@ -222,6 +222,14 @@ static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm
 	return r;
 }
 
+/* May the number go back, so that another VM gets it? Not if one more parcel may name it. */
+static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
+{
+	if (m->adopted && ghvm_ledger_distrusted(m->ledger))
+		return false;
+	return status == GHVM_VM_LOAD || status == GHVM_VM_RESET;
+}
+
 /* Nothing is the VM's any more: its number goes back, or is counted as stuck. */
 static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghvm_error *err)
 {
@@ -230,14 +238,16 @@ static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghv
 
 	if (status == GHVM_VM_INIT)
 		r = leave_init(m, &status, err);
-	if (r == 0 && (status == GHVM_VM_LOAD || status == GHVM_VM_RESET))
+	if (r == 0 && may_deallocate(m, status)) {
 		r = deallocate(m, vmid, err);
-	else if (r == 0 && status != GHVM_VM_NONE)
-		ghvm_ledger_vmid_stuck(m->ledger, vmid);
+		status = GHVM_VM_NONE;
+	}
 	if (r < 0)
 		return r;
-	if (status == GHVM_VM_LOAD || status == GHVM_VM_RESET || status == GHVM_VM_NONE)
+	if (status == GHVM_VM_NONE)
 		ghvm_ledger_vmid_remove(m->ledger, vmid);
+	else
+		ghvm_ledger_vmid_stuck(m->ledger, vmid);
 	return 0;
 }
 

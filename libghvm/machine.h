@@ -165,6 +165,9 @@ struct ghvm_orphan {
 /**
  * ghvm_orphans_list() - the quarantine, sorted by VMID, those without a readable tag last
  * @ret: owned by the caller, free(); *ret_n of them
+ *
+ * If one is not readable, tell the host's ledger so before anything is torn down:
+ * ghvm_ledger_distrust().
  */
 int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
 		      struct ghvm_error *err);

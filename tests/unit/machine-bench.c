@@ -17,6 +17,11 @@ static void on_notify(void *data, const struct ghvm_rm_notification *n)
 		(void)ghvm_machine_on_notify(b->m, n); /* there is one machine only */
 }
 
+void bench_listen(struct bench *b)
+{
+	ghvm_rm_set_on_notify(b->rm, on_notify, b);
+}
+
 void bench_init(struct bench *b, const struct bench_options *options)
 {
 	static const struct bench_options plain;
@@ -28,7 +33,7 @@ void bench_init(struct bench *b, const struct bench_options *options)
 	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
 	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
 	ghvm_rm_set_deadline(b->rm, ms, PATIENCE_MS);
-	ghvm_rm_set_on_notify(b->rm, on_notify, b);
+	bench_listen(b);
 	assert_int_equal(
 		ghvm_machine_new(&b->f->host, b->rm, &b->demo.plan, BENCH_INCARNATION, &b->m), 0);
 	ghvm_machine_set_ledger(b->m, &b->ledger);

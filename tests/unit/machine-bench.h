@@ -34,6 +34,9 @@ struct bench {
 void bench_init(struct bench *b, const struct bench_options *options);
 void bench_done(struct bench *b);
 
+/* Notifications of @b->rm go to @b->m; bench_init() has done that. */
+void bench_listen(struct bench *b);
+
 /* Nothing is left: in RM, in the module, in the accounts. */
 void bench_assert_clean(struct bench *b);
 /* The same as a question. */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The manager dies before its nth host call, for every n of a VM's life; another one
+ * finds what is left, in the module's quarantine and in RM alone, and gives all of it back.
+ * And each state of abi K.6 in which a VM can be found.
+ */
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/rm-vm.h"
+#include "tests/unit/machine-bench.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#define RAM 0x90000ULL
+#define HOST_RAM GHVM_MIB(2)
+#define VICTIMS_MAX 1024
+#define VICTIM_STACK 0x40000
+
+/**
+ * struct victim - a life in a thread, which may end in the middle of it
+ * @bench: stays allocated, as its thread does, once killed
+ */
+struct victim {
+	struct bench bench;
+	pthread_t thread;
+	bool done; /* guarded by the fake's lock */
+	int r;
+};
+
+/* Those that were killed: their threads wait for ever, and what they hold is not lost. */
+static struct victim *graveyard[VICTIMS_MAX];
+static size_t n_graves;
+
+static int live(struct bench *b)
+{
+	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, NULL);
+
+	if (r == 0)
+		r = ghvm_machine_start(b->m, NULL);
+	if (r == 0)
+		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, NULL);
+	if (r == 0)
+		r = ghvm_machine_start(b->m, NULL);
+	if (r == 0)
+		r = ghvm_machine_teardown(b->m, NULL);
+	return r;
+}
+
+static void *run_victim(void *data)
+{
+	struct victim *v = data;
+	struct fake_rm *f = v->bench.f;
+	int r = live(&v->bench);
+
+	(void)pthread_mutex_lock(&f->lock);
+	v->r = r;
+	v->done = true;
+	(void)pthread_cond_broadcast(&f->on_kill);
+	(void)pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+/* True if it was killed before its @nth call. */
+static bool let_live(struct victim *v, unsigned int nth)
+{
+	struct fake_rm *f = v->bench.f;
+	pthread_attr_t attr;
+	bool killed;
+
+	f->kill_at = f->calls + nth;
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstacksize(&attr, VICTIM_STACK), 0);
+	assert_int_equal(pthread_create(&v->thread, &attr, run_victim, v), 0);
+	(void)pthread_attr_destroy(&attr);
+
+	(void)pthread_mutex_lock(&f->lock);
+	while (!f->killed && !v->done)
+		(void)pthread_cond_wait(&f->on_kill, &f->lock);
+	killed = f->killed;
+	f->kill_at = 0;
+	(void)pthread_mutex_unlock(&f->lock);
+	if (!killed)
+		assert_int_equal(pthread_join(v->thread, NULL), 0);
+	return killed;
+}
+
+/* What the next process has: the host, and nothing of the victim's. */
+static void inherit(struct victim *v, struct bench *heir)
+{
+	fake_rm_crash(v->bench.f);
+	*heir = (struct bench){ .f = v->bench.f };
+	ghvm_ledger_init(&heir->ledger, GHVM_LEDGER_ENTRIES);
+}
+
+static void heir_done(struct bench *heir)
+{
+	ghvm_rm_free(heir->rm);
+	ghvm_ledger_done(&heir->ledger);
+}
+
+/* False: the life was over before its @nth call. */
+static bool try_kill(const struct bench_options *o, unsigned int nth)
+{
+	struct victim *v = calloc(1, sizeof(*v));
+	struct ghvm_error err = {};
+	struct bench heir;
+
+	assert_non_null(v);
+	bench_init(&v->bench, o);
+	if (!let_live(v, nth)) {
+		assert_int_equal(v->r, 0);
+		bench_assert_clean(&v->bench);
+		bench_done(&v->bench);
+		free(v);
+		return false;
+	}
+	assert_true(n_graves < VICTIMS_MAX);
+	graveyard[n_graves++] = v;
+	inherit(v, &heir);
+	if (bench_recover(&heir, &err) < 0)
+		fail_msg("killed before call %u: %s", nth, err.msg);
+	bench_assert_clean(&heir);
+	heir_done(&heir);
+	return true;
+}
+
+static void sweep(const char *what, const struct bench_options *o)
+{
+	unsigned int nth = 1;
+
+	while (try_kill(o, nth))
+		nth++;
+	assert_true(nth > 50);
+	print_message("killed, %s: %u points\n", what, nth - 1);
+}
+
+static void is_killed_anywhere(void **state)
+{
+	static const struct bench_options small = {
+		.host = { .ram_size = HOST_RAM },
+		.demo = { .memory = RAM, .window = true },
+	};
+	static const struct bench_options scattered = {
+		.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+		.demo = { .memory = RAM },
+	};
+	static const struct bench_options presplit = {
+		.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+		.demo = { .memory = RAM },
+		.presplit = true,
+	};
+
+	sweep("plain", &small);
+	sweep("scattered", &scattered);
+	sweep("presplit", &presplit);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(is_killed_anywhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
