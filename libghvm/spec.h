@@ -92,11 +92,13 @@ enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
 /**
  * struct ghvm_complaint - one thing wrong with a descriptor
  * @rule: stable identifier for programs, e.g. "unknown-key", "size-align"
- * @key: dotted path, e.g. "memory.size"
+ * @file: as given to ghvm_spec_parse(), or the drop-in's
+ * @key: dotted path, e.g. "memory.size"; empty: of the file itself
  */
 struct ghvm_complaint {
 	enum ghvm_severity severity;
 	const char *rule;
+	char file[80];
 	char key[64];
 	unsigned int line;
 	unsigned int column;

@@ -13,7 +13,7 @@ complain() { # FILE TEXT
 
 # The files of one layer may include each other and every layer before it.
 library=(
-  "types cleanup bits error wire rm-abi region tag ledger layout dt image spec yaml"
+  "types cleanup bits error wire rm-abi region tag ledger layout layout-* dt dt-* image spec spec-* yaml"
   "host"
   "hvc dev sock"
   "msgq"
@@ -36,7 +36,7 @@ manager=(
 # doors FOLDER LIBRARY FILES: who in FOLDER may include that foreign header (a pattern)
 doors=(
   "libghvm|kmod/uapi/*|host.h dev.c sock.c"
-  "libghvm|libfdt*|dt.c"
+  "libghvm|libfdt*|dt.c dt-lint.c"
   "libghvm|yaml.h|yaml.c spec.c yaml.h"
   "libghvm|systemd/*|"
   "libghvm|event*|"

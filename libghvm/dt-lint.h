@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an overlay must not bring into a guest's device tree.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+/**
+ * ghvm_dt_lint() - look a whole tree through
+ * @fdt: checked by fdt_check_full()
+ *
+ * Thread: any. Return: 0; -EINVAL and the path of the node that would take RM, the hypervisor
+ * or the start down (abi D.7, D.8, K.6, K.8).
+ */
+int ghvm_dt_lint(const void *fdt, struct ghvm_error *err);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The device tree of a guest: what its kernel needs, and what RM reads from it (abi D.7).
+ *
+ * The only door to libfdt. A user's overlay is laid over the finished tree, and the result is
+ * looked through for what would kill RM or the hypervisor.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct ghvm_dt_window - memory shared with the host
+ * @label: of its parcel; @ipa, @size: bytes
+ */
+struct ghvm_dt_window {
+	uint32_t label;
+	uint64_t ipa;
+	uint64_t size;
+};
+
+/**
+ * struct ghvm_dt_machine - what a tree describes; all borrowed
+ * @name: of the VM
+ * @cmdline: kernel command line
+ * @ram_ipa: where RAM, and so the image parcel, begins
+ * @initrd_ipa, @initrd_size: size 0: there is none
+ * @kaslr_seed: random
+ * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: a link to RM
+ * @windows: @n_windows of them
+ */
+struct ghvm_dt_machine {
+	const char *name;
+	const char *cmdline;
+	uint64_t ram_ipa;
+	uint64_t initrd_ipa;
+	uint64_t initrd_size;
+	uint64_t kaslr_seed;
+	unsigned int cpus;
+	bool console;
+	bool power_key;
+	bool rm_rpc;
+	const struct ghvm_dt_window *windows;
+	size_t n_windows;
+};
+
+/**
+ * ghvm_dt_build() - make the tree
+ * @overlay: blob, not trusted, or NULL; its fragments name targets by path
+ * @ret: owned by the caller, free(); @ret_size bytes, a multiple of 8 (abi K.7)
+ *
+ * Thread: any.
+ *
+ * Return: 0; -ENOMEM; -E2BIG over GHVM_DTB_MAX; -EINVAL the overlay is malformed, does not
+ * apply, or asks for something that would take RM or the hypervisor down (abi I.7, K.6, K.8).
+ */
+int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_t overlay_size,
+		  uint8_t **ret, size_t *ret_size, struct ghvm_error *err);

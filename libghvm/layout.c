@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a spec to addresses, parcels and steps. Decides; does nothing.
+ *
+ * RAM begins with the kernel, as the vCPU starts at its first byte (abi D.5). The tree and
+ * the initrd follow it, each on a 2 MiB boundary, so that neither shares a block with what
+ * the kernel clears.
+ */
+#include "libghvm/layout.h"
+
+#include "libghvm/bits.h"
+#include "libghvm/dt.h"
+#include "libghvm/image.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK GHVM_MIB(2)
+
+static uint64_t div_up(uint64_t v, uint64_t by)
+{
+	return v / by + (v % by != 0);
+}
+
+static uint64_t end_of(const struct ghvm_plan_parcel *p)
+{
+	return p->ipa + p->size; /* checked by place_window() and check_ram() */
+}
+
+/* ---- parcels ---- */
+
+static void count_entries(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages)
+{
+	uint64_t unit = pages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
+
+	p->entries_best = div_up(p->size, unit);
+	p->entries_worst = p->size / GHVM_PAGE;
+	if (pages == GHVM_HUGEPAGES_2M || pages == GHVM_HUGEPAGES_1G)
+		p->entries_worst = p->entries_best;
+}
+
+static int check_ram(const struct ghvm_spec *spec, struct ghvm_error *err)
+{
+	uint64_t unit = spec->hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
+
+	if (!spec->memory || !ghvm_aligned(spec->memory, unit))
+		return ghvm_error_set(err, -EINVAL,
+				      "memory.size: %" PRIu64 " is not a multiple of %" PRIu64 "M",
+				      spec->memory, unit >> 20);
+	if (spec->memory > GHVM_IPA_END - GHVM_IPA_RAM)
+		return ghvm_error_set(err, -EINVAL, "memory.size: %" PRIu64 "M is more than %lluM",
+				      spec->memory >> 20, (GHVM_IPA_END - GHVM_IPA_RAM) >> 20);
+	return 0;
+}
+
+static void add_ram(struct ghvm_plan *p)
+{
+	struct ghvm_plan_parcel *ram = &p->parcels[p->n_parcels++];
+
+	*ram = (struct ghvm_plan_parcel){
+		.name = "ram",
+		.label = GHVM_LABEL_RAM,
+		.lend = p->spec->protection == GHVM_PROTECTION_PROTECTED,
+		.ipa = GHVM_IPA_RAM,
+		.size = p->spec->memory,
+	};
+	count_entries(ram, p->spec->hugepages);
+}
+
+/* @ipa and @size end below GHVM_IPA_END. */
+static const struct ghvm_plan_parcel *overlapping(const struct ghvm_plan *p, uint64_t ipa,
+						  uint64_t size)
+{
+	for (size_t i = 0; i < p->n_parcels; i++)
+		if (ipa < end_of(&p->parcels[i]) && p->parcels[i].ipa < ipa + size)
+			return &p->parcels[i];
+	return NULL;
+}
+
+/* The lowest free place, on a 2 MiB boundary; 0: there is none. */
+static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
+{
+	uint64_t ipa = GHVM_IPA_WINDOWS;
+
+	while (ipa < GHVM_IPA_RAM && size <= GHVM_IPA_RAM - ipa) {
+		const struct ghvm_plan_parcel *other = overlapping(p, ipa, size);
+
+		if (!other)
+			return ipa;
+		if (!ghvm_align_up(end_of(other), BLOCK, &ipa))
+			return 0;
+	}
+	return 0;
+}
+
+static int place_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, uint64_t *ret,
+			struct ghvm_error *err)
+{
+	const struct ghvm_plan_parcel *other;
+
+	if (!r->size || !ghvm_aligned(r->size, GHVM_PAGE) || !ghvm_aligned(r->address, GHVM_PAGE))
+		return ghvm_error_set(err, -EINVAL,
+				      "regions: label %u: size and address are not whole pages",
+				      r->label);
+	if (!r->address) {
+		*ret = choose_ipa(p, r->size);
+		return *ret ? 0
+			    : ghvm_error_set(err, -ENOSPC,
+					     "regions: label %u: no room for %" PRIu64
+					     " bytes between 0x%llx and 0x%llx",
+					     r->label, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_RAM);
+	}
+	if (r->address < GHVM_IPA_WINDOWS || r->address >= GHVM_IPA_END ||
+	    r->size > GHVM_IPA_END - r->address)
+		return ghvm_error_set(err, -EINVAL,
+				      "regions: label %u: 0x%" PRIx64 " to its end is outside of "
+				      "0x%llx to 0x%llx",
+				      r->label, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+	other = overlapping(p, r->address, r->size);
+	if (other)
+		return ghvm_error_set(err, -EINVAL,
+				      "regions: label %u: 0x%" PRIx64
+				      " overlaps \"%s\" at 0x%" PRIx64,
+				      r->label, r->address, other->name, other->ipa);
+	*ret = r->address;
+	return 0;
+}
+
+static int add_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, struct ghvm_error *err)
+{
+	struct ghvm_plan_parcel *w = &p->parcels[p->n_parcels];
+	uint64_t ipa;
+	int e;
+
+	for (size_t i = 0; i < p->n_parcels; i++)
+		if (p->parcels[i].label == r->label)
+			return ghvm_error_set(err, -EINVAL, "regions: label %u is taken", r->label);
+	e = place_window(p, r, &ipa, err);
+	if (e < 0)
+		return e;
+	*w = (struct ghvm_plan_parcel){
+		.label = r->label,
+		.readonly = r->readonly,
+		.ipa = ipa,
+		.size = r->size,
+	};
+	snprintf(w->name, sizeof(w->name), "window-%u", r->label);
+	count_entries(w, GHVM_HUGEPAGES_AUTO);
+	p->n_parcels++;
+	return 0;
+}
+
+/* Those with an address first: the others go around them. */
+static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = p->spec;
+	int r = check_ram(spec, err);
+
+	if (r < 0)
+		return r;
+	add_ram(p);
+	for (unsigned int placed = 0; placed < 2; placed++) {
+		for (size_t i = 0; i < spec->n_regions; i++) {
+			if ((spec->regions[i].address == 0) != (placed == 1))
+				continue;
+			r = add_window(p, &spec->regions[i], err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		best += p->parcels[i].entries_best;
+		p->charge += p->parcels[i].size;
+	}
+	p->memlock = p->charge;
+	if (best > GHVM_ENTRY_BUDGET)
+		return ghvm_error_set(err, -E2BIG,
+				      "memory: takes at least %" PRIu64
+				      " entries of the resource manager's %u for the whole host",
+				      best, GHVM_ENTRY_BUDGET);
+	return 0;
+}
+
+/* ---- what is loaded ---- */
+
+static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
+			struct ghvm_error *err)
+{
+	struct ghvm_error why = {};
+	struct ghvm_image image;
+	uint64_t need;
+	int r;
+
+	r = ghvm_image_parse(in->kernel_header, in->kernel_header_size, in->kernel_size, &image,
+			     &why);
+	if (r < 0)
+		return ghvm_error_set(err, r, "kernel.image: %s: %s", p->spec->kernel, why.msg);
+
+	p->kernel_size = in->kernel_size;
+	p->initrd_size = in->initrd_size;
+	p->dtb_room = GHVM_DTB_ROOM;
+	if (!ghvm_align_up(image.room, BLOCK, &p->dtb_offset) ||
+	    p->dtb_offset > UINT64_MAX - BLOCK ||
+	    in->initrd_size > UINT64_MAX - p->dtb_offset - BLOCK)
+		return ghvm_error_set(err, -ENOSPC, "kernel.image: %s: its size wraps",
+				      p->spec->kernel);
+	p->initrd_offset = p->dtb_offset + BLOCK;
+	need = p->initrd_offset + in->initrd_size;
+	if (need > p->spec->memory)
+		return ghvm_error_set(err, -ENOSPC,
+				      "memory.size: %" PRIu64 "M is too small: kernel, device tree "
+				      "and initrd take %" PRIu64 "M",
+				      p->spec->memory >> 20, div_up(need, GHVM_MIB(1)));
+	return 0;
+}
+
+static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	struct ghvm_dt_window windows[GHVM_SPEC_REGIONS_MAX];
+	const struct ghvm_spec *spec = p->spec;
+	const struct ghvm_dt_machine m = {
+		.name = spec->name,
+		.cmdline = spec->cmdline,
+		.ram_ipa = GHVM_IPA_RAM,
+		.initrd_ipa = GHVM_IPA_RAM + p->initrd_offset,
+		.initrd_size = p->initrd_size,
+		.kaslr_seed = in->kaslr_seed,
+		.cpus = spec->cpus,
+		.console = spec->console,
+		.power_key = spec->power_key,
+		.rm_rpc = spec->rm_rpc,
+		.windows = windows,
+		.n_windows = p->n_parcels - 1,
+	};
+	size_t size;
+	int r;
+
+	for (size_t i = 0; i < m.n_windows; i++) {
+		const struct ghvm_plan_parcel *w = &p->parcels[i + 1];
+
+		windows[i] = (struct ghvm_dt_window){ w->label, w->ipa, w->size };
+	}
+	r = ghvm_dt_build(&m, in->overlay, in->overlay_size, &p->dtb, &size, err);
+	if (r == 0)
+		p->dtb_size = size;
+	return r;
+}
+
+/* ---- steps ---- */
+
+static void add_step(struct ghvm_plan *p, enum ghvm_step_kind kind, size_t parcel)
+{
+	assert(p->n_steps < GHVM_PLAN_STEPS_MAX);
+	p->steps[p->n_steps++] = (struct ghvm_plan_step){ kind, (unsigned int)parcel };
+}
+
+/* What can fail without the hypervisor comes first. */
+static void add_steps(struct ghvm_plan *p)
+{
+	for (size_t i = 0; i < p->n_parcels; i++)
+		add_step(p, GHVM_STEP_PIN, i);
+	add_step(p, GHVM_STEP_WRITE_KERNEL, 0);
+	if (p->initrd_size)
+		add_step(p, GHVM_STEP_WRITE_INITRD, 0);
+	add_step(p, GHVM_STEP_WRITE_DTB, 0);
+	add_step(p, GHVM_STEP_ALLOCATE, 0);
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		add_step(p, GHVM_STEP_GUARD, i);
+		add_step(p, p->parcels[i].lend ? GHVM_STEP_LEND : GHVM_STEP_SHARE, i);
+	}
+	add_step(p, GHVM_STEP_CONFIG_IMAGE, 0);
+	add_step(p, GHVM_STEP_INIT, 0);
+	add_step(p, GHVM_STEP_RESOURCES, 0);
+	add_step(p, GHVM_STEP_GRANT, 0);
+	add_step(p, GHVM_STEP_START, 0);
+}
+
+static void add_doorbells(struct ghvm_plan *p)
+{
+	if (p->spec->console)
+		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_UART;
+	if (p->spec->power_key)
+		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_PL061;
+}
+
+static int check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus, struct ghvm_error *err)
+{
+	if (!host_cpus || spec->cpus <= host_cpus)
+		return 0;
+	return ghvm_error_set(err, -EINVAL, "cpus.count: %u vCPUs, but the host has %u CPUs",
+			      spec->cpus, host_cpus);
+}
+
+static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	int r = check_cpus(p->spec, in->host_cpus, err);
+
+	if (r == 0)
+		r = add_parcels(p, err);
+	if (r == 0)
+		r = check_budget(p, err);
+	if (r == 0)
+		r = place_images(p, in, err);
+	if (r == 0)
+		r = make_tree(p, in, err);
+	if (r < 0)
+		return r;
+	add_doorbells(p);
+	add_steps(p);
+	return 0;
+}
+
+int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
+		   struct ghvm_plan *ret, struct ghvm_error *err)
+{
+	struct ghvm_plan p = { .spec = spec };
+	int r = fill(&p, in, err);
+
+	if (r < 0) {
+		ghvm_plan_done(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void ghvm_plan_done(struct ghvm_plan *plan)
+{
+	free(plan->dtb);
+	*plan = (struct ghvm_plan){};
+}

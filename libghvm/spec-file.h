@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where descriptors lie: NAME.yaml in the first folder that has one, and NAME.yaml.d/ (*.yaml)
+ * of all folders, laid over it in the order of their names, as systemd does with units.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+#include <stddef.h>
+
+/**
+ * struct ghvm_spec_file - one file, read
+ * @name: "demo.yaml", or "demo.yaml.d/more.yaml"; owned
+ * @text: @len bytes, owned
+ */
+struct ghvm_spec_file {
+	char *name;
+	char *text;
+	size_t len;
+};
+
+/* The main file first, then its drop-ins. */
+struct ghvm_spec_files {
+	struct ghvm_spec_file *v;
+	size_t n;
+};
+
+/**
+ * ghvm_spec_files_read() - all files of one VM
+ * @name: checked
+ * @dirs: NULL-terminated, in order; NULL: the usual ones
+ * @ret: empty; done by the caller, also after a failure
+ *
+ * Thread: any. Only regular files are read; a symbolic link is not followed.
+ *
+ * Return: 0; -ENOENT no such VM; -E2BIG; another errno, with the path.
+ */
+int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_spec_files *ret,
+			 struct ghvm_error *err);
+void ghvm_spec_files_done(struct ghvm_spec_files *files);
