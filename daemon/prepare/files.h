@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Files that a descriptor names, opened as root and passed on read-only.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+#define FILES_LOG_DIR "/var/log/gunyah"
+#define FILES_LOG_MAX (16L << 20) /* rotated above, at a start */
+
+/**
+ * files_open() - an image
+ * @key: of the descriptor, for the complaint
+ *
+ * No symbolic link is followed in the last part of @path, and nothing but a regular file
+ * or a block device is opened. Return: a descriptor; -ENOENT, -ELOOP, -EINVAL and so on.
+ */
+int files_open(const char *key, const char *path, struct ghvm_error *err);
+
+/**
+ * files_open_log() - DIR/NAME.log, append only, made if it is not there
+ *
+ * Return: a descriptor; negative errno.
+ */
+int files_open_log(const char *dir, const char *name, struct ghvm_error *err);

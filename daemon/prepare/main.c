@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gunyah-vm-prepare: the part of a VM's unit that runs as root, before and after the runner.
+ *
+ * That it runs inside the unit is its identity: the manager asks for no other, and the
+ * unit's limits act on the memory that is populated here.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/prepare/files.h"
+#include "daemon/prepare/machined.h"
+#include "daemon/prepare/release.h"
+#include "daemon/prepare/session.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/link.h"
+#include "libghvm/spec.h"
+
+#define EXIT_REFUSED 134 /* as the runner's, DECISIONS 19 */
+#define MACHINED_SEC 15	 /* of patience in all */
+
+static const char usage[] =
+	"Usage: gunyah-vm-prepare [OPTION]... NAME\n"
+	"\n"
+	"Prepare the start of the virtual machine NAME, inside its unit.\n"
+	"  --release        instead, give back what is left of it\n"
+	"  --register       instead, register it with machined ($MAINPID is its leader)\n"
+	"  --socket PATH    of the manager\n"
+	"  --log-dir PATH   for console logs\n"
+	"  --exec RUNNER    without systemd: become RUNNER when all is prepared\n"
+	"  --help           show this\n";
+
+enum verb { VERB_PREPARE, VERB_RELEASE, VERB_REGISTER, VERB_HELP };
+
+struct options {
+	enum verb verb;
+	const char *name;
+	const char *socket;
+	const char *log_dir;
+	const char *runner;
+};
+
+static int parse(int argc, char **argv, struct options *ret)
+{
+	static const struct option options[] = {
+		{ "release", no_argument, NULL, 'r' },
+		{ "register", no_argument, NULL, 'm' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "log-dir", required_argument, NULL, 'l' },
+		{ "exec", required_argument, NULL, 'e' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
+	struct options o = { .socket = GHVM_LINK_PREPARE, .log_dir = FILES_LOG_DIR };
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'r')
+			o.verb = VERB_RELEASE;
+		else if (c == 'm')
+			o.verb = VERB_REGISTER;
+		else if (c == 's')
+			o.socket = optarg;
+		else if (c == 'l')
+			o.log_dir = optarg;
+		else if (c == 'e')
+			o.runner = optarg;
+		else if (c == 'h')
+			o.verb = VERB_HELP;
+		else
+			return -EINVAL;
+	}
+	if (o.verb != VERB_HELP && (argc - optind != 1 || !ghvm_name_valid(argv[optind])))
+		return -EINVAL;
+	o.name = argv[optind];
+	*ret = o;
+	return 0;
+}
+
+/*
+ * systemd would retry a failed ExecStartPre= for ever, so the refusal is left for the
+ * runner, whose exit status ends it.
+ */
+static int leave_refusal(struct store *store, const struct ghvm_error *why)
+{
+	struct ghvm_error err = {};
+	int fd;
+
+	if (store->keep)
+		return EXIT_REFUSED;
+	fd = memfd_create("refused", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, why->msg, strlen(why->msg)) < 0)
+		fprintf(stderr, SD_ERR "Cannot make a memfd: %s\n", strerror(errno));
+	if (fd < 0 || store_add(store, "refused", fd, &err) < 0 || store_sync(store, &err) < 0) {
+		fprintf(stderr, SD_ERR "%s\n", err.msg);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+static int finish_start(const struct options *o, struct store *store)
+{
+	int r;
+
+	if (!o->runner)
+		return EXIT_SUCCESS;
+	r = store_exec(store, o->runner, o->name);
+	fprintf(stderr, SD_ERR "Cannot run %s: %s\n", o->runner, strerror(-r));
+	return EXIT_FAILURE;
+}
+
+static int prepare(const struct options *o)
+{
+	struct ghvm_error err = {};
+	_cleanup_(closep) int sock = release_dial(o->socket, &err);
+	_cleanup_(store_done) struct store store;
+	struct session session = {
+		.sock = sock,
+		.name = o->name,
+		.log_dir = o->log_dir,
+		.store = &store,
+	};
+	int r;
+
+	store_init(&store, o->runner);
+	r = sock < 0 ? sock : session_run(&session, &err);
+	if (r == 0)
+		return finish_start(o, &store);
+	fprintf(stderr, SD_ERR "%s\n", err.msg);
+	return r == SESSION_REFUSED ? leave_refusal(&store, &err) : EXIT_FAILURE;
+}
+
+static int release(const struct options *o)
+{
+	struct ghvm_error err = {};
+	char text[GHVM_ERROR_TEXT] = "";
+	uint64_t pages = 0;
+	int r;
+
+	r = release_run(o->socket, o->name, RELEASE_TIMEOUT_MS, &pages, text, &err);
+	if (r < 0)
+		fprintf(stderr, SD_ERR "Cannot release: %s\n", err.msg);
+	else if (pages)
+		fprintf(stderr, SD_WARNING "%llu pages quarantined: %s\n",
+			(unsigned long long)pages, text);
+	(void)alarm(MACHINED_SEC);
+	(void)machined_unregister(o->name); /* it may not be registered, nor machined be there */
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int register_machine(const struct options *o)
+{
+	const char *pid = getenv("MAINPID");
+	long leader = pid ? strtol(pid, NULL, 10) : 0;
+	int r;
+
+	if (leader <= 0) {
+		fprintf(stderr, SD_NOTICE "Not registered with machined: MAINPID is not set\n");
+		return EXIT_FAILURE;
+	}
+	(void)alarm(MACHINED_SEC);
+	r = machined_register(o->name, (pid_t)leader);
+	if (r < 0)
+		fprintf(stderr, SD_INFO "Not registered with machined: %s\n", strerror(-r));
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* writes tell */
+	if (parse(argc, argv, &o) < 0) {
+		fputs(usage, stderr);
+		return EXIT_FAILURE;
+	}
+	switch (o.verb) {
+	case VERB_HELP:
+		fputs(usage, stdout);
+		return EXIT_SUCCESS;
+	case VERB_RELEASE:
+		return release(&o);
+	case VERB_REGISTER:
+		return register_machine(&o);
+	case VERB_PREPARE:
+		break;
+	}
+	return prepare(&o);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * RELEASE and its answer, across managers.
+ */
+#include "daemon/prepare/release.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libghvm/cleanup.h"
+#include "libghvm/link.h"
+
+#define RETRY_MS 500
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+int release_dial(const char *path, struct ghvm_error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_cleanup_(closep) int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return ghvm_error_set(err, -ENAMETOOLONG, "%s: name too long", path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
+	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return ghvm_error_set(err, -errno, "cannot reach the manager at %s: %s", path,
+				      strerror(errno));
+	return TAKE_FD(sock);
+}
+
+static int ask(int sock, const char *name)
+{
+	uint8_t buf[64];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_link_put_string(&w, name);
+	return ghvm_link_send(sock, GHVM_LINK_RELEASE, &w, NULL, 0);
+}
+
+/* u64 pages, text */
+static int take_answer(struct ghvm_link_message *m, uint64_t *ret_pages, char *text)
+{
+	uint64_t pages = ghvm_get_u64(&m->payload);
+
+	ghvm_link_get_string(&m->payload, text, GHVM_ERROR_TEXT);
+	if (m->payload.bad)
+		return -EBADMSG;
+	*ret_pages = pages;
+	return 0;
+}
+
+/* Return: 0 answered; -EPIPE the manager went away; -ETIMEDOUT; -EBADMSG. */
+static int wait_for_answer(int sock, uint64_t deadline, uint64_t *ret_pages, char *text)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	struct ghvm_link_message m;
+	uint64_t now;
+	int r;
+
+	for (;;) {
+		now = now_ms();
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, (int)(deadline - now)) <= 0)
+			continue;
+		r = ghvm_link_recv(sock, &m);
+		if (r == -EAGAIN || r == -EINTR)
+			continue;
+		if (r != 1)
+			return r == -EBADMSG ? r : -EPIPE;
+		r = m.type == GHVM_LINK_RELEASED ? take_answer(&m, ret_pages, text) : 1;
+		ghvm_link_message_done(&m);
+		if (r <= 0)
+			return r;
+	}
+}
+
+static int try_once(const char *path, const char *name, uint64_t deadline, uint64_t *ret_pages,
+		    char *text, struct ghvm_error *err)
+{
+	_cleanup_(closep) int sock = release_dial(path, err);
+	int r;
+
+	if (sock < 0)
+		return sock;
+	r = ask(sock, name);
+	if (r == 0)
+		r = wait_for_answer(sock, deadline, ret_pages, text);
+	return r < 0 ? ghvm_error_set(err, r, "no answer from the manager: %s", strerror(-r)) : 0;
+}
+
+/* A manager that is restarted goes on with what its predecessor began. */
+static bool worth_another(int r)
+{
+	return r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET;
+}
+
+int release_run(const char *path, const char *name, unsigned int timeout_ms, uint64_t *ret_pages,
+		char *text, struct ghvm_error *err)
+{
+	uint64_t deadline = now_ms() + timeout_ms;
+	int r;
+
+	for (;;) {
+		r = try_once(path, name, deadline, ret_pages, text, err);
+		if (!worth_another(r) || now_ms() + RETRY_MS >= deadline)
+			return r;
+		(void)poll(NULL, 0, RETRY_MS); /* early is no harm */
+	}
+}

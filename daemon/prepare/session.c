@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * HELLO, NEED, GIVE..., GIVEN, STORE..., BUILT (libghvm/link.h).
+ *
+ * Each descriptor is closed right after it was given: of lent memory nobody may keep one.
+ */
+#include "daemon/prepare/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/prepare/backing.h"
+#include "daemon/prepare/files.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/link.h"
+
+#define PATH_SIZE 4096
+
+/**
+ * struct need - one thing that the manager asks for
+ * @kind: enum ghvm_link_kind; @index: which of them
+ * @size, @hugepages: of memory
+ * @path: of a file
+ */
+struct need {
+	uint8_t kind;
+	uint8_t hugepages;
+	uint16_t index;
+	uint64_t size;
+	char path[PATH_SIZE];
+};
+
+static int lost(int r, struct ghvm_error *err)
+{
+	if (r == 0)
+		return ghvm_error_set(err, -EPIPE, "the manager has gone");
+	return ghvm_error_set(err, r, "cannot talk to the manager: %s", strerror(-r));
+}
+
+static int send_hello(struct session *s, struct ghvm_error *err)
+{
+	uint8_t buf[64];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	int r;
+
+	ghvm_link_put_string(&w, s->name);
+	r = ghvm_link_send(s->sock, GHVM_LINK_HELLO, &w, NULL, 0);
+	return r < 0 ? lost(r, err) : 0;
+}
+
+/* The next message. Return: 0, *ret to be done by the caller; negative errno. */
+static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm_error *err)
+{
+	int r;
+
+	do
+		r = ghvm_link_recv(s->sock, ret);
+	while (r == -EINTR || r == -EAGAIN);
+	return r == 1 ? 0 : lost(r, err);
+}
+
+/* i32 errno, u8 permanent, text */
+static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
+{
+	int32_t code = (int32_t)ghvm_get_u32(&m->payload);
+	uint8_t permanent = ghvm_get_u8(&m->payload);
+	char text[GHVM_ERROR_TEXT];
+
+	ghvm_link_get_string(&m->payload, text, sizeof(text));
+	if (m->payload.bad)
+		return ghvm_error_set(err, -EBADMSG, "the manager sent a malformed error");
+	(void)ghvm_error_set(err, code < 0 ? code : -EIO, "%s", text);
+	return permanent ? SESSION_REFUSED : err->code;
+}
+
+static void tell_coverage(const char *name, const struct backing_result *b)
+{
+	if (b->huge < b->chunks)
+		fprintf(stderr,
+			SD_WARNING "Memory %s: only %llu of %llu huge pages to be had, the rest is"
+				   " small pages and uses up the resource manager's entries\n",
+			name, (unsigned long long)b->huge, (unsigned long long)b->chunks);
+}
+
+static int give_memory(const struct need *n, struct ghvm_error *err)
+{
+	struct backing_result result;
+	char name[32] = "ram";
+	int fd;
+
+	if (n->hugepages > GHVM_HUGEPAGES_NEVER)
+		return ghvm_error_set(err, -EBADMSG, "the manager asks for unknown pages");
+	if (n->index)
+		(void)snprintf(name, sizeof(name), "region-%u", n->index);
+	fd = backing_make(name, n->size, (enum ghvm_hugepages)n->hugepages, &result, err);
+	if (fd >= 0 && n->hugepages == GHVM_HUGEPAGES_AUTO)
+		tell_coverage(name, &result);
+	return fd;
+}
+
+/* A guest runs without a log rather than not at all. */
+static int give_log(const struct session *s)
+{
+	struct ghvm_error err = {};
+	int fd = files_open_log(s->log_dir, s->name, &err);
+
+	if (fd < 0) {
+		fprintf(stderr, SD_WARNING "No console log: %s\n", err.msg);
+		fd = open("/dev/null", O_WRONLY | O_APPEND | O_CLOEXEC);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int make(const struct session *s, const struct need *n, struct ghvm_error *err)
+{
+	switch (n->kind) {
+	case GHVM_LINK_MEMORY:
+		return give_memory(n, err);
+	case GHVM_LINK_KERNEL:
+		return files_open("kernel.image", n->path, err);
+	case GHVM_LINK_INITRD:
+		return files_open("kernel.initrd", n->path, err);
+	case GHVM_LINK_OVERLAY:
+		return files_open("kernel.dtb-overlay", n->path, err);
+	case GHVM_LINK_LOG:
+		return give_log(s);
+	}
+	return ghvm_error_set(err, -EBADMSG, "the manager needs something unknown (%u)", n->kind);
+}
+
+/* u8 kind, u8 0, u16 index; the descriptor */
+static int give(struct session *s, const struct need *n, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = make(s, n, err);
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	int r;
+
+	if (fd < 0)
+		return fd;
+	ghvm_put_u8(&w, n->kind);
+	ghvm_put_zero(&w, 1);
+	ghvm_put_u16(&w, n->index);
+	r = ghvm_link_send(s->sock, GHVM_LINK_GIVE, &w, &fd, 1);
+	return r < 0 ? lost(r, err) : 0;
+}
+
+/* u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
+{
+	struct ghvm_get *g = &m->payload;
+	uint16_t count = ghvm_get_u16(g);
+	struct need n;
+	int r;
+
+	for (uint16_t i = 0; i < count; i++) {
+		n.kind = ghvm_get_u8(g);
+		n.hugepages = ghvm_get_u8(g);
+		n.index = ghvm_get_u16(g);
+		n.size = ghvm_get_u64(g);
+		ghvm_link_get_string(g, n.path, sizeof(n.path));
+		if (g->bad)
+			break;
+		r = give(s, &n, err);
+		if (r < 0)
+			return r;
+	}
+	if (g->bad)
+		return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
+	r = ghvm_link_send(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0);
+	return r < 0 ? lost(r, err) : 0;
+}
+
+/* u16 n, n * name; as many descriptors */
+static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
+{
+	uint16_t count = ghvm_get_u16(&m->payload);
+	char name[STORE_NAME_SIZE];
+	int r;
+
+	if (m->payload.bad || count != m->n_fds)
+		return ghvm_error_set(err, -EBADMSG, "the manager sent malformed descriptors");
+	for (uint16_t i = 0; i < count; i++) {
+		ghvm_link_get_string(&m->payload, name, sizeof(name));
+		if (m->payload.bad)
+			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed names");
+		r = store_add(s->store, name, TAKE_FD(m->fds[i]), err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Return: 0: go on until *built; otherwise the session's result. */
+static int handle(struct session *s, struct ghvm_link_message *m, bool *built,
+		  struct ghvm_error *err)
+{
+	switch (m->type) {
+	case GHVM_LINK_NEED:
+		return give_all(s, m, err);
+	case GHVM_LINK_STORE:
+		return store_all(s, m, err);
+	case GHVM_LINK_BUILT:
+		*built = true;
+		return store_sync(s->store, err);
+	case GHVM_LINK_ERROR:
+		return take_error(m, err);
+	}
+	return 0;
+}
+
+/* What our own part may fail with however often it is tried. */
+static bool is_permanent(int r)
+{
+	static const int codes[] = { ENOENT, ELOOP,  EINVAL,	EACCES,	      ENOTDIR,
+				     ENXIO,  EISDIR, EOVERFLOW, ENAMETOOLONG, EOPNOTSUPP };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (r == -codes[i])
+			return true;
+	return false;
+}
+
+static int step(struct session *s, bool *built, struct ghvm_error *err)
+{
+	struct ghvm_link_message m;
+	uint32_t type;
+	int r;
+
+	r = receive(s, &m, err);
+	if (r < 0)
+		return r;
+	type = m.type;
+	r = handle(s, &m, built, err);
+	ghvm_link_message_done(&m);
+	return r < 0 && type == GHVM_LINK_NEED && is_permanent(r) ? SESSION_REFUSED : r;
+}
+
+int session_run(struct session *s, struct ghvm_error *err)
+{
+	bool built = false;
+	int r;
+
+	r = send_hello(s, err);
+	while (r == 0 && !built)
+		r = step(s, &built, err);
+	if (r != 0)
+		store_remove(s->store);
+	return r;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The helper's end of a start: give the manager what it needs, store what it returns.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "daemon/prepare/store.h"
+#include "libghvm/error.h"
+
+/**
+ * struct session - one start
+ * @sock: connected to the manager, borrowed
+ * @name: of the VM
+ * @log_dir: FILES_LOG_DIR
+ * @store: borrowed
+ */
+struct session {
+	int sock;
+	const char *name;
+	const char *log_dir;
+	struct store *store;
+};
+
+#define SESSION_REFUSED 1
+
+/**
+ * session_run() - from HELLO to BUILT
+ *
+ * Return: 0 the VM is READY and all is stored; SESSION_REFUSED: trying again would end the
+ * same way, err says why; negative errno: it may go better another time. Unless 0 is
+ * returned, nothing stays in the store.
+ */
+int session_run(struct session *s, struct ghvm_error *err);

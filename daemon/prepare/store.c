@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sd_notify() with descriptors (sd_pid_notify_with_fds(3)).
+ */
+#include "daemon/prepare/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "libghvm/cleanup.h"
+#include "libghvm/spec.h"
+
+#define BARRIER_USEC (10 * 1000 * 1000ULL)
+
+static void remove_name(const char *name)
+{
+	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name); /* no systemd: nothing stored */
+}
+
+/* All names that a runner knows, whoever left them. */
+static void remove_known(void)
+{
+	static const char *const names[] = { "grant",	"control",     "listen",
+					     "machine", "console-log", "refused" };
+	char wake[STORE_NAME_SIZE];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		remove_name(names[i]);
+	for (int i = 0; i < GHVM_SPEC_CPUS_MAX; i++) {
+		(void)snprintf(wake, sizeof(wake), "wake-%d", i);
+		remove_name(wake);
+	}
+}
+
+void store_init(struct store *s, bool keep)
+{
+	*s = (struct store){ .keep = keep };
+	if (!keep)
+		remove_known();
+}
+
+void store_done(struct store *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		closep(&s->fds[i]);
+	s->n = 0;
+}
+
+/* It becomes a line of a message and an argument, so only harmless letters. */
+static bool name_good(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n && !name[n] && n < STORE_NAME_SIZE;
+}
+
+static int push(const char *name, int fd)
+{
+	char text[STORE_NAME_SIZE + 64];
+	int r;
+
+	(void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
+}
+
+int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err)
+{
+	_cleanup_(closep) int owned = fd;
+	int r;
+
+	if (!name_good(name))
+		return ghvm_error_set(err, -EINVAL, "the manager gave a bad name");
+	for (size_t i = 0; i < s->n; i++)
+		if (!strcmp(s->names[i], name))
+			return ghvm_error_set(err, -EEXIST, "the manager gave '%s' twice", name);
+	if (s->n >= STORE_MAX)
+		return ghvm_error_set(err, -ENOSPC, "the manager gave too many descriptors");
+	r = s->keep ? 0 : push(name, fd);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot store '%s' in the unit: %s", name,
+				      r == -ENOTCONN ? "not run by systemd" : strerror(-r));
+	memcpy(s->names[s->n], name, strlen(name) + 1);
+	s->fds[s->n] = s->keep ? TAKE_FD(owned) : -1;
+	s->n++;
+	return 0;
+}
+
+int store_sync(struct store *s, struct ghvm_error *err)
+{
+	int r = s->keep ? 1 : sd_notify_barrier(0, BARRIER_USEC);
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "systemd does not take descriptors: %s",
+				      strerror(-r));
+	return 0;
+}
+
+void store_remove(struct store *s)
+{
+	if (!s->keep) {
+		for (size_t i = 0; i < s->n; i++)
+			remove_name(s->names[i]);
+		(void)sd_notify_barrier(0, BARRIER_USEC); /* late is better than not at all */
+	}
+	store_done(s);
+}
+
+int store_exec(struct store *s, const char *runner, const char *name)
+{
+	char options[STORE_MAX][STORE_NAME_SIZE + 16];
+	char *argv[STORE_MAX + 3];
+	size_t n = 0;
+
+	argv[n++] = (char *)runner;
+	for (size_t i = 0; i < s->n; i++) {
+		if (fcntl(s->fds[i], F_SETFD, 0) < 0)
+			return -errno;
+		(void)snprintf(options[i], sizeof(options[i]), "--fd=%s=%d", s->names[i],
+			       s->fds[i]);
+		argv[n++] = options[i];
+	}
+	argv[n++] = (char *)name;
+	argv[n] = NULL;
+	(void)execv(runner, argv); /* comes back only on failure */
+	return -errno;
+}
