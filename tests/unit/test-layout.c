@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Plans: where things are put, in what order they happen, what is refused. */
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
+#include "libghvm/wire.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint8_t kernel[64];
+
+static void make_kernel(void)
+{
+	struct ghvm_put w = { .buf = kernel, .cap = sizeof(kernel) };
+
+	ghvm_put_zero(&w, 16);
+	ghvm_put_u64(&w, GHVM_MIB(33)); /* image_size */
+	ghvm_put_u64(&w, 0xa);
+	ghvm_put_zero(&w, 24);
+	ghvm_put_u32(&w, 0x644d5241);
+}
+
+static struct ghvm_plan_input input(void)
+{
+	return (struct ghvm_plan_input){
+		.kernel_header = kernel,
+		.kernel_header_size = sizeof(kernel),
+		.kernel_size = GHVM_MIB(32),
+		.initrd_size = GHVM_MIB(5) + 1,
+		.host_cpus = 4,
+	};
+}
+
+static struct ghvm_spec spec(void)
+{
+	return (struct ghvm_spec){
+		.name = "demo",
+		.kernel = (char *)"/boot/Image",
+		.cmdline = (char *)"console=ttyS0",
+		.memory = GHVM_MIB(512),
+		.cpus = 2,
+		.console = true,
+		.power_key = true,
+	};
+}
+
+static int make(const struct ghvm_spec *s, const struct ghvm_plan_input *in, struct ghvm_plan *p,
+		struct ghvm_error *err)
+{
+	*err = (struct ghvm_error){};
+	return ghvm_plan_make(s, in, p, err);
+}
+
+static void places_without_overlap(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	const struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.kernel_offset, 0); /* the entry is the first byte, abi D.5 */
+	assert_int_equal(p.dtb_offset, GHVM_MIB(34));
+	assert_int_equal(p.dtb_room, GHVM_DTB_ROOM);
+	assert_int_equal(p.initrd_offset, GHVM_MIB(36));
+	assert_true(p.dtb_offset + p.dtb_room <= p.initrd_offset);
+	assert_int_equal(p.n_parcels, 1);
+	assert_true(p.parcels[0].lend);
+	assert_int_equal(p.parcels[0].entries_best, 256);
+	assert_int_equal(p.parcels[0].entries_worst, 131072);
+	assert_int_equal(p.memlock, GHVM_MIB(512));
+	assert_int_equal(p.charge, GHVM_MIB(512));
+	assert_int_equal(p.n_doorbells, 2);
+}
+
+static void steps_come_in_a_safe_order(void **state)
+{
+	static const struct ghvm_plan_step want[] = {
+		{ GHVM_STEP_PIN, 0 },	       { GHVM_STEP_PIN, 1 },
+		{ GHVM_STEP_WRITE_KERNEL, 0 }, { GHVM_STEP_WRITE_INITRD, 0 },
+		{ GHVM_STEP_WRITE_DTB, 0 },    { GHVM_STEP_ALLOCATE, 0 },
+		{ GHVM_STEP_GUARD, 0 },	       { GHVM_STEP_LEND, 0 },
+		{ GHVM_STEP_GUARD, 1 },	       { GHVM_STEP_SHARE, 1 },
+		{ GHVM_STEP_CONFIG_IMAGE, 0 }, { GHVM_STEP_INIT, 0 },
+		{ GHVM_STEP_RESOURCES, 0 },    { GHVM_STEP_GRANT, 0 },
+		{ GHVM_STEP_START, 0 },
+	};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
+	s.n_regions = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.n_steps, ARRAY_SIZE(want));
+	for (size_t i = 0; i < p.n_steps; i++) {
+		assert_int_equal(p.steps[i].kind, want[i].kind);
+		assert_int_equal(p.steps[i].parcel, want[i].parcel);
+	}
+}
+
+static void shares_what_is_not_protected(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.protection = GHVM_PROTECTION_NONE;
+	in.initrd_size = 0;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_false(p.parcels[0].lend);
+	for (size_t i = 0; i < p.n_steps; i++) {
+		assert_int_not_equal(p.steps[i].kind, GHVM_STEP_LEND);
+		assert_int_not_equal(p.steps[i].kind, GHVM_STEP_WRITE_INITRD);
+	}
+}
+
+static void windows_go_around_each_other(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(16) };
+	s.regions[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000 };
+	s.regions[2] = (struct ghvm_spec_region){
+		.label = 3, .size = 0x1000, .readonly = true, .address = 0x40800000
+	};
+	s.n_regions = 3;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.n_parcels, 4);
+	assert_int_equal(p.parcels[1].label, 3);
+	assert_true(p.parcels[1].readonly);
+	assert_int_equal(p.parcels[2].ipa, 0x40a00000); /* the 16M did not fit below label 3 */
+	assert_int_equal(p.parcels[3].ipa, 0x40000000);
+	assert_string_equal(p.parcels[3].name, "window-2");
+}
+
+static void refuse(const struct ghvm_spec *s, const struct ghvm_plan_input *in, int code,
+		   const char *complaint)
+{
+	struct ghvm_plan p = { .n_steps = 77 };
+	struct ghvm_error err;
+
+	assert_int_equal(make(s, in, &p, &err), code);
+	if (!strstr(err.msg, complaint))
+		fail_msg("%s", err.msg);
+	assert_int_equal(p.n_steps, 77);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+	struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+
+	s.cpus = 5;
+	refuse(&s, &in, -EINVAL, "cpus.count: 5 vCPUs, but the host has 4 CPUs");
+	s = spec();
+	s.memory = GHVM_MIB(40);
+	refuse(&s, &in, -ENOSPC, "40M is too small: kernel, device tree and initrd take 42M");
+	s = spec();
+	s.memory = GHVM_GIB(8);
+	refuse(&s, &in, -E2BIG, "at least 4096 entries of the resource manager's 4000");
+	s.hugepages = GHVM_HUGEPAGES_1G;
+	in.initrd_size = UINT64_MAX - GHVM_MIB(1);
+	refuse(&s, &in, -ENOSPC, "wraps");
+	in = input();
+	in.kernel_size = 10;
+	s = spec();
+	refuse(&s, &in, -ENOEXEC, "kernel.image: /boot/Image: truncated");
+	in = input();
+	s.memory = GHVM_MIB(513);
+	refuse(&s, &in, -EINVAL, "memory.size");
+	s.memory = GHVM_GIB(40);
+	refuse(&s, &in, -EINVAL, "memory.size");
+}
+
+static void refuses_windows_in_the_wrong_place(void **state)
+{
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_spec_region *r = s.regions;
+
+	s.n_regions = 1;
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000, .address = 0x1000 };
+	refuse(&s, &in, -EINVAL, "outside");
+	r[0].address = GHVM_IPA_END - 0x1000;
+	r[0].size = UINT64_MAX - 0xfff;
+	refuse(&s, &in, -EINVAL, "outside");
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1001 };
+	refuse(&s, &in, -EINVAL, "whole pages");
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(2) };
+	refuse(&s, &in, -ENOSPC, "no room");
+	r[0] = (struct ghvm_spec_region){ .label = 1,
+					  .size = 0x2000,
+					  .address = GHVM_IPA_RAM - 0x1000 };
+	refuse(&s, &in, -EINVAL, "overlaps \"ram\"");
+	r[0] = (struct ghvm_spec_region){ .label = 0, .size = 0x1000 };
+	refuse(&s, &in, -EINVAL, "label 0 is taken");
+	s.n_regions = 2;
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
+	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };
+	refuse(&s, &in, -EINVAL, "overlaps \"window-1\"");
+	r[1] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
+	refuse(&s, &in, -EINVAL, "label 1 is taken");
+}
+
+static void prints_itself(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	_cleanup_(freep) char *text = NULL, *json = NULL;
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
+	s.n_regions = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	text = ghvm_plan_to_text(&p);
+	json = ghvm_plan_to_json(&p);
+	assert_non_null(strstr(text, "demo: 2 vCPUs, 512M protected\n"));
+	assert_non_null(strstr(text, "  0x040000000  16M      window-7\n"));
+	assert_non_null(strstr(text, "  0x080000000  512M     ram\n"));
+	assert_non_null(strstr(text, "lent   512M     entries [256, 131072] of 4000\n"));
+	assert_non_null(strstr(text, "lend ram  (MEM_LEND and at least 3 MEM_APPEND)\n"));
+	assert_non_null(strstr(json, "\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,"));
+	assert_non_null(strstr(json, "{\"step\":\"share\",\"parcel\":\"window-7\","
+				     "\"message\":\"MEM_SHARE\"}"));
+	assert_int_equal(json[strlen(json) - 1], '\n');
+}
+
+static void names_every_step(void **state)
+{
+	for (int i = 0; i < GHVM_STEP_COUNT_; i++)
+		assert_string_not_equal(ghvm_step_to_string((enum ghvm_step_kind)i), "unknown");
+	assert_string_equal(ghvm_step_to_string(GHVM_STEP_COUNT_), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(places_without_overlap),
+		cmocka_unit_test(steps_come_in_a_safe_order),
+		cmocka_unit_test(shares_what_is_not_protected),
+		cmocka_unit_test(windows_go_around_each_other),
+		cmocka_unit_test(refuses_what_does_not_fit),
+		cmocka_unit_test(refuses_windows_in_the_wrong_place),
+		cmocka_unit_test(prints_itself),
+		cmocka_unit_test(names_every_step),
+	};
+
+	make_kernel();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Descriptors: what is taken, what is complained about, and where. */
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/spec.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define HEAD "version: 1\nkernel: {image: /boot/Image}\n"
+#define GOOD HEAD "memory: {size: 512M}\n"
+
+static int parse(const char *text, struct ghvm_spec *spec, struct ghvm_error *err)
+{
+	*err = (struct ghvm_error){};
+	return ghvm_spec_parse("demo", "demo.yaml", text, strlen(text), spec, NULL, err);
+}
+
+static void takes_the_least(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct ghvm_error err;
+
+	assert_int_equal(parse(GOOD, &s, &err), 0);
+	assert_string_equal(s.name, "demo");
+	assert_string_equal(s.kernel, "/boot/Image");
+	assert_null(s.initrd);
+	assert_string_equal(s.cmdline, "");
+	assert_int_equal(s.memory, GHVM_MIB(512));
+	assert_int_equal(s.protection, GHVM_PROTECTION_PROTECTED);
+	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_AUTO);
+	assert_int_equal(s.cpus, 1);
+	assert_true(s.console);
+	assert_true(s.power_key);
+	assert_false(s.rm_rpc);
+	assert_int_equal(s.on_reboot, GHVM_ON_END_RESTART);
+	assert_int_equal(s.on_crash, GHVM_ON_END_STOP);
+	assert_int_equal(s.stop_timeout_ms, 30000);
+	assert_int_equal(s.n_regions, 0);
+}
+
+static void takes_everything(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct ghvm_error err;
+	static const char text[] =
+		"version: 1\n"
+		"kernel:\n"
+		"  image: /boot/Image\n"
+		"  initrd: /boot/initrd\n"
+		"  cmdline: \"console=ttyS0 quiet\"\n"
+		"  dtb-overlay: /etc/more.dtbo\n"
+		"memory: {size: 0x80000000, protection: none, hugepages: 1G}\n"
+		"cpus: {count: 8}\n"
+		"devices:\n"
+		"  - console: {enabled: false}\n"
+		"  - power-key: {}\n"
+		"regions:\n"
+		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
+		"  - {label: 9, size: 4K, readonly: true}\n"
+		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 2min}\n"
+		"rm-rpc: true\n";
+
+	assert_int_equal(parse(text, &s, &err), 0);
+	assert_string_equal(s.initrd, "/boot/initrd");
+	assert_string_equal(s.cmdline, "console=ttyS0 quiet");
+	assert_string_equal(s.dtb_overlay, "/etc/more.dtbo");
+	assert_int_equal(s.memory, GHVM_GIB(2));
+	assert_int_equal(s.protection, GHVM_PROTECTION_NONE);
+	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_1G);
+	assert_int_equal(s.cpus, 8);
+	assert_false(s.console);
+	assert_true(s.power_key);
+	assert_true(s.rm_rpc);
+	assert_int_equal(s.n_regions, 2);
+	assert_int_equal(s.regions[0].label, 7);
+	assert_int_equal(s.regions[0].address, 0x50000000);
+	assert_int_equal(s.regions[1].size, 4096);
+	assert_true(s.regions[1].readonly);
+	assert_int_equal(s.regions[1].line, 14);
+	assert_int_equal(s.on_reboot, GHVM_ON_END_STOP);
+	assert_int_equal(s.on_crash, GHVM_ON_END_RESTART);
+	assert_int_equal(s.stop_timeout_ms, 120000);
+}
+
+static const struct {
+	const char *text;
+	const char *complaint;
+} bad[] = {
+	{ "", "demo.yaml:1:1: empty" },
+	{ "- 1\n", "demo.yaml:1:1: not a mapping of keys" },
+	{ "a: [\n", "demo.yaml:2:1: not YAML" },
+	{ GOOD "colour: blue\n", "demo.yaml:4:1: colour: unknown key" },
+	{ GOOD "memory: {size: 1G}\n", "demo.yaml:4:1: memory: stands here twice" },
+	{ GOOD "? [a]\n: 1\n", "demo.yaml:4:3: a key is not a word" },
+	{ HEAD, "demo.yaml:1:1: memory: is missing" },
+	{ "kernel: {image: /i}\nmemory: {size: 2M}\n", "demo.yaml:1:1: version: is missing" },
+	{ HEAD "memory: {}\n", "demo.yaml:3:9: memory.size: is missing" },
+	{ HEAD "memory: 512M\n", "demo.yaml:3:9: memory: not a mapping of keys" },
+	{ HEAD "memory: {size: [1]}\n", "demo.yaml:3:16: memory.size: not a size" },
+	{ HEAD "memory: {size: \"512M\"}\n", "demo.yaml:3:16: memory.size: not a size" },
+	{ HEAD "memory: {size: -1}\n", "demo.yaml:3:16: memory.size: '-1' is not a size" },
+	{ HEAD "memory: {size: 0x}\n", "memory.size: '0x' is not a size" },
+	{ HEAD "memory: {size: 5Q}\n", "memory.size: '5Q' is not a size" },
+	{ HEAD "memory: {size: 5MM}\n", "memory.size: '5MM' is not a size" },
+	{ HEAD "memory: {size: 16777216T}\n", "memory.size: '16777216T' is not a size" },
+	{ HEAD "memory: {size: 99999999999999999999G}\n", "is not a size" },
+	{ HEAD "memory: {size: 0}\n", "memory.size: must not be 0" },
+	{ HEAD "memory: {size: 101M}\n",
+	  "demo.yaml:3:16: memory.size: 101M is not a multiple of 2M (huge pages)" },
+	{ HEAD "memory: {size: 512M, hugepages: 1G}\n", "512M is not a multiple of 1G" },
+	{ HEAD "memory: {size: 1000001}\n", "memory.size: 1000001 is not a multiple of 2M" },
+	{ HEAD "memory: {size: 31G}\n", "memory.size: more than 30G" },
+	{ HEAD "memory: {size: 2M, protection: maybe}\n",
+	  "demo.yaml:3:32: memory.protection: 'maybe' is none of: auto, protected, none" },
+	{ GOOD "cpus: {count: 0}\n", "demo.yaml:4:15: cpus.count: 0 is not in 1 to 8" },
+	{ GOOD "cpus: {count: 9}\n", "9 is not in 1 to 8" },
+	{ GOOD "cpus: {count: many}\n", "cpus.count: not a whole number" },
+	{ "version: 2\nkernel: {image: /i}\nmemory: {size: 2M}\n", "version: 2 is not in 1 to 1" },
+	{ "version: 1\nkernel: {image: rel}\nmemory: {size: 2M}\n",
+	  "demo.yaml:2:17: kernel.image: not an absolute path" },
+	{ "version: 1\nkernel: {image: /i, cmdline: \"a\\nb\"}\nmemory: {size: 2M}\n",
+	  "kernel.cmdline: has a control character" },
+	{ "version: 1\nkernel: {image: \"/a\\0b\"}\nmemory: {size: 2M}\n", "not an absolute path" },
+	{ GOOD "devices: {}\n", "devices: not a list" },
+	{ GOOD "devices: [{disk: {}}]\n", "devices[0].disk: this kind of device is not supported" },
+	{ GOOD "devices: [{}]\n", "devices[0]: not exactly one device" },
+	{ GOOD "devices: [{console: {enabled: 1}}]\n",
+	  "devices[0].console.enabled: neither true nor false" },
+	{ GOOD "regions: [{size: 4K}]\n", "regions[0].label: is missing" },
+	{ GOOD "regions: [{label: 0, size: 4K}]\n", "0 is not in 1 to 4294967295" },
+	{ GOOD "regions: [{label: 1, size: 100}]\n",
+	  "regions[0].size: 100 is not a multiple of 4K" },
+	{ GOOD "regions: [{label: 1, size: 0}]\n", "regions[0]: size must not be 0" },
+	{ GOOD "regions: [{label: 1, size: 4K, address: 0x123}]\n",
+	  "regions[0].address: 291 is not" },
+	{ GOOD "regions:\n- {label: 1, size: 4K}\n- {label: 1, size: 4K}\n",
+	  "demo.yaml:6:3: regions[1]: label 1 is that of line 5 too" },
+	{ GOOD "regions: [{label: 1, size: 4K, address: 0x1000}]\n",
+	  "regions[0]: 0x1000 to its end" },
+	{ GOOD "regions: [{label: 1, size: 2G, address: 0x40000000}]\n", "overlaps the VM's RAM" },
+	{ GOOD "regions: [{label: 1, size: 8K, address: 0x40000000}, "
+	       "{label: 2, size: 4K, address: 0x40001000}]\n",
+	  "regions[1]: 0x40001000 overlaps the region of line 4" },
+	{ GOOD "lifecycle: {stop-timeout: soon}\n", "lifecycle.stop-timeout: not a time" },
+	{ GOOD "lifecycle: {stop-timeout: 99999999h}\n", "not a time" },
+	{ GOOD "lifecycle: {on-crash: panic}\n", "'panic' is none of: stop, restart" },
+	{ GOOD "rm-rpc: yes\n", "rm-rpc: neither true nor false" },
+	{ HEAD "memory: &a {size: 2M}\n", "anchors are not understood" },
+	{ HEAD "memory: !!map {size: 2M}\n", "tags are not understood" },
+	{ HEAD "memory: *a\n", "aliases are not understood" },
+	{ GOOD "---\n" GOOD, "second document" },
+	{ "a: [[[[[[[[[[1]]]]]]]]]]\n", "nested too deeply" },
+};
+
+static void complains_with_its_place(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct ghvm_spec s = { .cpus = 77 };
+		struct ghvm_error err;
+
+		assert_int_equal(parse(bad[i].text, &s, &err), -EINVAL);
+		if (!strstr(err.msg, bad[i].complaint))
+			fail_msg("\"%s\" for:\n%s", err.msg, bad[i].text);
+		assert_int_equal(s.cpus, 77); /* untouched */
+	}
+}
+
+static void says_all_of_it(void **state)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
+	static const char text[] = HEAD "memory: {size: x}\ncpus: {count: 0}\nwhat: 1\n";
+	struct ghvm_error err = {};
+	struct ghvm_spec s;
+
+	assert_int_equal(ghvm_spec_parse("demo", "d.yaml", text, strlen(text), &s, &c, &err),
+			 -EINVAL);
+	assert_int_equal(c.n, 3);
+	assert_string_equal(c.v[0].key, "memory.size");
+	assert_string_equal(c.v[1].rule, "range");
+	assert_int_equal(c.v[2].line, 5);
+	assert_int_equal(c.v[2].column, 1);
+	assert_string_equal(c.v[2].rule, "unknown-key");
+	assert_string_equal(c.v[2].file, "d.yaml");
+	assert_non_null(strstr(err.msg, "d.yaml:3:16: memory.size"));
+}
+
+static void warns_and_succeeds(void **state)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	static const char text[] = HEAD "memory: {size: 4M}\n";
+
+	assert_int_equal(ghvm_spec_parse("demo", "d.yaml", text, strlen(text), &s, &c, NULL), 0);
+	assert_int_equal(c.n, 1);
+	assert_int_equal(c.v[0].severity, GHVM_SEVERITY_WARNING);
+}
+
+static void bounds_regions_and_size(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	_cleanup_(freep) char *big = NULL;
+	char text[4096] = GOOD "regions:\n";
+	struct ghvm_error err;
+
+	for (unsigned int i = 1; i <= GHVM_SPEC_REGIONS_MAX; i++)
+		sprintf(text + strlen(text), "- {label: %u, size: 4K}\n", i);
+	assert_int_equal(parse(text, &s, &err), 0);
+	assert_int_equal(s.n_regions, GHVM_SPEC_REGIONS_MAX);
+	ghvm_spec_done(&s);
+	strcat(text, "- {label: 99, size: 4K}\n");
+	assert_int_equal(parse(text, &s, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "more than 16"));
+
+	big = malloc(GHVM_SPEC_FILE_MAX + 1);
+	assert_non_null(big);
+	memset(big, '#', GHVM_SPEC_FILE_MAX + 1);
+	assert_int_equal(
+		ghvm_spec_parse("demo", "d.yaml", big, GHVM_SPEC_FILE_MAX + 1, &s, NULL, &err),
+		-E2BIG);
+}
+
+static void checks_names(void **state)
+{
+	struct ghvm_error err = {};
+	struct ghvm_spec s;
+
+	assert_true(ghvm_name_valid("a"));
+	assert_true(ghvm_name_valid("abcdefghijklmnopqrstuvwxy-9"));
+	assert_false(ghvm_name_valid("abcdefghijklmnopqrstuvwxyz01"));
+	assert_false(ghvm_name_valid(""));
+	assert_false(ghvm_name_valid("-a"));
+	assert_false(ghvm_name_valid("a-"));
+	assert_false(ghvm_name_valid("A"));
+	assert_false(ghvm_name_valid("a/b"));
+	assert_int_equal(ghvm_spec_parse("Bad_Name", "x", "", 0, &s, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "Bad_Name"));
+}
+
+/* ---- files ---- */
+
+struct folders {
+	char root[32];
+	char a[48];
+	char b[48];
+	const char *dirs[3];
+};
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int make_folders(void **state)
+{
+	struct folders *f = calloc(1, sizeof(*f));
+
+	strcpy(f->root, "/tmp/ghvm-spec-XXXXXX");
+	assert_non_null(mkdtemp(f->root));
+	snprintf(f->a, sizeof(f->a), "%s/a", f->root);
+	snprintf(f->b, sizeof(f->b), "%s/b", f->root);
+	assert_int_equal(mkdir(f->a, 0755), 0);
+	assert_int_equal(mkdir(f->b, 0755), 0);
+	f->dirs[0] = f->a;
+	f->dirs[1] = f->b;
+	*state = f;
+	return 0;
+}
+
+static int drop_folders(void **state)
+{
+	struct folders *f = *state;
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->root);
+	assert_int_equal(system(cmd), 0);
+	free(f);
+	return 0;
+}
+
+static int load(struct folders *f, const char *name, struct ghvm_spec *s, struct ghvm_error *err)
+{
+	*err = (struct ghvm_error){};
+	return ghvm_spec_load(name, f->dirs, s, NULL, err);
+}
+
+static void finds_the_first(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct folders *f = *state;
+	struct ghvm_error err;
+
+	write_file(f->b, "demo.yaml", GOOD "cpus: {count: 2}\n");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	assert_int_equal(s.cpus, 2);
+	ghvm_spec_done(&s);
+	write_file(f->a, "demo.yaml", GOOD "cpus: {count: 3}\n");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	assert_int_equal(s.cpus, 3);
+	ghvm_spec_done(&s);
+	assert_int_equal(load(f, "nosuch", &s, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "nosuch"));
+	assert_int_equal(load(f, "../demo", &s, &err), -EINVAL);
+}
+
+static void lays_drop_ins_over_it(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct folders *f = *state;
+	struct ghvm_error err;
+	char dir[64];
+
+	write_file(f->b, "demo.yaml", GOOD "cpus: {count: 2}\n");
+	snprintf(dir, sizeof(dir), "%s/demo.yaml.d", f->b);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	write_file(dir, "20-b.yaml", "cpus: {count: 4}\n");
+	write_file(dir, "10-a.yaml",
+		   "version: 1\ncpus: {count: 3}\nlifecycle: {on-crash: restart}\n");
+	write_file(dir, "notes.txt", "no YAML [");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	assert_int_equal(s.cpus, 4);
+	assert_int_equal(s.on_crash, GHVM_ON_END_RESTART);
+	assert_int_equal(s.memory, GHVM_MIB(512));
+	ghvm_spec_done(&s);
+
+	/* the same name further up hides it */
+	snprintf(dir, sizeof(dir), "%s/demo.yaml.d", f->a);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	write_file(dir, "20-b.yaml", "cpus: {count: 5}\n");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	assert_int_equal(s.cpus, 5);
+	ghvm_spec_done(&s);
+
+	write_file(dir, "30-c.yaml", "cpus: {cuont: 5}\n");
+	assert_int_equal(load(f, "demo", &s, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "demo.yaml.d/30-c.yaml:1:8: cpus.cuont: unknown key"));
+}
+
+static void reads_only_regular_files(void **state)
+{
+	struct folders *f = *state;
+	struct ghvm_error err;
+	struct ghvm_spec s;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/dir.yaml", f->a);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(load(f, "dir", &s, &err), -EINVAL);
+	snprintf(path, sizeof(path), "%s/link.yaml", f->a);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(load(f, "link", &s, &err), -ELOOP);
+	assert_non_null(strstr(err.msg, "link.yaml"));
+	snprintf(path, sizeof(path), "%s/fifo.yaml", f->a);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	assert_int_equal(load(f, "fifo", &s, &err), -EINVAL);
+}
+
+static void lists_names(void **state)
+{
+	struct folders *f = *state;
+	char **v;
+
+	assert_int_equal(ghvm_spec_list(f->dirs, &v), 0);
+	assert_null(v[0]);
+	free(v);
+	write_file(f->a, "zeta.yaml", "");
+	write_file(f->b, "zeta.yaml", "");
+	write_file(f->b, "alpha.yaml", "");
+	write_file(f->b, "Bad_Name.yaml", "");
+	write_file(f->b, "other.yml", "");
+	assert_int_equal(ghvm_spec_list(f->dirs, &v), 0);
+	assert_string_equal(v[0], "alpha");
+	assert_string_equal(v[1], "zeta");
+	assert_null(v[2]);
+	free(v[0]);
+	free(v[1]);
+	free(v);
+}
+
+#define WITH_FOLDERS(t) cmocka_unit_test_setup_teardown(t, make_folders, drop_folders)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_the_least),
+		cmocka_unit_test(takes_everything),
+		cmocka_unit_test(complains_with_its_place),
+		cmocka_unit_test(says_all_of_it),
+		cmocka_unit_test(warns_and_succeeds),
+		cmocka_unit_test(bounds_regions_and_size),
+		cmocka_unit_test(checks_names),
+		WITH_FOLDERS(finds_the_first),
+		WITH_FOLDERS(lays_drop_ins_over_it),
+		WITH_FOLDERS(reads_only_regular_files),
+		WITH_FOLDERS(lists_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
