@@ -13,7 +13,7 @@ complain() { # FILE TEXT
 
 # The files of one layer may include each other and every layer before it.
 library=(
-  "types cleanup bits error wire rm-abi region tag ledger layout layout-* dt dt-* image spec spec-* yaml"
+  "types cleanup bits error wire rm-abi region tag ledger layout layout-* name dt dt-* image spec spec-* yaml"
   "host"
   "hvc dev sock"
   "msgq"
@@ -44,7 +44,7 @@ doors=(
   "libghvm|tests/*|"
   "daemon/manager|systemd/sd-bus*|bus*.[ch] auth.[ch] op.[ch]"
   "daemon/manager|event*|main.c manager.[ch] bus.[ch] op.[ch]"
-  "daemon/prepare|systemd/sd-bus*|"
+  "daemon/prepare|systemd/sd-bus*|machined.c"
   "daemon/runner|systemd/sd-bus*|"
   "daemon|kmod/*|"
   "daemon|libfdt*|"

@@ -18,41 +18,22 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "daemon/prepare/files.h"
-#include "daemon/prepare/release.h"
 #include "daemon/prepare/session.h"
 #include "daemon/prepare/store.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 #include "libghvm/spec.h"
-
-#define STORED_MAX 128
-
-/**
- * struct systemd - a notify socket and what came by it
- * @stored: names now in the store, in order of arrival
- */
-struct systemd {
-	int sock;
-	int stop[2];
-	pthread_t thread;
-	pthread_mutex_t lock;
-	char stored[STORED_MAX][64];
-	size_t n;
-	unsigned int pushes;
-	unsigned int barriers;
-};
+#include "tests/unit/fake-systemd.h"
 
 struct fixture {
 	char dir[64];
-	struct systemd systemd;
+	struct fake_systemd systemd;
 	int manager;
 	struct store store;
 	struct session session;
@@ -60,102 +41,6 @@ struct fixture {
 	pthread_t thread;
 	struct ghvm_link_message m;
 };
-
-/* --- systemd --- */
-
-static void remove_stored(struct systemd *s, const char *name)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (strcmp(s->stored[i], name))
-			memmove(s->stored[kept++], s->stored[i], sizeof(s->stored[0]));
-	s->n = kept;
-}
-
-static void on_notify(struct systemd *s, const char *text, int n_fds)
-{
-	const char *name = strstr(text, "FDNAME=");
-	char buf[64] = "";
-
-	if (name)
-		(void)sscanf(name, "FDNAME=%63[^\n]", buf);
-	pthread_mutex_lock(&s->lock);
-	if (strstr(text, "FDSTOREREMOVE=1")) {
-		remove_stored(s, buf);
-	} else if (strstr(text, "FDSTORE=1")) {
-		s->pushes += n_fds == 1 && strstr(text, "FDPOLL=0") && s->n < STORED_MAX;
-		memcpy(s->stored[s->n++ % STORED_MAX], buf, sizeof(buf));
-	} else if (strstr(text, "BARRIER=1")) {
-		s->barriers++;
-	}
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void *systemd_main(void *data)
-{
-	struct systemd *s = data;
-	struct pollfd p[] = { { .fd = s->sock, .events = POLLIN },
-			      { .fd = s->stop[0], .events = POLLIN } };
-
-	while (poll(p, 2, -1) > 0 && !p[1].revents) {
-		char text[512], control[CMSG_SPACE(sizeof(int) * 4)];
-		struct iovec iov = { text, sizeof(text) - 1 };
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control,
-				     .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(s->sock, &mh, 0);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
-		int fd = -1;
-
-		if (n < 0)
-			continue;
-		text[n] = '\0';
-		if (c && c->cmsg_type == SCM_RIGHTS)
-			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		on_notify(s, text, fd >= 0);
-		closep(&fd); /* closing is what a barrier waits for */
-	}
-	return NULL;
-}
-
-static void start_systemd(struct systemd *s)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	socklen_t size = sizeof(a);
-
-	pthread_mutex_init(&s->lock, NULL);
-	s->sock = socket(AF_UNIX, SOCK_DGRAM, 0);
-	assert_int_equal(bind(s->sock, (struct sockaddr *)&a, sizeof(sa_family_t)), 0);
-	assert_int_equal(getsockname(s->sock, (struct sockaddr *)&a, &size), 0);
-	a.sun_path[0] = '@';
-	a.sun_path[size - offsetof(struct sockaddr_un, sun_path)] = '\0';
-	setenv("NOTIFY_SOCKET", a.sun_path, 1);
-	assert_int_equal(pipe(s->stop), 0);
-	assert_int_equal(pthread_create(&s->thread, NULL, systemd_main, s), 0);
-}
-
-static void stop_systemd(struct systemd *s)
-{
-	assert_int_equal(write(s->stop[1], "", 1), 1);
-	pthread_join(s->thread, NULL);
-	close(s->stop[0]);
-	close(s->stop[1]);
-	close(s->sock);
-	unsetenv("NOTIFY_SOCKET");
-}
-
-static bool is_stored(struct systemd *s, const char *name)
-{
-	bool found = false;
-
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < s->n; i++)
-		found |= !strcmp(s->stored[i], name);
-	pthread_mutex_unlock(&s->lock);
-	return found;
-}
 
 /* --- fixture --- */
 
@@ -166,7 +51,7 @@ static int set_up(void **state)
 
 	strcpy(f->dir, "/tmp/test-prepare-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	start_systemd(&f->systemd);
+	fake_systemd_start(&f->systemd);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	f->manager = pair[0];
 	store_init(&f->store, false);
@@ -189,7 +74,7 @@ static int tear_down(void **state)
 	store_done(&f->store);
 	closep(&f->manager);
 	close(f->session.sock);
-	stop_systemd(&f->systemd);
+	fake_systemd_stop(&f->systemd);
 	(void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
 	assert_int_equal(system(command), 0);
 	free(f);
@@ -377,7 +262,8 @@ static void a_whole_start(void **state)
 	assert_int_equal(f->systemd.n, 4);
 	assert_int_equal(f->systemd.pushes, 4);
 	assert_true(f->systemd.barriers >= 1);
-	assert_true(is_stored(&f->systemd, "grant") && is_stored(&f->systemd, "wake-0"));
+	assert_true(fake_systemd_has(&f->systemd, "grant") &&
+		    fake_systemd_has(&f->systemd, "wake-0"));
 }
 
 /* No descriptor of guest memory is left when the manager is told so. */
@@ -546,7 +432,7 @@ static void what_an_earlier_start_left_is_removed(void **state)
 	assert_int_equal(store_add(&f->store, "wake-5", dup(0), &err), 0);
 	assert_int_equal(store_add(&f->store, "refused", dup(0), &err), 0);
 	assert_int_equal(store_sync(&f->store, &err), 0);
-	assert_true(is_stored(&f->systemd, "wake-5"));
+	assert_true(fake_systemd_has(&f->systemd, "wake-5"));
 	store_init(&fresh, false);
 	assert_int_equal(store_sync(&fresh, &err), 0);
 	for (int i = 0; f->systemd.n && i < 1000; i++)
@@ -582,57 +468,6 @@ static void without_systemd_they_are_kept(void **state)
 	store_done(&s);
 }
 
-/* --- tests of files --- */
-
-static void logs_grow_and_rotate(void **state)
-{
-	struct fixture *f = *state;
-	struct ghvm_error err = {};
-	char path[128];
-	struct stat st;
-	int fd;
-
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "one", 3), 3);
-	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_int_equal(write(fd, "two", 3), 3);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 6);
-	assert_int_equal(st.st_mode & 07777, 0640);
-	assert_int_equal(ftruncate(fd, FILES_LOG_MAX), 0); /* just not big enough */
-	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, FILES_LOG_MAX);
-	assert_int_equal(write(fd, "!", 1), 1);
-	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 0);
-	close(fd);
-	path_in(f, "demo.log.1", path);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, FILES_LOG_MAX + 1);
-}
-
-static void logs_are_not_led_astray(void **state)
-{
-	struct fixture *f = *state;
-	struct ghvm_error err = {};
-	char path[128];
-
-	path_in(f, "demo.log", path);
-	assert_int_equal(symlink("elsewhere", path), 0);
-	assert_int_equal(files_open_log(f->dir, "demo", &err), -ELOOP);
-	unlink(path);
-	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_true(files_open_log(f->dir, "demo", &err) < 0);
-	assert_int_equal(files_open_log("/nonexistent", "demo", &err), -ENOENT);
-	assert_non_null(strstr(err.msg, "/nonexistent"));
-}
-
 static void without_a_log_it_starts_all_the_same(void **state)
 {
 	struct fixture *f = *state;
@@ -651,98 +486,6 @@ static void without_a_log_it_starts_all_the_same(void **state)
 	assert_int_equal(join(f), 0);
 }
 
-/* --- tests of release --- */
-
-struct releaser {
-	char path[128];
-	int listener;
-	unsigned int hang_ups;
-	bool silent;
-	uint64_t pages;
-};
-
-static void *releaser_main(void *data)
-{
-	struct releaser *r = data;
-	struct ghvm_link_message m;
-	uint8_t buf[64];
-	struct ghvm_put p = { .buf = buf, .cap = sizeof(buf) };
-	int sock;
-
-	for (;;) {
-		sock = accept(r->listener, NULL, NULL);
-		if (sock < 0 || ghvm_link_recv(sock, &m) != 1 || m.type != GHVM_LINK_RELEASE)
-			abort();
-		if (!r->hang_ups)
-			break;
-		r->hang_ups--;
-		close(sock);
-	}
-	if (r->silent) {
-		(void)ghvm_link_recv(sock, &m); /* until it gives up */
-		close(sock);
-		return NULL;
-	}
-	(void)ghvm_link_send(sock, 4711, NULL, NULL, 0);
-	ghvm_put_u64(&p, r->pages);
-	ghvm_link_put_string(&p, "RM is dead");
-	(void)ghvm_link_send(sock, GHVM_LINK_RELEASED, &p, NULL, 0);
-	close(sock);
-	return NULL;
-}
-
-static int release(struct fixture *f, struct releaser *r, unsigned int timeout_ms, uint64_t *pages,
-		   char *text)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	pthread_t thread;
-	int result;
-
-	path_in(f, "sock", a.sun_path);
-	unlink(a.sun_path);
-	r->listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-	assert_int_equal(bind(r->listener, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(r->listener, 4), 0);
-	assert_int_equal(pthread_create(&thread, NULL, releaser_main, r), 0);
-	result = release_run(a.sun_path, "demo", timeout_ms, pages, text, &f->err);
-	pthread_join(thread, NULL);
-	close(r->listener);
-	return result;
-}
-
-static void release_waits_for_the_answer(void **state)
-{
-	struct releaser plain = { .pages = 0 }, stuck = { .pages = 512 };
-	struct releaser restarted = { .hang_ups = 2, .pages = 3 };
-	char text[GHVM_ERROR_TEXT];
-	uint64_t pages = 77;
-
-	assert_int_equal(release(*state, &plain, 5000, &pages, text), 0);
-	assert_int_equal(pages, 0);
-	assert_int_equal(release(*state, &stuck, 5000, &pages, text), 0);
-	assert_int_equal(pages, 512);
-	assert_string_equal(text, "RM is dead");
-	assert_int_equal(release(*state, &restarted, 5000, &pages, text), 0);
-	assert_int_equal(pages, 3);
-}
-
-static void release_does_not_wait_for_ever(void **state)
-{
-	struct fixture *f = *state;
-	struct releaser silent = { .silent = true };
-	char text[GHVM_ERROR_TEXT];
-	uint64_t pages;
-
-	assert_int_equal(release(f, &silent, 100, &pages, text), -ETIMEDOUT);
-	assert_string_not_equal(f->err.msg, "");
-	assert_int_equal(release_run("/nonexistent/sock", "demo", 5000, &pages, text, &f->err),
-			 -ENOENT);
-	memset(text, 'x', 200);
-	text[0] = '/';
-	text[200] = '\0';
-	assert_int_equal(release_dial(text, &f->err), -ENAMETOOLONG);
-}
-
 #define PREPARE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -757,11 +500,7 @@ int main(void)
 		PREPARE_TEST(unknown_messages_are_ignored),
 		PREPARE_TEST(what_an_earlier_start_left_is_removed),
 		PREPARE_TEST(without_systemd_they_are_kept),
-		PREPARE_TEST(logs_grow_and_rotate),
-		PREPARE_TEST(logs_are_not_led_astray),
 		PREPARE_TEST(without_a_log_it_starts_all_the_same),
-		PREPARE_TEST(release_waits_for_the_answer),
-		PREPARE_TEST(release_does_not_wait_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The runner while its guest lives: console, reboots in place, managers that go and come,
+ * messages that make no sense.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
+#include "tests/unit/runner-bench.h"
+
+#define UART_WRITE(c)                                                                              \
+	{                                                                                          \
+		.state = GHVM_VCPU_MMIO_WRITE, .data = { GHVM_IPA_UART, 1, (c) }                   \
+	}
+
+static const struct scripted_step says_hi[] = {
+	{ .state = GHVM_VCPU_MMIO_WRITE, .data = { GHVM_IPA_UART + 1, 1, 1 } }, /* IER */
+	UART_WRITE('H'),
+	UART_WRITE('i'),
+};
+
+static void read_exactly(int fd, char *buf, size_t n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	for (size_t got = 0; got < n;) {
+		ssize_t r;
+
+		assert_int_equal(poll(&p, 1, 5000), 1);
+		r = read(fd, buf + got, n - got);
+		assert_true(r > 0);
+		got += (size_t)r;
+	}
+}
+
+static int open_console(struct bench *f, uint32_t serial)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = 4 };
+	char path[64];
+
+	ghvm_put_u32(&w, serial);
+	bench_say(f, GHVM_LINK_CONSOLE, buf, 4, NULL, 0);
+	bench_expect(f, GHVM_LINK_CONSOLE_IS);
+	assert_int_equal(ghvm_get_u32(&f->m.payload), serial);
+	ghvm_link_get_string(&f->m.payload, path, sizeof(path));
+	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
+	if (!f->m.n_fds) {
+		assert_string_equal(path, "");
+		return -1;
+	}
+	assert_int_equal(strncmp(path, "/dev/pts/", 9), 0);
+	return TAKE_FD(f->m.fds[0]);
+}
+
+static void the_console_goes_both_ways(void **state)
+{
+	struct bench *f = *state;
+	char buf[8];
+	int fd;
+
+	SCRIPT(f, says_hi);
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 10);
+	fd = open_console(f, 7);
+	read_exactly(fd, buf, 2);
+	assert_memory_equal(buf, "Hi", 2);
+	assert_int_equal(write(fd, "x", 1), 1);
+	bench_wait_rings(&f->hosts[0], GHVM_DOORBELL_UART);
+	close(fd);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+	assert_int_equal(pread(f->log, buf, 8, 0), 2);
+	assert_memory_equal(buf, "Hi", 2);
+}
+
+static void no_console_no_descriptor(void **state)
+{
+	struct bench *f = *state;
+
+	f->info.console = 0;
+	bench_start(f);
+	assert_int_equal(open_console(f, 1), -1);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void nonsense_is_ignored(void **state)
+{
+	static const uint32_t types[] = { GHVM_LINK_ENDED,   GHVM_LINK_REBUILT, GHVM_LINK_STOP,
+					  GHVM_LINK_CONSOLE, GHVM_LINK_PING,	GHVM_LINK_STARTED,
+					  GHVM_LINK_HELLO,   GHVM_LINK_BUILT,	9999 };
+	struct bench *f = *state;
+	static const uint8_t serial[4] = { 1, 2, 3, 4 };
+	int fds[GHVM_LINK_FDS_MAX];
+
+	for (size_t i = 0; i < GHVM_LINK_FDS_MAX; i++)
+		fds[i] = f->log;
+	bench_start(f);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		bench_say(f, types[i], NULL, 0, fds, i == 1 ? 2 : i); /* REBUILT out of turn */
+	bench_say(f, GHVM_LINK_PING, serial, 4, fds, GHVM_LINK_FDS_MAX);
+	bench_expect(f, GHVM_LINK_PONG);
+	assert_int_equal(ghvm_get_u32(&f->m.payload), 0x04030201);
+	bench_wait_runs(&f->hosts[0], 0, 10);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void reboots_in_place(void **state)
+{
+	struct bench *f = *state;
+	int fd, left;
+	char buf[8];
+
+	SCRIPT(f, bench_reset);
+	bench_start(f);
+	bench_expect_exited(f, GHVM_VCPU_SYSTEM_RESET);
+	fd = open_console(f, 1);
+	left = f->hosts[0].fd;
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_RESET, GHVM_LINK_WAIT);
+	for (int i = 0; fcntl(left, F_GETFD) >= 0; i++) { /* the grant is let go first */
+		assert_true(i < 5000);
+		usleep(1000);
+	}
+	assert_int_equal(write(fd, "?", 1), 1); /* typed while there is no guest */
+	scripted_host_script(&f->hosts[1], 0, says_hi, ARRAY_SIZE(says_hi));
+	f->info.vmid.id++;
+	bench_say_rebuilt(f, &f->info);
+	bench_expect(f, GHVM_LINK_READY);
+	assert_int_equal(scripted_host_runs(&f->hosts[1], 0), 0);
+	bench_say(f, GHVM_LINK_STARTED, NULL, 0, NULL, 0);
+	read_exactly(fd, buf, 2);
+	assert_memory_equal(buf, "Hi", 2);
+	bench_wait_rings(&f->hosts[1], GHVM_DOORBELL_UART);
+	assert_int_equal(scripted_host_rings(&f->hosts[0], GHVM_DOORBELL_UART), 0);
+	scripted_host_script(&f->hosts[1], 0, bench_off, ARRAY_SIZE(bench_off));
+	bench_expect_exited(f, GHVM_VCPU_POWERED_OFF);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+	assert_int_equal(f->opened, 2);
+	close(fd);
+}
+
+static void a_rebuild_as_another_vm_fails(void **state)
+{
+	struct bench *f = *state;
+
+	SCRIPT(f, bench_reset);
+	bench_start(f);
+	bench_expect_exited(f, GHVM_VCPU_SYSTEM_RESET);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_RESET, GHVM_LINK_WAIT);
+	strcpy(f->info.name, "other");
+	bench_say_rebuilt(f, &f->info);
+	assert_int_equal(bench_join(f), 1);
+}
+
+static void the_guest_survives_its_manager(void **state)
+{
+	struct bench *f = *state;
+	static const uint8_t serial[4] = { 9 };
+
+	bench_start(f);
+	for (int i = 0; i < 3; i++) {
+		bench_wait_runs(&f->hosts[0], 0, 10);
+		bench_hang_up(f);
+		bench_wait_runs(&f->hosts[0], 0, 1000);
+		bench_dial(f);
+		bench_expect_hello(f);
+		bench_say(f, GHVM_LINK_PING, serial, 4, NULL, 0);
+		bench_expect(f, GHVM_LINK_PONG);
+	}
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void a_new_manager_learns_of_the_end(void **state)
+{
+	struct bench *f = *state;
+
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 1);
+	bench_hang_up(f);
+	SCRIPT(f, bench_off);
+	usleep(100000);
+	bench_dial(f);
+	bench_expect_hello(f);
+	bench_expect_exited(f, GHVM_VCPU_POWERED_OFF);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void a_manager_may_come_between_ready_and_started(void **state)
+{
+	struct bench *f = *state;
+
+	bench_launch(f);
+	bench_expect_hello(f);
+	bench_expect(f, GHVM_LINK_READY);
+	bench_hang_up(f);
+	bench_dial(f);
+	bench_expect_hello(f);
+	bench_say(f, GHVM_LINK_STARTED, NULL, 0, NULL, 0);
+	bench_wait_runs(&f->hosts[0], 0, 1);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void an_orphan_judges_by_what_it_saw(void **state)
+{
+	static const struct {
+		const struct scripted_step *steps;
+		size_t n;
+		uint8_t on_reboot, on_crash;
+		int status;
+	} cases[] = {
+		{ bench_off, 2, GHVM_ON_END_RESTART, GHVM_ON_END_RESTART, 0 },
+		{ bench_reset, 1, GHVM_ON_END_RESTART, GHVM_ON_END_STOP, 133 },
+		{ bench_reset, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 0 },
+		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 134 },
+		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_RESTART, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct bench *f;
+
+		if (i) {
+			assert_int_equal(bench_tear_down(state), 0);
+			assert_int_equal(bench_set_up(state), 0);
+		}
+		f = *state;
+		f->config.orphan_ms = 50;
+		f->info.on_reboot = cases[i].on_reboot;
+		f->info.on_crash = cases[i].on_crash;
+		bench_start(f);
+		bench_wait_runs(&f->hosts[0], 0, 1);
+		bench_hang_up(f);
+		bench_wait_runs(&f->hosts[0], 0, 1);
+		usleep(100000); /* longer than an orphan waits: but the guest runs */
+		bench_script(f, cases[i].steps, cases[i].n);
+		assert_int_equal(bench_join(f), cases[i].status);
+	}
+}
+
+static void without_a_manager_no_start(void **state)
+{
+	struct bench *f = *state;
+
+	f->config.orphan_ms = 50;
+	bench_launch(f);
+	bench_expect_hello(f);
+	bench_expect(f, GHVM_LINK_READY);
+	bench_hang_up(f);
+	assert_int_equal(bench_join(f), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BENCH_TEST(the_console_goes_both_ways),
+		BENCH_TEST(no_console_no_descriptor),
+		BENCH_TEST(nonsense_is_ignored),
+		BENCH_TEST(reboots_in_place),
+		BENCH_TEST(a_rebuild_as_another_vm_fails),
+		BENCH_TEST(the_guest_survives_its_manager),
+		BENCH_TEST(a_new_manager_learns_of_the_end),
+		BENCH_TEST(a_manager_may_come_between_ready_and_started),
+		BENCH_TEST(an_orphan_judges_by_what_it_saw),
+		BENCH_TEST(without_a_manager_no_start),
+	};
+
+	runner_block_signals();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
