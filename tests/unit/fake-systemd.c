@@ -112,3 +112,33 @@ bool fake_systemd_has(struct fake_systemd *s, const char *name)
 	pthread_mutex_unlock(&s->lock);
 	return found;
 }
+
+size_t fake_systemd_count(struct fake_systemd *s)
+{
+	size_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->n;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+unsigned int fake_systemd_pushes(struct fake_systemd *s)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->pushes;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+unsigned int fake_systemd_barriers(struct fake_systemd *s)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->barriers;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}

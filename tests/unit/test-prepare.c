@@ -259,9 +259,9 @@ static void a_whole_start(void **state)
 	say_store(f, second, 2, 2);
 	say_built(f);
 	assert_int_equal(join(f), 0);
-	assert_int_equal(f->systemd.n, 4);
-	assert_int_equal(f->systemd.pushes, 4);
-	assert_true(f->systemd.barriers >= 1);
+	assert_int_equal(fake_systemd_count(&f->systemd), 4);
+	assert_int_equal(fake_systemd_pushes(&f->systemd), 4);
+	assert_true(fake_systemd_barriers(&f->systemd) >= 1);
 	assert_true(fake_systemd_has(&f->systemd, "grant") &&
 		    fake_systemd_has(&f->systemd, "wake-0"));
 }
@@ -324,14 +324,14 @@ static void a_failure_leaves_nothing_in_the_store(void **state)
 	say_store(f, names, 3, 3);
 	say_error(f, -EIO, 0, "lend memory: refused");
 	assert_int_equal(join(f), -EIO);
-	assert_int_equal(f->systemd.pushes, 3);
-	assert_int_equal(f->systemd.n, 0);
+	assert_int_equal(fake_systemd_pushes(&f->systemd), 3);
+	assert_int_equal(fake_systemd_count(&f->systemd), 0);
 	launch(f);
 	expect_hello(f);
 	say_store(f, names, 3, 3);
 	expect_gone(f); /* before BUILT */
 	assert_int_equal(join(f), -EPIPE);
-	assert_int_equal(f->systemd.n, 0);
+	assert_int_equal(fake_systemd_count(&f->systemd), 0);
 }
 
 static void files_that_cannot_be_given_are_refusals(void **state)
@@ -407,7 +407,7 @@ static void malformed_messages_end_the_start(void **state)
 					 0);
 		assert_true(join(f) < 0);
 		assert_string_not_equal(f->err.msg, "");
-		assert_int_equal(f->systemd.n, 0);
+		assert_int_equal(fake_systemd_count(&f->systemd), 0);
 		store_done(&f->store);
 	}
 }
@@ -435,9 +435,9 @@ static void what_an_earlier_start_left_is_removed(void **state)
 	assert_true(fake_systemd_has(&f->systemd, "wake-5"));
 	store_init(&fresh, false);
 	assert_int_equal(store_sync(&fresh, &err), 0);
-	for (int i = 0; f->systemd.n && i < 1000; i++)
+	for (int i = 0; fake_systemd_count(&f->systemd) && i < 1000; i++)
 		usleep(1000);
-	assert_int_equal(f->systemd.n, 0);
+	assert_int_equal(fake_systemd_count(&f->systemd), 0);
 }
 
 static void without_systemd_they_are_kept(void **state)
@@ -451,7 +451,7 @@ static void without_systemd_they_are_kept(void **state)
 	assert_int_equal(store_add(&s, "grant", fd, &err), 0);
 	assert_int_equal(s.fds[0], fd);
 	assert_int_equal(store_sync(&s, &err), 0);
-	assert_int_equal(f->systemd.pushes, 0);
+	assert_int_equal(fake_systemd_pushes(&f->systemd), 0);
 	store_done(&s);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	unsetenv("NOTIFY_SOCKET");
