@@ -118,11 +118,21 @@ static void clear_wake(struct console *c)
 {
 	uint64_t count;
 
-	lock(c);
-	c->kicked = false;
-	unlock(c);
 	if (read(c->wake, &count, sizeof(count)) < 0)
 		return; /* something else woke us */
+}
+
+/*
+ * A guest that writes will write more: rather than be woken for each byte, look again a
+ * little later, and only when there was nothing for that long ask to be woken.
+ */
+static void linger(struct console *c)
+{
+	lock(c);
+	c->lingering = c->written != c->seen;
+	c->kicked = c->lingering;
+	c->seen = c->written;
+	unlock(c);
 }
 
 /*
@@ -268,6 +278,11 @@ void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS])
 	ret[2] = (struct pollfd){ .fd = c->master, .events = events };
 }
 
+int console_timeout(const struct console *c)
+{
+	return c->lingering ? CONSOLE_LINGER_MS : -1;
+}
+
 void console_process(struct console *c)
 {
 	clear_wake(c);
@@ -276,6 +291,7 @@ void console_process(struct console *c)
 	read_master(c);
 	check_hangup(c);
 	write_master(c);
+	linger(c);
 }
 
 void console_done(struct console *c)

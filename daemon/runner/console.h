@@ -16,6 +16,7 @@
 
 #define CONSOLE_BUFFER_SIZE 65536
 #define CONSOLE_PATH_SIZE 64
+#define CONSOLE_LINGER_MS 10
 
 /**
  * struct console_ops - who takes what people type
@@ -32,6 +33,8 @@ struct console_ops {
  * @ops: borrowed, static; @data: passed to them
  * @master: of the pty, owned, non-blocking; @path: of its other end
  * @watch: inotify on @path, owned: tells of readers that open it by name
+ * @lingering: look again after CONSOLE_LINGER_MS
+ * @seen: @written at the last look
  * @log: append only, owned, or -1
  * @wake: eventfd, owned: there is something to do
  * @attached: the other end is open, as far as we know
@@ -52,7 +55,9 @@ struct console {
 	int log;
 	int wake;
 	bool attached;
+	bool lingering;
 	bool log_failed;
+	uint64_t seen;
 	uint64_t shown;
 	uint64_t logged;
 	uint64_t lost;
@@ -94,5 +99,11 @@ int console_attach(struct console *c);
  */
 void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS]);
 
-/* Move what can be moved, in all directions, after any of console_poll()'s fired. */
+/* For how long, in ms; -1: for ever. */
+int console_timeout(const struct console *c);
+
+/*
+ * Move what can be moved, in all directions, after any of console_poll()'s fired or the
+ * time was over.
+ */
 void console_process(struct console *c);

@@ -398,7 +398,12 @@ static void on_dialled(struct runner *r)
 static int poll_timeout(const struct runner *r)
 {
 	uint64_t next = power_next(&r->power), now = now_ms();
+	int console = -1;
 
+	if (r->guest.devices.has_console)
+		console = console_timeout(&r->guest.devices.console);
+	if (console >= 0)
+		next = now + (uint64_t)console < next ? now + (uint64_t)console : next;
 	if (r->orphan < next)
 		next = r->orphan;
 	if (next == POWER_NEVER)
@@ -426,13 +431,10 @@ static void wait_for_events(struct runner *r, struct pollfd fds[POLL_COUNT])
 static void loop_once(struct runner *r)
 {
 	struct pollfd fds[POLL_COUNT];
-	short console = 0;
 
 	update_orphan(r);
 	wait_for_events(r, fds);
-	for (int i = 0; i < CONSOLE_POLLFDS; i++)
-		console |= fds[POLL_CONSOLE + i].revents;
-	if (console)
+	if (r->guest.devices.has_console)
 		console_process(&r->guest.devices.console);
 	if (fds[POLL_ENDED].revents)
 		on_ended(r);

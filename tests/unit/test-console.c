@@ -71,8 +71,10 @@ static bool turn(struct fixture *f, int ms)
 {
 	struct pollfd fds[CONSOLE_POLLFDS];
 
+	int timeout = console_timeout(&f->c);
+
 	console_poll(&f->c, fds);
-	if (poll(fds, CONSOLE_POLLFDS, ms) <= 0)
+	if (poll(fds, CONSOLE_POLLFDS, timeout < 0 ? ms : timeout) <= 0 && timeout < 0)
 		return false;
 	console_process(&f->c);
 	return true;
@@ -269,6 +271,28 @@ static void a_full_disk_is_not_the_guests_trouble(void **state)
 	settle(f);
 }
 
+/* Its bytes come in 10 ms portions; once it is silent, so are we. */
+static void a_busy_guest_wakes_nobody_a_byte(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t wakes = 0, n;
+
+	for (int i = 0; i < 1000; i++) {
+		put(f, "x", 1);
+		if (read(f->c.wake, &n, sizeof(n)) > 0)
+			wakes += n;
+		if (i % 100 == 0)
+			console_process(&f->c);
+	}
+	assert_int_equal(wakes, 1);
+	assert_true(turn(f, 1000)); /* the last bytes */
+	assert_true(turn(f, 1000)); /* nothing more */
+	assert_false(turn(f, 50));
+	assert_int_equal(lseek(f->log, 0, SEEK_END), 1000);
+	put(f, "y", 1);
+	assert_int_equal(read(f->c.wake, &n, sizeof(n)), sizeof(n));
+}
+
 static void the_end_flushes(void **state)
 {
 	struct fixture *f = *state;
@@ -295,6 +319,7 @@ int main(void)
 		CONSOLE_TEST(a_reader_by_path_is_noticed),
 		CONSOLE_TEST(typing_waits_for_room),
 		CONSOLE_TEST(a_full_disk_is_not_the_guests_trouble),
+		CONSOLE_TEST(a_busy_guest_wakes_nobody_a_byte),
 		CONSOLE_TEST(the_end_flushes),
 	};
 
