@@ -42,6 +42,7 @@ static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error
 	if (r == 0) {
 		ghvm_ledger_vmid_add(m->ledger, vmid);
 		ghvm_machine_set_vmid(m, vmid);
+		m->adopted = false; /* what it gets is known first-hand */
 	} else if (r != -EHOSTDOWN && !ghvm_machine_refused(r, &e)) {
 		m->vmid_lost = true;
 	}
