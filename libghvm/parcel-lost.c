@@ -19,6 +19,7 @@
 
 #define PROBE_LABEL 0xfffffffeU /* no region has it: the guest is never told of it */
 #define CANDIDATES_MAX 4096
+#define DEPTH_MAX 2 /* a probe may be lost in its turn, but not for ever */
 
 /* By content, which needs no counting: exact, but RM may not find it. 1: found; 0: not. */
 static int look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
@@ -35,43 +36,74 @@ static int look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
 	return ghvm_rm_mem_lookup_sgl(p->rm, &m, ret, NULL) == 0;
 }
 
-static int make_probe(struct ghvm_parcel *probe, const struct ghvm_parcel *p,
-		      struct ghvm_error *err)
+void ghvm_parcel_drop_probe(struct ghvm_parcel *p)
+{
+	if (!p->probe)
+		return;
+	ghvm_parcel_done(p->probe);
+	free(TAKE_PTR(p->probe));
+}
+
+static int guard_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	_cleanup_(closep) int memfd = memfd_create("ghvm-probe", MFD_CLOEXEC);
 	int r;
 
 	if (memfd < 0 || ftruncate(memfd, GHVM_PAGE) < 0)
 		return ghvm_error_set(err, -errno, "probe: no memory: %s", strerror(errno));
-	r = ghvm_parcel_pin(probe, memfd, GHVM_PAGE, err);
+	r = ghvm_parcel_pin(p->probe, memfd, GHVM_PAGE, err);
 	if (r < 0)
 		return r;
-	return ghvm_parcel_guard(probe, p->vmid, p->incarnation, err);
+	return ghvm_parcel_guard(p->probe, p->vmid, p->incarnation, err);
+}
+
+static int make_probe(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	struct ghvm_parcel_config config = { .name = "probe",
+					     .label = PROBE_LABEL,
+					     .rights = GHVM_MEM_RW };
+
+	p->probe = calloc(1, sizeof(*p->probe));
+	if (!p->probe)
+		return ghvm_error_set(err, -ENOMEM, "probe: out of memory");
+	memcpy(config.vm_name, p->config.vm_name, sizeof(config.vm_name));
+	ghvm_parcel_init(p->probe, p->host, p->rm, p->ledger, &config);
+	p->probe->depth = p->depth + 1;
+	return guard_probe(p, err);
+}
+
+/* The probe is the VM's as well until it is back: then nothing names its VMID any more. */
+static int recover_probe(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	int r;
+
+	if (!p->probe)
+		return 0;
+	r = ghvm_parcel_reclaim(p->probe, err);
+	if (r == 0)
+		r = ghvm_parcel_unguard(p->probe, err);
+	if (r == 0)
+		ghvm_parcel_drop_probe(p);
+	return r;
 }
 
 /* The handle that RM gives out now. */
 static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
 			 struct ghvm_error *err)
 {
-	struct ghvm_parcel_config config = { .name = "probe",
-					     .label = PROBE_LABEL,
-					     .rights = GHVM_MEM_RW };
-	struct ghvm_parcel probe;
-	int r;
+	int r = recover_probe(p, err); /* of an earlier attempt */
 
-	memcpy(config.vm_name, p->config.vm_name, sizeof(config.vm_name));
-	ghvm_parcel_init(&probe, p->host, p->rm, p->ledger, &config);
-	r = make_probe(&probe, p, err);
 	if (r == 0)
-		r = ghvm_parcel_give(&probe, err);
-	if (r == 0) {
-		*ret = probe.handle;
-		r = ghvm_parcel_reclaim(&probe, err);
+		r = make_probe(p, err);
+	if (r == 0)
+		r = ghvm_parcel_give(p->probe, err);
+	if (r == 0)
+		*ret = p->probe->handle;
+	if (r < 0) {
+		(void)recover_probe(p, NULL); /* else by the next attempt */
+		return r;
 	}
-	if (probe.state == GHVM_PARCEL_GUARDED)
-		(void)ghvm_parcel_unguard(&probe, NULL); /* then its page is quarantined */
-	ghvm_parcel_done(&probe);
-	return r;
+	return recover_probe(p, err);
 }
 
 static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
@@ -98,6 +130,8 @@ int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err)
 	p->maybe_gone = true; /* most candidates do not exist */
 	if (look_up(p, &h) > 0)
 		return ghvm_parcel_reclaim_handle(p, h, p->config.lend, err);
+	if (p->depth == DEPTH_MAX)
+		return ghvm_error_set(err, -EBUSY, "%s: lost as well", p->config.name);
 	r = probe_counter(p, &end, err);
 	if (r < 0)
 		return r;

@@ -10,6 +10,8 @@
 
 /* parcel-lost.c: find what RM has of a LOST parcel and reclaim it. 0: RM has nothing now. */
 int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err);
+/* Close its probe, if there is one; guarded it goes to the quarantine. */
+void ghvm_parcel_drop_probe(struct ghvm_parcel *p);
 
 /* parcel.c */
 void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,

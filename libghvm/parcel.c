@@ -73,6 +73,7 @@ void ghvm_parcel_done(struct ghvm_parcel *p)
 		p->host->ops->pin_close(p->host, p->pin);
 	}
 	free(TAKE_PTR(p->extents));
+	ghvm_parcel_drop_probe(p);
 	ghvm_parcel_init(p, p->host, p->rm, p->ledger, &config);
 }
 

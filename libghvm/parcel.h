@@ -66,6 +66,8 @@ struct ghvm_parcel_config {
  * @extents: owned; NULL after adoption until they are needed
  * @handle: RM's name, if PARTIAL, LENT or SHARED
  * @after: if @after_known: a lost handle is younger than this one
+ * @probe: owned; one page that was given while looking for a lost handle, and is not back yet
+ * @depth: 0; of a probe 1, of a probe's probe 2
  * @maybe_gone: RM may have reclaimed it already: an unknown handle is then no surprise
  * @tag_named: the tag names a handle; before another parcel is made of the same pages it
  *     must not, or a reader of the tag would take the pages for ours once that one is gone
@@ -86,6 +88,8 @@ struct ghvm_parcel {
 	struct ghvm_parcel_handle handle;
 	struct ghvm_parcel_handle after;
 	bool after_known;
+	struct ghvm_parcel *probe;
+	unsigned int depth;
 	bool maybe_gone;
 	bool tag_named;
 	unsigned int entry;

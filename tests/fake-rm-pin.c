@@ -71,6 +71,8 @@ static int take_pages(struct fake_rm *f, struct fake_pin *p, uint64_t length)
 {
 	uint64_t pa = FAKE_RM_RAM_BASE, left = length / GHVM_PAGE;
 
+	if (length > f->ram_size)
+		return -ENOMEM;
 	p->extents = calloc(left, sizeof(*p->extents));
 	if (!p->extents)
 		return -ENOMEM;

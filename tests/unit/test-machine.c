@@ -12,7 +12,10 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 static void build(struct bench *b)
@@ -208,6 +211,49 @@ static void says_unknown_if_nobody_saw_how_it_ended(void **state)
 	assert_true(tell_exited(b.m, ghvm_machine_vmid(b.m).id, 2)); /* it comes after all */
 	assert_int_equal(ghvm_machine_exited(b.m, &type), 1);
 	assert_int_equal(type, GHVM_EXIT_SYSTEM_RESET);
+}
+
+/* As a manager has it: one thread reads RM's queue, another builds and tears down. */
+struct dispatcher {
+	struct bench *b;
+	int stop_fd;
+};
+
+static void *dispatch(void *data)
+{
+	struct dispatcher *d = data;
+	struct pollfd p[] = { { .fd = ghvm_rm_fd(d->b->rm), .events = POLLIN },
+			      { .fd = d->stop_fd, .events = POLLIN } };
+
+	while (!p[1].revents) {
+		(void)poll(p, ARRAY_SIZE(p), -1); /* both are looked at in any case */
+		if (p[0].revents)
+			(void)ghvm_rm_dispatch(d->b->rm); /* the other thread sees a failure */
+	}
+	return NULL;
+}
+
+static void lives_beside_a_dispatcher(void **state)
+{
+	static const struct bench_options options = { .host = { .delay_ns = 2000000 } };
+	_cleanup_(closep) int stop_fd = eventfd(0, EFD_CLOEXEC);
+	_cleanup_(bench_done) struct bench b;
+	struct dispatcher d = { .b = &b, .stop_fd = stop_fd };
+	enum ghvm_exit_type type;
+	pthread_t thread;
+
+	bench_init(&b, &options);
+	ghvm_rm_set_dispatched(b.rm, true);
+	assert_int_equal(pthread_create(&thread, NULL, dispatch, &d), 0);
+	start(&b);
+	assert_int_equal(ghvm_machine_rebuild(b.m, &b.demo.files, NULL, NULL), 0);
+	assert_int_equal(ghvm_machine_start(b.m, NULL), 0);
+	assert_int_equal(ghvm_machine_teardown(b.m, NULL), 0);
+	assert_int_equal(ghvm_machine_exited(b.m, &type), 1);
+	assert_int_equal(type, GHVM_EXIT_FORCED);
+	assert_int_equal(eventfd_write(stop_fd, 1), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	bench_assert_clean(&b);
 }
 
 /* ---- reboot in place ---- */
@@ -431,6 +477,7 @@ int main(void)
 		cmocka_unit_test(ends_by_itself),
 		cmocka_unit_test(takes_only_its_own_exit),
 		cmocka_unit_test(says_unknown_if_nobody_saw_how_it_ended),
+		cmocka_unit_test(lives_beside_a_dispatcher),
 		cmocka_unit_test(reboots_in_place),
 		cmocka_unit_test(refuses_a_kernel_that_has_shrunk),
 		cmocka_unit_test(refuses_memory_that_has_shrunk),
