@@ -37,7 +37,8 @@ if grep -nE '[[:space:]]+$' "${texts[@]}"; then
 fi
 
 # One place knows where a thing is. Tests may spell what they check.
-paths=$(grep -nohE '"(/run/gunyah|/etc/gunyah|/var/log/gunyah|/usr/lib/gunyah|/dev/ghvm)[^"]*"' -r \
-  libghvm daemon --include='*.[ch]' | sed 's/^[0-9]*://' | sort | uniq -d)
+paths=$(grep -hvE '^[[:space:]]*/?\*' -r libghvm daemon --include='*.[ch]' |
+  grep -oE '"(/run/gunyah|/etc/gunyah|/var/log/gunyah|/usr/lib/gunyah|/dev/ghvm)[^"]*"' |
+  sort | uniq -d)
 [ -z "$paths" ] || fail "spelled more than once: $paths"
 exit $bad
