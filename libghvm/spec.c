@@ -262,7 +262,7 @@ static void check_memory(struct yaml_reader *rd, yaml_node_t *root, const struct
 	yaml_node_t *n = memory ? yaml_find(rd, memory, "size") : NULL;
 	const uint64_t max = GHVM_IPA_END - GHVM_IPA_RAM;
 
-	if (!n || rd->n_errors)
+	if (!n || (!spec->memory && rd->n_errors))
 		return;
 	if (!spec->memory)
 		yaml_complain(rd, n, "memory.size", "size", "must not be 0");

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The manager and systemd as their clients see them, over the system bus.
+ *
+ * Every function here may wait for the other side, at most for sd-bus's 25 s.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#define CLIENT_MANAGER "org.gunyah.vmm1"
+#define CLIENT_ROOT "/org/gunyah/vmm1"
+#define CLIENT_HOST "/org/gunyah/vmm1/host"
+
+/**
+ * struct client_vm - a VM as the manager tells of it; all strings owned
+ */
+struct client_vm {
+	char *name;
+	char *state;
+	char *sub_state;
+	char *exit_reason;
+	char *last_error;
+	char *last_error_name;
+	char *failed_step;
+	uint16_t vmid;
+	uint32_t leader_pid;
+	uint64_t lent;
+	uint64_t shared;
+	uint64_t quarantined;
+};
+
+/* VMs, sorted by name. */
+struct client_vms {
+	struct client_vm *v;
+	size_t n;
+};
+
+/**
+ * client_open() - connect to the system bus
+ * @ret: owned, sd_bus_flush_close_unref()
+ * Return: 0; negative errno, with a text.
+ */
+int client_open(sd_bus **ret, struct ghvm_error *err);
+
+/* Return: 0; -EHOSTDOWN the manager is not there and cannot be had; another errno. */
+int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err);
+void client_vms_done(struct client_vms *vms);
+
+/* NULL: it is not among them. */
+const struct client_vm *client_find(const struct client_vms *vms, const char *name);
+
+/* The path of a VM's object; free(). NULL: no memory. */
+char *client_path(const char *name);
+
+/**
+ * client_unit() - have systemd start or stop a VM's unit, and wait for it
+ * @method: "StartUnit" or "StopUnit"
+ * Return: 0; -EREMOTEIO the job failed, the text says how; another errno.
+ */
+int client_unit(sd_bus *bus, const char *method, const char *name, struct ghvm_error *err);
+
+/* An error of sd-bus or from beyond it, as ours. Frees @e. Return: negative errno. */
+int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the verbs of ghvmctl share: how they are called, and what they return.
+ */
+#pragma once
+
+#include "libghvm/error.h"
+
+#include <stdbool.h>
+
+/* Exit statuses, as ghvmctl(1) promises them. */
+enum ctl_status {
+	CTL_OK = 0,
+	CTL_FAILED = 1,
+	CTL_USAGE = 2,
+	CTL_NO_VM = 3,
+	CTL_NO_MANAGER = 4,
+};
+
+/**
+ * struct ctl - one call of the program
+ * @json: --json
+ * @color: standard output is a terminal that wants it
+ * @force: --force, of stop
+ * @retry: --retry, of quarantine
+ * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
+ */
+struct ctl {
+	bool json;
+	bool color;
+	bool force;
+	bool retry;
+	const char *const *dirs;
+};
+
+/* @args: what follows the verb, @n of them. Return: enum ctl_status. */
+typedef int (*ctl_verb)(const struct ctl *ctl, char **args, int n);
+
+int verb_list(const struct ctl *ctl, char **args, int n);
+int verb_status(const struct ctl *ctl, char **args, int n);
+int verb_start(const struct ctl *ctl, char **args, int n);
+int verb_stop(const struct ctl *ctl, char **args, int n);
+int verb_console(const struct ctl *ctl, char **args, int n);
+int verb_validate(const struct ctl *ctl, char **args, int n);
+int verb_plan(const struct ctl *ctl, char **args, int n);
+int verb_why(const struct ctl *ctl, char **args, int n);
+int verb_host(const struct ctl *ctl, char **args, int n);
+int verb_quarantine(const struct ctl *ctl, char **args, int n);
+
+/* Print "ghvmctl: ..." to standard error. Return: @status. */
+int ctl_fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/ctl/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void quoted(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < 0x20)
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void member(struct json *j, const char *key)
+{
+	if (!j->first)
+		putchar(',');
+	j->first = false;
+	if (key) {
+		quoted(key);
+		putchar(':');
+	}
+}
+
+void json_open(struct json *j, const char *key, char bracket)
+{
+	member(j, key);
+	putchar(bracket);
+	j->first = true;
+}
+
+void json_close(struct json *j, char bracket)
+{
+	putchar(bracket);
+	j->first = false;
+}
+
+void json_text(struct json *j, const char *key, const char *value)
+{
+	member(j, key);
+	if (value)
+		quoted(value);
+	else
+		fputs("null", stdout);
+}
+
+void json_number(struct json *j, const char *key, uint64_t value)
+{
+	member(j, key);
+	printf("%" PRIu64, value);
+}
+
+void json_bool(struct json *j, const char *key, bool value)
+{
+	member(j, key);
+	fputs(value ? "true" : "false", stdout);
+}

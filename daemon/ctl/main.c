@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ghvmctl: VMs from the command line. A verb a file; here are the options.
+ */
+#include "daemon/ctl/ctl.h"
+
+#include "libghvm/bits.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DIRS_MAX 8
+
+struct verb {
+	const char *name;
+	ctl_verb run;
+	int min;
+	int max;
+	const char *args;
+	const char *what;
+};
+
+static const struct verb verbs[] = {
+	{ "list", verb_list, 0, 0, "", "all VMs: those with a descriptor and those that run" },
+	{ "status", verb_status, 1, 1, "NAME", "everything about one VM" },
+	{ "start", verb_start, 1, 1, "NAME", "start its unit, and wait" },
+	{ "stop", verb_stop, 1, 1, "NAME", "power it off, and wait; --force: at once" },
+	{ "console", verb_console, 1, 1, "NAME", "talk to its console; Ctrl-] leaves" },
+	{ "validate", verb_validate, 1, 1, "NAME|FILE", "look for mistakes in a descriptor" },
+	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
+	{ "why", verb_why, 1, 1, "NAME", "why it is not running" },
+	{ "host", verb_host, 0, 0, "", "the hypervisor, its resource manager and the budget" },
+	{ "quarantine", verb_quarantine, 0, 0, "",
+	  "memory that a guest may still own; --retry: try to get it back" },
+};
+
+enum option_id { OPTION_VERSION = 256 };
+
+static const struct option options[] = {
+	{ "dir", required_argument, NULL, 'd' },
+	{ "force", no_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "retry", no_argument, NULL, 'r' },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{},
+};
+
+int ctl_fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("ghvmctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
+}
+
+static void help(void)
+{
+	puts("usage: ghvmctl [OPTIONS] VERB [NAME]\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		printf("  %-10s %-9s  %s\n", verbs[i].name, verbs[i].args, verbs[i].what);
+	puts("\n"
+	     "  --json      for programs\n"
+	     "  --dir=DIR   look for descriptors there (again for more)\n"
+	     "  --force     with stop: do not ask the guest\n"
+	     "  --retry     with quarantine: try again now\n"
+	     "  --version\n"
+	     "\n"
+	     "exit status: 0 done, 1 failed, 2 wrong usage, 3 no such VM, 4 the manager is not "
+	     "there");
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static bool wants_color(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
+}
+
+/* Return: -1 go on; else the exit status. */
+static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs[DIRS_MAX + 1])
+{
+	size_t n_dirs = 0;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "hj", options, NULL)) >= 0) {
+		switch (c) {
+		case 'd':
+			if (n_dirs == DIRS_MAX)
+				return ctl_fail(CTL_USAGE, "more than %d --dir", DIRS_MAX);
+			dirs[n_dirs++] = optarg;
+			ctl->dirs = dirs;
+			break;
+		case 'f':
+			ctl->force = true;
+			break;
+		case 'h':
+			help();
+			return CTL_OK;
+		case 'j':
+			ctl->json = true;
+			break;
+		case 'r':
+			ctl->retry = true;
+			break;
+		case OPTION_VERSION:
+			puts("ghvmctl " GHVM_VERSION);
+			return CTL_OK;
+		default:
+			return CTL_USAGE; /* getopt has said it */
+		}
+	}
+	return -1;
+}
+
+/* A disk that is full is noticed here, not before. */
+static int finish(int status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return ctl_fail(CTL_FAILED, "cannot write the output");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *dirs[DIRS_MAX + 1] = {};
+	struct ctl ctl = { .color = wants_color() };
+	const struct verb *verb;
+	int n, r = read_options(argc, argv, &ctl, dirs);
+
+	if (r >= 0)
+		return finish(r);
+	if (optind == argc) {
+		help();
+		return finish(CTL_USAGE);
+	}
+	verb = find_verb(argv[optind]);
+	if (!verb)
+		return ctl_fail(CTL_USAGE, "there is no verb '%s'; see ghvmctl --help",
+				argv[optind]);
+	n = argc - optind - 1;
+	if (n < verb->min || n > verb->max)
+		return ctl_fail(CTL_USAGE, "usage: ghvmctl %s %s", verb->name, verb->args);
+	return finish(verb->run(&ctl, argv + optind + 1, n));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Tables for people: columns as wide as what is in them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TABLE_COLUMNS_MAX 8
+#define TABLE_SIZE_TEXT 24
+
+/**
+ * struct table - rows of cells
+ * @columns: how many there are
+ * @cells: owned copies, row by row, the head first
+ */
+struct table {
+	size_t columns;
+	size_t n;
+	char **cells;
+};
+
+/* Add one row of @t->columns cells. Return: 0; -ENOMEM. */
+int table_row(struct table *t, const char *const *cells);
+
+/* The head in bold if @color; the last column is not padded. */
+void table_print(const struct table *t, bool color);
+void table_done(struct table *t);
+
+/* "512M", "1.5G", "0": for people, at most one digit behind the point. */
+const char *table_size(uint64_t bytes, char buf[TABLE_SIZE_TEXT]);

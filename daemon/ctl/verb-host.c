@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * host and quarantine: what is below all VMs.
+ */
+#include "daemon/ctl/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/json.h"
+#include "daemon/ctl/table.h"
+
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOST_INTERFACE "org.gunyah.vmm1.Host"
+
+/* All owned. */
+struct host {
+	char *state;
+	char *reason;
+	char *hypervisor;
+	uint32_t abi;
+	uint64_t limit;
+	uint64_t used;
+	uint32_t parcels;
+	uint32_t vmids;
+	uint32_t stuck;
+	uint64_t quarantined;
+};
+
+static void host_done(struct host *h)
+{
+	free(h->state);
+	free(h->reason);
+	free(h->hypervisor);
+}
+
+static int get_text(sd_bus *bus, const char *name, char **ret, sd_bus_error *e)
+{
+	return sd_bus_get_property_string(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name, e,
+					  ret);
+}
+
+static int get_number(sd_bus *bus, const char *name, char type, void *ret, sd_bus_error *e)
+{
+	return sd_bus_get_property_trivial(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name,
+					   e, type, ret);
+}
+
+static int get_budget(sd_bus *bus, struct host *h, sd_bus_error *e)
+{
+	sd_bus_message *m = NULL;
+	int r = sd_bus_get_property(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, "Budget", e,
+				    &m, "(ttuuu)");
+
+	if (r >= 0)
+		r = sd_bus_message_read(m, "(ttuuu)", &h->limit, &h->used, &h->parcels, &h->vmids,
+					&h->stuck);
+	(void)sd_bus_message_unref(m);
+	return r;
+}
+
+static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r = get_text(bus, "State", &h->state, &e);
+
+	if (r >= 0)
+		r = get_text(bus, "Reason", &h->reason, &e);
+	if (r >= 0)
+		r = get_text(bus, "Hypervisor", &h->hypervisor, &e);
+	if (r >= 0)
+		r = get_number(bus, "ModuleABI", 'u', &h->abi, &e);
+	if (r >= 0)
+		r = get_number(bus, "PagesQuarantined", 't', &h->quarantined, &e);
+	if (r >= 0)
+		r = get_budget(bus, h, &e);
+	return r < 0 ? client_error(err, &e, r, "the manager does not answer") : 0;
+}
+
+static void host_json(const struct host *h)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '{');
+	json_text(&j, "state", h->state);
+	json_text(&j, "reason", h->reason);
+	json_text(&j, "hypervisor", h->hypervisor);
+	json_number(&j, "module_abi", h->abi);
+	json_number(&j, "entries_budget", h->limit);
+	json_number(&j, "entries_used", h->used);
+	json_number(&j, "parcels", h->parcels);
+	json_number(&j, "vmids", h->vmids);
+	json_number(&j, "vmids_stuck", h->stuck);
+	json_number(&j, "pages_quarantined", h->quarantined);
+	json_close(&j, '}');
+	putchar('\n');
+}
+
+static void host_text(const struct host *h)
+{
+	printf("hypervisor   %s, module ABI %u\n", h->hypervisor, h->abi);
+	printf("state        %s%s%s\n", h->state, *h->reason ? ": " : "", h->reason);
+	printf("entries      %" PRIu64 " of %" PRIu64 ", in %u parcels\n", h->used, h->limit,
+	       h->parcels);
+	printf("vmids        %u, %u of them stuck\n", h->vmids, h->stuck);
+	printf("quarantine   %" PRIu64 " pages\n", h->quarantined);
+}
+
+int verb_host(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(host_done) struct host h = {};
+	struct ghvm_error err = {};
+	int r = client_open(&bus, &err);
+
+	if (r == 0)
+		r = get_host(bus, &h, &err);
+	if (r < 0)
+		return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+	if (ctl->json)
+		host_json(&h);
+	else
+		host_text(&h);
+	return CTL_OK;
+}
+
+/* ---- quarantine ---- */
+
+struct entry {
+	const char *name;
+	uint16_t vmid;
+	uint64_t pages;
+	uint32_t attempts;
+	const char *why;
+};
+
+static int read_entry(sd_bus_message *m, struct entry *e)
+{
+	return sd_bus_message_read(m, "(sqtus)", &e->name, &e->vmid, &e->pages, &e->attempts,
+				   &e->why);
+}
+
+static int quarantine_json(sd_bus_message *m)
+{
+	struct json j = { .first = true };
+	struct entry e;
+	int r;
+
+	json_open(&j, NULL, '[');
+	while ((r = read_entry(m, &e)) > 0) {
+		json_open(&j, NULL, '{');
+		json_text(&j, "vm", e.name);
+		json_number(&j, "vmid", e.vmid);
+		json_number(&j, "pages", e.pages);
+		json_number(&j, "attempts", e.attempts);
+		json_text(&j, "reason", e.why);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+	return r;
+}
+
+static int quarantine_table(sd_bus_message *m, bool color)
+{
+	static const char *const head[] = { "VM", "VMID", "PAGES", "TRIES", "REASON" };
+	_cleanup_(table_done) struct table t = { .columns = 5 };
+	int r = table_row(&t, head);
+	struct entry e;
+
+	while (r >= 0 && (r = read_entry(m, &e)) > 0) {
+		char vmid[8], pages[24], tries[12];
+
+		snprintf(vmid, sizeof(vmid), "%u", e.vmid);
+		snprintf(pages, sizeof(pages), "%" PRIu64, e.pages);
+		snprintf(tries, sizeof(tries), "%u", e.attempts);
+		r = table_row(&t, (const char *const[]){ e.name, vmid, pages, tries, e.why });
+	}
+	if (r == 0 && t.n == t.columns)
+		puts("nothing is in quarantine");
+	else if (r == 0)
+		table_print(&t, color);
+	return r;
+}
+
+static int call(sd_bus *bus, const char *method, sd_bus_message **ret, struct ghvm_error *err)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, method, &e,
+				   ret, "a{sv}", 0);
+
+	return r < 0 ? client_error(err, &e, r, "the manager refuses") : 0;
+}
+
+int verb_quarantine(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	struct ghvm_error err = {};
+	sd_bus_message *reply = NULL;
+	int r = client_open(&bus, &err);
+
+	if (r == 0 && ctl->retry)
+		r = call(bus, "RetryQuarantine", NULL, &err);
+	if (r == 0)
+		r = call(bus, "ListQuarantine", &reply, &err);
+	if (r < 0)
+		return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+	r = sd_bus_message_enter_container(reply, 'a', "(sqtus)");
+	if (r >= 0)
+		r = ctl->json ? quarantine_json(reply) : quarantine_table(reply, ctl->color);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? ctl_fail(CTL_FAILED, "the manager's answer makes no sense") : CTL_OK;
+}

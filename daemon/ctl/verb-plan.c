@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * validate and plan: the library, in this process, with the caller's own rights; no manager.
+ */
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/json.h"
+
+#include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
+#include "libghvm/spec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER_MAX 4096
+#define OVERLAY_MAX 65536
+
+/* ---- descriptors ---- */
+
+static bool is_file(const char *arg)
+{
+	return strchr(arg, '/') || strchr(arg, '.');
+}
+
+/* "some/where/demo.yaml" describes the VM "demo". */
+static int stem(const char *path, char ret[GHVM_NAME_SIZE])
+{
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	const char *dot = strrchr(base, '.');
+	size_t n = dot ? (size_t)(dot - base) : strlen(base);
+
+	if (n >= GHVM_NAME_SIZE)
+		return -EINVAL;
+	memcpy(ret, base, n);
+	ret[n] = '\0';
+	return 0;
+}
+
+static int read_file(const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(freep) char *buf = malloc(GHVM_SPEC_FILE_MAX + 1);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (!buf)
+		return ghvm_error_set(err, -ENOMEM, "out of memory");
+	while (n > 0 && len <= GHVM_SPEC_FILE_MAX) {
+		n = read(fd, buf + len, GHVM_SPEC_FILE_MAX + 1 - len);
+		if (n < 0)
+			return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+		len += (size_t)n;
+	}
+	*ret = TAKE_PTR(buf);
+	*ret_len = len;
+	return 0;
+}
+
+static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
+		struct ghvm_complaints *complaints, struct ghvm_error *err)
+{
+	_cleanup_(freep) char *text = NULL;
+	char name[GHVM_NAME_SIZE];
+	size_t len = 0;
+	int r;
+
+	if (!is_file(arg))
+		return ghvm_spec_load(arg, ctl->dirs, spec, complaints, err);
+	if (stem(arg, name) < 0)
+		return ghvm_error_set(err, -EINVAL, "%s: too long for a VM's name", arg);
+	r = read_file(arg, &text, &len, err);
+	return r < 0 ? r : ghvm_spec_parse(name, arg, text, len, spec, complaints, err);
+}
+
+static const char *severity(const struct ghvm_complaint *c)
+{
+	return c->severity == GHVM_SEVERITY_ERROR ? "error" : "warning";
+}
+
+static void print_complaints(const struct ghvm_complaints *all, FILE *to)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ghvm_complaint *c = &all->v[i];
+
+		fprintf(to, "%s:%u:%u: %s%s%s%s\n", c->file, c->line, c->column,
+			c->severity == GHVM_SEVERITY_WARNING ? "warning: " : "", c->key,
+			*c->key ? ": " : "", c->text);
+	}
+}
+
+static void json_complaints(const struct ghvm_complaints *all)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ghvm_complaint *c = &all->v[i];
+
+		json_open(&j, NULL, '{');
+		json_text(&j, "severity", severity(c));
+		json_text(&j, "rule", c->rule);
+		json_text(&j, "file", c->file);
+		json_number(&j, "line", c->line);
+		json_number(&j, "column", c->column);
+		json_text(&j, "key", c->key);
+		json_text(&j, "text", c->text);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+}
+
+/* ---- files that a descriptor names ---- */
+
+/* A regular file, or a disk; -1 and a text otherwise. */
+static int open_image(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -errno, "%s: %s: %s", key, path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
+	*ret_size = (uint64_t)st.st_size;
+	return TAKE_FD(fd);
+}
+
+static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct ghvm_error *err)
+{
+	uint64_t size;
+	_cleanup_(closep) int fd = open_image("kernel.dtb-overlay", path, &size, err);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	if (size > OVERLAY_MAX)
+		return ghvm_error_set(err, -E2BIG, "kernel.dtb-overlay: %s: larger than 64K", path);
+	n = pread(fd, buf, OVERLAY_MAX, 0);
+	if (n < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+	*ret_size = (size_t)n;
+	return 0;
+}
+
+static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct ghvm_error *err)
+{
+	_cleanup_(freep) uint8_t *overlay = malloc(OVERLAY_MAX);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint8_t header[HEADER_MAX];
+	struct ghvm_plan_input in = {
+		.kernel_header = header,
+		.host_cpus = cpus > 0 ? (unsigned int)cpus : 0,
+	};
+	_cleanup_(closep) int kernel =
+		open_image("kernel.image", spec->kernel, &in.kernel_size, err);
+	ssize_t n;
+	int r;
+
+	if (kernel < 0)
+		return kernel;
+	if (!overlay)
+		return ghvm_error_set(err, -ENOMEM, "out of memory");
+	n = pread(kernel, header, sizeof(header), 0);
+	if (n < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", spec->kernel, strerror(errno));
+	in.kernel_header_size = (size_t)n;
+	if (spec->initrd) {
+		_cleanup_(closep) int fd =
+			open_image("kernel.initrd", spec->initrd, &in.initrd_size, err);
+
+		if (fd < 0)
+			return fd;
+	}
+	if (spec->dtb_overlay) {
+		r = read_overlay(spec->dtb_overlay, overlay, &in.overlay_size, err);
+		if (r < 0)
+			return r;
+		in.overlay = overlay;
+	}
+	return ghvm_plan_make(spec, &in, ret, err);
+}
+
+/* ---- verbs ---- */
+
+static int failed(int r, const struct ghvm_error *err)
+{
+	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err->msg);
+}
+
+int verb_validate(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
+	struct ghvm_error err = {};
+	bool parsed;
+	int r = load(ctl, args[0], &spec, &all, &err);
+
+	parsed = r == 0;
+	if (ctl->json)
+		json_complaints(&all);
+	else
+		print_complaints(&all, stdout);
+	if (parsed)
+		r = make_plan(&spec, &plan, &err);
+	/* complaints have been printed, with their places; anything else has not */
+	if (r < 0 && (parsed || !all.n))
+		return failed(parsed ? -EINVAL : r, &err);
+	if (r == 0 && !ctl->json)
+		printf("%s: good\n", spec.name);
+	return r < 0 ? CTL_FAILED : CTL_OK;
+}
+
+int verb_plan(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
+	_cleanup_(freep) char *text = NULL;
+	struct ghvm_error err = {};
+	int r = load(ctl, args[0], &spec, &all, &err);
+
+	print_complaints(&all, stderr);
+	if (r < 0)
+		return all.n ? CTL_FAILED : failed(r, &err);
+	r = make_plan(&spec, &plan, &err);
+	if (r < 0)
+		return failed(-EINVAL, &err);
+	text = ctl->json ? ghvm_plan_to_json(&plan) : ghvm_plan_to_text(&plan);
+	if (!text)
+		return ctl_fail(CTL_FAILED, "out of memory");
+	fputs(text, stdout);
+	return CTL_OK;
+}

@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ghvmctl where there is neither a manager nor a bus: what it prints, and its exit statuses.
+# test-ctl.sh GHVMCTL CONFIGS
+set -eu
+ctl=$1 configs=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$work/no-bus"
+
+fail() {
+	echo "FAIL: $*"
+	cat "$work/out" "$work/err"
+	exit 1
+}
+
+# expect STATUS ARGS...: its output is in $work/out and $work/err
+expect() {
+	want=$1
+	shift
+	status=0
+	"$ctl" "$@" >"$work/out" 2>"$work/err" || status=$?
+	[ $status = "$want" ] || fail "ghvmctl $*: status $status, not $want"
+}
+
+prints() { # TEXT
+	grep -qF -- "$1" "$work/out" || fail "not printed: $1"
+}
+
+complains() { # TEXT
+	grep -qF -- "$1" "$work/err" || fail "not complained: $1"
+}
+
+# a kernel: a header and nothing behind it that anybody here reads
+{
+	printf 'MZ\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
+	printf '\0\0\0\001\0\0\0\0\012\0\0\0\0\0\0\0'
+	printf '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0ARM\144\0\0\0\0'
+	head -c 100000 /dev/zero
+} >"$work/Image"
+cat >"$work/good.yaml" <<END
+version: 1
+kernel: {image: $work/Image, cmdline: "console=ttyS0"}
+memory: {size: 64M}
+END
+cat >"$work/bad.yaml" <<END
+version: 1
+kernel: {image: $work/Image}
+memory: {size: 101M}
+colour: blue
+END
+
+# usage
+expect 2
+expect 2 nosuch
+complains "there is no verb 'nosuch'"
+expect 2 status
+complains "usage: ghvmctl status NAME"
+expect 2 list extra
+expect 2 --nosuch
+expect 0 --help
+for verb in list status start stop console validate plan why host quarantine; do
+	prints "  $verb "
+done
+expect 0 --version
+prints "ghvmctl 0."
+
+# validate and plan need nobody
+expect 0 validate "$work/good.yaml"
+prints "good: good"
+expect 0 --dir="$work" validate good
+expect 1 validate "$work/bad.yaml"
+prints "bad.yaml:3:16: memory.size: 101M is not a multiple of 2M (huge pages)"
+prints "bad.yaml:4:1: colour: unknown key"
+expect 1 --json validate "$work/bad.yaml"
+prints '{"severity":"error","rule":"unknown-key","file":"'
+prints '"line":4,"column":1,"key":"colour","text":"unknown key"}'
+expect 3 --dir="$work" validate nosuch
+complains "nosuch.yaml"
+expect 0 plan "$work/good.yaml"
+prints "lent   64M      entries [32, 16384] of 4000"
+prints "(MEM_LEND)"
+expect 0 plan --json "$work/good.yaml"
+prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,'
+sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"
+expect 1 validate "$work/gone.yaml"
+complains "kernel.image: $work/nosuch: No such file"
+head -c 40 "$work/Image" >"$work/short"
+sed "s#$work/Image#$work/short#" "$work/good.yaml" >"$work/cut.yaml"
+expect 1 validate "$work/cut.yaml"
+complains "kernel.image: $work/short: truncated"
+
+# lists what there is without a bus, and says so
+expect 0 --dir="$configs" list
+complains "only descriptors are listed"
+prints "NAME       STATE    VMID  LENT  SHARED  NOTE"
+prints "demo       unknown  -     -     -"
+expect 0 --dir="$configs" --json list
+prints '[{"name":"appliance","state":"unknown","substate":null,"vmid":0,'
+# nothing else does without it
+for verb in status why; do
+	expect 1 $verb demo
+	complains "cannot reach the system bus"
+done
+expect 3 status Bad_Name
+complains "'Bad_Name' is not a VM's name"
+expect 3 --dir="$work" start nosuch
+expect 1 --dir="$work" start bad
+complains "bad.yaml:4:1: colour"
+expect 1 --dir="$work" start good
+complains "cannot reach the system bus"
+# a full disk is noticed
+if [ -e /dev/full ]; then
+	status=0
+	"$ctl" --help >/dev/full 2>"$work/err" || status=$?
+	[ $status = 1 ] || fail "a failed write went unnoticed"
+fi
