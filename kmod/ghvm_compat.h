@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What changed in the kernel's own interfaces between 6.1 and today, and what is only on arm64.
+ */
+#ifndef _GHVM_COMPAT_H
+#define _GHVM_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/libnvdimm.h>
+#include <linux/mm.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define ghvm_eventfd_signal(ctx) eventfd_signal(ctx)
+#else
+#define ghvm_eventfd_signal(ctx) eventfd_signal(ctx, 1)
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define ghvm_pin_user_pages(start, n, flags, pages) pin_user_pages(start, n, flags, pages)
+#else
+#define ghvm_pin_user_pages(start, n, flags, pages) pin_user_pages(start, n, flags, pages, NULL)
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <linux/firmware/qcom/qcom_scm.h>
+#define GHVM_SCM_SOURCE u64
+#else
+#include <linux/qcom_scm.h>
+#define GHVM_SCM_SOURCE unsigned int /* so nothing comes back from VMID 32 or above */
+#endif
+
+#if IS_ENABLED(CONFIG_ARCH_HAS_PMEM_API)
+/*
+ * Cleans to the point of persistence, which lies behind that of coherency: the one data cache
+ * operation by address that the kernel exports. It knows the errata.
+ */
+static inline void ghvm_clean_dcache(void *va, size_t size)
+{
+	arch_wb_cache_pmem(va, size);
+}
+#elif defined(CONFIG_ARM64)
+static inline void ghvm_clean_dcache(void *va, size_t size)
+{
+	unsigned long p = (unsigned long)va;
+	unsigned long end = p + size;
+
+	for (; p < end; p += 16) /* no CPU has smaller lines; they may differ in one machine */
+		asm volatile("dc civac, %0" : : "r"(p) : "memory");
+	asm volatile("dsb sy" : : : "memory");
+}
+#else
+static inline void ghvm_clean_dcache(void *va, size_t size)
+{
+}
+#endif
+
+#endif

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Grant files: a handle that does a few listed things, until it is revoked.
+ *
+ * It is passed to a process that is trusted with nothing else, and survives whoever made it.
+ */
+#define pr_fmt(fmt) "ghvm: " fmt
+
+#include <linux/file.h>
+#include <linux/kref.h>
+#include <linux/rwsem.h>
+#include <linux/sched/signal.h>
+#include <linux/smp.h>
+
+#include "ghvm_priv.h"
+
+/**
+ * struct ghvm_grant_file - a grant
+ * @ref: of its file, and of a revocation under way
+ * @node: in grants, until revoked or closed; guarded by grants_lock
+ * @busy: held for reading during each ioctl
+ * @revoked: set once; nothing starts any more
+ * @id: of the guest it is for, chosen by user space
+ * @irqs: virqs bound through it
+ * @calls: @n_calls that may be made, owned
+ * @virqs: @n_virqs that may be bound, owned
+ * @n_calls: at most GHVM_GRANT_MAX
+ * @n_virqs: likewise
+ */
+struct ghvm_grant_file {
+	struct kref ref;
+	struct list_head node;
+	struct rw_semaphore busy;
+	bool revoked;
+	u64 id;
+	struct ghvm_irqs irqs;
+	struct ghvm_grant_call *calls;
+	u32 *virqs;
+	u32 n_calls;
+	u32 n_virqs;
+};
+
+static DEFINE_MUTEX(grants_lock);
+static LIST_HEAD(grants);
+
+static void grant_free(struct kref *ref)
+{
+	struct ghvm_grant_file *g = container_of(ref, struct ghvm_grant_file, ref);
+
+	kfree(g->calls);
+	kfree(g->virqs);
+	kfree(g);
+}
+
+static void grant_put(struct ghvm_grant_file *g)
+{
+	kref_put(&g->ref, grant_free);
+}
+
+static struct ghvm_grant_file *grant_find(u64 id)
+{
+	struct ghvm_grant_file *g;
+
+	list_for_each_entry(g, &grants, node)
+		if (g->id == id)
+			return g;
+	return NULL;
+}
+
+static long hcall(struct ghvm_grant_file *g, void *p)
+{
+	struct ghvm_hcall *call = p;
+
+	if (call->__reserved)
+		return -EINVAL;
+	if (!ghvm_calls_have(g->calls, g->n_calls, call->call, call->args[0]))
+		return -EPERM;
+	ghvm_hvc_plain(call);
+	return 0;
+}
+
+static long irq(struct ghvm_grant_file *g, void *p)
+{
+	struct ghvm_irq *arg = p;
+
+	if (arg->kind != GHVM_IRQ_VIRQ || !ghvm_virqs_have(g->virqs, g->n_virqs, arg->virq))
+		return -EPERM;
+	return ghvm_irqs_set(&g->irqs, arg);
+}
+
+/* Nothing in here touches user memory, so @busy is held for as long as a hypercall lasts. */
+static long locked(struct ghvm_grant_file *g, long (*run)(struct ghvm_grant_file *g, void *arg),
+		   void *arg)
+{
+	long ret;
+
+	down_read(&g->busy);
+	ret = READ_ONCE(g->revoked) ? -ESTALE : run(g, arg);
+	up_read(&g->busy);
+	return ret;
+}
+
+static long cmd_hcall(void *priv, void *p)
+{
+	return locked(priv, hcall, p);
+}
+
+static long cmd_irq(void *priv, void *p)
+{
+	return locked(priv, irq, p);
+}
+
+static const struct ghvm_op grant_ops[] = {
+	{ GHVM_HCALL, cmd_hcall },
+	{ GHVM_IRQ, cmd_irq },
+};
+
+static long grant_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct ghvm_grant_file *g = file->private_data;
+
+	if (READ_ONCE(g->revoked))
+		return -ESTALE;
+	return ghvm_ioctl(g, grant_ops, ARRAY_SIZE(grant_ops), cmd, (void __user *)arg);
+}
+
+static int grant_release(struct inode *inode, struct file *file)
+{
+	struct ghvm_grant_file *g = file->private_data;
+
+	mutex_lock(&grants_lock);
+	list_del_init(&g->node);
+	mutex_unlock(&grants_lock);
+	ghvm_irqs_done(&g->irqs);
+	grant_put(g);
+	return 0;
+}
+
+static const struct file_operations grant_fops = {
+	.owner = THIS_MODULE,
+	.release = grant_release,
+	.unlocked_ioctl = grant_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* Copies what is granted to @g; what was copied is @g's also on failure. */
+static int grant_load(struct ghvm_grant_file *g, const struct ghvm_grant *arg)
+{
+	void *p;
+
+	p = memdup_user(u64_to_user_ptr(arg->calls), arg->n_calls * sizeof(*g->calls));
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	g->calls = p;
+	g->n_calls = arg->n_calls;
+	p = memdup_user(u64_to_user_ptr(arg->virqs), arg->n_virqs * sizeof(*g->virqs));
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	g->virqs = p;
+	g->n_virqs = arg->n_virqs;
+
+	if (!ghvm_calls_valid(g->calls, g->n_calls) || !ghvm_virqs_valid(g->virqs, g->n_virqs))
+		return -EINVAL;
+	return ghvm_calls_grantable(g->calls, g->n_calls) ? 0 : -EPERM;
+}
+
+static struct ghvm_grant_file *grant_new(const struct ghvm_grant *arg)
+{
+	struct ghvm_grant_file *g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!g)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&g->ref);
+	INIT_LIST_HEAD(&g->node);
+	init_rwsem(&g->busy);
+	ghvm_irqs_init(&g->irqs);
+	g->id = arg->id;
+	ret = grant_load(g, arg);
+	if (ret) {
+		grant_put(g);
+		return ERR_PTR(ret);
+	}
+	return g;
+}
+
+static long grant_publish(struct ghvm_grant_file *g)
+{
+	struct file *file;
+	int fd;
+
+	mutex_lock(&grants_lock);
+	fd = grant_find(g->id) ? -EEXIST : ghvm_file_new("[ghvm-grant]", &grant_fops, g, &file);
+	if (fd >= 0)
+		list_add(&g->node, &grants);
+	mutex_unlock(&grants_lock);
+	if (fd >= 0)
+		fd_install(fd, file);
+	return fd;
+}
+
+long ghvm_grant(void *priv, void *p)
+{
+	const struct ghvm_grant *arg = p;
+	struct ghvm_grant_file *g;
+	long ret;
+
+	if (arg->flags || !arg->id)
+		return -EINVAL;
+	if (arg->n_calls > GHVM_GRANT_MAX || arg->n_virqs > GHVM_GRANT_MAX)
+		return -EINVAL;
+	g = grant_new(arg);
+	if (IS_ERR(g))
+		return PTR_ERR(g);
+	ret = grant_publish(g);
+	if (ret < 0)
+		grant_put(g);
+	return ret;
+}
+
+/*
+ * Waits until no ioctl of @g runs, and none will. An interrupt ends a vcpu_run; the loop is for
+ * one that had not begun when the interrupt came.
+ */
+static int grant_drain(struct ghvm_grant_file *g)
+{
+	WRITE_ONCE(g->revoked, true);
+	for (;;) {
+		kick_all_cpus_sync();
+		if (down_write_trylock(&g->busy))
+			break;
+		schedule_timeout_killable(1);
+		if (fatal_signal_pending(current))
+			return -EINTR; /* still listed: revoke it again */
+	}
+	up_write(&g->busy);
+	return 0;
+}
+
+long ghvm_revoke(void *priv, void *p)
+{
+	const struct ghvm_revoke *arg = p;
+	struct ghvm_grant_file *g;
+	int ret;
+
+	if (arg->flags)
+		return -EINVAL;
+	mutex_lock(&grants_lock);
+	g = grant_find(arg->id);
+	if (g)
+		kref_get(&g->ref);
+	mutex_unlock(&grants_lock);
+	if (!g)
+		return -ENOENT;
+
+	ret = grant_drain(g);
+	if (!ret) {
+		ghvm_irqs_done(&g->irqs);
+		mutex_lock(&grants_lock);
+		list_del_init(&g->node);
+		mutex_unlock(&grants_lock);
+	}
+	grant_put(g);
+	return ret;
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Virqs, delivered as eventfds.
+ *
+ * A resource's virq is an interrupt number that no device tree mentions: the hypervisor sends it
+ * through the same controller as the resource manager's own.
+ */
+#define pr_fmt(fmt) "ghvm: " fmt
+
+#include <linux/interrupt.h>
+#include <linux/irqdomain.h>
+#include <linux/of_irq.h>
+
+#include "ghvm_priv.h"
+
+/**
+ * struct ghvm_binding - a virq that signals an eventfd
+ * @node: in its file's list
+ * @kind: GHVM_IRQ_*
+ * @virq: INTID, or 0
+ * @irq: Linux number; the mapping is ours unless it is the resource manager's
+ * @eventfd: owned
+ */
+struct ghvm_binding {
+	struct list_head node;
+	u32 kind;
+	u32 virq;
+	unsigned int irq;
+	struct eventfd_ctx *eventfd;
+};
+
+static DEFINE_MUTEX(ghvm_irq_lock);
+static const struct ghvm_irqs *rm_holder; /* who bound RM rx; guarded by ghvm_irq_lock */
+
+static irqreturn_t on_virq(int irq, void *data)
+{
+	struct ghvm_binding *b = data;
+
+	ghvm_eventfd_signal(b->eventfd);
+	return IRQ_HANDLED;
+}
+
+static int spi_fwspec(u32 virq, struct irq_fwspec *ret)
+{
+	struct device_node *parent = of_irq_find_parent(ghvm_hyp.node);
+	u32 cells;
+
+	if (!parent)
+		return -ENXIO;
+	if (of_property_read_u32(parent, "#interrupt-cells", &cells) || cells < 3 ||
+	    cells > IRQ_DOMAIN_IRQ_SPEC_PARAMS) {
+		of_node_put(parent);
+		return -ENXIO;
+	}
+	*ret = (struct irq_fwspec){
+		.fwnode = of_node_to_fwnode(parent),
+		.param_count = cells,
+		.param = { 0, virq - GHVM_SPI_FIRST, IRQ_TYPE_EDGE_RISING },
+	};
+	of_node_put(parent); /* it is in the live tree, as its domain is */
+	return 0;
+}
+
+static int spi_map(u32 virq, unsigned int *ret_irq)
+{
+	struct irq_fwspec spec;
+	struct irq_domain *domain;
+	int ret;
+
+	ret = spi_fwspec(virq, &spec);
+	if (ret)
+		return ret;
+	domain = irq_find_matching_fwspec(&spec, DOMAIN_BUS_ANY);
+	if (!domain)
+		return -ENXIO;
+	if (irq_find_mapping(domain, virq))
+		return -EBUSY; /* bound already, or a device's */
+	*ret_irq = irq_create_fwspec_mapping(&spec);
+	return *ret_irq ? 0 : -ENXIO;
+}
+
+static int binding_map(struct ghvm_binding *b)
+{
+	if (b->kind == GHVM_IRQ_VIRQ)
+		return spi_map(b->virq, &b->irq);
+	b->irq = ghvm_hyp.rm_irq[b->kind];
+	return b->irq ? 0 : -ENXIO;
+}
+
+static void binding_unmap(struct ghvm_binding *b)
+{
+	if (b->kind == GHVM_IRQ_VIRQ)
+		irq_dispose_mapping(b->irq);
+}
+
+static void binding_free(struct ghvm_irqs *irqs, struct ghvm_binding *b)
+{
+	if (b->kind == GHVM_IRQ_RM_RX)
+		rm_holder = NULL;
+	list_del(&b->node);
+	free_irq(b->irq, b);
+	binding_unmap(b);
+	eventfd_ctx_put(b->eventfd);
+	kfree(b);
+}
+
+static struct ghvm_binding *binding_find(struct ghvm_irqs *irqs, u32 kind, u32 virq)
+{
+	struct ghvm_binding *b;
+
+	list_for_each_entry(b, &irqs->list, node)
+		if (b->kind == kind && b->virq == virq)
+			return b;
+	return NULL;
+}
+
+static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventfd_ctx *eventfd)
+{
+	struct ghvm_binding *b = kzalloc(sizeof(*b), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!b)
+		return -ENOMEM;
+	b->kind = kind;
+	b->virq = virq;
+	b->eventfd = eventfd;
+	ret = binding_map(b);
+	if (ret)
+		goto err_free;
+	ret = request_irq(b->irq, on_virq, 0, kind == GHVM_IRQ_VIRQ ? "ghvm" : "ghvm-rm", b);
+	if (ret)
+		goto err_unmap;
+	list_add(&b->node, &irqs->list);
+	if (kind == GHVM_IRQ_RM_RX)
+		rm_holder = irqs;
+	ghvm_eventfd_signal(eventfd); /* for what came before */
+	return 0;
+
+err_unmap:
+	binding_unmap(b);
+err_free:
+	kfree(b);
+	return ret;
+}
+
+static int irqs_bind(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
+{
+	struct eventfd_ctx *eventfd = eventfd_ctx_fdget(arg->eventfd);
+	int ret;
+
+	if (IS_ERR(eventfd))
+		return PTR_ERR(eventfd);
+	mutex_lock(&ghvm_irq_lock);
+	ret = binding_new(irqs, arg->kind, arg->virq, eventfd);
+	mutex_unlock(&ghvm_irq_lock);
+	if (ret)
+		eventfd_ctx_put(eventfd);
+	return ret;
+}
+
+static int irqs_unbind(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
+{
+	struct ghvm_binding *b;
+
+	mutex_lock(&ghvm_irq_lock);
+	b = binding_find(irqs, arg->kind, arg->virq);
+	if (b)
+		binding_free(irqs, b);
+	mutex_unlock(&ghvm_irq_lock);
+	return b ? 0 : -ENOENT;
+}
+
+long ghvm_irqs_set(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
+{
+	switch (arg->kind) {
+	case GHVM_IRQ_VIRQ:
+		if (!ghvm_virq_valid(arg->virq))
+			return -EINVAL;
+		break;
+	case GHVM_IRQ_RM_TX:
+	case GHVM_IRQ_RM_RX:
+		if (arg->virq)
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (arg->eventfd < -1)
+		return -EINVAL;
+	return arg->eventfd == -1 ? irqs_unbind(irqs, arg) : irqs_bind(irqs, arg);
+}
+
+void ghvm_irqs_init(struct ghvm_irqs *irqs)
+{
+	INIT_LIST_HEAD(&irqs->list);
+}
+
+void ghvm_irqs_done(struct ghvm_irqs *irqs)
+{
+	struct ghvm_binding *b, *next;
+
+	mutex_lock(&ghvm_irq_lock);
+	list_for_each_entry_safe(b, next, &irqs->list, node)
+		binding_free(irqs, b);
+	mutex_unlock(&ghvm_irq_lock);
+}
+
+int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs)
+{
+	mutex_lock(&ghvm_irq_lock);
+	if (rm_holder == irqs)
+		return 0;
+	mutex_unlock(&ghvm_irq_lock);
+	return -EPERM;
+}
+
+void ghvm_irqs_rm_end(void)
+{
+	mutex_unlock(&ghvm_irq_lock);
+}
+
+int ghvm_irq_probe(struct ghvm_hyp *hyp)
+{
+	int i, irq;
+
+	for (i = GHVM_IRQ_RM_TX; i <= GHVM_IRQ_RM_RX; i++) {
+		irq = of_irq_get(hyp->node, i - GHVM_IRQ_RM_TX);
+		if (irq == -EPROBE_DEFER)
+			return irq;
+		hyp->rm_irq[i] = max(irq, 0);
+	}
+	return 0;
+}
+
+void ghvm_irq_done(struct ghvm_hyp *hyp)
+{
+	int i;
+
+	for (i = GHVM_IRQ_RM_TX; i <= GHVM_IRQ_RM_RX; i++)
+		if (hyp->rm_irq[i])
+			irq_dispose_mapping(hyp->rm_irq[i]);
+}

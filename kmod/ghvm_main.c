@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/ghvm: what a manager of virtual machines cannot do from user space.
+ *
+ * The module knows hypercalls, interrupts and pages; it knows no virtual machine and no message.
+ */
+#define pr_fmt(fmt) "ghvm: " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/miscdevice.h>
+
+#include "ghvm_priv.h"
+
+struct ghvm_hyp ghvm_hyp;
+
+static const struct of_device_id ghvm_of_match[] = {
+	{ .compatible = "gunyah-resource-manager" },
+	{},
+};
+MODULE_DEVICE_TABLE(of, ghvm_of_match);
+
+/**
+ * struct ghvm_file - private data of an open /dev/ghvm
+ * @irqs: virqs bound through it
+ */
+struct ghvm_file {
+	struct ghvm_irqs irqs;
+};
+
+static const struct ghvm_op *op_find(const struct ghvm_op *ops, size_t n, unsigned int cmd)
+{
+	size_t i;
+
+	/* The size of the structure is part of the number, but it may grow. */
+	for (i = 0; i < n; i++)
+		if (!((ops[i].cmd ^ cmd) & ~IOCSIZE_MASK))
+			return &ops[i];
+	return NULL;
+}
+
+long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p)
+{
+	const struct ghvm_op *op = op_find(ops, n, cmd);
+	u64 arg[GHVM_ARG_MAX / sizeof(u64)];
+	u32 usize, ksize;
+	long ret;
+
+	if (!op)
+		return -ENOTTY;
+	ksize = _IOC_SIZE(op->cmd);
+	if (get_user(usize, (u32 __user *)p))
+		return -EFAULT;
+	if (usize < sizeof(usize))
+		return -EINVAL;
+	if (usize > PAGE_SIZE)
+		return -E2BIG;
+	ret = copy_struct_from_user(arg, ksize, p, usize);
+	if (ret)
+		return ret;
+	ret = op->run(priv, arg);
+	if (ret < 0 || !(op->cmd & IOC_OUT))
+		return ret;
+	return copy_to_user(p, arg, min(usize, ksize)) ? -EFAULT : ret;
+}
+
+int ghvm_file_new(const char *name, const struct file_operations *fops, void *priv,
+		  struct file **ret)
+{
+	struct file *file;
+	int fd;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = anon_inode_getfile(name, fops, priv, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	file->f_mode |= FMODE_PWRITE;
+	*ret = file;
+	return fd;
+}
+
+static long cmd_info(void *priv, void *p)
+{
+	struct ghvm_info *arg = p;
+
+	arg->flags = 0;
+	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_TX])
+		arg->flags |= GHVM_INFO_RM_TX_VIRQ;
+	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_RX])
+		arg->flags |= GHVM_INFO_RM_RX_VIRQ;
+	if (ghvm_qcom_available())
+		arg->flags |= GHVM_INFO_ASSIGN;
+	arg->abi = GHVM_ABI_LEVEL;
+	arg->page_size = PAGE_SIZE;
+	memcpy(arg->uid, ghvm_hyp.uid, sizeof(arg->uid));
+	memcpy(arg->identify, ghvm_hyp.identify, sizeof(arg->identify));
+	arg->rm_tx_capid = ghvm_hyp.rm_tx_capid;
+	arg->rm_rx_capid = ghvm_hyp.rm_rx_capid;
+	arg->quarantined_pages = ghvm_quarantined_pages();
+	return 0;
+}
+
+static long cmd_hcall(void *priv, void *p)
+{
+	struct ghvm_file *f = priv;
+	struct ghvm_hcall *call = p;
+
+	if (call->__reserved)
+		return -EINVAL;
+	switch (ghvm_call_kind(call->call)) {
+	case GHVM_CALL_PLAIN:
+		ghvm_hvc_plain(call);
+		return 0;
+	case GHVM_CALL_SEND:
+	case GHVM_CALL_RECEIVE:
+		return ghvm_hvc_queue(&f->irqs, call);
+	default:
+		return -EPERM;
+	}
+}
+
+static long cmd_irq(void *priv, void *p)
+{
+	struct ghvm_file *f = priv;
+
+	return ghvm_irqs_set(&f->irqs, p);
+}
+
+static const struct ghvm_op dev_ops[] = {
+	{ GHVM_HCALL, cmd_hcall },
+	{ GHVM_INFO, cmd_info },
+	{ GHVM_IRQ, cmd_irq },
+	{ GHVM_PIN, ghvm_pin },
+	{ GHVM_GRANT, ghvm_grant },
+	{ GHVM_REVOKE, ghvm_revoke },
+	{ GHVM_QUARANTINE_LIST, ghvm_quarantine_list },
+	{ GHVM_QUARANTINE_ADOPT, ghvm_quarantine_adopt },
+	{ GHVM_ASSIGN, ghvm_assign },
+};
+
+static int dev_open(struct inode *inode, struct file *file)
+{
+	struct ghvm_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+
+	if (!f)
+		return -ENOMEM;
+	ghvm_irqs_init(&f->irqs);
+	file->private_data = f;
+	return 0;
+}
+
+static int dev_release(struct inode *inode, struct file *file)
+{
+	struct ghvm_file *f = file->private_data;
+
+	ghvm_irqs_done(&f->irqs);
+	kfree(f);
+	return 0;
+}
+
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return ghvm_ioctl(file->private_data, dev_ops, ARRAY_SIZE(dev_ops), cmd,
+			  (void __user *)arg);
+}
+
+static const struct file_operations dev_fops = {
+	.owner = THIS_MODULE,
+	.open = dev_open,
+	.release = dev_release,
+	.unlocked_ioctl = dev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "ghvm",
+	.fops = &dev_fops,
+	.mode = 0600,
+};
+
+/* The node comes first: without it an HVC might be nobody's, and undefined. */
+static int hyp_probe(struct ghvm_hyp *hyp)
+{
+	int ret;
+
+	hyp->node = of_find_matching_node(NULL, ghvm_of_match);
+	if (!hyp->node)
+		return -ENODEV;
+	ret = ghvm_hvc_probe(hyp);
+	if (!ret && (of_property_read_u64_index(hyp->node, "reg", 0, &hyp->rm_tx_capid) ||
+		     of_property_read_u64_index(hyp->node, "reg", 1, &hyp->rm_rx_capid))) {
+		pr_err("%pOF: no capabilities in reg\n", hyp->node);
+		ret = -ENODEV;
+	}
+	if (!ret)
+		ret = ghvm_irq_probe(hyp);
+	if (ret)
+		of_node_put(hyp->node);
+	return ret;
+}
+
+static void hyp_done(struct ghvm_hyp *hyp)
+{
+	ghvm_irq_done(hyp);
+	of_node_put(hyp->node);
+}
+
+static int __init ghvm_init(void)
+{
+	int ret;
+
+	BUILD_BUG_ON(sizeof(struct ghvm_info) > GHVM_ARG_MAX);
+	BUILD_BUG_ON(sizeof(struct ghvm_hcall) > GHVM_ARG_MAX);
+	BUILD_BUG_ON(sizeof(struct ghvm_pin_status) > GHVM_ARG_MAX);
+
+	ret = hyp_probe(&ghvm_hyp);
+	if (ret)
+		return ret;
+	ghvm_qcom_probe();
+	ret = ghvm_pin_init();
+	if (ret)
+		goto err_hyp;
+	ret = misc_register(&dev);
+	if (ret)
+		goto err_pin;
+	return 0;
+
+err_pin:
+	ghvm_pin_exit();
+err_hyp:
+	hyp_done(&ghvm_hyp);
+	return ret;
+}
+module_init(ghvm_init);
+
+static void __exit ghvm_exit(void)
+{
+	misc_deregister(&dev);
+	ghvm_pin_exit();
+	hyp_done(&ghvm_hyp);
+}
+module_exit(ghvm_exit);
+
+MODULE_DESCRIPTION("Gunyah hypercalls, interrupts and page pins for user space");
+MODULE_LICENSE("GPL");

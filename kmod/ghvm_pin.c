@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pins: pages that stay where they are, and the guard that keeps them from Linux.
+ *
+ * While a pin is guarded a guest may own its pages. Nothing here reads them then, and closing the
+ * file, however that comes, moves the pin to the quarantine. It leaves that only by adoption.
+ */
+#define pr_fmt(fmt) "ghvm: " fmt
+
+#include <linux/file.h>
+#include <linux/io.h>
+#include <linux/magic.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/suspend.h>
+
+#include "ghvm_priv.h"
+
+#define BATCH 512		    /* pages pinned while the mmap lock is held */
+#define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between looks at the scheduler */
+
+/**
+ * struct ghvm_pin_file - a pin, with or without a file
+ * @node: in the quarantine, rising by @id; guarded by ghvm_guard_lock
+ * @id: never used again
+ * @length: bytes
+ * @extents: where they are
+ * @mm: whose pinned_vm is charged
+ * @lock: nests outside of ghvm_guard_lock
+ * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
+ * @writers: pwrites under way
+ * @away: extents, from the first, that are assigned away
+ * @tag: user space's
+ */
+struct ghvm_pin_file {
+	struct list_head node;
+	u64 id;
+	u64 length;
+	struct ghvm_extents extents;
+	struct mm_struct *mm;
+
+	struct mutex lock; /* over the rest */
+	u32 state;
+	u32 writers;
+	u64 away;
+	u8 tag[GHVM_TAG_SIZE];
+};
+
+static DEFINE_MUTEX(ghvm_guard_lock);
+/* guarded by it: */
+static LIST_HEAD(quarantine);
+static u64 quarantined_pages;
+static u64 n_guarded;
+static bool hibernating;
+
+static const struct file_operations pin_fops;
+
+static int charge(struct mm_struct *mm, u64 npages)
+{
+	s64 limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+
+	if (atomic64_add_return(npages, &mm->pinned_vm) > limit && !capable(CAP_IPC_LOCK)) {
+		atomic64_sub(npages, &mm->pinned_vm);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int extents_reserve(struct ghvm_extents *e, u64 more)
+{
+	u64 cap = max(e->n + more, 2 * e->cap);
+	struct ghvm_extent *v;
+
+	if (e->cap - e->n >= more)
+		return 0;
+	v = kvmalloc_array(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
+	if (!v)
+		return -ENOMEM;
+	if (e->n)
+		memcpy(v, e->v, e->n * sizeof(*v));
+	kvfree(e->v);
+	e->v = v;
+	e->cap = cap;
+	return 0;
+}
+
+/* Anonymous, shared and huge memory have no other owner who might look at a guest's page. */
+static bool vma_ours(const struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return false;
+	if (!vma->vm_file || vma->vm_flags & VM_HUGETLB)
+		return true;
+	return file_inode(vma->vm_file)->i_sb->s_magic == TMPFS_MAGIC;
+}
+
+static bool range_ours(struct mm_struct *mm, unsigned long va, unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	for (; va < end; va = vma->vm_end) {
+		vma = find_vma(mm, va);
+		if (!vma || vma->vm_start > va || !vma_ours(vma))
+			return false;
+	}
+	return true;
+}
+
+/* Return: how many of @n pages were pinned, at least one; or a negative errno. */
+static long pin_batch(unsigned long va, unsigned long n, struct page **pages)
+{
+	struct mm_struct *mm = current->mm;
+	long ret = -EFAULT;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	if (range_ours(mm, va, va + n * PAGE_SIZE))
+		ret = ghvm_pin_user_pages(va, n, FOLL_WRITE | FOLL_LONGTERM, pages);
+	mmap_read_unlock(mm);
+	return ret ?: -EFAULT;
+}
+
+/* Appends what was pinned; all of it, so that it is unpinned with the rest. */
+static int batch_add(struct ghvm_extents *e, struct page **pages, long n)
+{
+	int ret = 0;
+	long i;
+
+	for (i = 0; i < n; i++) {
+		if (is_zero_pfn(page_to_pfn(pages[i])))
+			ret = -EFAULT;
+		ghvm_extents_add(e, page_to_phys(pages[i]), PAGE_SIZE);
+	}
+	return ret;
+}
+
+static int pin_pages(struct ghvm_pin_file *pin, unsigned long va, struct page **pages)
+{
+	unsigned long end = va + pin->length;
+	int ret;
+	long n;
+
+	while (va < end) {
+		ret = extents_reserve(&pin->extents, BATCH);
+		if (ret)
+			return ret;
+		n = pin_batch(va, min_t(unsigned long, BATCH, (end - va) >> PAGE_SHIFT), pages);
+		if (n < 0)
+			return n;
+		ret = batch_add(&pin->extents, pages, n);
+		if (ret)
+			return ret;
+		va += n * PAGE_SIZE;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+static void unpin_extent(const struct ghvm_extent *x)
+{
+	u64 done, n;
+
+	for (done = 0; done < x->length; done += n) {
+		n = min_t(u64, x->length - done, CHUNK);
+		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(x->pa + done)),
+						 n >> PAGE_SHIFT, true);
+		cond_resched();
+	}
+}
+
+/* The only place that gives pages back. */
+static void pin_free(struct ghvm_pin_file *pin)
+{
+	u64 i;
+
+	if (WARN_ON(pin->state == GHVM_PIN_GUARDED))
+		return;
+	for (i = 0; i < pin->extents.n; i++)
+		unpin_extent(&pin->extents.v[i]);
+	kvfree(pin->extents.v);
+	atomic64_sub(pin->length >> PAGE_SHIFT, &pin->mm->pinned_vm);
+	mmdrop(pin->mm);
+	mutex_destroy(&pin->lock);
+	kfree(pin);
+}
+
+static struct ghvm_pin_file *pin_new(u64 length)
+{
+	static atomic64_t last_id = ATOMIC64_INIT(0);
+	struct ghvm_pin_file *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!pin)
+		return ERR_PTR(-ENOMEM);
+	ret = charge(current->mm, length >> PAGE_SHIFT);
+	if (ret) {
+		kfree(pin);
+		return ERR_PTR(ret);
+	}
+	mmgrab(current->mm);
+	pin->mm = current->mm;
+	pin->length = length;
+	pin->id = atomic64_inc_return(&last_id);
+	mutex_init(&pin->lock);
+	INIT_LIST_HEAD(&pin->node);
+	return pin;
+}
+
+static int pin_fill(struct ghvm_pin_file *pin, u64 va)
+{
+	struct page **pages = kmalloc_array(BATCH, sizeof(*pages), GFP_KERNEL);
+	int ret;
+
+	if (!pages)
+		return -ENOMEM;
+	ret = pin_pages(pin, va, pages);
+	kfree(pages);
+	return ret;
+}
+
+long ghvm_pin(void *priv, void *p)
+{
+	const struct ghvm_pin *arg = p;
+	struct ghvm_pin_file *pin;
+	struct file *file;
+	int ret;
+
+	if (arg->flags || !ghvm_range_valid(arg->user_va, arg->length, PAGE_SIZE))
+		return -EINVAL;
+	if (arg->user_va + arg->length > TASK_SIZE)
+		return -EFAULT;
+	pin = pin_new(arg->length);
+	if (IS_ERR(pin))
+		return PTR_ERR(pin);
+	ret = pin_fill(pin, arg->user_va);
+	if (!ret)
+		ret = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
+	if (ret < 0) {
+		pin_free(pin);
+		return ret;
+	}
+	fd_install(ret, file);
+	return ret;
+}
+
+static int guard_begin(void)
+{
+	int ret = 0;
+
+	mutex_lock(&ghvm_guard_lock);
+	if (hibernating) {
+		ret = -EBUSY;
+	} else {
+		n_guarded++;
+		__module_get(THIS_MODULE); /* ours already, by the pin's file */
+	}
+	mutex_unlock(&ghvm_guard_lock);
+	return ret;
+}
+
+static void guard_end(void)
+{
+	mutex_lock(&ghvm_guard_lock);
+	n_guarded--;
+	mutex_unlock(&ghvm_guard_lock);
+	module_put(THIS_MODULE);
+}
+
+/*
+ * A guest begins with its MMU off and so reads and writes past the caches: whatever was written
+ * here has to be behind them, by whichever mapping, and no line may be written back later.
+ */
+static int pin_clean(const struct ghvm_pin_file *pin)
+{
+	const struct ghvm_extent *x = pin->extents.v;
+	u64 i, done, n;
+
+	for (i = 0; i < pin->extents.n; i++, x++) {
+		for (done = 0; done < x->length; done += n) {
+			n = min_t(u64, x->length - done, CHUNK);
+			ghvm_clean_dcache(phys_to_virt(x->pa + done), n);
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
+		}
+	}
+	return 0;
+}
+
+static int pin_guard(struct ghvm_pin_file *pin)
+{
+	int ret;
+
+	if (pin->state == GHVM_PIN_GUARDED)
+		return 0;
+	if (pin->writers)
+		return -EBUSY;
+	ret = pin_clean(pin);
+	if (ret)
+		return ret;
+	ret = guard_begin();
+	if (ret)
+		return ret;
+	pin->state = GHVM_PIN_GUARDED;
+	return 0;
+}
+
+static int pin_unguard(struct ghvm_pin_file *pin)
+{
+	if (pin->state == GHVM_PIN_HELD)
+		return 0;
+	if (pin->away)
+		return -EBUSY;
+	pin->state = GHVM_PIN_HELD;
+	guard_end();
+	return 0;
+}
+
+static long cmd_set(void *priv, void *p)
+{
+	struct ghvm_pin_file *pin = priv;
+	struct ghvm_pin_set *arg = p;
+	int ret;
+
+	if (arg->state != GHVM_PIN_HELD && arg->state != GHVM_PIN_GUARDED)
+		return -EINVAL;
+	mutex_lock(&pin->lock);
+	ret = arg->state == GHVM_PIN_GUARDED ? pin_guard(pin) : pin_unguard(pin);
+	if (!ret)
+		memcpy(pin->tag, arg->tag, sizeof(pin->tag));
+	mutex_unlock(&pin->lock);
+	return ret;
+}
+
+static long cmd_status(void *priv, void *p)
+{
+	struct ghvm_pin_file *pin = priv;
+	struct ghvm_pin_status *arg = p;
+
+	if (arg->__reserved)
+		return -EINVAL;
+	arg->id = pin->id;
+	arg->length = pin->length;
+	arg->n_extents = pin->extents.n;
+	mutex_lock(&pin->lock);
+	arg->state = pin->state;
+	arg->assigned = pin->away > 0;
+	memcpy(arg->tag, pin->tag, sizeof(arg->tag));
+	mutex_unlock(&pin->lock);
+	return 0;
+}
+
+static long cmd_extents(void *priv, void *p)
+{
+	struct ghvm_pin_file *pin = priv;
+	struct ghvm_pin_extents *arg = p;
+	const struct ghvm_extents *e = &pin->extents;
+	u64 n = arg->first < e->n ? min_t(u64, arg->count, e->n - arg->first) : 0;
+
+	if (n && copy_to_user(u64_to_user_ptr(arg->extents), e->v + arg->first, n * sizeof(*e->v)))
+		return -EFAULT;
+	arg->count = n;
+	return 0;
+}
+
+static const struct ghvm_op pin_ops[] = {
+	{ GHVM_PIN_STATUS, cmd_status },
+	{ GHVM_PIN_EXTENTS, cmd_extents },
+	{ GHVM_PIN_SET, cmd_set },
+};
+
+static long pin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return ghvm_ioctl(file->private_data, pin_ops, ARRAY_SIZE(pin_ops), cmd,
+			  (void __user *)arg);
+}
+
+static int write_begin(struct ghvm_pin_file *pin)
+{
+	int ret = 0;
+
+	mutex_lock(&pin->lock);
+	if (pin->state == GHVM_PIN_GUARDED)
+		ret = -EBUSY;
+	else
+		pin->writers++;
+	mutex_unlock(&pin->lock);
+	return ret;
+}
+
+static void write_end(struct ghvm_pin_file *pin)
+{
+	mutex_lock(&pin->lock);
+	pin->writers--;
+	mutex_unlock(&pin->lock);
+}
+
+/* Page by page: an extent may join several folios, which one copy must not cross. */
+static ssize_t pin_copy(struct ghvm_pin_file *pin, const char __user *buf, size_t len, u64 offset)
+{
+	size_t done = 0, n, left = 0;
+	u64 pa, run;
+
+	while (done < len && !left && !fatal_signal_pending(current)) {
+		pa = ghvm_extents_find(&pin->extents, offset + done, &run);
+		n = min_t(size_t, len - done, PAGE_SIZE - offset_in_page(pa));
+		left = copy_from_user(phys_to_virt(pa), buf + done, n);
+		done += n - left;
+		cond_resched();
+	}
+	if (done || !len)
+		return done;
+	return left ? -EFAULT : -EINTR;
+}
+
+static ssize_t pin_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	struct ghvm_pin_file *pin = file->private_data;
+	u64 offset = *pos;
+	ssize_t ret;
+
+	if (offset >= pin->length)
+		return len ? -ENOSPC : 0;
+	ret = write_begin(pin);
+	if (ret)
+		return ret;
+	ret = pin_copy(pin, buf, min_t(u64, len, pin->length - offset), offset);
+	write_end(pin);
+	if (ret > 0)
+		*pos += ret;
+	return ret;
+}
+
+/* Cannot fail: it is called as a file goes away. */
+static void quarantine_add(struct ghvm_pin_file *pin)
+{
+	struct ghvm_pin_file *after;
+
+	mutex_lock(&ghvm_guard_lock);
+	list_for_each_entry(after, &quarantine, node)
+		if (after->id > pin->id)
+			break;
+	list_add_tail(&pin->node, &after->node); /* in front of it, or of the list's head */
+	quarantined_pages += pin->length >> PAGE_SHIFT;
+	mutex_unlock(&ghvm_guard_lock);
+	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", pin->id,
+			      pin->length >> PAGE_SHIFT);
+}
+
+static int pin_release(struct inode *inode, struct file *file)
+{
+	struct ghvm_pin_file *pin = file->private_data;
+
+	if (pin->state == GHVM_PIN_GUARDED)
+		quarantine_add(pin);
+	else
+		pin_free(pin);
+	return 0;
+}
+
+static const struct file_operations pin_fops = {
+	.owner = THIS_MODULE,
+	.release = pin_release,
+	.write = pin_write,
+	.unlocked_ioctl = pin_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+int ghvm_pin_assign_begin(struct file *file, const struct ghvm_extents **ret, u64 **ret_away)
+{
+	struct ghvm_pin_file *pin = file->private_data;
+
+	if (file->f_op != &pin_fops)
+		return -EINVAL;
+	mutex_lock(&pin->lock);
+	if (pin->state != GHVM_PIN_GUARDED) {
+		mutex_unlock(&pin->lock);
+		return -EBUSY;
+	}
+	*ret = &pin->extents;
+	*ret_away = &pin->away;
+	return 0;
+}
+
+void ghvm_pin_assign_end(struct file *file)
+{
+	struct ghvm_pin_file *pin = file->private_data;
+
+	mutex_unlock(&pin->lock);
+}
+
+u64 ghvm_quarantined_pages(void)
+{
+	u64 n;
+
+	mutex_lock(&ghvm_guard_lock);
+	n = quarantined_pages;
+	mutex_unlock(&ghvm_guard_lock);
+	return n;
+}
+
+/* Nobody else has a pin in the quarantine, so the guard lock covers all of it. */
+static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
+{
+	struct ghvm_pin_file *pin;
+	bool found = false;
+
+	mutex_lock(&ghvm_guard_lock);
+	list_for_each_entry(pin, &quarantine, node) {
+		if (pin->id <= after)
+			continue;
+		*ret = (struct ghvm_quarantine_entry){
+			.id = pin->id,
+			.length = pin->length,
+			.n_extents = pin->extents.n,
+			.assigned = pin->away > 0,
+		};
+		memcpy(ret->tag, pin->tag, sizeof(ret->tag));
+		found = true;
+		break;
+	}
+	mutex_unlock(&ghvm_guard_lock);
+	return found;
+}
+
+long ghvm_quarantine_list(void *priv, void *p)
+{
+	struct ghvm_quarantine_list *arg = p;
+	struct ghvm_quarantine_entry __user *to = u64_to_user_ptr(arg->entries);
+	struct ghvm_quarantine_entry entry;
+	u64 after = arg->after;
+	u32 n;
+
+	for (n = 0; n < arg->count && quarantine_next(after, &entry); n++) {
+		if (copy_to_user(to + n, &entry, sizeof(entry)))
+			return -EFAULT;
+		after = entry.id;
+	}
+	arg->count = n;
+	return 0;
+}
+
+static struct ghvm_pin_file *quarantine_find(u64 id)
+{
+	struct ghvm_pin_file *pin;
+
+	list_for_each_entry(pin, &quarantine, node)
+		if (pin->id == id)
+			return pin;
+	return NULL;
+}
+
+long ghvm_quarantine_adopt(void *priv, void *p)
+{
+	const struct ghvm_quarantine_adopt *arg = p;
+	struct ghvm_pin_file *pin;
+	struct file *file;
+	int fd;
+
+	if (arg->flags)
+		return -EINVAL;
+	mutex_lock(&ghvm_guard_lock);
+	pin = quarantine_find(arg->id);
+	fd = pin ? ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file) : -ENOENT;
+	if (fd >= 0) {
+		list_del_init(&pin->node);
+		quarantined_pages -= pin->length >> PAGE_SHIFT;
+	}
+	mutex_unlock(&ghvm_guard_lock);
+	if (fd >= 0)
+		fd_install(fd, file);
+	return fd;
+}
+
+/* An image of memory would read the guests' pages, and resuming would write them. */
+static int on_pm(struct notifier_block *nb, unsigned long action, void *data)
+{
+	int ret = NOTIFY_DONE;
+
+	mutex_lock(&ghvm_guard_lock);
+	switch (action) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		if (n_guarded) {
+			pr_warn("no hibernation: guests own pages of %llu pins\n", n_guarded);
+			ret = notifier_from_errno(-EBUSY);
+		} else {
+			hibernating = true;
+		}
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		hibernating = false;
+		break;
+	}
+	mutex_unlock(&ghvm_guard_lock);
+	return ret;
+}
+
+static struct notifier_block pm_notifier = {
+	.notifier_call = on_pm,
+};
+
+int ghvm_pin_init(void)
+{
+	return register_pm_notifier(&pm_notifier);
+}
+
+/* Only a forced unload finds anything guarded; then its pages are lost, and safe. */
+void ghvm_pin_exit(void)
+{
+	unregister_pm_notifier(&pm_notifier);
+	if (n_guarded)
+		pr_emerg("unloaded by force: %llu pages stay pinned for ever\n", quarantined_pages);
+}

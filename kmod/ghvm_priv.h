@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share.
+ *
+ * Locks, outermost first: a grant's rwsem, ghvm_irq_lock; a pin's lock, ghvm_guard_lock.
+ * The two chains never meet.
+ */
+#ifndef _GHVM_PRIV_H
+#define _GHVM_PRIV_H
+
+#include <linux/arm-smccc.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/of.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ghvm_compat.h"
+#include "ghvm_pure.h"
+
+/**
+ * struct ghvm_hyp - the hypervisor, found at load; never changes
+ * @node: of the resource manager, referenced
+ * @rm_irq: Linux numbers of its TX and RX virqs, 0 for none; by GHVM_IRQ_RM_*
+ */
+struct ghvm_hyp {
+	struct device_node *node;
+	u32 uid[4];
+	u64 identify[4];
+	u64 rm_tx_capid;
+	u64 rm_rx_capid;
+	int rm_irq[3];
+};
+
+extern struct ghvm_hyp ghvm_hyp;
+
+/* Bindings of one file; guarded by ghvm_irq_lock. */
+struct ghvm_irqs {
+	struct list_head list;
+};
+
+/**
+ * struct ghvm_op - one ioctl; a file has a table of them
+ * @cmd: from the ABI; its size is that of the structure the module knows
+ * @run: gets the file's private data and a copy of the structure, zero past what user space
+ *       knew; what it leaves there goes back if @cmd is a read
+ */
+struct ghvm_op {
+	unsigned int cmd;
+	long (*run)(void *priv, void *arg);
+};
+
+#define GHVM_ARG_MAX 128
+
+/* ghvm_main.c. Functions of (priv, p) are ioctls of /dev/ghvm, for its table. */
+long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p);
+
+/**
+ * ghvm_file_new() - a file to hand out, close-on-exec
+ * @priv: its private data; passes to the file with success
+ * @ret: for fd_install(), which is the last thing that an ioctl does
+ *
+ * Return: the descriptor reserved for it, or a negative errno.
+ */
+int ghvm_file_new(const char *name, const struct file_operations *fops, void *priv,
+		  struct file **ret);
+
+/* ghvm_hvc.c */
+int ghvm_hvc_probe(struct ghvm_hyp *hyp);
+bool ghvm_smc_uid(u32 fn, u32 uid[4]);
+bool ghvm_uid_is_qualcomm(const u32 uid[4]);
+void ghvm_hvc_plain(struct ghvm_hcall *call);
+long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call);
+
+/* ghvm_irq.c */
+int ghvm_irq_probe(struct ghvm_hyp *hyp);
+void ghvm_irq_done(struct ghvm_hyp *hyp);
+void ghvm_irqs_init(struct ghvm_irqs *irqs);
+void ghvm_irqs_done(struct ghvm_irqs *irqs);
+long ghvm_irqs_set(struct ghvm_irqs *irqs, const struct ghvm_irq *arg);
+
+/**
+ * ghvm_irqs_rm_begin() - use the resource manager's queues
+ *
+ * Return: 0, until ghvm_irqs_rm_end() nobody else can have them; -EPERM @irqs has not bound RM rx.
+ */
+int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs);
+void ghvm_irqs_rm_end(void);
+
+/* ghvm_pin.c */
+struct ghvm_pin_file;
+
+int ghvm_pin_init(void);
+void ghvm_pin_exit(void);
+long ghvm_pin(void *priv, void *p);
+u64 ghvm_quarantined_pages(void);
+long ghvm_quarantine_list(void *priv, void *p);
+long ghvm_quarantine_adopt(void *priv, void *p);
+
+/**
+ * ghvm_pin_assign_begin() - lock a guarded pin for an assignment
+ * @file: maybe a pin file
+ * @ret: its extents
+ * @ret_away: how many of them, from the first, are assigned away; to be kept true
+ *
+ * Return: 0 and locked until ghvm_pin_assign_end(); -EINVAL not a pin file; -EBUSY not guarded.
+ */
+int ghvm_pin_assign_begin(struct file *file, const struct ghvm_extents **ret, u64 **ret_away);
+void ghvm_pin_assign_end(struct file *file);
+
+/* ghvm_grant.c */
+long ghvm_grant(void *priv, void *p);
+long ghvm_revoke(void *priv, void *p);
+
+/* ghvm_qcom.c */
+void ghvm_qcom_probe(void);
+bool ghvm_qcom_available(void);
+long ghvm_assign(void *priv, void *p);
+
+#endif
