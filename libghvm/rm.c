@@ -341,6 +341,16 @@ static bool wait_for(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
 	return done;
 }
 
+/* As above; a reply that came while this process did not run is not late. */
+static bool await(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
+{
+	if (wait_for(rm, w, until))
+		return true;
+	if (!atomic_load(&rm->dispatched) && !ghvm_rm_dead(rm))
+		(void)receive(rm); /* an error has made it dead */
+	return wait_for(rm, w, 0);
+}
+
 /*
  * From here on a reply is taken. Not earlier: it lands in the buffer that the request is
  * sent from, and only nonsense could come before the last packet is out.
@@ -407,7 +417,7 @@ static int synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
 	pthread_mutex_unlock(&rm->state);
 	until = deadline_in(ms);
 	r = send_request(rm, &rm->sync, &w, 0, until);
-	if (r == 0 && !wait_for(rm, &rm->sync, until))
+	if (r == 0 && !await(rm, &rm->sync, until))
 		r = -ETIMEDOUT;
 	w = disarm(rm, &rm->sync);
 	if (r < 0) {
@@ -441,7 +451,7 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 		w = disarm(rm, &rm->call);
 		return w.used ? -ETIMEDOUT : -EHOSTDOWN; /* the last packet may be out */
 	}
-	if (r < 0 || !wait_for(rm, &rm->call, until))
+	if (r < 0 || !await(rm, &rm->call, until))
 		(void)synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
 
 	*ret = disarm(rm, &rm->call);
