@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libghvm/backlog.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/msgq.h"
@@ -32,7 +33,6 @@
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
 #define DISPATCH_MAX 256 /* packets at one go */
-#define KEPT_MAX 512	 /* notifications before there is a handler; RM holds 256 */
 #define FACTS 256	 /* VMIDs with facts; RM's are below */
 
 /* guarded by state; @used only once the whole request is on its way */
@@ -47,17 +47,11 @@ struct waiter {
 	size_t len;
 };
 
-struct kept {
-	uint32_t id;
-	size_t len;
-	uint8_t payload[];
-};
-
 /**
  * struct ghvm_rm - a connection
  * @call_lock: held over a call: one is outstanding, the others queue
  * @next_seq: guarded by call_lock
- * @rx_lock: over @assembler, @kept, @n_kept and the receive queue
+ * @rx_lock: over @assembler, @backlog, the handler and the receive queue
  * @state: over the rest, down to @sync_ms; @cond: a waiter is done or RM is dead
  * @call: the request in flight; @sync: the GET_VMID after it
  * @polling: the caller reads the queue itself and must be told by @wake_fd if another did
@@ -72,8 +66,7 @@ struct ghvm_rm {
 
 	pthread_mutex_t rx_lock;
 	struct ghvm_assembler assembler;
-	struct kept *kept[KEPT_MAX];
-	size_t n_kept;
+	struct ghvm_backlog backlog;
 	ghvm_rm_on_notify on_notify;
 	void *on_notify_data;
 
@@ -133,7 +126,7 @@ void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data)
 	pthread_mutex_lock(&rm->rx_lock);
 	rm->on_notify = fn;
 	rm->on_notify_data = data;
-	if (fn && rm->n_kept)
+	if (fn && rm->backlog.n)
 		(void)eventfd_write(rm->q.rx_fd, 1); /* a dispatch, to deliver them */
 	pthread_mutex_unlock(&rm->rx_lock);
 }
@@ -206,30 +199,13 @@ static void notify(struct ghvm_rm *rm, uint32_t id, const uint8_t *payload, size
 	rm->on_notify(rm->on_notify_data, &n);
 }
 
-static void keep(struct ghvm_rm *rm, const struct ghvm_assembly *m)
-{
-	struct kept *k;
-
-	if (rm->n_kept == KEPT_MAX)
-		return;
-	k = malloc(sizeof(*k) + m->len);
-	if (!k)
-		return; /* GET_STATE tells as well */
-	k->id = m->id;
-	k->len = m->len;
-	memcpy(k->payload, m->buf, m->len);
-	rm->kept[rm->n_kept++] = k;
-}
-
-static void deliver_kept(struct ghvm_rm *rm)
+static void deliver_backlog(struct ghvm_rm *rm)
 {
 	if (!rm->on_notify)
 		return;
-	for (size_t i = 0; i < rm->n_kept; i++) {
-		notify(rm, rm->kept[i]->id, rm->kept[i]->payload, rm->kept[i]->len);
-		free(rm->kept[i]);
-	}
-	rm->n_kept = 0;
+	for (size_t i = 0; i < rm->backlog.n; i++)
+		notify(rm, rm->backlog.v[i]->id, rm->backlog.v[i]->payload, rm->backlog.v[i]->len);
+	ghvm_backlog_done(&rm->backlog);
 }
 
 static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
@@ -242,7 +218,7 @@ static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 	if (rm->on_notify)
 		notify(rm, m->id, m->buf, m->len);
 	else
-		keep(rm, m);
+		ghvm_backlog_add(&rm->backlog, m->id, m->buf, m->len);
 }
 
 /* Everything queued, but not for ever: another event is made if more may be there. */
@@ -272,7 +248,7 @@ static int receive(struct ghvm_rm *rm)
 
 	pthread_mutex_lock(&rm->rx_lock);
 	(void)eventfd_read(rm->q.rx_fd, &n); /* before the look, so that no edge is lost */
-	deliver_kept(rm);
+	deliver_backlog(rm);
 	r = drain(rm);
 	pthread_mutex_unlock(&rm->rx_lock);
 	if (r < 0)
@@ -593,8 +569,7 @@ void ghvm_rm_free(struct ghvm_rm *rm)
 		return;
 	ghvm_msgq_done(&rm->q);
 	closep(&rm->wake_fd);
-	for (size_t i = 0; i < rm->n_kept; i++)
-		free(rm->kept[i]);
+	ghvm_backlog_done(&rm->backlog);
 	(void)pthread_cond_destroy(&rm->cond); /* nobody waits: none of these fails */
 	(void)pthread_mutex_destroy(&rm->state);
 	(void)pthread_mutex_destroy(&rm->rx_lock);

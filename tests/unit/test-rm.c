@@ -130,6 +130,24 @@ static void drains_what_a_predecessor_left(void **state)
 	assert_int_equal(f.notified, 2);
 }
 
+/* More than can be kept: the oldest are, and nothing breaks. */
+static void the_backlog_is_bounded(void **state)
+{
+	_cleanup_(script_host_freep) struct script_host *s = script_host_new();
+	_cleanup_(ghvm_rm_freep) struct ghvm_rm *rm = NULL;
+	struct fixture f = {};
+
+	assert_int_equal(ghvm_rm_new(&s->host, &rm, NULL), 0);
+	for (uint32_t i = 0; i < 600; i++)
+		script_push_notification(s, i, 0, NULL, 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(ghvm_rm_dispatch(rm), 0);
+	ghvm_rm_set_on_notify(rm, on_notify, &f);
+	assert_int_equal(ghvm_rm_dispatch(rm), 0);
+	assert_int_equal(f.notified, 512);
+	assert_int_equal(f.last_id, 511);
+}
+
 static void sequence_numbers_differ_between_connections(void **state)
 {
 	uint16_t seq[4];
@@ -806,6 +824,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		T(learns_who_we_are),
 		cmocka_unit_test(drains_what_a_predecessor_left),
+		cmocka_unit_test(the_backlog_is_bounded),
 		cmocka_unit_test(sequence_numbers_differ_between_connections),
 		cmocka_unit_test(connecting_fails),
 		T(a_call_and_its_reply),
