@@ -67,7 +67,7 @@ model_names() {
 
 # All of ours that is in the machine, over the root of root.sh.
 make_overlay() {
-  local tree=$out/tree release image
+  local tree=$out/tree release image test
   image=$("$here/kernel.sh" image 6.12-cloud)
   release=$(basename "$image"/lib/modules/*)
   rm -rf "$tree"
@@ -88,6 +88,11 @@ make_overlay() {
 
   cp -r "$here/machine/." "$here/cases" "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
   cp "$programs/tests/system/ghvm-pages" "$tree/usr/lib/ghvm-tests/"
+  mkdir "$tree/usr/lib/ghvm-tests/unit"
+  for test in "$programs"/tests/unit/test-*; do
+    [ -d "$test" ] || aarch64-linux-gnu-strip -o "$tree/usr/lib/ghvm-tests/unit/${test##*/}" "$test"
+  done
+  cp -r "$root/configs" "$tree/usr/lib/ghvm-tests/"
   model_names "$tree/usr/lib/ghvm-tests"
   mv "$tree/usr/lib/ghvm-tests/ghvm-testbed.service" "$tree/usr/lib/systemd/system/"
   ln -s /usr/lib/systemd/system/ghvm-testbed.service \

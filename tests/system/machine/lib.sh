@@ -176,7 +176,7 @@ pins() { # pages pinned for long by anyone
 returned() {
 	[ "$(pins)" = 0 ] && [ "$(pages quarantined)" = 0 ] || return 1
 	is_model || return 0
-	[ "$(model vms)" = 1 ] && [ "$(model lent_pages)" = 0 ] && [ "$(model parcels)" = 0 ]
+	[ "$(model vms)" = 0 ] && [ "$(model lent_pages)" = 0 ] && [ "$(model parcels)" = 0 ]
 }
 
 all_returned() {
