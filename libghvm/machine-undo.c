@@ -198,8 +198,16 @@ static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
  */
 static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struct ghvm_error *err)
 {
-	(void)ghvm_rm_vm_init(m->rm, ghvm_machine_vmid(m), NULL); /* meant to fail */
-	return settle(m, status, err);
+	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
+	int r = 0;
+
+	for (unsigned int i = 0; r == 0 && *status == GHVM_VM_INIT && i < TRIES; i++) {
+		(void)ghvm_rm_vm_init(m->rm, vmid, NULL); /* meant to fail */
+		r = settle(m, status, err);
+	}
+	if (r == 0 && *status == GHVM_VM_INIT)
+		return ghvm_error_set(err, -EBUSY, "VM 0x%x cannot leave state init", vmid.id);
+	return r;
 }
 
 static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)

@@ -28,7 +28,7 @@ void bench_init(struct bench *b, const struct bench_options *options)
 	const struct bench_options *o = options ? options : &plain;
 	unsigned int ms = o->patience_ms ? o->patience_ms : PATIENCE_MS;
 
-	*b = (struct bench){ .f = fake_rm_new(&o->host) };
+	*b = (struct bench){ .patience_ms = ms, .f = fake_rm_new(&o->host) };
 	demo_init(&b->demo, &o->demo);
 	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
 	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
@@ -129,6 +129,8 @@ int bench_recover(struct bench *b, struct ghvm_error *err)
 	ghvm_ledger_done(&b->ledger);
 	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
 	r = ghvm_rm_new(&b->f->host, &b->rm, err);
+	if (r == 0 && b->patience_ms)
+		ghvm_rm_set_deadline(b->rm, b->patience_ms, PATIENCE_MS);
 	if (r == 0)
 		r = adopt_all(b, m, &n, err);
 	if (r == 0)

@@ -23,6 +23,7 @@ struct bench_options {
 };
 
 struct bench {
+	unsigned int patience_ms; /* of RM calls; 0: the default */
 	struct fake_rm *f;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger ledger;

@@ -201,6 +201,59 @@ static void reclaimed_but_not_unguarded(void **state)
 	assert_recovers(&b, GHVM_VM_LOAD);
 }
 
+/* ---- a recovery that is disturbed ---- */
+
+static unsigned int count_recovery(enum ghvm_step_kind last)
+{
+	_cleanup_(bench_done) struct bench b;
+	size_t sent;
+
+	bench_init(&b, &small);
+	build_until(&b, last);
+	sent = b.f->n_sent;
+	assert_int_equal(bench_recover(&b, NULL), 0);
+	return (unsigned int)(b.f->n_sent - sent);
+}
+
+/* @status: what message @nth is refused with; GHVM_RM_OK: its reply goes missing instead */
+static void disturb_recovery(enum ghvm_step_kind last, unsigned int nth, uint32_t status)
+{
+	struct bench_options o = small;
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {};
+
+	o.patience_ms = 5;
+	bench_init(&b, &o);
+	build_until(&b, last);
+	if (status == GHVM_RM_OK)
+		model_mute(b.f->model, 0, nth - 1);
+	else
+		model_refuse(b.f->model, 0, status, nth - 1);
+	if (bench_recover(&b, NULL) < 0 && bench_recover(&b, &err) < 0)
+		fail_msg("message %u: %s", nth, err.msg);
+	assert_false(fake_rm_counts(b.f).rm_dead);
+	bench_assert_clean(&b);
+}
+
+static void recovers_though_disturbed(void **state)
+{
+	static const enum ghvm_step_kind last[] = { GHVM_STEP_ALLOCATE, GHVM_STEP_LEND,
+						    GHVM_STEP_CONFIG_IMAGE, GHVM_STEP_GRANT };
+	static const uint32_t statuses[] = { GHVM_RM_OK, GHVM_RM_DENIED, GHVM_RM_VM_STATE,
+					     GHVM_RM_MEM_INUSE };
+	unsigned int points = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
+		unsigned int n = count_recovery(last[i]);
+
+		for (size_t k = 0; k < ARRAY_SIZE(statuses); k++)
+			for (unsigned int nth = 2; nth <= n; nth++, points++) /* 1: connecting */
+				disturb_recovery(last[i], nth, statuses[k]);
+	}
+	assert_true(points > 1000);
+	print_message("recoveries disturbed: %u points\n", points);
+}
+
 /* ---- carrying on ---- */
 
 /* The next process, up to its machine. */
@@ -384,6 +437,7 @@ int main(void)
 		cmocka_unit_test(in_init_failed_without_configuration),
 		cmocka_unit_test(resetting_and_reset),
 		cmocka_unit_test(reclaimed_but_not_unguarded),
+		cmocka_unit_test(recovers_though_disturbed),
 		cmocka_unit_test(carries_on_a_running_guest),
 		cmocka_unit_test(hears_of_an_exit_that_came_while_nobody_listened),
 		cmocka_unit_test(rebuilds_what_it_adopted_if_it_has_the_plan),

@@ -2,7 +2,7 @@
 /*
  * The manager dies before its nth host call, for every n of a VM's life; another one
  * finds what is left, in the module's quarantine and in RM alone, and gives all of it back.
- * And each state of abi K.6 in which a VM can be found.
+ * Unless it dies as well, before its nth call, and a third has to.
  */
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
@@ -16,7 +16,7 @@
 
 #define RAM 0x90000ULL
 #define HOST_RAM GHVM_MIB(2)
-#define VICTIMS_MAX 1024
+#define VICTIMS_MAX 2048
 #define VICTIM_STACK 0x40000
 
 /**
@@ -25,6 +25,7 @@
  */
 struct victim {
 	struct bench bench;
+	int (*live)(struct bench *b);
 	pthread_t thread;
 	bool done; /* guarded by the fake's lock */
 	int r;
@@ -33,6 +34,12 @@ struct victim {
 /* Those that were killed: their threads wait for ever, and what they hold is not lost. */
 static struct victim *graveyard[VICTIMS_MAX];
 static size_t n_graves;
+
+static void bury(struct victim *v)
+{
+	assert_true(n_graves < VICTIMS_MAX);
+	graveyard[n_graves++] = v;
+}
 
 static int live(struct bench *b)
 {
@@ -53,7 +60,7 @@ static void *run_victim(void *data)
 {
 	struct victim *v = data;
 	struct fake_rm *f = v->bench.f;
-	int r = live(&v->bench);
+	int r = v->live(&v->bench);
 
 	(void)pthread_mutex_lock(&f->lock);
 	v->r = r;
@@ -70,6 +77,7 @@ static bool let_live(struct victim *v, unsigned int nth)
 	pthread_attr_t attr;
 	bool killed;
 
+	f->killed = false;
 	f->kill_at = f->calls + nth;
 	assert_int_equal(pthread_attr_init(&attr), 0);
 	assert_int_equal(pthread_attr_setstacksize(&attr, VICTIM_STACK), 0);
@@ -88,10 +96,10 @@ static bool let_live(struct victim *v, unsigned int nth)
 }
 
 /* What the next process has: the host, and nothing of the victim's. */
-static void inherit(struct victim *v, struct bench *heir)
+static void inherit(struct fake_rm *f, struct bench *heir)
 {
-	fake_rm_crash(v->bench.f);
-	*heir = (struct bench){ .f = v->bench.f };
+	fake_rm_crash(f);
+	*heir = (struct bench){ .f = f };
 	ghvm_ledger_init(&heir->ledger, GHVM_LEDGER_ENTRIES);
 }
 
@@ -101,67 +109,123 @@ static void heir_done(struct bench *heir)
 	ghvm_ledger_done(&heir->ledger);
 }
 
-/* False: the life was over before its @nth call. */
-static bool try_kill(const struct bench_options *o, unsigned int nth)
+static void assert_recovers(struct fake_rm *f, unsigned int first, unsigned int second)
 {
-	struct victim *v = calloc(1, sizeof(*v));
 	struct ghvm_error err = {};
 	struct bench heir;
 
-	assert_non_null(v);
-	bench_init(&v->bench, o);
-	if (!let_live(v, nth)) {
-		assert_int_equal(v->r, 0);
-		bench_assert_clean(&v->bench);
-		bench_done(&v->bench);
-		free(v);
-		return false;
-	}
-	assert_true(n_graves < VICTIMS_MAX);
-	graveyard[n_graves++] = v;
-	inherit(v, &heir);
+	inherit(f, &heir);
 	if (bench_recover(&heir, &err) < 0)
-		fail_msg("killed before call %u: %s", nth, err.msg);
+		fail_msg("killed before call %u (and %u): %s", first, second, err.msg);
 	bench_assert_clean(&heir);
 	heir_done(&heir);
-	return true;
+}
+
+static struct victim *new_victim(int (*fn)(struct bench *b))
+{
+	struct victim *v = calloc(1, sizeof(*v));
+
+	assert_non_null(v);
+	v->live = fn;
+	return v;
+}
+
+/* A life that ends before its @nth call; NULL: it was over before. */
+static struct victim *kill_once(const struct bench_options *o, unsigned int nth)
+{
+	struct victim *v = new_victim(live);
+
+	bench_init(&v->bench, o);
+	if (let_live(v, nth)) {
+		bury(v);
+		return v;
+	}
+	assert_int_equal(v->r, 0);
+	bench_assert_clean(&v->bench);
+	bench_done(&v->bench);
+	free(v);
+	return NULL;
 }
 
 static void sweep(const char *what, const struct bench_options *o)
 {
-	unsigned int nth = 1;
+	struct victim *v;
+	unsigned int nth;
 
-	while (try_kill(o, nth))
-		nth++;
+	for (nth = 1; (v = kill_once(o, nth)); nth++)
+		assert_recovers(v->bench.f, nth, 0);
 	assert_true(nth > 50);
 	print_message("killed, %s: %u points\n", what, nth - 1);
 }
 
+static int recover(struct bench *b)
+{
+	return bench_recover(b, NULL);
+}
+
+/* The heir is killed before its @second call. False: it was through before. */
+static bool kill_twice(const struct bench_options *o, unsigned int first, unsigned int second)
+{
+	struct victim *v = kill_once(o, first);
+	struct victim *heir = new_victim(recover);
+	struct fake_rm *f;
+
+	assert_non_null(v);
+	f = v->bench.f;
+	inherit(f, &heir->bench);
+	if (let_live(heir, second)) {
+		bury(heir);
+		assert_recovers(f, first, second);
+		return true;
+	}
+	assert_int_equal(heir->r, 0);
+	bench_assert_clean(&heir->bench);
+	heir_done(&heir->bench);
+	free(heir);
+	return false;
+}
+
+static const struct bench_options small = {
+	.host = { .ram_size = HOST_RAM },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options scattered = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+	.demo = { .memory = RAM },
+};
+
+static const struct bench_options presplit = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+	.demo = { .memory = RAM },
+	.presplit = true,
+};
+
 static void is_killed_anywhere(void **state)
 {
-	static const struct bench_options small = {
-		.host = { .ram_size = HOST_RAM },
-		.demo = { .memory = RAM, .window = true },
-	};
-	static const struct bench_options scattered = {
-		.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
-		.demo = { .memory = RAM },
-	};
-	static const struct bench_options presplit = {
-		.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
-		.demo = { .memory = RAM },
-		.presplit = true,
-	};
-
 	sweep("plain", &small);
 	sweep("scattered", &scattered);
 	sweep("presplit", &presplit);
+}
+
+/* Every ninth point of a life, and of each recovery every fifth, from another start. */
+static void heir_is_killed_as_well(void **state)
+{
+	unsigned int points = 0;
+
+	for (unsigned int first = 3; first < 130; first += 9)
+		for (unsigned int second = 1 + first % 5; kill_twice(&scattered, first, second);
+		     second += 5)
+			points++;
+	assert_true(points > 200);
+	print_message("killed twice: %u points\n", points);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_killed_anywhere),
+		cmocka_unit_test(heir_is_killed_as_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
