@@ -7,7 +7,7 @@
  * made now. Of these, all that nobody else here has are reclaimed: whichever was
  * ours is gone then, and if all are unknown there was none (DECISIONS 28, abi K.6).
  */
-#include "libghvm/parcel-lost.h"
+#include "libghvm/parcel-internal.h"
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"

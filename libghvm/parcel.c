@@ -9,7 +9,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
-#include "libghvm/parcel-lost.h"
+#include "libghvm/parcel-internal.h"
 #include "libghvm/rm-mem.h"
 
 #include <assert.h>
@@ -112,6 +112,18 @@ int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err)
 	return 0;
 }
 
+static int ask_platform(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	struct ghvm_info info;
+	int r = p->host->ops->info(p->host, &info);
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot ask the host what it is: %s",
+				      p->config.name, strerror(-r));
+	p->assigns = info.flags & GHVM_INFO_ASSIGN;
+	return 0;
+}
+
 static int pin_status(struct ghvm_parcel *p, struct ghvm_pin_status *ret, struct ghvm_error *err)
 {
 	int r = p->host->ops->pin_status(p->host, p->pin, ret);
@@ -159,6 +171,9 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 	if (!size || !ghvm_aligned(size, GHVM_PAGE))
 		return ghvm_error_set(err, -EINVAL, "%s: size 0x%" PRIx64 " is not whole pages",
 				      p->config.name, size);
+	r = ask_platform(p, err);
+	if (r < 0)
+		return r;
 	r = p->host->ops->pin(p->host, memfd, 0, size);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: cannot pin %" PRIu64 " KiB: %s", p->config.name,
@@ -250,6 +265,9 @@ int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err)
 	if (p->state <= GHVM_PARCEL_OURS)
 		return 0;
 	assert(p->state == GHVM_PARCEL_GUARDED); /* RM has said that nobody has them */
+	r = ghvm_parcel_unassign(p, err);
+	if (r < 0)
+		return r;
 	r = p->host->ops->pin_set(p->host, p->pin, GHVM_PIN_HELD, blank);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: cannot clear the guard of its pages: %s",
@@ -362,6 +380,8 @@ int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
 	assert(p->state == GHVM_PARCEL_GUARDED);
 	if (!p->extents) /* adopted */
 		r = ghvm_parcel_read_extents(p, err);
+	if (r == 0)
+		r = ghvm_parcel_assign(p, err);
 	if (r == 0 && p->config.lend && p->config.presplit)
 		r = presplit(p, err);
 	if (r == 0)
@@ -449,7 +469,9 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 
 	assert(p->state == GHVM_PARCEL_UNPINNED);
 	p->pin = pin;
-	r = pin_status(p, &st, err);
+	r = ask_platform(p, err);
+	if (r == 0)
+		r = pin_status(p, &st, err);
 	if (r == 0) {
 		account.entries = st.n_extents;
 		account.handle.id = after ? GHVM_PARCEL_NONE : tag->handle.id;

@@ -67,6 +67,7 @@ struct ghvm_parcel_config {
  * @handle: RM's name, if PARTIAL, LENT or SHARED
  * @after: if @after_known: a lost handle is younger than this one
  * @probe: owned; one page that was given while looking for a lost handle, and is not back yet
+ * @assigns: the platform's firmware must be told of changes of hands (abi G)
  * @depth: 0; of a probe 1, of a probe's probe 2
  * @maybe_gone: RM may have reclaimed it already: an unknown handle is then no surprise
  * @tag_named: the tag names a handle; before another parcel is made of the same pages it
@@ -89,6 +90,7 @@ struct ghvm_parcel {
 	struct ghvm_parcel_handle after;
 	bool after_known;
 	struct ghvm_parcel *probe;
+	bool assigns;
 	unsigned int depth;
 	bool maybe_gone;
 	bool tag_named;

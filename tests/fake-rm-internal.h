@@ -33,3 +33,6 @@ int fake_quarantine_list(struct ghvm_host *h, uint64_t after, struct ghvm_quaran
 			 uint32_t count);
 int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id);
 void fake_rm_close_pin(struct fake_rm *f, struct fake_pin *p);
+int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg);
+/* Every page that RM gave away was assigned before. */
+void fake_rm_check_assigned(struct fake_rm *f);

@@ -193,7 +193,8 @@ int fake_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
 					 .state = p->state,
 					 .id = p->id,
 					 .length = p->length,
-					 .n_extents = p->n_extents };
+					 .n_extents = p->n_extents,
+					 .assigned = p->assigned };
 	memcpy(ret->tag, p->tag, sizeof(ret->tag));
 	return fake_rm_leave(h, 0);
 }
@@ -225,6 +226,8 @@ int fake_pin_set(struct ghvm_host *h, int pin, uint32_t state, const uint8_t tag
 	if (r < 0)
 		return fake_rm_leave(h, r);
 	p = find_pin(fake_rm_of(h), pin);
+	if (p->assigned && state == GHVM_PIN_HELD)
+		return fake_rm_leave(h, -EBUSY);
 	p->state = state;
 	memcpy(p->tag, tag, sizeof(p->tag));
 	return fake_rm_leave(h, 0);
@@ -268,7 +271,8 @@ int fake_quarantine_list(struct ghvm_host *h, uint64_t after, struct ghvm_quaran
 				continue;
 			ret[n] = (struct ghvm_quarantine_entry){ .id = id,
 								 .length = p->length,
-								 .n_extents = p->n_extents };
+								 .n_extents = p->n_extents,
+								 .assigned = p->assigned };
 			memcpy(ret[n++].tag, p->tag, sizeof(p->tag));
 		}
 	}
@@ -289,4 +293,41 @@ int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id)
 		return fake_rm_leave(h, PIN_BASE + i);
 	}
 	return fake_rm_leave(h, -ENOENT);
+}
+
+/* Only what the pages' state in RM allows: away before it has them, back after. */
+static void check_assign(struct fake_rm *f, const struct fake_pin *p, const struct ghvm_assign *arg)
+{
+	if (p->state != GHVM_PIN_GUARDED)
+		fake_rm_die("pages are assigned without a guard", p->id);
+	if (p->assigned != !!arg->give_back)
+		fake_rm_die("pages are assigned twice, or back twice", p->id);
+	if (model_page_owner(f->model, p->extents[0].pa) != 0)
+		fake_rm_die("pages are assigned while RM has them", p->extents[0].pa);
+}
+
+int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg)
+{
+	struct fake_rm *f = fake_rm_of(h);
+	struct fake_pin *p;
+	int r = fake_rm_enter(h);
+
+	if (r == 0 && !f->assigns)
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(f, arg->pin);
+	check_assign(f, p, arg);
+	p->assigned = !arg->give_back;
+	return fake_rm_leave(h, 0);
+}
+
+void fake_rm_check_assigned(struct fake_rm *f)
+{
+	for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		const struct fake_pin *p = &f->pins[i];
+
+		if (p->used && !p->assigned && model_page_owner(f->model, p->extents[0].pa) != 0)
+			fake_rm_die("the guest's pages are not assigned to it", p->extents[0].pa);
+	}
 }

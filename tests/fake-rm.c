@@ -76,6 +76,8 @@ static int fake_info(struct ghvm_host *h, struct ghvm_info *ret)
 				   .flags = GHVM_INFO_RM_TX_VIRQ | GHVM_INFO_RM_RX_VIRQ,
 				   .abi = GHVM_ABI_LEVEL,
 				   .page_size = GHVM_PAGE };
+	if (f->assigns)
+		ret->flags |= GHVM_INFO_ASSIGN;
 	model_uid(ret->uid);
 	(void)model_hypercall(f->model, 0, x, &slot, &vcpu); /* hyp_identify is always answered */
 	memcpy(ret->identify, x, sizeof(ret->identify));
@@ -112,6 +114,8 @@ static int fake_hcall(struct ghvm_host *h, struct ghvm_hcall *call)
 		run_script(f, slot, call);
 	else
 		memcpy(call->results, x, sizeof(call->results));
+	if (f->assigns)
+		fake_rm_check_assigned(f);
 	return fake_rm_leave(h, 0);
 }
 
@@ -145,13 +149,6 @@ static int fake_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int event
 		return fake_rm_leave(h, -errno);
 	fake_rm_signal(irq);
 	return fake_rm_leave(h, 0);
-}
-
-static int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg)
-{
-	int r = fake_rm_enter(h);
-
-	return fake_rm_leave(h, r < 0 ? r : -EOPNOTSUPP);
 }
 
 /* ---- grants ---- */
@@ -258,6 +255,7 @@ struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 	f->host.ops = &fake_ops;
 	f->ram_size = config.ram_size;
 	f->chunk_pages = o->chunk_pages;
+	f->assigns = o->assigns;
 	(void)pthread_mutex_init(&f->lock, NULL); /* cannot fail with default attributes */
 	(void)pthread_cond_init(&f->on_kill, NULL);
 	f->ram = mmap(NULL, f->ram_size, PROT_READ | PROT_WRITE,

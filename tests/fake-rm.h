@@ -28,6 +28,7 @@
  * @ram_size: bytes; 0: 64 MiB
  * @chunk_pages: pins get runs of so many pages, with holes between; 0: one run
  * @delay_ns, @presplit_quirk, @production: of the model
+ * @assigns: its firmware has to be told who owns what: else the test is aborted
  */
 struct fake_rm_options {
 	uint64_t ram_size;
@@ -35,6 +36,7 @@ struct fake_rm_options {
 	uint64_t delay_ns;
 	bool presplit_quirk;
 	bool production;
+	bool assigns;
 };
 
 struct fake_pin {
@@ -42,6 +44,7 @@ struct fake_pin {
 	bool quarantined;
 	uint64_t id;
 	uint32_t state;
+	bool assigned;
 	uint8_t tag[GHVM_TAG_SIZE];
 	uint64_t length;
 	struct ghvm_extent *extents;
@@ -91,6 +94,7 @@ struct fake_rm {
 	uint8_t *taken; /* one a page */
 	uint8_t *dirty; /* one a page: somebody may have written */
 	unsigned int chunk_pages;
+	bool assigns;
 	uint64_t due;
 	unsigned long calls;
 	unsigned long fail_at;

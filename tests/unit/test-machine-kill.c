@@ -201,11 +201,17 @@ static const struct bench_options presplit = {
 	.presplit = true,
 };
 
+static const struct bench_options assigning = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM, .window = true },
+};
+
 static void is_killed_anywhere(void **state)
 {
 	sweep("plain", &small);
 	sweep("scattered", &scattered);
 	sweep("presplit", &presplit);
+	sweep("assigning", &assigning);
 }
 
 /* Every ninth point of a life, and of each recovery every fifth, from another start. */

@@ -123,6 +123,11 @@ static const struct bench_options presplit = {
 	.presplit = true,
 };
 
+static const struct bench_options assigning = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM, .window = true },
+};
+
 static const struct bench_options hurried = {
 	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
 	.demo = { .memory = RAM, .window = true },
@@ -141,6 +146,7 @@ static void every_host_call_fails(void **state)
 	sweep("host calls, plain", &small, FAULT_HOST_CALL, 0);
 	sweep("host calls, scattered", &scattered, FAULT_HOST_CALL, 0);
 	sweep("host calls, presplit", &presplit, FAULT_HOST_CALL, 0);
+	sweep("host calls, assigning", &assigning, FAULT_HOST_CALL, 0);
 }
 
 static void every_message_is_refused_with_every_status(void **state)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parcels whose handle we never learned: the reply was lost, or a manager died with it.
- * Private to parcel.c and parcel-lost.c.
+ * The inside of parcels, for parcel.c, parcel-lost.c and parcel-assign.c only.
  */
 #pragma once
 
@@ -22,3 +21,7 @@ void ghvm_parcel_reclaimed(struct ghvm_parcel *p);
 /* 0: RM has no (more) parcel of that handle. */
 int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle handle,
 			       bool sanitise, struct ghvm_error *err);
+
+/* parcel-assign.c: nothing, where the platform does not need it. */
+int ghvm_parcel_assign(struct ghvm_parcel *p, struct ghvm_error *err);
+int ghvm_parcel_unassign(struct ghvm_parcel *p, struct ghvm_error *err);
