@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The main loop, on libevent.
+ */
+#include "daemon/manager/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+/* What is deferred runs only when nothing of the first kind is left in a turn. */
+enum { PRIORITY_NORMAL, PRIORITY_DEFERRED, PRIORITIES };
+
+struct loop {
+	struct event_base *base;
+	int result;
+};
+
+int loop_new(struct loop **ret)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->base = event_base_new();
+	if (!l->base || event_base_priority_init(l->base, PRIORITIES) < 0) {
+		loop_free(l);
+		return -ENOMEM;
+	}
+	*ret = l;
+	return 0;
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	if (l->base)
+		event_base_free(l->base);
+	free(l);
+}
+
+int loop_run(struct loop *l)
+{
+	if (event_base_dispatch(l->base) < 0)
+		return -EIO;
+	return l->result;
+}
+
+void loop_stop(struct loop *l, int result)
+{
+	l->result = result;
+	(void)event_base_loopbreak(l->base); /* fails only for no base */
+}
+
+struct event_base *loop_base(struct loop *l)
+{
+	return l->base;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *data)
+{
+	struct loop_watch *w = data;
+
+	w->fn(w->data);
+}
+
+static int watch(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn, void *data)
+{
+	w->fn = fn;
+	w->data = data;
+	w->ev = event_new(l->base, fd, what, on_event, w);
+	if (!w->ev)
+		return -ENOMEM;
+	if (event_priority_set(w->ev, PRIORITY_NORMAL) < 0) {
+		loop_watch_done(w);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int watch_now(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn,
+		     void *data)
+{
+	int r = watch(l, w, fd, what, fn, data);
+
+	if (r < 0)
+		return r;
+	if (event_add(w->ev, NULL) < 0) {
+		loop_watch_done(w);
+		return -EIO;
+	}
+	return 0;
+}
+
+int loop_watch_read(struct loop *l, struct loop_watch *w, int fd, loop_fn fn, void *data)
+{
+	return watch_now(l, w, fd, EV_READ | EV_PERSIST, fn, data);
+}
+
+int loop_watch_signal(struct loop *l, struct loop_watch *w, int signum, loop_fn fn, void *data)
+{
+	return watch_now(l, w, signum, EV_SIGNAL | EV_PERSIST, fn, data);
+}
+
+int loop_watch_timer(struct loop *l, struct loop_watch *w, loop_fn fn, void *data)
+{
+	return watch(l, w, -1, 0, fn, data);
+}
+
+int loop_timer_arm(struct loop_watch *w, uint64_t ms)
+{
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
+			      .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	return event_add(w->ev, &tv) < 0 ? -EIO : 0;
+}
+
+void loop_timer_disarm(struct loop_watch *w)
+{
+	if (w->ev)
+		(void)event_del(w->ev); /* fails only for no event */
+}
+
+int loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data)
+{
+	int r = watch(l, w, -1, 0, fn, data);
+
+	if (r < 0)
+		return r;
+	if (event_priority_set(w->ev, PRIORITY_DEFERRED) < 0) {
+		loop_watch_done(w);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void loop_defer(struct loop_watch *w)
+{
+	event_active(w->ev, EV_TIMEOUT, 1);
+}
+
+void loop_watch_done(struct loop_watch *w)
+{
+	if (w->ev)
+		event_free(w->ev);
+	w->ev = NULL;
+}
+
+bool loop_watching(const struct loop_watch *w)
+{
+	return w->ev;
+}

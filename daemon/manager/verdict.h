@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the end of a guest means: pure.
+ */
+#pragma once
+
+#include "libghvm/link.h"
+#include "libghvm/machine.h"
+#include "libghvm/spec.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * struct verdict_input - an end, and what was wanted
+ * @asked: somebody asked for the stop
+ * @on_reboot, @on_crash: of the descriptor
+ * @can_rebuild: a reboot in place is possible
+ */
+struct verdict_input {
+	enum ghvm_exit_type type;
+	bool asked;
+	enum ghvm_on_end on_reboot;
+	enum ghvm_on_end on_crash;
+	bool can_rebuild;
+};
+
+/**
+ * struct verdict - what follows
+ * @action: for the runner
+ * @crashed: the guest did not mean to end
+ * @reason: for ExitReason, static
+ */
+struct verdict {
+	enum ghvm_link_action action;
+	bool crashed;
+	const char *reason;
+};
+
+struct verdict verdict_of(const struct verdict_input *in);
+
+/*
+ * What the vCPUs saw, where RM's notification was lost (DECISIONS 26). 1 and the type;
+ * 0: that run state is no end.
+ */
+int verdict_guess(uint64_t run_state, uint64_t data0, enum ghvm_exit_type *ret);
