@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Adoption. All orphans first, and only then anything else: what one VM's undo looks for
+ * in RM must not be what another orphan has.
+ */
+#include "daemon/manager/adopt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/log.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/spec.h"
+
+static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < n; i++)
+		pages += o[i].pages;
+	return pages;
+}
+
+static void count_only(const struct adopt_target *t, const char *name, const struct ghvm_orphan *o,
+		       size_t n, const struct ghvm_error *why)
+{
+	int r = quarantine_add(t->quarantine, name, NULL, pages_of(o, n), why);
+
+	if (r < 0)
+		log_error(NULL, r, "Cannot keep track of quarantined memory");
+}
+
+static void report_unreadable(const struct adopt_target *t, const struct ghvm_orphan *o)
+{
+	const struct log_about a = { .id = LOG_ID_BAD_TAG };
+	struct ghvm_error why = {};
+
+	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu has no readable tag: its pages stay",
+			     (unsigned long long)o->id);
+	log_error(&a, 0, "%s", why.msg);
+	count_only(t, "", o, 1, &why);
+}
+
+/* Tags are bytes that survived a crash: a name in one is checked like any other. */
+static const char *name_of(const struct ghvm_orphan *o)
+{
+	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
+}
+
+static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+		       struct adopt_found *ret, struct ghvm_error *err)
+{
+	struct ghvm_machine *machine;
+	int r;
+
+	r = ghvm_machine_adopt(t->host->host, t->host->rm, t->host->ledger, NULL, o, n, &machine,
+			       err);
+	if (r < 0)
+		return r;
+	r = guest_new_adopted(t->host, name_of(o), machine, &ret->guest);
+	if (r < 0)
+		ghvm_machine_free(machine); /* back into the quarantine */
+	return r;
+}
+
+static size_t group_length(const struct ghvm_orphan *o, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && o[i].readable && o[i].tag.vmid.id == o[0].tag.vmid.id)
+		i++;
+	return i;
+}
+
+static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+			   struct adopt_found *ret)
+{
+	struct ghvm_error err;
+	size_t found = 0, len;
+
+	for (; n; o += len, n -= len) {
+		len = 1;
+		if (!o->readable) {
+			report_unreadable(t, o);
+			continue;
+		}
+		len = group_length(o, n);
+		err = (struct ghvm_error){};
+		if (!t->host->rm)
+			(void)ghvm_error_set(&err, -EHOSTDOWN, "the resource manager is dead");
+		else if (adopt_group(t, o, len, &ret[found], &err) == 0)
+			found++;
+		if (err.code < 0)
+			count_only(t, name_of(o), o, len, &err);
+	}
+	return found;
+}
+
+/* Where it stands. One that runs but cannot be carried on is undone. */
+static void ask(struct adopt_found *f)
+{
+	struct ghvm_machine *m = guest_machine(f->guest);
+	struct log_about a = { .vm = f->guest->name };
+	struct ghvm_error err = {};
+
+	f->status = GHVM_VM_NONE;
+	if (ghvm_machine_status(m, &f->status, &err) < 0) {
+		a.err = &err;
+		log_error(&a, 0, "Cannot ask where it stands: %s", err.msg);
+		return;
+	}
+	if (f->status != GHVM_VM_RUNNING)
+		return;
+	if (ghvm_machine_carry_on(m, &err) < 0) {
+		a.err = &err;
+		log_error(&a, 0, "Cannot carry on: %s", err.msg);
+		f->status = GHVM_VM_NONE;
+	}
+}
+
+void adopt_undo(const struct adopt_target *t, struct guest *g)
+{
+	struct ghvm_error why = {};
+	int r;
+
+	(void)ghvm_error_set(&why, -ESTALE, "left by an earlier manager");
+	r = quarantine_add(t->quarantine, g->name, g, ghvm_machine_quarantined(guest_machine(g)),
+			   &why);
+	if (r < 0)
+		log_error(NULL, r, "Cannot keep track of quarantined memory");
+}
+
+/* Killed between ALLOCATE and the first guard, a manager leaves a VMID and nothing else. */
+static void undo_strays(const struct adopt_target *t)
+{
+	struct ghvm_vmid strays[GHVM_VMIDS];
+	struct ghvm_machine *machine;
+	struct ghvm_error err = {};
+	struct guest *g;
+	size_t n = 0;
+	int r;
+
+	r = ghvm_machine_strays(t->host->rm, t->host->ledger, strays, &n, &err);
+	if (r < 0)
+		log_error(NULL, 0, "Cannot look for forgotten VMs: %s", err.msg);
+	for (size_t i = 0; i < n; i++) {
+		struct log_about a = { .vmid = strays[i].id };
+
+		log_warning(&a, 0, "Nobody's VM, undoing it");
+		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, strays[i],
+					     &machine);
+		if (r == 0)
+			r = guest_new_adopted(t->host, "", machine, &g);
+		if (r == 0)
+			adopt_undo(t, g);
+		else
+			log_error(&a, r, "Cannot undo it");
+	}
+}
+
+static bool any_unreadable(const struct ghvm_orphan *o, size_t n)
+{
+	return n && !o[n - 1].readable;
+}
+
+int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *ret_n)
+{
+	_cleanup_(freep) struct ghvm_orphan *orphans = NULL;
+	struct ghvm_error err = {};
+	size_t n = 0;
+	int r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	r = ghvm_orphans_list(t->host->host, &orphans, &n, &err);
+	if (r < 0)
+		return r;
+	*ret = calloc(n + 1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	*ret_n = adopt_groups(t, orphans, n, *ret);
+	for (size_t i = 0; i < *ret_n; i++)
+		ask(&(*ret)[i]);
+	if (t->host->rm && !any_unreadable(orphans, n)) /* a stray might be theirs */
+		undo_strays(t);
+	return 0;
+}

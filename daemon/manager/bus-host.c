@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.Host.
+ */
+#include "daemon/manager/bus-host.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "daemon/manager/auth.h"
+#include "daemon/manager/log.h"
+
+#define INTERFACE BUS_NAME ".Host"
+
+static const char *host_state_to_string(enum manager_host_state s)
+{
+	static const char *const names[] = {
+		[MANAGER_HOST_OK] = "ok",
+		[MANAGER_HOST_UNAVAILABLE] = "unavailable",
+		[MANAGER_HOST_RM_DEAD] = "rm-dead",
+	};
+
+	return names[s];
+}
+
+static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", host_state_to_string(b->manager->host_state));
+}
+
+static int get_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", b->manager->host_error.msg);
+}
+
+static int get_hypervisor(sd_bus *bus, const char *path, const char *interface,
+			  const char *property, sd_bus_message *reply, void *userdata,
+			  sd_bus_error *error)
+{
+	const struct ghvm_info *info = &((struct bus *)userdata)->manager->info;
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "%08x-%08x-%08x-%08x", info->uid[0], info->uid[1],
+		       info->uid[2], info->uid[3]); /* fits */
+	return sd_bus_message_append(reply, "s", info->abi ? text : "");
+}
+
+static int get_identify(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct ghvm_info *info = &((struct bus *)userdata)->manager->info;
+
+	return sd_bus_message_append(reply, "at", 4, info->identify[0], info->identify[1],
+				     info->identify[2], info->identify[3]);
+}
+
+static int get_abi(sd_bus *bus, const char *path, const char *interface, const char *property,
+		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "u", b->manager->info.abi);
+}
+
+/* (budget, used, parcels, VMIDs, stuck VMIDs) */
+static int get_budget(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	struct ghvm_ledger_figures f;
+
+	ghvm_ledger_figures(&b->manager->ledger, &f);
+	return sd_bus_message_append(reply, "(ttuuu)", f.entries_limit, f.entries, f.parcels,
+				     f.vmids, f.stuck);
+}
+
+static int get_quarantined(sd_bus *bus, const char *path, const char *interface,
+			   const char *property, sd_bus_message *reply, void *userdata,
+			   sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const char *why;
+
+	return sd_bus_message_append(reply, "t",
+				     quarantine_pages(&b->manager->quarantine, NULL, &why));
+}
+
+/* ListQuarantine(a{sv}) -> a(sqtus): VM, VMID, pages, attempts, reason */
+static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	sd_bus_message *reply = NULL;
+	int r;
+
+	r = bus_read_options(m, error);
+	if (r >= 0)
+		r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(sqtus)");
+	for (struct quarantined *e = b->manager->quarantine.first; e && r >= 0; e = e->next)
+		r = sd_bus_message_append(reply, "(sqtus)", e->name, e->vmid, e->pages, e->attempts,
+					  e->why.msg);
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(b->conn, reply, NULL);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
+/* RetryQuarantine(a{sv}): its result is seen in the figures */
+static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	int r;
+
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r < 0)
+		return r;
+	quarantine_retry(&b->manager->quarantine);
+	return sd_bus_reply_method_return(m, "");
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Reason", "s", get_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Hypervisor", "s", get_hypervisor, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Identify", "at", get_identify, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("ModuleABI", "u", get_abi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Budget", "(ttuuu)", get_budget, 0, 0),
+	SD_BUS_PROPERTY("PagesQuarantined", "t", get_quarantined, 0,
+			SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_METHOD_WITH_ARGS("ListQuarantine", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("a(sqtus)", entries), method_list,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RetryQuarantine", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
+				method_retry, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+int bus_host_publish(struct bus *b)
+{
+	return sd_bus_add_object_vtable(b->conn, NULL, BUS_HOST_PATH, INTERFACE, vtable, b);
+}
+
+void bus_host_emit(struct bus *b)
+{
+	int r = sd_bus_emit_properties_changed(b->conn, BUS_HOST_PATH, INTERFACE, "State", "Reason",
+					       "PagesQuarantined", NULL);
+
+	if (r < 0)
+		log_warning(NULL, r, "Cannot tell the bus of the host");
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.Job, and systemd's jobs behind starts.
+ *
+ * systemd is listened to only while a start runs: it tells of every job of the system.
+ */
+#include "daemon/manager/bus-job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/auth.h"
+#include "daemon/manager/bus-vm.h"
+#include "daemon/manager/failure.h"
+#include "daemon/manager/log.h"
+#include "libghvm/cleanup.h"
+
+#define INTERFACE BUS_NAME ".Job"
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define SYSTEMD_MANAGER SYSTEMD ".Manager"
+#define WRITE_QUEUE_HIGH_WATER 4096 /* messages; beyond it calls are refused */
+#define JOBS_MAX 256
+#define JOBS_KEPT 64 /* of those that are over */
+
+enum job_kind { JOB_START, JOB_STOP };
+
+/**
+ * struct job - one
+ * @vm: NULL: it is gone
+ * @result: "" while it runs; static
+ * @error: why, if it failed
+ * @unit_job: systemd's, owned
+ * @request: of a start, until systemd has answered
+ */
+struct job {
+	struct jobs *jobs;
+	struct job *next;
+	uint32_t id;
+	enum job_kind kind;
+	struct vm *vm;
+	char vm_name[GHVM_NAME_SIZE];
+	char *sender;
+	const char *result;
+	struct ghvm_error error;
+	char *unit_job;
+	sd_bus_message *request;
+	sd_bus_slot *slot;
+};
+
+/**
+ * struct jobs - all, oldest first
+ * @match: for JobRemoved, while starts run
+ */
+struct jobs {
+	struct bus *bus;
+	struct job *first;
+	uint32_t last_id;
+	sd_bus_slot *match;
+};
+
+static bool runs(const struct job *job)
+{
+	return !*job->result;
+}
+
+static char *path_of(const struct job *job)
+{
+	char number[16], *path = NULL;
+
+	(void)snprintf(number, sizeof(number), "%" PRIu32, job->id); /* fits */
+	return sd_bus_path_encode(BUS_JOB_PREFIX, number, &path) < 0 ? NULL : path;
+}
+
+static void free_job(struct job *job)
+{
+	struct job **at = &job->jobs->first;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	(void)sd_bus_slot_unref(job->slot);
+	(void)sd_bus_message_unref(job->request);
+	free(job->sender);
+	free(job->unit_job);
+	free(job);
+}
+
+/* The oldest of those that are over make room; removed from the bus first. */
+static void forget_old(struct jobs *j)
+{
+	struct job *oldest = NULL;
+	unsigned int over = 0;
+	char *path;
+
+	for (struct job *job = j->first; job; job = job->next) {
+		if (runs(job))
+			continue;
+		if (!oldest)
+			oldest = job;
+		over++;
+	}
+	if (over <= JOBS_KEPT)
+		return;
+	path = path_of(oldest);
+	if (!path || sd_bus_emit_object_removed(j->bus->conn, path) < 0)
+		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
+	free(path);
+	free_job(oldest);
+}
+
+static void stop_listening(struct jobs *j)
+{
+	for (struct job *job = j->first; job; job = job->next)
+		if (runs(job) && job->kind == JOB_START)
+			return;
+	j->match = sd_bus_slot_unref(j->match);
+}
+
+static void finish(struct job *job, const char *result, const struct ghvm_error *err)
+{
+	struct jobs *j = job->jobs;
+	char *path = path_of(job);
+
+	job->result = result;
+	if (err)
+		job->error = *err;
+	if (!path || sd_bus_emit_properties_changed(j->bus->conn, path, INTERFACE, "State",
+						    "Result", "Error", "ErrorName", NULL) < 0)
+		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
+	free(path);
+	stop_listening(j);
+	forget_old(j);
+	bus_defer(j->bus);
+}
+
+static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, sd_bus_message *m,
+		   struct job **ret)
+{
+	struct job *job, **end = &j->first;
+	unsigned int n = 0;
+
+	for (; *end; end = &(*end)->next)
+		n++;
+	if (n >= JOBS_MAX)
+		return -ENOBUFS;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	job->sender = strdup(sd_bus_message_get_sender(m));
+	if (!job->sender) {
+		free(job);
+		return -ENOMEM;
+	}
+	job->jobs = j;
+	job->id = ++j->last_id;
+	job->kind = kind;
+	job->vm = vm;
+	memcpy(job->vm_name, vm->name, sizeof(job->vm_name));
+	job->result = "";
+	*end = job;
+	*ret = job;
+	return 0;
+}
+
+/* From here on it can be found, and then its path is told. */
+static int publish(struct job *job, sd_bus_message *m)
+{
+	_cleanup_(freep) char *path = path_of(job);
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	r = sd_bus_emit_object_added(job->jobs->bus->conn, path);
+	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+}
+
+/* --- stops --- */
+
+int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, sd_bus_message *m,
+	     sd_bus_error *error)
+{
+	struct job *job;
+	int r;
+
+	if (vm_vacant(vm))
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	r = new_job(j, JOB_STOP, vm, m, &job);
+	if (r < 0)
+		return r;
+	r = vm_stop(vm, how);
+	if (r < 0 && r != -ESRCH) { /* that: it is being torn down already, which will do */
+		free_job(job);
+		return r;
+	}
+	r = publish(job, m);
+	if (r < 0)
+		free_job(job);
+	return r < 0 ? r : 1;
+}
+
+void jobs_on_vm_state(struct jobs *j, struct vm *vm)
+{
+	struct job *next;
+
+	if (vm->state != VM_STOPPED && vm->state != VM_FAILED)
+		return;
+	for (struct job *job = j->first; job; job = next) {
+		next = job->next;
+		if (job->vm != vm || job->kind != JOB_STOP || !runs(job))
+			continue;
+		if (vm->state == VM_STOPPED)
+			finish(job, "done", NULL);
+		else
+			finish(job, "failed", &vm->last_error);
+	}
+}
+
+void jobs_on_vm_removed(struct jobs *j, const struct vm *vm)
+{
+	for (struct job *job = j->first; job; job = job->next)
+		if (job->vm == vm)
+			job->vm = NULL;
+}
+
+/* --- starts --- */
+
+static void fail_start(struct job *job, const char *result)
+{
+	struct ghvm_error err = {};
+
+	if (job->vm && job->vm->last_error.code < 0)
+		err = job->vm->last_error;
+	else
+		(void)ghvm_error_set(&err, strcmp(result, "canceled") ? -EIO : -ECANCELED,
+				     "unit gunyah-vm@%s.service: %s", job->vm_name, result);
+	finish(job, strcmp(result, "canceled") ? "failed" : "cancelled", &err);
+}
+
+/* JobRemoved(u id, o job, s unit, s result) */
+static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct jobs *j = userdata;
+	const char *path, *unit, *result;
+	struct job *next;
+	uint32_t id;
+
+	if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
+		return 0;
+	for (struct job *job = j->first; job; job = next) {
+		next = job->next;
+		if (!runs(job) || !job->unit_job || strcmp(job->unit_job, path))
+			continue;
+		if (!strcmp(result, "done"))
+			finish(job, "done", NULL);
+		else
+			fail_start(job, result);
+	}
+	return 0;
+}
+
+static int listen_to_systemd(struct jobs *j)
+{
+	int r;
+
+	if (j->match)
+		return 0;
+	r = sd_bus_match_signal_async(j->bus->conn, &j->match, SYSTEMD, SYSTEMD_PATH,
+				      SYSTEMD_MANAGER, "JobRemoved", on_job_removed, NULL, j);
+	if (r < 0)
+		return r;
+	/* it may be subscribed already: no answer is waited for */
+	return sd_bus_call_method_async(j->bus->conn, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+					"Subscribe", NULL, NULL, NULL);
+}
+
+static int refuse_start(struct job *job, sd_bus_message *answer)
+{
+	const sd_bus_error *e = sd_bus_message_get_error(answer);
+	int r;
+
+	if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) ||
+	    sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+		r = sd_bus_reply_method_errorf(job->request, FAILURE_NOT_AUTHORIZED,
+					       "systemd lets nobody start gunyah-vm@%s.service "
+					       "through the manager: is the polkit rule installed? "
+					       "systemctl start does it with your own rights",
+					       job->vm_name);
+	else
+		r = sd_bus_reply_method_error(job->request, e);
+	job->result = "failed";
+	stop_listening(job->jobs);
+	free_job(job);
+	return r;
+}
+
+static int on_start_unit(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct job *job = userdata;
+	sd_bus_message *request;
+	const char *path;
+	int r;
+
+	if (sd_bus_message_is_method_error(m, NULL))
+		return refuse_start(job, m);
+	r = sd_bus_message_read(m, "o", &path);
+	if (r >= 0 && !(job->unit_job = strdup(path)))
+		r = -ENOMEM;
+	request = TAKE_PTR(job->request);
+	if (r >= 0)
+		r = publish(job, request);
+	if (r < 0) {
+		(void)sd_bus_reply_method_errno(request, r, NULL); /* nobody else is left */
+		free_job(job);
+	}
+	(void)sd_bus_message_unref(request);
+	return 1;
+}
+
+int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *error)
+{
+	char unit[64];
+	struct job *job;
+	int r;
+
+	r = new_job(j, JOB_START, vm, m, &job);
+	if (r < 0)
+		return r;
+	(void)snprintf(unit, sizeof(unit), "gunyah-vm@%s.service", vm->name); /* fits */
+	r = listen_to_systemd(j);
+	if (r >= 0)
+		r = sd_bus_call_method_async(j->bus->conn, &job->slot, SYSTEMD, SYSTEMD_PATH,
+					     SYSTEMD_MANAGER, "StartUnit", on_start_unit, job, "ss",
+					     unit, "fail");
+	if (r < 0) {
+		free_job(job);
+		return r;
+	}
+	job->request = sd_bus_message_ref(m);
+	return 1;
+}
+
+/* --- objects --- */
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct job *job = userdata;
+	const char *text;
+
+	if (!strcmp(property, "Kind"))
+		text = job->kind == JOB_START ? "start" : "stop";
+	else if (!strcmp(property, "State"))
+		text = runs(job) ? "running" : "done";
+	else if (!strcmp(property, "Result"))
+		text = job->result;
+	else if (!strcmp(property, "Error"))
+		text = job->error.msg;
+	else
+		text = job->error.code ? failure_name(&job->error) : "";
+	return sd_bus_message_append(reply, "s", text);
+}
+
+static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
+		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct job *job = userdata;
+
+	return sd_bus_message_append(reply, "u", job->id);
+}
+
+static int get_vm(sd_bus *bus, const char *path, const char *interface, const char *property,
+		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct job *job = userdata;
+	_cleanup_(freep) char *vm = NULL;
+	int r = sd_bus_path_encode(BUS_VM_PREFIX, job->vm_name, &vm);
+
+	return r < 0 ? r : sd_bus_message_append(reply, "o", vm);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Kind", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("VM", "o", get_vm, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Result", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("Error", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_PROPERTY("ErrorName", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+	SD_BUS_VTABLE_END,
+};
+
+/* Before systemd has answered a job cannot be found. */
+static bool visible(const struct job *job)
+{
+	return !job->request;
+}
+
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		void **ret_found, sd_bus_error *error)
+{
+	_cleanup_(freep) char *name = NULL;
+	struct jobs *j = userdata;
+	char number[16];
+	int r;
+
+	r = sd_bus_path_decode(path, BUS_JOB_PREFIX, &name);
+	if (r <= 0)
+		return r;
+	for (struct job *job = j->first; job; job = job->next) {
+		(void)snprintf(number, sizeof(number), "%" PRIu32, job->id); /* fits */
+		if (!visible(job) || strcmp(name, number))
+			continue;
+		*ret_found = job;
+		return 1;
+	}
+	return 0;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+		     sd_bus_error *error)
+{
+	struct jobs *j = userdata;
+	char **nodes = calloc(JOBS_MAX + 1, sizeof(*nodes));
+	size_t n = 0;
+
+	if (!nodes)
+		return -ENOMEM;
+	for (struct job *job = j->first; job; job = job->next) {
+		if (!visible(job))
+			continue;
+		nodes[n] = path_of(job);
+		if (nodes[n++])
+			continue;
+		while (n-- > 0)
+			free(nodes[n]);
+		free(nodes);
+		return -ENOMEM;
+	}
+	*ret_nodes = nodes;
+	return 1;
+}
+
+static unsigned int of_sender(const struct jobs *j, const char *sender)
+{
+	unsigned int n = 0;
+
+	for (const struct job *job = j->first; job; job = job->next)
+		n += runs(job) && !strcmp(job->sender, sender);
+	return n;
+}
+
+int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *ret)
+{
+	uint64_t queued = 0;
+	int r = sd_bus_get_n_queued_write(j->bus->conn, &queued);
+
+	if (r < 0)
+		return r;
+	if (queued > WRITE_QUEUE_HIGH_WATER)
+		return sd_bus_error_set(ret, FAILURE_QUOTA, "too much waits to be read already");
+	if (of_sender(j, sd_bus_message_get_sender(m)) >= AUTH_PER_SENDER)
+		return sd_bus_error_set(ret, FAILURE_QUOTA, "too many jobs run already");
+	return 0;
+}
+
+int jobs_new(struct bus *b, struct jobs **ret)
+{
+	struct jobs *j = calloc(1, sizeof(*j));
+	int r;
+
+	if (!j)
+		return -ENOMEM;
+	j->bus = b;
+	*ret = j;
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_JOB_PREFIX, INTERFACE, vtable, find, j);
+	return r < 0 ? r : sd_bus_add_node_enumerator(b->conn, NULL, BUS_JOB_PREFIX, enumerate, j);
+}
+
+void jobs_free(struct jobs *j)
+{
+	if (!j)
+		return;
+	while (j->first)
+		free_job(j->first);
+	(void)sd_bus_slot_unref(j->match);
+	free(j);
+}

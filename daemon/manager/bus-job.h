@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Job objects: what takes longer than a method call. Thread: main.
+ *
+ * A start is systemd's job of the unit, a stop ends with the VM's state. Jobs that are
+ * over are kept for a while, so that who asked can read the result.
+ */
+#pragma once
+
+#include "daemon/manager/bus.h"
+
+struct jobs;
+
+int jobs_new(struct bus *b, struct jobs **ret);
+/* Accepts NULL. */
+void jobs_free(struct jobs *j);
+
+/* As methods: reply with the job's path, now or later; return as sd-bus methods do. */
+int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *error);
+int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, sd_bus_message *m,
+	     sd_bus_error *error);
+
+/* Sets @error if the sender of @m has not yet got what it asked for before. */
+int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *error);
+
+void jobs_on_vm_state(struct jobs *j, struct vm *vm);
+void jobs_on_vm_removed(struct jobs *j, const struct vm *vm);

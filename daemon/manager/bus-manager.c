@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.Manager.
+ *
+ * Descriptors come as sealed memfds and are read, never mapped: a file that is truncated
+ * under a mapping would kill us, one on a slow file system would stop the loop.
+ */
+#include "daemon/manager/bus-manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "daemon/manager/auth.h"
+#include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-vm.h"
+#include "daemon/manager/failure.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
+
+#define INTERFACE BUS_NAME ".Manager"
+#define COMPLAINTS_MAX 200 /* 64 KiB on the bus, about */
+#define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
+#define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* --- VMs --- */
+
+/* ListVMs() -> a(sso): name, state, path */
+static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	sd_bus_message *reply = NULL;
+	char *path;
+	int r;
+
+	r = bus_check_host(b, error);
+	if (r < 0)
+		return r;
+	manager_scan(b->manager);
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(sso)");
+	for (size_t i = 0; i < b->manager->n_vms && r >= 0; i++) {
+		const struct vm *vm = b->manager->vms[i];
+
+		path = bus_vm_path(vm);
+		r = path ? sd_bus_message_append(reply, "(sso)", vm->name,
+						 vm_state_to_string(vm->state), path)
+			 : -ENOMEM;
+		free(path);
+	}
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(b->conn, reply, NULL);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
+static int find_vm(struct bus *b, const char *name, struct vm **ret, sd_bus_error *error)
+{
+	struct vm *vm = manager_find(b->manager, name);
+
+	if (!vm) {
+		(void)sd_bus_error_setf(error, FAILURE_NO_SUCH_VM,
+					"there is no virtual machine '%s'",
+					ghvm_name_valid(name) ? name : "(no name)");
+		return -ENOENT;
+	}
+	*ret = vm;
+	return 0;
+}
+
+/* GetVM(s) -> o */
+static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct bus *b = userdata;
+	const char *name;
+	struct vm *vm;
+	int r;
+
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "s", &name);
+	if (r >= 0)
+		r = find_vm(b, name, &vm, error);
+	if (r < 0)
+		return r;
+	path = bus_vm_path(vm);
+	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
+}
+
+/* What would be refused anyway is refused before systemd is asked. */
+static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	struct ghvm_error err = {};
+
+	if (!vm_vacant(vm))
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	if (manager_load_spec(b->manager, vm->name, &spec, &err) < 0)
+		return bus_fail(error, &err);
+	return 0;
+}
+
+/* StartVM(s, a{sv}) -> o job */
+static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	const char *name;
+	struct vm *vm;
+	int r;
+
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.start", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "s", &name);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r >= 0)
+		r = jobs_check_quota(b->jobs, m, error);
+	if (r >= 0)
+		r = find_vm(b, name, &vm, error);
+	if (r >= 0)
+		r = check_start(b, vm, error);
+	return r < 0 ? r : job_start(b->jobs, vm, m, error);
+}
+
+/* --- descriptors from callers --- */
+
+/**
+ * struct draft - a descriptor and what belongs to it; borrowed from the message, but @text
+ */
+struct draft {
+	const char *name;
+	char *text;
+	size_t len;
+	struct ghvm_plan_input input;
+};
+
+static int read_all(int fd, char *buf, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = pread(fd, buf + done, len - done, (off_t)done);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* Seals are asked for first: only a memfd has them, and that never blocks. */
+static int read_text(int fd, struct draft *ret, sd_bus_error *error)
+{
+	int seals = fcntl(fd, F_GET_SEALS), r;
+	struct stat st;
+
+	if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED)
+		return sd_bus_error_set(error, FAILURE_INVALID_SPEC,
+					"not a memfd sealed against shrinking and writing");
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > GHVM_SPEC_FILE_MAX)
+		return sd_bus_error_setf(error, FAILURE_QUOTA, "longer than %d bytes",
+					 GHVM_SPEC_FILE_MAX);
+	ret->len = (size_t)st.st_size;
+	ret->text = malloc(ret->len + 1);
+	if (!ret->text)
+		return -ENOMEM;
+	r = read_all(fd, ret->text, ret->len);
+	ret->text[ret->len] = '\0';
+	return r;
+}
+
+static int read_bytes(sd_bus_message *m, const uint8_t **ret, size_t *ret_n)
+{
+	const void *p = NULL;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'v', "ay");
+	if (r >= 0)
+		r = sd_bus_message_read_array(m, 'y', &p, ret_n);
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	*ret = p;
+	return r;
+}
+
+static int read_option(sd_bus_message *m, const char *key, struct draft *d, sd_bus_error *error)
+{
+	if (!strcmp(key, "name"))
+		return sd_bus_message_read(m, "v", "s", &d->name);
+	if (!strcmp(key, "kernel-header"))
+		return read_bytes(m, &d->input.kernel_header, &d->input.kernel_header_size);
+	if (!strcmp(key, "dtb-overlay"))
+		return read_bytes(m, &d->input.overlay, &d->input.overlay_size);
+	if (!strcmp(key, "kernel-size"))
+		return sd_bus_message_read(m, "v", "t", &d->input.kernel_size);
+	if (!strcmp(key, "initrd-size"))
+		return sd_bus_message_read(m, "v", "t", &d->input.initrd_size);
+	return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "unknown option '%s'", key);
+}
+
+static int read_options(sd_bus_message *m, struct draft *d, sd_bus_error *error)
+{
+	const char *key;
+	int r;
+
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(m, "s", &key);
+		if (r >= 0)
+			r = read_option(m, key, d, error);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bus_error *error)
+{
+	int fd, r;
+
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "h", &fd);
+	if (r >= 0)
+		r = read_options(m, ret, error);
+	if (r < 0)
+		return r;
+	if (!ghvm_name_valid(ret->name))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"that cannot name a virtual machine");
+	return read_text(fd, ret, error);
+}
+
+static void draft_done(struct draft *d)
+{
+	free(d->text);
+	(void)malloc_trim(0); /* what parsing took */
+}
+
+static int parse(const struct draft *d, struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		 struct ghvm_error *err)
+{
+	char file[GHVM_NAME_SIZE + 8];
+
+	(void)snprintf(file, sizeof(file), "%s.yaml", d->name); /* checked */
+	return ghvm_spec_parse(d->name, file, d->text, d->len, ret, complaints, err);
+}
+
+static int append_complaints(sd_bus_message *reply, const struct ghvm_complaints *c)
+{
+	const struct ghvm_complaint *v = c->v;
+	int r = sd_bus_message_open_container(reply, 'a', "(sssuus)");
+
+	for (size_t i = 0; i < c->n && i < COMPLAINTS_MAX && r >= 0; i++)
+		r = sd_bus_message_append(reply, "(sssuus)",
+					  v[i].severity == GHVM_SEVERITY_ERROR ? "error"
+									       : "warning",
+					  v[i].rule, v[i].key, v[i].line, v[i].column, v[i].text);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* Validate(h spec, a{sv}) -> a(sssuus): severity, rule, path, line, column, message */
+static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(draft_done) struct draft d = { .name = "vm" };
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints complaints = {};
+	struct bus *b = userdata;
+	sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	int r;
+
+	r = read_draft(b, m, &d, error);
+	if (r < 0)
+		return r;
+	r = parse(&d, &spec, &complaints, &err);
+	if (r < 0 && !complaints.n)
+		return bus_fail(error, &err);
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = append_complaints(reply, &complaints);
+	if (r >= 0)
+		r = sd_bus_send(b->conn, reply, NULL);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
+static int seal_text(const char *text)
+{
+	_cleanup_(closep) int fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t len = strlen(text), done = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while (done < len) {
+		n = write(fd, text + done, len - done);
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/*
+ * Plan(h spec, a{sv}) -> h: JSON in a sealed memfd. Nothing that the descriptor names is
+ * opened: the caller says what its files are like, by options "kernel-header" (ay, the
+ * first 64 bytes or more), "kernel-size" (t), "initrd-size" (t), "dtb-overlay" (ay).
+ */
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(draft_done) struct draft d = { .name = "vm" };
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
+	_cleanup_(freep) char *json = NULL;
+	_cleanup_(closep) int fd = -1;
+	struct ghvm_error err = {};
+	int r;
+
+	r = read_draft(userdata, m, &d, error);
+	if (r < 0)
+		return r;
+	if (!d.input.kernel_header)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"option 'kernel-header' is missing");
+	r = parse(&d, &spec, NULL, &err);
+	if (r >= 0)
+		r = ghvm_plan_make(&spec, &d.input, &plan, &err);
+	if (r < 0)
+		return bus_fail(error, &err);
+	json = ghvm_plan_to_json(&plan);
+	fd = json ? seal_text(json) : -ENOMEM;
+	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", GHVM_VERSION);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sso)", vms),
+				method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", vm), method_get,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("StartVM", SD_BUS_ARGS("s", name, "a{sv}", options),
+				SD_BUS_RESULT("o", job), method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Validate", SD_BUS_ARGS("h", spec, "a{sv}", options),
+				SD_BUS_RESULT("a(sssuus)", complaints), method_validate,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("h", spec, "a{sv}", options),
+				SD_BUS_RESULT("h", plan), method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+int bus_manager_publish(struct bus *b)
+{
+	return sd_bus_add_object_vtable(b->conn, NULL, BUS_PATH, INTERFACE, vtable, b);
+}

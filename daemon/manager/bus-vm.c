@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.VM.
+ */
+#include "daemon/manager/bus-vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/auth.h"
+#include "daemon/manager/bus-job.h"
+#include "daemon/manager/failure.h"
+#include "daemon/manager/log.h"
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+
+#define INTERFACE BUS_NAME ".VM"
+#define FLAG SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+
+/**
+ * struct shown - a VM's properties as they were told last
+ */
+struct shown {
+	enum vm_state state;
+	const char *substate;
+	const char *reason;
+	int error;
+	char digest[17];
+	uint16_t vmid;
+	uint64_t incarnation;
+	uint32_t leader;
+	uint64_t lent;
+	uint64_t shared;
+	uint64_t quarantined;
+};
+
+/**
+ * struct bus_vm_changes - a VM that may have something to tell
+ */
+struct bus_vm_changes {
+	struct bus_vm_changes *next;
+	struct vm *vm;
+	bool dirty;
+	struct shown shown;
+};
+
+char *bus_vm_path(const struct vm *vm)
+{
+	char *path = NULL;
+
+	return sd_bus_path_encode(BUS_VM_PREFIX, vm->name, &path) < 0 ? NULL : path;
+}
+
+/* --- properties --- */
+
+static void look(const struct vm *vm, struct shown *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->state = vm->state;
+	ret->substate = vm_substate(vm);
+	ret->reason = vm->reason;
+	ret->error = vm->last_error.code;
+	memcpy(ret->digest, vm->digest, sizeof(ret->digest));
+	ret->vmid = vm->vmid.id;
+	ret->incarnation = vm->incarnation;
+	ret->leader = (uint32_t)vm->control.pid;
+	ret->lent = vm->lent;
+	ret->shared = vm->shared;
+	ret->quarantined = vm->quarantined;
+}
+
+static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	const char *text;
+
+	if (!strcmp(property, "Name"))
+		text = vm->name;
+	else if (!strcmp(property, "State"))
+		text = vm_state_to_string(vm->state);
+	else if (!strcmp(property, "SubState"))
+		text = vm_substate(vm);
+	else if (!strcmp(property, "ExitReason"))
+		text = vm->reason;
+	else if (!strcmp(property, "LastError"))
+		text = vm->last_error.msg;
+	else if (!strcmp(property, "LastErrorName"))
+		text = vm->last_error.code ? failure_name(&vm->last_error) : "";
+	else if (!strcmp(property, "FailedStep"))
+		text = vm->failed_step ? vm->failed_step : "";
+	else
+		text = vm->digest;
+	return sd_bus_message_append(reply, "s", text);
+}
+
+static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+
+	if (!strcmp(property, "VMID"))
+		return sd_bus_message_append(reply, "q", vm->vmid.id);
+	if (!strcmp(property, "LeaderPID"))
+		return sd_bus_message_append(reply, "u", (uint32_t)vm->control.pid);
+	if (!strcmp(property, "Incarnation"))
+		return sd_bus_message_append(reply, "t", vm->incarnation);
+	if (!strcmp(property, "MemoryLent"))
+		return sd_bus_message_append(reply, "t", vm->lent * GHVM_PAGE);
+	if (!strcmp(property, "MemoryShared"))
+		return sd_bus_message_append(reply, "t", vm->shared * GHVM_PAGE);
+	return sd_bus_message_append(reply, "t", vm->quarantined);
+}
+
+/* --- methods --- */
+
+/* Stop(s how, a{sv}) -> o job */
+static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b =
+		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	struct vm *vm = userdata;
+	enum ghvm_link_how how;
+	const char *text;
+	int r;
+
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = sd_bus_message_read(m, "s", &text);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r >= 0)
+		r = jobs_check_quota(b->jobs, m, error);
+	if (r < 0)
+		return r;
+	if (!strcmp(text, "graceful"))
+		how = GHVM_LINK_GRACEFUL;
+	else if (!strcmp(text, "force"))
+		how = GHVM_LINK_FORCE;
+	else
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "'%s' is neither graceful nor force", text);
+	return job_stop(b->jobs, vm, how, m, error);
+}
+
+struct console_call {
+	struct bus *bus;
+	sd_bus_message *request;
+};
+
+static void on_console(void *data, const char *path, int fd)
+{
+	_cleanup_(freep) struct console_call *c = data;
+	int r;
+
+	if (fd >= 0)
+		r = sd_bus_reply_method_return(c->request, "hs", fd, path);
+	else
+		r = sd_bus_reply_method_errorf(c->request, FAILURE_BAD_STATE,
+					       "there is no console: %s", strerror(-fd));
+	if (r < 0)
+		log_warning(NULL, r, "Cannot reply");
+	(void)sd_bus_message_unref(c->request);
+	bus_kick(c->bus);
+}
+
+static int open_console(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_error *error)
+{
+	_cleanup_(freep) struct console_call *c = calloc(1, sizeof(*c));
+	const struct vm_console call = { .data = c, .on_console = on_console };
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->bus = b;
+	c->request = m;
+	r = vm_open_console(vm, &call);
+	if (r == -ESRCH)
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	if (r < 0)
+		return sd_bus_error_set(error, FAILURE_BUSY, "too many wait for this console");
+	(void)sd_bus_message_ref(m); /* until on_console() */
+	(void)TAKE_PTR(c);
+	return 1;
+}
+
+/* OpenConsole(a{sv}) -> h, s path */
+static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b =
+		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	int r;
+
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = bus_check_host(b, error);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	return r < 0 ? r : open_console(b, userdata, m, error);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Name", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("State", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("SubState", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("ExitReason", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("LastError", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("LastErrorName", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("FailedStep", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("SpecDigest", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("VMID", "q", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("Incarnation", "t", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("LeaderPID", "u", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("MemoryLent", "t", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("MemoryShared", "t", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("PagesQuarantined", "t", get_number, 0, FLAG),
+	SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", how, "a{sv}", options),
+				SD_BUS_RESULT("o", job), method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("h", fd, "s", path), method_open_console,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("StateChanged",
+				SD_BUS_ARGS("s", old, "s", new, "s", reason, "a{sv}", details), 0),
+	SD_BUS_VTABLE_END,
+};
+
+/* --- objects --- */
+
+/* A fallback matches its own prefix too, which decodes to no name. */
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		void **ret_found, sd_bus_error *error)
+{
+	_cleanup_(freep) char *name = NULL;
+	struct bus *b = userdata;
+	struct vm *vm;
+	int r;
+
+	r = sd_bus_path_decode(path, BUS_VM_PREFIX, &name);
+	if (r <= 0)
+		return r;
+	vm = manager_known(b->manager, name);
+	if (!vm)
+		return 0;
+	*ret_found = vm;
+	return 1;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+		     sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	char **nodes = calloc(b->manager->n_vms + 1, sizeof(*nodes));
+
+	if (!nodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->manager->n_vms; i++) {
+		nodes[i] = bus_vm_path(b->manager->vms[i]);
+		if (nodes[i])
+			continue;
+		while (i-- > 0)
+			free(nodes[i]);
+		free(nodes);
+		return -ENOMEM;
+	}
+	*ret_nodes = nodes;
+	return 1;
+}
+
+static struct bus_vm_changes *changes_of(struct bus *b, const struct vm *vm)
+{
+	struct bus_vm_changes *c = b->changes;
+
+	while (c && c->vm != vm)
+		c = c->next;
+	return c;
+}
+
+static int track(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->vm = vm;
+	look(vm, &c->shown);
+	c->next = b->changes;
+	b->changes = c;
+	return 0;
+}
+
+static void emit(struct bus *b, const struct vm *vm, int (*fn)(sd_bus *, const char *))
+{
+	_cleanup_(freep) char *path = bus_vm_path(vm);
+	const struct log_about a = { .vm = vm->name };
+	int r = path ? fn(b->conn, path) : -ENOMEM;
+
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of the VM");
+	bus_defer(b);
+}
+
+void bus_vm_added(struct bus *b, struct vm *vm)
+{
+	const struct log_about a = { .vm = vm->name };
+	int r = track(b, vm);
+
+	if (r < 0)
+		log_warning(&a, r, "Its changes will not be told");
+	emit(b, vm, sd_bus_emit_object_added);
+}
+
+void bus_vm_removed(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes **at, *c;
+
+	emit(b, vm, sd_bus_emit_object_removed);
+	jobs_on_vm_removed(b->jobs, vm);
+	for (at = &b->changes; *at; at = &(*at)->next) {
+		if ((*at)->vm != vm)
+			continue;
+		c = *at;
+		*at = c->next;
+		free(c);
+		return;
+	}
+}
+
+void bus_vm_changed(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes *c = changes_of(b, vm);
+
+	if (!c)
+		return;
+	c->dirty = true;
+	bus_defer(b);
+}
+
+void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before)
+{
+	_cleanup_(freep) char *path = bus_vm_path(vm);
+	const struct log_about a = { .vm = vm->name };
+	int r = -ENOMEM;
+
+	if (path)
+		r = sd_bus_emit_signal(b->conn, path, INTERFACE, "StateChanged", "sssa{sv}",
+				       vm_state_to_string(before), vm_state_to_string(vm->state),
+				       vm->reason, 0);
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of a new state");
+	bus_defer(b);
+}
+
+static void compare(const struct shown *was, const struct shown *is, char *names[16])
+{
+	const struct {
+		bool differs;
+		const char *names[3];
+	} what[] = {
+		{ was->state != is->state, { "State" } },
+		{ was->substate != is->substate, { "SubState" } },
+		{ was->reason != is->reason, { "ExitReason" } },
+		{ was->error != is->error, { "LastError", "LastErrorName", "FailedStep" } },
+		{ strcmp(was->digest, is->digest) != 0, { "SpecDigest" } },
+		{ was->vmid != is->vmid, { "VMID" } },
+		{ was->incarnation != is->incarnation, { "Incarnation" } },
+		{ was->leader != is->leader, { "LeaderPID" } },
+		{ was->lent != is->lent, { "MemoryLent" } },
+		{ was->shared != is->shared, { "MemoryShared" } },
+		{ was->quarantined != is->quarantined, { "PagesQuarantined" } },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(what); i++)
+		for (size_t k = 0; what[i].differs && k < 3 && what[i].names[k]; k++)
+			names[n++] = (char *)what[i].names[k];
+	names[n] = NULL;
+}
+
+static void flush(struct bus *b, struct bus_vm_changes *c)
+{
+	_cleanup_(freep) char *path = bus_vm_path(c->vm);
+	const struct log_about a = { .vm = c->vm->name };
+	struct shown now;
+	char *names[16];
+	int r = -ENOMEM;
+
+	c->dirty = false;
+	look(c->vm, &now);
+	compare(&c->shown, &now, names);
+	if (!names[0])
+		return;
+	if (path)
+		r = sd_bus_emit_properties_changed_strv(b->conn, path, INTERFACE, names);
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of changes");
+	c->shown = now;
+}
+
+void bus_vm_flush(struct bus *b)
+{
+	for (struct bus_vm_changes *c = b->changes; c; c = c->next)
+		if (c->dirty)
+			flush(b, c);
+}
+
+int bus_vm_publish(struct bus *b)
+{
+	int r;
+
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find, b);
+	if (r >= 0)
+		r = sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, b);
+	for (size_t i = 0; i < b->manager->n_vms && r >= 0; i++)
+		r = track(b, b->manager->vms[i]);
+	return r;
+}
+
+void bus_vm_done(struct bus *b)
+{
+	struct bus_vm_changes *c;
+
+	while (b->changes) {
+		c = b->changes;
+		b->changes = c->next;
+		free(c);
+	}
+}

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM's parts, from descriptor to teardown.
+ *
+ * Descriptors of lent memory are closed in the middle of a build, by on_pinned(): from
+ * there on the pin is the only way to the pages, and it cannot be mapped.
+ */
+#include "daemon/manager/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/runinfo.h"
+
+#define KERNEL_HEADER 64
+#define OVERLAY_MAX GHVM_KIB(64)
+
+static struct guest_need *add_need(struct guest *g, enum ghvm_link_kind kind, const char *path)
+{
+	struct guest_need *n = &g->needs[g->n_needs++];
+
+	*n = (struct guest_need){ .kind = kind, .path = path ? path : "", .fd = -1 };
+	return n;
+}
+
+static void add_memory(struct guest *g, uint16_t index, uint64_t size)
+{
+	struct guest_need *n = add_need(g, GHVM_LINK_MEMORY, NULL);
+
+	n->index = index;
+	n->size = size;
+	n->hugepages = (uint8_t)g->spec.hugepages;
+}
+
+static void find_needs(struct guest *g)
+{
+	const struct ghvm_spec *spec = &g->spec;
+
+	/* the order of the plan's parcels, which guest_run_build() checks */
+	add_memory(g, 0, spec->memory);
+	for (size_t i = 0; i < spec->n_regions; i++)
+		add_memory(g, (uint16_t)(1 + i), spec->regions[i].size);
+	(void)add_need(g, GHVM_LINK_KERNEL, spec->kernel);
+	if (spec->initrd)
+		(void)add_need(g, GHVM_LINK_INITRD, spec->initrd);
+	if (spec->dtb_overlay)
+		(void)add_need(g, GHVM_LINK_OVERLAY, spec->dtb_overlay);
+	if (spec->console)
+		(void)add_need(g, GHVM_LINK_LOG, NULL);
+}
+
+static int random_incarnation(uint64_t *ret)
+{
+	do
+		if (getrandom(ret, sizeof(*ret), 0) != sizeof(*ret))
+			return -errno;
+	while (!*ret);
+	return 0;
+}
+
+static struct guest *allocate(const struct guest_host *host, const char *name)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->host = host;
+	g->step = -1;
+	(void)snprintf(g->name, sizeof(g->name), "%s", name); /* same size */
+	return g;
+}
+
+int guest_new(const struct guest_host *host, struct ghvm_spec *spec, struct guest **ret)
+{
+	struct guest *g = allocate(host, spec->name);
+	int r;
+
+	if (!g)
+		return -ENOMEM;
+	r = random_incarnation(&g->incarnation);
+	if (r < 0) {
+		free(g);
+		return r;
+	}
+	g->spec = TAKE_STRUCT(*spec);
+	find_needs(g);
+	*ret = g;
+	return 0;
+}
+
+int guest_new_adopted(const struct guest_host *host, const char *name, struct ghvm_machine *machine,
+		      struct guest **ret)
+{
+	struct guest *g = allocate(host, name);
+
+	if (!g)
+		return -ENOMEM;
+	g->incarnation = ghvm_machine_incarnation(machine);
+	g->machine = machine;
+	*ret = g;
+	return 0;
+}
+
+static void close_needs(struct guest *g)
+{
+	for (size_t i = 0; i < g->n_needs; i++) {
+		closep(&g->needs[i].fd);
+		g->needs[i].fd = -1;
+	}
+}
+
+void guest_free(struct guest *g)
+{
+	if (!g)
+		return;
+	ghvm_machine_free(g->machine);
+	close_needs(g);
+	if (g->planned)
+		ghvm_plan_done(&g->plan);
+	ghvm_spec_done(&g->spec);
+	free(g);
+}
+
+void guest_freep(struct guest **g)
+{
+	guest_free(*g);
+}
+
+static struct guest_need *find_need(struct guest *g, enum ghvm_link_kind kind, uint16_t index)
+{
+	for (size_t i = 0; i < g->n_needs; i++)
+		if (g->needs[i].kind == kind && g->needs[i].index == index)
+			return &g->needs[i];
+	return NULL;
+}
+
+static int check_given(const struct guest_need *n, int fd, struct ghvm_error *err)
+{
+	struct stat st;
+
+	if (n->kind == GHVM_LINK_LOG)
+		return 0;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
+				      n->kind == GHVM_LINK_MEMORY ? "memory" : n->path);
+	if (n->kind == GHVM_LINK_MEMORY && (uint64_t)st.st_size != n->size)
+		return ghvm_error_set(err, -EINVAL, "memory %u has %lld bytes instead of %llu",
+				      n->index, (long long)st.st_size, (unsigned long long)n->size);
+	return 0;
+}
+
+int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd,
+	       struct ghvm_error *err)
+{
+	struct guest_need *n = find_need(g, kind, index);
+	int r;
+
+	if (!n || n->fd >= 0)
+		return ghvm_error_set(err, -EBADMSG, "the helper gave what nobody needs");
+	r = check_given(n, fd, err);
+	if (r == 0)
+		n->fd = fd;
+	return r;
+}
+
+bool guest_given(const struct guest *g)
+{
+	for (size_t i = 0; i < g->n_needs; i++)
+		if (g->needs[i].fd < 0)
+			return false;
+	return true;
+}
+
+static int need_fd(struct guest *g, enum ghvm_link_kind kind)
+{
+	const struct guest_need *n = find_need(g, kind, 0);
+
+	return n ? n->fd : -1;
+}
+
+static int file_size(int fd, uint64_t *ret)
+{
+	struct stat st;
+
+	*ret = 0;
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int read_overlay(struct guest *g, uint8_t **ret, size_t *ret_size, struct ghvm_error *err)
+{
+	int fd = need_fd(g, GHVM_LINK_OVERLAY);
+	_cleanup_(freep) uint8_t *blob = NULL;
+	uint64_t size;
+	int r;
+
+	*ret = NULL;
+	*ret_size = 0;
+	r = file_size(fd, &size);
+	if (r < 0 || fd < 0)
+		return r;
+	if (!size || size > OVERLAY_MAX)
+		return ghvm_error_set(err, -EFBIG, "%s: has %llu bytes, at most %llu are taken",
+				      g->spec.dtb_overlay, (unsigned long long)size,
+				      (unsigned long long)OVERLAY_MAX);
+	blob = malloc(size);
+	if (!blob)
+		return -ENOMEM;
+	if (pread(fd, blob, size, 0) != (ssize_t)size)
+		return ghvm_error_set(err, -EIO, "%s: cannot be read", g->spec.dtb_overlay);
+	*ret = TAKE_PTR(blob);
+	*ret_size = size;
+	return 0;
+}
+
+static int make_plan(struct guest *g, struct ghvm_error *err)
+{
+	int kernel = need_fd(g, GHVM_LINK_KERNEL);
+	_cleanup_(freep) uint8_t *overlay = NULL;
+	uint8_t header[KERNEL_HEADER];
+	struct ghvm_plan_input in = { .kernel_header = header };
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	ssize_t n;
+	int r;
+
+	n = pread(kernel, header, sizeof(header), 0);
+	if (n < 0)
+		return ghvm_error_set(err, -errno, "%s: cannot be read: %s", g->spec.kernel,
+				      strerror(errno));
+	in.kernel_header_size = (size_t)n;
+	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
+	r = file_size(kernel, &in.kernel_size);
+	if (r == 0)
+		r = file_size(need_fd(g, GHVM_LINK_INITRD), &in.initrd_size);
+	if (r == 0)
+		r = read_overlay(g, &overlay, &in.overlay_size, err);
+	if (r < 0)
+		return r;
+	in.overlay = overlay;
+	if (getrandom(&in.kaslr_seed, sizeof(in.kaslr_seed), 0) != sizeof(in.kaslr_seed))
+		return ghvm_error_set(err, -errno, "no random numbers");
+	r = ghvm_plan_make(&g->spec, &in, &g->plan, err);
+	g->planned = r == 0;
+	return r;
+}
+
+/* The memory that was populated before there was a plan is what the plan wants. */
+static int match_memory(struct guest *g, int ret[GHVM_PLAN_PARCELS_MAX], struct ghvm_error *err)
+{
+	const struct guest_need *n;
+
+	for (size_t i = 0; i < g->plan.n_parcels; i++) {
+		n = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		if (!n || n->size != g->plan.parcels[i].size)
+			return ghvm_error_set(err, -EINVAL, "memory %s is not of the plan's size",
+					      g->plan.parcels[i].name);
+		ret[i] = n->fd;
+	}
+	return 0;
+}
+
+static void on_step(void *data, const struct ghvm_plan *plan, size_t step)
+{
+	struct guest *g = data;
+
+	atomic_store(&g->step, (int)plan->steps[step].kind);
+	if (g->on_step)
+		g->on_step(g->data);
+}
+
+static void on_pinned(void *data)
+{
+	struct guest *g = data;
+	struct guest_need *n;
+
+	for (size_t i = 0; i < g->plan.n_parcels; i++) {
+		n = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		if (!g->plan.parcels[i].lend || !n)
+			continue;
+		closep(&n->fd);
+		n->fd = -1;
+	}
+}
+
+static const struct ghvm_machine_hooks *hooks_of(struct guest *g, struct ghvm_machine_hooks *ret)
+{
+	*ret = (struct ghvm_machine_hooks){
+		.data = g,
+		.on_step = on_step,
+		.on_pinned = on_pinned,
+	};
+	return ret;
+}
+
+static int make_machine(struct guest *g, struct ghvm_error *err)
+{
+	struct ghvm_machine *m;
+	int r;
+
+	r = ghvm_machine_new(g->host->host, g->host->rm, &g->plan, g->incarnation, &m);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot make a machine: %s", strerror(-r));
+	ghvm_machine_set_ledger(m, g->host->ledger);
+	ghvm_machine_set_presplit(m, g->host->presplit);
+	atomic_store(&g->machine, m); /* published: notifications may come */
+	return 0;
+}
+
+int guest_run_build(struct guest *g, struct ghvm_error *err)
+{
+	struct ghvm_machine_hooks hooks;
+	struct ghvm_machine_files files = {
+		.kernel = need_fd(g, GHVM_LINK_KERNEL),
+		.initrd = need_fd(g, GHVM_LINK_INITRD),
+	};
+	int memory[GHVM_PLAN_PARCELS_MAX];
+	int r;
+
+	r = make_plan(g, err);
+	if (r == 0)
+		r = match_memory(g, memory, err);
+	if (r == 0)
+		r = make_machine(g, err);
+	if (r < 0)
+		return r;
+	files.memory = memory;
+	return ghvm_machine_build(g->machine, &files, hooks_of(g, &hooks), err);
+}
+
+int guest_run_start(struct guest *g, struct ghvm_error *err)
+{
+	atomic_store(&g->step, GHVM_STEP_START);
+	return ghvm_machine_start(g->machine, err);
+}
+
+int guest_run_teardown(struct guest *g, struct ghvm_error *err)
+{
+	atomic_store(&g->step, -1);
+	return g->machine ? ghvm_machine_teardown(g->machine, err) : 0;
+}
+
+int guest_run_rebuild(struct guest *g, struct ghvm_error *err)
+{
+	struct ghvm_machine_hooks hooks;
+	const struct ghvm_machine_files files = {
+		.kernel = need_fd(g, GHVM_LINK_KERNEL),
+		.initrd = need_fd(g, GHVM_LINK_INITRD),
+	};
+
+	return ghvm_machine_rebuild(g->machine, &files, hooks_of(g, &hooks), err);
+}
+
+static void add_fd(struct guest_fd *ret, size_t *n, const char *name, int fd)
+{
+	(void)snprintf(ret[*n].name, sizeof(ret[*n].name), "%s", name); /* ours, short */
+	ret[(*n)++].fd = fd;
+}
+
+/* One eventfd for each vCPU: the runner binds its wake-up virq to it. */
+static int add_wakes(const struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	char name[32];
+	int fd;
+
+	for (unsigned int i = 0; i < g->spec.cpus; i++) {
+		fd = eventfd(0, EFD_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		(void)snprintf(name, sizeof(name), "wake-%u", i); /* fits */
+		add_fd(ret, n, name, fd);
+	}
+	return 0;
+}
+
+/* Windows that the runner may map: what was shared, and only that. */
+static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	struct guest_need *need;
+
+	for (size_t i = 1; i < g->plan.n_parcels; i++) {
+		need = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		if (need && need->fd >= 0 && !g->plan.parcels[i].lend)
+			add_fd(ret, n, g->plan.parcels[i].name, TAKE_FD(need->fd));
+	}
+}
+
+int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n)
+{
+	struct guest_need *log = find_need(g, GHVM_LINK_LOG, 0);
+	int fd;
+
+	fd = fcntl(ghvm_machine_grant(g->machine), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	add_fd(ret, ret_n, "grant", fd);
+	fd = guest_runinfo(g);
+	if (fd < 0)
+		return fd;
+	add_fd(ret, ret_n, "machine", fd);
+	if (log && log->fd >= 0)
+		add_fd(ret, ret_n, "console-log", TAKE_FD(log->fd));
+	take_windows(g, ret, ret_n);
+	return add_wakes(g, ret, ret_n);
+}
+
+static void fill_windows(const struct guest *g, struct ghvm_runinfo *info)
+{
+	const struct ghvm_plan_parcel *p;
+
+	for (size_t i = 1; i < g->plan.n_parcels; i++) {
+		p = &g->plan.parcels[i];
+		info->windows[info->n_windows++] = (struct ghvm_runinfo_window){
+			.label = p->label,
+			.ipa = p->ipa,
+			.size = p->size,
+		};
+	}
+}
+
+int guest_runinfo(const struct guest *g)
+{
+	const struct ghvm_machine *m = g->machine;
+	const struct ghvm_machine_vcpu *vcpus = ghvm_machine_vcpus(m, &(size_t){ 0 });
+	const struct ghvm_machine_doorbell *doorbells;
+	struct ghvm_runinfo info = {
+		.vmid = ghvm_machine_vmid(m),
+		.incarnation = g->incarnation,
+		.stop_timeout_ms = g->spec.stop_timeout_ms,
+		.console = g->spec.console,
+		.power_key = g->spec.power_key,
+		.on_reboot = (uint8_t)g->spec.on_reboot,
+		.on_crash = (uint8_t)g->spec.on_crash,
+	};
+	size_t n;
+
+	memcpy(info.name, g->name, sizeof(info.name));
+	vcpus = ghvm_machine_vcpus(m, &n);
+	if (n > ARRAY_SIZE(info.vcpus))
+		return -E2BIG;
+	memcpy(info.vcpus, vcpus, n * sizeof(*vcpus));
+	info.n_vcpus = n;
+	doorbells = ghvm_machine_doorbells(m, &n);
+	if (n > ARRAY_SIZE(info.doorbells))
+		return -E2BIG;
+	memcpy(info.doorbells, doorbells, n * sizeof(*doorbells));
+	info.n_doorbells = n;
+	fill_windows(g, &info);
+	return ghvm_runinfo_write(&info);
+}
+
+bool guest_can_rebuild(const struct guest *g)
+{
+	return g->planned;
+}
+
+struct ghvm_machine *guest_machine(const struct guest *g)
+{
+	return atomic_load(&g->machine);
+}
+
+struct ghvm_vmid guest_vmid(const struct guest *g)
+{
+	const struct ghvm_machine *m = guest_machine(g);
+
+	return m ? ghvm_machine_vmid(m) : (struct ghvm_vmid){ 0 };
+}
+
+/* FNV-1a: to notice an edit, not an attack. */
+static uint64_t mix(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ b[i]) * 0x100000001b3ULL;
+	return h;
+}
+
+static uint64_t mix_number(uint64_t h, uint64_t v)
+{
+	return mix(h, &v, sizeof(v));
+}
+
+static uint64_t mix_text(uint64_t h, const char *s)
+{
+	return s ? mix(h, s, strlen(s) + 1) : mix_number(h, 1);
+}
+
+void guest_digest(const struct ghvm_spec *spec, char ret[17])
+{
+	const uint64_t numbers[] = {
+		spec->memory,	spec->protection,      spec->hugepages, spec->cpus,
+		spec->console,	spec->power_key,       spec->rm_rpc,	spec->on_reboot,
+		spec->on_crash, spec->stop_timeout_ms,
+	};
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	h = mix_text(h, spec->name);
+	h = mix_text(h, spec->kernel);
+	h = mix_text(h, spec->initrd);
+	h = mix_text(h, spec->cmdline);
+	h = mix_text(h, spec->dtb_overlay);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		h = mix_number(h, numbers[i]);
+	for (size_t i = 0; i < spec->n_regions; i++) {
+		h = mix_number(h, spec->regions[i].label);
+		h = mix_number(h, spec->regions[i].readonly);
+		h = mix_number(h, spec->regions[i].size);
+		h = mix_number(h, spec->regions[i].address);
+	}
+	(void)snprintf(ret, 17, "%016llx", (unsigned long long)h); /* fits */
+}

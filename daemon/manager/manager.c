@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host and all its VMs.
+ */
+#include "daemon/manager/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/adopt.h"
+#include "daemon/manager/log.h"
+#include "libghvm/cleanup.h"
+
+static void tell_host(struct manager *m)
+{
+	if (m->observer)
+		m->observer->on_host_changed(m->observer_data);
+}
+
+/* An operation may have found RM dead. */
+static void look_at_rm(struct manager *m)
+{
+	const struct log_about a = { .id = LOG_ID_RM_DEAD };
+
+	if (m->host_state != MANAGER_HOST_OK || !ghvm_rm_dead(m->rm)) /* or known already */
+		return;
+	m->host_state = MANAGER_HOST_RM_DEAD;
+	(void)ghvm_error_set(&m->host_error, -EHOSTDOWN,
+			     "the resource manager does not answer any more; only a reboot helps");
+	log_write(LOG_CRIT, &a, 0, "%s", m->host_error.msg);
+	tell_host(m);
+}
+
+/* --- what VMs say --- */
+
+static void on_vm_changed(void *data, struct vm *vm)
+{
+	struct manager *m = data;
+
+	look_at_rm(m);
+	if (m->observer)
+		m->observer->on_vm_changed(m->observer_data, vm);
+}
+
+static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
+{
+	struct manager *m = data;
+
+	if (m->observer)
+		m->observer->on_vm_state(m->observer_data, vm, before);
+}
+
+static void on_vm_remains(void *data, struct vm *vm, struct guest *g, const struct ghvm_error *err)
+{
+	struct manager *m = data;
+	struct log_about a = { .vm = vm->name };
+	int r;
+
+	r = quarantine_add(&m->quarantine, vm->name, g, ghvm_machine_quarantined(guest_machine(g)),
+			   err);
+	if (r < 0)
+		log_error(&a, r, "Cannot keep track of quarantined memory");
+}
+
+static const struct vm_calls vm_calls = {
+	.on_changed = on_vm_changed,
+	.on_state = on_vm_state,
+	.on_remains = on_vm_remains,
+};
+
+static void on_quarantine_changed(void *data, const char *name)
+{
+	struct manager *m = data;
+	struct vm *vm = manager_known(m, name);
+	const char *why;
+
+	look_at_rm(m);
+	tell_host(m);
+	if (!vm)
+		return;
+	vm->quarantined = quarantine_pages(&m->quarantine, name, &why);
+	if (m->observer)
+		m->observer->on_vm_changed(m->observer_data, vm);
+}
+
+static const struct quarantine_calls quarantine_calls = { .on_changed = on_quarantine_changed };
+
+/* --- VMs --- */
+
+struct vm *manager_known(const struct manager *m, const char *name)
+{
+	for (size_t i = 0; i < m->n_vms; i++)
+		if (!strcmp(m->vms[i]->name, name))
+			return m->vms[i];
+	return NULL;
+}
+
+static int add_vm(struct manager *m, const char *name, bool described, struct vm **ret)
+{
+	struct vm **vms, *vm;
+	int r;
+
+	if (m->n_vms >= MANAGER_VMS_MAX)
+		return -ENOSPC;
+	vms = reallocarray(m->vms, m->n_vms + 1, sizeof(*vms));
+	if (!vms)
+		return -ENOMEM;
+	m->vms = vms;
+	r = vm_new(&m->env, name, &vm);
+	if (r < 0)
+		return r;
+	vm->described = described;
+	m->vms[m->n_vms++] = vm;
+	if (m->observer)
+		m->observer->on_vm_added(m->observer_data, vm);
+	*ret = vm;
+	return 0;
+}
+
+static void remove_vm(struct manager *m, size_t i)
+{
+	struct vm *vm = m->vms[i];
+
+	if (m->observer)
+		m->observer->on_vm_removed(m->observer_data, vm);
+	m->vms[i] = m->vms[--m->n_vms];
+	vm_free(vm);
+}
+
+static bool in_list(char **names, const char *name)
+{
+	for (; names && *names; names++)
+		if (!strcmp(*names, name))
+			return true;
+	return false;
+}
+
+static void free_list(char **names)
+{
+	for (char **n = names; n && *n; n++)
+		free(*n);
+	free(names);
+}
+
+static bool removable(const struct vm *vm)
+{
+	return !vm->described && vm_vacant(vm) && !vm->waiters && !vm->quarantined;
+}
+
+void manager_scan(struct manager *m)
+{
+	struct log_about a = {};
+	char **names = NULL;
+	struct vm *vm;
+	int r;
+
+	r = ghvm_spec_list(m->options->vms_dirs, &names);
+	if (r < 0) {
+		log_warning(&a, r, "Cannot list descriptors");
+		return;
+	}
+	for (char **n = names; n && *n; n++) {
+		a.vm = *n;
+		if (manager_known(m, *n))
+			continue;
+		r = add_vm(m, *n, true, &vm);
+		if (r < 0)
+			log_warning(&a, r, "Cannot add a VM");
+	}
+	for (size_t i = m->n_vms; i-- > 0;) {
+		m->vms[i]->described = in_list(names, m->vms[i]->name);
+		if (removable(m->vms[i]))
+			remove_vm(m, i);
+	}
+	free_list(names);
+}
+
+struct vm *manager_find(struct manager *m, const char *name)
+{
+	struct vm *vm;
+
+	if (!ghvm_name_valid(name))
+		return NULL;
+	vm = manager_known(m, name);
+	if (vm)
+		return vm;
+	manager_scan(m);
+	return manager_known(m, name);
+}
+
+int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
+		      struct ghvm_error *err)
+{
+	return ghvm_spec_load(name, m->options->vms_dirs, ret, NULL, err);
+}
+
+int manager_check_host(const struct manager *m, struct ghvm_error *err)
+{
+	if (m->host_state == MANAGER_HOST_OK)
+		return 0;
+	*err = m->host_error;
+	return m->host_error.code;
+}
+
+/* --- the host --- */
+
+static void on_rm_readable(void *data)
+{
+	struct manager *m = data;
+	int r = ghvm_rm_dispatch(m->rm);
+
+	if (r < 0)
+		log_warning(NULL, r, "Cannot read from the resource manager");
+}
+
+static void on_rm_notify(void *data, const struct ghvm_rm_notification *n)
+{
+	struct manager *m = data;
+
+	for (size_t i = 0; i < m->n_vms; i++)
+		if (vm_on_notify(m->vms[i], n))
+			return;
+	(void)quarantine_on_notify(&m->quarantine, n); /* else of a VM that is gone */
+}
+
+static int give_up_host(struct manager *m, enum manager_host_state state, int r,
+			const struct ghvm_error *err)
+{
+	const struct log_about a = { .id = LOG_ID_NO_HOST };
+
+	m->host_state = state;
+	m->host_error = *err;
+	if (!m->host_error.msg[0])
+		(void)ghvm_error_set(&m->host_error, r, "no hypervisor: %s", strerror(-r));
+	m->host_error.code = r;
+	log_error(&a, 0, "%s", m->host_error.msg);
+	return 0;
+}
+
+static int open_host(struct manager *m)
+{
+	struct ghvm_error err = {};
+	int r;
+
+	r = ghvm_host_open(m->options->uri, &m->host, &err);
+	if (r < 0)
+		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
+	r = m->host->ops->info(m->host, &m->info);
+	if (r < 0)
+		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
+	r = ghvm_rm_new(m->host, &m->rm, &err);
+	if (r == -EBUSY)
+		return r; /* another manager: not a state to serve in */
+	if (r < 0)
+		return give_up_host(m, MANAGER_HOST_RM_DEAD, r, &err);
+	ghvm_rm_set_on_notify(m->rm, on_rm_notify, m);
+	m->guest_host.host = m->host;
+	m->guest_host.rm = m->rm;
+	return 0;
+}
+
+/* From here on the loop reads what RM says. */
+static int start_dispatch(struct manager *m)
+{
+	if (!m->rm)
+		return 0;
+	ghvm_rm_set_dispatched(m->rm, true);
+	return loop_watch_read(m->loop, &m->rm_watch, ghvm_rm_fd(m->rm), on_rm_readable, m);
+}
+
+static void place(struct manager *m, const struct adopt_target *target, struct adopt_found *f)
+{
+	struct vm *vm = NULL;
+
+	if (*f->guest->name)
+		vm = manager_known(m, f->guest->name);
+	if (!vm && *f->guest->name && add_vm(m, f->guest->name, false, &vm) < 0)
+		vm = NULL;
+	if (vm && vm_vacant(vm))
+		vm_adopt(vm, f->guest, f->status);
+	else
+		adopt_undo(target, f->guest);
+}
+
+/* Questions first, while nobody else talks to RM; then the loop reads, and threads may work. */
+static int adopt(struct manager *m)
+{
+	const struct adopt_target target = {
+		.host = &m->guest_host,
+		.quarantine = &m->quarantine,
+	};
+	struct adopt_found *found = NULL;
+	size_t n = 0;
+	int r;
+
+	if (m->host_state == MANAGER_HOST_UNAVAILABLE)
+		return 0;
+	r = adopt_all(&target, &found, &n);
+	if (r < 0)
+		log_error(NULL, r, "Cannot look into the quarantine");
+	r = start_dispatch(m);
+	for (size_t i = 0; i < n; i++)
+		place(m, &target, &found[i]);
+	free(found);
+	quarantine_retry(&m->quarantine);
+	look_at_rm(m);
+	return r;
+}
+
+int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options)
+{
+	int r;
+
+	*m = (struct manager){ .loop = loop, .options = options };
+	ghvm_ledger_init(&m->ledger, GHVM_LEDGER_ENTRIES);
+	m->guest_host.ledger = &m->ledger;
+	m->env = (struct vm_env){
+		.loop = loop,
+		.host = &m->guest_host,
+		.calls = &vm_calls,
+		.data = m,
+		.state_dir = options->state_dir,
+		.control_dir = options->control_dir,
+	};
+	r = quarantine_init(&m->quarantine, loop, &quarantine_calls, m);
+	if (r == 0)
+		r = open_host(m);
+	if (r < 0)
+		return r;
+	manager_scan(m);
+	return adopt(m);
+}
+
+void manager_observe(struct manager *m, const struct manager_observer *o, void *data)
+{
+	m->observer = o;
+	m->observer_data = data;
+}
+
+void manager_done(struct manager *m)
+{
+	m->observer = NULL;
+	for (size_t i = 0; i < m->n_vms; i++)
+		vm_free(m->vms[i]);
+	free(m->vms);
+	quarantine_done(&m->quarantine);
+	loop_watch_done(&m->rm_watch);
+	ghvm_rm_free(m->rm);
+	ghvm_host_close(m->host);
+	ghvm_ledger_done(&m->ledger);
+}

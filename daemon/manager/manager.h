@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host and all its VMs: one hypervisor, one resource manager connection.
+ *
+ * Without a hypervisor it still answers, with the reason why not. Thread: main.
+ */
+#pragma once
+
+#include "daemon/manager/guest.h"
+#include "daemon/manager/loop.h"
+#include "daemon/manager/quarantine.h"
+#include "daemon/manager/vm.h"
+#include "libghvm/error.h"
+#include "libghvm/host.h"
+#include "libghvm/ledger.h"
+#include "libghvm/rm.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MANAGER_VMS_MAX 1024
+
+/**
+ * struct manager_options - borrowed for the manager's life
+ * @uri: of the hypervisor, NULL: the device node
+ * @vms_dirs: NULL-terminated; NULL: the usual ones
+ */
+struct manager_options {
+	const char *uri;
+	const char *const *vms_dirs;
+	const char *state_dir;
+	const char *control_dir;
+};
+
+/**
+ * struct manager_observer - who tells the world; each is called with @data
+ */
+struct manager_observer {
+	void (*on_vm_added)(void *data, struct vm *vm);
+	void (*on_vm_removed)(void *data, struct vm *vm);
+	void (*on_vm_changed)(void *data, struct vm *vm);
+	void (*on_vm_state)(void *data, struct vm *vm, enum vm_state before);
+	void (*on_host_changed)(void *data);
+};
+
+enum manager_host_state {
+	MANAGER_HOST_OK,
+	MANAGER_HOST_UNAVAILABLE, /* no node, or not ours */
+	MANAGER_HOST_RM_DEAD,
+};
+
+/**
+ * struct manager - embedded in main()
+ * @host_error: why it is not MANAGER_HOST_OK
+ * @info: of the module, zero without it
+ */
+struct manager {
+	struct loop *loop;
+	const struct manager_options *options;
+	const struct manager_observer *observer;
+	void *observer_data;
+
+	enum manager_host_state host_state;
+	struct ghvm_error host_error;
+	struct ghvm_info info;
+	struct ghvm_host *host;
+	struct ghvm_rm *rm;
+	struct ghvm_ledger ledger;
+	struct guest_host guest_host;
+	struct loop_watch rm_watch;
+
+	struct vm_env env;
+	struct vm **vms;
+	size_t n_vms;
+	struct quarantine quarantine;
+};
+
+/**
+ * manager_init() - open the hypervisor, and take over what an earlier manager left
+ *
+ * Blocks until RM has answered or was given up. A host that cannot be used is no error
+ * here, see @host_state.
+ */
+int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options);
+/* Waits for operations that run. Guests run on. */
+void manager_done(struct manager *m);
+
+void manager_observe(struct manager *m, const struct manager_observer *o, void *data);
+
+/* 0, or the reason with its code. */
+int manager_check_host(const struct manager *m, struct ghvm_error *err);
+
+/* Read the directories of descriptors again: VMs come and go. */
+void manager_scan(struct manager *m);
+/* Looks at the directories before it says that there is none. NULL: none. */
+struct vm *manager_find(struct manager *m, const char *name);
+/* As it is known already. */
+struct vm *manager_known(const struct manager *m, const char *name);
+
+int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
+		      struct ghvm_error *err);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Guests that could not be given back.
+ */
+#include "daemon/manager/quarantine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/log.h"
+
+#define PAUSE_FIRST_MS 10000U
+#define PAUSE_MAX_MS 640000U
+
+static const struct op_calls retry_op;
+
+static void free_entry(struct quarantined *e)
+{
+	guest_free(e->guest);
+	free(e);
+}
+
+static bool to_be_tried(const struct quarantined *e, const struct quarantine *q)
+{
+	return e->guest && e->attempts <= q->wave;
+}
+
+/* One after the other: there is one RM, and this is not urgent. */
+static void try_next(struct quarantine *q)
+{
+	if (op_busy(&q->op))
+		return;
+	for (q->tried = q->first; q->tried; q->tried = q->tried->next)
+		if (to_be_tried(q->tried, q))
+			break;
+	if (q->tried && op_start(&q->op, &retry_op, q) < 0)
+		q->tried = NULL; /* the timer comes back to it */
+}
+
+static unsigned int pause_ms(unsigned int wave)
+{
+	unsigned int shift = wave < 6 ? wave : 6;
+
+	return PAUSE_FIRST_MS << shift < PAUSE_MAX_MS ? PAUSE_FIRST_MS << shift : PAUSE_MAX_MS;
+}
+
+static bool has_guests(const struct quarantine *q)
+{
+	for (const struct quarantined *e = q->first; e; e = e->next)
+		if (e->guest)
+			return true;
+	return false;
+}
+
+static void arm(struct quarantine *q)
+{
+	if (has_guests(q))
+		(void)loop_timer_arm(&q->timer, pause_ms(q->wave)); /* on request otherwise */
+	else
+		loop_timer_disarm(&q->timer);
+}
+
+static void on_timer(void *data)
+{
+	struct quarantine *q = data;
+
+	q->wave++;
+	try_next(q);
+	arm(q);
+}
+
+static void unlink_entry(struct quarantine *q, struct quarantined *e)
+{
+	struct quarantined **at = &q->first;
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+}
+
+static int run_retry(void *data, struct ghvm_error *err)
+{
+	struct quarantine *q = data;
+
+	return guest_run_teardown(q->tried->guest, err);
+}
+
+static void succeed(struct quarantine *q, struct quarantined *e)
+{
+	struct log_about a = { .vm = e->name, .vmid = e->vmid, .id = LOG_ID_RECLAIMED };
+	char name[GHVM_NAME_SIZE];
+
+	log_info(&a, "Quarantined memory is back");
+	memcpy(name, e->name, sizeof(name));
+	unlink_entry(q, e);
+	free_entry(e);
+	q->calls->on_changed(q->data, name);
+}
+
+static void on_retry_done(void *data, int result, const struct ghvm_error *err)
+{
+	struct quarantine *q = data;
+	struct quarantined *e = q->tried;
+
+	q->tried = NULL;
+	if (result == 0) {
+		succeed(q, e);
+	} else {
+		e->attempts = q->wave + 1;
+		e->why = *err;
+		e->pages = ghvm_machine_quarantined(guest_machine(e->guest));
+		q->calls->on_changed(q->data, e->name);
+	}
+	try_next(q);
+	if (!q->tried)
+		arm(q);
+}
+
+static const struct op_calls retry_op = { .run = run_retry, .on_done = on_retry_done };
+
+int quarantine_init(struct quarantine *q, struct loop *loop, const struct quarantine_calls *calls,
+		    void *data)
+{
+	int r;
+
+	*q = (struct quarantine){ .calls = calls, .data = data };
+	r = op_init(&q->op, loop);
+	return r < 0 ? r : loop_watch_timer(loop, &q->timer, on_timer, q);
+}
+
+void quarantine_done(struct quarantine *q)
+{
+	struct quarantined *e;
+
+	op_done(&q->op);
+	loop_watch_done(&q->timer);
+	while (q->first) {
+		e = q->first;
+		q->first = e->next;
+		free_entry(e);
+	}
+}
+
+int quarantine_add(struct quarantine *q, const char *name, struct guest *g, uint64_t pages,
+		   const struct ghvm_error *why)
+{
+	struct log_about a = { .vm = name, .err = why, .id = LOG_ID_QUARANTINED };
+	struct quarantined *e = calloc(1, sizeof(*e));
+
+	log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)pages, why->msg);
+	if (!e) {
+		guest_free(g);
+		return -ENOMEM;
+	}
+	e->guest = g;
+	e->vmid = g ? guest_vmid(g).id : 0;
+	e->pages = pages;
+	e->why = *why;
+	e->attempts = q->wave + 1;
+	(void)snprintf(e->name, sizeof(e->name), "%s", name); /* checked, or "" */
+	e->next = q->first;
+	q->first = e;
+	q->calls->on_changed(q->data, e->name);
+	if (!op_busy(&q->op))
+		arm(q);
+	return 0;
+}
+
+void quarantine_retry(struct quarantine *q)
+{
+	q->wave = 0;
+	for (struct quarantined *e = q->first; e; e = e->next)
+		e->attempts = 0;
+	try_next(q);
+}
+
+bool quarantine_on_notify(struct quarantine *q, const struct ghvm_rm_notification *n)
+{
+	for (struct quarantined *e = q->first; e; e = e->next)
+		if (e->guest && ghvm_machine_on_notify(guest_machine(e->guest), n))
+			return true;
+	return false;
+}
+
+uint64_t quarantine_pages(const struct quarantine *q, const char *name, const char **ret_why)
+{
+	uint64_t pages = 0;
+
+	*ret_why = "";
+	for (const struct quarantined *e = q->first; e; e = e->next) {
+		if (name && strcmp(e->name, name))
+			continue;
+		pages += e->pages;
+		*ret_why = e->why.msg;
+	}
+	return pages;
+}
