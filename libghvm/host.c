@@ -12,6 +12,7 @@
 #include "libghvm/cleanup.h"
 #include "libghvm/dev.h"
 #include "libghvm/hvc.h"
+#include "libghvm/sock.h"
 
 #define DEFAULT_NODE "/dev/ghvm"
 #define SOCKET_PREFIX "unix:"
@@ -63,8 +64,7 @@ static int check(struct ghvm_host *h, const char *name, struct ghvm_error *err)
 static int open_uri(const char *uri, struct ghvm_host **ret, struct ghvm_error *err)
 {
 	if (!strncmp(uri, SOCKET_PREFIX, strlen(SOCKET_PREFIX)))
-		return ghvm_error_set(err, -EOPNOTSUPP,
-				      "%s: models behind sockets are not built in", uri);
+		return ghvm_sock_open(uri + strlen(SOCKET_PREFIX), ret, err);
 	if (*uri != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: neither an absolute path nor unix:/path",
 				      uri);
@@ -94,10 +94,7 @@ int ghvm_host_from_fd(int fd, struct ghvm_host **ret, struct ghvm_error *err)
 
 	if (fstat(fd, &st) < 0)
 		return ghvm_error_set(err, -errno, "grant file: %s", strerror(errno));
-	if (S_ISSOCK(st.st_mode))
-		return ghvm_error_set(err, -EOPNOTSUPP,
-				      "grant file: models behind sockets are not built in");
-	r = ghvm_dev_from_fd(fd, ret);
+	r = S_ISSOCK(st.st_mode) ? ghvm_sock_from_fd(fd, ret) : ghvm_dev_from_fd(fd, ret);
 	if (r < 0)
 		return ghvm_error_set(err, r, "grant file: %s", strerror(-r));
 	return 0;
