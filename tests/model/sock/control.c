@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket: a line is a command, answered by "ok", by "error TEXT", or by
+ * lines key=value and then "ok".
+ */
+#include "tests/model/sock/server.h"
+
+#include "libghvm/sock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define WORDS_MAX 5
+#define DELAY_MAX_MS 3600000
+
+struct names {
+	const char *name;
+	uint32_t value;
+};
+
+static const struct names op_names[] = {
+	{ "any", 0 },
+	{ "info", GHVM_INFO },
+	{ "hcall", GHVM_HCALL },
+	{ "irq", GHVM_IRQ },
+	{ "pin", GHVM_PIN },
+	{ "pin-status", GHVM_PIN_STATUS },
+	{ "pin-extents", GHVM_PIN_EXTENTS },
+	{ "pin-set", GHVM_PIN_SET },
+	{ "pin-write", GHVM_SOCK_WRITE },
+	{ "grant", GHVM_GRANT },
+	{ "revoke", GHVM_REVOKE },
+	{ "quarantine-list", GHVM_QUARANTINE_LIST },
+	{ "quarantine-adopt", GHVM_QUARANTINE_ADOPT },
+};
+
+static const struct names message_names[] = {
+	{ "any", 0 },
+	{ "MEM_LEND", 0x51000012 },
+	{ "MEM_SHARE", 0x51000013 },
+	{ "MEM_RECLAIM", 0x51000015 },
+	{ "MEM_APPEND", 0x51000018 },
+	{ "MEM_LOOKUP_SGL", 0x5100001a },
+	{ "VM_ALLOCATE", 0x56000001 },
+	{ "VM_DEALLOCATE", 0x56000002 },
+	{ "VM_START", 0x56000004 },
+	{ "VM_STOP", 0x56000005 },
+	{ "VM_RESET", 0x56000006 },
+	{ "VM_CONFIG_IMAGE", 0x56000009 },
+	{ "VM_INIT", 0x5600000b },
+	{ "VM_GET_STATE", 0x56000017 },
+	{ "VM_GET_HYP_RESOURCES", 0x56000020 },
+	{ "VM_GET_VMID", 0x56000024 },
+};
+
+static const struct names errno_names[] = {
+	{ "EPERM", EPERM },   { "EIO", EIO },	    { "EAGAIN", EAGAIN }, { "ENOMEM", ENOMEM },
+	{ "EACCES", EACCES }, { "EFAULT", EFAULT }, { "EBUSY", EBUSY },	  { "EEXIST", EEXIST },
+	{ "ENODEV", ENODEV }, { "EINVAL", EINVAL }, { "ENOSPC", ENOSPC }, { "ESTALE", ESTALE },
+};
+
+static bool parse_number(const char *s, uint64_t max, uint64_t *ret)
+{
+	char *end;
+
+	if (*s == '-')
+		return false;
+	errno = 0;
+	*ret = strtoull(s, &end, 0);
+	return *s && !*end && !errno && *ret <= max;
+}
+
+/* By name, or as a number. */
+static bool parse_name(const struct names *v, size_t n, const char *s, uint32_t *ret)
+{
+	uint64_t number;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(v[i].name, s)) {
+			*ret = v[i].value;
+			return true;
+		}
+	}
+	if (!parse_number(s, UINT32_MAX, &number))
+		return false;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+/* The word that says how many to let pass: the nth is meant, from 1; left out: the next. */
+static bool parse_nth(const char *s, unsigned int *ret_skip)
+{
+	uint64_t n = 1;
+
+	if (s && (!parse_number(s, UINT32_MAX, &n) || !n))
+		return false;
+	*ret_skip = (unsigned int)n - 1;
+	return true;
+}
+
+/* fail OP ERRNO [NTH] */
+static const char *cmd_fail(struct server *s, char **w)
+{
+	struct fault f = { .armed = true };
+	uint32_t error;
+
+	if (!w[1] || !w[2] || !parse_name(op_names, ARRAY_SIZE(op_names), w[1], &f.op))
+		return "which operation?";
+	if (!parse_name(errno_names, ARRAY_SIZE(errno_names), w[2], &error) || !error ||
+	    error > 4095)
+		return "which errno?";
+	if (!parse_nth(w[3], &f.skip))
+		return "which one of them?";
+	f.error = -(int)error;
+	s->fault = f;
+	return NULL;
+}
+
+static bool parse_message(const char *s, uint32_t *ret)
+{
+	return s && parse_name(message_names, ARRAY_SIZE(message_names), s, ret);
+}
+
+/* refuse MESSAGE STATUS [NTH] */
+static const char *cmd_refuse(struct server *s, char **w)
+{
+	uint64_t status;
+	uint32_t message;
+	unsigned int skip;
+
+	if (!parse_message(w[1], &message))
+		return "which message?";
+	if (!w[2] || !parse_number(w[2], UINT32_MAX, &status))
+		return "which status?";
+	if (!parse_nth(w[3], &skip))
+		return "which one of them?";
+	model_refuse(s->model, message, (uint32_t)status, skip);
+	return NULL;
+}
+
+/* mute MESSAGE [NTH] */
+static const char *cmd_mute(struct server *s, char **w)
+{
+	uint32_t message;
+	unsigned int skip;
+
+	if (!parse_message(w[1], &message))
+		return "which message?";
+	if (!parse_nth(w[2], &skip))
+		return "which one of them?";
+	model_mute(s->model, message, skip);
+	return NULL;
+}
+
+static bool parse_hex(const char *s, uint8_t *buf, size_t cap, size_t *ret_n)
+{
+	size_t n = 0;
+
+	for (; *s; s += 2, n++) {
+		unsigned int byte;
+
+		if (n == cap || !s[1] || sscanf(s, "%2x", &byte) != 1)
+			return false;
+		buf[n] = (uint8_t)byte;
+	}
+	*ret_n = n;
+	return true;
+}
+
+/* reply MESSAGE HEX [NTH] */
+static const char *cmd_reply(struct server *s, char **w)
+{
+	uint8_t bytes[256];
+	uint32_t message;
+	unsigned int skip;
+	size_t n;
+
+	if (!parse_message(w[1], &message))
+		return "which message?";
+	if (!w[2] || !parse_hex(w[2], bytes, sizeof(bytes), &n))
+		return "which bytes?";
+	if (!parse_nth(w[3], &skip))
+		return "which one of them?";
+	model_reply(s->model, message, bytes, n, skip);
+	return NULL;
+}
+
+static const char *cmd_kill_rm(struct server *s, char **w)
+{
+	model_kill_rm(s->model);
+	return NULL;
+}
+
+/* hold on|off */
+static const char *cmd_hold(struct server *s, char **w)
+{
+	if (!w[1] || (strcmp(w[1], "on") != 0 && strcmp(w[1], "off") != 0))
+		return "on or off?";
+	s->release_at = 0;
+	model_hold_rm(s->model, !strcmp(w[1], "on"));
+	return NULL;
+}
+
+/* delay MS: RM reads nothing until then */
+static const char *cmd_delay(struct server *s, char **w)
+{
+	uint64_t ms;
+
+	if (!w[1] || !parse_number(w[1], DELAY_MAX_MS, &ms))
+		return "how many milliseconds?";
+	model_hold_rm(s->model, true);
+	s->release_at = server_now() + ms * 1000000 + 1;
+	return NULL;
+}
+
+static const char *cmd_quit(struct server *s, char **w)
+{
+	s->quit = true;
+	return NULL;
+}
+
+static void say(int fd, const char *key, uint64_t value)
+{
+	char line[64];
+	int n = snprintf(line, sizeof(line), "%s=%" PRIu64 "\n", key, value);
+
+	(void)!send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL); /* or he does not listen */
+}
+
+static void count_files(const struct server *s, int fd)
+{
+	uint64_t hosts = 0, pins = 0, guarded = 0, quarantine = 0, grants = 0, irqs = 0;
+
+	for (const struct file *f = s->files; f; f = f->next)
+		hosts += f->kind == FILE_HOST && !f->dead;
+	for (const struct pin *p = s->pins; p; p = p->next) {
+		pins++;
+		guarded += p->state == GHVM_PIN_GUARDED;
+		quarantine += p->quarantined;
+	}
+	for (const struct grant *g = s->grants; g; g = g->next)
+		grants += !g->revoked;
+	for (uint32_t i = 0; i <= SERVER_VIRQ_LAST; i++)
+		irqs += s->irqs[i].file != NULL;
+	say(fd, "hosts", hosts);
+	say(fd, "pins", pins);
+	say(fd, "pins_guarded", guarded);
+	say(fd, "quarantine", quarantine);
+	say(fd, "quarantined_pages", quarantine_pages(s));
+	say(fd, "grants", grants);
+	say(fd, "irqs_bound", irqs);
+}
+
+static const char *cmd_counts(struct server *s, int fd)
+{
+	struct model_counts n;
+
+	model_counts(s->model, &n);
+	say(fd, "vms", n.vms);
+	say(fd, "slots", n.slots);
+	say(fd, "parcels", n.parcels);
+	say(fd, "entries", n.entries);
+	say(fd, "virqs", n.virqs);
+	say(fd, "caps", n.caps);
+	say(fd, "lent_pages", n.lent_pages);
+	say(fd, "shared_pages", n.shared_pages);
+	say(fd, "calls", n.calls);
+	say(fd, "rm_dead", n.rm_dead);
+	say(fd, "heap_used", n.heap_used);
+	count_files(s, fd);
+	say(fd, "requests", s->counters.requests);
+	say(fd, "vcpu_runs", s->counters.vcpu_runs);
+	say(fd, "guarded_writes", s->counters.guarded_writes);
+	say(fd, "violations", s->counters.violations);
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	const char *(*run)(struct server *s, char **words);
+} commands[] = {
+	{ "fail", cmd_fail },	{ "refuse", cmd_refuse },   { "mute", cmd_mute },
+	{ "reply", cmd_reply }, { "kill-rm", cmd_kill_rm }, { "hold", cmd_hold },
+	{ "delay", cmd_delay }, { "quit", cmd_quit },
+};
+
+static const char *run_command(struct server *s, int fd, char **words)
+{
+	if (!words[0])
+		return "say something";
+	if (!strcmp(words[0], "counts"))
+		return cmd_counts(s, fd);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(words[0], commands[i].name))
+			return commands[i].run(s, words);
+	}
+	return "no such command";
+}
+
+void control_line(struct server *s, int fd, char *line)
+{
+	char *words[WORDS_MAX + 1] = { NULL }, *rest = line, answer[128];
+	const char *complaint;
+	int n;
+
+	for (int i = 0; i < WORDS_MAX; i++) {
+		words[i] = strtok_r(rest, " \t\r", &rest);
+		if (!words[i])
+			break;
+	}
+	complaint = run_command(s, fd, words);
+	if (complaint)
+		n = snprintf(answer, sizeof(answer), "error %s\n", complaint);
+	else
+		n = snprintf(answer, sizeof(answer), "ok\n");
+	(void)!send(fd, answer, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL); /* as above */
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ghvm-model: options of the program. */
+#include "tests/model/sock/server.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RAM_MIN_MIB 16
+#define RAM_MAX_MIB 32768
+#define SEED 0x6768766d6d6f6465ULL
+
+static const char help[] =
+	"Usage: ghvm-model [OPTION]... SOCKET\n"
+	"A Gunyah hypervisor that is a program: unix:SOCKET instead of /dev/ghvm.\n"
+	"\n"
+	"      --control=PATH        take commands on this socket as well\n"
+	"      --generation=NAME     debug (default), open-2023, android14 or v17: image by\n"
+	"                            SHARE or not, size of RM's heap, capability ids, LEND\n"
+	"                            that does not unmap. Calls that only v17 has are\n"
+	"                            answered UNIMPLEMENTED\n"
+	"      --ram=MIB             memory to lend from (default 8192)\n"
+	"      --fragment=N          scatter it: at most N pages belong together\n"
+	"      --cpus=N              of the host (default 4)\n"
+	"      --delay=MS            of a reset, and of the end of a guest (default 25)\n"
+	"      --trace               RM's messages, on standard error\n"
+	"  -h, --help                this\n"
+	"\n"
+	"Guests are no machine code. What RM starts is an arm64 Image header (64 bytes) and\n"
+	"then a text: the line GHVM-SCRIPT, then one operation a line:\n"
+	"  print TEXT        write it to the UART, with a new line\n"
+	"  read              take a character from the UART\n"
+	"  expect TEXT       take lines from the UART until one is TEXT\n"
+	"  wfi               wait for any doorbell\n"
+	"  sleep MS\n"
+	"  powerkey          wait for the power key, then off\n"
+	"  mmio-read ADDR SIZE, mmio-write ADDR SIZE VALUE\n"
+	"  loop N, forever   run, and come back for nothing\n"
+	"  cpu-on N          start vCPU N, whose lines follow a line \"cpu N\"\n"
+	"  off, reset, fault\n"
+	"At its end a guest is off.\n"
+	"\n"
+	"Commands of the control socket, answered by a line \"ok\" or \"error ...\":\n"
+	"  counts                         what there is, as key=value\n"
+	"  fail OP ERRNO [NTH]            the nth such operation of a client fails; OP: info\n"
+	"                                 hcall irq pin pin-status pin-extents pin-set\n"
+	"                                 pin-write grant revoke quarantine-list\n"
+	"                                 quarantine-adopt any\n"
+	"  refuse MESSAGE STATUS [NTH]    RM refuses the nth such message, e.g. MEM_LEND 1\n"
+	"  mute MESSAGE [NTH]             RM does it, but does not answer\n"
+	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
+	"  delay MS                       RM reads nothing for so long\n"
+	"  hold on|off                    RM reads nothing\n"
+	"  kill-rm                        RM never answers again\n"
+	"  quit\n";
+
+static const struct generation {
+	const char *name;
+	bool production;
+	bool presplit_quirk;
+	uint64_t random;
+} generations[] = {
+	{ "debug", false, true, 0 },
+	{ "open-2023", true, true, SEED },
+	{ "android14", true, false, SEED },
+	{ "v17", true, false, SEED },
+};
+
+static int bad(const char *what, const char *value)
+{
+	fprintf(stderr, "ghvm-model: %s: '%s' will not do\n", what, value);
+	return -EINVAL;
+}
+
+static int take_number(const char *what, const char *s, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	char *end;
+	uint64_t v;
+
+	errno = 0;
+	v = strtoull(s, &end, 0);
+	if (errno || end == s || *end || *s == '-' || v < min || v > max)
+		return bad(what, s);
+	*ret = v;
+	return 0;
+}
+
+static int take_generation(struct options *o, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(generations); i++) {
+		const struct generation *g = &generations[i];
+
+		if (strcmp(g->name, name) != 0)
+			continue;
+		o->production = g->production;
+		o->presplit_quirk = g->presplit_quirk;
+		o->random = g->random;
+		return 0;
+	}
+	return bad("--generation", name);
+}
+
+enum option_number {
+	OPT_CONTROL = 256,
+	OPT_GENERATION,
+	OPT_RAM,
+	OPT_FRAGMENT,
+	OPT_CPUS,
+	OPT_DELAY,
+	OPT_TRACE
+};
+
+static const struct option long_options[] = {
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "generation", required_argument, NULL, OPT_GENERATION },
+	{ "ram", required_argument, NULL, OPT_RAM },
+	{ "fragment", required_argument, NULL, OPT_FRAGMENT },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "delay", required_argument, NULL, OPT_DELAY },
+	{ "trace", no_argument, NULL, OPT_TRACE },
+	{ "help", no_argument, NULL, 'h' },
+	{},
+};
+
+static int take_option(struct options *o, int c)
+{
+	uint64_t v = 0;
+	int r = 0;
+
+	switch (c) {
+	case OPT_CONTROL:
+		o->control = optarg;
+		return 0;
+	case OPT_GENERATION:
+		return take_generation(o, optarg);
+	case OPT_RAM:
+		r = take_number("--ram", optarg, RAM_MIN_MIB, RAM_MAX_MIB, &v);
+		o->ram = GHVM_MIB(v);
+		return r;
+	case OPT_FRAGMENT:
+		return take_number("--fragment", optarg, 1, UINT32_MAX, &o->fragment);
+	case OPT_CPUS:
+		r = take_number("--cpus", optarg, 1, 64, &v);
+		o->cpus = (unsigned int)v;
+		return r;
+	case OPT_DELAY:
+		return take_number("--delay", optarg, 0, 60000, &o->delay_ms);
+	case OPT_TRACE:
+		o->trace = true;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* 1: go on; 0: help was all; or a negative errno. */
+static int parse(struct options *o, int argc, char **argv)
+{
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) >= 0) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		r = take_option(o, c);
+		if (r < 0)
+			return r;
+	}
+	if (optind != argc - 1) {
+		fputs("ghvm-model: one socket is needed; see --help\n", stderr);
+		return -EINVAL;
+	}
+	o->path = argv[optind];
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct server s;
+	struct options o = { .ram = GHVM_GIB(8), .delay_ms = 25, .cpus = 4 };
+	int r;
+
+	(void)take_generation(&o, "debug"); /* there is one of that name */
+	r = parse(&o, argc, argv);
+	if (r <= 0)
+		return r < 0 ? 2 : 0;
+	r = server_init(&s, &o);
+	if (r < 0) {
+		fprintf(stderr, "ghvm-model: %s: %s\n", o.path, strerror(-r));
+		return 1;
+	}
+	r = server_run(&s);
+	server_done(&s);
+	if (r < 0)
+		fprintf(stderr, "ghvm-model: %s\n", strerror(-r));
+	return r < 0 ? 1 : 0;
+}

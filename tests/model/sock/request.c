@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Requests: the module's ioctls, as kmod/uapi/ghvm.h has them.
+ */
+#include "tests/model/sock/server.h"
+
+#include "libghvm/sock.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum call { /* the module's allow-list */
+	    CALL_IDENTIFY = 0x00,
+	    CALL_DOORBELL_SEND = 0x12,
+	    CALL_DOORBELL_RECEIVE = 0x13,
+	    CALL_DOORBELL_RESET = 0x14,
+	    CALL_DOORBELL_MASK = 0x15,
+	    CALL_MSGQUEUE_SEND = 0x1b,
+	    CALL_MSGQUEUE_RECEIVE = 0x1c,
+	    CALL_VPM_GROUP_GET_STATE = 0x45,
+	    CALL_VCPU_RUN = 0x65,
+};
+
+bool request_put(struct request *rq, const void *p, size_t n)
+{
+	if (n > GHVM_SOCK_PACKET_MAX - rq->out_len)
+		return false;
+	if (n)
+		memcpy(rq->out + rq->out_len, p, n);
+	rq->out_len += n;
+	return true;
+}
+
+/* Arrays may follow the structure, so what is longer than ours is not looked at. */
+int request_arg(struct request *rq, void *arg, size_t size)
+{
+	uint32_t said;
+
+	if (rq->len < size)
+		return -EINVAL;
+	memcpy(arg, rq->arg, size);
+	memcpy(&said, arg, sizeof(said));
+	return said == size ? 0 : -EINVAL;
+}
+
+static int info(struct server *s, struct request *rq)
+{
+	struct ghvm_info arg;
+	uint64_t x[8] = { 0 };
+	unsigned int slot, vcpu;
+	int error = request_arg(rq, &arg, sizeof(arg));
+
+	if (error < 0)
+		return error;
+	arg.flags = GHVM_INFO_RM_TX_VIRQ | GHVM_INFO_RM_RX_VIRQ;
+	arg.abi = GHVM_ABI_LEVEL;
+	arg.page_size = SERVER_PAGE;
+	model_uid(arg.uid);
+	(void)model_hypercall(s->model, CALL_IDENTIFY, x, &slot, &vcpu); /* no vCPU in it */
+	memcpy(arg.identify, x, sizeof(arg.identify));
+	arg.rm_tx_capid = model_rm_tx_cap(s->model);
+	arg.rm_rx_capid = model_rm_rx_cap(s->model);
+	arg.quarantined_pages = quarantine_pages(s);
+	(void)request_put(rq, &arg, sizeof(arg)); /* the first thing in it */
+	return 0;
+}
+
+static void hypercall(struct server *s, struct ghvm_hcall *call, uint64_t x[8])
+{
+	unsigned int slot, vcpu;
+
+	memcpy(x + 1, call->args, sizeof(call->args));
+	if (model_hypercall(s->model, call->call, x, &slot, &vcpu) == MODEL_RUN_VCPU)
+		puppet_run(s, &s->vms[slot], vcpu, call->args[1], x);
+	memcpy(call->results, x, sizeof(call->results));
+}
+
+static int plain(struct server *s, struct ghvm_hcall *call, struct request *rq)
+{
+	uint64_t x[8] = { 0 };
+
+	hypercall(s, call, x);
+	(void)request_put(rq, call, sizeof(*call)); /* the first thing in it */
+	return 0;
+}
+
+/* The core takes our buffer's address; the caller's own come back to him. */
+static int queue_send(struct server *s, struct ghvm_hcall *call, struct request *rq)
+{
+	uint64_t x[8] = { 0 }, address = call->args[2];
+	size_t n = rq->len - sizeof(*call);
+
+	if (call->args[0] != model_rm_tx_cap(s->model))
+		return -EPERM;
+	if (!n || n > GHVM_SOCK_BUFFER_MAX || call->args[1] != n)
+		return -EINVAL;
+	call->args[2] = (uintptr_t)(rq->arg + sizeof(*call));
+	s->counters.rm_requests++;
+	hypercall(s, call, x);
+	call->args[2] = address;
+	(void)request_put(rq, call, sizeof(*call)); /* the first thing in it */
+	return 0;
+}
+
+static int queue_receive(struct server *s, struct ghvm_hcall *call, struct request *rq)
+{
+	uint8_t buf[GHVM_SOCK_BUFFER_MAX];
+	uint64_t x[8] = { 0 }, address = call->args[1], room = call->args[2];
+
+	if (call->args[0] != model_rm_rx_cap(s->model))
+		return -EPERM;
+	if (!room || room > sizeof(buf))
+		return -EINVAL;
+	call->args[1] = (uintptr_t)buf;
+	hypercall(s, call, x);
+	call->args[1] = address;
+	(void)request_put(rq, call, sizeof(*call)); /* there is room for both */
+	if (!(int32_t)call->results[0])
+		(void)request_put(rq, buf, (size_t)call->results[1]);
+	return 0;
+}
+
+static int hcall(struct server *s, struct file *f, struct request *rq)
+{
+	struct ghvm_hcall call;
+	int error = request_arg(rq, &call, sizeof(call));
+
+	if (error < 0)
+		return error;
+	if (call.__reserved)
+		return -EINVAL;
+	if (f->grant && !grant_has_call(f->grant, call.call, call.args[0]))
+		return -EPERM;
+	switch (call.call) {
+	case CALL_IDENTIFY:
+	case CALL_DOORBELL_SEND:
+	case CALL_DOORBELL_RECEIVE:
+	case CALL_DOORBELL_RESET:
+	case CALL_DOORBELL_MASK:
+	case CALL_VPM_GROUP_GET_STATE:
+	case CALL_VCPU_RUN:
+		return plain(s, &call, rq);
+	case CALL_MSGQUEUE_SEND:
+		return f != s->rm_holder ? -EPERM : queue_send(s, &call, rq);
+	case CALL_MSGQUEUE_RECEIVE:
+		return f != s->rm_holder ? -EPERM : queue_receive(s, &call, rq);
+	default:
+		return -EPERM;
+	}
+}
+
+static int irq(struct server *s, struct file *f, struct request *rq)
+{
+	struct ghvm_irq arg;
+	int error = request_arg(rq, &arg, sizeof(arg));
+
+	if (error < 0)
+		return error;
+	if (f->grant && (arg.kind != GHVM_IRQ_VIRQ || !grant_has_virq(f->grant, arg.virq)))
+		return -EPERM;
+	return irq_bind(s, f, &arg, rq);
+}
+
+static int host_request(struct server *s, struct file *f, struct request *rq)
+{
+	switch (rq->op) {
+	case GHVM_INFO:
+		return info(s, rq);
+	case GHVM_HCALL:
+		return hcall(s, f, rq);
+	case GHVM_IRQ:
+		return irq(s, f, rq);
+	case GHVM_PIN:
+		return pin_create(s, rq);
+	case GHVM_GRANT:
+		return grant_create(s, rq);
+	case GHVM_REVOKE:
+		return grant_revoke(s, rq);
+	case GHVM_QUARANTINE_LIST:
+		return quarantine_list(s, rq);
+	case GHVM_QUARANTINE_ADOPT:
+		return quarantine_adopt(s, rq);
+	case GHVM_ASSIGN:
+		return -EOPNOTSUPP;
+	default:
+		return -ENOTTY;
+	}
+}
+
+static int grant_request(struct server *s, struct file *f, struct request *rq)
+{
+	if (f->grant->revoked)
+		return -ESTALE;
+	if (rq->op == GHVM_HCALL)
+		return hcall(s, f, rq);
+	return rq->op == GHVM_IRQ ? irq(s, f, rq) : -ENOTTY;
+}
+
+/* The fault that was asked for, or 0. */
+static int injected(struct server *s, uint32_t op)
+{
+	struct fault *f = &s->fault;
+
+	if (!f->armed || (f->op && f->op != op))
+		return 0;
+	if (f->skip) {
+		f->skip--;
+		return 0;
+	}
+	f->armed = false;
+	return f->error;
+}
+
+int dispatch(struct server *s, struct file *f, struct request *rq)
+{
+	int error = injected(s, rq->op);
+
+	s->counters.requests++;
+	if (error)
+		return error;
+	if (f->kind == FILE_HOST)
+		return host_request(s, f, rq);
+	return f->kind == FILE_PIN ? pin_request(s, f->pin, rq) : grant_request(s, f, rq);
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a scripted guest does: a line is an operation, which comes to its exits one by one.
+ *
+ * An operation keeps its place in the vCPU, as a driver keeps it on its stack: each run
+ * goes on after the exit that the last one ended with.
+ */
+#include "tests/model/sock/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UART 0x10000000ULL
+#define UART_DATA (UART + 0)
+#define UART_IER (UART + 1)
+#define UART_LSR (UART + 5)
+#define UART_SPI 0
+#define IER_RECEIVED 1
+#define LSR_DATA 1
+#define GPIO 0x10001000ULL
+#define GPIO_DATA (GPIO + 0x3fc)
+#define GPIO_IEV (GPIO + 0x40c)
+#define GPIO_IE (GPIO + 0x410)
+#define GPIO_IC (GPIO + 0x41c)
+#define GPIO_SPI 1
+#define GPIO_ALL 0xff
+#define MMIO_END GHVM_GIB(1)
+
+#define CAUSE_WFI 1
+#define RESET_PLAIN (1ULL << 63)
+#define EXIT_OFF 1
+#define EXIT_RESET 2
+#define EXIT_FAULT 5
+
+/* What came of a step: the run ends, the line is done, or the line has more to do. */
+enum step {
+	STEP_EXIT,
+	STEP_DONE,
+	STEP_MORE,
+};
+
+struct context {
+	struct server *s;
+	struct vm *vm;
+	struct vcpu *v;
+	struct run *run;
+	const char *arg; /* the rest of the line */
+	size_t len;
+};
+
+static enum step leave(struct context *c, enum run_state state, uint64_t data0, uint64_t data1,
+		       uint64_t data2)
+{
+	*c->run = (struct run){ state, { data0, data1, data2 } };
+	return STEP_EXIT;
+}
+
+static enum step mmio_read(struct context *c, uint64_t ipa, uint64_t size)
+{
+	return leave(c, RUN_MMIO_READ, ipa, size, 0);
+}
+
+static enum step mmio_write(struct context *c, uint64_t ipa, uint64_t size, uint64_t value)
+{
+	return leave(c, RUN_MMIO_WRITE, ipa, size, value);
+}
+
+static enum step wait_for_interrupt(struct context *c)
+{
+	return leave(c, RUN_EXPECTS_WAKEUP, 0, CAUSE_WFI, 0);
+}
+
+static bool take_spi(struct vm *vm, unsigned int spi)
+{
+	bool was = vm->pending[0] >> spi & 1;
+
+	vm->pending[0] &= ~(1ULL << spi);
+	return was;
+}
+
+static enum step end_vm(struct context *c, const struct run *end, unsigned int type)
+{
+	puppet_end(c->s, c->vm, end);
+	model_guest_ended(c->s->model, c->vm->slot, type, NULL, 0);
+	*c->run = *end;
+	return STEP_EXIT;
+}
+
+/* First the vCPU is off, then, once it was woken, for good (abi K.8). */
+static enum step op_off(struct context *c)
+{
+	static const struct run end = { RUN_POWERED_OFF, { 1 } };
+
+	(void)end_vm(c, &end, EXIT_OFF);
+	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
+}
+
+static enum step op_reset(struct context *c)
+{
+	static const struct run end = { RUN_SYSTEM_RESET, { RESET_PLAIN } };
+
+	return end_vm(c, &end, EXIT_RESET);
+}
+
+static enum step op_fault(struct context *c)
+{
+	static const struct run end = { RUN_FAULT, { 0 } };
+
+	return end_vm(c, &end, EXIT_FAULT);
+}
+
+static enum step op_print(struct context *c)
+{
+	uint64_t i = c->v->phase++;
+
+	if (i > c->len)
+		return STEP_DONE;
+	return mmio_write(c, UART_DATA, 1, i < c->len ? (uint8_t)c->arg[i] : '\n');
+}
+
+/*
+ * A character from the UART, as a driver gets it: look, and sleep until rung for. Done once
+ * it is in @value.
+ */
+static enum step read_char(struct context *c)
+{
+	enum { ENABLE, LOOK, LOOKED, GOT };
+
+	if (c->v->sub == ENABLE) {
+		c->v->sub = LOOK;
+		if (!c->vm->uart_ready) {
+			c->vm->uart_ready = true;
+			return mmio_write(c, UART_IER, 1, IER_RECEIVED);
+		}
+	}
+	if (c->v->sub == LOOKED && c->v->value & LSR_DATA) {
+		c->v->sub = GOT;
+		return mmio_read(c, UART_DATA, 1);
+	}
+	if (c->v->sub == GOT) {
+		c->v->sub = ENABLE;
+		return STEP_DONE;
+	}
+	if (c->v->sub == LOOKED) { /* nothing there */
+		if (!take_spi(c->vm, UART_SPI))
+			return wait_for_interrupt(c);
+	}
+	c->v->sub = LOOKED;
+	return mmio_read(c, UART_LSR, 1);
+}
+
+static bool line_complete(struct vcpu *v, const char *want, size_t len)
+{
+	char ch = (char)v->value;
+	bool same;
+
+	if (ch != '\n' && ch != '\r') {
+		if (v->line_len < sizeof(v->line))
+			v->line[v->line_len++] = ch;
+		return false;
+	}
+	same = v->line_len == len && !memcmp(v->line, want, len);
+	v->line_len = 0;
+	return same;
+}
+
+static enum step op_read(struct context *c)
+{
+	return read_char(c);
+}
+
+static enum step op_expect(struct context *c)
+{
+	enum step step = read_char(c);
+
+	if (step != STEP_DONE)
+		return step;
+	return line_complete(c->v, c->arg, c->len) ? STEP_DONE : STEP_MORE;
+}
+
+static enum step op_wfi(struct context *c)
+{
+	if (!c->vm->pending[0] && !c->vm->pending[1])
+		return wait_for_interrupt(c);
+	c->vm->pending[0] = c->vm->pending[1] = 0;
+	return STEP_DONE;
+}
+
+static bool number(const char **p, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(*p, &end, 0);
+	if (end == *p || errno)
+		return false;
+	*p = end;
+	return true;
+}
+
+/* What is not understood is not executed. */
+static enum step op_sleep(struct context *c)
+{
+	const char *p = c->arg;
+	uint64_t ms, now = server_now();
+
+	if (!number(&p, &ms) || ms > UINT32_MAX)
+		return op_fault(c);
+	if (!c->v->phase++)
+		c->v->wake_at = now + ms * 1000000;
+	if (now < c->v->wake_at)
+		return wait_for_interrupt(c);
+	c->v->wake_at = 0;
+	return STEP_DONE;
+}
+
+static enum step op_powerkey(struct context *c)
+{
+	enum { EDGE, ENABLE, WAIT, LOOKED, CLEARED };
+
+	switch (c->v->phase) {
+	case EDGE:
+		c->v->phase = ENABLE;
+		return mmio_write(c, GPIO_IEV, 1, GPIO_ALL);
+	case ENABLE:
+		c->v->phase = WAIT;
+		return mmio_write(c, GPIO_IE, 1, GPIO_ALL);
+	case WAIT:
+		if (!take_spi(c->vm, GPIO_SPI))
+			return wait_for_interrupt(c);
+		c->v->phase = LOOKED;
+		return mmio_read(c, GPIO_DATA, 1);
+	case LOOKED:
+		c->v->phase = c->v->value & GPIO_ALL ? CLEARED : WAIT;
+		return mmio_write(c, GPIO_IC, 1, GPIO_ALL);
+	default:
+		return op_off(c);
+	}
+}
+
+static bool address(const char **p, uint64_t *ret_ipa, uint64_t *ret_size)
+{
+	if (!number(p, ret_ipa) || !number(p, ret_size))
+		return false;
+	if (*ret_size != 1 && *ret_size != 2 && *ret_size != 4 && *ret_size != 8)
+		return false;
+	return *ret_ipa <= MMIO_END - *ret_size;
+}
+
+static enum step op_mmio_read(struct context *c)
+{
+	const char *p = c->arg;
+	uint64_t ipa, size;
+
+	if (c->v->phase++)
+		return STEP_DONE;
+	return address(&p, &ipa, &size) ? mmio_read(c, ipa, size) : op_fault(c);
+}
+
+static enum step op_mmio_write(struct context *c)
+{
+	const char *p = c->arg;
+	uint64_t ipa, size, value;
+
+	if (c->v->phase++)
+		return STEP_DONE;
+	if (!address(&p, &ipa, &size) || !number(&p, &value))
+		return op_fault(c);
+	return mmio_write(c, ipa, size, size < 8 ? value & ((1ULL << 8 * size) - 1) : value);
+}
+
+static enum step op_loop(struct context *c)
+{
+	const char *p = c->arg;
+	uint64_t n;
+
+	if (!number(&p, &n))
+		return op_fault(c);
+	return c->v->phase++ < n ? leave(c, RUN_READY, 0, 0, 0) : STEP_DONE;
+}
+
+static enum step op_forever(struct context *c)
+{
+	return leave(c, RUN_READY, 0, 0, 0);
+}
+
+static enum step op_cpu_on(struct context *c)
+{
+	const char *p = c->arg;
+	uint64_t n;
+
+	if (!number(&p, &n) || n >= c->vm->n_vcpus)
+		return op_fault(c);
+	if (c->vm->vcpus[n].off)
+		puppet_power_on(c->s, c->vm, (unsigned int)n);
+	return STEP_DONE;
+}
+
+static const struct {
+	const char *name;
+	enum step (*run)(struct context *c);
+} ops[] = {
+	{ "print", op_print },
+	{ "read", op_read },
+	{ "expect", op_expect },
+	{ "wfi", op_wfi },
+	{ "sleep", op_sleep },
+	{ "powerkey", op_powerkey },
+	{ "mmio-read", op_mmio_read },
+	{ "mmio-write", op_mmio_write },
+	{ "fault", op_fault },
+	{ "reset", op_reset },
+	{ "off", op_off },
+	{ "loop", op_loop },
+	{ "forever", op_forever },
+	{ "cpu-on", op_cpu_on },
+};
+
+static size_t line_length(const char *line)
+{
+	return strcspn(line, "\n");
+}
+
+static const char *next_line(const char *line)
+{
+	line += line_length(line);
+	return *line ? line + 1 : line;
+}
+
+static bool starts_section(const char *line)
+{
+	return !strncmp(line, "cpu ", 4);
+}
+
+/* Lines before the first "cpu N" are vCPU 0's. */
+const char *script_begin(const char *script, unsigned int n)
+{
+	const char *line = script;
+
+	if (!n)
+		return script;
+	for (; *line; line = next_line(line)) {
+		if (starts_section(line) && strtoul(line + 4, NULL, 10) == n)
+			return next_line(line);
+	}
+	return line; /* the end: it has nothing to do */
+}
+
+/* Behind its last line vCPU 0 turns the machine off; the others turn themselves off. */
+static enum step at_end(struct context *c)
+{
+	if (c->v == &c->vm->vcpus[0])
+		return op_off(c);
+	c->v->off = true;
+	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
+}
+
+static enum step step_line(struct context *c)
+{
+	const char *line = c->v->at;
+	size_t len = line_length(line), word = strcspn(line, " \n");
+
+	if (!*line || starts_section(line))
+		return at_end(c);
+	if (!len || *line == '#')
+		return STEP_DONE;
+	c->arg = line + (word < len ? word + 1 : len);
+	c->len = len - (size_t)(c->arg - line);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		if (strlen(ops[i].name) == word && !strncmp(line, ops[i].name, word))
+			return ops[i].run(c);
+	}
+	return op_fault(c);
+}
+
+void script_run(struct server *s, struct vm *vm, struct vcpu *v, struct run *ret)
+{
+	struct context c = { .s = s, .vm = vm, .v = v, .run = ret };
+	enum step step;
+
+	do {
+		step = step_line(&c);
+		if (step != STEP_DONE)
+			continue;
+		v->at = next_line(v->at);
+		v->phase = 0;
+	} while (step != STEP_EXIT);
+}
