@@ -1,5 +1,5 @@
 #!/bin/sh
-# SPDX-License-Identifier: GPL-2.0-or-later
+# SPDX-License-Identifier: GPL-2.0-only
 # check.sh [build | checkpatch | size]...: the module against every kernel we support.
 # Build is W=1 and sparse. Without arguments all of them. Silent but for complaints and one line for each thing done.
 set -eu
