@@ -120,6 +120,37 @@ static const char *cmd_fail(struct server *s, char **w)
 	return NULL;
 }
 
+static const char *arm_kill(struct server *s, char **w, enum fault_kind kind)
+{
+	struct fault f = { .armed = true, .kind = kind };
+
+	if (!parse_nth(w[1], &f.skip))
+		return "before which request?";
+	s->fault = f;
+	return NULL;
+}
+
+/* kill-client [NTH]: whoever makes that request dies before it is looked at */
+static const char *cmd_kill_client(struct server *s, char **w)
+{
+	return arm_kill(s, w, FAULT_KILL);
+}
+
+/* kill-client-after [NTH]: it is done, but he does not live to hear of it */
+static const char *cmd_kill_client_after(struct server *s, char **w)
+{
+	return arm_kill(s, w, FAULT_KILL_AFTER);
+}
+
+/* no-fault: forget what was armed; an error says that it has struck */
+static const char *cmd_no_fault(struct server *s, char **w)
+{
+	bool was = s->fault.armed;
+
+	s->fault.armed = false;
+	return was ? NULL : "there is none";
+}
+
 static bool parse_message(const char *s, uint32_t *ret)
 {
 	return s && parse_name(message_names, ARRAY_SIZE(message_names), s, ret);
@@ -283,9 +314,17 @@ static const struct {
 	const char *name;
 	const char *(*run)(struct server *s, char **words);
 } commands[] = {
-	{ "fail", cmd_fail },	{ "refuse", cmd_refuse },   { "mute", cmd_mute },
-	{ "reply", cmd_reply }, { "kill-rm", cmd_kill_rm }, { "hold", cmd_hold },
-	{ "delay", cmd_delay }, { "quit", cmd_quit },
+	{ "fail", cmd_fail },
+	{ "refuse", cmd_refuse },
+	{ "mute", cmd_mute },
+	{ "reply", cmd_reply },
+	{ "kill-rm", cmd_kill_rm },
+	{ "hold", cmd_hold },
+	{ "kill-client", cmd_kill_client },
+	{ "kill-client-after", cmd_kill_client_after },
+	{ "no-fault", cmd_no_fault },
+	{ "delay", cmd_delay },
+	{ "quit", cmd_quit },
 };
 
 static const char *run_command(struct server *s, int fd, char **words)

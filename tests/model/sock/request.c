@@ -7,6 +7,7 @@
 #include "libghvm/sock.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 enum call { /* the module's allow-list */
@@ -196,29 +197,39 @@ static int grant_request(struct server *s, struct file *f, struct request *rq)
 	return rq->op == GHVM_IRQ ? irq(s, f, rq) : -ENOTTY;
 }
 
-/* The fault that was asked for, or 0. */
-static int injected(struct server *s, uint32_t op)
+/* Whether the fault that was asked for is meant for this request. */
+static bool fault_acts(struct fault *f, uint32_t op)
 {
-	struct fault *f = &s->fault;
-
 	if (!f->armed || (f->op && f->op != op))
-		return 0;
+		return false;
 	if (f->skip) {
 		f->skip--;
-		return 0;
+		return false;
 	}
 	f->armed = false;
-	return f->error;
+	return true;
+}
+
+static int perform(struct server *s, struct file *f, struct request *rq)
+{
+	if (f->kind == FILE_HOST)
+		return host_request(s, f, rq);
+	return f->kind == FILE_PIN ? pin_request(s, f->pin, rq) : grant_request(s, f, rq);
 }
 
 int dispatch(struct server *s, struct file *f, struct request *rq)
 {
-	int error = injected(s, rq->op);
+	const struct fault *fault = &s->fault;
 
 	s->counters.requests++;
-	if (error)
-		return error;
-	if (f->kind == FILE_HOST)
-		return host_request(s, f, rq);
-	return f->kind == FILE_PIN ? pin_request(s, f->pin, rq) : grant_request(s, f, rq);
+	s->caller = f->pid;
+	if (!fault_acts(&s->fault, rq->op))
+		return perform(s, f, rq);
+	if (fault->kind == FAULT_ERROR)
+		return fault->error;
+	if (fault->kind == FAULT_KILL_AFTER)
+		(void)perform(s, f, rq); /* he will never know */
+	if (f->pid > 1)
+		(void)kill(f->pid, SIGKILL); /* gone already is as good */
+	return DISPATCH_KILLED;
 }

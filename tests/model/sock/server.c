@@ -79,6 +79,7 @@ int server_new_file(struct server *s, enum file_kind kind, struct file **ret, in
 		(void)close(sv[1]);
 		return error;
 	}
+	(*ret)->pid = s->caller;
 	*ret_fd = sv[1];
 	return 0;
 }
@@ -202,8 +203,12 @@ static bool on_request(struct server *s, struct file *f)
 	rq.arg = s->in + sizeof(head);
 	rq.len = (size_t)n - sizeof(head);
 	rq.fd = fds[1];
-	if (fds[0] >= 0)
-		answer(fds[0], &rq, dispatch(s, f, &rq));
+	if (fds[0] >= 0) {
+		int result = dispatch(s, f, &rq);
+
+		if (result != DISPATCH_KILLED)
+			answer(fds[0], &rq, result);
+	}
 	fds[1] = rq.fd;
 	if (rq.out_fd >= 0)
 		(void)close(rq.out_fd);
@@ -211,13 +216,27 @@ static bool on_request(struct server *s, struct file *f)
 	return true;
 }
 
+static pid_t peer_of(int fd)
+{
+	struct ucred cred = { 0 };
+	socklen_t size = sizeof(cred);
+
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size); /* else it is nobody */
+	return cred.pid;
+}
+
 static void on_listen(struct server *s, const struct file *f)
 {
 	enum file_kind kind = f->kind == FILE_LISTEN ? FILE_HOST : FILE_CONTROL;
 	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct file *added;
 
-	if (fd >= 0 && server_add_file(s, kind, fd, NULL) < 0)
+	if (fd < 0)
+		return;
+	if (server_add_file(s, kind, fd, &added) < 0)
 		(void)close(fd);
+	else
+		added->pid = peer_of(fd);
 }
 
 /* ---- the control socket: a stream of lines ---- */

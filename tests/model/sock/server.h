@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SERVER_PAGE 4096ULL
 #define SERVER_VIRQ_FIRST 32 /* as the module: SPIs */
@@ -89,6 +90,7 @@ struct file {
 	struct file *next;
 	enum file_kind kind;
 	int fd;
+	pid_t pid; /* who connected; of pins and grants: who made them */
 	bool dead; /* to be freed once the round is over */
 	struct pin *pin;
 	struct grant *grant;
@@ -127,7 +129,10 @@ bool request_put(struct request *rq, const void *p, size_t n);
 /* The structure at the front, checked as copy_struct_from_user() does; 0 or errno. */
 int request_arg(struct request *rq, void *arg, size_t size);
 
-/* One request on a file: what the ioctl returns. */
+/* The caller is dead: there is nobody to answer. */
+#define DISPATCH_KILLED 1
+
+/* One request on a file: what the ioctl returns, or DISPATCH_KILLED. */
 int dispatch(struct server *s, struct file *f, struct request *rq);
 
 int pin_create(struct server *s, struct request *rq);
@@ -225,9 +230,12 @@ const char *script_begin(const char *script, unsigned int n);
 
 /* ---- everything ---- */
 
-/* What a control command makes fail. */
+/* What a control command makes fail, or whom it kills: before the request, or after. */
+enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_KILL_AFTER };
+
 struct fault {
 	bool armed;
+	enum fault_kind kind;
 	uint32_t op; /* 0: any */
 	unsigned int skip;
 	int error;
@@ -271,6 +279,7 @@ struct server {
 	uint64_t later;	     /* model_work() is due, 0: never */
 	uint64_t release_at; /* RM is held until then, 0: not by the clock */
 	struct fault fault;
+	pid_t caller; /* of the request that is under way */
 	struct counters counters;
 	uint8_t *in; /* GHVM_SOCK_PACKET_MAX, as is */
 	uint8_t *out;
