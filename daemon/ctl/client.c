@@ -86,7 +86,7 @@ static void vm_done(struct client_vm *vm)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
 		if (properties[i].type == 's')
-			free(*(char **)((uint8_t *)vm + properties[i].offset));
+			free(*(char **)(void *)((uint8_t *)vm + properties[i].offset));
 	*vm = (struct client_vm){};
 }
 

@@ -40,7 +40,7 @@ static uint8_t *build(const struct ghvm_dt_machine *m)
 
 	assert_int_equal(ghvm_dt_build(m, NULL, 0, &fdt, &size, NULL), 0);
 	assert_int_equal(fdt_check_full(fdt, size), 0);
-	assert_int_equal(fdt_totalsize(fdt), size);
+	assert_int_equal(fdt_totalsize((const void *)fdt), size);
 	assert_int_equal(size % 8, 0);
 	assert_true(size < GHVM_DTB_MAX);
 	return fdt;
@@ -61,7 +61,7 @@ static uint64_t number(const void *fdt, const char *path, const char *name, size
 
 	assert_non_null(p);
 	assert_true(at * 8 + 8 <= (size_t)len);
-	return fdt64_ld((const fdt64_t *)(p + at * 8));
+	return fdt64_ld((const fdt64_t *)(const void *)(p + at * 8));
 }
 
 static uint32_t cell(const void *fdt, const char *path, const char *name, size_t at)
@@ -71,7 +71,7 @@ static uint32_t cell(const void *fdt, const char *path, const char *name, size_t
 
 	assert_non_null(p);
 	assert_true(at * 4 + 4 <= (size_t)len);
-	return fdt32_ld((const fdt32_t *)(p + at * 4));
+	return fdt32_ld((const fdt32_t *)(const void *)(p + at * 4));
 }
 
 /* abi D.7: what RM will not do without, and what it refuses. */
@@ -213,7 +213,7 @@ static size_t overlay(uint8_t *buf, const char *target, const char *name, const 
 	(void)fdt_end_node(buf);
 	(void)fdt_end_node(buf);
 	assert_int_equal(fdt_finish(buf), 0);
-	return fdt_totalsize(buf);
+	return fdt_totalsize((const void *)buf);
 }
 
 static void applies_an_overlay(void **state)
