@@ -235,6 +235,12 @@ static void disturb_recovery(enum ghvm_step_kind last, unsigned int nth, uint32_
 	bench_assert_clean(&b);
 }
 
+/* In the middle there are the 63 questions about strays, of which some will do. */
+static unsigned int step(unsigned int nth, unsigned int n)
+{
+	return nth > 5 && nth + 20 < n ? 9 : 1;
+}
+
 static void recovers_though_disturbed(void **state)
 {
 	static const enum ghvm_step_kind last[] = { GHVM_STEP_ALLOCATE, GHVM_STEP_LEND,
@@ -247,10 +253,10 @@ static void recovers_though_disturbed(void **state)
 		unsigned int n = count_recovery(last[i]);
 
 		for (size_t k = 0; k < ARRAY_SIZE(statuses); k++)
-			for (unsigned int nth = 2; nth <= n; nth++, points++) /* 1: connecting */
+			for (unsigned int nth = 2; nth <= n; nth += step(nth, n), points++)
 				disturb_recovery(last[i], nth, statuses[k]);
 	}
-	assert_true(points > 1000);
+	assert_true(points > 250);
 	print_message("recoveries disturbed: %u points\n", points);
 }
 
