@@ -20,6 +20,7 @@
 
 #define FORMAT_VERSION 1
 #define STOP_TIMEOUT_MS 30000
+#define DEVICES_MAX 64
 
 void ghvm_complaints_done(struct ghvm_complaints *c)
 {
@@ -106,11 +107,23 @@ static void parse_page_multiple(struct yaml_reader *rd, yaml_node_t *n, const ch
 		*(uint64_t *)dst = v;
 }
 
+/* 0 would read as "choose one". */
+static void parse_address(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			  const struct yaml_field *f, void *dst)
+{
+	const unsigned int before = rd->n_errors;
+	uint64_t *at = dst;
+
+	parse_page_multiple(rd, n, path, f, dst);
+	if (rd->n_errors == before && !*at)
+		yaml_complain(rd, n, path, "range", "must not be 0");
+}
+
 static const struct yaml_field region_fields[] = {
 	REGION_FIELD("label", label, yaml_parse_number, YAML_REQUIRED, &label_limits),
 	REGION_FIELD("kind", label, parse_region_kind, 0, region_kinds),
 	REGION_FIELD("size", size, parse_page_multiple, YAML_REQUIRED, NULL),
-	REGION_FIELD("address", address, parse_page_multiple, 0, NULL),
+	REGION_FIELD("address", address, parse_address, 0, NULL),
 	REGION_FIELD("readonly", readonly, yaml_parse_bool, 0, NULL),
 	{},
 };
@@ -186,25 +199,53 @@ static const struct yaml_field device_fields[] = {
 };
 static const struct yaml_map device_map = { device_fields };
 
+/* Of each kind there is one; "console" twice would say two things of it. */
+static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
+{
+	for (size_t i = 0; i < nth; i++)
+		if (yaml_find(rd,
+			      yaml_document_get_node(&rd->doc, list->data.sequence.items.start[i]),
+			      kind))
+			return true;
+	return false;
+}
+
+static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, yaml_node_t *n,
+			struct ghvm_spec *spec)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "devices[%zu]", nth);
+	yaml_read_map(rd, n, path, &device_map, spec, true);
+	if (n->type != YAML_MAPPING_NODE)
+		return;
+	if (n->data.mapping.pairs.top - n->data.mapping.pairs.start != 1)
+		yaml_complain(rd, n, path, "type", "not exactly one device");
+	for (const struct yaml_field *f = device_fields; f->key; f++)
+		if (yaml_find(rd, n, f->key) && listed_before(rd, list, nth, f->key))
+			yaml_complain(rd, n, path, "repeated-key", "there is a %s already", f->key);
+}
+
+/* The list is all of them: what an earlier file said of devices is forgotten. */
 static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			  const struct yaml_field *f, void *dst)
 {
-	char sub[32];
+	struct ghvm_spec *spec = dst;
 	size_t nth = 0;
 
 	if (n->type != YAML_SEQUENCE_NODE) {
 		yaml_complain(rd, n, path, "type", "not a list");
 		return;
 	}
+	spec->console = true;
+	spec->power_key = true;
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {
-		yaml_node_t *item = yaml_document_get_node(&rd->doc, *i);
-
-		snprintf(sub, sizeof(sub), "devices[%zu]", nth++);
-		yaml_read_map(rd, item, sub, &device_map, dst, true);
-		if (item->type == YAML_MAPPING_NODE &&
-		    item->data.mapping.pairs.top - item->data.mapping.pairs.start != 1)
-			yaml_complain(rd, item, sub, "type", "not exactly one device");
+		if (nth == DEVICES_MAX) {
+			yaml_complain(rd, n, path, "range", "more than %d", DEVICES_MAX);
+			return;
+		}
+		read_device(rd, n, nth++, yaml_document_get_node(&rd->doc, *i), spec);
 	}
 }
 
@@ -343,7 +384,9 @@ static int set_defaults(struct ghvm_spec *spec, const char *name)
 static int read_file(struct ghvm_spec *spec, const char *file, const char *text, size_t len,
 		     bool whole, struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
-	struct yaml_reader rd = { .file = file, .complaints = complaints, .err = err };
+	struct yaml_reader rd = {
+		.file = file, .complaints = complaints, .err = err, .whole = whole
+	};
 	yaml_node_t *root;
 	int r;
 

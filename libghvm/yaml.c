@@ -52,6 +52,36 @@ static void keep(struct yaml_reader *rd, const struct ghvm_complaint *c)
 	rd->complaints->v = v;
 }
 
+/* Bytes of the UTF-8 character at @s, or 0: it is cut off, or none. */
+static size_t character(const uint8_t *s)
+{
+	const size_t n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/*
+ * What came from a file is shown on terminals and sent over the bus: no control characters,
+ * and no character cut in two where the text did not fit.
+ */
+static void make_printable(char *text)
+{
+	uint8_t *s = (uint8_t *)text;
+
+	while (*s) {
+		size_t n = character(s);
+
+		if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) /* C1: NEL, CSI and so on */
+			n = 0;
+		if (n == 0 || iscntrl(*s))
+			*s = '?';
+		s += n ? n : 1; /* the rest of what is none goes the same way */
+	}
+}
+
 static void complain_at(struct yaml_reader *rd, enum ghvm_severity severity, struct place at,
 			const char *path, const char *rule, const char *fmt, va_list ap)
 {
@@ -65,6 +95,9 @@ static void complain_at(struct yaml_reader *rd, enum ghvm_severity severity, str
 	snprintf(c.file, sizeof(c.file), "%s", rd->file);
 	snprintf(c.key, sizeof(c.key), "%s", path);
 	vsnprintf(c.text, sizeof(c.text), fmt, ap);
+	make_printable(c.file);
+	make_printable(c.key);
+	make_printable(c.text);
 	keep(rd, &c);
 	if (severity != GHVM_SEVERITY_ERROR)
 		return;
@@ -326,7 +359,7 @@ void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 void yaml_parse_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		    const struct yaml_field *f, void *dst)
 {
-	yaml_read_map(rd, n, path, f->arg, dst, true);
+	yaml_read_map(rd, n, path, f->arg, dst, rd->whole);
 }
 
 /* ---- values ---- */

@@ -20,6 +20,7 @@
  * @doc: what libyaml made of it
  * @complaints: borrowed; may be NULL
  * @err: gets the first error; may be NULL
+ * @whole: required keys must be there; false for a drop-in, which has only what it changes
  * @n_errors: so far
  *
  * Thread: one.
@@ -29,6 +30,7 @@ struct yaml_reader {
 	yaml_document_t doc;
 	struct ghvm_complaints *complaints;
 	struct ghvm_error *err;
+	bool whole;
 	unsigned int n_errors;
 };
 

@@ -127,6 +127,8 @@ static const struct {
 	{ "version: 1\nkernel: {image: \"/a\\0b\"}\nmemory: {size: 2M}\n", "not an absolute path" },
 	{ GOOD "devices: {}\n", "devices: not a list" },
 	{ GOOD "devices: [{disk: {}}]\n", "devices[0].disk: this kind of device is not supported" },
+	{ GOOD "devices: [{console: {}}, {console: {enabled: false}}]\n",
+	  "demo.yaml:4:26: devices[1]: there is a console already" },
 	{ GOOD "devices: [{}]\n", "devices[0]: not exactly one device" },
 	{ GOOD "devices: [{console: {enabled: 1}}]\n",
 	  "devices[0].console.enabled: neither true nor false" },
@@ -135,6 +137,9 @@ static const struct {
 	{ GOOD "regions: [{label: 1, size: 100}]\n",
 	  "regions[0].size: 100 is not a multiple of 4K" },
 	{ GOOD "regions: [{label: 1, size: 0}]\n", "regions[0]: size must not be 0" },
+	{ GOOD "regions: [{label: 1, size: 4K, address: 0}]\n",
+	  "demo.yaml:4:41: regions[0].address: must not be 0" },
+	{ GOOD "\"\\e[31m\\u009b\\xffred\": 1\n", "4:1: ?[31m??\xc3\xbfred: unknown key" },
 	{ GOOD "regions: [{label: 1, size: 4K, address: 0x123}]\n",
 	  "regions[0].address: 291 is not" },
 	{ GOOD "regions:\n- {label: 1, size: 4K}\n- {label: 1, size: 4K}\n",
@@ -186,6 +191,36 @@ static void says_all_of_it(void **state)
 	assert_string_equal(c.v[2].rule, "unknown-key");
 	assert_string_equal(c.v[2].file, "d.yaml");
 	assert_non_null(strstr(err.msg, "d.yaml:3:16: memory.size"));
+}
+
+/* A cut never leaves half a character behind. */
+static void complains_in_whole_characters(void **state)
+{
+	/* 40 bytes are shown: "1", the padding, and 39 or fewer */
+	static const char *const ends[] = {
+		"\xe2\x82\xac' is not a size",
+		"\xe2\x82\xac?"
+		"?' is not a size",
+		"\xe2\x82\xac?' is not a size",
+		"\xe2\x82\xac' is not a size",
+	};
+	char text[512];
+
+	for (size_t pad = 0; pad < 4; pad++) {
+		_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
+		size_t at = (size_t)snprintf(text, sizeof(text), HEAD "memory: {size: 1");
+		struct ghvm_spec s;
+
+		memset(text + at, 'x', pad);
+		at += pad;
+		for (size_t i = 0; i < 40; i++, at += 3)
+			memcpy(text + at, "\xe2\x82\xac", 3); /* a euro sign */
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "}\n");
+		assert_int_equal(ghvm_spec_parse("demo", "d.yaml", text, at, &s, &c, NULL),
+				 -EINVAL);
+		assert_int_equal(c.n, 1);
+		assert_non_null(strstr(c.v[0].text, ends[pad]));
+	}
 }
 
 static void warns_and_succeeds(void **state)
@@ -341,6 +376,17 @@ static void lays_drop_ins_over_it(void **state)
 	assert_int_equal(s.cpus, 5);
 	ghvm_spec_done(&s);
 
+	/* a part of a mapping, and the whole of a list */
+	write_file(dir, "40-d.yaml",
+		   "memory: {hugepages: never}\ndevices: [{power-key: {enabled: false}}]\n");
+	write_file(dir, "50-e.yaml", "devices: [{console: {enabled: false}}]\n");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_NEVER);
+	assert_int_equal(s.memory, GHVM_MIB(512));
+	assert_true(s.power_key);
+	assert_false(s.console);
+	ghvm_spec_done(&s);
+
 	write_file(dir, "30-c.yaml", "cpus: {cuont: 5}\n");
 	assert_int_equal(load(f, "demo", &s, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "demo.yaml.d/30-c.yaml:1:8: cpus.cuont: unknown key"));
@@ -396,6 +442,7 @@ int main(void)
 		cmocka_unit_test(takes_everything),
 		cmocka_unit_test(complains_with_its_place),
 		cmocka_unit_test(says_all_of_it),
+		cmocka_unit_test(complains_in_whole_characters),
 		cmocka_unit_test(warns_and_succeeds),
 		cmocka_unit_test(bounds_regions_and_size),
 		cmocka_unit_test(checks_names),
