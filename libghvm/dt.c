@@ -25,8 +25,6 @@
 #define IRQ_EDGE 1
 #define IRQ_PPI_LEVEL 0x108 /* active low, for all CPUs */
 
-#define GICD_SIZE 0x10000
-#define GICR_FRAMES 0x20000 /* of one CPU */
 #define UART_SIZE 8
 #define UART_CLOCK 1843200
 #define APB_CLOCK 24000000
@@ -169,7 +167,8 @@ static void put_cpus(struct writer *w, const struct ghvm_dt_machine *m)
 static void put_gic(struct writer *w, const struct ghvm_dt_machine *m)
 {
 	const uint32_t reg[] = {
-		0, GHVM_IPA_GICD, 0, GICD_SIZE, 0, GHVM_IPA_GICR, 0, m->cpus * GICR_FRAMES,
+		0, GHVM_IPA_GICD, 0, GHVM_IPA_GICD_SIZE,
+		0, GHVM_IPA_GICR, 0, m->cpus * (uint32_t)GHVM_IPA_GICR_SIZE,
 	};
 	const uint32_t timer[] = {
 		IRQ_PPI, 13, IRQ_PPI_LEVEL, IRQ_PPI, 14, IRQ_PPI_LEVEL,

@@ -55,6 +55,18 @@ static const char *size_text(uint64_t v, char buf[24])
 	return buf;
 }
 
+/* As a descriptor says it, and what is wanted. */
+static const struct {
+	const char *word;
+	const char *pages;
+	bool pool;
+} backings[] = {
+	[GHVM_HUGEPAGES_AUTO] = { "auto", "2M, and 4K where there are none", false },
+	[GHVM_HUGEPAGES_2M] = { "2M", "2M, from the hugetlb pool", true },
+	[GHVM_HUGEPAGES_1G] = { "1G", "1G, from the hugetlb pool", true },
+	[GHVM_HUGEPAGES_NEVER] = { "never", "4K", false },
+};
+
 static uint64_t messages(uint64_t entries)
 {
 	return entries ? (entries - 1) / GHVM_MESSAGE_ENTRIES + 1 : 0;
@@ -70,6 +82,10 @@ static void text_map(FILE *f, const struct ghvm_plan *p)
 		fprintf(f, "  0x%09llx  %-8s uart\n", GHVM_IPA_UART, "4K");
 	if (p->spec->power_key)
 		fprintf(f, "  0x%09llx  %-8s gpio, power key\n", GHVM_IPA_PL061, "4K");
+	fprintf(f, "  0x%09llx  %-8s redistributors\n", GHVM_IPA_GICR,
+		size_text(p->spec->cpus * GHVM_IPA_GICR_SIZE, size));
+	fprintf(f, "  0x%09llx  %-8s distributor\n", GHVM_IPA_GICD,
+		size_text(GHVM_IPA_GICD_SIZE, size));
 	for (size_t i = 1; i < p->n_parcels; i++)
 		fprintf(f, "  0x%09" PRIx64 "  %-8s %s%s\n", p->parcels[i].ipa,
 			size_text(p->parcels[i].size, size), p->parcels[i].name,
@@ -97,6 +113,29 @@ static void text_parcels(FILE *f, const struct ghvm_plan *p)
 			m->name, m->label, m->lend ? "lent" : "shared", size_text(m->size, size),
 			m->entries_best, m->entries_worst, GHVM_ENTRY_BUDGET);
 	}
+}
+
+static void text_backing(FILE *f, const struct ghvm_plan *p)
+{
+	uint64_t worst = 0;
+
+	for (size_t i = 0; i < p->n_parcels; i++)
+		worst += p->parcels[i].entries_worst;
+	fprintf(f, "pages\n  ram of %s\n", backings[p->spec->hugepages].pages);
+	if (worst > GHVM_ENTRY_BUDGET)
+		fprintf(f,
+			"  the start is refused if memory is in more than %u pieces when it is "
+			"pinned\n",
+			GHVM_ENTRY_BUDGET);
+}
+
+static void text_charges(FILE *f, const struct ghvm_plan *p)
+{
+	char size[24];
+
+	fprintf(f, "charges\n  memlock %s of the manager", size_text(p->memlock, size));
+	fprintf(f, ", memory %s of the unit%s\n", size_text(p->charge, size),
+		backings[p->spec->hugepages].pool ? " (ram is not in its MemoryMax: hugetlb)" : "");
 }
 
 static void text_steps(FILE *f, const struct ghvm_plan *p)
@@ -129,15 +168,12 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 		size_text(p->spec->memory, size), p->parcels[0].lend ? "protected" : "shared");
 	text_map(f, p);
 	text_parcels(f, p);
+	text_backing(f, p);
 	fprintf(f, "doorbells\n ");
 	for (size_t i = 0; i < p->n_doorbells; i++)
 		fprintf(f, " %u", p->doorbells[i]);
 	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
-	fprintf(f, "charges\n  memlock %s of the manager, memory %s of the unit%s\n",
-		size_text(p->memlock, size), size_text(p->charge, size),
-		p->spec->hugepages == GHVM_HUGEPAGES_2M || p->spec->hugepages == GHVM_HUGEPAGES_1G
-			? " (not its MemoryMax: hugetlb)"
-			: "");
+	text_charges(f, p);
 	text_steps(f, p);
 	if (fclose(f) != 0) {
 		free(text);
@@ -213,8 +249,9 @@ char *ghvm_plan_to_json(const struct ghvm_plan *p)
 		return NULL;
 	fprintf(f, "{\"version\":1,\"name\":");
 	json_string(f, p->spec->name);
-	fprintf(f, ",\"vcpus\":%u,\"memory\":%" PRIu64 ",\"protected\":%s,", p->spec->cpus,
-		p->spec->memory, p->parcels[0].lend ? "true" : "false");
+	fprintf(f, ",\"vcpus\":%u,\"memory\":%" PRIu64 ",\"protected\":%s,\"hugepages\":\"%s\",",
+		p->spec->cpus, p->spec->memory, p->parcels[0].lend ? "true" : "false",
+		backings[p->spec->hugepages].word);
 	json_image(f, "kernel", ram + p->kernel_offset, p->kernel_size);
 	json_image(f, "dtb", ram + p->dtb_offset, p->dtb_size);
 	if (p->initrd_size)

@@ -21,7 +21,9 @@
 #define GHVM_IPA_VIRTIO 0x10010000ULL /* by 0x1000 */
 #define GHVM_IPA_MMIO_PAGE 0x1000ULL
 #define GHVM_IPA_GICD 0x3fff0000ULL
-#define GHVM_IPA_GICR 0x3fee0000ULL /* 128 KiB for each of 8 vCPUs */
+#define GHVM_IPA_GICD_SIZE 0x10000ULL
+#define GHVM_IPA_GICR 0x3fee0000ULL   /* room for 8 vCPUs */
+#define GHVM_IPA_GICR_SIZE 0x20000ULL /* of each */
 #define GHVM_IPA_WINDOWS 0x40000000ULL
 #define GHVM_IPA_RAM 0x80000000ULL
 #define GHVM_IPA_END 0x800000000ULL /* end of RAM we place: 32 GiB, below 36 bits */

@@ -81,7 +81,7 @@ expect 0 plan "$work/good.yaml"
 prints "lent   64M      entries [32, 16384] of 4000"
 prints "(MEM_LEND)"
 expect 0 plan --json "$work/good.yaml"
-prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,'
+prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,"hugepages":"auto",'
 sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"
 expect 1 validate "$work/gone.yaml"
 complains "kernel.image: $work/nosuch: No such file"

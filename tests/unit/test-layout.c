@@ -7,6 +7,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,85 @@ static void refuses_windows_in_the_wrong_place(void **state)
 	refuse(&s, &in, -EINVAL, "label 1 is taken");
 }
 
+static const char golden_text[] =
+	"demo: 2 vCPUs, 512M protected\n"
+	"guest-physical map\n"
+	"  0x010000000  4K       uart\n"
+	"  0x010001000  4K       gpio, power key\n"
+	"  0x03fee0000  256K     redistributors\n"
+	"  0x03fff0000  64K      distributor\n"
+	"  0x040000000  16M      window-7\n"
+	"  0x041000000  4K       window-8, read-only\n"
+	"  0x080000000  512M     ram\n"
+	"  0x080000000  33554432   kernel\n"
+	"  0x082200000  3088       device tree, room for 1M\n"
+	"  0x082400000  5242881    initrd\n"
+	"parcels\n"
+	"  ram          label 0    lent   512M     entries [256, 131072] of 4000\n"
+	"  window-7     label 7    shared 16M      entries [8, 4096] of 4000\n"
+	"  window-8     label 8    shared 4K       entries [1, 1] of 4000\n"
+	"pages\n"
+	"  ram of 2M, and 4K where there are none\n"
+	"  the start is refused if memory is in more than 4000 pieces when it is pinned\n"
+	"doorbells\n"
+	"  0 1\n"
+	"virqs\n"
+	"  2, one a vCPU\n"
+	"charges\n"
+	"  memlock 540676K of the manager, memory 540676K of the unit\n"
+	"steps\n"
+	"   1 pin ram\n"
+	"   2 pin window-7\n"
+	"   3 pin window-8\n"
+	"   4 write-kernel\n"
+	"   5 write-initrd\n"
+	"   6 write-dtb\n"
+	"   7 allocate  (VM_ALLOCATE)\n"
+	"   8 guard ram\n"
+	"   9 lend ram  (MEM_LEND and at least 3 MEM_APPEND)\n"
+	"  10 guard window-7\n"
+	"  11 share window-7  (MEM_SHARE)\n"
+	"  12 guard window-8\n"
+	"  13 share window-8  (MEM_SHARE)\n"
+	"  14 config-image  (VM_CONFIG_IMAGE)\n"
+	"  15 init  (VM_INIT)\n"
+	"  16 resources  (VM_GET_HYP_RESOURCES)\n"
+	"  17 grant\n"
+	"  18 start  (VM_START)\n";
+
+static const char golden_json[] =
+	"{\"version\":1,\"name\":\"demo\",\"vcpus\":2,\"memory\":536870912,\"protected\":true,"
+	"\"hugepages\":\"auto\","
+	"\"kernel\":{\"ipa\":2147483648,\"size\":33554432},"
+	"\"dtb\":{\"ipa\":2183135232,\"size\":3088},"
+	"\"initrd\":{\"ipa\":2185232384,\"size\":5242881},"
+	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
+	"2147483648,\"size\":536870912,\"entries\":[256,131072]},"
+	"{\"name\":\"window-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
+	"\"size\":16777216,\"entries\":[8,4096]},"
+	"{\"name\":\"window-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
+	"\"size\":4096,\"entries\":[1,1]}],"
+	"\"doorbells\":[0,1],"
+	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
+	"\"steps\":[{\"step\":\"pin\",\"parcel\":\"ram\"},"
+	"{\"step\":\"pin\",\"parcel\":\"window-7\"},"
+	"{\"step\":\"pin\",\"parcel\":\"window-8\"},"
+	"{\"step\":\"write-kernel\"},"
+	"{\"step\":\"write-initrd\"},"
+	"{\"step\":\"write-dtb\"},"
+	"{\"step\":\"allocate\",\"message\":\"VM_ALLOCATE\"},"
+	"{\"step\":\"guard\",\"parcel\":\"ram\"},"
+	"{\"step\":\"lend\",\"parcel\":\"ram\",\"message\":\"MEM_LEND\"},"
+	"{\"step\":\"guard\",\"parcel\":\"window-7\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-7\",\"message\":\"MEM_SHARE\"},"
+	"{\"step\":\"guard\",\"parcel\":\"window-8\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-8\",\"message\":\"MEM_SHARE\"},"
+	"{\"step\":\"config-image\",\"message\":\"VM_CONFIG_IMAGE\"},"
+	"{\"step\":\"init\",\"message\":\"VM_INIT\"},"
+	"{\"step\":\"resources\",\"message\":\"VM_GET_HYP_RESOURCES\"},"
+	"{\"step\":\"grant\"},"
+	"{\"step\":\"start\",\"message\":\"VM_START\"}]}\n";
+
 static void prints_itself(void **state)
 {
 	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
@@ -220,19 +300,46 @@ static void prints_itself(void **state)
 	struct ghvm_error err;
 
 	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
-	s.n_regions = 1;
+	s.regions[1] =
+		(struct ghvm_spec_region){ .label = 8, .size = GHVM_KIB(4), .readonly = true };
+	s.n_regions = 2;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	text = ghvm_plan_to_text(&p);
 	json = ghvm_plan_to_json(&p);
-	assert_non_null(strstr(text, "demo: 2 vCPUs, 512M protected\n"));
-	assert_non_null(strstr(text, "  0x040000000  16M      window-7\n"));
-	assert_non_null(strstr(text, "  0x080000000  512M     ram\n"));
-	assert_non_null(strstr(text, "lent   512M     entries [256, 131072] of 4000\n"));
-	assert_non_null(strstr(text, "lend ram  (MEM_LEND and at least 3 MEM_APPEND)\n"));
-	assert_non_null(strstr(json, "\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,"));
-	assert_non_null(strstr(json, "{\"step\":\"share\",\"parcel\":\"window-7\","
-				     "\"message\":\"MEM_SHARE\"}"));
-	assert_int_equal(json[strlen(json) - 1], '\n');
+	assert_string_equal(text, golden_text);
+	assert_string_equal(json, golden_json);
+}
+
+/* What has no place in the golden plan. */
+static void prints_the_other_words(void **state)
+{
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+
+	s.memory = GHVM_GIB(1);
+	s.protection = GHVM_PROTECTION_NONE;
+	s.hugepages = GHVM_HUGEPAGES_1G;
+	s.console = false;
+	s.power_key = false;
+	for (unsigned int i = 0; i < 2; i++) {
+		_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+		_cleanup_(freep) char *text = NULL, *json = NULL;
+		struct ghvm_error err;
+
+		assert_int_equal(make(&s, &in, &p, &err), 0);
+		text = ghvm_plan_to_text(&p);
+		json = ghvm_plan_to_json(&p);
+		assert_non_null(strstr(text, "demo: 2 vCPUs, 1G shared\n"));
+		assert_null(strstr(text, "uart"));
+		assert_null(strstr(text, "gpio"));
+		assert_non_null(strstr(json, "\"doorbells\":[],"));
+		assert_non_null(strstr(text, i ? "entries [512, 262144] of 4000"
+					       : "entries [1, 1] of 4000\n"));
+		assert_non_null(strstr(text, i ? "ram of 4K\n" : "ram of 1G, from the hugetlb"));
+		assert_non_null(
+			strstr(json, i ? "\"hugepages\":\"never\"" : "\"hugepages\":\"1G\""));
+		s.hugepages = GHVM_HUGEPAGES_NEVER;
+	}
 }
 
 static void names_every_step(void **state)
@@ -252,6 +359,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),
 		cmocka_unit_test(prints_itself),
+		cmocka_unit_test(prints_the_other_words),
 		cmocka_unit_test(names_every_step),
 	};
 
