@@ -159,9 +159,7 @@ static int grant_load(struct ghvm_grant_file *g, const struct ghvm_grant *arg)
 	g->virqs = p;
 	g->n_virqs = arg->n_virqs;
 
-	if (!ghvm_calls_valid(g->calls, g->n_calls) || !ghvm_virqs_valid(g->virqs, g->n_virqs))
-		return -EINVAL;
-	return ghvm_calls_grantable(g->calls, g->n_calls) ? 0 : -EPERM;
+	return ghvm_calls_check(g->calls, g->n_calls);
 }
 
 static struct ghvm_grant_file *grant_new(const struct ghvm_grant *arg)

@@ -22,107 +22,71 @@
 static const u32 uid_gunyah[4] = { 0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67 };
 static const u32 uid_qualcomm[4] = { 0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354 };
 
-struct regs {
-	u64 x[8];
-};
-
 #ifdef CONFIG_ARM64
 #include <asm/virt.h>
 
-static void smccc(struct regs *r, void (*conduit)(const struct arm_smccc_1_2_regs *args,
-						  struct arm_smccc_1_2_regs *res))
+/*
+ * Makes the call in @x, whose answer it becomes. Return: whether somebody is there to answer: a
+ * kernel at EL2 has no hypervisor, and without firmware an SMC is undefined.
+ */
+static bool smccc(u64 x[8], enum arm_smccc_conduit conduit)
 {
-	struct arm_smccc_1_2_regs in = {
-		.a0 = r->x[0],
-		.a1 = r->x[1],
-		.a2 = r->x[2],
-		.a3 = r->x[3],
-		.a4 = r->x[4],
-		.a5 = r->x[5],
-		.a6 = r->x[6],
-	};
+	struct arm_smccc_1_2_regs in = { x[0], x[1], x[2], x[3], x[4], x[5], x[6] };
 	struct arm_smccc_1_2_regs out;
 
-	conduit(&in, &out);
-	*r = (struct regs){ { out.a0, out.a1, out.a2, out.a3, out.a4 } };
-}
-
-static void hvc(struct regs *r)
-{
-	smccc(r, arm_smccc_1_2_hvc);
-}
-
-/* Where no firmware takes SMCs they are undefined instructions. */
-static bool smc(struct regs *r)
-{
-	if (arm_smccc_1_1_get_conduit() != SMCCC_CONDUIT_SMC)
+	if (conduit == SMCCC_CONDUIT_HVC && !is_kernel_in_hyp_mode())
+		arm_smccc_1_2_hvc(&in, &out);
+	else if (conduit == SMCCC_CONDUIT_SMC && conduit == arm_smccc_1_1_get_conduit())
+		arm_smccc_1_2_smc(&in, &out);
+	else
 		return false;
-	smccc(r, arm_smccc_1_2_smc);
+	memcpy(x, &out, 8 * sizeof(x[0]));
 	return true;
 }
-
-/* A kernel at EL2 has no hypervisor; its HVC would come to itself. */
-static bool hvc_possible(void)
-{
-	return !is_kernel_in_hyp_mode();
-}
 #else
-static void hvc(struct regs *r)
-{
-	r->x[0] = U64_MAX;
-}
-
-static bool smc(struct regs *r)
-{
-	return false;
-}
-
-static bool hvc_possible(void)
+static bool smccc(u64 x[8], enum arm_smccc_conduit conduit)
 {
 	return false;
 }
 #endif
 
-static void uid_from_regs(u32 uid[4], const struct regs *r)
+static bool uid_get(u32 fn, enum arm_smccc_conduit conduit, u32 uid[4])
 {
+	u64 x[8] = { fn };
 	int i;
 
-	for (i = 0; i < 4; i++)
-		uid[i] = lower_32_bits(r->x[i]);
-}
-
-bool ghvm_uid_is_qualcomm(const u32 uid[4])
-{
-	return !memcmp(uid, uid_qualcomm, sizeof(uid_qualcomm));
-}
-
-bool ghvm_smc_uid(u32 fn, u32 uid[4])
-{
-	struct regs r = { { fn } };
-
-	if (!smc(&r))
+	if (!smccc(x, conduit))
 		return false;
-	uid_from_regs(uid, &r);
+	for (i = 0; i < 4; i++)
+		uid[i] = lower_32_bits(x[i]);
 	return true;
+}
+
+static bool uid_is(const u32 uid[4], const u32 wanted[4])
+{
+	return !memcmp(uid, wanted, 4 * sizeof(uid[0]));
+}
+
+bool ghvm_smc_is_qualcomm(u32 fn)
+{
+	u32 uid[4];
+
+	return uid_get(fn, SMCCC_CONDUIT_SMC, uid) && uid_is(uid, uid_qualcomm);
 }
 
 int ghvm_hvc_probe(struct ghvm_hyp *hyp)
 {
-	struct regs r = { { FN_UID } };
+	struct ghvm_hcall identify = { .call = GHVM_CALL_IDENTIFY };
 	u64 version;
 
-	if (!hvc_possible())
+	if (!uid_get(FN_UID, SMCCC_CONDUIT_HVC, hyp->uid))
 		return -ENODEV;
-	hvc(&r);
-	uid_from_regs(hyp->uid, &r);
-	if (memcmp(hyp->uid, uid_gunyah, sizeof(uid_gunyah)) && !ghvm_uid_is_qualcomm(hyp->uid)) {
+	if (!uid_is(hyp->uid, uid_gunyah) && !uid_is(hyp->uid, uid_qualcomm)) {
 		pr_err("the hypervisor is not Gunyah\n");
 		return -ENODEV;
 	}
-
-	r = (struct regs){ { FN_CALL | GHVM_CALL_IDENTIFY } };
-	hvc(&r);
-	memcpy(hyp->identify, r.x, sizeof(hyp->identify));
+	ghvm_hvc_plain(&identify);
+	memcpy(hyp->identify, identify.results, sizeof(hyp->identify));
 	version = FIELD_GET(API_VERSION, hyp->identify[0]);
 	if (version != API_OURS || hyp->identify[0] & API_BIG_ENDIAN) {
 		pr_err("hypervisor API version %llu%s is not supported, only %u\n", version,
@@ -134,11 +98,11 @@ int ghvm_hvc_probe(struct ghvm_hyp *hyp)
 
 void ghvm_hvc_plain(struct ghvm_hcall *call)
 {
-	struct regs r = { { FN_CALL | call->call } };
+	u64 x[8] = { FN_CALL | call->call };
 
-	memcpy(&r.x[1], call->args, sizeof(call->args));
-	hvc(&r);
-	memcpy(call->results, r.x, sizeof(call->results));
+	memcpy(&x[1], call->args, sizeof(call->args));
+	smccc(x, SMCCC_CONDUIT_HVC);
+	memcpy(call->results, x, sizeof(call->results));
 }
 
 /* The hypervisor reads and writes kernel addresses only; @buf is in the linear map. */

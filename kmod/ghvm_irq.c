@@ -40,36 +40,20 @@ static irqreturn_t on_virq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-static int spi_fwspec(u32 virq, struct irq_fwspec *ret)
-{
-	struct device_node *parent = of_irq_find_parent(ghvm_hyp.node);
-	u32 cells;
-
-	if (!parent)
-		return -ENXIO;
-	if (of_property_read_u32(parent, "#interrupt-cells", &cells) || cells < 3 ||
-	    cells > IRQ_DOMAIN_IRQ_SPEC_PARAMS) {
-		of_node_put(parent);
-		return -ENXIO;
-	}
-	*ret = (struct irq_fwspec){
-		.fwnode = of_node_to_fwnode(parent),
-		.param_count = cells,
-		.param = { 0, virq - GHVM_SPI_FIRST, IRQ_TYPE_EDGE_RISING },
-	};
-	of_node_put(parent); /* it is in the live tree, as its domain is */
-	return 0;
-}
-
 static int spi_map(u32 virq, unsigned int *ret_irq)
 {
-	struct irq_fwspec spec;
+	struct device_node *parent = of_irq_find_parent(ghvm_hyp.node);
+	struct irq_fwspec spec = {
+		.fwnode = of_node_to_fwnode(parent),
+		.param = { 0, virq - GHVM_SPI_FIRST, IRQ_TYPE_EDGE_RISING },
+	};
 	struct irq_domain *domain;
-	int ret;
 
-	ret = spi_fwspec(virq, &spec);
-	if (ret)
-		return ret;
+	if (!parent || of_property_read_u32(parent, "#interrupt-cells", &spec.param_count))
+		spec.param_count = 0;
+	of_node_put(parent); /* it stays in the live tree, as its domain does */
+	if (spec.param_count < 3 || spec.param_count > IRQ_DOMAIN_IRQ_SPEC_PARAMS)
+		return -ENXIO;
 	domain = irq_find_matching_fwspec(&spec, DOMAIN_BUS_ANY);
 	if (!domain)
 		return -ENXIO;
@@ -79,21 +63,13 @@ static int spi_map(u32 virq, unsigned int *ret_irq)
 	return *ret_irq ? 0 : -ENXIO;
 }
 
-static int binding_map(struct ghvm_binding *b)
-{
-	if (b->kind == GHVM_IRQ_VIRQ)
-		return spi_map(b->virq, &b->irq);
-	b->irq = ghvm_hyp.rm_irq[b->kind];
-	return b->irq ? 0 : -ENXIO;
-}
-
 static void binding_unmap(struct ghvm_binding *b)
 {
 	if (b->kind == GHVM_IRQ_VIRQ)
 		irq_dispose_mapping(b->irq);
 }
 
-static void binding_free(struct ghvm_irqs *irqs, struct ghvm_binding *b)
+static void binding_free(struct ghvm_binding *b)
 {
 	if (b->kind == GHVM_IRQ_RM_RX)
 		rm_holder = NULL;
@@ -102,16 +78,6 @@ static void binding_free(struct ghvm_irqs *irqs, struct ghvm_binding *b)
 	binding_unmap(b);
 	eventfd_ctx_put(b->eventfd);
 	kfree(b);
-}
-
-static struct ghvm_binding *binding_find(struct ghvm_irqs *irqs, u32 kind, u32 virq)
-{
-	struct ghvm_binding *b;
-
-	list_for_each_entry(b, &irqs->list, node)
-		if (b->kind == kind && b->virq == virq)
-			return b;
-	return NULL;
 }
 
 static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventfd_ctx *eventfd)
@@ -124,7 +90,8 @@ static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventf
 	b->kind = kind;
 	b->virq = virq;
 	b->eventfd = eventfd;
-	ret = binding_map(b);
+	b->irq = ghvm_hyp.rm_irq[kind];
+	ret = kind == GHVM_IRQ_VIRQ ? spi_map(virq, &b->irq) : b->irq ? 0 : -ENXIO;
 	if (ret)
 		goto err_free;
 	ret = request_irq(b->irq, on_virq, 0, kind == GHVM_IRQ_VIRQ ? "ghvm" : "ghvm-rm", b);
@@ -161,13 +128,18 @@ static int irqs_bind(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
 static int irqs_unbind(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
 {
 	struct ghvm_binding *b;
+	int ret = -ENOENT;
 
 	mutex_lock(&ghvm_irq_lock);
-	b = binding_find(irqs, arg->kind, arg->virq);
-	if (b)
-		binding_free(irqs, b);
+	list_for_each_entry(b, &irqs->list, node) {
+		if (b->kind == arg->kind && b->virq == arg->virq) {
+			binding_free(b);
+			ret = 0;
+			break;
+		}
+	}
 	mutex_unlock(&ghvm_irq_lock);
-	return b ? 0 : -ENOENT;
+	return ret;
 }
 
 long ghvm_irqs_set(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
@@ -201,7 +173,7 @@ void ghvm_irqs_done(struct ghvm_irqs *irqs)
 
 	mutex_lock(&ghvm_irq_lock);
 	list_for_each_entry_safe(b, next, &irqs->list, node)
-		binding_free(irqs, b);
+		binding_free(b);
 	mutex_unlock(&ghvm_irq_lock);
 }
 

@@ -20,14 +20,6 @@ static const struct of_device_id ghvm_of_match[] = {
 };
 MODULE_DEVICE_TABLE(of, ghvm_of_match);
 
-/**
- * struct ghvm_file - private data of an open /dev/ghvm
- * @irqs: virqs bound through it
- */
-struct ghvm_file {
-	struct ghvm_irqs irqs;
-};
-
 static const struct ghvm_op *op_find(const struct ghvm_op *ops, size_t n, unsigned int cmd)
 {
 	size_t i;
@@ -106,7 +98,6 @@ static long cmd_info(void *priv, void *p)
 
 static long cmd_hcall(void *priv, void *p)
 {
-	struct ghvm_file *f = priv;
 	struct ghvm_hcall *call = p;
 
 	if (call->__reserved)
@@ -117,7 +108,7 @@ static long cmd_hcall(void *priv, void *p)
 		return 0;
 	case GHVM_CALL_SEND:
 	case GHVM_CALL_RECEIVE:
-		return ghvm_hvc_queue(&f->irqs, call);
+		return ghvm_hvc_queue(priv, call);
 	default:
 		return -EPERM;
 	}
@@ -125,9 +116,7 @@ static long cmd_hcall(void *priv, void *p)
 
 static long cmd_irq(void *priv, void *p)
 {
-	struct ghvm_file *f = priv;
-
-	return ghvm_irqs_set(&f->irqs, p);
+	return ghvm_irqs_set(priv, p);
 }
 
 static const struct ghvm_op dev_ops[] = {
@@ -144,21 +133,19 @@ static const struct ghvm_op dev_ops[] = {
 
 static int dev_open(struct inode *inode, struct file *file)
 {
-	struct ghvm_file *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+	struct ghvm_irqs *irqs = kzalloc(sizeof(*irqs), GFP_KERNEL_ACCOUNT);
 
-	if (!f)
+	if (!irqs)
 		return -ENOMEM;
-	ghvm_irqs_init(&f->irqs);
-	file->private_data = f;
+	ghvm_irqs_init(irqs);
+	file->private_data = irqs;
 	return 0;
 }
 
 static int dev_release(struct inode *inode, struct file *file)
 {
-	struct ghvm_file *f = file->private_data;
-
-	ghvm_irqs_done(&f->irqs);
-	kfree(f);
+	ghvm_irqs_done(file->private_data);
+	kfree(file->private_data);
 	return 0;
 }
 
@@ -204,12 +191,6 @@ static int hyp_probe(struct ghvm_hyp *hyp)
 	return ret;
 }
 
-static void hyp_done(struct ghvm_hyp *hyp)
-{
-	ghvm_irq_done(hyp);
-	of_node_put(hyp->node);
-}
-
 static int __init ghvm_init(void)
 {
 	int ret;
@@ -226,14 +207,13 @@ static int __init ghvm_init(void)
 	if (ret)
 		goto err_hyp;
 	ret = misc_register(&dev);
-	if (ret)
-		goto err_pin;
-	return 0;
+	if (!ret)
+		return 0;
 
-err_pin:
 	ghvm_pin_exit();
 err_hyp:
-	hyp_done(&ghvm_hyp);
+	ghvm_irq_done(&ghvm_hyp);
+	of_node_put(ghvm_hyp.node);
 	return ret;
 }
 module_init(ghvm_init);
@@ -242,7 +222,8 @@ static void __exit ghvm_exit(void)
 {
 	misc_deregister(&dev);
 	ghvm_pin_exit();
-	hyp_done(&ghvm_hyp);
+	ghvm_irq_done(&ghvm_hyp);
+	of_node_put(ghvm_hyp.node);
 }
 module_exit(ghvm_exit);
 

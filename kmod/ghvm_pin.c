@@ -16,7 +16,7 @@
 
 #include "ghvm_priv.h"
 
-#define BATCH 512		    /* pages pinned while the mmap lock is held */
+#define BATCH 64		    /* pages pinned while the mmap lock is held */
 #define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between looks at the scheduler */
 
 /**
@@ -134,13 +134,14 @@ static int batch_add(struct ghvm_extents *e, struct page **pages, long n)
 	return ret;
 }
 
-static int pin_pages(struct ghvm_pin_file *pin, unsigned long va, struct page **pages)
+static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
 {
+	struct page *pages[BATCH];
 	unsigned long end = va + pin->length;
 	int ret;
 	long n;
 
-	while (va < end) {
+	for (; va < end; va += n * PAGE_SIZE) {
 		ret = extents_reserve(&pin->extents, BATCH);
 		if (ret)
 			return ret;
@@ -150,7 +151,6 @@ static int pin_pages(struct ghvm_pin_file *pin, unsigned long va, struct page **
 		ret = batch_add(&pin->extents, pages, n);
 		if (ret)
 			return ret;
-		va += n * PAGE_SIZE;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -204,20 +204,7 @@ static struct ghvm_pin_file *pin_new(u64 length)
 	pin->length = length;
 	pin->id = atomic64_inc_return(&last_id);
 	mutex_init(&pin->lock);
-	INIT_LIST_HEAD(&pin->node);
 	return pin;
-}
-
-static int pin_fill(struct ghvm_pin_file *pin, u64 va)
-{
-	struct page **pages = kmalloc_array(BATCH, sizeof(*pages), GFP_KERNEL);
-	int ret;
-
-	if (!pages)
-		return -ENOMEM;
-	ret = pin_pages(pin, va, pages);
-	kfree(pages);
-	return ret;
 }
 
 long ghvm_pin(void *priv, void *p)
@@ -234,7 +221,7 @@ long ghvm_pin(void *priv, void *p)
 	pin = pin_new(arg->length);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	ret = pin_fill(pin, arg->user_va);
+	ret = pin_pages(pin, arg->user_va);
 	if (!ret)
 		ret = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
 	if (ret < 0) {
@@ -377,24 +364,16 @@ static long pin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 			  (void __user *)arg);
 }
 
-static int write_begin(struct ghvm_pin_file *pin)
+static bool writers_add(struct ghvm_pin_file *pin, int n)
 {
-	int ret = 0;
+	bool held;
 
 	mutex_lock(&pin->lock);
-	if (pin->state == GHVM_PIN_GUARDED)
-		ret = -EBUSY;
-	else
-		pin->writers++;
+	held = pin->state == GHVM_PIN_HELD;
+	if (held)
+		pin->writers += n;
 	mutex_unlock(&pin->lock);
-	return ret;
-}
-
-static void write_end(struct ghvm_pin_file *pin)
-{
-	mutex_lock(&pin->lock);
-	pin->writers--;
-	mutex_unlock(&pin->lock);
+	return held;
 }
 
 /* Page by page: an extent may join several folios, which one copy must not cross. */
@@ -423,14 +402,24 @@ static ssize_t pin_write(struct file *file, const char __user *buf, size_t len, 
 
 	if (offset >= pin->length)
 		return len ? -ENOSPC : 0;
-	ret = write_begin(pin);
-	if (ret)
-		return ret;
+	if (!writers_add(pin, 1))
+		return -EBUSY;
 	ret = pin_copy(pin, buf, min_t(u64, len, pin->length - offset), offset);
-	write_end(pin);
+	writers_add(pin, -1);
 	if (ret > 0)
 		*pos += ret;
 	return ret;
+}
+
+/* The first with an id of at least @id, or NULL. */
+static struct ghvm_pin_file *quarantine_find(u64 id)
+{
+	struct ghvm_pin_file *pin;
+
+	list_for_each_entry(pin, &quarantine, node)
+		if (pin->id >= id)
+			return pin;
+	return NULL;
 }
 
 /* Cannot fail: it is called as a file goes away. */
@@ -439,10 +428,8 @@ static void quarantine_add(struct ghvm_pin_file *pin)
 	struct ghvm_pin_file *after;
 
 	mutex_lock(&ghvm_guard_lock);
-	list_for_each_entry(after, &quarantine, node)
-		if (after->id > pin->id)
-			break;
-	list_add_tail(&pin->node, &after->node); /* in front of it, or of the list's head */
+	after = quarantine_find(pin->id);
+	list_add_tail(&pin->node, after ? &after->node : &quarantine);
 	quarantined_pages += pin->length >> PAGE_SHIFT;
 	mutex_unlock(&ghvm_guard_lock);
 	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", pin->id,
@@ -493,24 +480,17 @@ void ghvm_pin_assign_end(struct file *file)
 
 u64 ghvm_quarantined_pages(void)
 {
-	u64 n;
-
-	mutex_lock(&ghvm_guard_lock);
-	n = quarantined_pages;
-	mutex_unlock(&ghvm_guard_lock);
-	return n;
+	return READ_ONCE(quarantined_pages);
 }
 
 /* Nobody else has a pin in the quarantine, so the guard lock covers all of it. */
 static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
 {
 	struct ghvm_pin_file *pin;
-	bool found = false;
 
 	mutex_lock(&ghvm_guard_lock);
-	list_for_each_entry(pin, &quarantine, node) {
-		if (pin->id <= after)
-			continue;
+	pin = after < U64_MAX ? quarantine_find(after + 1) : NULL;
+	if (pin) {
 		*ret = (struct ghvm_quarantine_entry){
 			.id = pin->id,
 			.length = pin->length,
@@ -518,11 +498,9 @@ static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
 			.assigned = pin->away > 0,
 		};
 		memcpy(ret->tag, pin->tag, sizeof(ret->tag));
-		found = true;
-		break;
 	}
 	mutex_unlock(&ghvm_guard_lock);
-	return found;
+	return pin;
 }
 
 long ghvm_quarantine_list(void *priv, void *p)
@@ -542,16 +520,6 @@ long ghvm_quarantine_list(void *priv, void *p)
 	return 0;
 }
 
-static struct ghvm_pin_file *quarantine_find(u64 id)
-{
-	struct ghvm_pin_file *pin;
-
-	list_for_each_entry(pin, &quarantine, node)
-		if (pin->id == id)
-			return pin;
-	return NULL;
-}
-
 long ghvm_quarantine_adopt(void *priv, void *p)
 {
 	const struct ghvm_quarantine_adopt *arg = p;
@@ -563,9 +531,11 @@ long ghvm_quarantine_adopt(void *priv, void *p)
 		return -EINVAL;
 	mutex_lock(&ghvm_guard_lock);
 	pin = quarantine_find(arg->id);
-	fd = pin ? ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file) : -ENOENT;
+	fd = -ENOENT;
+	if (pin && pin->id == arg->id)
+		fd = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
 	if (fd >= 0) {
-		list_del_init(&pin->node);
+		list_del(&pin->node);
 		quarantined_pages -= pin->length >> PAGE_SHIFT;
 	}
 	mutex_unlock(&ghvm_guard_lock);

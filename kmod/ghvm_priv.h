@@ -70,8 +70,7 @@ int ghvm_file_new(const char *name, const struct file_operations *fops, void *pr
 
 /* ghvm_hvc.c */
 int ghvm_hvc_probe(struct ghvm_hyp *hyp);
-bool ghvm_smc_uid(u32 fn, u32 uid[4]);
-bool ghvm_uid_is_qualcomm(const u32 uid[4]);
+bool ghvm_smc_is_qualcomm(u32 fn); /* the function that answers with a UID, asked by SMC */
 void ghvm_hvc_plain(struct ghvm_hcall *call);
 long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call);
 
@@ -91,8 +90,6 @@ int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs);
 void ghvm_irqs_rm_end(void);
 
 /* ghvm_pin.c */
-struct ghvm_pin_file;
-
 int ghvm_pin_init(void);
 void ghvm_pin_exit(void);
 long ghvm_pin(void *priv, void *p);

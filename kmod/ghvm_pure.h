@@ -5,6 +5,7 @@
 #ifndef _GHVM_PURE_H
 #define _GHVM_PURE_H
 
+#include <linux/errno.h>
 #include <linux/types.h>
 
 #include "uapi/ghvm.h"
@@ -68,35 +69,18 @@ static inline bool ghvm_virq_valid(u32 virq)
 	return virq >= GHVM_SPI_FIRST && virq <= GHVM_SPI_LAST;
 }
 
-static inline bool ghvm_calls_valid(const struct ghvm_grant_call *calls, u32 n)
+/* What may be granted: nothing with a buffer, as that is the resource manager's. */
+static inline int ghvm_calls_check(const struct ghvm_grant_call *calls, u32 n)
 {
 	u32 i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		if (calls[i].__reserved)
-			return false;
-	return true;
-}
-
-/* Whether all of them may be granted: a buffer would be the resource manager's. */
-static inline bool ghvm_calls_grantable(const struct ghvm_grant_call *calls, u32 n)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++)
+			return -EINVAL;
 		if (ghvm_call_kind(calls[i].call) != GHVM_CALL_PLAIN)
-			return false;
-	return true;
-}
-
-static inline bool ghvm_virqs_valid(const u32 *virqs, u32 n)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++)
-		if (!ghvm_virq_valid(virqs[i]))
-			return false;
-	return true;
+			return -EPERM;
+	}
+	return 0;
 }
 
 static inline bool ghvm_calls_have(const struct ghvm_grant_call *calls, u32 n, u32 call, u64 capid)

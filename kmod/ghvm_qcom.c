@@ -18,10 +18,7 @@ static bool available;
 
 void ghvm_qcom_probe(void)
 {
-	u32 uid[4];
-
-	available = IS_REACHABLE(CONFIG_QCOM_SCM) && ghvm_smc_uid(FN_QCOM_UID, uid) &&
-		    ghvm_uid_is_qualcomm(uid);
+	available = IS_REACHABLE(CONFIG_QCOM_SCM) && ghvm_smc_is_qualcomm(FN_QCOM_UID);
 }
 
 #if IS_REACHABLE(CONFIG_QCOM_SCM)
