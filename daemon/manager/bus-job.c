@@ -67,12 +67,12 @@ static bool runs(const struct job *job)
 	return !*job->result;
 }
 
+/* Numbers need no encoding, and so look like those of systemd. */
 static char *path_of(const struct job *job)
 {
-	char number[16], *path = NULL;
+	char *path = NULL;
 
-	(void)snprintf(number, sizeof(number), "%" PRIu32, job->id); /* fits */
-	return sd_bus_path_encode(BUS_JOB_PREFIX, number, &path) < 0 ? NULL : path;
+	return asprintf(&path, "%s/%" PRIu32, BUS_JOB_PREFIX, job->id) < 0 ? NULL : path;
 }
 
 static void free_job(struct job *job)
@@ -404,17 +404,13 @@ static bool visible(const struct job *job)
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
 		void **ret_found, sd_bus_error *error)
 {
-	_cleanup_(freep) char *name = NULL;
+	const char *number = path + strlen(BUS_JOB_PREFIX);
 	struct jobs *j = userdata;
-	char number[16];
-	int r;
+	char text[16];
 
-	r = sd_bus_path_decode(path, BUS_JOB_PREFIX, &name);
-	if (r <= 0)
-		return r;
 	for (struct job *job = j->first; job; job = job->next) {
-		(void)snprintf(number, sizeof(number), "%" PRIu32, job->id); /* fits */
-		if (!visible(job) || strcmp(name, number))
+		(void)snprintf(text, sizeof(text), "/%" PRIu32, job->id); /* fits */
+		if (!visible(job) || strcmp(number, text))
 			continue;
 		*ret_found = job;
 		return 1;

@@ -23,7 +23,7 @@ static void look_at_rm(struct manager *m)
 {
 	const struct log_about a = { .id = LOG_ID_RM_DEAD };
 
-	if (m->host_state != MANAGER_HOST_OK || !ghvm_rm_dead(m->rm)) /* or known already */
+	if (m->host_state != MANAGER_HOST_OK || !ghvm_rm_dead(m->rm))
 		return;
 	m->host_state = MANAGER_HOST_RM_DEAD;
 	(void)ghvm_error_set(&m->host_error, -EHOSTDOWN,
@@ -254,7 +254,6 @@ static int open_host(struct manager *m)
 		return r; /* another manager: not a state to serve in */
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_RM_DEAD, r, &err);
-	ghvm_rm_set_on_notify(m->rm, on_rm_notify, m);
 	m->guest_host.host = m->host;
 	m->guest_host.rm = m->rm;
 	return 0;
@@ -283,7 +282,10 @@ static void place(struct manager *m, const struct adopt_target *target, struct a
 		adopt_undo(target, f->guest);
 }
 
-/* Questions first, while nobody else talks to RM; then the loop reads, and threads may work. */
+/*
+ * Questions first, while nobody else talks to RM; then the loop reads, and threads may work.
+ * Notifications are kept for the machines that they are of until these have their places.
+ */
 static int adopt(struct manager *m)
 {
 	const struct adopt_target target = {
@@ -303,6 +305,8 @@ static int adopt(struct manager *m)
 	for (size_t i = 0; i < n; i++)
 		place(m, &target, &found[i]);
 	free(found);
+	if (m->rm)
+		ghvm_rm_set_on_notify(m->rm, on_rm_notify, m);
 	quarantine_retry(&m->quarantine);
 	look_at_rm(m);
 	return r;

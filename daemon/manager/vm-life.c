@@ -136,11 +136,15 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
 {
 	const struct ghvm_machine *m = guest_machine(vm->guest);
+	enum ghvm_exit_type type;
 
-	if (vm->state != VM_RUNNING || vm->awaits_hint || !m || ghvm_machine_exited(m, ret) != 1)
+	if (vm->state != VM_RUNNING || !m || ghvm_machine_exited(m, &type) != 1)
 		return false;
-	if (*ret == GHVM_EXIT_UNKNOWN && vm->hinted)
-		*ret = vm->hint;
+	if (type == GHVM_EXIT_UNKNOWN && vm->hinted)
+		type = vm->hint;
+	if (type == GHVM_EXIT_UNKNOWN && vm->awaits_hint)
+		return false;
+	*ret = type;
 	return true;
 }
 
