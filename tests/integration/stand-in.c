@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the manager expects of systemd and of polkit, on a private bus: units of VMs are
+ * started by running the real helper and the real runner, and polkit says what it was told.
+ *
+ * stand-in BUS HELPER RUNNER SOCKET LOG-DIR POLKIT
+ * POLKIT: yes, no, challenge, or absent. Prints "ready" when its names are taken.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "libghvm/cleanup.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define POLKIT "org.freedesktop.PolicyKit1"
+#define UNITS_MAX 8
+
+/**
+ * struct unit - a VM's
+ * @job: that waits for READY=1; 0: none
+ * @notify: its socket
+ */
+struct unit {
+	struct world *world;
+	char name[64];
+	pid_t pid;
+	uint32_t job;
+	int notify;
+	char notify_path[108];
+	sd_event_source *on_notify;
+};
+
+struct world {
+	sd_event *event;
+	sd_bus *bus;
+	char **argv;
+	uint32_t last_job;
+	struct unit units[UNITS_MAX];
+};
+
+static const char *arg(const struct world *w, int i)
+{
+	return w->argv[i];
+}
+
+static void job_path(char *ret, size_t cap, uint32_t id)
+{
+	(void)snprintf(ret, cap, SYSTEMD_PATH "/job/%u", id);
+}
+
+static void end_job(struct unit *u, const char *result)
+{
+	char path[64];
+
+	if (!u->job)
+		return;
+	job_path(path, sizeof(path), u->job);
+	(void)sd_bus_emit_signal(u->world->bus, SYSTEMD_PATH, SYSTEMD ".Manager", "JobRemoved",
+				 "uoss", u->job, path, u->name, result);
+	u->job = 0;
+}
+
+static int on_notify(sd_event_source *s, int fd, uint32_t events, void *data)
+{
+	struct unit *u = data;
+	char text[512];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if (strstr(text, "READY=1"))
+		end_job(u, "done");
+	return 0;
+}
+
+static void forget(struct unit *u)
+{
+	u->on_notify = sd_event_source_unref(u->on_notify);
+	(void)close(u->notify);
+	(void)unlink(u->notify_path);
+	u->name[0] = '\0';
+}
+
+/* ExecStopPost= */
+static void release(const struct world *w, const char *vm)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--release", vm, NULL);
+		_exit(127);
+	}
+	(void)waitpid(pid, NULL, 0);
+}
+
+/* "gunyah-vm@NAME.service" */
+static bool vm_of(const char *unit, char *ret, size_t cap)
+{
+	static const char prefix[] = "gunyah-vm@", suffix[] = ".service";
+	size_t len = strlen(unit), extra = strlen(prefix) + strlen(suffix);
+
+	if (len <= extra || len - extra >= cap || strncmp(unit, prefix, strlen(prefix)) ||
+	    strcmp(unit + len - strlen(suffix), suffix))
+		return false;
+	memcpy(ret, unit + strlen(prefix), len - extra);
+	ret[len - extra] = '\0';
+	return true;
+}
+
+static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
+{
+	struct unit *u = data;
+	char vm[64];
+
+	if (vm_of(u->name, vm, sizeof(vm)))
+		release(u->world, vm);
+	end_job(u, "failed");
+	forget(u);
+	return 0;
+}
+
+static int open_notify(struct unit *u)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	u->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (u->notify < 0)
+		return -errno;
+	(void)snprintf(u->notify_path, sizeof(u->notify_path), "%s/notify-%u", arg(u->world, 5),
+		       u->job);
+	memcpy(addr.sun_path, u->notify_path, sizeof(u->notify_path));
+	if (bind(u->notify, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
+	return sd_event_add_io(u->world->event, &u->on_notify, u->notify, EPOLLIN, on_notify, u);
+}
+
+/* Only the runner talks to systemd: with --exec the helper keeps the descriptors. */
+static int spawn(struct unit *u, const char *vm)
+{
+	const struct world *w = u->world;
+
+	u->pid = fork();
+	if (u->pid < 0)
+		return -errno;
+	if (u->pid == 0) {
+		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
+		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
+			    "--exec", arg(w, 3), vm, NULL);
+		_exit(127);
+	}
+	return sd_event_add_child(w->event, NULL, u->pid, WEXITED, on_child, u);
+}
+
+static struct unit *find_unit(struct world *w, const char *name)
+{
+	for (int i = 0; i < UNITS_MAX; i++)
+		if (!strcmp(w->units[i].name, name))
+			return &w->units[i];
+	return NULL;
+}
+
+static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct world *w = data;
+	const char *name, *mode;
+	char vm[64], path[64];
+	struct unit *u;
+	int r;
+
+	r = sd_bus_message_read(m, "ss", &name, &mode);
+	if (r < 0)
+		return r;
+	if (!strcmp(arg(w, 6), "no-units"))
+		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "not for you");
+	u = find_unit(w, "");
+	if (!vm_of(name, vm, sizeof(vm)) || find_unit(w, name) || !u)
+		return sd_bus_error_set(error, SYSTEMD ".TransactionIsDestructive", "no");
+	(void)snprintf(u->name, sizeof(u->name), "%s", name);
+	u->world = w;
+	u->job = ++w->last_job;
+	job_path(path, sizeof(path), u->job);
+	r = open_notify(u);
+	if (r >= 0)
+		r = spawn(u, vm);
+	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+}
+
+static int method_subscribe(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	return sd_bus_reply_method_return(m, "");
+}
+
+static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	const struct world *w = data;
+
+	return sd_bus_reply_method_return(m, "(bba{ss})", !strcmp(arg(w, 6), "yes"),
+					  !strcmp(arg(w, 6), "challenge"), 0);
+}
+
+static const sd_bus_vtable systemd_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("StartUnit", "ss", "o", method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Subscribe", "", "", method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
+	SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable polkit_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", method_check,
+		      SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
+};
+
+static int connect_bus(struct world *w)
+{
+	int r;
+
+	r = sd_bus_new(&w->bus);
+	if (r >= 0)
+		r = sd_bus_set_address(w->bus, arg(w, 1));
+	if (r >= 0)
+		r = sd_bus_set_bus_client(w->bus, true);
+	if (r >= 0)
+		r = sd_bus_start(w->bus);
+	if (r >= 0)
+		r = sd_bus_attach_event(w->bus, w->event, 0);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(w->bus, NULL, SYSTEMD_PATH, SYSTEMD ".Manager",
+					     systemd_vtable, w);
+	if (r >= 0)
+		r = sd_bus_add_object_vtable(w->bus, NULL, "/org/freedesktop/PolicyKit1/Authority",
+					     POLKIT ".Authority", polkit_vtable, w);
+	if (r >= 0)
+		r = sd_bus_request_name(w->bus, SYSTEMD, 0);
+	if (r >= 0 && strcmp(arg(w, 6), "absent"))
+		r = sd_bus_request_name(w->bus, POLKIT, 0);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct world w = { .argv = argv };
+	sigset_t set;
+	int r;
+
+	if (argc != 7)
+		return EXIT_FAILURE;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	r = sd_event_new(&w.event);
+	if (r >= 0)
+		r = sd_event_add_signal(w.event, NULL, SIGTERM, NULL, NULL);
+	if (r >= 0)
+		r = connect_bus(&w);
+	if (r < 0) {
+		fprintf(stderr, "stand-in: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	puts("ready");
+	(void)fflush(stdout);
+	r = sd_event_loop(w.event);
+	(void)sd_bus_flush_close_unref(w.bus);
+	(void)sd_event_unref(w.event);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

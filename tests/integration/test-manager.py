@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manager with real helpers and runners: starts, ends, stops, deaths, restarts."""
+import os
+import signal
+import time
+import unittest
+
+import world
+from world import ROOT, Refused, wait_until
+
+
+class Case(unittest.TestCase):
+    polkit = "yes"
+    model = ()
+
+    def setUp(self):
+        world.alarm(120)
+        self.w = world.World(polkit=self.polkit, model=self.model)
+        self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.w.close)
+
+    def running(self, name, script="powerkey\n", **kw):
+        self.w.vm(name, script, **kw)
+        unit = self.w.unit(name)
+        wait_until(lambda: unit.poll() is None and self.known(name) == "running", 20)
+        return unit
+
+    def known(self, name):
+        try:
+            return self.w.vm_get(name, "State")
+        except Refused:
+            return None
+
+    def runner_pid(self, name):
+        return self.w.vm_get(name, "LeaderPID")
+
+
+class Life(Case):
+    def test_off_ends_the_unit_with_success(self):
+        self.w.vm("demo", "print hello\noff\n")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.assertEqual(self.w.console_log("demo").split(), ["hello"])
+        self.w.assert_clean()
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason", "VMID", "MemoryLent"),
+                         ["stopped", "off", 0, 0])
+
+    def test_twenty_times(self):
+        self.w.vm("demo", "off\n")
+        for _ in range(20):
+            self.assertEqual(self.w.run_unit("demo"), 0)
+        self.w.assert_clean()
+
+    def test_properties_while_it_runs(self):
+        unit = self.running("demo")
+        state, vmid, lent, shared, pid, digest, incarnation = self.w.vm_get(
+            "demo", "State", "VMID", "MemoryLent", "MemoryShared", "LeaderPID", "SpecDigest",
+            "Incarnation")
+        self.assertEqual((state, lent, shared), ("running", 8 << 20, 0))
+        self.assertIn(vmid, range(0x80, 0xbf))
+        self.assertEqual(len(digest), 16)
+        self.assertNotEqual(incarnation, 0)
+        self.assertEqual(os.readlink(f"/proc/{pid}/exe"),
+                         os.path.realpath(world.program("daemon/runner/gunyah-vm")))
+        self.assertEqual(sorted(os.listdir(self.w.path("run", "state"))), ["demo"])
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_reboot_keeps_pins_and_changes_the_vmid(self):
+        unit = self.running("demo", "print up\nread\nreset\n")
+        before = self.w.vm_get("demo", "VMID", "LeaderPID", "Incarnation")
+        with self.console("demo") as pty:
+            pty.write(b"x")
+            wait_until(lambda: self.w.console_log("demo").count("up") == 2)
+        self.w.wait_state("demo", "running")
+        after = self.w.vm_get("demo", "VMID", "LeaderPID", "Incarnation")
+        self.assertEqual(before[1:], after[1:])
+        self.assertEqual(self.w.counts()["vms"], 1)
+        job = self.w.stop("demo", "force")
+        self.assertEqual(self.w.wait_job(job), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def console(self, name):
+        # busctl cannot keep a descriptor for us, but the path is the same pty
+        _, path = self.w.vm_call(name, "OpenConsole", "a{sv}", "0")
+        return open(path, "r+b", buffering=0)
+
+    def test_console_speaks_both_ways(self):
+        unit = self.running("demo", "print ask\nexpect yes\nprint thanks\noff\n")
+        with self.console("demo") as pty:
+            pty.write(b"yes\n")
+            self.assertEqual(unit.wait(20), 0)
+        self.assertEqual(self.w.console_log("demo").split(), ["ask", "thanks"])
+
+    def test_reset_ends_it_where_the_descriptor_says_so(self):
+        self.w.vm("demo", "reset\n", lifecycle="on-reboot: stop")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "reset")
+        self.w.assert_clean()
+
+    def test_a_crash_stops_it_for_good(self):
+        self.w.vm("demo", "fault\n")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        self.w.wait_state("demo", "failed")
+        reason, error = self.w.vm_get("demo", "ExitReason", "LastError")
+        self.assertEqual(reason, "crash")
+        self.assertIn("crashed", error)
+        self.w.assert_clean()
+
+    def test_a_crash_restarts_the_unit_if_wanted(self):
+        self.w.vm("demo", "fault\n", lifecycle="on-crash: restart")
+        self.assertEqual(self.w.run_unit("demo"), 133)
+        self.w.assert_clean()
+
+    def test_two_at_once(self):
+        a, b = self.running("one"), self.running("two")
+        self.assertNotEqual(self.w.vm_get("one", "VMID"), self.w.vm_get("two", "VMID"))
+        a.terminate()
+        self.assertEqual(a.wait(20), 0)
+        self.assertEqual(self.w.vm_get("two", "State"), "running")
+        b.terminate()
+        self.assertEqual(b.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_a_second_start_is_refused_and_harmless(self):
+        unit = self.running("demo")
+        self.assertEqual(self.w.run_unit("demo"), 1)
+        self.assertIn("demo is running", self.w.said("demo"))
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+
+    def test_release_of_nothing_answers_at_once(self):
+        began = time.monotonic()
+        self.assertEqual(self.w.release("nobody").returncode, 0)
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_release_returns_when_all_is_back(self):
+        unit = self.running("demo")
+        os.kill(self.runner_pid("demo"), signal.SIGKILL)
+        unit.wait(20)
+        self.assertEqual(self.w.release("demo").returncode, 0)
+        self.assertEqual(self.w.leftovers(), {})
+
+
+class Stop(Case):
+    def test_graceful_by_the_bus(self):
+        unit = self.running("demo")
+        self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "off"])
+        self.w.assert_clean()
+
+    def test_patience_ends(self):
+        unit = self.running("demo", "forever\n", lifecycle="stop-timeout: 1s")
+        began = time.monotonic()
+        self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
+        self.assertGreater(time.monotonic() - began, 0.9)
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_by_force(self):
+        unit = self.running("demo", "forever\n", lifecycle="stop-timeout: 1min")
+        self.assertEqual(self.w.wait_job(self.w.stop("demo", "force")), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_force_may_follow_patience(self):
+        unit = self.running("demo", "forever\n", lifecycle="stop-timeout: 1min")
+        graceful = self.w.stop("demo")
+        self.assertEqual(self.w.get(graceful, "Job", "State", "Result"), ["running", ""])
+        self.assertEqual(self.w.wait_job(self.w.stop("demo", "force")), ["done", "", ""])
+        self.assertEqual(self.w.wait_job(graceful), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+
+    def test_of_what_does_not_run(self):
+        self.w.vm("demo", "off\n")
+        with self.assertRaisesRegex(Refused, "demo is stopped"):
+            self.w.call(ROOT, "Manager", "GetVM", "s", "demo")
+            self.w.stop("demo")
+
+    def test_how_it_cannot_be_done(self):
+        unit = self.running("demo")
+        with self.assertRaisesRegex(Refused, "neither graceful nor force"):
+            self.w.stop("demo", "gently")
+        with self.assertRaisesRegex(Refused, "unknown option 'soon'"):
+            self.w.vm_call("demo", "Stop", "sa{sv}", "force", "1", "soon", "b", "true")
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+
+
+class Death(Case):
+    def test_a_runner_takes_only_its_own_vm(self):
+        a, b = self.running("one"), self.running("two")
+        os.kill(self.runner_pid("one"), signal.SIGKILL)
+        self.w.wait_state("one", "failed")
+        self.assertEqual(self.w.vm_get("one", "ExitReason", "LastErrorName"),
+                         ["runner-died", "org.gunyah.vmm1.Error.HypercallFailed"])
+        self.assertEqual(self.w.vm_get("two", "State"), "running")
+        self.assertEqual(self.w.counts()["vms"], 1)
+        b.terminate()
+        self.assertEqual([a.wait(20), b.wait(20)], [-9, 0])
+        self.w.assert_clean()
+
+    def test_a_manager_that_comes_back_carries_on(self):
+        unit = self.running("demo", "expect yes\nprint thanks\npowerkey\n")
+        before = self.w.vm_get("demo", "VMID", "Incarnation", "SpecDigest", "MemoryLent",
+                               "LeaderPID")
+        self.w.kill_manager()
+        self.assertEqual(self.w.counts()["quarantine"], 1)
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        wait_until(lambda: self.runner_pid("demo"))
+        self.assertEqual(before, self.w.vm_get("demo", "VMID", "Incarnation", "SpecDigest",
+                                               "MemoryLent", "LeaderPID"))
+        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
+        with open(path, "r+b", buffering=0) as pty:
+            pty.write(b"yes\n")
+            wait_until(lambda: "thanks" in self.w.console_log("demo"))
+        self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_a_manager_that_is_stopped_leaves_guests_alone(self):
+        unit = self.running("demo")
+        self.w.manager.terminate()
+        self.assertEqual(self.w.manager.wait(20), 0)
+        self.assertIsNone(unit.poll())
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        wait_until(lambda: self.runner_pid("demo"))
+        self.w.stop("demo")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_without_state_files_all_is_still_found(self):
+        unit = self.running("demo")
+        self.w.kill_manager()
+        os.unlink(self.w.path("run", "state", "demo"))
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        wait_until(lambda: self.runner_pid("demo"))
+        self.w.stop("demo")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_an_end_that_no_manager_saw(self):
+        cases = {"off\n": 0, "reset\n": 133, "fault\n": 134}
+        for script, status in cases.items():
+            with self.subTest(script):
+                unit = self.running("demo", "sleep 700\n" + script)
+                self.w.kill_manager()
+                time.sleep(1)
+                self.w.start_manager()
+                self.assertEqual(unit.wait(20), status)
+                self.w.assert_clean()
+
+    def test_a_reset_after_adoption_restarts_the_unit(self):
+        unit = self.running("demo", "sleep 1500\nreset\n")
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.assertEqual(unit.wait(20), 133)
+        self.w.assert_clean()
+
+    def test_both_die(self):
+        unit = self.running("demo", "forever\n")
+        pid = self.runner_pid("demo")
+        self.w.kill_manager()
+        os.kill(pid, signal.SIGKILL)
+        unit.wait(20)
+        self.assertEqual(self.w.counts()["vms"], 1)
+        self.w.start_manager()
+        self.w.assert_clean()
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "orphaned")
+
+    def test_a_start_waits_for_what_is_being_undone(self):
+        unit = self.running("demo", "powerkey\n")
+        os.kill(self.runner_pid("demo"), signal.SIGKILL)
+        again = self.w.unit("demo")
+        unit.wait(20)
+        # refused if it came before the manager saw the death, else it waits and runs
+        wait_until(lambda: again.poll() is not None or self.runner_pid("demo") == again.pid, 20)
+        if again.poll() is None:
+            again.terminate()
+            self.assertEqual(again.wait(20), 0)
+        self.w.assert_clean()
+
+
+class NoHost(Case):
+    def setUp(self):
+        super().setUp()
+        self.w.manager.terminate()
+        self.w.manager.wait()
+
+    def test_it_answers_and_leaves(self):
+        self.w.vm("demo", "off\n")
+        self.w.start_manager(hypervisor="/nonexistent/ghvm")
+        began = time.monotonic()
+        self.assertEqual(self.w.error_name(ROOT, "Manager", "ListVMs"),
+                         "org.gunyah.vmm1.Error.HostUnavailable")
+        self.assertEqual(self.w.get(ROOT + "/host", "Host", "State"), "unavailable")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        self.assertIn("/nonexistent/ghvm", self.w.said("demo"))
+        self.assertEqual(self.w.manager.wait(15), 77)
+        self.assertGreater(time.monotonic() - began, 9)
+
+
+class Quiet(Case):
+    def test_idle_it_does_not_wake_and_is_small(self):
+        unit = self.running("demo")
+        time.sleep(0.5)
+        pid = self.w.manager.pid
+
+        def status(key):
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                return next(int(line.split()[1]) for line in f if line.startswith(key + ":"))
+
+        before = status("voluntary_ctxt_switches"), status("nonvoluntary_ctxt_switches")
+        time.sleep(2)
+        self.assertEqual(before[0], status("voluntary_ctxt_switches"))
+        if "GHVM_SANITIZED" not in os.environ:
+            self.assertLess(status("VmRSS"), 8192)
+        unit.terminate()
+        unit.wait(20)
+
+    def test_a_lost_bus_ends_it(self):
+        self.w.daemon.kill()
+        self.assertEqual(self.w.manager.wait(20), 1)
+        self.assertIn("The bus is lost", self.w.log())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)

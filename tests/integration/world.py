@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A private world for a test: bus, hypervisor model, manager, stand-in for systemd and polkit.
+
+The programs are the real ones; only firmware, PID 1 and polkit are not. Needs no privileges.
+"""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+BUILD = os.environ.get("GHVM_BUILD", "build")
+NAME = "org.gunyah.vmm1"
+ROOT = "/org/gunyah/vmm1"
+
+# libghvm/link.h
+HELLO, NEED, GIVE, GIVEN, STORE, BUILT, ERROR, RELEASE, RELEASED = range(1, 10)
+RUNNER, READY, STARTED, REFUSED, EXITED, ENDED, REBUILT, STOP, CONSOLE, CONSOLE_IS = range(16, 26)
+MEMORY, KERNEL, INITRD, OVERLAY, LOG = range(1, 6)
+
+BUS_CONFIG = """<busconfig><type>custom</type><listen>unix:path={0}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
+<allow own="*"/><allow user="*"/></policy></busconfig>"""
+
+
+def program(*path):
+    return os.path.join(BUILD, *path)
+
+
+def wait_until(what, seconds=10, step=0.02):
+    """Poll: the world has no better way to tell us. Returns what `what` returned."""
+    end = time.monotonic() + seconds
+    while True:
+        got = what()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(step)
+
+
+def image(script):
+    header = bytearray(64)
+    struct.pack_into("<Q", header, 16, 0x10000)
+    header[56:60] = b"ARM\x64"
+    return bytes(header) + b"GHVM-SCRIPT\n" + script.encode()
+
+
+class Refused(Exception):
+    def __init__(self, text):
+        super().__init__(text)
+        self.text = text
+
+
+class World:
+    def __init__(self, polkit="yes", model=()):
+        self.dir = tempfile.mkdtemp(prefix="ghvm-it-")
+        os.chmod(self.dir, 0o755)
+        self.processes = []
+        self.manager = None
+        for d in ("vms", "run", "log"):
+            os.mkdir(self.path(d))
+        self.start_bus()
+        self.start_model(model)
+        self.polkit = polkit
+        self.stand_in = None
+        self.start_manager()
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    # --- processes ---
+
+    def spawn(self, *argv, **kw):
+        p = subprocess.Popen(argv, **kw)
+        self.processes.append(p)
+        return p
+
+    def start_bus(self):
+        with open(self.path("bus.conf"), "w", encoding="ascii") as f:
+            f.write(BUS_CONFIG.format(self.path("bus")))
+        self.bus = "unix:path=" + self.path("bus")
+        self.daemon = self.spawn("dbus-daemon", "--nofork",
+                                 "--config-file=" + self.path("bus.conf"),
+                                 stderr=subprocess.DEVNULL)
+        wait_until(lambda: os.path.exists(self.path("bus")))
+
+    def start_model(self, options=()):
+        self.model = self.spawn(program("tests/model/sock/ghvm-model"), *options,
+                                "--control=" + self.path("control"), self.path("hyp"))
+        wait_until(lambda: os.path.exists(self.path("hyp")) and
+                   os.path.exists(self.path("control")))
+
+    def start_manager(self, hypervisor=None, wait=True):
+        log = open(self.path("manager.log"), "ab")
+        self.manager = self.spawn(program("daemon/manager/gunyah-vmd"), "--debug",
+                                  "--hypervisor", hypervisor or "unix:" + self.path("hyp"),
+                                  "--bus", self.bus, "--run-dir", self.path("run"),
+                                  "--vms-dir", self.path("vms"), stderr=log)
+        log.close()
+        if wait:
+            wait_until(self.answers, 20)
+
+    def start_stand_in(self):
+        self.stand_in = self.spawn(
+            program("tests/integration/stand-in"), self.bus,
+            program("daemon/prepare/gunyah-vm-prepare"), program("daemon/runner/gunyah-vm"),
+            self.path("run", "prepare.sock"), self.path("log"), self.polkit,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self.stand_in.stdout.readline() == b"ready\n"
+
+    def kill_manager(self):
+        self.manager.kill()
+        self.manager.wait()
+
+    def answers(self):
+        if self.manager.poll() is not None:
+            raise AssertionError(f"the manager has ended: {self.manager.returncode}\n{self.log()}")
+        return self.busctl("status", NAME).returncode == 0
+
+    def log(self):
+        with open(self.path("manager.log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def close(self):
+        if self.manager and self.manager.poll() is None:
+            self.manager.terminate()
+            self.manager.wait(30)
+        for p in reversed(self.processes):
+            if p.poll() is None:
+                p.kill()
+            p.wait()
+            if p.stdout:
+                p.stdout.close()
+        subprocess.run(["rm", "-rf", self.dir], check=True)
+
+    # --- descriptors ---
+
+    def vm(self, name, script, memory="8M", lifecycle="", extra="", kernel=None):
+        if kernel is None:
+            kernel = self.path(name + ".Image")
+            with open(kernel, "wb") as f:
+                f.write(image(script))
+        with open(self.path("vms", name + ".yaml"), "w", encoding="ascii") as f:
+            f.write(f"version: 1\nkernel: {{image: {kernel}, cmdline: \"console=ttyS0\"}}\n"
+                    f"memory: {{size: {memory}, hugepages: never}}\n")
+            if lifecycle:
+                f.write(f"lifecycle: {{{lifecycle}}}\n")
+            f.write(extra)
+
+    # --- the bus ---
+
+    def busctl(self, *args, user=None, **kw):
+        command = ["busctl", "--address=" + self.bus, "--json=short", "--timeout=20", *args]
+        if user:
+            command = ["setpriv", "--reuid=" + user, "--clear-groups", *command]
+        return subprocess.run(command, capture_output=True, text=True, check=False, **kw)
+
+    def call(self, path, interface, method, *args, user=None, fds=()):
+        r = self.busctl("call", NAME, path, NAME + "." + interface, method, *args, user=user,
+                        pass_fds=fds)
+        if r.returncode:
+            raise Refused(r.stderr.strip())
+        return json.loads(r.stdout)["data"] if r.stdout.strip() else None
+
+    def error_name(self, path, interface, method, *args, user=None):
+        """Of a call that must fail: the typed name, as a monitor of the bus would see it."""
+        command = ["dbus-send", "--bus=" + self.bus, "--print-reply", "--dest=" + NAME, path,
+                   f"{NAME}.{interface}.{method}", *args]
+        if user:
+            command = ["setpriv", "--reuid=" + user, "--clear-groups", *command]
+        r = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert r.returncode, r.stdout
+        return r.stderr.split()[1].rstrip(":")
+
+    def get(self, path, interface, *names):
+        r = self.busctl("get-property", NAME, path, NAME + "." + interface, *names)
+        if r.returncode:
+            raise Refused(r.stderr.strip())
+        values = [json.loads(line)["data"] for line in r.stdout.splitlines()]
+        return values if len(names) > 1 else values[0]
+
+    def vm_get(self, name, *names):
+        return self.get(f"{ROOT}/vm/{name}", "VM", *names)
+
+    def vm_call(self, name, method, *args, **kw):
+        return self.call(f"{ROOT}/vm/{name}", "VM", method, *args, **kw)
+
+    def stop(self, name, how="graceful"):
+        return self.vm_call(name, "Stop", "sa{sv}", how, "0")[0]
+
+    def wait_job(self, job, seconds=20):
+        wait_until(lambda: self.get(job, "Job", "State") == "done", seconds, 0.05)
+        return self.get(job, "Job", "Result", "Error", "ErrorName")
+
+    def wait_state(self, name, state, seconds=20):
+        wait_until(lambda: self.vm_get(name, "State") == state, seconds, 0.05)
+
+    # --- units ---
+
+    def unit(self, name):
+        """What ExecStartPre= and ExecStart= do, in one process."""
+        err = open(self.path(name + ".err"), "w", encoding="utf-8")
+        p = self.spawn(program("daemon/prepare/gunyah-vm-prepare"), "--socket",
+                       self.path("run", "prepare.sock"), "--log-dir", self.path("log"),
+                       "--exec", program("daemon/runner/gunyah-vm"), name, stderr=err)
+        err.close()
+        return p
+
+    def run_unit(self, name, seconds=20):
+        return self.unit(name).wait(seconds)
+
+    def said(self, name):
+        with open(self.path(name + ".err"), encoding="utf-8") as f:
+            return f.read()
+
+    def console_log(self, name):
+        with open(self.path("log", name + ".log"), encoding="utf-8") as f:
+            return f.read()
+
+    def release(self, name, seconds=30):
+        return subprocess.run([program("daemon/prepare/gunyah-vm-prepare"), "--socket",
+                               self.path("run", "prepare.sock"), "--release", name],
+                              capture_output=True, text=True, check=False, timeout=seconds)
+
+    # --- the model ---
+
+    def model_says(self, command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(self.path("control"))
+            s.sendall(command.encode() + b"\n")
+            text = ""
+            while True:
+                got = s.recv(65536).decode()
+                text += got
+                lines = text.splitlines()
+                if not got or (text.endswith("\n") and
+                               (lines[-1] == "ok" or lines[-1].startswith("error"))):
+                    break
+        if lines[-1] != "ok":
+            raise AssertionError(f"{command}: {lines[-1]}")
+        return dict(line.split("=", 1) for line in lines[:-1])
+
+    def counts(self):
+        return {k: int(v, 0) for k, v in self.model_says("counts").items()}
+
+    def leftovers(self):
+        c = self.counts()
+        assert c["violations"] == 0 and c["guarded_writes"] == 0, c
+        return {k: c[k] for k in ("vms", "parcels", "pins", "quarantine", "grants", "lent_pages",
+                                  "shared_pages") if c[k]}
+
+    def assert_clean(self, seconds=10):
+        try:
+            wait_until(lambda: not self.leftovers(), seconds)
+        except AssertionError:
+            raise AssertionError(f"left: {self.leftovers()}\n{self.log()}") from None
+        assert not os.listdir(self.path("run", "state")), os.listdir(self.path("run", "state"))
+        assert not os.listdir(self.path("run", "ctl"))
+
+    # --- playing the helper or the runner ---
+
+    def dial(self, path=None):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.settimeout(10)
+        s.connect(path or self.path("run", "prepare.sock"))
+        return s
+
+
+def put_string(text):
+    b = text.encode()
+    return struct.pack("<H", len(b)) + b
+
+
+def send(sock, kind, payload=b"", fds=()):
+    socket.send_fds(sock, [struct.pack("<II", kind, 1) + payload], list(fds))
+
+
+def receive(sock):
+    data, fds, _, _ = socket.recv_fds(sock, 16384, 16)
+    if not data:
+        return None, b"", []
+    return struct.unpack_from("<I", data)[0], data[8:], fds
+
+
+def receive_kind(sock, kind):
+    while True:
+        got, payload, fds = receive(sock)
+        if got == kind:
+            return payload, fds
+        assert got is not None, f"end of file instead of {kind}"
+        assert got != ERROR or kind == ERROR, payload
+
+
+def needs_of(payload):
+    (n,) = struct.unpack_from("<H", payload)
+    at, needs = 2, []
+    for _ in range(n):
+        kind, _, index, size, length = struct.unpack_from("<BBHQH", payload, at)
+        at += 14
+        needs.append((kind, index, size, payload[at:at + length].decode()))
+        at += length
+    return needs
+
+
+def memfd(size):
+    fd = os.memfd_create("memory", os.MFD_CLOEXEC)
+    os.posix_fallocate(fd, 0, size)
+    return fd
+
+
+def give(sock, kind, index, fd):
+    send(sock, GIVE, struct.pack("<BBH", kind, 0, index), [fd])
+    os.close(fd)
+
+
+def make(need):
+    kind, _, size, path = need
+    if kind == MEMORY:
+        return memfd(size)
+    if kind == LOG:
+        return os.open("/dev/null", os.O_WRONLY)
+    return os.open(path, os.O_RDONLY)
+
+
+def build(world, name):
+    """Play a helper to the end. Returns what a unit's store would hold."""
+    store = {}
+    with world.dial() as s:
+        send(s, HELLO, put_string(name))
+        payload, _ = receive_kind(s, NEED)
+        for need in needs_of(payload):
+            give(s, need[0], need[1], make(need))
+        send(s, GIVEN)
+        while True:
+            kind, payload, fds = receive(s)
+            if kind == BUILT:
+                return store, struct.unpack("<H", payload)[0]
+            if kind == ERROR:
+                raise Refused(payload[7:].decode())
+            assert kind == STORE, kind
+            (n,) = struct.unpack_from("<H", payload)
+            at = 2
+            for i in range(n):
+                (length,) = struct.unpack_from("<H", payload, at)
+                store[payload[at + 2:at + 2 + length].decode()] = fds[i]
+                at += 2 + length
+
+
+def close_store(store):
+    for fd in store.values():
+        os.close(fd)
+    store.clear()
+
+
+def alarm(seconds):
+    signal.alarm(seconds)
