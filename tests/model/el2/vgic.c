@@ -117,7 +117,21 @@ bool vgic_has_pending(const struct vcpu *v)
 	return false;
 }
 
-/* List registers to software state. Harmless if done twice. */
+/*
+ * The timer's line is a level, and we made it an edge when it fired: what the guest has
+ * answered since, by turning the timer off or setting it anew, is not pending any more. IMASK
+ * is not looked at, as it is also ours.
+ */
+static void vtimer_sync(struct vcpu *v)
+{
+	if (!(v->pending & 1u << INTID_VTIMER))
+		return;
+	if (!(sysreg_read(cntv_ctl_el0) & TIMER_ENABLE) ||
+	    sysreg_read(cntv_cval_el0) > sysreg_read(cntpct_el0))
+		v->pending &= ~(1u << INTID_VTIMER);
+}
+
+/* List registers of the vCPU that runs here to software state. Harmless if done twice. */
 void vgic_save(struct vcpu *v)
 {
 	for (unsigned int w = 0; w < SPI_WORDS; w++) {
@@ -135,6 +149,7 @@ void vgic_save(struct vcpu *v)
 		if (lr)
 			lr_write(i, 0);
 	}
+	vtimer_sync(v);
 }
 
 /* Put those of @ids in list registers from the @n th on; returns how many are used. */
