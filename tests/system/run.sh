@@ -87,11 +87,12 @@ make_overlay() {
   rm "$tree/lib"
 
   cp -r "$here/machine/." "$here/cases" "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
-  cp "$programs/tests/system/ghvm-pages" "$tree/usr/lib/ghvm-tests/"
+  cp "$programs"/tests/system/ghvm-{pages,selftest} "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
     [ -d "$test" ] || aarch64-linux-gnu-strip -o "$tree/usr/lib/ghvm-tests/unit/${test##*/}" "$test"
   done
+  cp "$programs/tests/model/sock/ghvm-model" "$tree/usr/lib/ghvm-tests/unit/"
   cp -r "$root/configs" "$tree/usr/lib/ghvm-tests/"
   model_names "$tree/usr/lib/ghvm-tests"
   mv "$tree/usr/lib/ghvm-tests/ghvm-testbed.service" "$tree/usr/lib/systemd/system/"

@@ -2,6 +2,7 @@
 #include "tests/unit/sock-bench.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +18,17 @@
 #define OPTIONS_MAX 8
 #define PATIENCE_MS 10000
 
-static const char *program;
+static char program[PATH_MAX];
 
-void sock_bench_program(const char *path)
+void sock_bench_program(int argc, char **argv)
 {
-	program = path;
+	const char *slash = strrchr(argv[0], '/');
+	int dir = slash ? (int)(slash - argv[0]) + 1 : 0;
+
+	if (argc > 1)
+		(void)snprintf(program, sizeof(program), "%s", argv[1]);
+	else
+		(void)snprintf(program, sizeof(program), "%.*sghvm-model", dir, argv[0]);
 }
 
 static void sleep_ms(long ms)
@@ -48,7 +55,7 @@ struct sock_bench *sock_bench_new(const char *option, ...)
 {
 	struct sock_bench *b = calloc(1, sizeof(*b));
 	char control[80];
-	char *argv[OPTIONS_MAX + 4] = { (char *)(uintptr_t)program, control };
+	char *argv[OPTIONS_MAX + 4] = { program, control };
 	int n = 2;
 	va_list ap;
 

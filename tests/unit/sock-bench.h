@@ -24,8 +24,8 @@ struct sock_bench {
 	struct ghvm_host *host;
 };
 
-/* Where the program is: argv[1] of the test. */
-void sock_bench_program(const char *path);
+/* Where the program is: argv[1], or beside the test. */
+void sock_bench_program(int argc, char **argv);
 
 /* Starts one with further options, NULL at the end, and connects. */
 struct sock_bench *sock_bench_new(const char *option, ...);

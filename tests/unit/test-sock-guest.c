@@ -467,8 +467,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nobody_is_needed_for_a_stop),
 	};
 
-	if (argc != 2)
-		return 2;
-	sock_bench_program(argv[1]);
+	sock_bench_program(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,23 +5,20 @@
  *
  * It talks by stores: GUEST_STEP gets the number of each step that passed, GUEST_FAIL that
  * of one that did not and GUEST_GOT what it saw. Loads from GUEST_PATTERN must give the
- * bytes of 0xfedcba9876543210, lowest first. x0 at the start says how to end: 0 SYSTEM_OFF,
- * 1 SYSTEM_RESET, 2 SYSTEM_RESET2, 3 a loop of exceptions, 4 WFI for ever.
+ * bytes of 0xfedcba9876543210, lowest first. A load from GUEST_HOW says how to end
+ * (enum how). It is data of the program that runs it, selftest.c.
  */
-#define GUEST_PATTERN 0x1c002000
-#define GUEST_STORES 0x1c003000
-#define GUEST_REPORT 0x1c001000
-#define GUEST_STEP 0x00
-#define GUEST_FAIL 0x08
-#define GUEST_GOT 0x10
+#include "tests/model/el2/guest/selftest.h"
+
 #define OUTSIDE 0x50000000 /* beyond the window of 1 GiB, not RAM either */
 
 	.arch armv8-a
-	.text
-	.globl	_start
-_start:
-	mov	x28, x0
+	.section .rodata.guest, "a"
+	.balign	0x800			/* the vectors ask for it, at any address */
+	.globl	guest_begin
+guest_begin:
 	ldr	x27, =GUEST_REPORT
+	ldr	x28, [x27, #GUEST_HOW]
 	ldr	x26, =GUEST_PATTERN
 	ldr	x25, =GUEST_STORES
 	mov	x24, #0			/* step */
@@ -253,3 +250,7 @@ vectors:
 	msr	elr_el1, x19
 	eret
 	.ltorg
+	.globl	guest_end
+guest_end:
+
+	.section .note.GNU-stack, "", %progbits
