@@ -172,6 +172,12 @@ static void on_ended(struct runner *r)
 		return; /* the other vCPUs of the same end */
 	if (r->phase != RUNNER_RUNNING && r->phase != RUNNER_ENDED)
 		return;
+	if (state == VCPU_THREAD_STOPPED && data0 != ESTALE) {
+		/* nobody took its grant back: the guest is there, and can run no more */
+		fprintf(stderr, SD_ERR "A vCPU cannot be run: %s\n", strerror((int)data0));
+		finish(r, RUNNER_EXIT_FAILED);
+		return;
+	}
 	r->phase = RUNNER_ENDED;
 	r->end_state = state;
 	r->end_data0 = data0;
