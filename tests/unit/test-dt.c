@@ -244,7 +244,68 @@ static const struct {
 	{ "/gunyah-vm-config/vdevices", "input", "virtio,device-type", NULL, 18, "virtio input" },
 	{ "/gunyah-vm-config/vcpus", NULL, "affinity", "static", 0, "not \"proxy\"" },
 	{ "/nosuch", "x", NULL, NULL, 0, "cannot be applied" },
+	/* found by the same paths as ours, and before them */
+	{ "/", "hypervisor@0", NULL, NULL, 0, "/hypervisor@0: the resource manager makes" },
+	{ "/", "gunyah-vm-config@0", NULL, NULL, 0, "in place of /gunyah-vm-config" },
+	{ "/", "qcom,vm-config", NULL, NULL, 0, "in place of /gunyah-vm-config" },
+	{ "/gunyah-vm-config", "vcpus@0", NULL, NULL, 0, "/vcpus@0: the end of a VM" },
 };
+
+/* A list of strings is taken for its first, and one without an end for a whole one. */
+static void refuses_what_only_looks_harmless(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} types[] = { { "rm-rpc\0shm", 11 }, { "rm-rpc", 6 } };
+	const struct ghvm_dt_machine m = machine();
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		uint8_t buf[OVERLAY_ROOM], *fdt = NULL;
+		struct ghvm_error err = {};
+		size_t size;
+		int at;
+
+		(void)overlay(buf, "/gunyah-vm-config/vdevices", "rpc", "x", "", 0);
+		assert_int_equal(fdt_open_into(buf, buf, sizeof(buf)), 0);
+		at = fdt_path_offset(buf, "/fragment@0/__overlay__/rpc");
+		assert_int_equal(
+			fdt_setprop(buf, at, "vdevice-type", types[i].bytes, (int)types[i].n), 0);
+		assert_int_equal(fdt_pack(buf), 0);
+		assert_int_equal(
+			ghvm_dt_build(&m, buf, fdt_totalsize((const void *)buf), &fdt, &size, &err),
+			-EINVAL);
+		assert_non_null(strstr(err.msg, "without \"generate\""));
+	}
+}
+
+static void refuses_too_many_doorbells(void **state)
+{
+	const struct ghvm_dt_machine m = machine();
+	_cleanup_(freep) uint8_t *buf = calloc(1, 8192);
+	struct ghvm_error err = {};
+	uint8_t *fdt;
+	size_t size;
+	int at;
+
+	(void)overlay(buf, "/gunyah-vm-config/vdevices", NULL, NULL, NULL, 0);
+	assert_int_equal(fdt_open_into(buf, buf, 8192), 0);
+	at = fdt_path_offset(buf, "/fragment@0/__overlay__");
+	for (int i = 0; i < 31; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "more-%d", i);
+		if (i == 30) { /* with the machine's own two: 32, and then one more */
+			assert_int_equal(ghvm_dt_build(&m, buf, 8192, &fdt, &size, &err), 0);
+			free(fdt);
+		}
+		assert_int_equal(fdt_setprop_string(buf, fdt_add_subnode(buf, at, name),
+						    "vdevice-type", "doorbell"),
+				 0);
+	}
+	assert_int_equal(ghvm_dt_build(&m, buf, 8192, &fdt, &size, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "33 doorbells"));
+}
 
 static void refuses_overlays_that_do_harm(void **state)
 {
@@ -301,6 +362,8 @@ int main(void)
 		cmocka_unit_test(refuses_a_tree_that_is_too_large),
 		cmocka_unit_test(applies_an_overlay),
 		cmocka_unit_test(refuses_overlays_that_do_harm),
+		cmocka_unit_test(refuses_what_only_looks_harmless),
+		cmocka_unit_test(refuses_too_many_doorbells),
 		cmocka_unit_test(survives_any_overlay),
 	};
 
