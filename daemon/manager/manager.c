@@ -246,6 +246,7 @@ static int open_host(struct manager *m)
 	r = ghvm_host_open(m->options->uri, &m->host, &err);
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
+	m->guest_host.host = m->host;
 	r = m->host->ops->info(m->host, &m->info);
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
@@ -253,8 +254,7 @@ static int open_host(struct manager *m)
 	if (r == -EBUSY)
 		return r; /* another manager: not a state to serve in */
 	if (r < 0)
-		return give_up_host(m, MANAGER_HOST_RM_DEAD, r, &err);
-	m->guest_host.host = m->host;
+		return give_up_host(m, MANAGER_HOST_RM_DEAD, -EHOSTDOWN, &err);
 	m->guest_host.rm = m->rm;
 	return 0;
 }

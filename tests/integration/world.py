@@ -266,8 +266,8 @@ class World:
 
     def dial(self, path=None):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.connect(path or self.path("run", "prepare.sock"))  # waits for room in the queue
         s.settimeout(10)
-        s.connect(path or self.path("run", "prepare.sock"))
         return s
 
 
