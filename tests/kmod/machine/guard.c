@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The page rule: a guarded page never returns to Linux, whoever dies; and it is found again. */
+#include "tests/kmod/machine/t.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MEM "/proc/meminfo"
+#define SIZE MIB(32)
+
+static long list(int dev, uint64_t after, struct ghvm_quarantine_entry *to, uint32_t count)
+{
+	struct ghvm_quarantine_list arg = { .after = after, .count = count };
+	long r;
+
+	arg.entries = (uintptr_t)to;
+	r = t_call(dev, GHVM_QUARANTINE_LIST, &arg);
+	return r < 0 ? r : (long)arg.count;
+}
+
+static long adopt(int dev, uint64_t id)
+{
+	struct ghvm_quarantine_adopt arg = { .id = id };
+
+	return t_call(dev, GHVM_QUARANTINE_ADOPT, &arg);
+}
+
+static long unload(void)
+{
+	return syscall(SYS_delete_module, "ghvm", O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void states(int dev)
+{
+	int pin = (int)t_pin(dev, t_map(PAGE), PAGE);
+	char full[GHVM_TAG_SIZE];
+	struct ghvm_pin_status s = t_status(pin);
+
+	memset(full, 0xee, sizeof(full));
+	t_ok(!s.tag[0] && !memcmp(s.tag, s.tag + 1, sizeof(s.tag) - 1), "no tag at first");
+	t_eq(t_set(pin, 2, "x"), -EINVAL, "SET: state 2");
+	t_ok(!t_status(pin).tag[0], "SET: a failure leaves the tag");
+	t_eq(t_set(pin, GHVM_PIN_HELD, full), 0, "SET: only the tag");
+	s = t_status(pin);
+	t_ok(s.state == GHVM_PIN_HELD && !memcmp(s.tag, full, sizeof(full)), "SET: all of it");
+	t_eq(t_set(pin, GHVM_PIN_GUARDED, "one"), 0, "SET: guarded");
+	t_eq(t_set(pin, GHVM_PIN_GUARDED, "two"), 0, "SET: guarded with another tag");
+	s = t_status(pin);
+	t_ok(s.state == GHVM_PIN_GUARDED && !strcmp((char *)s.tag, "two"), "SET: both are there");
+	t_eq(t_set(pin, GHVM_PIN_HELD, ""), 0, "SET: held");
+	close(pin);
+	t_eq(list(dev, 0, NULL, 0), 0, "a held pin is closed and gone");
+}
+
+static void guard_much(void *data)
+{
+	int dev = *(int *)data;
+	void *p = t_map(SIZE);
+	int pin = (int)t_pin(dev, p, SIZE);
+
+	if (pin < 0 || t_set(pin, GHVM_PIN_GUARDED, "demo guest"))
+		_exit(1);
+	munmap(p, SIZE);
+}
+
+static void mem_returns(long wanted)
+{
+	long free = 0;
+
+	for (int i = 0; i < 50 && free < wanted; i++) {
+		t_ms(20);
+		free = t_proc(MEM, "MemFree:");
+	}
+	t_ok(free >= wanted, "memory is back (%ld kB free, %ld wanted)", free, wanted);
+}
+
+static void killed(int dev)
+{
+	struct ghvm_quarantine_entry e[2] = {};
+	long before = t_proc(MEM, "MemFree:"), during, after;
+	pid_t pid = t_child(guard_much, &dev);
+	int pin;
+
+	during = t_proc(MEM, "MemFree:");
+	t_eq(list(dev, 0, e, 2), 0, "while it lives nothing is quarantined");
+	t_reap(pid, true);
+	for (int i = 0; i < 100 && !t_info(dev).quarantined_pages; i++)
+		t_ms(10);
+	after = t_proc(MEM, "MemFree:");
+	t_eq((int64_t)t_info(dev).quarantined_pages, SIZE / PAGE,
+	     "killed: its pages are quarantined");
+	t_ok(after - during < (long)(SIZE / 2048), "killed: they are not free (%ld, %ld)", during,
+	     after);
+	t_eq(list(dev, 0, e, 2), 1, "killed: they are listed");
+	t_ok(!strcmp((char *)e[0].tag, "demo guest"), "killed: with their tag");
+	t_ok(e[0].length == SIZE && e[0].n_extents && !e[0].assigned, "killed: and size");
+	t_eq(list(dev, e[0].id, e + 1, 1), 0, "list: none after it");
+	t_eq(list(dev, UINT64_MAX, e + 1, 1), 0, "list: none after the last id");
+	t_eq(list(dev, 0, (void *)8, 1), -EFAULT, "list: to nowhere");
+	t_eq(adopt(dev, e[0].id + 1), -ENOENT, "adopt: another id");
+
+	pin = (int)adopt(dev, e[0].id);
+	t_ok(pin >= 0, "adopt");
+	t_eq(adopt(dev, e[0].id), -ENOENT, "adopt: only once");
+	t_eq(list(dev, 0, e + 1, 1), 0, "adopted: not listed any more");
+	t_eq((int64_t)t_info(dev).quarantined_pages, 0, "adopted: not counted any more");
+	t_eq(t_status(pin).state, GHVM_PIN_GUARDED, "adopted: guarded");
+	t_eq((int64_t)t_status(pin).id, (int64_t)e[0].id, "adopted: the same id");
+	t_eq(pwrite(pin, "x", 1, 0) < 0 ? -errno : 0, -EBUSY, "adopted: not to be written");
+	t_ok(!strcmp((char *)t_status(pin).tag, "demo guest"), "adopted: tagged");
+
+	close(pin);
+	t_eq(list(dev, 0, e + 1, 1), 1, "closed: back in the quarantine");
+	t_eq((int64_t)e[1].id, (int64_t)e[0].id, "closed: under its id");
+	pin = (int)adopt(dev, e[1].id);
+	t_eq(t_set(pin, GHVM_PIN_HELD, ""), 0, "unguarded");
+	t_eq(pwrite(pin, "x", 1, 0), 1, "unguarded: it can be written");
+	close(pin);
+	t_eq(list(dev, 0, e, 1), 0, "unguarded and closed: gone");
+	mem_returns(before - 4096);
+}
+
+static void order(int dev)
+{
+	struct ghvm_quarantine_entry e[4] = {};
+	uint64_t ids[3];
+	int pins[3];
+
+	for (int i = 0; i < 3; i++) {
+		pins[i] = (int)t_pin(dev, t_map(PAGE), PAGE);
+		ids[i] = t_status(pins[i]).id;
+		if (t_set(pins[i], GHVM_PIN_GUARDED, i == 0 ? "a" : i == 1 ? "b" : "c"))
+			t_die("guard");
+	}
+	close(pins[1]);
+	close(pins[2]);
+	close(pins[0]);
+	t_eq(list(dev, 0, e, 4), 3, "three are listed");
+	t_ok(e[0].id == ids[0] && e[1].id == ids[1] && e[2].id == ids[2], "in rising order");
+	t_eq(list(dev, 0, e, 2), 2, "two, where there is room for two");
+	t_eq(list(dev, ids[0], e, 1), 1, "one after the first");
+	t_eq((int64_t)e[0].id, (int64_t)ids[1], "the second");
+	t_eq((int64_t)t_info(dev).quarantined_pages, 3, "three pages");
+	for (int i = 0; i < 3; i++) {
+		pins[i] = (int)adopt(dev, ids[i]);
+		t_eq(t_set(pins[i], GHVM_PIN_HELD, ""), 0, "adopted and unguarded: %d", i);
+		close(pins[i]);
+	}
+}
+
+/* Nothing but the quarantine is left to hold the module. */
+static void module_stays(int *dev)
+{
+	struct ghvm_quarantine_entry e;
+	int pin = (int)t_pin(*dev, t_map(PAGE), PAGE);
+	pid_t pid;
+
+	t_set(pin, GHVM_PIN_GUARDED, "kept");
+	close(pin);
+	close(*dev);
+	t_eq(unload(), -EAGAIN, "the module is not unloaded while it guards");
+	*dev = t_open();
+	pid = t_child(guard_much, dev);
+	t_reap(pid, true);
+	while (list(*dev, 0, &e, 1) == 1) {
+		pin = (int)adopt(*dev, e.id);
+		t_set(pin, GHVM_PIN_HELD, "");
+		close(pin);
+	}
+	t_eq((int64_t)t_info(*dev).quarantined_pages, 0, "all is given back");
+}
+
+static void no_hibernation(int dev)
+{
+	int pin = (int)t_pin(dev, t_map(PAGE), PAGE);
+	int fd = open("/sys/power/state", O_WRONLY);
+
+	t_set(pin, GHVM_PIN_GUARDED, "awake");
+	t_ok(fd >= 0 && write(fd, "disk", 4) < 0 && errno == EBUSY, "no hibernation while guarded");
+	t_eq(t_set(pin, GHVM_PIN_HELD, ""), 0, "unguarded after it");
+	t_eq(t_set(pin, GHVM_PIN_GUARDED, ""), 0, "guarded after it");
+	t_set(pin, GHVM_PIN_HELD, "");
+	close(pin);
+	close(fd);
+}
+
+void test_guard(void)
+{
+	int dev = t_open();
+
+	states(dev);
+	killed(dev);
+	order(dev);
+	no_hibernation(dev);
+	module_stays(&dev);
+	close(dev);
+}

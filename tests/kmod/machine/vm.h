@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest of one page of code and one vCPU, which jumps to itself for ever, in 2 MiB.
+ */
+#pragma once
+
+#include "tests/kmod/machine/rpc.h"
+
+#include <stdbool.h>
+
+#define VM_SIZE (2UL << 20)
+
+struct vm {
+	uint32_t vmid;
+	uint32_t handle;
+	uint64_t capid;
+	uint32_t virq;
+	int pin;
+};
+
+/* Each ends the tests if it fails. */
+void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag);
+void vm_start(struct vm *vm, struct rpc *rpc);
+void vm_stop(struct vm *vm, struct rpc *rpc);	 /* EXITED, then RESET */
+long vm_reclaim(struct vm *vm, struct rpc *rpc); /* 0 or the negative status */
+void vm_free(struct vm *vm, struct rpc *rpc);
+uint8_t vm_state(struct vm *vm, struct rpc *rpc);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kernel's names of types, so that kmod/ghvm_pure.h compiles in user space. */
+#pragma once
+
+#include_next <linux/types.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef __u32 u32;
+typedef __u64 u64;
+
+#define U64_MAX (~(u64)0)
