@@ -179,6 +179,8 @@ int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *re
 	*ret = calloc(n + 1, sizeof(**ret));
 	if (!*ret)
 		return -ENOMEM;
+	if (any_unreadable(orphans, n))
+		ghvm_ledger_distrust(t->host->ledger); /* any of the VMs may have those pages */
 	*ret_n = adopt_groups(t, orphans, n, *ret);
 	for (size_t i = 0; i < *ret_n; i++)
 		ask(&(*ret)[i]);

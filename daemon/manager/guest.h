@@ -20,7 +20,7 @@
 
 /**
  * struct guest_host - where guests live; all borrowed
- * @presplit: what the boot probe found (DECISIONS 11)
+ * @presplit: SHARE and RECLAIM before each LEND, which alone may not unmap (abi K.3)
  */
 struct guest_host {
 	struct ghvm_host *host;

@@ -247,6 +247,8 @@ static int open_host(struct manager *m)
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
 	m->guest_host.host = m->host;
+	/* not probed for: SHARE and RECLAIM before each LEND does no harm where it is not needed */
+	m->guest_host.presplit = true;
 	r = m->host->ops->info(m->host, &m->info);
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
