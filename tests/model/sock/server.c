@@ -229,7 +229,7 @@ static void on_listen(struct server *s, const struct file *f)
 {
 	enum file_kind kind = f->kind == FILE_LISTEN ? FILE_HOST : FILE_CONTROL;
 	int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC);
-	struct file *added;
+	struct file *added = NULL;
 
 	if (fd < 0)
 		return;
