@@ -97,17 +97,27 @@ unit_journal() { # NAME
 	journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service"
 }
 
+# What the unit has said behind the mark of start_refused.
+unit_said() { # NAME PATTERN
+	journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service" --after-cursor="$_cursor" |
+		grep -E "$2"
+}
+
 # A start that must fail, and say so: TEXT is in the unit's journal.
 start_refused() { # NAME TEXT
-	_cursor=$(journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p')
+	# of the last entry: a journal that was not moved in has no cursor
+	_cursor=$(journalctl -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p' | tail -n 1)
+	[ -n "$_cursor" ] || fail "the journal has no cursor"
 	if systemctl start "gunyah-vm@$1"; then
 		# the runner may end after READY was not sent: a start is a success or a failure
 		fail "gunyah-vm@$1 has started"
 	fi
 	must 30 unit_ended "$1"
-	_said=$(journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service" --after-cursor="$_cursor")
-	echo "$_said"
-	echo "$_said" | grep -qE "$2" || fail "the journal does not say: $2"
+	# the journal may be behind
+	wait_for 15 unit_said "$1" "$2" || {
+		unit_said "$1" .
+		fail "the journal does not say: $2"
+	}
 	[ "$(unit_show "$1" Result)" != success ] || fail "the unit's result is success"
 	systemctl reset-failed "gunyah-vm@$1"
 }
