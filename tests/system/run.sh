@@ -8,7 +8,7 @@
 #
 # GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model, configured for so many CPUs as
 # GHVM_HYPERVISOR_CPUS says (8 unless told).
-# GHVM_SECONDS: patience with the whole, 1500 unless told. QEMU_ARGS: more words for QEMU.
+# GHVM_SECONDS: patience with the whole, 2400 unless told. QEMU_ARGS: more words for QEMU.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -26,7 +26,7 @@ cases=$*
 programs=$root/build/arm64
 cpus=4
 [ "$mode" = test ] || [ "$mode" = bench ] || cpus=2
-patience=${GHVM_SECONDS:-1500}
+patience=${GHVM_SECONDS:-2400}
 mkdir -p "$out"
 
 # step TEXT COMMAND...: with its time; what it says is in a log, shown if it fails
