@@ -8,15 +8,28 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 
 #define RETRY_MS 500
+
+/**
+ * struct patience - how long to wait
+ * @deadline: for the answer, in all
+ * @absent_ms: for somebody who reads the question
+ */
+struct patience {
+	uint64_t deadline;
+	unsigned int absent_ms;
+};
 
 static uint64_t now_ms(void)
 {
@@ -61,19 +74,35 @@ static int take_answer(struct ghvm_link_message *m, uint64_t *ret_pages, char *t
 	return 0;
 }
 
-/* Return: 0 answered; -EPIPE the manager went away; -ETIMEDOUT; -EBADMSG. */
-static int wait_for_answer(int sock, uint64_t deadline, uint64_t *ret_pages, char *text)
+/*
+ * Nobody has read what we sent. PID 1 holds the socket while there is no manager, and starts none
+ * before a unit that comes after it in order has stopped: ours, which would wait for ever.
+ */
+static bool unread(int sock)
 {
+	int n;
+
+	return ioctl(sock, SIOCOUTQ, &n) == 0 && n > 0;
+}
+
+/* Return: 0 answered; -EPIPE the manager went away; -EHOSTDOWN nobody is there; -ETIMEDOUT; -EBADMSG. */
+static int wait_for_answer(int sock, const struct patience *patience, uint64_t *ret_pages,
+			   char *text)
+{
+	uint64_t now = now_ms(), absent = now + patience->absent_ms;
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 	struct ghvm_link_message m;
-	uint64_t now;
+	uint64_t next;
 	int r;
 
 	for (;;) {
 		now = now_ms();
-		if (now >= deadline)
+		if (now >= patience->deadline)
 			return -ETIMEDOUT;
-		if (poll(&p, 1, (int)(deadline - now)) <= 0)
+		if (now >= absent && unread(sock))
+			return -EHOSTDOWN;
+		next = now < absent && absent < patience->deadline ? absent : patience->deadline;
+		if (poll(&p, 1, (int)(next - now)) <= 0)
 			continue;
 		r = ghvm_link_recv(sock, &m);
 		if (r == -EAGAIN || r == -EINTR)
@@ -87,8 +116,8 @@ static int wait_for_answer(int sock, uint64_t deadline, uint64_t *ret_pages, cha
 	}
 }
 
-static int try_once(const char *path, const char *name, uint64_t deadline, uint64_t *ret_pages,
-		    char *text, struct ghvm_error *err)
+static int try_once(const char *path, const char *name, const struct patience *patience,
+		    uint64_t *ret_pages, char *text, struct ghvm_error *err)
 {
 	_cleanup_(closep) int sock = release_dial(path, err);
 	int r;
@@ -97,7 +126,7 @@ static int try_once(const char *path, const char *name, uint64_t deadline, uint6
 		return sock;
 	r = ask(sock, name);
 	if (r == 0)
-		r = wait_for_answer(sock, deadline, ret_pages, text);
+		r = wait_for_answer(sock, patience, ret_pages, text);
 	return r < 0 ? ghvm_error_set(err, r, "no answer from the manager: %s", strerror(-r)) : 0;
 }
 
@@ -110,12 +139,15 @@ static bool worth_another(int r)
 int release_run(const char *path, const char *name, unsigned int timeout_ms, uint64_t *ret_pages,
 		char *text, struct ghvm_error *err)
 {
-	uint64_t deadline = now_ms() + timeout_ms;
+	const struct patience patience = {
+		.deadline = now_ms() + timeout_ms,
+		.absent_ms = timeout_ms / 4,
+	};
 	int r;
 
 	for (;;) {
-		r = try_once(path, name, deadline, ret_pages, text, err);
-		if (!worth_another(r) || now_ms() + RETRY_MS >= deadline)
+		r = try_once(path, name, &patience, ret_pages, text, err);
+		if (!worth_another(r) || now_ms() + RETRY_MS >= patience.deadline)
 			return r;
 		(void)poll(NULL, 0, RETRY_MS); /* early is no harm */
 	}

@@ -125,6 +125,23 @@ static void release_waits_for_the_answer(void **state)
 	assert_int_equal(pages, 3);
 }
 
+/* A socket that PID 1 holds, and no manager to read from it. */
+static void release_does_not_wait_for_nobody(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct fixture *f = *state;
+	char text[GHVM_ERROR_TEXT];
+	uint64_t pages = 77;
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+	path_in(f, "nobody", a.sun_path);
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(release_run(a.sun_path, "demo", 400, &pages, text, &f->err), -EHOSTDOWN);
+	assert_int_equal(pages, 77);
+	close(listener);
+}
+
 static void release_does_not_wait_for_ever(void **state)
 {
 	struct fixture *f = *state;
@@ -146,6 +163,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(release_waits_for_the_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(release_does_not_wait_for_nobody, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(release_does_not_wait_for_ever, set_up, tear_down),
 	};
 
