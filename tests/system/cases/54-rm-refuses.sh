@@ -7,6 +7,12 @@ knob() {
 	devmem "$(awk -v n="KNOB_$1" '$1 == n { print $2 }' $here/knobs)" 32 "$2"
 }
 
+# a refusal may pass, so systemd would try again, and succeed: the knob acts once
+conf=/run/systemd/system/gunyah-vm@cycle.service.d
+mkdir -p $conf
+printf '[Service]\nRestart=no\n' >$conf/once.conf
+systemctl daemon-reload
+
 while read -r name id; do
 	say "$name"
 	knob SKIP 0
@@ -22,6 +28,8 @@ VM_INIT 0x5600000b
 VM_GET_HYP_RESOURCES 0x56000020
 VM_START 0x56000004
 END
+rm -r $conf
+systemctl daemon-reload
 say "and then one starts"
 systemctl start gunyah-vm@cycle
 systemctl stop gunyah-vm@cycle
