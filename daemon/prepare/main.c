@@ -79,7 +79,7 @@ static int parse(int argc, char **argv, struct options *ret)
 		else
 			return -EINVAL;
 	}
-	if (o.verb != VERB_HELP && (argc - optind != 1 || !ghvm_name_valid(argv[optind])))
+	if (o.verb != VERB_HELP && argc - optind != 1)
 		return -EINVAL;
 	o.name = argv[optind];
 	*ret = o;
@@ -105,6 +105,21 @@ static int leave_refusal(struct store *store, const struct ghvm_error *why)
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;
+}
+
+/* No descriptor can have such a name, so a later try would be the same. */
+static int refuse_name(const struct options *o)
+{
+	_cleanup_(store_done) struct store store;
+	struct ghvm_error err = {};
+
+	(void)ghvm_error_set(&err, -EINVAL,
+			     "'%.40s' is not a VM's name: 1 to 27 of a-z, 0-9 and -, no dash first "
+			     "or last",
+			     o->name);
+	fprintf(stderr, SD_ERR "%s\n", err.msg);
+	store_init(&store, o->runner);
+	return o->verb == VERB_PREPARE ? leave_refusal(&store, &err) : EXIT_FAILURE;
 }
 
 static int finish_start(const struct options *o, struct store *store)
@@ -183,6 +198,8 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return EXIT_FAILURE;
 	}
+	if (o.verb != VERB_HELP && !ghvm_name_valid(o.name))
+		return refuse_name(&o);
 	switch (o.verb) {
 	case VERB_HELP:
 		fputs(usage, stdout);
