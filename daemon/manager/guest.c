@@ -20,7 +20,7 @@
 #include "libghvm/cleanup.h"
 #include "libghvm/runinfo.h"
 
-#define KERNEL_HEADER 64
+#define KERNEL_HEADER 4096 /* with the section table, which tells a file that is cut off */
 #define OVERLAY_MAX GHVM_KIB(64)
 
 static struct guest_need *add_need(struct guest *g, enum ghvm_link_kind kind, const char *path)
