@@ -199,8 +199,7 @@ static void complains_in_whole_characters(void **state)
 	/* 40 bytes are shown: "1", the padding, and 39 or fewer */
 	static const char *const ends[] = {
 		"\xe2\x82\xac' is not a size",
-		"\xe2\x82\xac?"
-		"?' is not a size",
+		"\xe2\x82\xac?\?' is not a size",
 		"\xe2\x82\xac?' is not a size",
 		"\xe2\x82\xac' is not a size",
 	};
