@@ -382,9 +382,9 @@ static void believes_no_nonsense_about_a_pin(void **state)
 		{ 0x2000, 3, 1, {} }, /* more than pages */
 		{ 0, 0, 1, {} },
 	};
+	struct ghvm_host_ops ops; /* outlives the bench, which unbinds by it */
 	_cleanup_(closep) int fd = memory(2 * GHVM_PAGE);
 	_cleanup_(bench_done) struct bench b;
-	struct ghvm_host_ops ops;
 	struct ghvm_parcel p;
 
 	bench_init(&b, NULL);
