@@ -64,13 +64,13 @@ int main(int argc, char **argv)
 	int memory = memfd_create("ram", MFD_CLOEXEC);
 	struct ghvm_machine_hooks hooks = { .data = &memory, .on_pinned = close_memory };
 	struct ghvm_machine_files files = { .memory = &memory };
+	_cleanup_(ghvm_host_closep) struct ghvm_host *host = NULL;
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
+	_cleanup_(ghvm_rm_freep) struct ghvm_rm *rm = NULL;
 	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
 	struct ghvm_error e = { .msg = "out of memory" };
 	struct ghvm_plan_input in = {};
-	struct ghvm_host *host;
-	struct ghvm_spec spec;
-	struct ghvm_plan plan;
-	struct ghvm_rm *rm;
 	struct stat k, i;
 	uint8_t header[64];
 
@@ -92,5 +92,5 @@ int main(int argc, char **argv)
 	    ghvm_rm_new(host, &rm, &e) < 0 || ghvm_machine_new(host, rm, &plan, 1, &m) < 0 ||
 	    ghvm_machine_build(m, &files, &hooks, &e) < 0 || start(m, host, &e) < 0)
 		errx(1, "%s", e.msg);
-	return 0; /* the kernel takes the rest back */
+	return 0;
 }
