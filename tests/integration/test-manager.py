@@ -85,7 +85,7 @@ class Life(Case):
     def console(self, name):
         # busctl cannot keep a descriptor for us, but the path is the same pty
         _, path = self.w.vm_call(name, "OpenConsole", "a{sv}", "0")
-        return open(path, "r+b", buffering=0)
+        return open(path, "r+b", buffering=0, opener=world.no_controlling_terminal)
 
     def test_console_speaks_both_ways(self):
         unit = self.running("demo", "print ask\nexpect yes\nprint thanks\noff\n")
@@ -217,7 +217,7 @@ class Death(Case):
         self.assertEqual(before, self.w.vm_get("demo", "VMID", "Incarnation", "SpecDigest",
                                                "MemoryLent", "LeaderPID"))
         _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
-        with open(path, "r+b", buffering=0) as pty:
+        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
             pty.write(b"yes\n")
             wait_until(lambda: "thanks" in self.w.console_log("demo"))
         self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])

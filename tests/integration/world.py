@@ -42,6 +42,11 @@ def wait_until(what, seconds=10, step=0.02):
         time.sleep(step)
 
 
+def no_controlling_terminal(path, flags):
+    """For open(): meson makes us a session leader, whom the end of its terminal would kill."""
+    return os.open(path, flags | os.O_NOCTTY)
+
+
 def image(script):
     header = bytearray(64)
     struct.pack_into("<Q", header, 16, 0x10000)
