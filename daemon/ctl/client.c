@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/ctl/client.h"
 
+#include "daemon/ctl/ctl.h"
+
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/types.h"
@@ -11,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SYSTEMD "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define VM_INTERFACE "org.gunyah.vmm1.VM"
-#define UNIT_NAME_SIZE (GHVM_NAME_SIZE + 24)
 
 static const char *const absent[] = {
 	SD_BUS_ERROR_SERVICE_UNKNOWN,
@@ -33,9 +31,22 @@ int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *wha
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
 		if (sd_bus_error_has_name(e, absent[i]))
 			code = -EHOSTDOWN;
+	if (sd_bus_error_has_name(e, "org.gunyah.vmm1.Error.NoSuchVM"))
+		code = -ENOENT;
 	(void)ghvm_error_set(err, code, "%s: %s", what, e->message ? e->message : strerror(-r));
 	sd_bus_error_free(e);
 	return code;
+}
+
+int client_status(int r)
+{
+	switch (r) {
+	case -EHOSTDOWN:
+		return CTL_NO_MANAGER;
+	case -ENOENT:
+		return CTL_NO_VM;
+	}
+	return CTL_FAILED;
 }
 
 int client_open(sd_bus **ret, struct ghvm_error *err)
@@ -43,15 +54,33 @@ int client_open(sd_bus **ret, struct ghvm_error *err)
 	int r = sd_bus_open_system(ret);
 
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot reach the system bus: %s", strerror(-r));
+		return ghvm_error_set(err, -ECONNREFUSED, "cannot reach the system bus: %s",
+				      strerror(-r));
+	(void)sd_bus_set_allow_interactive_authorization(*ret, true); /* polkit may ask */
 	return 0;
 }
 
-char *client_path(const char *name)
+int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *err)
 {
-	char *path = NULL;
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *path;
+	char *copy = NULL;
+	int r;
 
-	return sd_bus_path_encode(CLIENT_ROOT "/vm", name, &path) < 0 ? NULL : path;
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT, CLIENT_MANAGER ".Manager", "GetVM",
+			       &e, &reply, "s", name);
+	if (r < 0)
+		return client_error(err, &e, r, name);
+	r = sd_bus_message_read(reply, "o", &path);
+	if (r >= 0)
+		copy = strdup(path);
+	(void)sd_bus_message_unref(reply);
+	if (!copy)
+		return ghvm_error_set(err, r < 0 ? r : -ENOMEM, "%s: %s", name,
+				      strerror(r < 0 ? -r : ENOMEM));
+	*ret = copy;
+	return 0;
 }
 
 /* ---- reading objects ---- */
@@ -207,6 +236,9 @@ int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err)
 	sd_bus_message *reply = NULL;
 	int r;
 
+	/* It looks for new descriptors then; who may not ask sees those known already. */
+	(void)sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT, CLIENT_MANAGER ".Manager",
+				 "ListVMs", NULL, NULL, "");
 	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT,
 			       "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &e,
 			       &reply, "");
@@ -229,104 +261,4 @@ const struct client_vm *client_find(const struct client_vms *vms, const char *na
 		if (!strcmp(vms->v[i].name, name))
 			return &vms->v[i];
 	return NULL;
-}
-
-/* ---- units ---- */
-
-/* The job that is waited for; its path is known only after JobRemoved may have come. */
-struct wait {
-	char job[128];
-	char ended[128]; /* last one that ended */
-	char result[32];
-};
-
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	const char *path, *unit, *result;
-	struct wait *w = userdata;
-	uint32_t id;
-
-	if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
-		return 0;
-	if (*w->job && strcmp(w->job, path))
-		return 0;
-	snprintf(w->ended, sizeof(w->ended), "%s", path);
-	snprintf(w->result, sizeof(w->result), "%s", result);
-	return 0;
-}
-
-static int wait_for_job(sd_bus *bus, struct wait *w)
-{
-	while (strcmp(w->job, w->ended)) {
-		int r = sd_bus_process(bus, NULL);
-
-		if (r == 0)
-			r = sd_bus_wait(bus, UINT64_MAX);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Jobs' signals come to those who subscribed. */
-static int watch_jobs(sd_bus *bus, struct wait *w, sd_bus_slot **ret)
-{
-	int r = sd_bus_match_signal(bus, ret, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
-				    on_job_removed, w);
-
-	if (r < 0)
-		return r;
-	return sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "Subscribe", NULL,
-				  NULL, "");
-}
-
-static int call_job(sd_bus *bus, const char *method, const char *unit, struct wait *w,
-		    struct ghvm_error *err)
-{
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	const char *path;
-	char what[96];
-	int r;
-
-	snprintf(what, sizeof(what), "%s of %s", method, unit);
-	r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, method, &e, &reply,
-			       "ss", unit, "replace");
-	if (r < 0)
-		return client_error(err, &e, r, what);
-	r = sd_bus_message_read(reply, "o", &path);
-	if (r >= 0)
-		snprintf(w->job, sizeof(w->job), "%s", path);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? ghvm_error_set(err, r, "%s: %s", what, strerror(-r)) : 0;
-}
-
-static int run_job(sd_bus *bus, const char *method, const char *unit, struct ghvm_error *err)
-{
-	sd_bus_slot *slot = NULL;
-	struct wait w = {};
-	int r = watch_jobs(bus, &w, &slot);
-
-	if (r < 0)
-		(void)ghvm_error_set(err, r, "systemd does not tell of its jobs: %s", strerror(-r));
-	else
-		r = call_job(bus, method, unit, &w, err);
-	if (r == 0) {
-		r = wait_for_job(bus, &w);
-		if (r < 0)
-			(void)ghvm_error_set(err, r, "%s: %s", unit, strerror(-r));
-		else if (strcmp(w.result, "done"))
-			r = ghvm_error_set(err, -EREMOTEIO, "%s: the job ended as \"%s\"", unit,
-					   w.result);
-	}
-	(void)sd_bus_slot_unref(slot);
-	return r;
-}
-
-int client_unit(sd_bus *bus, const char *method, const char *name, struct ghvm_error *err)
-{
-	char unit[UNIT_NAME_SIZE];
-
-	snprintf(unit, sizeof(unit), "gunyah-vm@%s.service", name);
-	return run_job(bus, method, unit, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The manager and systemd as their clients see them, over the system bus.
+ * The manager as its clients see it, over the system bus.
  *
  * Every function here may wait for the other side, at most for sd-bus's 25 s.
  */
@@ -54,15 +54,11 @@ void client_vms_done(struct client_vms *vms);
 /* NULL: it is not among them. */
 const struct client_vm *client_find(const struct client_vms *vms, const char *name);
 
-/* The path of a VM's object; free(). NULL: no memory. */
-char *client_path(const char *name);
+/* The path of a VM's object; free(). Return: 0; -ENOENT no such VM; as client_list(). */
+int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *err);
 
-/**
- * client_unit() - have systemd start or stop a VM's unit, and wait for it
- * @method: "StartUnit" or "StopUnit"
- * Return: 0; -EREMOTEIO the job failed, the text says how; another errno.
- */
-int client_unit(sd_bus *bus, const char *method, const char *name, struct ghvm_error *err);
+/* The exit status that an error of these functions deserves: enum ctl_status. */
+int client_status(int r);
 
 /* An error of sd-bus or from beyond it, as ours. Frees @e. Return: negative errno. */
 int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what);

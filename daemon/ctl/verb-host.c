@@ -120,7 +120,7 @@ int verb_host(const struct ctl *ctl, char **args, int n)
 	if (r == 0)
 		r = get_host(bus, &h, &err);
 	if (r < 0)
-		return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+		return ctl_fail(client_status(r), "%s", err.msg);
 	if (ctl->json)
 		host_json(&h);
 	else
@@ -208,7 +208,7 @@ int verb_quarantine(const struct ctl *ctl, char **args, int n)
 	if (r == 0)
 		r = call(bus, "ListQuarantine", &reply, &err);
 	if (r < 0)
-		return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+		return ctl_fail(client_status(r), "%s", err.msg);
 	r = sd_bus_message_enter_container(reply, 'a', "(sqtus)");
 	if (r >= 0)
 		r = ctl->json ? quarantine_json(reply) : quarantine_table(reply, ctl->color);

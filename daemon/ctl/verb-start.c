@@ -4,11 +4,13 @@
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/unit.h"
 
 #include "libghvm/cleanup.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,23 @@ static int check_exists(const struct ctl *ctl, const char *name)
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err.msg);
 }
 
+/* The manager knows the step, systemd only that something ended. */
+static void say_why(sd_bus *bus, const char *name)
+{
+	_cleanup_(client_vms_done) struct client_vms vms = {};
+	const struct client_vm *vm = NULL;
+	struct unit_state unit;
+
+	if (client_list(bus, &vms, NULL) == 0)
+		vm = client_find(&vms, name);
+	if (vm && vm->last_error && *vm->last_error)
+		(void)ctl_fail(CTL_FAILED, "%s: %s", name, vm->last_error);
+	unit_look(bus, name, &unit);
+	if (*unit.result && strcmp(unit.result, "success"))
+		(void)ctl_fail(CTL_FAILED, "the unit: %s, status %d", unit.result, unit.status);
+	fprintf(stderr, "see: ghvmctl why %s, journalctl -u gunyah-vm@%s\n", name, name);
+}
+
 static int run(const char *method, const char *name)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -31,11 +50,13 @@ static int run(const char *method, const char *name)
 	int r = client_open(&bus, &err);
 
 	if (r == 0)
-		r = client_unit(bus, method, name, &err);
-	if (r < 0)
-		return ctl_fail(CTL_FAILED, "%s; see: ghvmctl why %s, journalctl -u gunyah-vm@%s",
-				err.msg, name, name);
-	return CTL_OK;
+		r = unit_run(bus, method, name, &err);
+	if (r == 0)
+		return CTL_OK;
+	(void)ctl_fail(CTL_FAILED, "%s", err.msg);
+	if (r == -EREMOTEIO)
+		say_why(bus, name);
+	return CTL_FAILED;
 }
 
 int verb_start(const struct ctl *ctl, char **args, int n)
@@ -49,11 +70,13 @@ int verb_start(const struct ctl *ctl, char **args, int n)
 static int force(const char *name)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(freep) char *path = client_path(name);
+	_cleanup_(freep) char *path = NULL;
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	struct ghvm_error err = {};
-	int r = path ? client_open(&bus, &err) : -ENOMEM;
+	int r = client_open(&bus, &err);
 
+	if (r == 0)
+		r = client_path(bus, name, &path, &err);
 	if (r == 0) {
 		r = sd_bus_call_method(bus, CLIENT_MANAGER, path, "org.gunyah.vmm1.VM", "Stop", &e,
 				       NULL, "sa{sv}", "force", 0);
@@ -61,7 +84,7 @@ static int force(const char *name)
 			r = client_error(&err, &e, r, name);
 	}
 	if (r < 0)
-		return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+		return ctl_fail(client_status(r), "%s", err.msg);
 	return CTL_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the manager expects of systemd and of polkit, on a private bus: units of VMs are
- * started by running the real helper and the real runner, and polkit says what it was told.
+ * What the manager and ghvmctl expect of systemd and of polkit, on a private bus: units of VMs
+ * are started by running the real helper and the real runner, again after 133, and polkit says
+ * what it was told.
  *
  * stand-in BUS HELPER RUNNER SOCKET LOG-DIR POLKIT
  * POLKIT: yes, no, challenge, or absent. Prints "ready" when its names are taken.
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,15 +29,24 @@
 #define POLKIT "org.freedesktop.PolicyKit1"
 #define UNITS_MAX 8
 
+#define STATUS_RESTART 133
+
 /**
- * struct unit - a VM's
- * @job: that waits for READY=1; 0: none
+ * struct unit - a VM's, kept after its end
+ * @pid: 0: it does not run
+ * @job: that waits for READY=1, or for the end; 0: none
+ * @ready: READY=1 has come
+ * @stopping: StopUnit was called
+ * @status: how its process ended
  * @notify: its socket
  */
 struct unit {
 	struct world *world;
 	char name[64];
 	pid_t pid;
+	bool ready;
+	bool stopping;
+	int32_t status;
 	uint32_t job;
 	int notify;
 	char notify_path[108];
@@ -81,7 +92,10 @@ static int on_notify(sd_event_source *s, int fd, uint32_t events, void *data)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	if (strstr(text, "READY=1"))
+	if (!strstr(text, "READY=1"))
+		return 0;
+	u->ready = true;
+	if (!u->stopping)
 		end_job(u, "done");
 	return 0;
 }
@@ -91,7 +105,8 @@ static void forget(struct unit *u)
 	u->on_notify = sd_event_source_unref(u->on_notify);
 	(void)close(u->notify);
 	(void)unlink(u->notify_path);
-	u->name[0] = '\0';
+	u->pid = 0;
+	u->ready = false;
 }
 
 /* ExecStopPost= */
@@ -120,17 +135,7 @@ static bool vm_of(const char *unit, char *ret, size_t cap)
 	return true;
 }
 
-static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
-{
-	struct unit *u = data;
-	char vm[64];
-
-	if (vm_of(u->name, vm, sizeof(vm)))
-		release(u->world, vm);
-	end_job(u, "failed");
-	forget(u);
-	return 0;
-}
+static int on_child(sd_event_source *s, const siginfo_t *si, void *data);
 
 static int open_notify(struct unit *u)
 {
@@ -164,6 +169,29 @@ static int spawn(struct unit *u, const char *vm)
 	return sd_event_add_child(w->event, NULL, u->pid, WEXITED, on_child, u);
 }
 
+static int start(struct unit *u, const char *vm)
+{
+	int r = open_notify(u);
+
+	return r < 0 ? r : spawn(u, vm);
+}
+
+static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
+{
+	struct unit *u = data;
+	char vm[64];
+
+	if (!vm_of(u->name, vm, sizeof(vm)))
+		return 0;
+	u->status = si->si_status;
+	forget(u);
+	release(u->world, vm);
+	if (u->status == STATUS_RESTART && !u->stopping)
+		return start(u, vm);
+	end_job(u, u->stopping ? "done" : "failed");
+	return 0;
+}
+
 static struct unit *find_unit(struct world *w, const char *name)
 {
 	for (int i = 0; i < UNITS_MAX; i++)
@@ -185,18 +213,91 @@ static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
 		return r;
 	if (!strcmp(arg(w, 6), "no-units"))
 		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "not for you");
-	u = find_unit(w, "");
-	if (!vm_of(name, vm, sizeof(vm)) || find_unit(w, name) || !u)
+	u = find_unit(w, name) ?: find_unit(w, "");
+	if (!vm_of(name, vm, sizeof(vm)) || !u || u->pid)
 		return sd_bus_error_set(error, SYSTEMD ".TransactionIsDestructive", "no");
 	(void)snprintf(u->name, sizeof(u->name), "%s", name);
 	u->world = w;
+	u->stopping = false;
+	u->status = 0;
 	u->job = ++w->last_job;
 	job_path(path, sizeof(path), u->job);
-	r = open_notify(u);
-	if (r >= 0)
-		r = spawn(u, vm);
+	r = start(u, vm);
 	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
+
+static int method_stop(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct unit none = {}, *u;
+	struct world *w = data;
+	const char *name, *mode;
+	char path[64];
+	int r;
+
+	r = sd_bus_message_read(m, "ss", &name, &mode);
+	if (r < 0)
+		return r;
+	none.world = w;
+	u = find_unit(w, name) ?: &none;
+	u->stopping = true;
+	u->job = ++w->last_job;
+	job_path(path, sizeof(path), u->job);
+	r = sd_bus_reply_method_return(m, "o", path);
+	if (u->pid)
+		(void)kill(u->pid, SIGTERM); /* it may be dying already */
+	else
+		end_job(u, "done");
+	return r;
+}
+
+/* --- units as objects --- */
+
+static int find_object(sd_bus *bus, const char *path, const char *interface, void *data, void **ret,
+		       sd_bus_error *error)
+{
+	char *name = NULL;
+	int r = sd_bus_path_decode(path, SYSTEMD_PATH "/unit", &name);
+
+	if (r <= 0 || !*name)
+		r = 0;
+	else
+		*ret = find_unit(data, name);
+	free(name);
+	return r > 0 && *ret;
+}
+
+static int get_active(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *data, sd_bus_error *error)
+{
+	const struct unit *u = data;
+	const char *running = u->stopping ? "deactivating" : u->ready ? "active" : "activating";
+
+	return sd_bus_message_append(reply, "s",
+				     u->pid	 ? running
+				     : u->status ? "failed"
+						 : "inactive");
+}
+
+static int get_result(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *data, sd_bus_error *error)
+{
+	const struct unit *u = data;
+
+	return sd_bus_message_append(reply, "s", u->status ? "exit-code" : "success");
+}
+
+static const sd_bus_vtable unit_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("ActiveState", "s", get_active, 0, 0),
+	SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable service_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_PROPERTY("Result", "s", get_result, 0, 0),
+	SD_BUS_PROPERTY("ExecMainStatus", "i", NULL, offsetof(struct unit, status), 0),
+	SD_BUS_VTABLE_END,
+};
 
 static int method_subscribe(sd_bus_message *m, void *data, sd_bus_error *error)
 {
@@ -214,6 +315,7 @@ static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
 static const sd_bus_vtable systemd_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("StartUnit", "ss", "o", method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("StopUnit", "ss", "o", method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Subscribe", "", "", method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL("JobRemoved", "uoss", 0),
 	SD_BUS_VTABLE_END,
@@ -242,6 +344,12 @@ static int connect_bus(struct world *w)
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(w->bus, NULL, SYSTEMD_PATH, SYSTEMD ".Manager",
 					     systemd_vtable, w);
+	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(w->bus, NULL, SYSTEMD_PATH "/unit", SYSTEMD ".Unit",
+					       unit_vtable, find_object, w);
+	if (r >= 0)
+		r = sd_bus_add_fallback_vtable(w->bus, NULL, SYSTEMD_PATH "/unit",
+					       SYSTEMD ".Service", service_vtable, find_object, w);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(w->bus, NULL, "/org/freedesktop/PolicyKit1/Authority",
 					     POLKIT ".Authority", polkit_vtable, w);

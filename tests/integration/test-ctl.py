@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ghvmctl against the real manager, with real helpers and runners below a stand-in for systemd."""
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import termios
+import time
+import unittest
+
+import world
+from world import wait_until
+
+CTL = world.program("daemon/ctl/ghvmctl")
+LEAVE = b"\x1d"  # Ctrl-]
+
+
+class Terminal:
+    """ghvmctl on a terminal of its own."""
+
+    def __init__(self, env, *args):
+        self.fd, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.text = b""
+        self.process = subprocess.Popen([CTL, *args], stdin=self.slave, stdout=self.slave,
+                                        stderr=self.slave, env=env, start_new_session=True)
+
+    def wait_for(self, text, seconds=20):
+        end = time.monotonic() + seconds
+        while text not in self.text:
+            assert time.monotonic() < end, self.text
+            if select.select([self.fd], [], [], 0.2)[0]:
+                self.text += os.read(self.fd, 4096)
+        self.text = self.text[self.text.index(text) + len(text):]
+
+    def type(self, data):
+        os.write(self.fd, data)
+
+    def is_as_before(self):
+        return termios.tcgetattr(self.slave) == self.before
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.slave)
+        os.close(self.fd)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        world.alarm(120)
+        self.w = world.World()
+        self.w.start_stand_in()
+        self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus, "TERM": "xterm"}
+        self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.w.close)
+
+    def ctl(self, *args, status=0, **kw):
+        """Its output: what it prints, and what it complains of."""
+        r = subprocess.run([CTL, "--dir=" + self.w.path("vms"), *args], env=self.env, text=True,
+                           capture_output=True, check=False, timeout=60, **kw)
+        self.assertEqual(r.returncode, status, (args, r.stdout, r.stderr))
+        return r.stdout, r.stderr
+
+    def json(self, *args):
+        return json.loads(self.ctl("--json", *args)[0])
+
+    def terminal(self, *args):
+        t = Terminal(self.env, *args)
+        self.addCleanup(t.close)
+        return t
+
+
+class Verbs(Case):
+    def test_a_life(self):
+        head = "NAME  STATE    VMID  LENT  SHARED  NOTE\n"
+        self.w.vm("demo", "powerkey\n")
+        self.assertEqual(self.ctl("list"), (head + "demo  stopped  -     -     -       \n", ""))
+        self.assertEqual(self.ctl("start", "demo"), ("", ""))
+        vmid, pid = self.w.vm_get("demo", "VMID", "LeaderPID")
+        self.assertEqual(self.ctl("list"),
+                         (head + f"demo  running  {vmid}   8M    -       \n", ""))
+        self.assertEqual(self.ctl("status", "demo")[0].splitlines(), [
+            "demo: running", f"  vmid        {vmid}", f"  runner      pid {pid}",
+            "  lent        8M"])
+        self.assertEqual(self.ctl("why", "demo")[0].splitlines()[1],
+                         "  nothing has failed since the manager started")
+        self.assertEqual(self.ctl("stop", "demo"), ("", ""))
+        self.w.assert_clean()
+        self.assertEqual(self.ctl("status", "demo")[0].splitlines()[0], "demo: stopped")
+
+    def test_json_is_json(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        vm = self.json("status", "demo")
+        self.assertEqual((vm["name"], vm["state"], vm["lent"], vm["shared"]),
+                         ("demo", "running", 8 << 20, 0))
+        self.assertEqual(vm["vmid"], self.json("list")[0]["vmid"])
+        host = self.json("host")
+        self.assertEqual((host["state"], host["reason"], host["vmids"], host["vmids_stuck"]),
+                         ("ok", "", 1, 0))
+        self.assertGreater(host["entries_used"], 0)
+        self.assertEqual(self.json("quarantine"), [])
+        self.assertEqual(self.json("plan", "demo")["memory"], 8 << 20)
+        self.ctl("stop", "demo")
+
+    def test_stop_by_force_does_not_ask(self):
+        self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 100s")
+        self.ctl("start", "demo")
+        began = time.monotonic()
+        self.ctl("--force", "stop", "demo")
+        self.assertLess(time.monotonic() - began, 20)
+        self.w.assert_clean()
+
+    def test_what_does_not_run_is_stopped(self):
+        self.w.vm("demo", "off\n")
+        self.ctl("stop", "demo")
+
+    def test_a_refused_start_says_why(self):
+        self.w.vm("demo", "off\n", memory="34M")
+        with open(self.w.path("demo.Image"), "r+b") as f:
+            f.write(b"\x1f\x8b")
+            f.seek(56)
+            f.write(b"nope")
+        out, err = self.ctl("start", "demo", status=1)
+        self.assertEqual(out, "")
+        self.assertEqual(
+            err.splitlines()[0],
+            'ghvmctl: gunyah-vm@demo.service: the job ended as "failed"')
+        self.assertIn("compressed with gzip; unpack it first", err)
+        self.assertIn("ghvmctl: the unit: exit-code, status 134", err)
+        self.assertIn("see: ghvmctl why demo, journalctl -u gunyah-vm@demo", err)
+        why = self.ctl("why", "demo")[0]
+        self.assertIn("compressed with gzip", why)
+        self.assertIn("  try    kernel.image must be a flat arm64 Image: ghvmctl validate demo",
+                      why)
+        self.assertIn("ghvmctl validate demo", self.json("why", "demo")["hint"])
+        self.w.assert_clean()
+
+    def test_a_new_descriptor_is_found(self):
+        self.ctl("status", "late", status=3)
+        self.w.vm("late", "off\n")
+        self.assertEqual(self.ctl("status", "late")[0], "late: stopped\n")
+
+    def test_without_a_manager(self):
+        self.w.vm("demo", "off\n")
+        self.w.kill_manager()
+        out, err = self.ctl("list")
+        self.assertIn("demo  unknown", out)
+        self.assertIn("only descriptors are listed", err)
+        for verb in (["status", "demo"], ["why", "demo"], ["host"], ["quarantine"],
+                     ["console", "demo"], ["--force", "stop", "demo"]):
+            self.ctl(*verb, status=4)
+
+
+class Console(Case):
+    def test_both_ways_and_out(self):
+        self.w.vm("demo", "print ask\nexpect yes\nprint thanks\npowerkey\n")
+        self.ctl("start", "demo")
+        t = self.terminal("console", "demo")
+        t.wait_for(b"Connected to demo; Ctrl-] leaves")
+        t.wait_for(b"ask")
+        t.type(b"yes\n")
+        t.wait_for(b"thanks")
+        self.assertFalse(t.is_as_before())
+        t.type(LEAVE)
+        self.assertEqual(t.process.wait(20), 0)
+        self.assertTrue(t.is_as_before())
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        self.ctl("stop", "demo")
+
+    def test_it_ends_with_the_guest(self):
+        self.w.vm("demo", "print ask\nexpect yes\nprint bye\noff\n")
+        self.ctl("start", "demo")
+        t = self.terminal("console", "demo")
+        t.wait_for(b"ask")
+        t.type(b"yes\n")
+        t.wait_for(b"bye")
+        self.assertEqual(t.process.wait(20), 0)
+        self.assertTrue(t.is_as_before())
+
+    def test_it_follows_a_reboot_in_place(self):
+        self.w.vm("demo", "print up\nexpect go\nreset\n")
+        self.ctl("start", "demo")
+        t = self.terminal("console", "demo")
+        for _ in range(3):
+            t.wait_for(b"up")
+            t.type(b"go\n")
+        t.wait_for(b"up")
+        self.assertIsNone(t.process.poll())
+        self.ctl("--force", "stop", "demo")
+        self.assertEqual(t.process.wait(20), 0)
+
+    def test_it_follows_a_restart_of_the_unit(self):
+        self.w.vm("demo", "print up\nexpect go\nreset\n")
+        self.ctl("start", "demo")
+        self.w.kill_manager()
+        os.unlink(self.w.path("run", "state", "demo"))  # so it cannot be rebuilt in place
+        self.w.start_manager()
+        wait_until(lambda: self.w.vm_get("demo", "State") == "running")
+        pid = self.w.vm_get("demo", "LeaderPID")
+        t = self.terminal("console", "demo")
+        t.wait_for(b"up")
+        t.type(b"go\n")
+        t.wait_for(b"up", 30)
+        self.assertNotEqual(self.w.vm_get("demo", "LeaderPID"), pid)
+        t.type(LEAVE)
+        self.assertEqual(t.process.wait(20), 0)
+        self.ctl("--force", "stop", "demo")
+
+    def test_a_signal_leaves_the_terminal_as_it_was(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        t = self.terminal("console", "demo")
+        t.wait_for(b"Connected")
+        wait_until(lambda: not t.is_as_before())
+        t.process.send_signal(signal.SIGTERM)
+        t.process.wait(20)
+        self.assertTrue(t.is_as_before())
+        self.ctl("stop", "demo")
+
+    def test_input_that_is_no_terminal(self):
+        self.w.vm("demo", "print ask\nexpect yes\nprint thanks\npowerkey\n")
+        self.ctl("start", "demo")
+        out, err = self.ctl("console", "demo", input="yes\n")
+        self.assertEqual((out.split(), err), (["ask", "thanks"], ""))
+        self.ctl("stop", "demo")
+
+    def test_of_what_does_not_run(self):
+        self.w.vm("demo", "off\n")
+        _, err = self.ctl("console", "demo", status=1)
+        self.assertIn("demo is stopped", err)
+        for verb in (["console"], ["--force", "stop"]):
+            _, err = self.ctl(*verb, "nosuch", status=3)
+            self.assertIn("there is no virtual machine 'nosuch'", err)
+
+
+class Quarantine(Case):
+    def test_it_is_shown_and_can_be_retried(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        self.assertEqual(self.ctl("quarantine"), ("nothing is in quarantine\n", ""))
+        self.ctl("--retry", "quarantine")
+        self.ctl("stop", "demo")
+
+
+if __name__ == "__main__":
+    unittest.main()
