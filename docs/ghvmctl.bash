@@ -9,30 +9,37 @@ _ghvmctl() {
     word=${COMP_WORDS[i]}
     case $word in
     --dir) dirs+=("${COMP_WORDS[i + 2]}") ;; # "--dir=X" is three words here
-    list | status | start | stop | console | validate | plan | why | host | quarantine)
+    list | status | start | stop | console | validate | plan | why | host | quarantine | trace)
       [ "${COMP_WORDS[i - 1]}" = = ] || verb=${verb:-$word}
       ;;
     esac
   done
 
   COMPREPLY=()
-  if [ "$prev" = --dir ] || [ "$prev" = = ]; then
-    [ "$cur" != = ] || cur=
+  [ "$cur" != = ] || cur=''
+  [ "$prev" != = ] || prev=${COMP_WORDS[COMP_CWORD - 2]}
+  case $prev in
+  --dir | --pcapng)
     compopt -o filenames
-    mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    if [ "$prev" = --dir ]; then
+      mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    else
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    fi
     return
-  fi
+    ;;
+  esac
   case $cur in
   -*)
-    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --force --retry --help --version' -- "$cur")
-    [ "${COMPREPLY[*]}" != --dir= ] || compopt -o nospace
+    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --pcapng= --retry --help --version' -- "$cur")
+    [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     return
     ;;
   esac
   case $verb in
   '')
     mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan why host
-      quarantine' -- "$cur")
+      quarantine trace' -- "$cur")
     ;;
   status | start | stop | console | validate | plan | why)
     mapfile -t COMPREPLY < <(compgen -W "$(ghvmctl "${dirs[@]/#/--dir=}" list 2>/dev/null |

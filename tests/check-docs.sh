@@ -77,6 +77,7 @@ offered '--json' ghvmctl --j
 offered 'configs/appliance.yaml configs/demo.yaml configs/windows.yaml' ghvmctl validate configs/
 offered 'demo' ghvmctl --dir = status plan de
 offered 'daemon' ghvmctl --dir = daem
+offered 'dev' ghvmctl --pcapng = dev
 
 # --- the other programs --------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ enum ctl_status {
  * @color: standard output is a terminal that wants it
  * @force: --force, of stop
  * @retry: --retry, of quarantine
+ * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
  * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
  */
 struct ctl {
@@ -30,6 +31,8 @@ struct ctl {
 	bool color;
 	bool force;
 	bool retry;
+	bool follow;
+	const char *pcapng;
 	const char *const *dirs;
 };
 
@@ -46,6 +49,7 @@ int verb_plan(const struct ctl *ctl, char **args, int n);
 int verb_why(const struct ctl *ctl, char **args, int n);
 int verb_host(const struct ctl *ctl, char **args, int n);
 int verb_quarantine(const struct ctl *ctl, char **args, int n);
+int verb_trace(const struct ctl *ctl, char **args, int n);
 
 /* Print "ghvmctl: ..." to standard error. Return: @status. */
 int ctl_fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -36,15 +36,18 @@ static const struct verb verbs[] = {
 	{ "host", verb_host, 0, 0, "", "the hypervisor, its resource manager and the budget" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
 	  "memory that a guest may still own; --retry: try to get it back" },
+	{ "trace", verb_trace, 0, 0, "", "messages to and from the resource manager" },
 };
 
 enum option_id { OPTION_VERSION = 256 };
 
 static const struct option options[] = {
 	{ "dir", required_argument, NULL, 'd' },
+	{ "follow", no_argument, NULL, 'F' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "pcapng", required_argument, NULL, 'p' },
 	{ "retry", no_argument, NULL, 'r' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{},
@@ -72,6 +75,8 @@ static void help(void)
 	     "  --dir=DIR   look for descriptors there (again for more)\n"
 	     "  --force     with stop: do not ask the guest\n"
 	     "  --retry     with quarantine: try again now\n"
+	     "  --follow    with trace: go on as more come\n"
+	     "  --pcapng=FILE  with trace: write a capture\n"
 	     "  --version\n"
 	     "\n"
 	     "exit status: 0 done, 1 failed, 2 wrong usage, 3 no such VM, 4 the manager is not "
@@ -110,11 +115,17 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 		case 'f':
 			ctl->force = true;
 			break;
+		case 'F':
+			ctl->follow = true;
+			break;
 		case 'h':
 			help();
 			return CTL_OK;
 		case 'j':
 			ctl->json = true;
+			break;
+		case 'p':
+			ctl->pcapng = optarg;
 			break;
 		case 'r':
 			ctl->retry = true;

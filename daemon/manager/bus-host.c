@@ -133,6 +133,53 @@ static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "");
 }
 
+static int append_message(sd_bus_message *reply, const struct ghvm_trace_message *m)
+{
+	const char direction[] = { m->dir, '\0' };
+	const size_t kept = m->len < sizeof(m->data) ? m->len : sizeof(m->data);
+	int r = sd_bus_message_open_container(reply, 'r', "ttsuquay");
+
+	if (r >= 0)
+		r = sd_bus_message_append(reply, "ttsuqu", m->number, m->usec, direction, m->id,
+					  m->seq, m->len);
+	if (r >= 0)
+		r = sd_bus_message_append_array(reply, 'y', m->data, kept);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/*
+ * Trace(t after, a{sv}) -> a(ttsuquay): number, time in microseconds, direction (> sent, < reply,
+ * ! notification), message id, sequence, length, the beginning of the payload
+ */
+static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	struct ghvm_trace_message message;
+	sd_bus_message *reply = NULL;
+	uint64_t after;
+	int r;
+
+	r = sd_bus_message_read(m, "t", &after);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r >= 0)
+		r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "(ttsuquay)");
+	for (int n = 0; r >= 0 && n < GHVM_TRACE_MESSAGES &&
+			ghvm_trace_next(&b->manager->trace, after, &message);
+	     n++) {
+		r = append_message(reply, &message);
+		after = message.number;
+	}
+	if (r >= 0)
+		r = sd_bus_message_close_container(reply);
+	if (r >= 0)
+		r = sd_bus_send(b->conn, reply, NULL);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -148,6 +195,9 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("RetryQuarantine", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
 				method_retry, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Trace", SD_BUS_ARGS("t", after, "a{sv}", options),
+				SD_BUS_RESULT("a(ttsuquay)", messages), method_trace,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

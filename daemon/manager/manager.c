@@ -257,6 +257,7 @@ static int open_host(struct manager *m)
 		return r; /* another manager: not a state to serve in */
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_RM_DEAD, -EHOSTDOWN, &err);
+	ghvm_rm_set_on_trace(m->rm, ghvm_trace_add, &m->trace);
 	m->guest_host.rm = m->rm;
 	return 0;
 }
@@ -331,6 +332,8 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	};
 	r = quarantine_init(&m->quarantine, loop, &quarantine_calls, m);
 	if (r == 0)
+		r = ghvm_trace_init(&m->trace);
+	if (r == 0)
 		r = open_host(m);
 	if (r < 0)
 		return r;
@@ -354,5 +357,6 @@ void manager_done(struct manager *m)
 	loop_watch_done(&m->rm_watch);
 	ghvm_rm_free(m->rm);
 	ghvm_host_close(m->host);
+	ghvm_trace_done(&m->trace);
 	ghvm_ledger_done(&m->ledger);
 }

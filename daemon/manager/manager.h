@@ -14,6 +14,7 @@
 #include "libghvm/host.h"
 #include "libghvm/ledger.h"
 #include "libghvm/rm.h"
+#include "libghvm/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,6 +67,7 @@ struct manager {
 	struct ghvm_host *host;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger ledger;
+	struct ghvm_trace trace;
 	struct guest_host guest_host;
 	struct loop_watch rm_watch;
 

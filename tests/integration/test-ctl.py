@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -245,6 +246,66 @@ class Quarantine(Case):
         self.assertEqual(self.ctl("quarantine"), ("nothing is in quarantine\n", ""))
         self.ctl("--retry", "quarantine")
         self.ctl("stop", "demo")
+
+
+class Trace(Case):
+    def test_a_start_is_seen(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        vmid = self.w.vm_get("demo", "VMID")
+        lines = self.ctl("trace")[0].splitlines()
+        for line in lines:
+            self.assertRegex(line, r"^\d\d:\d\d:\d\d\.\d{6} [<>!] [0-9a-f]{4} [A-Z_]+")
+        said = [line.split(" ", 3)[3] for line in lines]
+        self.assertIn(f"VM_ALLOCATE: OK vmid {vmid}", said)
+        self.assertLess(said.index(f"VM_INIT vmid {vmid}"), said.index(f"VM_START vmid {vmid}"))
+        self.assertTrue([s for s in said if s.startswith(f"MEM_LEND label 0 for {vmid} ")], said)
+        messages = [json.loads(line) for line in self.ctl("--json", "trace")[0].splitlines()]
+        self.assertEqual([m["number"] for m in messages],
+                         list(range(messages[0]["number"], messages[0]["number"] + len(lines))))
+        self.ctl("stop", "demo")
+
+    def test_a_capture_can_be_read(self):
+        self.w.vm("demo", "off\n")
+        self.w.run_unit("demo")
+        self.w.assert_clean()  # RM is told no more
+        path = self.w.path("rm.pcapng")
+        self.ctl("--pcapng=" + path, "trace")
+        with open(path, "rb") as f:
+            data = f.read()
+        blocks = []
+        while data:
+            kind, length = struct.unpack_from("<II", data)
+            self.assertEqual(length % 4, 0)
+            self.assertEqual(struct.unpack_from("<I", data, length - 4)[0], length)
+            blocks.append((kind, data[8:length - 4]))
+            data = data[length:]
+        self.assertEqual([k for k, _ in blocks[:2]], [0x0a0d0d0a, 1])
+        self.assertEqual(struct.unpack_from("<H", blocks[1][1])[0], 147)
+        packets = [b for k, b in blocks[2:] if k == 6]
+        self.assertEqual(len(packets), len(self.ctl("trace")[0].splitlines()))
+        ids = set()
+        for p in packets:
+            _, high, low, captured, original = struct.unpack_from("<5I", p)
+            self.assertAlmostEqual((high << 32 | low) / 1e6, time.time(), delta=300)
+            self.assertLessEqual(captured, original)
+            first, kind, _, message = struct.unpack_from("<BBHI", p, 20)
+            self.assertEqual((first, kind & ~3), (0x21, 0))
+            ids.add(message)
+        self.assertIn(0x56000001, ids)  # VM_ALLOCATE
+        self.assertIn(0x56100001, ids)  # VM_EXITED
+
+    def test_it_follows(self):
+        self.w.vm("demo", "off\n")
+        p = subprocess.Popen([CTL, "--follow", "trace"], env=self.env, stdout=subprocess.PIPE,
+                             text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        self.w.run_unit("demo")
+        for line in p.stdout:
+            if " VM_DEALLOCATE: OK" in line:
+                break
 
 
 if __name__ == "__main__":

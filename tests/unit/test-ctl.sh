@@ -59,7 +59,7 @@ complains "usage: ghvmctl status NAME"
 expect 2 list extra
 expect 2 --nosuch
 expect 0 --help
-for verb in list status start stop console validate plan why host quarantine; do
+for verb in list status start stop console validate plan why host quarantine trace; do
 	prints "  $verb "
 done
 expect 0 --version
