@@ -20,7 +20,7 @@ library=(
   "rm"
   "rm-mem rm-vm"
   "parcel parcel-* vcpu"
-  "machine machine-*"
+  "machine machine-* transaction transaction-*"
   "link runinfo"
 )
 # host.c only picks the implementation that a URI names.

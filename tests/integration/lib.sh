@@ -10,6 +10,7 @@ vmd=$GHVM_BUILD/daemon/manager/gunyah-vmd
 prepare=$GHVM_BUILD/daemon/prepare/gunyah-vm-prepare
 runner=$GHVM_BUILD/daemon/runner/gunyah-vm
 ctl=$GHVM_BUILD/daemon/ctl/ghvmctl
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 
 work=$(mktemp -d)
 mkdir "$work/run" "$work/vms" "$work/log" "$work/out"
@@ -26,10 +27,11 @@ fail() {
 
 leave() {
   local pids
+  exec 2>/dev/null # the shell's words on whom it kills
   pids=$(jobs -p)
   # shellcheck disable=SC2086 # words
-  [ -z "$pids" ] || kill -KILL $pids 2>/dev/null || true
-  wait
+  [ -z "$pids" ] || kill -KILL $pids || true
+  wait || true
   rm -rf "$work"
 }
 trap leave EXIT
@@ -141,20 +143,7 @@ is_state() { # NAME STATE
 # --- the model's side ----------------------------------------------------------------------
 
 tell() { # COMMAND...: to the model; its answer, on one line
-  /usr/bin/python3 -IS - "$work/control" "$*" <<'END'
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-s.settimeout(10)
-s.connect(sys.argv[1])
-s.sendall((sys.argv[2] + "\n").encode())
-lines = []
-for line in s.makefile():
-    lines.append(line.strip())
-    if line.startswith(("ok", "error")):
-        break
-print(" ".join(lines))
-sys.exit(not lines or lines[-1] != "ok")
-END
+  "$here/tell.py" "$work/control" "$@"
 }
 
 # What is left when no VM is there: nothing, but the primary.

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# try.sh [COMMAND...]: the host of lib.sh to play with, without QEMU, privileges or systemd: runs
+# COMMAND there, or a shell. It has ghvmctl and
+#   model COMMAND...   ask or upset the model: counts, refuse MESSAGE STATUS, kill-rm; see
+#                      ghvm-model --help
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$(realpath "$0")")/lib.sh"
+
+# What stands for systemd starts the real helper and the real runner as a unit would.
+start_units() {
+  "$GHVM_BUILD/tests/integration/stand-in" "$DBUS_SYSTEM_BUS_ADDRESS" "$prepare" "$runner" \
+    "$work/run/prepare.sock" "$work/log" yes >"$work/out/units" 2>&1 &
+  must 10 grep -q ready "$work/out/units"
+}
+
+words() {
+  mkdir "$work/bin"
+  printf '#!/bin/sh\nexec %q --dir=%q "$@"\n' "$ctl" "$work/vms" >"$work/bin/ghvmctl"
+  printf '#!/bin/sh\nexec %q %q "$@"\n' "$here/tell.py" "$work/control" >"$work/bin/model"
+  chmod +x "$work"/bin/*
+  export PATH=$work/bin:$PATH
+}
+
+start_bus
+start_model
+ready_manager
+start_units
+words
+script hello 'devices:' '  - console: {}' <<'END'
+print hello from a guest
+powerkey
+END
+
+cd "$work/vms"
+if [ $# -gt 0 ]; then
+  "$@"
+  exit
+fi
+cat <<END
+A hypervisor model, a manager, and a VM "hello" whose guest is a script.
+Its descriptor and others of yours: $work/vms
+  ghvmctl start hello; ghvmctl console hello; ghvmctl status hello; ghvmctl stop hello
+  model refuse MEM_LEND 1; ghvmctl start hello; ghvmctl why hello
+The shell's end takes all of it away.
+END
+"${SHELL:-/bin/bash}" -i || true
