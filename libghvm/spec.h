@@ -146,3 +146,10 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
 int ghvm_spec_list(const char *const *dirs, char ***ret);
 
 void ghvm_spec_done(struct ghvm_spec *spec);
+
+/**
+ * ghvm_spec_to_yaml() - a descriptor that ghvm_spec_parse() makes the same spec of
+ *
+ * Return: one line without its end, malloc'ed; NULL: out of memory.
+ */
+char *ghvm_spec_to_yaml(const struct ghvm_spec *spec);

@@ -91,6 +91,18 @@ static void plan(const struct ghvm_spec *spec)
 	PROMISE(text && json && json[0] == '{');
 }
 
+static void print(const struct ghvm_spec *spec)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec again = {};
+	_cleanup_(freep) char *line = ghvm_spec_to_yaml(spec), *twice = NULL;
+	struct ghvm_error err = {};
+
+	PROMISE(line && !strchr(line, '\n'));
+	PROMISE(ghvm_spec_parse(spec->name, "again", line, strlen(line), &again, NULL, &err) == 0);
+	twice = ghvm_spec_to_yaml(&again);
+	PROMISE(twice && !strcmp(line, twice));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
@@ -106,5 +118,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_spec(&s);
 	plan(&s);
+	print(&s);
 	return 0;
 }

@@ -161,6 +161,77 @@ static const struct {
 	{ "a: [[[[[[[[[[1]]]]]]]]]]\n", "nested too deeply" },
 };
 
+static void assert_same_text(const char *a, const char *b)
+{
+	assert_int_equal(!a, !b);
+	if (a)
+		assert_string_equal(a, b);
+}
+
+static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
+{
+	assert_string_equal(a->name, b->name);
+	assert_same_text(a->kernel, b->kernel);
+	assert_same_text(a->initrd, b->initrd);
+	assert_same_text(a->cmdline, b->cmdline);
+	assert_same_text(a->dtb_overlay, b->dtb_overlay);
+	assert_int_equal(a->memory, b->memory);
+	assert_int_equal(a->protection, b->protection);
+	assert_int_equal(a->hugepages, b->hugepages);
+	assert_int_equal(a->cpus, b->cpus);
+	assert_int_equal(a->console, b->console);
+	assert_int_equal(a->power_key, b->power_key);
+	assert_int_equal(a->rm_rpc, b->rm_rpc);
+	assert_int_equal(a->on_reboot, b->on_reboot);
+	assert_int_equal(a->on_crash, b->on_crash);
+	assert_int_equal(a->stop_timeout_ms, b->stop_timeout_ms);
+	assert_int_equal(a->n_regions, b->n_regions);
+	for (size_t i = 0; i < a->n_regions; i++) {
+		assert_int_equal(a->regions[i].label, b->regions[i].label);
+		assert_int_equal(a->regions[i].readonly, b->regions[i].readonly);
+		assert_int_equal(a->regions[i].size, b->regions[i].size);
+		assert_int_equal(a->regions[i].address, b->regions[i].address);
+	}
+}
+
+/* What is printed is one line, and is read as the same spec. */
+static void prints_what_it_reads(void **state)
+{
+	static const char *const texts[] = {
+		GOOD,
+		"version: 1\n"
+		"kernel: {image: \"/boot/Im age\", initrd: /boot/initrd, dtb-overlay: "
+		"/etc/more.dtbo,\n"
+		"  cmdline: \"a=\\\"b\\\" c\\\\d {e}: #f, 'g' \\u00e9\\u0085\\u2028 \\U0001f600 z "
+		"\"}\n"
+		"memory: {size: 2G, protection: none, hugepages: 1G}\n"
+		"cpus: {count: 8}\n"
+		"devices: [{console: {enabled: false}}, {power-key: {}}]\n"
+		"regions:\n"
+		"  - {label: 0xffffffff, kind: share, size: 16M, address: 0x50000000}\n"
+		"  - {label: 9, size: 4K, readonly: true}\n"
+		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 1234ms}\n"
+		"rm-rpc: true\n",
+		GOOD "devices: [{power-key: {enabled: false}}]\n",
+		HEAD "memory: {size: 2M, hugepages: 2M}\n",
+		HEAD "memory: {size: 2M, hugepages: never}\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_cleanup_(ghvm_spec_done) struct ghvm_spec s = {}, again = {};
+		_cleanup_(freep) char *line = NULL;
+		struct ghvm_error err;
+
+		assert_int_equal(parse(texts[i], &s, &err), 0);
+		line = ghvm_spec_to_yaml(&s);
+		assert_non_null(line);
+		assert_null(strchr(line, '\n'));
+		if (parse(line, &again, &err) < 0)
+			fail_msg("%s: %s", line, err.msg);
+		assert_same(&s, &again);
+	}
+}
+
 static void complains_with_its_place(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -439,6 +510,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_the_least),
 		cmocka_unit_test(takes_everything),
+		cmocka_unit_test(prints_what_it_reads),
 		cmocka_unit_test(complains_with_its_place),
 		cmocka_unit_test(says_all_of_it),
 		cmocka_unit_test(complains_in_whole_characters),
