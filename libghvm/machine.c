@@ -138,7 +138,8 @@ void ghvm_machine_set_ledger(struct ghvm_machine *m, struct ghvm_ledger *ledger)
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit)
 {
 	m->presplit = presplit;
-	init_parcels(m);
+	for (size_t i = 0; i < m->n_parcels; i++) /* also of adopted ones, which have much else */
+		m->parcels[i].config.presplit = presplit;
 }
 
 void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms)
@@ -324,6 +325,11 @@ struct ghvm_vmid ghvm_machine_vmid(const struct ghvm_machine *m)
 uint64_t ghvm_machine_incarnation(const struct ghvm_machine *m)
 {
 	return m->incarnation;
+}
+
+bool ghvm_machine_planned(const struct ghvm_machine *m)
+{
+	return m->plan;
 }
 
 enum ghvm_step_kind ghvm_machine_step(const struct ghvm_machine *m)

@@ -81,7 +81,7 @@ int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct gh
  */
 void ghvm_machine_set_ledger(struct ghvm_machine *m, struct ghvm_ledger *ledger);
 
-/* Before build(): this hypervisor needs SHARE before LEND (DECISIONS 11). */
+/* Before build() or rebuild(): this hypervisor needs SHARE before LEND (DECISIONS 11). */
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit);
 
 /* How long teardown() waits for an exit, and for a reset; default 10 s. */
@@ -201,6 +201,9 @@ int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 /* A machine of a stray, to be torn down. */
 int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			     struct ghvm_vmid vmid, struct ghvm_machine **ret);
+
+/* Is it of a plan, so that it can be rebuilt? An adopted one may not be. */
+bool ghvm_machine_planned(const struct ghvm_machine *m);
 
 /* Where RM says that it stands; GHVM_VM_NONE: it has no VM. */
 int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err);

@@ -30,8 +30,8 @@ allowed=(
   "libghvm/host.c:hvc"
 )
 manager=(
-  "failure log loop store verdict"
-  "control guest op"
+  "failure log loop record store verdict"
+  "control guest guest-* op"
   "vm vm-*"
   "quarantine"
   "adopt"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/manager/log.h"
+#include "daemon/manager/store.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/spec.h"
 
@@ -48,20 +49,41 @@ static const char *name_of(const struct ghvm_orphan *o)
 	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
 }
 
+/* Tags win: a record of another life says nothing of this one. */
+static void recall(const struct adopt_target *t, struct guest *g)
+{
+	_cleanup_(store_record_done) struct store_record rec = {};
+	const struct log_about a = { .vm = g->name };
+	int r;
+
+	if (!*g->name)
+		return;
+	r = store_read(t->state_dir, g->name, &rec);
+	if (r < 0 && r != -ENOENT)
+		log_warning(&a, r, "Cannot use the state file");
+	if (r == 0 && rec.planned && rec.incarnation == g->incarnation)
+		guest_recall(g, &rec);
+}
+
 static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
 		       struct adopt_found *ret, struct ghvm_error *err)
 {
+	_cleanup_(guest_freep) struct guest *g = NULL;
 	struct ghvm_machine *machine;
 	int r;
 
-	r = ghvm_machine_adopt(t->host->host, t->host->rm, t->host->ledger, NULL, o, n, &machine,
-			       err);
+	r = guest_new_adopted(t->host, name_of(o), o->tag.incarnation, &g);
 	if (r < 0)
 		return r;
-	r = guest_new_adopted(t->host, name_of(o), machine, &ret->guest);
+	recall(t, g);
+	r = ghvm_machine_adopt(t->host->host, t->host->rm, t->host->ledger,
+			       g->planned ? &g->plan : NULL, o, n, &machine, err);
 	if (r < 0)
-		ghvm_machine_free(machine); /* back into the quarantine */
-	return r;
+		return r;
+	ghvm_machine_set_presplit(machine, t->host->presplit);
+	guest_set_machine(g, machine);
+	ret->guest = TAKE_PTR(g);
+	return 0;
 }
 
 static size_t group_length(const struct ghvm_orphan *o, size_t n)
@@ -151,11 +173,13 @@ static void undo_strays(const struct adopt_target *t)
 		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, strays[i],
 					     &machine);
 		if (r == 0)
-			r = guest_new_adopted(t->host, "", machine, &g);
-		if (r == 0)
-			adopt_undo(t, g);
-		else
+			r = guest_new_adopted(t->host, "", 0, &g);
+		if (r < 0) {
 			log_error(&a, r, "Cannot undo it");
+			continue;
+		}
+		guest_set_machine(g, machine);
+		adopt_undo(t, g);
 	}
 }
 

@@ -16,6 +16,7 @@
 struct adopt_target {
 	const struct guest_host *host;
 	struct quarantine *quarantine;
+	const char *state_dir;
 };
 
 /**

@@ -5,7 +5,7 @@
  * Descriptors of lent memory are closed in the middle of a build, by on_pinned(): from
  * there on the pin is the only way to the pages, and it cannot be mapped.
  */
-#include "daemon/manager/guest.h"
+#include "daemon/manager/guest-internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include "libghvm/runinfo.h"
 
 #define KERNEL_HEADER 4096 /* with the section table, which tells a file that is cut off */
-#define OVERLAY_MAX GHVM_KIB(64)
+#define OVERLAY_MAX ((uint64_t)STORE_OVERLAY_MAX)
 
 static struct guest_need *add_need(struct guest *g, enum ghvm_link_kind kind, const char *path)
 {
@@ -40,7 +40,7 @@ static void add_memory(struct guest *g, uint16_t index, uint64_t size)
 	n->hugepages = (uint8_t)g->spec.hugepages;
 }
 
-static void find_needs(struct guest *g)
+void guest_find_needs(struct guest *g)
 {
 	const struct ghvm_spec *spec = &g->spec;
 
@@ -91,22 +91,29 @@ int guest_new(const struct guest_host *host, struct ghvm_spec *spec, struct gues
 		return r;
 	}
 	g->spec = TAKE_STRUCT(*spec);
-	find_needs(g);
+	guest_find_needs(g);
 	*ret = g;
 	return 0;
 }
 
-int guest_new_adopted(const struct guest_host *host, const char *name, struct ghvm_machine *machine,
+int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t incarnation,
 		      struct guest **ret)
 {
 	struct guest *g = allocate(host, name);
 
 	if (!g)
 		return -ENOMEM;
-	g->incarnation = ghvm_machine_incarnation(machine);
-	g->machine = machine;
+	g->incarnation = incarnation;
+	(void)ghvm_error_set(&g->no_rebuild, -ENOENT, "nothing is known of how it was started");
 	*ret = g;
 	return 0;
+}
+
+void guest_set_machine(struct guest *g, struct ghvm_machine *m)
+{
+	if (g->planned && !ghvm_machine_planned(m))
+		(void)ghvm_error_set(&g->no_rebuild, -ESTALE, "its memory is not that of its plan");
+	atomic_store(&g->machine, m);
 }
 
 static void close_needs(struct guest *g)
@@ -125,6 +132,7 @@ void guest_free(struct guest *g)
 	close_needs(g);
 	if (g->planned)
 		ghvm_plan_done(&g->plan);
+	store_origin_done(&g->origin);
 	ghvm_spec_done(&g->spec);
 	free(g);
 }
@@ -134,7 +142,7 @@ void guest_freep(struct guest **g)
 	guest_free(*g);
 }
 
-static struct guest_need *find_need(struct guest *g, enum ghvm_link_kind kind, uint16_t index)
+struct guest_need *guest_find_need(struct guest *g, enum ghvm_link_kind kind, uint16_t index)
 {
 	for (size_t i = 0; i < g->n_needs; i++)
 		if (g->needs[i].kind == kind && g->needs[i].index == index)
@@ -160,7 +168,7 @@ static int check_given(const struct guest_need *n, int fd, struct ghvm_error *er
 int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd,
 	       struct ghvm_error *err)
 {
-	struct guest_need *n = find_need(g, kind, index);
+	struct guest_need *n = guest_find_need(g, kind, index);
 	int r;
 
 	if (!n || n->fd >= 0)
@@ -181,79 +189,79 @@ bool guest_given(const struct guest *g)
 
 static int need_fd(struct guest *g, enum ghvm_link_kind kind)
 {
-	const struct guest_need *n = find_need(g, kind, 0);
+	const struct guest_need *n = guest_find_need(g, kind, 0);
 
 	return n ? n->fd : -1;
 }
 
-static int file_size(int fd, uint64_t *ret)
+static int identify(int fd, struct store_file *ret)
 {
 	struct stat st;
 
-	*ret = 0;
+	*ret = (struct store_file){};
 	if (fd < 0)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*ret = (uint64_t)st.st_size;
+	guest_file_of(&st, ret);
 	return 0;
 }
 
-static int read_overlay(struct guest *g, uint8_t **ret, size_t *ret_size, struct ghvm_error *err)
+static int read_overlay(struct guest *g, struct store_origin *ret, struct ghvm_error *err)
 {
 	int fd = need_fd(g, GHVM_LINK_OVERLAY);
 	_cleanup_(freep) uint8_t *blob = NULL;
-	uint64_t size;
-	int r;
+	struct store_file file;
+	int r = identify(fd, &file);
 
-	*ret = NULL;
-	*ret_size = 0;
-	r = file_size(fd, &size);
 	if (r < 0 || fd < 0)
 		return r;
-	if (!size || size > OVERLAY_MAX)
+	if (!file.size || file.size > OVERLAY_MAX)
 		return ghvm_error_set(err, -EFBIG, "%s: has %llu bytes, at most %llu are taken",
-				      g->spec.dtb_overlay, (unsigned long long)size,
+				      g->spec.dtb_overlay, (unsigned long long)file.size,
 				      (unsigned long long)OVERLAY_MAX);
-	blob = malloc(size);
+	blob = malloc(file.size);
 	if (!blob)
 		return -ENOMEM;
-	if (pread(fd, blob, size, 0) != (ssize_t)size)
+	if (pread(fd, blob, file.size, 0) != (ssize_t)file.size)
 		return ghvm_error_set(err, -EIO, "%s: cannot be read", g->spec.dtb_overlay);
-	*ret = TAKE_PTR(blob);
-	*ret_size = size;
+	ret->overlay = TAKE_PTR(blob);
+	ret->overlay_size = file.size;
+	return 0;
+}
+
+static int read_header(struct guest *g, uint8_t header[KERNEL_HEADER], size_t *ret,
+		       struct ghvm_error *err)
+{
+	ssize_t n = pread(need_fd(g, GHVM_LINK_KERNEL), header, KERNEL_HEADER, 0);
+
+	if (n < 0)
+		return ghvm_error_set(err, -errno, "%s: cannot be read: %s", g->spec.kernel,
+				      strerror(errno));
+	*ret = (size_t)n;
+	memcpy(g->origin.kernel_header, header, sizeof(g->origin.kernel_header));
 	return 0;
 }
 
 static int make_plan(struct guest *g, struct ghvm_error *err)
 {
-	int kernel = need_fd(g, GHVM_LINK_KERNEL);
-	_cleanup_(freep) uint8_t *overlay = NULL;
-	uint8_t header[KERNEL_HEADER];
+	uint8_t header[KERNEL_HEADER] = {};
 	struct ghvm_plan_input in = { .kernel_header = header };
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	ssize_t n;
+	struct store_origin *o = &g->origin;
 	int r;
 
-	n = pread(kernel, header, sizeof(header), 0);
-	if (n < 0)
-		return ghvm_error_set(err, -errno, "%s: cannot be read: %s", g->spec.kernel,
-				      strerror(errno));
-	in.kernel_header_size = (size_t)n;
-	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
-	r = file_size(kernel, &in.kernel_size);
+	r = read_header(g, header, &in.kernel_header_size, err);
 	if (r == 0)
-		r = file_size(need_fd(g, GHVM_LINK_INITRD), &in.initrd_size);
+		r = identify(need_fd(g, GHVM_LINK_KERNEL), &o->kernel);
 	if (r == 0)
-		r = read_overlay(g, &overlay, &in.overlay_size, err);
+		r = identify(need_fd(g, GHVM_LINK_INITRD), &o->initrd);
+	if (r == 0)
+		r = read_overlay(g, o, err);
 	if (r < 0)
 		return r;
-	in.overlay = overlay;
-	if (getrandom(&in.kaslr_seed, sizeof(in.kaslr_seed), 0) != sizeof(in.kaslr_seed))
-		return ghvm_error_set(err, -errno, "no random numbers");
-	r = ghvm_plan_make(&g->spec, &in, &g->plan, err);
-	g->planned = r == 0;
-	return r;
+	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
+	return guest_plan(g, &in, err);
 }
 
 /* The memory that was populated before there was a plan is what the plan wants. */
@@ -262,7 +270,7 @@ static int match_memory(struct guest *g, int ret[GHVM_PLAN_PARCELS_MAX], struct 
 	const struct guest_need *n;
 
 	for (size_t i = 0; i < g->plan.n_parcels; i++) {
-		n = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		n = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!n || n->size != g->plan.parcels[i].size)
 			return ghvm_error_set(err, -EINVAL, "memory %s is not of the plan's size",
 					      g->plan.parcels[i].name);
@@ -286,7 +294,7 @@ static void on_pinned(void *data)
 	struct guest_need *n;
 
 	for (size_t i = 0; i < g->plan.n_parcels; i++) {
-		n = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		n = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!g->plan.parcels[i].lend || !n)
 			continue;
 		closep(&n->fd);
@@ -390,7 +398,7 @@ static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 	struct guest_need *need;
 
 	for (size_t i = 1; i < g->plan.n_parcels; i++) {
-		need = find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
+		need = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (need && need->fd >= 0 && !g->plan.parcels[i].lend)
 			add_fd(ret, n, g->plan.parcels[i].name, TAKE_FD(need->fd));
 	}
@@ -398,7 +406,7 @@ static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 
 int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n)
 {
-	struct guest_need *log = find_need(g, GHVM_LINK_LOG, 0);
+	struct guest_need *log = guest_find_need(g, GHVM_LINK_LOG, 0);
 	int fd;
 
 	fd = fcntl(ghvm_machine_grant(g->machine), F_DUPFD_CLOEXEC, 3);
@@ -462,7 +470,7 @@ int guest_runinfo(const struct guest *g)
 
 bool guest_can_rebuild(const struct guest *g)
 {
-	return g->planned;
+	return g->planned && g->no_rebuild.code == 0;
 }
 
 struct ghvm_machine *guest_machine(const struct guest *g)

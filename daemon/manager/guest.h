@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/manager/store.h"
 #include "libghvm/error.h"
 #include "libghvm/ledger.h"
 #include "libghvm/link.h"
@@ -58,8 +59,9 @@ struct guest_fd {
 
 /**
  * struct guest - see above
- * @spec: owned; empty for an adopted one
- * @plan: owned, if @planned
+ * @spec: owned; empty for one that was adopted without a record
+ * @plan: owned, if @planned; @origin: what else it was made of, owned
+ * @no_rebuild: why it cannot reboot in place, as far as is known without trying; code 0: it can
  * @machine: owned; set by the operation thread, then for ghvm_machine_on_notify() by main
  * @step: enum ghvm_step_kind of a build, any thread; -1 none
  * @on_step: called on the operation thread when @step changed
@@ -70,6 +72,8 @@ struct guest {
 	struct ghvm_spec spec;
 	struct ghvm_plan plan;
 	bool planned;
+	struct store_origin origin;
+	struct ghvm_error no_rebuild;
 	uint64_t incarnation;
 	struct guest_need needs[GUEST_NEEDS_MAX];
 	size_t n_needs;
@@ -86,9 +90,24 @@ struct guest {
  */
 int guest_new(const struct guest_host *host, struct ghvm_spec *spec, struct guest **ret);
 
-/* Of a machine that an earlier manager has left; @machine is taken over on success. */
-int guest_new_adopted(const struct guest_host *host, const char *name, struct ghvm_machine *machine,
+/* Of what an earlier manager has left: without a machine as yet. */
+int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t incarnation,
 		      struct guest **ret);
+
+/**
+ * guest_recall() - make the plan again that an adopted guest was built from
+ * @rec: planned, of this incarnation; its spec and origin are taken over
+ *
+ * The images are opened again, where we may and where they are still the same files; if
+ * not, @no_rebuild says so.
+ */
+void guest_recall(struct guest *g, struct store_record *rec);
+
+/* An adopted guest's machine, taken over. */
+void guest_set_machine(struct guest *g, struct ghvm_machine *m);
+
+/* For a state file; what it points to is borrowed from the guest. */
+void guest_record(const struct guest *g, struct store_record *ret);
 
 /* What is still guarded goes to the module's quarantine. Accepts NULL. */
 void guest_free(struct guest *g);

@@ -294,6 +294,7 @@ static int adopt(struct manager *m)
 	const struct adopt_target target = {
 		.host = &m->guest_host,
 		.quarantine = &m->quarantine,
+		.state_dir = m->options->state_dir,
 	};
 	struct adopt_found *found = NULL;
 	size_t n = 0;

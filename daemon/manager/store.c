@@ -1,59 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * State files: "key value" lines, replaced by rename.
- *
- * They are ours, but a disk that is full or a crash may leave any of them in any state, so
- * they are read like input.
+ * State files, replaced by rename; their text is in record.c.
  */
 #include "daemon/manager/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
-#define RECORD_MAX 1024
-#define VERSION 1
+/* An overlay, in hexadecimal, and as much again for all else. */
+#define RECORD_MAX (4 * STORE_OVERLAY_MAX)
 
-/* An enum, in its own storage of the record. */
-enum key {
-	KEY_VERSION,
-	KEY_NAME,
-	KEY_VMID,
-	KEY_INCARNATION,
-	KEY_ON_REBOOT,
-	KEY_ON_CRASH,
-	KEY_STOP_TIMEOUT,
-	KEY_DIGEST,
-	KEY_COUNT
-};
+#define TEMPORARY_SIZE (GHVM_NAME_SIZE + 8)
 
-static const char *const key_names[KEY_COUNT] = {
-	[KEY_VERSION] = "version",
-	[KEY_NAME] = "name",
-	[KEY_VMID] = "vmid",
-	[KEY_INCARNATION] = "incarnation",
-	[KEY_ON_REBOOT] = "on-reboot",
-	[KEY_ON_CRASH] = "on-crash",
-	[KEY_STOP_TIMEOUT] = "stop-timeout-ms",
-	[KEY_DIGEST] = "digest",
-};
-
-static int print(const struct store_record *rec, char *buf, size_t cap)
+static void temporary_name(char ret[TEMPORARY_SIZE], const char *name)
 {
-	int n = snprintf(buf, cap,
-			 "version %d\nname %s\nvmid %u\nincarnation %" PRIu64
-			 "\non-reboot %u\non-crash %u\nstop-timeout-ms %u\ndigest %s\n",
-			 VERSION, rec->name, rec->vmid, rec->incarnation, rec->on_reboot,
-			 rec->on_crash, rec->stop_timeout_ms, rec->digest);
-
-	return n < 0 || (size_t)n >= cap ? -EOVERFLOW : n;
+	(void)snprintf(ret, TEMPORARY_SIZE, ".%s.new", name); /* fits */
 }
 
 static int write_file(int dir, const char *name, const char *text, size_t len)
@@ -73,16 +40,16 @@ static int write_file(int dir, const char *name, const char *text, size_t len)
 int store_write(const char *dir, const struct store_record *rec)
 {
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char text[RECORD_MAX], temporary[GHVM_NAME_SIZE + 8];
-	int len, r;
+	_cleanup_(freep) char *text = store_print(rec);
+	char temporary[TEMPORARY_SIZE];
+	int r;
 
 	if (dirfd < 0)
 		return -errno;
-	len = print(rec, text, sizeof(text));
-	if (len < 0)
-		return len;
-	(void)snprintf(temporary, sizeof(temporary), ".%s.new", rec->name); /* fits */
-	r = write_file(dirfd, temporary, text, (size_t)len);
+	if (!text)
+		return -ENOMEM;
+	temporary_name(temporary, rec->name);
+	r = write_file(dirfd, temporary, text, strlen(text));
 	if (r == 0 && renameat(dirfd, temporary, dirfd, rec->name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -90,129 +57,48 @@ int store_write(const char *dir, const struct store_record *rec)
 	return r;
 }
 
-static int read_file(const char *dir, const char *name, char *ret, size_t cap)
+static int read_file(const char *dir, const char *name, char **ret)
 {
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(closep) int fd =
 		dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_(freep) char *text = NULL;
 	struct stat st;
 	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode) || st.st_size > RECORD_MAX)
 		return -EBADMSG;
-	n = read(fd, ret, cap - 1);
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	n = read(fd, text, (size_t)st.st_size);
 	if (n < 0)
 		return -errno;
-	if ((size_t)n == cap - 1 || memchr(ret, '\0', (size_t)n))
+	if (n != st.st_size || memchr(text, '\0', (size_t)n))
 		return -EBADMSG;
-	ret[n] = '\0';
+	text[n] = '\0';
+	*ret = TAKE_PTR(text);
 	return 0;
-}
-
-/* Digits only: strtoull() would take blanks and signs. */
-static int parse_number(const char *s, uint64_t max, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (!*s)
-		return -EBADMSG;
-	for (; *s; s++) {
-		if (*s < '0' || *s > '9' || __builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
-			return -EBADMSG;
-	}
-	if (v > max)
-		return -EBADMSG;
-	*ret = v;
-	return 0;
-}
-
-static int parse_text(const char *s, char *ret, size_t cap)
-{
-	if (strlen(s) >= cap)
-		return -EBADMSG;
-	memcpy(ret, s, strlen(s) + 1);
-	return 0;
-}
-
-static int parse_value(struct store_record *rec, enum key key, const char *value)
-{
-	static const uint64_t max[KEY_COUNT] = {
-		[KEY_VERSION] = VERSION, [KEY_VMID] = UINT16_MAX, [KEY_INCARNATION] = UINT64_MAX,
-		[KEY_ON_REBOOT] = 1,	 [KEY_ON_CRASH] = 1,	  [KEY_STOP_TIMEOUT] = UINT_MAX,
-	};
-	uint64_t v = 0;
-
-	if (key == KEY_NAME)
-		return parse_text(value, rec->name, sizeof(rec->name));
-	if (key == KEY_DIGEST)
-		return parse_text(value, rec->digest, sizeof(rec->digest));
-	if (parse_number(value, max[key], &v) < 0)
-		return -EBADMSG;
-	if (key == KEY_VERSION)
-		return v == VERSION ? 0 : -EBADMSG;
-	if (key == KEY_VMID)
-		rec->vmid = (uint16_t)v;
-	else if (key == KEY_INCARNATION)
-		rec->incarnation = v;
-	else if (key == KEY_ON_REBOOT)
-		rec->on_reboot = (unsigned int)v;
-	else if (key == KEY_ON_CRASH)
-		rec->on_crash = (unsigned int)v;
-	else
-		rec->stop_timeout_ms = (unsigned int)v;
-	return 0;
-}
-
-static int parse_line(struct store_record *rec, char *line, unsigned int *seen)
-{
-	char *value = strchr(line, ' ');
-
-	if (!value)
-		return -EBADMSG;
-	*value++ = '\0';
-	for (unsigned int i = 0; i < KEY_COUNT; i++) {
-		if (strcmp(line, key_names[i]))
-			continue;
-		if (*seen & 1U << i)
-			return -EBADMSG;
-		*seen |= 1U << i;
-		return parse_value(rec, (enum key)i, value);
-	}
-	return -EBADMSG;
 }
 
 int store_read(const char *dir, const char *name, struct store_record *ret)
 {
-	struct store_record rec = {};
-	char text[RECORD_MAX], *line, *end;
-	unsigned int seen = 0;
-	int r;
+	_cleanup_(freep) char *text = NULL;
+	int r = read_file(dir, name, &text);
 
-	r = read_file(dir, name, text, sizeof(text));
-	if (r < 0)
-		return r;
-	for (line = text; *line; line = end + 1) {
-		end = strchr(line, '\n');
-		if (!end)
-			return -EBADMSG;
-		*end = '\0';
-		r = parse_line(&rec, line, &seen);
-		if (r < 0)
-			return r;
-	}
-	if (seen != (1U << KEY_COUNT) - 1 || strcmp(rec.name, name))
-		return -EBADMSG;
-	*ret = rec;
-	return 0;
+	return r < 0 ? r : store_parse(text, name, ret);
 }
 
 void store_remove(const char *dir, const char *name)
 {
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char temporary[TEMPORARY_SIZE];
 
-	if (dirfd >= 0)
-		(void)unlinkat(dirfd, name, 0); /* it need not be there */
+	if (dirfd < 0)
+		return;
+	temporary_name(temporary, name);
+	(void)unlinkat(dirfd, name, 0);	     /* it need not be there */
+	(void)unlinkat(dirfd, temporary, 0); /* of a manager that died while it wrote */
 }

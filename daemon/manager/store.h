@@ -1,21 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a later manager must know of a running VM that the module's tags do not say: one
- * small file a VM. Losing it costs a reboot in place and names of things, never a page.
+ * file a VM. Losing it costs a reboot in place and names of things, never a page.
  */
 #pragma once
 
+#include "libghvm/error.h"
+#include "libghvm/image.h"
+#include "libghvm/spec.h"
 #include "libghvm/types.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define STORE_DIGEST_SIZE 17
+#define STORE_OVERLAY_MAX 65536
+
+/**
+ * struct store_file - which file it was; all zero: none
+ * @mtime: of its contents, ns since the epoch
+ */
+struct store_file {
+	uint64_t device;
+	uint64_t inode;
+	uint64_t size;
+	uint64_t mtime;
+};
+
+/**
+ * struct store_origin - what, beside the spec, a plan is made of
+ * @kernel_header: of the kernel's file
+ * @overlay: owned, NULL: none
+ */
+struct store_origin {
+	struct store_file kernel;
+	struct store_file initrd;
+	uint8_t kernel_header[GHVM_IMAGE_HEADER];
+	uint8_t *overlay;
+	size_t overlay_size;
+};
 
 /**
  * struct store_record - a VM that has guarded pages
  * @on_reboot, @on_crash: enum ghvm_on_end
  * @digest: of its descriptor, hexadecimal
+ * @planned: @spec and @origin are known; else an older manager has written it
+ * @spec: as it was started, whatever its descriptor says by now
+ *
+ * What it points to is the caller's when it is written, its own when it was read.
  */
 struct store_record {
 	char name[GHVM_NAME_SIZE];
@@ -25,13 +58,31 @@ struct store_record {
 	unsigned int on_crash;
 	unsigned int stop_timeout_ms;
 	char digest[STORE_DIGEST_SIZE];
+	bool planned;
+	struct ghvm_spec spec;
+	struct store_origin origin;
 };
 
-/* Return: 0; errno of open, write, rename. The old record stays on failure. */
+void store_origin_done(struct store_origin *origin);
+/* Of one that was read. */
+void store_record_done(struct store_record *rec);
+
+/* Return: 0; -ENOMEM; errno of open, write, rename. The old record stays on failure. */
 int store_write(const char *dir, const struct store_record *rec);
 
-/* Return: 0; -ENOENT; -EBADMSG it is not a record of @name. */
+/**
+ * store_read() - the record of @name
+ * @ret: owned by the caller, store_record_done(); untouched on failure
+ *
+ * Records of version 1, which have no plan, are read as well.
+ * Return: 0; -ENOENT; -EBADMSG it is not a record of @name, or of a later version; -ENOMEM.
+ */
 int store_read(const char *dir, const char *name, struct store_record *ret);
 
 /* A record that is not there is fine. */
 void store_remove(const char *dir, const char *name);
+
+/* record.c: the text of a file. */
+char *store_print(const struct store_record *rec);
+/* @text: is changed; NUL-terminated. As store_read(). */
+int store_parse(char *text, const char *name, struct store_record *ret);

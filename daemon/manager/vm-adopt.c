@@ -8,26 +8,25 @@
 #include <string.h>
 
 #include "daemon/manager/store.h"
+#include "libghvm/cleanup.h"
 
 #define DIAL_PATIENCE_MS 2000 /* for the hello of a runner that was dialled, DECISIONS 18 */
 #define DEFAULT_STOP_TIMEOUT_MS 30000
 
 static void recall(struct vm *vm)
 {
-	struct store_record rec = {
-		.on_reboot = GHVM_ON_END_RESTART,
-		.on_crash = GHVM_ON_END_STOP,
-		.stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS,
-	};
-	struct store_record found;
+	_cleanup_(store_record_done) struct store_record found = {};
 
-	if (store_read(vm->env->state_dir, vm->name, &found) == 0 &&
-	    found.incarnation == vm->incarnation)
-		rec = found;
-	vm->on_reboot = (enum ghvm_on_end)rec.on_reboot;
-	vm->on_crash = (enum ghvm_on_end)rec.on_crash;
-	vm->stop_timeout_ms = rec.stop_timeout_ms;
-	memcpy(vm->digest, rec.digest, sizeof(vm->digest));
+	vm->on_reboot = GHVM_ON_END_RESTART;
+	vm->on_crash = GHVM_ON_END_STOP;
+	vm->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
+	if (store_read(vm->env->state_dir, vm->name, &found) < 0 ||
+	    found.incarnation != vm->incarnation)
+		return;
+	vm->on_reboot = (enum ghvm_on_end)found.on_reboot;
+	vm->on_crash = (enum ghvm_on_end)found.on_crash;
+	vm->stop_timeout_ms = found.stop_timeout_ms;
+	memcpy(vm->digest, found.digest, sizeof(vm->digest));
 }
 
 /* Both timers run until the runner has said who it is, and how its guest ended. */
@@ -51,6 +50,7 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
 	int r;
 
 	vm->guest = g;
+	vm_watch_steps(vm);
 	vm_look(vm);
 	vm->built = true;
 	recall(vm);

@@ -105,6 +105,9 @@ static void log_end(const struct vm *vm, const struct verdict *v, enum ghvm_exit
 		log_error(&a, 0, "Guest crashed: %s", ghvm_exit_type_to_string(type));
 	else
 		log_info(&a, "Guest ended: %s", ghvm_exit_type_to_string(type));
+	if (v->action == GHVM_LINK_EXIT_RESTART && !v->crashed && vm->guest->no_rebuild.code < 0)
+		log_info(&a, "Its unit starts again, as it cannot reboot in place: %s",
+			 vm->guest->no_rebuild.msg);
 }
 
 /* The guest is over; no operation runs. */
@@ -224,6 +227,7 @@ static int remember(struct vm *vm)
 
 	memcpy(rec.name, vm->name, sizeof(rec.name));
 	memcpy(rec.digest, vm->digest, sizeof(rec.digest));
+	guest_record(vm->guest, &rec);
 	return store_write(vm->env->state_dir, &rec);
 }
 

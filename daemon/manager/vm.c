@@ -129,6 +129,12 @@ static void on_guest_step(void *data)
 	op_progress(&vm->op); /* Thread: operation */
 }
 
+void vm_watch_steps(struct vm *vm)
+{
+	vm->guest->on_step = on_guest_step;
+	vm->guest->data = vm;
+}
+
 int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
 	     struct ghvm_error *err)
 {
@@ -140,8 +146,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	r = guest_new(vm->env->host, spec, &vm->guest);
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot make a guest: %s", strerror(-r));
-	vm->guest->on_step = on_guest_step;
-	vm->guest->data = vm;
+	vm_watch_steps(vm);
 	vm->incarnation = vm->guest->incarnation;
 	vm->stop_timeout_ms = vm->guest->spec.stop_timeout_ms;
 	vm->on_reboot = vm->guest->spec.on_reboot;

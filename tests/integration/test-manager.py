@@ -248,7 +248,7 @@ class Death(Case):
         self.w.assert_clean()
 
     def test_an_end_that_no_manager_saw(self):
-        cases = {"off\n": 0, "reset\n": 133, "fault\n": 134}
+        cases = {"off\n": 0, "fault\n": 134}
         for script, status in cases.items():
             with self.subTest(script):
                 unit = self.running("demo", "sleep 700\n" + script)
@@ -258,10 +258,110 @@ class Death(Case):
                 self.assertEqual(unit.wait(20), status)
                 self.w.assert_clean()
 
-    def test_a_reset_after_adoption_restarts_the_unit(self):
-        unit = self.running("demo", "sleep 1500\nreset\n")
+    def test_a_reset_that_no_manager_saw(self):
+        unit = self.running("demo", "print up\nsleep 700\nreset\n")
         self.w.kill_manager()
+        time.sleep(1)
+        ups = self.w.console_log("demo").count("up")
         self.w.start_manager()
+        wait_until(lambda: self.w.console_log("demo").count("up") > ups)
+        self.assertIsNone(unit.poll())
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def rebooting(self, **kw):
+        unit = self.running("demo", "print up\nread\nreset\n", **kw)
+        wait_until(lambda: self.w.console_log("demo").count("up") == 1)
+        return unit
+
+    def reset(self):
+        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
+        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
+            pty.write(b"x")
+
+    def replace_manager(self, meanwhile=lambda: None):
+        self.w.kill_manager()
+        meanwhile()
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        wait_until(lambda: self.runner_pid("demo"))
+
+    def test_a_reset_after_adoption_reboots_in_place(self):
+        unit = self.rebooting(extra="regions: [{label: 5, size: 16K}]\n"
+                                    "cpus: {count: 2}\nrm-rpc: true\n")
+        known = "LeaderPID", "Incarnation", "MemoryLent", "MemoryShared", "SpecDigest"
+        before = self.w.vm_get("demo", *known)
+        for ups in 2, 3:
+            self.replace_manager()
+            self.reset()
+            wait_until(lambda: self.w.console_log("demo").count("up") == ups)
+            self.w.wait_state("demo", "running")
+            self.assertEqual(before, self.w.vm_get("demo", *known))
+            self.assertEqual(self.w.counts()["vms"], 1)
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_a_descriptor_that_was_edited_meanwhile_is_for_the_next_start(self):
+        unit = self.rebooting()
+        lent = self.w.vm_get("demo", "MemoryLent")
+        self.w.vm("demo", "print up\nread\nreset\n", memory="16M")
+        os.utime(self.w.path("demo.Image"), ns=(0, 0))
+        self.replace_manager()
+        self.assertEqual(self.w.vm_get("demo", "MemoryLent"), lent)
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def starts_again(self, why, meanwhile):
+        unit = self.rebooting()
+        self.replace_manager(meanwhile)
+        self.reset()
+        self.assertEqual(unit.wait(20), 133)
+        self.assertRegex(self.w.log(), "cannot reboot in place: .*" + why)
+        self.w.assert_clean()
+
+    def test_a_reset_with_another_kernel_restarts_the_unit(self):
+        self.starts_again("demo.Image: is not what it was started from",
+                          lambda: os.utime(self.w.path("demo.Image"), ns=(0, 0)))
+
+    def test_a_reset_with_no_kernel_restarts_the_unit(self):
+        self.starts_again("demo.Image: cannot be opened again: No such file",
+                          lambda: os.unlink(self.w.path("demo.Image")))
+
+    def test_a_reset_without_its_state_file_restarts_the_unit(self):
+        self.starts_again("nothing is known of how it was started",
+                          lambda: os.unlink(self.w.path("run", "state", "demo")))
+
+    def test_the_state_file_of_an_older_manager_is_read(self):
+        def age():
+            with open(self.w.path("run", "state", "demo"), "r+", encoding="ascii") as f:
+                old = f.read().replace("version 2", "version 1").splitlines()[:8]
+                f.seek(0)
+                f.truncate()
+                f.write("\n".join(old) + "\n")
+
+        unit = self.rebooting(lifecycle="on-reboot: stop")
+        digest = self.w.vm_get("demo", "SpecDigest")
+        self.replace_manager(age)
+        self.assertEqual(self.w.vm_get("demo", "SpecDigest"), digest)
+        self.reset()
+        self.assertEqual(unit.wait(20), 0)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "reset")
+        self.w.assert_clean()
+
+    def test_the_state_file_of_a_later_manager_is_refused(self):
+        def predate():
+            with open(self.w.path("run", "state", "demo"), "r+", encoding="ascii") as f:
+                text = f.read()
+                f.seek(0)
+                f.write(text.replace("version 2", "version 9"))
+
+        unit = self.rebooting()
+        self.replace_manager(predate)
+        self.assertIn("Cannot use the state file", self.w.log())
+        self.reset()
         self.assertEqual(unit.wait(20), 133)
         self.w.assert_clean()
 

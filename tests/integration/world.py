@@ -264,8 +264,9 @@ class World:
             wait_until(lambda: not self.leftovers(), seconds)
         except AssertionError:
             raise AssertionError(f"left: {self.leftovers()}\n{self.log()}") from None
-        assert not os.listdir(self.path("run", "state")), os.listdir(self.path("run", "state"))
-        assert not os.listdir(self.path("run", "ctl"))
+        # the manager forgets a VM after its memory is back
+        wait_until(lambda: not os.listdir(self.path("run", "state")))
+        wait_until(lambda: not os.listdir(self.path("run", "ctl")))
 
     # --- playing the helper or the runner ---
 
