@@ -23,8 +23,16 @@ mem_free() { # KiB
 	awk '/^MemFree:/ { print $2 }' /proc/meminfo
 }
 
+is_model() {
+	[ -n "$(find /proc/device-tree/reserved-memory -maxdepth 1 -name 'counters@*' 2>/dev/null)" ]
+}
+
+# A real hypervisor emulated by QEMU is that much slower.
+patience=1
+is_model || patience=4
+
 wait_for() { # SECONDS COMMAND...: until it succeeds
-	_end=$(($(uptime_s) + $1))
+	_end=$(($(uptime_s) + $1 * patience))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(uptime_s)" -lt $_end ] || return 1
@@ -154,10 +162,6 @@ down() { # NAME: as people do it, and it must be a success
 }
 
 # --- what is left over ---------------------------------------------------------------------
-
-is_model() {
-	[ -n "$(find /proc/device-tree/reserved-memory -maxdepth 1 -name 'counters@*')" ]
-}
 
 model() { # COUNTER: its value
 	_address=$(awk -v n="$1" '$1 == n { print $2 }' $here/counters)
