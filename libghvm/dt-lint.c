@@ -8,9 +8,9 @@
 #include "libghvm/dt-lint.h"
 
 #include "libghvm/bits.h"
-#include "libghvm/layout.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libfdt.h>
 #include <stdbool.h>
 #include <string.h>
@@ -95,28 +95,34 @@ static bool is_other_vcpus(const void *fdt, int node)
 	return is_called(fdt, node, "vcpus") && !is_string(fdt, node, "affinity", "proxy");
 }
 
+#define NEVER GHVM_QUIRK_COUNT_
+
+/* @unless: a resource manager that has this quirk does not mind */
 static const struct {
 	bool (*broken)(const void *fdt, int node);
+	enum ghvm_quirk unless;
 	const char *why;
 } rules[] = {
-	{ is_memory, "the resource manager makes the memory node itself" },
-	{ is_hypervisor, "the resource manager makes the hypervisor node itself" },
-	{ is_other_config, "would be read in place of /" CONFIG },
-	{ is_rpc_without_generate,
+	{ is_memory, NEVER, "the resource manager makes the memory node itself" },
+	{ is_hypervisor, NEVER, "the resource manager makes the hypervisor node itself" },
+	{ is_other_config, NEVER, "would be read in place of /" CONFIG },
+	{ is_rpc_without_generate, NEVER,
 	  "an rm-rpc vdevice without \"generate\" kills the resource manager" },
-	{ is_input, "a virtio input device makes the next VM panic the hypervisor" },
-	{ is_not_proxy,
+	{ is_input, NEVER, "a virtio input device makes the next VM panic the hypervisor" },
+	{ is_not_proxy, GHVM_QUIRK_SCHEDULED_VCPUS,
 	  "the end of a VM whose vCPUs are not \"proxy\" kills the resource manager" },
-	{ is_other_vcpus,
+	{ is_other_vcpus, GHVM_QUIRK_SCHEDULED_VCPUS,
 	  "the end of a VM whose vCPUs are not \"proxy\" kills the resource manager" },
 };
 
-static int check_node(const void *fdt, int node, struct ghvm_error *err)
+static int check_node(const void *fdt, int node, const struct ghvm_quirks *q,
+		      struct ghvm_error *err)
 {
 	char path[PATH_SIZE];
 
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		if (!rules[i].broken(fdt, node))
+		if ((rules[i].unless != NEVER && ghvm_quirk(q, rules[i].unless)) ||
+		    !rules[i].broken(fdt, node))
 			continue;
 		if (fdt_get_path(fdt, node, path, sizeof(path)))
 			strcpy(path, "(deep)");
@@ -126,22 +132,23 @@ static int check_node(const void *fdt, int node, struct ghvm_error *err)
 	return 0;
 }
 
-int ghvm_dt_lint(const void *fdt, struct ghvm_error *err)
+int ghvm_dt_lint(const void *fdt, const struct ghvm_quirks *quirks, struct ghvm_error *err)
 {
+	const uint64_t most = ghvm_quirk(quirks, GHVM_QUIRK_DOORBELLS);
 	unsigned int doorbells = 0;
 
 	for (int node = 0; node >= 0; node = fdt_next_node(fdt, node, NULL)) {
-		int r = check_node(fdt, node, err);
+		int r = check_node(fdt, node, quirks, err);
 
 		if (r < 0)
 			return r;
 		doorbells += may_be_string(fdt, node, "vdevice-type", "doorbell") ||
 			     may_be_string(fdt, node, "vdevice-type", "doorbell-source");
 	}
-	if (doorbells > GHVM_DOORBELL_MAX)
+	if (doorbells > most)
 		return ghvm_error_set(err, -EINVAL,
 				      "device tree overlay: %u doorbells; the resource manager has "
-				      "memory for %u",
-				      doorbells, GHVM_DOORBELL_MAX);
+				      "memory for %" PRIu64,
+				      doorbells, most);
 	return 0;
 }

@@ -5,12 +5,14 @@
 #pragma once
 
 #include "libghvm/error.h"
+#include "libghvm/quirks.h"
 
 /**
  * ghvm_dt_lint() - look a whole tree through
  * @fdt: checked by fdt_check_full()
+ * @quirks: of the resource manager that it is for
  *
  * Thread: any. Return: 0; -EINVAL and the path of the node that would take RM, the hypervisor
  * or the start down (abi D.7, D.8, K.6, K.8).
  */
-int ghvm_dt_lint(const void *fdt, struct ghvm_error *err);
+int ghvm_dt_lint(const void *fdt, const struct ghvm_quirks *quirks, struct ghvm_error *err);

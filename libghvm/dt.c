@@ -13,6 +13,7 @@
 #include "libghvm/layout.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <libfdt.h>
 #include <stdio.h>
 #include <string.h>
@@ -392,18 +393,20 @@ static int apply_overlay(void *fdt, const uint8_t *overlay, size_t size, struct 
 	return 0;
 }
 
-/* Packed, and of a size that RM's patching likes: a multiple of 8 (abi K.7). */
-static int finish(void *fdt, uint8_t **ret, size_t *ret_size, struct ghvm_error *err)
+/* Packed, and of a size that RM's patching likes (abi K.7). */
+static int finish(void *fdt, const struct ghvm_quirks *q, uint8_t **ret, size_t *ret_size,
+		  struct ghvm_error *err)
 {
-	size_t size;
+	const uint64_t align = ghvm_quirk(q, GHVM_QUIRK_TREE_ALIGN);
+	const uint64_t end = ghvm_quirk(q, GHVM_QUIRK_TREE_SIZE);
+	uint64_t size;
 	uint8_t *p;
 
 	if (fdt_pack(fdt))
 		return ghvm_error_set(err, -EINVAL, "device tree: cannot be packed");
-	size = (fdt_totalsize(fdt) + 7U) & ~(size_t)7;
-	if (size >= GHVM_DTB_MAX)
-		return ghvm_error_set(err, -E2BIG, "device tree: %zu bytes, at most %llu", size,
-				      GHVM_DTB_MAX - 8);
+	if (!ghvm_align_up(fdt_totalsize(fdt), align, &size) || size >= end)
+		return ghvm_error_set(err, -E2BIG, "device tree: %u bytes, at most %" PRIu64 " fit",
+				      fdt_totalsize(fdt), end - align);
 	p = calloc(1, size);
 	if (!p)
 		return -ENOMEM;
@@ -430,9 +433,9 @@ int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_
 		r = apply_overlay(fdt, overlay, overlay_size, err);
 		if (r < 0)
 			return r;
-		r = ghvm_dt_lint(fdt, err);
+		r = ghvm_dt_lint(fdt, m->quirks, err);
 		if (r < 0)
 			return r;
 	}
-	return finish(fdt, ret, ret_size, err);
+	return finish(fdt, m->quirks, ret, ret_size, err);
 }

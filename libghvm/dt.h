@@ -8,6 +8,7 @@
 #pragma once
 
 #include "libghvm/error.h"
+#include "libghvm/quirks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@ struct ghvm_dt_window {
  * @kaslr_seed: random
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
  * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: a link to RM
+ * @quirks: of the resource manager that reads it
  * @windows: @n_windows of them
  */
 struct ghvm_dt_machine {
@@ -45,6 +47,7 @@ struct ghvm_dt_machine {
 	bool console;
 	bool power_key;
 	bool rm_rpc;
+	const struct ghvm_quirks *quirks;
 	const struct ghvm_dt_window *windows;
 	size_t n_windows;
 };
@@ -52,11 +55,11 @@ struct ghvm_dt_machine {
 /**
  * ghvm_dt_build() - make the tree
  * @overlay: blob, not trusted, or NULL; its fragments name targets by path
- * @ret: owned by the caller, free(); @ret_size bytes, a multiple of 8 (abi K.7)
+ * @ret: owned by the caller, free(); @ret_size bytes, aligned as @m->quirks says
  *
  * Thread: any.
  *
- * Return: 0; -ENOMEM; -E2BIG over GHVM_DTB_MAX; -EINVAL the overlay is malformed, does not
+ * Return: 0; -ENOMEM; -E2BIG larger than @m->quirks allow; -EINVAL the overlay is malformed, does not
  * apply, or asks for something that would take RM or the hypervisor down (abi I.7, K.6, K.8).
  */
 int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_t overlay_size,

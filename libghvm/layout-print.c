@@ -67,9 +67,9 @@ static const struct {
 	[GHVM_HUGEPAGES_NEVER] = { "never", "4K", false },
 };
 
-static uint64_t messages(uint64_t entries)
+static uint64_t messages(const struct ghvm_plan *p, uint64_t entries)
 {
-	return entries ? (entries - 1) / GHVM_MESSAGE_ENTRIES + 1 : 0;
+	return entries ? (entries - 1) / ghvm_quirk(p->quirks, GHVM_QUIRK_MESSAGE_ENTRIES) + 1 : 0;
 }
 
 static void text_map(FILE *f, const struct ghvm_plan *p)
@@ -109,24 +109,27 @@ static void text_parcels(FILE *f, const struct ghvm_plan *p)
 		const struct ghvm_plan_parcel *m = &p->parcels[i];
 
 		fprintf(f,
-			"  %-12s label %-4u %-6s %-8s entries [%" PRIu64 ", %" PRIu64 "] of %u\n",
+			"  %-12s label %-4u %-6s %-8s entries [%" PRIu64 ", %" PRIu64
+			"] of %" PRIu64 "\n",
 			m->name, m->label, m->lend ? "lent" : "shared", size_text(m->size, size),
-			m->entries_best, m->entries_worst, GHVM_ENTRY_BUDGET);
+			m->entries_best, m->entries_worst,
+			ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
 	}
 }
 
 static void text_backing(FILE *f, const struct ghvm_plan *p)
 {
+	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
 	uint64_t worst = 0;
 
 	for (size_t i = 0; i < p->n_parcels; i++)
 		worst += p->parcels[i].entries_worst;
 	fprintf(f, "pages\n  ram of %s\n", backings[p->spec->hugepages].pages);
-	if (worst > GHVM_ENTRY_BUDGET)
+	if (worst > budget)
 		fprintf(f,
-			"  the start is refused if memory is in more than %u pieces when it is "
-			"pinned\n",
-			GHVM_ENTRY_BUDGET);
+			"  the start is refused if memory is in more than %" PRIu64
+			" pieces when it is pinned\n",
+			budget);
 }
 
 static void text_charges(FILE *f, const struct ghvm_plan *p)
@@ -149,9 +152,9 @@ static void text_steps(FILE *f, const struct ghvm_plan *p)
 			s->of_parcel ? m->name : "");
 		if (s->message)
 			fprintf(f, "  (%s", s->message);
-		if (s->message && s->of_parcel && messages(m->entries_best) > 1)
+		if (s->message && s->of_parcel && messages(p, m->entries_best) > 1)
 			fprintf(f, " and at least %" PRIu64 " MEM_APPEND",
-				messages(m->entries_best) - 1);
+				messages(p, m->entries_best) - 1);
 		fprintf(f, "%s\n", s->message ? ")" : "");
 	}
 }
@@ -262,8 +265,8 @@ char *ghvm_plan_to_json(const struct ghvm_plan *p)
 		fprintf(f, "%s%u", i ? "," : "", p->doorbells[i]);
 	fprintf(f,
 		"],\"virqs\":%u,\"memlock\":%" PRIu64 ",\"charge\":%" PRIu64
-		",\"entry_budget\":%u,",
-		p->spec->cpus, p->memlock, p->charge, GHVM_ENTRY_BUDGET);
+		",\"entry_budget\":%" PRIu64 ",",
+		p->spec->cpus, p->memlock, p->charge, ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
 	json_steps(f, p);
 	fprintf(f, "}\n");
 	if (fclose(f) != 0) {

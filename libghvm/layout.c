@@ -177,6 +177,7 @@ static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 
 static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 {
+	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
 	uint64_t best = 0;
 
 	for (size_t i = 0; i < p->n_parcels; i++) {
@@ -184,11 +185,12 @@ static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 		p->charge += p->parcels[i].size;
 	}
 	p->memlock = p->charge;
-	if (best > GHVM_ENTRY_BUDGET)
+	if (best > budget)
 		return ghvm_error_set(err, -E2BIG,
 				      "memory: takes at least %" PRIu64
-				      " entries of the resource manager's %u for the whole host",
-				      best, GHVM_ENTRY_BUDGET);
+				      " entries of the resource manager's %" PRIu64
+				      " for the whole host",
+				      best, budget);
 	return 0;
 }
 
@@ -240,6 +242,7 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		.console = spec->console,
 		.power_key = spec->power_key,
 		.rm_rpc = spec->rm_rpc,
+		.quirks = p->quirks,
 		.windows = windows,
 		.n_windows = p->n_parcels - 1,
 	};
@@ -286,12 +289,20 @@ static void add_steps(struct ghvm_plan *p)
 	add_step(p, GHVM_STEP_START, 0);
 }
 
-static void add_doorbells(struct ghvm_plan *p)
+static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
 {
+	const uint64_t most = ghvm_quirk(p->quirks, GHVM_QUIRK_DOORBELLS);
+
 	if (p->spec->console)
 		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_UART;
 	if (p->spec->power_key)
 		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_PL061;
+	if (p->n_doorbells > most)
+		return ghvm_error_set(err, -ENOSPC,
+				      "devices: need %zu doorbells; the resource manager has "
+				      "memory for %" PRIu64,
+				      p->n_doorbells, most);
+	return 0;
 }
 
 static int check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus, struct ghvm_error *err)
@@ -302,10 +313,31 @@ static int check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus, stru
 			      spec->cpus, host_cpus);
 }
 
+/* What only some resource managers can do. */
+static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
+		    struct ghvm_error *err)
+{
+	if (!q)
+		return 0;
+	if (spec->protection == GHVM_PROTECTION_NONE && !ghvm_quirk(q, GHVM_QUIRK_IMAGE_SHARE))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "memory.protection: \"none\" needs a resource manager that "
+				      "takes shared RAM; this one (%s) is not known to",
+				      q->generation);
+	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_WINDOWS))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "regions: this resource manager (%s) is not known to put a "
+				      "window where it is wanted",
+				      q->generation);
+	return 0;
+}
+
 static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
 {
 	int r = check_cpus(p->spec, in->host_cpus, err);
 
+	if (r == 0)
+		r = check_rm(p->spec, in->quirks, err);
 	if (r == 0)
 		r = add_parcels(p, err);
 	if (r == 0)
@@ -314,9 +346,10 @@ static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct gh
 		r = place_images(p, in, err);
 	if (r == 0)
 		r = make_tree(p, in, err);
+	if (r == 0)
+		r = add_doorbells(p, err);
 	if (r < 0)
 		return r;
-	add_doorbells(p);
 	add_steps(p);
 	return 0;
 }
@@ -324,7 +357,10 @@ static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct gh
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err)
 {
-	struct ghvm_plan p = { .spec = spec };
+	struct ghvm_plan p = {
+		.spec = spec,
+		.quirks = in->quirks ? in->quirks : ghvm_quirks_unknown(),
+	};
 	int r = fill(&p, in, err);
 
 	if (r < 0) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "libghvm/error.h"
+#include "libghvm/quirks.h"
 #include "libghvm/spec.h"
 
 #include <stdbool.h>
@@ -31,16 +32,12 @@
 /* Doorbell labels double as guest SPI numbers (SPI n is INTID 32 + n). */
 #define GHVM_DOORBELL_UART 0
 #define GHVM_DOORBELL_PL061 1
-#define GHVM_DOORBELL_MAX 32 /* of one VM, abi K.7 */
+#define GHVM_DOORBELL_MAX 32 /* room for those of one VM */
 
 #define GHVM_LABEL_RAM 0
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
-#define GHVM_DTB_MAX 0x4000ULL	  /* our tree stays below this, abi K.7 */
 #define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */
-
-#define GHVM_ENTRY_BUDGET 4000 /* SGL entries a host, abi K.2, DECISIONS 10 */
-#define GHVM_MESSAGE_ENTRIES 64
 
 enum ghvm_step_kind {
 	GHVM_STEP_ALLOCATE, /* VM_ALLOCATE */
@@ -88,7 +85,7 @@ struct ghvm_plan_parcel {
 
 /**
  * struct ghvm_plan - a machine
- * @spec: borrowed, outlives the plan
+ * @spec: borrowed, outlives the plan; @quirks: the limits that it keeps to, likewise
  * @kernel_offset: of the image in RAM (0: entry is its first byte, abi D.5); likewise
  *                 @initrd_offset, @dtb_offset; sizes in bytes
  * @dtb: the tree that is written to RAM, owned, @dtb_size bytes
@@ -99,6 +96,7 @@ struct ghvm_plan_parcel {
  */
 struct ghvm_plan {
 	const struct ghvm_spec *spec;
+	const struct ghvm_quirks *quirks;
 	uint64_t kernel_offset;
 	uint64_t kernel_size;
 	uint64_t initrd_offset;
@@ -123,6 +121,8 @@ struct ghvm_plan {
  * @kernel_size: of the file; @initrd_size: of the file, 0 without one
  * @overlay: device tree overlay blob or NULL, @overlay_size
  * @kaslr_seed: random, for /chosen
+ * @quirks: of the host's resource manager, borrowed, outlive the plan; NULL: not known: careful
+ *     numbers, and nothing is refused that only some cannot do
  * @host_cpus: online; a VM has at most as many vCPUs (abi K.7); 0: not checked
  */
 struct ghvm_plan_input {
@@ -133,6 +133,7 @@ struct ghvm_plan_input {
 	const uint8_t *overlay;
 	size_t overlay_size;
 	uint64_t kaslr_seed;
+	const struct ghvm_quirks *quirks;
 	unsigned int host_cpus;
 };
 
@@ -141,7 +142,7 @@ struct ghvm_plan_input {
  * @ret: owned by the caller, ghvm_plan_done(); untouched on failure
  *
  * Return: 0; -EINVAL; -ENOEXEC not an arm64 Image; -ENOSPC it does not fit; -E2BIG
- * over the entry budget even with huge pages.
+ * over the entry budget even with huge pages; -EOPNOTSUPP the host's resource manager cannot.
  */
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err);

@@ -19,9 +19,19 @@ static void unlock(struct ghvm_ledger *l)
 	(void)pthread_mutex_unlock(&l->lock); /* ours */
 }
 
-void ghvm_ledger_init(struct ghvm_ledger *l, uint64_t limit)
+void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
 {
-	*l = (struct ghvm_ledger){ .limit = limit };
+	assert(ghvm_quirk(quirks, GHVM_QUIRK_PARCELS) <= GHVM_LEDGER_PARCELS);
+	assert(ghvm_quirk(quirks, GHVM_QUIRK_VMID_LAST) -
+		       ghvm_quirk(quirks, GHVM_QUIRK_VMID_FIRST) <
+	       GHVM_LEDGER_VMIDS);
+	l->quirks = quirks;
+}
+
+void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
+{
+	*l = (struct ghvm_ledger){};
+	ghvm_ledger_set_quirks(l, quirks);
 	(void)pthread_mutex_init(&l->numbering, NULL); /* cannot fail with default attributes */
 	(void)pthread_mutex_init(&l->lock, NULL);
 }
@@ -77,21 +87,23 @@ static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parc
 static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
 		const char *name, unsigned int *ret, struct ghvm_error *err)
 {
+	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t parcels = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
 	int i = find_entry(l, p);
 	struct ghvm_ledger_parcel *e;
 	uint64_t before;
 
-	if (i < 0)
+	if (i < 0 || (!exists && !l->parcels[i].used && l->n_parcels >= parcels))
 		return ghvm_error_set(err, -ENOSPC,
-				      "%s: the host has its %d memory parcels already", name,
-				      GHVM_LEDGER_PARCELS);
+				      "%s: the host has its %" PRIu64 " memory parcels already",
+				      name, parcels);
 	e = &l->parcels[i];
 	before = e->used ? e->entries : 0;
-	if (!exists && (p->entries > l->limit || l->used - before > l->limit - p->entries))
+	if (!exists && (p->entries > limit || l->used - before > limit - p->entries))
 		return ghvm_error_set(err, -E2BIG,
 				      "%s: needs %" PRIu64 " SGL entries, %" PRIu64 " of %" PRIu64
 				      " are taken; memory is too scattered",
-				      name, p->entries, l->used - before, l->limit);
+				      name, p->entries, l->used - before, limit);
 
 	l->used = l->used - before + p->entries;
 	l->n_parcels += !e->used;
@@ -196,31 +208,40 @@ int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
 }
 
 /* 0: not one of RM's choice, which are all that we use. */
-static uint64_t vmid_bit(struct ghvm_vmid vmid)
+static uint64_t vmid_bit(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	if (vmid.id < GHVM_VMID_FIRST || vmid.id > GHVM_VMID_LAST)
+	const uint64_t first = ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
+
+	if (vmid.id < first || vmid.id > ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST))
 		return 0;
-	return 1ULL << (vmid.id - GHVM_VMID_FIRST);
+	return 1ULL << (vmid.id - first);
+}
+
+void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
+		       struct ghvm_vmid *ret_last)
+{
+	ret_first->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
+	ret_last->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST);
 }
 
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	lock(l);
-	l->vmids |= vmid_bit(vmid);
+	l->vmids |= vmid_bit(l, vmid);
 	unlock(l);
 }
 
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	lock(l);
-	l->vmids &= ~vmid_bit(vmid);
+	l->vmids &= ~vmid_bit(l, vmid);
 	unlock(l);
 }
 
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	lock(l);
-	l->stuck |= vmid_bit(vmid);
+	l->stuck |= vmid_bit(l, vmid);
 	unlock(l);
 }
 
@@ -229,7 +250,7 @@ bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 	bool known;
 
 	lock(l);
-	known = l->vmids & vmid_bit(vmid);
+	known = l->vmids & vmid_bit(l, vmid);
 	unlock(l);
 	return known;
 }
@@ -255,7 +276,7 @@ void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret)
 {
 	lock(l);
 	*ret = (struct ghvm_ledger_figures){
-		.entries_limit = l->limit,
+		.entries_limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES),
 		.entries = l->used,
 		.parcels = l->n_parcels,
 		.vmids = (unsigned int)__builtin_popcountll(l->vmids),

@@ -10,18 +10,16 @@
 #pragma once
 
 #include "libghvm/error.h"
+#include "libghvm/quirks.h"
 #include "libghvm/types.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GHVM_LEDGER_PARCELS 64	 /* of one owner, abi I.19: the 65th is DENIED */
-#define GHVM_LEDGER_ENTRIES 4000 /* of a host, abi K.2, DECISIONS 10 */
-
-/* The VMIDs that RM gives out. */
-#define GHVM_VMID_FIRST 0x80
-#define GHVM_VMID_LAST 0xbe
+/* Room for what a row of quirks may allow. */
+#define GHVM_LEDGER_PARCELS 64
+#define GHVM_LEDGER_VMIDS 64
 
 /**
  * struct ghvm_ledger_parcel - one parcel that may exist in RM
@@ -43,15 +41,16 @@ struct ghvm_ledger_parcel {
  * struct ghvm_ledger - embedded by who manages the host; Thread: any
  * @numbering: held over a call that has RM give out a number, so that calls and numbers
  *     are in one order; taken before @lock
+ * @quirks: the limits; borrowed, set before use by others
  * @last: the youngest handle seen, if @seen
- * @vmids: a bit for each VMID from GHVM_VMID_FIRST on that somebody here has
+ * @vmids: a bit for each VMID from the first on that somebody here has
  * @stuck: those that RM can neither use nor take back (abi K.6)
  * @distrusted: see ghvm_ledger_distrust()
  */
 struct ghvm_ledger {
 	pthread_mutex_t numbering;
+	const struct ghvm_quirks *quirks;
 	pthread_mutex_t lock; /* over all that follows */
-	uint64_t limit;
 	uint64_t used;
 	unsigned int n_parcels;
 	struct ghvm_ledger_parcel parcels[GHVM_LEDGER_PARCELS];
@@ -73,9 +72,11 @@ struct ghvm_ledger_figures {
 	unsigned int stuck;
 };
 
-/* @limit: entries, usually GHVM_LEDGER_ENTRIES */
-void ghvm_ledger_init(struct ghvm_ledger *l, uint64_t limit);
+/* @quirks: borrowed, outlives the ledger */
+void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
 void ghvm_ledger_done(struct ghvm_ledger *l);
+/* Other limits, once they are known; before use by others. */
+void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
 
 /**
  * ghvm_ledger_take() - charge a parcel before RM hears of it
@@ -118,6 +119,9 @@ void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* It stays somebody's for ever. */
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* The range that RM gives out. */
+void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
+		       struct ghvm_vmid *ret_last);
 
 /*
  * Some guarded pin has no readable tag: any VM that was found may have one more parcel than

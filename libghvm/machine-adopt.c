@@ -177,12 +177,14 @@ int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
+	struct ghvm_vmid first, last;
 	size_t n = 0;
 	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* one to ask with */
 
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");
-	for (uint16_t id = GHVM_VMID_FIRST; id <= GHVM_VMID_LAST; id++) {
+	ghvm_ledger_vmids(ledger, &first, &last);
+	for (uint16_t id = first.id; id <= last.id; id++) {
 		struct ghvm_vmid vmid = { id };
 		enum ghvm_vm_status status;
 

@@ -262,10 +262,12 @@ static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghv
 /* A VMID that was allocated for us, but not told: a VM in LOAD that nobody here has. */
 static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 {
+	struct ghvm_vmid first, last;
 	int r = 0;
 
+	ghvm_ledger_vmids(m->ledger, &first, &last);
 	ghvm_ledger_numbering_begin(m->ledger);
-	for (uint16_t id = GHVM_VMID_FIRST; r == 0 && id <= GHVM_VMID_LAST; id++) {
+	for (uint16_t id = first.id; r == 0 && id <= last.id; id++) {
 		struct ghvm_vmid vmid = { id };
 		enum ghvm_vm_status status;
 

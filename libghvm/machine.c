@@ -104,7 +104,7 @@ int ghvm_machine_alloc(struct ghvm_host *host, struct ghvm_rm *rm, size_t n_parc
 	m->ledger = &m->own_ledger;
 	m->patience_ms = PATIENCE_MS;
 	m->grant = -1;
-	ghvm_ledger_init(&m->own_ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&m->own_ledger, ghvm_quirks_unknown());
 	init_lock(m);
 	*ret = m;
 	return 0;

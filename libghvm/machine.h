@@ -194,7 +194,7 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
  * After every orphan was adopted: killed between ALLOCATE and the first guard, a process
  * leaves nothing else. While there are orphans without a readable tag, a stray may be theirs.
  */
-#define GHVM_VMIDS (GHVM_VMID_LAST - GHVM_VMID_FIRST + 1)
+#define GHVM_VMIDS GHVM_LEDGER_VMIDS
 int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err);
 

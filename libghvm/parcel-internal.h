@@ -13,6 +13,7 @@ int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err);
 void ghvm_parcel_drop_probe(struct ghvm_parcel *p);
 
 /* parcel.c */
+size_t ghvm_parcel_message_entries(const struct ghvm_parcel *p);
 void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
 			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret);
 int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err);

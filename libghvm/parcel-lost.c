@@ -28,7 +28,8 @@ static int look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
 	struct ghvm_mem_acl acl[2];
 	struct ghvm_mem_create m;
 
-	if (p->n_extents > GHVM_RM_MEM_ENTRIES_MAX) /* lost with its first message: incomplete */
+	if (p->n_extents >
+	    ghvm_parcel_message_entries(p)) /* lost with its first message: incomplete */
 		return 0;
 	if (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0)
 		return 0;

@@ -306,14 +306,20 @@ static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct
 	return r;
 }
 
+size_t ghvm_parcel_message_entries(const struct ghvm_parcel *p)
+{
+	return ghvm_quirk(p->ledger->quirks, GHVM_QUIRK_MESSAGE_ENTRIES);
+}
+
 /* All after the first message. */
 static int append(struct ghvm_parcel *p, struct ghvm_error *err)
 {
-	size_t at = GHVM_RM_MEM_ENTRIES_MAX;
+	const size_t most = ghvm_parcel_message_entries(p);
+	size_t at = most;
 
 	while (at < p->n_extents) {
 		size_t left = p->n_extents - at;
-		size_t n = left < GHVM_RM_MEM_ENTRIES_MAX ? left : GHVM_RM_MEM_ENTRIES_MAX;
+		size_t n = left < most ? left : most;
 		int r = ghvm_rm_mem_append(p->rm, p->handle, p->extents + at, n, n == left, err);
 
 		if (r < 0)
@@ -342,8 +348,8 @@ static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
 	int r;
 
 	ghvm_parcel_describe(p, trans, acl, &m);
-	if (m.n_extents > GHVM_RM_MEM_ENTRIES_MAX) {
-		m.n_extents = GHVM_RM_MEM_ENTRIES_MAX;
+	if (m.n_extents > ghvm_parcel_message_entries(p)) {
+		m.n_extents = ghvm_parcel_message_entries(p);
 		m.append = true;
 	}
 	r = p->tag_named ? note_handle(p, err) : 0; /* the tag names one that is gone */

@@ -321,7 +321,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	int r;
 
 	*m = (struct manager){ .loop = loop, .options = options };
-	ghvm_ledger_init(&m->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&m->ledger, ghvm_quirks_unknown());
 	m->guest_host.ledger = &m->ledger;
 	m->env = (struct vm_env){
 		.loop = loop,

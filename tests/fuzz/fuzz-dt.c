@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.cpus = 2,
 		.console = true,
 		.power_key = true,
+		.quirks = ghvm_quirks_unknown(),
 		.windows = &window,
 		.n_windows = 1,
 	};
@@ -35,9 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(*err.msg);
 		return 0;
 	}
-	PROMISE(n % 8 == 0 && n < GHVM_DTB_MAX);
+	PROMISE(n % 8 == 0 && n < 0x4000);
 	PROMISE(fdt_check_full(fdt, n) == 0 && fdt_totalsize((const void *)fdt) == n);
-	PROMISE(ghvm_dt_lint(fdt, NULL) == 0);
+	PROMISE(ghvm_dt_lint(fdt, m.quirks, NULL) == 0);
 	/* as RM looks for it: without this its end kills RM */
 	vcpus = fdt_path_offset(fdt, "/gunyah-vm-config/vcpus");
 	PROMISE(vcpus > 0 && fdt_stringlist_search(fdt, vcpus, "affinity", "proxy") == 0);

@@ -30,7 +30,7 @@ void bench_init(struct bench *b, const struct bench_options *options)
 
 	*b = (struct bench){ .patience_ms = ms, .f = fake_rm_new(&o->host) };
 	demo_init(&b->demo, &o->demo);
-	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&b->ledger, ghvm_quirks_unknown());
 	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
 	ghvm_rm_set_deadline(b->rm, ms, PATIENCE_MS);
 	bench_listen(b);
@@ -127,7 +127,7 @@ int bench_recover(struct bench *b, struct ghvm_error *err)
 	ghvm_machine_free(TAKE_PTR(b->m));
 	ghvm_rm_free(TAKE_PTR(b->rm));
 	ghvm_ledger_done(&b->ledger);
-	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&b->ledger, ghvm_quirks_unknown());
 	r = ghvm_rm_new(&b->f->host, &b->rm, err);
 	if (r == 0 && b->patience_ms)
 		ghvm_rm_set_deadline(b->rm, b->patience_ms, PATIENCE_MS);

@@ -16,6 +16,8 @@ static const struct ghvm_dt_window windows[] = {
 	{ 0x24, 0x60000000, 0x1000 },
 };
 
+#define TREE_SIZE 0x4000 /* abi K.7 */
+
 static struct ghvm_dt_machine machine(void)
 {
 	return (struct ghvm_dt_machine){
@@ -28,6 +30,7 @@ static struct ghvm_dt_machine machine(void)
 		.cpus = 4,
 		.console = true,
 		.power_key = true,
+		.quirks = ghvm_quirks_unknown(),
 		.windows = windows,
 		.n_windows = ARRAY_SIZE(windows),
 	};
@@ -41,8 +44,8 @@ static uint8_t *build(const struct ghvm_dt_machine *m)
 	assert_int_equal(ghvm_dt_build(m, NULL, 0, &fdt, &size, NULL), 0);
 	assert_int_equal(fdt_check_full(fdt, size), 0);
 	assert_int_equal(fdt_totalsize((const void *)fdt), size);
-	assert_int_equal(size % 8, 0);
-	assert_true(size < GHVM_DTB_MAX);
+	assert_int_equal(size % ghvm_quirk(m->quirks, GHVM_QUIRK_TREE_ALIGN), 0);
+	assert_true(size < ghvm_quirk(m->quirks, GHVM_QUIRK_TREE_SIZE));
 	return fdt;
 }
 
@@ -175,12 +178,12 @@ static void refuses_a_tree_that_is_too_large(void **state)
 {
 	struct ghvm_dt_machine m = machine();
 	struct ghvm_error err = {};
-	char *cmdline = malloc(GHVM_DTB_MAX + 1);
+	char *cmdline = malloc(TREE_SIZE + 1);
 	uint8_t *fdt = NULL;
 	size_t size;
 
-	memset(cmdline, 'x', GHVM_DTB_MAX);
-	cmdline[GHVM_DTB_MAX] = '\0';
+	memset(cmdline, 'x', TREE_SIZE);
+	cmdline[TREE_SIZE] = '\0';
 	m.cmdline = cmdline;
 	assert_int_equal(ghvm_dt_build(&m, NULL, 0, &fdt, &size, &err), -E2BIG);
 	assert_null(fdt);

@@ -182,6 +182,45 @@ static void refuses_what_does_not_fit(void **state)
 	refuse(&s, &in, -EINVAL, "memory.size");
 }
 
+/* Each limit of the plan is the row's, and what the row lacks is refused by name. */
+static void keeps_to_the_quirks(void **state)
+{
+	struct ghvm_quirks q = *ghvm_quirks_unknown();
+	struct ghvm_plan_input in = input();
+	struct ghvm_plan p = {};
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	q.generation = "small";
+	in.quirks = &q;
+	q.v[GHVM_QUIRK_ENTRIES].value = 255;
+	refuse(&s, &in, -E2BIG, "at least 256 entries of the resource manager's 255");
+	q.v[GHVM_QUIRK_ENTRIES].value = 256;
+	q.v[GHVM_QUIRK_DOORBELLS].value = 1;
+	refuse(&s, &in, -ENOSPC, "need 2 doorbells");
+	q.v[GHVM_QUIRK_DOORBELLS].value = 2;
+	q.v[GHVM_QUIRK_TREE_SIZE].value = 1024;
+	refuse(&s, &in, -E2BIG, "at most 1016 fit");
+	q.v[GHVM_QUIRK_TREE_SIZE].value = 0x4000;
+	q.v[GHVM_QUIRK_TREE_ALIGN].value = 512;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.dtb_size % 512, 0);
+	ghvm_plan_done(&p);
+
+	s.protection = GHVM_PROTECTION_NONE;
+	refuse(&s, &in, -EOPNOTSUPP, "this one (small) is not known to");
+	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	ghvm_plan_done(&p);
+	s.n_regions = 1;
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
+	q.v[GHVM_QUIRK_ENTRIES].value = 257;
+	refuse(&s, &in, -EOPNOTSUPP, "(small) is not known to put a window where it is wanted");
+	in.quirks = NULL; /* not known: planned, not promised */
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	ghvm_plan_done(&p);
+}
+
 static void refuses_windows_in_the_wrong_place(void **state)
 {
 	const struct ghvm_plan_input in = input();
@@ -357,6 +396,7 @@ int main(void)
 		cmocka_unit_test(shares_what_is_not_protected),
 		cmocka_unit_test(windows_go_around_each_other),
 		cmocka_unit_test(refuses_what_does_not_fit),
+		cmocka_unit_test(keeps_to_the_quirks),
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),
 		cmocka_unit_test(prints_itself),
 		cmocka_unit_test(prints_the_other_words),

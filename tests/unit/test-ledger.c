@@ -19,6 +19,16 @@ static struct ghvm_ledger_parcel parcel(uint16_t vmid, uint32_t label, uint64_t 
 					    .entries = entries };
 }
 
+/* A host with so many entries. */
+static void init(struct ghvm_ledger *l, uint64_t entries)
+{
+	static struct ghvm_quirks quirks;
+
+	quirks = *ghvm_quirks_unknown();
+	quirks.v[GHVM_QUIRK_ENTRIES].value = entries;
+	ghvm_ledger_init(l, &quirks);
+}
+
 static int take(struct ghvm_ledger *l, uint32_t label, uint64_t entries, unsigned int *ret)
 {
 	struct ghvm_ledger_parcel p = parcel(0x80, label, entries);
@@ -34,7 +44,7 @@ static void refuses_more_entries_than_there_are(void **state)
 	struct ghvm_error err = {};
 	unsigned int a, b;
 
-	ghvm_ledger_init(&l, 100);
+	init(&l, 100);
 	assert_int_equal(take(&l, 1, 101, &a), -E2BIG);
 	assert_int_equal(take(&l, 1, UINT64_MAX, &a), -E2BIG);
 	assert_int_equal(take(&l, 1, 90, &a), 0);
@@ -55,8 +65,8 @@ static void refuses_the_65th_parcel(void **state)
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
 	unsigned int e, first = 0;
 
-	ghvm_ledger_init(&l, 1000);
-	for (uint32_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+	init(&l, 1000);
+	for (uint32_t i = 0; i < 64; i++) {
 		assert_int_equal(take(&l, i, 1, &e), 0);
 		first = i ? first : e;
 	}
@@ -65,13 +75,40 @@ static void refuses_the_65th_parcel(void **state)
 	assert_int_equal(take(&l, 100, 1, &e), 0);
 }
 
+static void the_row_says_how_many_parcels_and_which_vmids(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_quirks q = *ghvm_quirks_unknown();
+	struct ghvm_ledger_parcel there = parcel(0x80, 9, 1);
+	struct ghvm_vmid first, last;
+	unsigned int e;
+
+	ghvm_ledger_init(&l, ghvm_quirks_unknown());
+	q.v[GHVM_QUIRK_PARCELS].value = 2;
+	q.v[GHVM_QUIRK_VMID_FIRST].value = 0x40;
+	q.v[GHVM_QUIRK_VMID_LAST].value = 0x41;
+	ghvm_ledger_set_quirks(&l, &q);
+	assert_int_equal(take(&l, 1, 1, &e), 0);
+	assert_int_equal(take(&l, 2, 1, &e), 0);
+	assert_int_equal(take(&l, 3, 1, &e), -ENOSPC);
+	assert_int_equal(ghvm_ledger_adopt(&l, &there, "ram", &e, NULL), 0); /* RM has it */
+
+	ghvm_ledger_vmids(&l, &first, &last);
+	assert_int_equal(first.id, 0x40);
+	assert_int_equal(last.id, 0x41);
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ 0x41 });
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ 0x80 }); /* not one of RM's */
+	assert_true(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 0x41 }));
+	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 0x80 }));
+}
+
 static void knows_its_handles(void **state)
 {
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
 	struct ghvm_parcel_handle h = { 77 };
 	unsigned int a, b;
 
-	ghvm_ledger_init(&l, 1000);
+	init(&l, 1000);
 	assert_int_equal(ghvm_ledger_last(&l, &h), 0);
 	assert_int_equal(h.id, 77); /* untouched */
 	assert_int_equal(take(&l, 1, 1, &a), 0);
@@ -96,7 +133,7 @@ static void counter_may_wrap(void **state)
 	struct ghvm_parcel_handle h;
 	unsigned int a;
 
-	ghvm_ledger_init(&l, 1000);
+	init(&l, 1000);
 	assert_int_equal(take(&l, 1, 1, &a), 0);
 	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ UINT32_MAX - 1 });
 	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 1 });
@@ -112,7 +149,7 @@ static void heir_takes_over_what_was_abandoned(void **state)
 	struct ghvm_ledger_figures g;
 	unsigned int a, b, c;
 
-	ghvm_ledger_init(&l, 100);
+	init(&l, 100);
 	assert_int_equal(ghvm_ledger_take(&l, &p, "ram", &a, NULL), 0);
 	ghvm_ledger_abandon(&l, a);
 	ghvm_ledger_figures(&l, &g);
@@ -135,15 +172,15 @@ static void counts_vmids(void **state)
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
 	struct ghvm_ledger_figures g;
 
-	ghvm_ledger_init(&l, 100);
-	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST });
-	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_LAST });
-	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ GHVM_VMID_LAST + 1 }); /* not ours */
-	assert_true(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ GHVM_VMID_LAST }));
-	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST + 1 }));
+	init(&l, 100);
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ 0x80 });
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ 0xbe });
+	ghvm_ledger_vmid_add(&l, (struct ghvm_vmid){ 0xbf }); /* not ours */
+	assert_true(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 0xbe }));
+	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 0x81 }));
 	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 3 }));
-	ghvm_ledger_vmid_stuck(&l, (struct ghvm_vmid){ GHVM_VMID_LAST });
-	ghvm_ledger_vmid_remove(&l, (struct ghvm_vmid){ GHVM_VMID_FIRST });
+	ghvm_ledger_vmid_stuck(&l, (struct ghvm_vmid){ 0xbe });
+	ghvm_ledger_vmid_remove(&l, (struct ghvm_vmid){ 0x80 });
 	ghvm_ledger_figures(&l, &g);
 	assert_int_equal(g.vmids, 1);
 	assert_int_equal(g.stuck, 1);
@@ -154,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_more_entries_than_there_are),
 		cmocka_unit_test(refuses_the_65th_parcel),
+		cmocka_unit_test(the_row_says_how_many_parcels_and_which_vmids),
 		cmocka_unit_test(knows_its_handles),
 		cmocka_unit_test(counter_may_wrap),
 		cmocka_unit_test(heir_takes_over_what_was_abandoned),

@@ -272,7 +272,7 @@ static void adopt(struct bench *b, const struct ghvm_plan *plan)
 	ghvm_machine_free(TAKE_PTR(b->m));
 	ghvm_rm_free(TAKE_PTR(b->rm));
 	ghvm_ledger_done(&b->ledger);
-	ghvm_ledger_init(&b->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&b->ledger, ghvm_quirks_unknown());
 	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
 	assert_int_equal(ghvm_orphans_list(&b->f->host, &v, &n, NULL), 0);
 	assert_int_equal(n, 2);

@@ -100,7 +100,7 @@ static void inherit(struct fake_rm *f, struct bench *heir)
 {
 	fake_rm_crash(f);
 	*heir = (struct bench){ .f = f };
-	ghvm_ledger_init(&heir->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&heir->ledger, ghvm_quirks_unknown());
 }
 
 static void heir_done(struct bench *heir)

@@ -112,9 +112,10 @@ static size_t expect(const struct fake_rm *f, const struct ghvm_plan_step *s, ui
 		return 0;
 	ret[n++] = ids[s->kind];
 	if (s->kind == GHVM_STEP_LEND || s->kind == GHVM_STEP_SHARE) {
+		uint64_t most = ghvm_quirk(ghvm_quirks_unknown(), GHVM_QUIRK_MESSAGE_ENTRIES);
 		uint64_t entries = f->pins[s->parcel].n_extents;
 
-		for (uint64_t i = GHVM_MESSAGE_ENTRIES; i < entries; i += GHVM_MESSAGE_ENTRIES)
+		for (uint64_t i = most; i < entries; i += most)
 			ret[n++] = GHVM_RM_MEM_APPEND;
 	}
 	return n;

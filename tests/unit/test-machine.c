@@ -332,12 +332,13 @@ static void refuses_memory_that_has_shrunk(void **state)
 static void refuses_memory_beyond_the_budget(void **state)
 {
 	static const struct bench_options options = { .host = { .chunk_pages = 1 } };
+	struct ghvm_quirks quirks = *ghvm_quirks_unknown();
 	_cleanup_(bench_done) struct bench b;
 	size_t sent;
 
 	bench_init(&b, &options);
-	ghvm_ledger_done(&b.ledger);
-	ghvm_ledger_init(&b.ledger, 1023);
+	quirks.v[GHVM_QUIRK_ENTRIES].value = 1023;
+	ghvm_ledger_set_quirks(&b.ledger, &quirks);
 	sent = b.f->n_sent;
 	assert_refuses(&b, -E2BIG, "needs 1024 SGL entries");
 	for (size_t i = sent; i < b.f->n_sent; i++)

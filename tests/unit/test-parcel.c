@@ -206,6 +206,24 @@ static void tag_says_what_is_known(void **state)
 
 /* ---- what RM answers ---- */
 
+static void sends_as_many_entries_as_the_row_says(void **state)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_quirks q = *ghvm_quirks_unknown();
+	struct ghvm_parcel p;
+	size_t n;
+
+	bench_init(&b, &scattered);
+	q.v[GHVM_QUIRK_MESSAGE_ENTRIES].value = 30;
+	ghvm_ledger_set_quirks(&b.ledger, &q);
+	prepare(&b, &p, 1, true, allocate(&b), SIZE);
+	n = b.f->n_sent;
+	assert_int_equal(ghvm_parcel_give(&p, NULL), 0);
+	assert_int_equal(b.f->n_sent - n, 4); /* 100 entries: 30, 30, 30, 10 */
+	assert_int_equal(fake_rm_counts(b.f).entries, 100);
+	take_back(&p);
+}
+
 static void undoes_a_parcel_whose_append_failed(void **state)
 {
 	_cleanup_(bench_done) struct bench b;
@@ -479,6 +497,7 @@ int main(void)
 		cmocka_unit_test(writes_nowhere_else),
 		cmocka_unit_test(refuses_sizes_that_are_not_pages),
 		cmocka_unit_test(tag_says_what_is_known),
+		cmocka_unit_test(sends_as_many_entries_as_the_row_says),
 		cmocka_unit_test(undoes_a_parcel_whose_append_failed),
 		cmocka_unit_test(keeps_half_a_parcel_that_cannot_be_undone),
 		cmocka_unit_test(finds_a_lost_parcel_by_its_pages),

@@ -41,7 +41,7 @@ static void be_born(struct life *l, const char *uri)
 {
 	struct ghvm_error err = {};
 
-	ghvm_ledger_init(&l->ledger, GHVM_LEDGER_ENTRIES);
+	ghvm_ledger_init(&l->ledger, ghvm_quirks_unknown());
 	must(ghvm_host_open(uri, &l->host, &err), "open", &err);
 	must(ghvm_rm_new(l->host, &l->rm, &err), "connect", &err);
 }
