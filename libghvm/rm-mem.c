@@ -269,3 +269,49 @@ int ghvm_rm_mem_lookup_sgl(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 	ghvm_put_zero(&w, 4);
 	return handle_call(rm, GHVM_RM_MEM_LOOKUP_SGL, "look up", m, &w, ret, err);
 }
+
+/* u32 handle, u8 flags, u8 0 * 3, u32 tag, u16 1, u16 0, u16 vmid, u16 0 -> nothing */
+int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
+		       enum ghvm_mem_notify what, uint32_t tag, struct ghvm_vmid vmid,
+		       struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_RM_MSG_MAX];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	if (what != GHVM_MEM_NOTIFY_SHARED && what != GHVM_MEM_NOTIFY_RECALL)
+		return ghvm_error_set(err, -EINVAL, "parcel %u: not for its owner to say",
+				      handle.id);
+	if (!ghvm_rm_fact(rm, vmid, GHVM_RM_FACT_LINKED))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "VM %u has no link to the resource manager, so it cannot be "
+				      "told of parcel %u",
+				      vmid.id, handle.id);
+	ghvm_put_u32(&w, handle.id);
+	ghvm_put_u8(&w, (uint8_t)what);
+	ghvm_put_zero(&w, 3);
+	ghvm_put_u32(&w, tag);
+	ghvm_put_u16(&w, 1);
+	ghvm_put_zero(&w, 2);
+	ghvm_put_u16(&w, vmid.id);
+	ghvm_put_zero(&w, 2);
+	return parcel_call(rm, GHVM_RM_MEM_NOTIFY, 0,
+			   what == GHVM_MEM_NOTIFY_SHARED ? "tell of" : "recall", handle, &w, err);
+}
+
+/* u32 handle, u16 vmid, u16 0, u32 tag */
+int ghvm_rm_mem_decode_event(const struct ghvm_rm_notification *n, struct ghvm_rm_mem_event *ret)
+{
+	struct ghvm_rm_mem_event e = { .accepted = n->id == GHVM_RM_NOTIFY_MEM_ACCEPTED };
+	struct ghvm_get g = n->payload;
+
+	if (!e.accepted && n->id != GHVM_RM_NOTIFY_MEM_RELEASED)
+		return -ENOMSG;
+	e.handle = (struct ghvm_parcel_handle){ ghvm_get_u32(&g) };
+	e.vmid = (struct ghvm_vmid){ ghvm_get_u16(&g) };
+	ghvm_get_skip(&g, 2);
+	e.tag = ghvm_get_u32(&g);
+	if (ghvm_get_end(&g) < 0)
+		return -EBADMSG;
+	*ret = e;
+	return 0;
+}

@@ -87,6 +87,40 @@ int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bo
 int ghvm_rm_mem_release(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
 			struct ghvm_error *err);
 
+enum ghvm_mem_notify {
+	GHVM_MEM_NOTIFY_SHARED = 1, /* it is there: accept it */
+	GHVM_MEM_NOTIFY_RECALL = 8, /* we want it back: release it */
+};
+
+/**
+ * ghvm_rm_mem_notify() - as its owner, tell a VM of a parcel
+ * @tag: the guest gets it as well; the first of a parcel sticks, another is ARGUMENT_INVALID
+ *
+ * A VM that is READY, not RUNNING, accepts what is shared at once.
+ *
+ * Also returns: -EOPNOTSUPP, not sent: the VM is not known to have a link to RM
+ * (GHVM_RM_FACT_LINKED), without which this would kill RM (abi K.6).
+ */
+int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
+		       enum ghvm_mem_notify what, uint32_t tag, struct ghvm_vmid vmid,
+		       struct ghvm_error *err);
+
+/**
+ * struct ghvm_rm_mem_event - notification MEM_ACCEPTED or MEM_RELEASED
+ * @vmid: who did it; @tag: of the parcel
+ *
+ * A guest says so itself, and may lie: whether a parcel is in use only RECLAIM tells.
+ */
+struct ghvm_rm_mem_event {
+	struct ghvm_parcel_handle handle;
+	struct ghvm_vmid vmid;
+	uint32_t tag;
+	bool accepted;
+};
+
+/* 0; -ENOMSG: another notification; -EBADMSG. Thread: any. */
+int ghvm_rm_mem_decode_event(const struct ghvm_rm_notification *n, struct ghvm_rm_mem_event *ret);
+
 /* The handle of our complete parcel with exactly these lists. LOOKUP_FAILED: none. */
 int ghvm_rm_mem_lookup_sgl(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 			   struct ghvm_parcel_handle *ret, struct ghvm_error *err);

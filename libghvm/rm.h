@@ -93,12 +93,13 @@ int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err);
 
 /*
- * What this connection knows of a VMID without asking; for rm-vm.c, which must not send
- * what kills an RM (abi K.6). Thread: any.
+ * What this connection knows of a VMID without asking; for rm-vm.c and rm-mem.c, which must
+ * not send what kills an RM (abi K.6). Thread: any.
  */
 enum ghvm_rm_fact {
 	GHVM_RM_FACT_ALLOCATED = 1,
 	GHVM_RM_FACT_CONFIGURED = 2,
+	GHVM_RM_FACT_LINKED = 4, /* its tree gave it a link to RM */
 };
 void ghvm_rm_fact_set(struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact);
 void ghvm_rm_fact_clear(struct ghvm_rm *rm, struct ghvm_vmid vmid);

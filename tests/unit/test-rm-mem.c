@@ -71,6 +71,10 @@ static const uint8_t append_request[] = {
 };
 static const uint8_t sanitise_request[] = { 0x0d, 0x0c, 0x0b, 0x0a, 0x01, 0x00, 0x00, 0x00 };
 static const uint8_t plain_request[] = { 0x0d, 0x0c, 0x0b, 0x0a, 0x00, 0x00, 0x00, 0x00 };
+static const uint8_t notify_request[] = {
+	0x0d, 0x0c, 0x0b, 0x0a, 0x01, 0x00, 0x00, 0x00, 0x78, 0x56, 0x34, 0x12, /* what, tag */
+	0x01, 0x00, 0x00, 0x00, 0x80, 0x00, 0x00, 0x00,				/* to whom */
+};
 static const uint8_t handle_reply[] = { 0x78, 0x56, 0x34, 0x12 };
 
 struct fixture {
@@ -126,6 +130,13 @@ static int do_release(struct fixture *f)
 	return ghvm_rm_mem_release(f->rm, handle, false, &f->err);
 }
 
+static int do_notify(struct fixture *f)
+{
+	ghvm_rm_fact_set(f->rm, guest_acl[0].vmid, GHVM_RM_FACT_LINKED);
+	return ghvm_rm_mem_notify(f->rm, handle, GHVM_MEM_NOTIFY_SHARED, 0x12345678,
+				  guest_acl[0].vmid, &f->err);
+}
+
 static int do_lookup(struct fixture *f)
 {
 	return ghvm_rm_mem_lookup_sgl(f->rm, &share, &f->out, &f->err);
@@ -144,6 +155,7 @@ static const struct message {
 	{ 0x51000018, "MEM_APPEND", do_append, append_request, sizeof(append_request), false },
 	{ 0x51000015, "MEM_RECLAIM", do_reclaim, sanitise_request, 8, false },
 	{ 0x51000014, "MEM_RELEASE", do_release, plain_request, 8, false },
+	{ 0x51000017, "MEM_NOTIFY", do_notify, notify_request, sizeof(notify_request), false },
 	{ 0x5100001a, "MEM_LOOKUP_SGL", do_lookup, share_request, sizeof(share_request), true },
 };
 
@@ -390,6 +402,40 @@ static void entry_counts(void **state)
 	assert_int_equal(ghvm_rm_mem_lookup_sgl(f->rm, &m, &f->out, NULL), -EINVAL);
 }
 
+/* To tell a VM that has no link kills RM (abi K.6): it must not be possible. */
+static void only_who_has_a_link_is_told(void **state)
+{
+	const struct ghvm_vmid vmid = { 0x80 }, other = { 0x81 };
+	struct fixture *f = *state;
+	const size_t n = f->s->n_requests;
+
+	assert_int_equal(
+		ghvm_rm_mem_notify(f->rm, handle, GHVM_MEM_NOTIFY_SHARED, 1, vmid, &f->err),
+		-EOPNOTSUPP);
+	assert_non_null(strstr(f->err.msg, "no link"));
+	ghvm_rm_fact_set(f->rm, other, GHVM_RM_FACT_LINKED);
+	ghvm_rm_fact_set(f->rm, vmid, GHVM_RM_FACT_ALLOCATED);
+	ghvm_rm_fact_set(f->rm, vmid, GHVM_RM_FACT_CONFIGURED);
+	assert_int_equal(ghvm_rm_mem_notify(f->rm, handle, GHVM_MEM_NOTIFY_RECALL, 1, vmid, NULL),
+			 -EOPNOTSUPP);
+	ghvm_rm_fact_set(f->rm, vmid, GHVM_RM_FACT_LINKED);
+	for (unsigned int what = 0; what < 256; what++)
+		if (what != GHVM_MEM_NOTIFY_SHARED && what != GHVM_MEM_NOTIFY_RECALL)
+			assert_int_equal(ghvm_rm_mem_notify(f->rm, handle,
+							    (enum ghvm_mem_notify)what, 1, vmid,
+							    NULL),
+					 -EINVAL);
+	assert_int_equal(f->s->n_requests, n);
+
+	script_answer(f->s, GHVM_RM_MEM_NOTIFY, 0, NULL, 0);
+	assert_int_equal(ghvm_rm_mem_notify(f->rm, handle, GHVM_MEM_NOTIFY_RECALL, 1, vmid, NULL),
+			 0);
+	assert_int_equal(script_last(f->s)->payload[4], 8);
+	ghvm_rm_fact_clear(f->rm, vmid);
+	assert_int_equal(ghvm_rm_mem_notify(f->rm, handle, GHVM_MEM_NOTIFY_RECALL, 1, vmid, NULL),
+			 -EOPNOTSUPP);
+}
+
 static uint64_t now_ms(void)
 {
 	struct timespec ts;
@@ -427,6 +473,7 @@ int main(void)
 		T(rights),
 		T(extents_are_whole_pages),
 		T(entry_counts),
+		T(only_who_has_a_link_is_told),
 		T(zeroing_takes_longer),
 	};
 

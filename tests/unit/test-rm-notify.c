@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Notifications of the life cycle. */
+/* Notifications: of the life cycle, and what guests say of memory. */
 #include "libghvm/rm-vm.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/rm-mem.h"
 
 static int decode_exited(const uint8_t *p, size_t n, struct ghvm_rm_vm_exited *ret)
 {
@@ -83,14 +84,44 @@ static void status_is_decoded(void **state)
 	assert_int_equal(s.state.app_status, 0xabcd);
 }
 
+static void what_guests_say_of_memory_is_decoded(void **state)
+{
+	static const uint8_t p[13] = { 0x0d, 0x0c, 0x0b, 0x0a, 0x80, 0,
+				       0xee, 0xee, 0x78, 0x56, 0x34, 0x12 };
+	static const uint32_t ids[] = { 0x51100012, 0x51100013 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct ghvm_rm_mem_event e = { .tag = 77 };
+
+		for (size_t n = 0; n <= sizeof(p); n++) {
+			_cleanup_(freep) uint8_t *exact = malloc(n ? n : 1);
+			struct ghvm_rm_notification note = { .id = ids[i],
+							     .payload = { exact, n, false } };
+
+			memcpy(exact, p, n);
+			assert_int_equal(ghvm_rm_mem_decode_event(&note, &e),
+					 n == 12 ? 0 : -EBADMSG);
+			if (n < 12)
+				assert_int_equal(e.tag, 77);
+		}
+		assert_int_equal(e.handle.id, 0x0a0b0c0d);
+		assert_int_equal(e.vmid.id, 0x80);
+		assert_int_equal(e.tag, 0x12345678);
+		assert_int_equal(e.accepted, i);
+	}
+}
+
 static void other_notifications_are_not_ours(void **state)
 {
 	struct ghvm_rm_notification n = { .id = 0x51100012 };
 	struct ghvm_rm_vm_status s;
 	struct ghvm_rm_vm_exited e;
+	struct ghvm_rm_mem_event m;
 
 	assert_int_equal(ghvm_rm_vm_decode_exited(&n, &e), -ENOMSG);
 	assert_int_equal(ghvm_rm_vm_decode_status(&n, &s), -ENOMSG);
+	n.id = 0x51100014;
+	assert_int_equal(ghvm_rm_mem_decode_event(&n, &m), -ENOMSG);
 }
 
 int main(void)
@@ -98,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exits_are_decoded),
 		cmocka_unit_test(status_is_decoded),
+		cmocka_unit_test(what_guests_say_of_memory_is_decoded),
 		cmocka_unit_test(other_notifications_are_not_ours),
 	};
 
