@@ -152,3 +152,18 @@ int ghvm_dt_lint(const void *fdt, const struct ghvm_quirks *quirks, struct ghvm_
 				      doorbells, most);
 	return 0;
 }
+
+/* Found as RM finds it: by names without unit addresses. */
+int ghvm_dt_lint_link(const void *fdt, struct ghvm_error *err)
+{
+	int config = fdt_path_offset(fdt, "/" CONFIG);
+	int vdevices = fdt_subnode_offset(fdt, config, "vdevices");
+	int link = fdt_subnode_offset(fdt, vdevices, "rm-rpc");
+
+	if (link >= 0 && is_string(fdt, link, "vdevice-type", "rm-rpc") &&
+	    !fdt_getprop(fdt, link, "status", NULL))
+		return 0;
+	return ghvm_error_set(err, -EINVAL,
+			      "device tree overlay: takes away the rm-rpc vdevice that the "
+			      "descriptor asks for");
+}

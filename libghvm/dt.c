@@ -434,6 +434,8 @@ int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_
 		if (r < 0)
 			return r;
 		r = ghvm_dt_lint(fdt, m->quirks, err);
+		if (r == 0 && m->rm_rpc)
+			r = ghvm_dt_lint_link(fdt, err);
 		if (r < 0)
 			return r;
 	}

@@ -310,6 +310,43 @@ static void refuses_too_many_doorbells(void **state)
 	assert_non_null(strstr(err.msg, "33 doorbells"));
 }
 
+/* To tell a guest that is believed to have a link kills RM: no overlay may take it away. */
+static void refuses_overlays_that_take_the_link_away(void **state)
+{
+	static const struct {
+		const char *target;
+		const char *name;
+		const char *prop;
+		const char *value;
+	} v[] = {
+		{ "/gunyah-vm-config/vdevices/rm-rpc", NULL, "vdevice-type", "shm" },
+		{ "/gunyah-vm-config/vdevices/rm-rpc", NULL, "status", "disabled" },
+		{ "/gunyah-vm-config/vdevices", "rm-rpc@0", "vdevice-type", "shm" },
+		{ "/gunyah-vm-config", "vdevices@0", "generate", "/hypervisor" },
+	};
+	struct ghvm_dt_machine m = machine();
+
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		uint8_t buf[OVERLAY_ROOM], *fdt = NULL;
+		struct ghvm_error err = {};
+		size_t size, n;
+
+		m.rm_rpc = true;
+		n = overlay(buf, v[i].target, v[i].name, v[i].prop, v[i].value, 0);
+		assert_int_equal(ghvm_dt_build(&m, buf, n, &fdt, &size, &err), -EINVAL);
+		assert_null(fdt);
+		assert_non_null(strstr(err.msg, "takes away the rm-rpc vdevice"));
+	}
+	m.rm_rpc = false; /* none was asked for */
+	{
+		uint8_t buf[OVERLAY_ROOM], *fdt = NULL;
+		size_t size, n = overlay(buf, v[3].target, v[3].name, v[3].prop, v[3].value, 0);
+
+		assert_int_equal(ghvm_dt_build(&m, buf, n, &fdt, &size, NULL), 0);
+		free(fdt);
+	}
+}
+
 static void refuses_overlays_that_do_harm(void **state)
 {
 	const struct ghvm_dt_machine m = machine();
@@ -365,6 +402,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_tree_that_is_too_large),
 		cmocka_unit_test(applies_an_overlay),
 		cmocka_unit_test(refuses_overlays_that_do_harm),
+		cmocka_unit_test(refuses_overlays_that_take_the_link_away),
 		cmocka_unit_test(refuses_what_only_looks_harmless),
 		cmocka_unit_test(refuses_too_many_doorbells),
 		cmocka_unit_test(survives_any_overlay),
