@@ -97,6 +97,11 @@ static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
 	return 0;
 }
 
+bool ghvm_layout_allows(uint64_t ipa, uint64_t size)
+{
+	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
+}
+
 static int place_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, uint64_t *ret,
 			struct ghvm_error *err)
 {
@@ -114,8 +119,7 @@ static int place_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, u
 					     " bytes between 0x%llx and 0x%llx",
 					     r->label, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_RAM);
 	}
-	if (r->address < GHVM_IPA_WINDOWS || r->address >= GHVM_IPA_END ||
-	    r->size > GHVM_IPA_END - r->address)
+	if (!ghvm_layout_allows(r->address, r->size))
 		return ghvm_error_set(err, -EINVAL,
 				      "regions: label %u: 0x%" PRIx64 " to its end is outside of "
 				      "0x%llx to 0x%llx",

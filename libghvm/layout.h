@@ -35,6 +35,7 @@
 #define GHVM_DOORBELL_MAX 32 /* room for those of one VM */
 
 #define GHVM_LABEL_RAM 0
+#define GHVM_LABEL_PROBE 0xfffffffeU /* of parcels that no guest is told of */
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
 #define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */
@@ -147,6 +148,9 @@ struct ghvm_plan_input {
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err);
 void ghvm_plan_done(struct ghvm_plan *plan);
+
+/* May shared memory be there at all: below are the devices, above is the end of what we use. */
+bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
 
 /* "LEND ram" and so on, for people, SubState and journal. */
 const char *ghvm_step_to_string(enum ghvm_step_kind kind);

@@ -11,13 +11,13 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define PROBE_LABEL 0xfffffffeU /* no region has it: the guest is never told of it */
 #define CANDIDATES_MAX 4096
 #define DEPTH_MAX 2 /* a probe may be lost in its turn, but not for ever */
 
@@ -61,7 +61,7 @@ static int guard_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 static int make_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	struct ghvm_parcel_config config = { .name = "probe",
-					     .label = PROBE_LABEL,
+					     .label = GHVM_LABEL_PROBE,
 					     .rights = GHVM_MEM_RW };
 
 	p->probe = calloc(1, sizeof(*p->probe));

@@ -288,6 +288,30 @@ size_t ghvm_region_count(const struct ghvm_region_table *t)
 	return n;
 }
 
+struct list {
+	struct ghvm_region *v;
+	size_t n;
+	size_t max;
+};
+
+static void append(const void *node, VISIT order, void *data)
+{
+	struct list *l = data;
+
+	if ((order == postorder || order == leaf) && l->n < l->max)
+		l->v[l->n++] = **(struct ghvm_region *const *)node;
+}
+
+size_t ghvm_region_list(const struct ghvm_region_table *t, struct ghvm_region *ret, size_t max)
+{
+	struct list l = { .v = ret, .max = max };
+
+	lock(t);
+	twalk_r(t->by_ipa, append, &l);
+	unlock(t);
+	return l.n;
+}
+
 static void collect(const void *node, VISIT order, void *data)
 {
 	const struct ghvm_region *r = *(struct ghvm_region *const *)node;

@@ -110,6 +110,9 @@ int ghvm_region_find_ipa(const struct ghvm_region_table *t, uint64_t ipa, struct
 /* All of them, whatever their state. */
 size_t ghvm_region_count(const struct ghvm_region_table *t);
 
+/* Copies of all of them, whatever their state, by rising address. Return: how many. */
+size_t ghvm_region_list(const struct ghvm_region_table *t, struct ghvm_region *ret, size_t max);
+
 /**
  * struct ghvm_region_map - what was MAPPED at one moment, never changing
  * @n: regions

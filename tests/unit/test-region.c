@@ -134,6 +134,32 @@ static void is_seen_only_while_mapped(void **state)
 	assert_int_equal(ghvm_region_count(t), 0);
 }
 
+static void lists_all_whatever_their_state(void **state)
+{
+	_cleanup_(ghvm_region_table_freep) struct ghvm_region_table *t = table(LAST_IPA);
+	struct ghvm_region_request q = { .size = 0x1000 };
+	struct ghvm_region v[4];
+
+	for (uint32_t label = 1; label <= 3; label++) {
+		q.label = label;
+		q.ipa = (4 - label) * 0x1000ULL; /* falling */
+		assert_int_equal(ghvm_region_add_begin(t, &q, NULL), 0);
+	}
+	ghvm_region_add_end(t, 2);
+	ghvm_region_add_end(t, 3);
+	assert_int_equal(ghvm_region_remove_begin(t, 3, NULL, NULL), 0);
+	assert_int_equal(ghvm_region_list(t, v, ARRAY_SIZE(v)), 3);
+	assert_int_equal(v[0].label, 3);
+	assert_int_equal(v[0].state, GHVM_REGION_REMOVING);
+	assert_int_equal(v[1].label, 2);
+	assert_int_equal(v[1].state, GHVM_REGION_MAPPED);
+	assert_int_equal(v[2].label, 1);
+	assert_int_equal(v[2].state, GHVM_REGION_RESERVED);
+	v[2].label = 77;
+	assert_int_equal(ghvm_region_list(t, v, 2), 2);
+	assert_int_equal(v[2].label, 77); /* not more than there is room for */
+}
+
 static void map_translates_shared_memory_only(void **state)
 {
 	_cleanup_(ghvm_region_table_freep) struct ghvm_region_table *t = table(LAST_IPA);
@@ -368,6 +394,7 @@ int main(void)
 		cmocka_unit_test(refuses_overlap_at_each_edge),
 		cmocka_unit_test(says_what_is_in_the_way),
 		cmocka_unit_test(is_seen_only_while_mapped),
+		cmocka_unit_test(lists_all_whatever_their_state),
 		cmocka_unit_test(map_translates_shared_memory_only),
 		cmocka_unit_test(agrees_with_a_naive_list),
 		cmocka_unit_test(changes_of_one_label_exclude_each_other),
