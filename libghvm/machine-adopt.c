@@ -167,6 +167,8 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 	}
 	if (plan && fit_plan(m, plan))
 		m->plan = plan;
+	(void)ghvm_machine_map_fill(m,
+				    NULL); /* tags that contradict each other: not all are in it */
 	*ret = TAKE_PTR(m);
 	return 0;
 }
@@ -222,14 +224,15 @@ int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct
 /* A region that was being added when the process died: never told to the guest. */
 static void drop_half_added(struct ghvm_machine *m)
 {
-	for (size_t i = m->n_parcels; i-- > 0;) {
+	const size_t first = m->plan ? m->plan->n_parcels : 0;
+
+	for (size_t i = m->n_parcels; i-- > first;) {
 		struct ghvm_parcel *p = &m->parcels[i];
 
 		if (p->state != GHVM_PARCEL_LOST || ghvm_parcel_reclaim(p, NULL) < 0 ||
 		    ghvm_parcel_unguard(p, NULL) < 0)
 			continue; /* stays guarded until the VM ends */
-		ghvm_parcel_done(p);
-		*p = m->parcels[--m->n_parcels];
+		ghvm_machine_forget(m, p);
 	}
 }
 

@@ -262,6 +262,8 @@ int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err)
 
 	if (r < 0)
 		return r;
+	if (m->plan && m->plan->spec->rm_rpc) /* its tree was looked at (dt-lint.c) */
+		ghvm_rm_fact_set(m->rm, ghvm_machine_vmid(m), GHVM_RM_FACT_LINKED);
 	r = learn_vcpus(m, &res, err);
 	if (r < 0)
 		return r;
@@ -331,6 +333,8 @@ int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *
 	if (!m->plan || ghvm_machine_vmid(m).id || m->vmid_lost)
 		return ghvm_error_set(err, -EBUSY, "it has a VM already, or the rest of one");
 	r = run_steps(&b, hooks, err);
+	if (r == 0)
+		r = ghvm_machine_map_fill(m, err);
 	return r < 0 ? undo(m, r, err) : 0;
 }
 
@@ -366,5 +370,7 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
 	if (r < 0)
 		return r;
 	r = run_steps(&b, hooks, err);
+	if (r == 0)
+		r = ghvm_machine_map_fill(m, err);
 	return r < 0 ? undo(m, r, err) : 0;
 }

@@ -1,23 +1,41 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inside of a machine, for machine.c, machine-build.c, machine-undo.c and
- * machine-adopt.c only.
+ * The inside of a machine, for machine*.c and transaction*.c only.
  */
 #pragma once
 
 #include "libghvm/ledger.h"
 #include "libghvm/machine.h"
 #include "libghvm/parcel.h"
+#include "libghvm/region.h"
 #include "libghvm/rm-vm.h"
 
 #include <pthread.h>
+
+struct ghvm_transaction;
+
+/**
+ * struct ghvm_machine_added - a region that a transaction has added
+ * @handle: RM's name for its parcel, as far as notifications are concerned
+ * @accepted: the guest says that it has mapped it, and not that it has released it
+ * @memfd: owned; -1: adopted
+ */
+struct ghvm_machine_added {
+	uint32_t label;
+	struct ghvm_parcel_handle handle;
+	bool accepted;
+	int memfd;
+};
 
 /**
  * struct ghvm_machine - one VM; Thread: one at a time, but for what @lock is over
  * @plan: borrowed; NULL: adopted without one
  * @adopted: what it has is known from tags alone
  * @own_ledger: used while the machine was given none
- * @parcels: owned; by index of the plan, then what else was adopted
+ * @parcels: owned; by index of the plan, then what was added at run time, or else adopted;
+ *     room for GHVM_LEDGER_PARCELS more than the plan has
+ * @map: what is where, from READY on
+ * @transaction: borrowed; NULL: none is open
  * @vmid_lost: RM may have made a VM for us that we cannot name
  * @grant_id: what REVOKE names; 0: no grant can exist
  * @grant: file, owned, -1 none
@@ -25,6 +43,7 @@
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
  * @news: counts notifications, so that none is slept over
+ * @added: by no order
  */
 struct ghvm_machine {
 	struct ghvm_host *host;
@@ -39,6 +58,8 @@ struct ghvm_machine {
 
 	struct ghvm_parcel *parcels;
 	size_t n_parcels;
+	struct ghvm_region_table *map;
+	struct ghvm_transaction *transaction;
 	bool vmid_lost;
 	uint64_t grant_id;
 	int grant;
@@ -56,6 +77,8 @@ struct ghvm_machine {
 	bool exited;
 	enum ghvm_exit_type exit_type;
 	unsigned int news;
+	struct ghvm_machine_added added[GHVM_LEDGER_PARCELS];
+	size_t n_added;
 };
 
 /* machine.c */
@@ -70,6 +93,7 @@ bool ghvm_machine_refused(int r, const struct ghvm_error *e);
 /* How many notifications came so far; until one comes after the first @seen, at most @ms. */
 unsigned int ghvm_machine_news(const struct ghvm_machine *m);
 void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int ms);
+uint64_t ghvm_machine_now_ms(void);
 
 /* machine-build.c: vCPUs and doorbells, into the machine. */
 int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err);
@@ -78,3 +102,26 @@ uint64_t ghvm_machine_grant_id(const struct ghvm_machine *m);
 /* machine-undo.c: all back from RM, and unguarded; the pins stay. */
 int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err);
 void ghvm_machine_unpin(struct ghvm_machine *m);
+
+/* machine-regions.c: the map from the parcels, when the VM has become READY or was adopted. */
+int ghvm_machine_map_fill(struct ghvm_machine *m, struct ghvm_error *err);
+/* All that transactions added is unpinned, and the map is empty: this run is over. */
+void ghvm_machine_map_clear(struct ghvm_machine *m);
+/* The parcel behind a region that was added, or NULL. */
+struct ghvm_parcel *ghvm_machine_added_parcel(struct ghvm_machine *m, uint32_t label);
+/*
+ * One more, not pinned, whose label somebody has reserved. @memfd: owned by it on success.
+ * NULL: there is no room.
+ */
+struct ghvm_parcel *ghvm_machine_added_new(struct ghvm_machine *m,
+					   const struct ghvm_parcel_config *config, int memfd);
+/* Its parcel is known under this handle now, and the guest has not accepted that. */
+void ghvm_machine_added_name(struct ghvm_machine *m, uint32_t label,
+			     struct ghvm_parcel_handle handle);
+bool ghvm_machine_added_accepted(struct ghvm_machine *m, uint32_t label);
+/* Its pin is closed, and it is neither in the map any more nor among the parcels. */
+void ghvm_machine_forget(struct ghvm_machine *m, struct ghvm_parcel *p);
+bool ghvm_machine_take_memory(struct ghvm_machine *m, const struct ghvm_rm_notification *n);
+
+/* transaction.c: the run is over: nothing of it will happen. Accepts NULL. */
+void ghvm_transaction_abort(struct ghvm_transaction *t);

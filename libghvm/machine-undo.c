@@ -14,19 +14,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #define POLL_FIRST_MS 1
 #define POLL_LAST_MS 50
 #define TRIES 3 /* of a request that RM does not answer, or answers with VM_STATE in a race */
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* always there */
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /**
  * struct settling - a VM on its way to an end
@@ -116,7 +107,7 @@ static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_
 	struct settling s = { .m = m,
 			      .tries = TRIES,
 			      .poll_ms = POLL_FIRST_MS,
-			      .deadline = now_ms() + m->patience_ms };
+			      .deadline = ghvm_machine_now_ms() + m->patience_ms };
 
 	for (;;) {
 		unsigned int seen = ghvm_machine_news(m); /* before asking: it may change after */
@@ -131,7 +122,7 @@ static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_
 			*ret = status;
 			return 0;
 		}
-		if (now_ms() >= s.deadline)
+		if (ghvm_machine_now_ms() >= s.deadline)
 			return ghvm_error_set(err, -ETIMEDOUT, "VM 0x%x stays in state %s",
 					      ghvm_machine_vmid(m).id,
 					      ghvm_vm_status_to_string(status));
@@ -288,6 +279,7 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	enum ghvm_vm_status status;
 	int r = drop_grant(m, err);
 
+	ghvm_transaction_abort(m->transaction);
 	if (r == 0 && m->vmid_lost)
 		r = free_lost_vmids(m, err);
 	if (r < 0 || !ghvm_machine_vmid(m).id)
@@ -304,6 +296,7 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 		return r;
 	m->n_vcpus = 0;
 	m->n_doorbells = 0;
+	ghvm_machine_map_clear(m);
 	ghvm_machine_set_vmid(m, (struct ghvm_vmid){ 0 });
 	return 0;
 }

@@ -94,8 +94,9 @@ int ghvm_machine_alloc(struct ghvm_host *host, struct ghvm_rm *rm, size_t n_parc
 
 	if (!m)
 		return -ENOMEM;
-	m->parcels = calloc(n_parcels + 1, sizeof(*m->parcels)); /* + 1: 0 may be NULL */
-	if (!m->parcels) {
+	m->parcels = calloc(n_parcels + GHVM_LEDGER_PARCELS, sizeof(*m->parcels));
+	if (!m->parcels || ghvm_region_table_new(GHVM_IPA_END - 1, &m->map) < 0) {
+		free(m->parcels);
 		free(m);
 		return -ENOMEM;
 	}
@@ -151,8 +152,11 @@ void ghvm_machine_free(struct ghvm_machine *m)
 {
 	if (!m)
 		return;
+	ghvm_transaction_abort(m->transaction);
 	closep(&m->grant);
 	ghvm_machine_unpin(m);
+	ghvm_machine_map_clear(m);
+	ghvm_region_table_free(m->map);
 	(void)pthread_cond_destroy(&m->cond); /* nobody waits any more */
 	(void)pthread_mutex_destroy(&m->lock);
 	ghvm_ledger_done(&m->own_ledger);
@@ -260,7 +264,15 @@ bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notific
 		return take_exited(m, &x);
 	if (ghvm_rm_vm_decode_status(n, &s) == 0)
 		return take_status(m, &s);
-	return false;
+	return ghvm_machine_take_memory(m, n);
+}
+
+uint64_t ghvm_machine_now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* always there */
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
 }
 
 static struct timespec after_ms(unsigned int ms)

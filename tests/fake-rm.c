@@ -59,7 +59,11 @@ int fake_rm_enter(struct ghvm_host *h)
 
 int fake_rm_leave(struct ghvm_host *h, int r)
 {
-	(void)pthread_mutex_unlock(&fake_rm_of(h)->lock);
+	struct fake_rm *f = fake_rm_of(h);
+
+	if (f->on_leave)
+		f->on_leave(f->on_leave_data);
+	(void)pthread_mutex_unlock(&f->lock);
 	return r;
 }
 

@@ -81,6 +81,8 @@ struct fake_rm_exit {
  * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
  * @kill_at: the one that its thread does not survive: it waits for ever, before the call does
  *     anything; then @killed, and @on_kill is signalled
+ * @on_leave, @on_leave_data: called at the end of each call, with the lock, so that a guest does
+ *     something meanwhile; may be NULL
  * @sent: ids of the messages to RM, in order; only the first FAKE_RM_SENT_MAX are kept
  * @script: answers of vcpu_run; after the last one: EXPECTS_WAKEUP
  */
@@ -101,6 +103,8 @@ struct fake_rm {
 	unsigned long kill_at;
 	bool killed;
 	pthread_cond_t on_kill;
+	void (*on_leave)(void *data);
+	void *on_leave_data;
 	uint64_t next_pin;
 	struct fake_pin pins[FAKE_RM_PINS_MAX];
 	struct fake_grant grants[FAKE_RM_GRANTS_MAX];

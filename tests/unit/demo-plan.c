@@ -69,6 +69,14 @@ static void add_doorbell(void *fdt, const char *name, uint32_t label)
 	end(fdt);
 }
 
+static void add_link(void *fdt)
+{
+	begin(fdt, "rm-rpc");
+	string(fdt, "vdevice-type", "rm-rpc");
+	string(fdt, "generate", "/hypervisor/rm-rpc");
+	end(fdt);
+}
+
 static void add_window(void *fdt)
 {
 	begin(fdt, "shm");
@@ -101,6 +109,8 @@ static void add_config(void *fdt, const struct demo *d)
 	add_doorbell(fdt, "pl061", GHVM_DOORBELL_PL061);
 	if (d->plan.n_parcels > 1)
 		add_window(fdt);
+	if (d->spec.rm_rpc)
+		add_link(fdt);
 	end(fdt);
 	end(fdt);
 }
@@ -182,6 +192,7 @@ void demo_init(struct demo *d, const struct demo_options *options)
 	*d = (struct demo){};
 	memcpy(d->spec.name, "demo", 5);
 	d->spec.cpus = o->cpus ? o->cpus : 1;
+	d->spec.rm_rpc = o->rm_rpc;
 	d->spec.memory = o->memory ? o->memory : GHVM_MIB(4);
 	p->spec = &d->spec;
 	p->kernel_size = DEMO_KERNEL_SIZE;

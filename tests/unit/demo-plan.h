@@ -14,13 +14,14 @@
 #define DEMO_WINDOW_LABEL 5
 
 /**
- * struct demo_options - all zero: 4 MiB lent, 1 vCPU, no window
+ * struct demo_options - all zero: 4 MiB lent, 1 vCPU, no window, no link to RM
  */
 struct demo_options {
 	unsigned int cpus;
 	uint64_t memory;
 	bool shared;
 	bool window;
+	bool rm_rpc;
 };
 
 /* Owns everything that @plan and @files refer to. */

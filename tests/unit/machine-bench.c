@@ -50,6 +50,40 @@ void bench_done(struct bench *b)
 	fake_rm_free(b->f);
 }
 
+/* Between any two calls of the host. */
+static void run_guest(void *data)
+{
+	struct bench *b = data;
+	struct guest_mem *g = &b->guest;
+
+	switch (b->guest_does) {
+	case BENCH_GUEST_DEAF:
+		break;
+	case BENCH_GUEST_SERVES:
+	case BENCH_GUEST_KEEPS:
+	case BENCH_GUEST_SILENT:
+		guest_mem_serve(g, b->guest_does == BENCH_GUEST_KEEPS,
+				b->guest_does == BENCH_GUEST_SILENT);
+	}
+}
+
+int bench_run(struct bench *b, struct ghvm_error *err)
+{
+	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, err), slot;
+
+	if (r == 0)
+		r = ghvm_machine_start(b->m, err);
+	if (r < 0)
+		return r;
+	slot = model_slot(b->f->model, ghvm_machine_vmid(b->m).id);
+	assert_true(slot >= 0);
+	if (guest_mem_init(&b->guest, b->f->model, (unsigned int)slot)) {
+		b->f->on_leave_data = b;
+		b->f->on_leave = run_guest;
+	}
+	return 0;
+}
+
 bool bench_clean(struct bench *b)
 {
 	struct ghvm_ledger_figures g;

@@ -7,13 +7,23 @@
 #include "libghvm/ledger.h"
 #include "libghvm/machine.h"
 #include "tests/fake-rm.h"
+#include "tests/model/guest-mem.h"
 #include "tests/unit/demo-plan.h"
 
 #define BENCH_INCARNATION 0x1234567812345678
 
+/* What its guest does with memory that is shared with it, or recalled. */
+enum bench_guest {
+	BENCH_GUEST_DEAF, /* nothing */
+	BENCH_GUEST_SERVES,
+	BENCH_GUEST_KEEPS,  /* accepts, and does not release */
+	BENCH_GUEST_SILENT, /* does as it should, and does not say so */
+};
+
 /**
  * struct bench - all for one VM
  * @patience_ms: of RM calls, and of the machine
+ * @guest: between any two calls of the host; bench_run() lets it begin
  */
 struct bench_options {
 	struct fake_rm_options host;
@@ -29,6 +39,8 @@ struct bench {
 	struct ghvm_ledger ledger;
 	struct demo demo;
 	struct ghvm_machine *m;
+	struct guest_mem guest;
+	enum bench_guest guest_does;
 };
 
 /* @options: NULL: plain. */
@@ -37,6 +49,9 @@ void bench_done(struct bench *b);
 
 /* Notifications of @b->rm go to @b->m; bench_init() has done that. */
 void bench_listen(struct bench *b);
+
+/* Build and start; then the guest does as it is told by @guest_does. */
+int bench_run(struct bench *b, struct ghvm_error *err);
 
 /* Nothing is left: in RM, in the module, in the accounts. */
 void bench_assert_clean(struct bench *b);

@@ -322,6 +322,20 @@ void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, ui
 		x[0] = (uint64_t)HYP_UNIMPLEMENTED;
 }
 
+bool model_guest_link(const struct model *m, unsigned int slot, uint64_t *ret_tx, uint64_t *ret_rx)
+{
+	const struct guest *g = &m->guests[slot];
+
+	for (unsigned int i = 0; g->vm && i < g->n_vdevs; i++) {
+		if (g->vdevs[i].type != VDEV_RM_RPC)
+			continue;
+		*ret_tx = g->vdevs[i].guest_cap;
+		*ret_rx = g->vdevs[i].guest_cap2;
+		return true;
+	}
+	return false;
+}
+
 uint32_t model_vcpu_virq(const struct model *m, unsigned int slot, unsigned int vcpu)
 {
 	return m->guests[slot].vcpu_virq[vcpu];
