@@ -18,7 +18,7 @@ library=(
   "hvc dev sock"
   "msgq"
   "rm"
-  "rm-mem rm-vm"
+  "rm-mem rm-probe rm-vm"
   "parcel parcel-* vcpu"
   "machine machine-* transaction transaction-*"
   "link runinfo"
@@ -30,7 +30,7 @@ allowed=(
   "libghvm/host.c:hvc"
 )
 manager=(
-  "failure log loop record store verdict"
+  "failure log loop probe record store verdict"
   "control guest guest-* op"
   "vm vm-*"
   "quarantine"

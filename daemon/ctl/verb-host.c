@@ -16,12 +16,31 @@
 #include <string.h>
 
 #define HOST_INTERFACE "org.gunyah.vmm1.Host"
+#define IDENTIFY_VERSION 0x3fff /* bits of the first word, abi A.3 */
 
-/* All owned. */
+#define QUIRKS_MAX 64
+
+/**
+ * struct quirk - one limit of the resource manager
+ * @name, @source: owned
+ */
+struct quirk {
+	char *name;
+	bool is_bool;
+	uint64_t value;
+	char *source;
+};
+
+/* All owned. @identify: words of hyp_identify */
 struct host {
 	char *state;
 	char *reason;
 	char *hypervisor;
+	uint64_t identify[4];
+	char *generation;
+	char *why;
+	struct quirk quirks[QUIRKS_MAX];
+	size_t n_quirks;
 	uint32_t abi;
 	uint64_t limit;
 	uint64_t used;
@@ -36,6 +55,12 @@ static void host_done(struct host *h)
 	free(h->state);
 	free(h->reason);
 	free(h->hypervisor);
+	free(h->generation);
+	free(h->why);
+	for (size_t i = 0; i < h->n_quirks; i++) {
+		free(h->quirks[i].name);
+		free(h->quirks[i].source);
+	}
 }
 
 static int get_text(sd_bus *bus, const char *name, char **ret, sd_bus_error *e)
@@ -50,16 +75,124 @@ static int get_number(sd_bus *bus, const char *name, char type, void *ret, sd_bu
 					   e, type, ret);
 }
 
+static int get(sd_bus *bus, const char *name, const char *type, sd_bus_message **ret,
+	       sd_bus_error *e)
+{
+	return sd_bus_get_property(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name, e, ret,
+				   type);
+}
+
 static int get_budget(sd_bus *bus, struct host *h, sd_bus_error *e)
 {
 	sd_bus_message *m = NULL;
-	int r = sd_bus_get_property(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, "Budget", e,
-				    &m, "(ttuuu)");
+	int r = get(bus, "Budget", "(ttuuu)", &m, e);
 
 	if (r >= 0)
 		r = sd_bus_message_read(m, "(ttuuu)", &h->limit, &h->used, &h->parcels, &h->vmids,
 					&h->stuck);
 	(void)sd_bus_message_unref(m);
+	return r;
+}
+
+static int get_identify(sd_bus *bus, struct host *h, sd_bus_error *e)
+{
+	sd_bus_message *m = NULL;
+	const void *words;
+	size_t size;
+	int r = get(bus, "Identify", "at", &m, e);
+
+	if (r >= 0)
+		r = sd_bus_message_read_array(m, 't', &words, &size);
+	if (r >= 0 && size != sizeof(h->identify))
+		r = -EBADMSG;
+	if (r >= 0)
+		memcpy(h->identify, words, size);
+	(void)sd_bus_message_unref(m);
+	return r;
+}
+
+/* What is neither a number nor a truth is of a later manager, and left out. */
+static int read_value(sd_bus_message *m, struct quirk *q)
+{
+	const char *type;
+	int truth, r = sd_bus_message_peek_type(m, NULL, &type);
+
+	if (r < 0)
+		return r;
+	q->is_bool = !strcmp(type, "b");
+	if (!q->is_bool)
+		return strcmp(type, "t") != 0 ? sd_bus_message_skip(m, "v")
+					      : sd_bus_message_read(m, "v", "t", &q->value);
+	r = sd_bus_message_read(m, "v", "b", &truth);
+	if (r >= 0)
+		q->value = truth != 0;
+	return r;
+}
+
+static int read_quirk(sd_bus_message *m, struct host *h)
+{
+	struct quirk q = {};
+	const char *name;
+	int r = sd_bus_message_enter_container(m, 'e', "sv");
+
+	if (r <= 0)
+		return r;
+	r = sd_bus_message_read(m, "s", &name);
+	if (r >= 0)
+		r = read_value(m, &q);
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	if (r < 0 || h->n_quirks == QUIRKS_MAX)
+		return r < 0 ? r : -E2BIG;
+	q.name = strdup(name);
+	if (!q.name)
+		return -ENOMEM;
+	h->quirks[h->n_quirks++] = q;
+	return 1;
+}
+
+static int read_source(sd_bus_message *m, struct host *h)
+{
+	const char *name, *source;
+	int r = sd_bus_message_read(m, "{ss}", &name, &source);
+
+	for (size_t i = 0; r > 0 && i < h->n_quirks; i++) {
+		if (strcmp(h->quirks[i].name, name) != 0 || h->quirks[i].source)
+			continue;
+		h->quirks[i].source = strdup(source);
+		if (!h->quirks[i].source)
+			return -ENOMEM;
+	}
+	return r;
+}
+
+static int get_list(sd_bus *bus, const char *name, const char *element, struct host *h,
+		    int (*read)(sd_bus_message *m, struct host *h), sd_bus_error *e)
+{
+	sd_bus_message *m = NULL;
+	char type[8];
+	int r;
+
+	(void)snprintf(type, sizeof(type), "a%s", element); /* fits */
+	r = get(bus, name, type, &m, e);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', element);
+	while (r > 0)
+		r = read(m, h);
+	(void)sd_bus_message_unref(m);
+	return r;
+}
+
+static int get_quirks(sd_bus *bus, struct host *h, sd_bus_error *e)
+{
+	int r = get_text(bus, "Generation", &h->generation, e);
+
+	if (r >= 0)
+		r = get_text(bus, "GenerationReason", &h->why, e);
+	if (r >= 0)
+		r = get_list(bus, "Quirks", "{sv}", h, read_quirk, e);
+	if (r >= 0)
+		r = get_list(bus, "QuirkSources", "{ss}", h, read_source, e);
 	return r;
 }
 
@@ -78,7 +211,30 @@ static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
 		r = get_number(bus, "PagesQuarantined", 't', &h->quarantined, &e);
 	if (r >= 0)
 		r = get_budget(bus, h, &e);
+	if (r >= 0)
+		r = get_identify(bus, h, &e);
+	if (r >= 0)
+		r = get_quirks(bus, h, &e);
 	return r < 0 ? client_error(err, &e, r, "the manager does not answer") : 0;
+}
+
+static void quirks_json(struct json *j, const struct host *h)
+{
+	json_text(j, "generation", h->generation);
+	json_text(j, "generation_reason", h->why);
+	json_open(j, "quirks", '{');
+	for (size_t i = 0; i < h->n_quirks; i++) {
+		const struct quirk *q = &h->quirks[i];
+
+		json_open(j, q->name, '{');
+		if (q->is_bool)
+			json_bool(j, "value", q->value);
+		else
+			json_number(j, "value", q->value);
+		json_text(j, "source", q->source);
+		json_close(j, '}');
+	}
+	json_close(j, '}');
 }
 
 static void host_json(const struct host *h)
@@ -96,18 +252,41 @@ static void host_json(const struct host *h)
 	json_number(&j, "vmids", h->vmids);
 	json_number(&j, "vmids_stuck", h->stuck);
 	json_number(&j, "pages_quarantined", h->quarantined);
+	json_open(&j, "identify", '[');
+	for (size_t i = 0; i < 4; i++)
+		json_number(&j, NULL, h->identify[i]);
+	json_close(&j, ']');
+	quirks_json(&j, h);
 	json_close(&j, '}');
 	putchar('\n');
 }
 
+static void quirks_text(const struct host *h)
+{
+	printf("limits\n");
+	for (size_t i = 0; i < h->n_quirks; i++) {
+		const struct quirk *q = &h->quirks[i];
+		char value[24];
+
+		if (q->is_bool)
+			(void)snprintf(value, sizeof(value), "%s", q->value ? "yes" : "no");
+		else
+			(void)snprintf(value, sizeof(value), "%" PRIu64, q->value);
+		printf("  %-16s %-8s %s\n", q->name, value, q->source ? q->source : "");
+	}
+}
+
 static void host_text(const struct host *h)
 {
-	printf("hypervisor   %s, module ABI %u\n", h->hypervisor, h->abi);
+	printf("hypervisor   %s, API %" PRIu64 ", module ABI %u\n", h->hypervisor,
+	       h->identify[0] & IDENTIFY_VERSION, h->abi);
 	printf("state        %s%s%s\n", h->state, *h->reason ? ": " : "", h->reason);
-	printf("entries      %" PRIu64 " of %" PRIu64 ", in %u parcels\n", h->used, h->limit,
-	       h->parcels);
+	printf("rm           %s: %s\n", h->generation, h->why);
+	printf("entries      %" PRIu64 " of %" PRIu64 " used, %" PRIu64 " free, in %u parcels\n",
+	       h->used, h->limit, h->used < h->limit ? h->limit - h->used : 0, h->parcels);
 	printf("vmids        %u, %u of them stuck\n", h->vmids, h->stuck);
 	printf("quarantine   %" PRIu64 " pages\n", h->quarantined);
+	quirks_text(h);
 }
 
 int verb_host(const struct ctl *ctl, char **args, int n)

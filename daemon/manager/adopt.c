@@ -80,7 +80,7 @@ static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o
 			       g->planned ? &g->plan : NULL, o, n, &machine, err);
 	if (r < 0)
 		return r;
-	ghvm_machine_set_presplit(machine, t->host->presplit);
+	ghvm_machine_set_presplit(machine, ghvm_quirk(t->host->quirks, GHVM_QUIRK_PRESPLIT));
 	guest_set_machine(g, machine);
 	ret->guest = TAKE_PTR(g);
 	return 0;

@@ -69,6 +69,56 @@ static int get_abi(sd_bus *bus, const char *path, const char *interface, const c
 	return sd_bus_message_append(reply, "u", b->manager->info.abi);
 }
 
+static int get_generation(sd_bus *bus, const char *path, const char *interface,
+			  const char *property, sd_bus_message *reply, void *userdata,
+			  sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", b->manager->probe.quirks.generation);
+}
+
+static int get_why(sd_bus *bus, const char *path, const char *interface, const char *property,
+		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+
+	return sd_bus_message_append(reply, "s", b->manager->probe.why);
+}
+
+static int append_quirk(sd_bus_message *reply, const struct ghvm_quirks *q, enum ghvm_quirk which)
+{
+	const char *name = ghvm_quirk_to_string(which);
+
+	if (ghvm_quirk_is_bool(which))
+		return sd_bus_message_append(reply, "{sv}", name, "b", ghvm_quirk(q, which) != 0);
+	return sd_bus_message_append(reply, "{sv}", name, "t", ghvm_quirk(q, which));
+}
+
+static int get_quirks(sd_bus *bus, const char *path, const char *interface, const char *property,
+		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct ghvm_quirks *q = &((struct bus *)userdata)->manager->probe.quirks;
+	int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+	for (int i = 0; r >= 0 && i < GHVM_QUIRK_COUNT_; i++)
+		r = append_quirk(reply, q, (enum ghvm_quirk)i);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* Of each of them: the section of the notes that it is from, or how it was found out. */
+static int get_sources(sd_bus *bus, const char *path, const char *interface, const char *property,
+		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct ghvm_quirks *q = &((struct bus *)userdata)->manager->probe.quirks;
+	int r = sd_bus_message_open_container(reply, 'a', "{ss}");
+
+	for (int i = 0; r >= 0 && i < GHVM_QUIRK_COUNT_; i++)
+		r = sd_bus_message_append(reply, "{ss}", ghvm_quirk_to_string((enum ghvm_quirk)i),
+					  q->v[i].source);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 /* (budget, used, parcels, VMIDs, stuck VMIDs) */
 static int get_budget(sd_bus *bus, const char *path, const char *interface, const char *property,
 		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -187,6 +237,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Hypervisor", "s", get_hypervisor, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Identify", "at", get_identify, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("ModuleABI", "u", get_abi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Generation", "s", get_generation, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("GenerationReason", "s", get_why, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("Quirks", "a{sv}", get_quirks, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_PROPERTY("QuirkSources", "a{ss}", get_sources, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Budget", "(ttuuu)", get_budget, 0, 0),
 	SD_BUS_PROPERTY("PagesQuarantined", "t", get_quarantined, 0,
 			SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -335,12 +335,14 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *json = NULL;
 	_cleanup_(closep) int fd = -1;
+	const struct manager *manager = ((struct bus *)userdata)->manager;
 	struct ghvm_error err = {};
 	int r;
 
 	r = read_draft(userdata, m, &d, error);
 	if (r < 0)
 		return r;
+	d.input.quirks = manager->rm ? &manager->probe.quirks : NULL;
 	if (!d.input.kernel_header)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"option 'kernel-header' is missing");

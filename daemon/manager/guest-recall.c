@@ -34,6 +34,7 @@ int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *e
 	const struct store_origin *o = &g->origin;
 	int r;
 
+	in->quirks = g->host->quirks;
 	in->kernel_size = o->kernel.size;
 	in->initrd_size = o->initrd.size;
 	in->overlay = o->overlay;

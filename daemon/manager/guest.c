@@ -321,7 +321,7 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot make a machine: %s", strerror(-r));
 	ghvm_machine_set_ledger(m, g->host->ledger);
-	ghvm_machine_set_presplit(m, g->host->presplit);
+	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
 	atomic_store(&g->machine, m); /* published: notifications may come */
 	return 0;
 }

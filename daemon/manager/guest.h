@@ -21,13 +21,13 @@
 
 /**
  * struct guest_host - where guests live; all borrowed
- * @presplit: SHARE and RECLAIM before each LEND, which alone may not unmap (abi K.3)
+ * @quirks: of the resource manager
  */
 struct guest_host {
 	struct ghvm_host *host;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger *ledger;
-	bool presplit;
+	const struct ghvm_quirks *quirks;
 };
 
 /* What a start needs from the helper. */

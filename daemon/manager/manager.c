@@ -247,8 +247,6 @@ static int open_host(struct manager *m)
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
 	m->guest_host.host = m->host;
-	/* not probed for: SHARE and RECLAIM before each LEND does no harm where it is not needed */
-	m->guest_host.presplit = true;
 	r = m->host->ops->info(m->host, &m->info);
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_UNAVAILABLE, r, &err);
@@ -259,6 +257,8 @@ static int open_host(struct manager *m)
 		return give_up_host(m, MANAGER_HOST_RM_DEAD, -EHOSTDOWN, &err);
 	ghvm_rm_set_on_trace(m->rm, ghvm_trace_add, &m->trace);
 	m->guest_host.rm = m->rm;
+	probe_identify(&m->probe, m->rm, &m->info);
+	ghvm_ledger_set_quirks(&m->ledger, &m->probe.quirks);
 	return 0;
 }
 
@@ -321,8 +321,10 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	int r;
 
 	*m = (struct manager){ .loop = loop, .options = options };
-	ghvm_ledger_init(&m->ledger, ghvm_quirks_unknown());
+	probe_init(&m->probe);
+	ghvm_ledger_init(&m->ledger, &m->probe.quirks);
 	m->guest_host.ledger = &m->ledger;
+	m->guest_host.quirks = &m->probe.quirks;
 	m->env = (struct vm_env){
 		.loop = loop,
 		.host = &m->guest_host,

@@ -8,6 +8,7 @@
 
 #include "daemon/manager/guest.h"
 #include "daemon/manager/loop.h"
+#include "daemon/manager/probe.h"
 #include "daemon/manager/quarantine.h"
 #include "daemon/manager/vm.h"
 #include "libghvm/error.h"
@@ -54,6 +55,7 @@ enum manager_host_state {
  * struct manager - embedded in main()
  * @host_error: why it is not MANAGER_HOST_OK
  * @info: of the module, zero without it
+ * @probe: which resource manager it is, settled before the loop runs
  */
 struct manager {
 	struct loop *loop;
@@ -64,6 +66,7 @@ struct manager {
 	enum manager_host_state host_state;
 	struct ghvm_error host_error;
 	struct ghvm_info info;
+	struct probe probe;
 	struct ghvm_host *host;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger ledger;

@@ -51,9 +51,11 @@ class Terminal:
 
 
 class Case(unittest.TestCase):
+    model = ()
+
     def setUp(self):
         world.alarm(120)
-        self.w = world.World()
+        self.w = world.World(model=self.model)
         self.w.start_stand_in()
         self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus, "TERM": "xterm"}
         self.addCleanup(world.alarm, 0)
@@ -246,6 +248,91 @@ class Quarantine(Case):
         self.assertEqual(self.ctl("quarantine"), ("nothing is in quarantine\n", ""))
         self.ctl("--retry", "quarantine")
         self.ctl("stop", "demo")
+
+
+class Generation:
+    """What each kind of resource manager is taken for, and what it then can do."""
+    presplit = True
+    shared = False
+    windows = True
+
+    def test_the_row_and_a_start(self):
+        host = self.json("host")
+        self.assertEqual(host["generation"], self.generation)
+        self.assertTrue(host["generation_reason"])
+        self.assertEqual(host["identify"][0] & 0x3fff, 1)
+        quirks = {k: q["value"] for k, q in host["quirks"].items()}
+        self.assertEqual(quirks, {
+            "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
+            "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
+            "presplit": self.presplit, "image-share": self.shared, "windows": self.windows,
+            "scheduled-vcpus": False})
+        self.assertTrue(all(q["source"] for q in host["quirks"].values()))
+        self.assertEqual(host["entries_budget"], quirks["entries"])
+        text = self.ctl("host")[0]
+        self.assertIn(f"rm           {self.generation}: {host['generation_reason']}\n", text)
+        self.assertIn(f"  image-share      {'yes' if self.shared else 'no'} ", text)
+        self.assertIn("entries      0 of 4000 used, 4000 free, in 0 parcels\n", text)
+
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        self.ctl("stop", "demo")
+        self.w.assert_clean()
+
+    def start(self, name, works, why):
+        if works:
+            self.ctl("start", name)
+            self.assertEqual(self.w.vm_get(name, "State"), "running")
+            self.ctl("stop", name)
+        else:
+            _, err = self.ctl("start", name, status=1)
+            self.assertIn(why, err)
+            self.assertEqual(self.w.vm_get(name, "LastErrorName"),
+                             world.NAME + ".Error.UnsupportedByRM")
+        self.w.assert_clean()
+
+    def test_shared_ram(self):
+        self.w.vm("demo", "powerkey\n", memory="8M, protection: none")
+        self.start("demo", self.shared, f"this one ({self.generation}) is not known to")
+
+    def test_a_window(self):
+        self.w.vm("demo", "powerkey\n", extra="regions: [{label: 1, size: 1M}]\n")
+        self.start("demo", self.windows, f"({self.generation}) is not known to put a window")
+
+
+class Debug(Generation, Case):
+    generation = "debug"
+    model = ("--generation=debug",)
+    shared = True
+
+
+class Open2023(Generation, Case):
+    generation = "open-2023"
+    model = ("--generation=open-2023",)
+
+
+class Android14(Generation, Case):
+    generation = "android14"
+    model = ("--generation=android14",)
+
+
+class V17(Generation, Case):
+    generation = "v17"
+    model = ("--generation=v17",)
+
+
+class Unknown(Generation, Case):
+    """One that does not say what it is is treated with the most care."""
+    generation = "unknown"
+    model = ("--generation=open-2023",)
+    windows = False
+
+    def setUp(self):
+        super().setUp()
+        self.w.model_says("refuse VM_HOST_GET_TYPE 0xffffffff")
+        self.w.manager.terminate()
+        self.w.manager.wait()
+        self.w.start_manager()
 
 
 class Trace(Case):

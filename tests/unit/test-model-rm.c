@@ -161,6 +161,31 @@ static void lengths_and_unknown_messages(void **state)
 	assert_int_equal(bench_rm(b, 0, NULL, 0), UNIMPLEMENTED);
 }
 
+/* What only later ones have: without a payload it tells them apart (abi J). */
+static void later_messages_are_known_to_later_ones(void **state)
+{
+	static const uint32_t ids[] = { 0x56000031, 0x56000033, 0x56000034 };
+	static const unsigned int lens[] = { 16, 24, 24 };
+
+	for (unsigned int later = 0; later < 3; later++) {
+		struct model_config config = bench_config();
+		_cleanup_(bench_freep) struct bench *b = NULL;
+		uint8_t zero[64] = { 0 };
+
+		config.boot_context = later > 0;
+		config.address_layout = later > 1;
+		b = bench_new(&config);
+		for (unsigned int i = 0; i < 3; i++) {
+			bool known = later > (i > 0);
+
+			assert_int_equal(bench_rm(b, ids[i], NULL, 0),
+					 known ? MSG_INVALID : UNIMPLEMENTED);
+			assert_int_equal(bench_rm(b, ids[i], zero, lens[i]),
+					 known ? DENIED : UNIMPLEMENTED);
+		}
+	}
+}
+
 static void queries(void **state)
 {
 	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
@@ -509,6 +534,7 @@ int main(void)
 		cmocka_unit_test(a_new_request_discards_a_partial_one),
 		cmocka_unit_test(an_unread_reply_gives_way_to_a_newer_one),
 		cmocka_unit_test(lengths_and_unknown_messages),
+		cmocka_unit_test(later_messages_are_known_to_later_ones),
 		cmocka_unit_test(queries),
 		cmocka_unit_test(vmids_are_given_in_order_and_run_out),
 		cmocka_unit_test(wrong_requests_in_load),

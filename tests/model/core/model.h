@@ -84,6 +84,8 @@ struct model_host {
  *     once, within the call
  * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
  * @presplit_quirk: LEND does not unmap what lies in an unsplit block (abi K.3)
+ * @boot_context, @address_layout: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17), and
+ *     VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses them
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */
 struct model_config {
@@ -95,6 +97,8 @@ struct model_config {
 	uint64_t delay_ns;
 	bool production;
 	bool presplit_quirk;
+	bool boot_context;
+	bool address_layout;
 	uint64_t random;
 };
 

@@ -26,7 +26,29 @@ static const struct rm_message *find_in(const struct rm_message *v, size_t n, ui
 	return NULL;
 }
 
-static const struct rm_message *find(uint32_t id)
+/* Known by their length only. */
+static enum rm_status refuse(struct rm_call *c)
+{
+	return RM_DENIED;
+}
+
+static const struct rm_message boot_context = { 0x56000031, refuse, 16, false };
+static const struct rm_message address_layout[] = {
+	{ 0x56000033, refuse, 8, true },
+	{ 0x56000034, refuse, 24, false },
+};
+
+/* What later resource managers have. */
+static const struct rm_message *find_later(const struct model *m, uint32_t id)
+{
+	if (m->config.boot_context && id == boot_context.id)
+		return &boot_context;
+	if (m->config.address_layout)
+		return find_in(address_layout, ARRAY_SIZE(address_layout), id);
+	return NULL;
+}
+
+static const struct rm_message *find(const struct model *m, uint32_t id)
 {
 	const struct rm_message *r = find_in(rm_vm_messages, rm_vm_n_messages, id);
 
@@ -34,7 +56,7 @@ static const struct rm_message *find(uint32_t id)
 		r = find_in(rm_query_messages, rm_query_n_messages, id);
 	if (!r)
 		r = find_in(rm_mem_messages, rm_mem_n_messages, id);
-	return r;
+	return r ? r : find_later(m, id);
 }
 
 static bool knob_acts(struct rm_knob *k, uint32_t id)
@@ -51,7 +73,7 @@ static bool knob_acts(struct rm_knob *k, uint32_t id)
 
 static enum rm_status handle(struct rm_call *c)
 {
-	const struct rm_message *msg = find(c->id);
+	const struct rm_message *msg = find(c->m, c->id);
 
 	if (!msg)
 		return RM_UNIMPLEMENTED;

@@ -216,6 +216,8 @@ int machine_init(struct server *s)
 		.delay_ns = o->delay_ms * 1000000,
 		.production = o->production,
 		.presplit_quirk = o->presplit_quirk,
+		.boot_context = o->boot_context,
+		.address_layout = o->address_layout,
 		.random = o->random,
 	};
 	struct model_host host = machine_host;

@@ -19,8 +19,8 @@ static const char help[] =
 	"      --control=PATH        take commands on this socket as well\n"
 	"      --generation=NAME     debug (default), open-2023, android14 or v17: image by\n"
 	"                            SHARE or not, size of RM's heap, capability ids, LEND\n"
-	"                            that does not unmap. Calls that only v17 has are\n"
-	"                            answered UNIMPLEMENTED\n"
+	"                            that does not unmap. Messages that only android14 or\n"
+	"                            v17 have are refused by them, not done\n"
 	"      --ram=MIB             memory to lend from (default 8192)\n"
 	"      --fragment=N          scatter it: at most N pages belong together\n"
 	"      --cpus=N              of the host (default 4)\n"
@@ -63,12 +63,14 @@ static const struct generation {
 	const char *name;
 	bool production;
 	bool presplit_quirk;
+	bool boot_context;
+	bool address_layout;
 	uint64_t random;
 } generations[] = {
-	{ "debug", false, true, 0 },
-	{ "open-2023", true, true, SEED },
-	{ "android14", true, false, SEED },
-	{ "v17", true, false, SEED },
+	{ "debug", false, true, false, false, 0 },
+	{ "open-2023", true, true, false, false, SEED },
+	{ "android14", true, false, true, false, SEED },
+	{ "v17", true, false, true, true, SEED },
 };
 
 static int bad(const char *what, const char *value)
@@ -99,6 +101,8 @@ static int take_generation(struct options *o, const char *name)
 			continue;
 		o->production = g->production;
 		o->presplit_quirk = g->presplit_quirk;
+		o->boot_context = g->boot_context;
+		o->address_layout = g->address_layout;
 		o->random = g->random;
 		return 0;
 	}

@@ -258,6 +258,8 @@ struct options {
 	unsigned int cpus;
 	bool production;
 	bool presplit_quirk;
+	bool boot_context;
+	bool address_layout;
 	uint64_t random;
 	bool trace;
 };
