@@ -20,6 +20,17 @@ enum {
 	END_WRITTEN,
 };
 
+/* Of all vCPUs that could not be run: that the grant was taken back explains the others. */
+static void note_error(struct guest *g, int error)
+{
+	int none = 0;
+
+	if (error == ESTALE)
+		atomic_store(&g->error, error);
+	else
+		(void)atomic_compare_exchange_strong(&g->error, &none, error);
+}
+
 /* Thread: a vCPU's. An end that somebody saw counts more than one that was not seen. */
 static void on_end(void *data, uint64_t state, uint64_t data0)
 {
@@ -27,8 +38,9 @@ static void on_end(void *data, uint64_t state, uint64_t data0)
 	int expected = END_NONE;
 	uint64_t one = 1;
 
-	if (state != VCPU_THREAD_STOPPED &&
-	    atomic_compare_exchange_strong(&g->has_end, &expected, END_WRITING)) {
+	if (state == VCPU_THREAD_STOPPED) {
+		note_error(g, (int)data0);
+	} else if (atomic_compare_exchange_strong(&g->has_end, &expected, END_WRITING)) {
 		g->end_state = state;
 		g->end_data0 = data0;
 		atomic_store(&g->has_end, END_WRITTEN);
@@ -172,6 +184,7 @@ void guest_stop(struct guest *g)
 	g->devices.host = NULL;
 	ghvm_host_close(TAKE_PTR(g->host));
 	atomic_store(&g->has_end, END_NONE);
+	atomic_store(&g->error, 0);
 	if (g->ended >= 0 && read(g->ended, &count, sizeof(count)) < 0)
 		return; /* none had ended */
 }
@@ -183,7 +196,7 @@ bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0)
 	if (read(g->ended, &count, sizeof(count)) < 0)
 		return false;
 	*ret_state = VCPU_THREAD_STOPPED;
-	*ret_data0 = 0;
+	*ret_data0 = (uint64_t)atomic_load(&g->error);
 	if (atomic_load(&g->has_end) == END_WRITTEN) {
 		*ret_state = g->end_state;
 		*ret_data0 = g->end_data0;

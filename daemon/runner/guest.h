@@ -27,6 +27,7 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
  * @wake: eventfds, borrowed
  * @ended: eventfd, owned: some vCPU has come to its end
  * @has_end: whether @end_state and @end_data0 are written, by the first that saw an end
+ * @error: errno of vCPUs that could not be run, ESTALE before any other; 0: of none
  *
  * Thread: main; the vCPUs write under @shared and the atomics.
  */
@@ -40,6 +41,7 @@ struct guest {
 	const int *wake;
 	int ended;
 	atomic_int has_end;
+	atomic_int error;
 	uint64_t end_state;
 	uint64_t end_data0;
 };
@@ -68,5 +70,8 @@ int guest_start(struct guest *g, struct ghvm_error *err);
 /* Stop and join all threads, and let the grant go. */
 void guest_stop(struct guest *g);
 
-/* Empty @ended. Return: true: it is over, *ret_state and *ret_data0 say how. */
+/*
+ * Empty @ended. Return: true: it is over, *ret_state and *ret_data0 say how; after
+ * VCPU_THREAD_STOPPED the latter is an errno.
+ */
 bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);

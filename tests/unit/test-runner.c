@@ -18,6 +18,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/hvc.h"
 #include "libghvm/layout.h"
 #include "tests/unit/runner-bench.h"
 
@@ -78,6 +79,29 @@ static void an_end_may_come_before_the_vcpus_notice(void **state)
 	bench_wait_runs(&f->hosts[0], 1, 10);
 	bench_say_ended(f, GHVM_EXIT_WATCHDOG, GHVM_LINK_EXIT_RESTART);
 	assert_int_equal(bench_join(f), 133);
+}
+
+/* The manager takes the grant back once it knows of an end, which may be before the vCPUs do. */
+static void a_grant_taken_back_is_no_failure(void **state)
+{
+	struct bench *f = *state;
+
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 10);
+	scripted_host_revoke(&f->hosts[0]);
+	bench_expect_exited(f, VCPU_THREAD_STOPPED);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void a_vcpu_that_cannot_run_is_a_failure(void **state)
+{
+	static const struct scripted_step denied[] = { { .status = GHVM_HYP_DENIED } };
+	struct bench *f = *state;
+
+	bench_start(f);
+	SCRIPT(f, denied);
+	assert_int_equal(bench_join(f), 1);
 }
 
 static void a_refusal_fails(void **state)
@@ -282,6 +306,8 @@ int main(void)
 		BENCH_TEST(nothing_runs_before_started),
 		BENCH_TEST(the_verdict_is_the_status),
 		BENCH_TEST(an_end_may_come_before_the_vcpus_notice),
+		BENCH_TEST(a_grant_taken_back_is_no_failure),
+		BENCH_TEST(a_vcpu_that_cannot_run_is_a_failure),
 		BENCH_TEST(a_refusal_fails),
 		BENCH_TEST(sigterm_presses_the_key),
 		BENCH_TEST(patience_ends),
