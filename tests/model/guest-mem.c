@@ -31,7 +31,7 @@
 bool guest_mem_init(struct guest_mem *g, struct model *m, unsigned int slot)
 {
 	*g = (struct guest_mem){ .m = m, .slot = slot };
-	return model_guest_link(m, slot, &g->tx, &g->rx);
+	return model_guest_link(m, slot, &g->link);
 }
 
 /* ---- what comes ---- */
@@ -145,7 +145,7 @@ void guest_mem_poll(struct guest_mem *g)
 	uint8_t packet[PACKET_MAX];
 
 	for (;;) {
-		uint64_t x[8] = { 0, g->rx, (uintptr_t)packet, sizeof(packet) };
+		uint64_t x[8] = { 0, g->link.rx, (uintptr_t)packet, sizeof(packet) };
 
 		model_guest_hypercall(g->m, g->slot, CALL_RECEIVE, x);
 		if (x[0] != 0)
@@ -169,7 +169,7 @@ static struct ghvm_put begin(struct guest_mem *g, uint8_t *buf, uint32_t id)
 
 static uint32_t call(struct guest_mem *g, const struct ghvm_put *w)
 {
-	uint64_t x[8] = { 0, g->tx, w->len, (uintptr_t)w->buf, PUSH };
+	uint64_t x[8] = { 0, g->link.tx, w->len, (uintptr_t)w->buf, PUSH };
 
 	g->replied = false;
 	model_guest_hypercall(g->m, g->slot, CALL_SEND, x);
@@ -247,7 +247,7 @@ void guest_mem_serve(struct guest_mem *g, bool keeps, bool silent)
 	}
 }
 
-struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool accepted)
+struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool recalled)
 {
 	struct guest_mem_region *found = NULL;
 
@@ -255,7 +255,7 @@ struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool
 		struct guest_mem_region *r = &g->regions[i];
 
 		if (!r->used || (label >= 0 && r->label != (uint64_t)label) ||
-		    !(accepted ? r->accepted : r->offered))
+		    !(recalled ? r->accepted && r->recalled : r->offered))
 			continue;
 		if (!found || (int32_t)(r->handle - found->handle) > 0)
 			found = r;

@@ -42,8 +42,7 @@ struct guest_mem_region {
 struct guest_mem {
 	struct model *m;
 	unsigned int slot;
-	uint64_t tx;
-	uint64_t rx;
+	struct model_link link;
 	uint16_t seq;
 	unsigned int shared;
 	unsigned int recalls;
@@ -76,5 +75,8 @@ uint32_t guest_mem_say(struct guest_mem *g, const struct guest_mem_region *r, bo
  */
 void guest_mem_serve(struct guest_mem *g, bool keeps, bool silent);
 
-/* The youngest that is (not) accepted, of this label or (-1) of any; or NULL. */
-struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool accepted);
+/*
+ * The youngest that is to be accepted, or, @recalled, released; of this label or (-1) of any; or
+ * NULL.
+ */
+struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool recalled);

@@ -322,15 +322,16 @@ void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, ui
 		x[0] = (uint64_t)HYP_UNIMPLEMENTED;
 }
 
-bool model_guest_link(const struct model *m, unsigned int slot, uint64_t *ret_tx, uint64_t *ret_rx)
+bool model_guest_link(const struct model *m, unsigned int slot, struct model_link *ret)
 {
 	const struct guest *g = &m->guests[slot];
 
 	for (unsigned int i = 0; g->vm && i < g->n_vdevs; i++) {
-		if (g->vdevs[i].type != VDEV_RM_RPC)
+		const struct vdev *d = &g->vdevs[i];
+
+		if (d->type != VDEV_RM_RPC)
 			continue;
-		*ret_tx = g->vdevs[i].guest_cap;
-		*ret_rx = g->vdevs[i].guest_cap2;
+		*ret = (struct model_link){ d->guest_cap, d->guest_cap2, d->spi, d->spi2 };
 		return true;
 	}
 	return false;

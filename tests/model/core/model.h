@@ -144,11 +144,20 @@ void model_guest_ended(struct model *m, unsigned int slot, unsigned int type,
 /* A hypercall of a guest (its own doorbells, RM queues); x as above. Unknown: x[0] = -1. */
 void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, uint64_t x[8]);
 
-/*
- * The guest's link to RM, as its tree says: capabilities to send and to receive with. False:
- * it has none.
+/**
+ * struct model_link - a guest's link to RM, as its tree says it
+ * @tx, @rx: capabilities to send and to receive with
+ * @tx_spi, @rx_spi: SPIs that come when there is room, or something to read
  */
-bool model_guest_link(const struct model *m, unsigned int slot, uint64_t *ret_tx, uint64_t *ret_rx);
+struct model_link {
+	uint64_t tx;
+	uint64_t rx;
+	unsigned int tx_spi;
+	unsigned int rx_spi;
+};
+
+/* False: it has none. */
+bool model_guest_link(const struct model *m, unsigned int slot, struct model_link *ret);
 
 /* Dated work (resets, exits): call at the time given to @later. */
 void model_work(struct model *m);

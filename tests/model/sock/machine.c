@@ -70,7 +70,7 @@ static int host_guest_map(void *ctx, unsigned int slot, uint64_t ipa, uint64_t p
 	if (!maps)
 		return -1;
 	vm->maps = maps;
-	vm->maps[vm->n_maps++] = (struct guest_map){ ipa, pa, len };
+	vm->maps[vm->n_maps++] = (struct guest_map){ ipa, pa, len, rights };
 	return 0;
 }
 

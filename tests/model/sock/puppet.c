@@ -31,6 +31,17 @@ static const uint8_t *guest_page(const struct server *s, const struct vm *vm, ui
 	return NULL;
 }
 
+uint32_t *puppet_word(struct server *s, const struct vm *vm, uint64_t ipa, unsigned int rights)
+{
+	for (size_t i = 0; i < vm->n_maps && ipa % sizeof(uint32_t) == 0; i++) {
+		const struct guest_map *m = &vm->maps[i];
+
+		if (ipa >= m->ipa && ipa - m->ipa < m->length && (m->rights & rights) == rights)
+			return ram_at(&s->ram, m->pa + (ipa - m->ipa), sizeof(uint32_t));
+	}
+	return NULL;
+}
+
 /* Bytes of the guest from @ipa, up to a NUL, the limit, or what is not there; then a NUL. */
 static size_t read_text(const struct server *s, const struct vm *vm, uint64_t ipa, char *to,
 			size_t max)

@@ -27,6 +27,10 @@
 #define GPIO_ALL 0xff
 #define MMIO_END GHVM_GIB(1)
 
+#define AWAIT_NS 10000000
+#define RIGHT_W 2
+#define RIGHT_R 4
+
 #define CAUSE_WFI 1
 #define RESET_PLAIN (1ULL << 63)
 #define EXIT_OFF 1
@@ -73,9 +77,10 @@ static enum step wait_for_interrupt(struct context *c)
 
 static bool take_spi(struct vm *vm, unsigned int spi)
 {
-	bool was = vm->pending[0] >> spi & 1;
+	uint64_t *pending = &vm->pending[spi / 64], bit = 1ULL << spi % 64;
+	bool was = *pending & bit;
 
-	vm->pending[0] &= ~(1ULL << spi);
+	*pending &= ~bit;
 	return was;
 }
 
@@ -297,6 +302,122 @@ static enum step op_cpu_on(struct context *c)
 	return STEP_DONE;
 }
 
+/* ---- memory that comes and goes ---- */
+
+/* What RM has said by now; false: there is no link, or the number is none. */
+static bool mem_listen(struct context *c, int64_t *ret_label)
+{
+	struct guest_mem *g = &c->vm->mem;
+	const char *p = c->arg;
+	uint64_t label;
+
+	*ret_label = -1;
+	if (c->len) {
+		if (!number(&p, &label) || label > UINT32_MAX)
+			return false;
+		*ret_label = (int64_t)label;
+	}
+	if (!c->vm->has_link)
+		c->vm->has_link = guest_mem_init(g, c->s->model, c->vm->slot);
+	if (!c->vm->has_link)
+		return false;
+	(void)take_spi(c->vm, g->link.tx_spi);
+	(void)take_spi(c->vm, g->link.rx_spi);
+	guest_mem_poll(g);
+	return true;
+}
+
+static enum step op_mem_accept(struct context *c)
+{
+	struct guest_mem *g = &c->vm->mem;
+	struct guest_mem_region *r;
+	int64_t label;
+
+	if (!mem_listen(c, &label))
+		return op_fault(c);
+	r = guest_mem_find(g, label, false);
+	if (!r)
+		return wait_for_interrupt(c);
+	if (guest_mem_accept(g, r) != 0)
+		return op_fault(c);
+	(void)guest_mem_say(g, r, true); /* whether it is heard is the owner's matter */
+	return STEP_DONE;
+}
+
+static enum step op_mem_release(struct context *c)
+{
+	struct guest_mem *g = &c->vm->mem;
+	struct guest_mem_region *r;
+	int64_t label;
+
+	if (!mem_listen(c, &label))
+		return op_fault(c);
+	r = guest_mem_find(g, label, true);
+	if (!r)
+		return wait_for_interrupt(c);
+	if (guest_mem_release(g, r) != 0)
+		return op_fault(c);
+	(void)guest_mem_say(g, r, false); /* whether it is heard is the owner's matter */
+	return STEP_DONE;
+}
+
+static enum step serve(struct context *c, bool keeps)
+{
+	int64_t label;
+
+	if (!mem_listen(c, &label) || label >= 0)
+		return op_fault(c);
+	guest_mem_serve(&c->vm->mem, keeps, false);
+	return wait_for_interrupt(c);
+}
+
+static enum step op_mem_serve(struct context *c)
+{
+	return serve(c, false);
+}
+
+static enum step op_mem_keep(struct context *c)
+{
+	return serve(c, true);
+}
+
+static bool word_at(struct context *c, unsigned int rights, uint32_t **ret, uint32_t *ret_value)
+{
+	const char *p = c->arg;
+	uint64_t ipa, value;
+
+	if (!number(&p, &ipa) || !number(&p, &value) || value > UINT32_MAX)
+		return false;
+	*ret_value = (uint32_t)value;
+	*ret = puppet_word(c->s, c->vm, ipa, rights);
+	return *ret;
+}
+
+static enum step op_mem_write(struct context *c)
+{
+	uint32_t *word, value;
+
+	if (!word_at(c, RIGHT_W, &word, &value))
+		return op_fault(c);
+	__atomic_store_n(word, value, __ATOMIC_RELEASE); /* the other side is another process */
+	return STEP_DONE;
+}
+
+/* Nobody tells it of a change: it looks again and again. */
+static enum step op_mem_await(struct context *c)
+{
+	uint32_t *word, value;
+
+	if (!word_at(c, RIGHT_R, &word, &value))
+		return op_fault(c);
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) {
+		c->v->wake_at = server_now() + AWAIT_NS;
+		return wait_for_interrupt(c);
+	}
+	c->v->wake_at = 0;
+	return STEP_DONE;
+}
+
 static const struct {
 	const char *name;
 	enum step (*run)(struct context *c);
@@ -309,6 +430,12 @@ static const struct {
 	{ "powerkey", op_powerkey },
 	{ "mmio-read", op_mmio_read },
 	{ "mmio-write", op_mmio_write },
+	{ "mem-accept", op_mem_accept },
+	{ "mem-release", op_mem_release },
+	{ "mem-serve", op_mem_serve },
+	{ "mem-keep", op_mem_keep },
+	{ "mem-write", op_mem_write },
+	{ "mem-await", op_mem_await },
 	{ "fault", op_fault },
 	{ "reset", op_reset },
 	{ "off", op_off },

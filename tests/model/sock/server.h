@@ -10,6 +10,7 @@
 #include "kmod/uapi/ghvm.h"
 #include "libghvm/bits.h"
 #include "tests/model/core/model.h"
+#include "tests/model/guest-mem.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -173,6 +174,7 @@ struct guest_map {
 	uint64_t ipa;
 	uint64_t pa;
 	uint64_t length;
+	unsigned int rights;
 };
 
 /**
@@ -205,11 +207,13 @@ struct vm {
 	uint64_t pending[2]; /* SPIs */
 	bool uart_ready;
 	bool gpio_ready;
+	bool has_link; /* and has used it: @mem is valid */
 	bool ended;
 	bool off_told; /* POWERED_OFF: that it is over */
 	struct run end;
 	struct vcpu vcpus[MODEL_VCPUS_MAX];
 	char *script;
+	struct guest_mem mem;
 };
 
 /* Never fails: without a script the first run faults. */
@@ -222,6 +226,9 @@ void puppet_wake(struct server *s, struct vm *vm, unsigned int vcpu);
 void puppet_power_on(struct server *s, struct vm *vm, unsigned int vcpu);
 /* Those that slept long enough; when the next one does, 0: none. */
 uint64_t puppet_timers(struct server *s, uint64_t now);
+
+/* Four bytes of the guest's memory, if it may access them so (X 1, W 2, R 4); or NULL. */
+uint32_t *puppet_word(struct server *s, const struct vm *vm, uint64_t ipa, unsigned int rights);
 
 /* Runs @v to its next exit. */
 void script_run(struct server *s, struct vm *vm, struct vcpu *v, struct run *ret);
