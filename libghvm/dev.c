@@ -237,6 +237,7 @@ static const struct ghvm_host_ops dev_ops = {
 	.quarantine_adopt = dev_quarantine_adopt,
 	.assign = dev_assign,
 	.close = dev_close,
+	.charges_memlock = true,
 };
 
 int ghvm_dev_from_fd(int fd, struct ghvm_host **ret)

@@ -11,6 +11,7 @@
 #include "kmod/uapi/ghvm.h"
 #include "libghvm/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -41,6 +42,7 @@ struct ghvm_host;
  * @quarantine_adopt: returns a pin
  * @assign: GHVM_ASSIGN; @pin is this host's
  * @close: release the host; pins and grants made by it live on
+ * @charges_memlock: what is pinned counts against RLIMIT_MEMLOCK of the caller
  */
 struct ghvm_host_ops {
 	int (*info)(struct ghvm_host *h, struct ghvm_info *ret);
@@ -63,6 +65,7 @@ struct ghvm_host_ops {
 	int (*quarantine_adopt)(struct ghvm_host *h, uint64_t id);
 	int (*assign)(struct ghvm_host *h, struct ghvm_assign *arg);
 	void (*close)(struct ghvm_host *h);
+	bool charges_memlock;
 };
 
 /**

@@ -375,6 +375,12 @@ int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *i
 	return 0;
 }
 
+void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents)
+{
+	plan->parcels[parcel].entries_best = extents;
+	plan->parcels[parcel].entries_worst = extents;
+}
+
 void ghvm_plan_done(struct ghvm_plan *plan)
 {
 	free(plan->dtb);

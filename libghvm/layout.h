@@ -71,7 +71,8 @@ struct ghvm_plan_step {
  * @name: "ram", or "window-LABEL"
  * @lend: lent (the guest alone), else shared with the host
  * @readonly: the guest may only read (shared windows)
- * @entries_best: SGL entries with 2 MiB pages; @entries_worst: with 4 KiB pages
+ * @entries_best: SGL entries with 2 MiB pages; @entries_worst: with 4 KiB pages; both are
+ *                what there are once it is pinned
  */
 struct ghvm_plan_parcel {
 	char name[24];
@@ -148,6 +149,9 @@ struct ghvm_plan_input {
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err);
 void ghvm_plan_done(struct ghvm_plan *plan);
+
+/* A parcel is pinned, in so many extents: from here on the plan is exact (DECISIONS 14). */
+void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents);
 
 /* May shared memory be there at all: below are the devices, above is the end of what we use. */
 bool ghvm_layout_allows(uint64_t ipa, uint64_t size);

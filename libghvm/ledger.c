@@ -83,6 +83,12 @@ static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parc
 	return unused;
 }
 
+/* Adopted ones may have gone over the limit already. */
+static bool fits(uint64_t limit, uint64_t used, uint64_t more)
+{
+	return more <= limit && used <= limit - more;
+}
+
 /* @exists: RM has it already, so there is nothing to refuse. Called with the lock. */
 static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
 		const char *name, unsigned int *ret, struct ghvm_error *err)
@@ -99,11 +105,12 @@ static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool 
 				      name, parcels);
 	e = &l->parcels[i];
 	before = e->used ? e->entries : 0;
-	if (!exists && (p->entries > limit || l->used - before > limit - p->entries))
+	if (!exists && !fits(limit, l->used - before, p->entries))
 		return ghvm_error_set(err, -E2BIG,
-				      "%s: needs %" PRIu64 " SGL entries, %" PRIu64 " of %" PRIu64
-				      " are taken; memory is too scattered",
-				      name, p->entries, l->used - before, limit);
+				      "%s: memory is too scattered: it needs %" PRIu64
+				      " of the resource manager's %" PRIu64 " entries, of which "
+				      "others use %" PRIu64 ": use hugepages: 2M, or less memory",
+				      name, p->entries, limit, l->used - before);
 
 	l->used = l->used - before + p->entries;
 	l->n_parcels += !e->used;
@@ -134,6 +141,29 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 	r = take(l, p, true, name, ret, err);
 	if (r == 0)
 		see(l, p->handle);
+	unlock(l);
+	return r;
+}
+
+int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
+		      struct ghvm_error *err)
+{
+	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t most = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
+	int r = 0;
+
+	lock(l);
+	if (!fits(limit, l->used, entries))
+		r = ghvm_error_set(err, entries > limit ? -EDQUOT : -E2BIG,
+				   "memory: needs at least %" PRIu64 " of the resource manager's "
+				   "%" PRIu64 " entries, of which others use %" PRIu64
+				   ": stop one of them, or lower memory.size",
+				   entries, limit, l->used);
+	else if (!fits(most, l->n_parcels, parcels))
+		r = ghvm_error_set(err, parcels > most ? -EDQUOT : -E2BIG,
+				   "memory: needs %u of the host's %" PRIu64
+				   " memory parcels, of which others use %u",
+				   parcels, most, l->n_parcels);
 	unlock(l);
 	return r;
 }

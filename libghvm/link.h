@@ -28,7 +28,7 @@ enum ghvm_link_type {
 	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */
 	GHVM_LINK_STORE = 5, /* m>h  u16 n, n * name; n descriptors for the unit's store */
 	GHVM_LINK_BUILT = 6, /* m>h  u16 vmid: the VM is READY */
-	GHVM_LINK_ERROR = 7, /* m>h  i32 errno, u8 permanent, text */
+	GHVM_LINK_ERROR = 7, /* both i32 errno, u8 permanent, text: the start has failed */
 	GHVM_LINK_RELEASE = 8,	/* h>m  name: undo whatever is left of it, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 

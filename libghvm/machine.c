@@ -377,6 +377,11 @@ static uint64_t count_pages(const struct ghvm_machine *m, enum ghvm_parcel_state
 	return n;
 }
 
+uint64_t ghvm_machine_entries(const struct ghvm_machine *m, size_t parcel)
+{
+	return parcel < m->n_parcels ? m->parcels[parcel].n_extents : 0;
+}
+
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m)
 {
 	return count_pages(m, GHVM_PARCEL_LENT);

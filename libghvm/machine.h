@@ -144,6 +144,8 @@ const struct ghvm_machine_doorbell *ghvm_machine_doorbells(const struct ghvm_mac
 							   size_t *ret_n);
 /* The grant file, borrowed until teardown or rebuild; dup to pass on. -1: none. */
 int ghvm_machine_grant(const struct ghvm_machine *m);
+/* SGL entries of a parcel, by the plan's index; 0: it is not pinned. */
+uint64_t ghvm_machine_entries(const struct ghvm_machine *m, size_t parcel);
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m);
 uint64_t ghvm_machine_pages_shared(const struct ghvm_machine *m);
 uint64_t ghvm_machine_quarantined(const struct ghvm_machine *m);

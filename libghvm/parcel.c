@@ -163,6 +163,31 @@ static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 	return r;
 }
 
+/* Whatever of the memory cannot be pinned; other errors are of the host, not of it. */
+static int explain_pin(const struct ghvm_parcel *p, uint64_t size, int r, struct ghvm_error *err)
+{
+	switch (r) {
+	case -ENOMEM:
+		return ghvm_error_set(err, r,
+				      "%s: cannot pin %" PRIu64 " KiB: no memory, or over "
+				      "RLIMIT_MEMLOCK: raise LimitMEMLOCK= of gunyah-vmd.service",
+				      p->config.name, size >> 10);
+	case -EFAULT:
+	case -EINVAL:
+	case -EACCES:
+	case -EPERM:
+	case -EBADF:
+	case -ENODEV:
+	case -EOPNOTSUPP:
+		return ghvm_error_set(err, -EFAULT,
+				      "%s: cannot pin %" PRIu64 " KiB: %s: it must be a memfd that "
+				      "is as long, or on tmpfs or hugetlbfs",
+				      p->config.name, size >> 10, strerror(-r));
+	}
+	return ghvm_error_set(err, r, "%s: cannot pin %" PRIu64 " KiB: %s", p->config.name,
+			      size >> 10, strerror(-r));
+}
+
 int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err)
 {
 	int r;
@@ -176,8 +201,7 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 		return r;
 	r = p->host->ops->pin(p->host, memfd, 0, size);
 	if (r < 0)
-		return ghvm_error_set(err, r, "%s: cannot pin %" PRIu64 " KiB: %s", p->config.name,
-				      size >> 10, strerror(-r));
+		return explain_pin(p, size, r, err);
 	p->pin = r;
 	p->size = size;
 

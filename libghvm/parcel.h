@@ -107,7 +107,8 @@ void ghvm_parcel_done(struct ghvm_parcel *p);
  * ghvm_parcel_pin() - pin memory and charge its entries
  * @memfd: populated, borrowed; @size: bytes, page aligned, from its start
  *
- * Return: 0, OURS; -E2BIG the host's entry budget, -ENOSPC its parcels; host's errno.
+ * Return: 0, OURS; -E2BIG the host's entry budget, -ENOSPC its parcels; -ENOMEM; -EFAULT
+ * @memfd is shorter, or cannot be pinned for long; host's errno.
  */
 int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err);
 

@@ -32,7 +32,7 @@ allowed=(
 manager=(
   "failure log loop probe record store verdict"
   "control guest guest-* op"
-  "vm vm-*"
+  "admission vm vm-*"
   "quarantine"
   "adopt"
   "manager"

@@ -16,6 +16,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "daemon/manager/log.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/runinfo.h"
@@ -31,13 +32,27 @@ static struct guest_need *add_need(struct guest *g, enum ghvm_link_kind kind, co
 	return n;
 }
 
-static void add_memory(struct guest *g, uint16_t index, uint64_t size)
+static void add_memory(struct guest *g, uint16_t index, uint64_t size, enum ghvm_hugepages pages)
 {
 	struct guest_need *n = add_need(g, GHVM_LINK_MEMORY, NULL);
 
 	n->index = index;
 	n->size = size;
-	n->hugepages = (uint8_t)g->spec.hugepages;
+	n->hugepages = (uint8_t)pages;
+}
+
+/* As the plan does: those with an address first. The pools are for RAM; windows are small. */
+static void add_windows(struct guest *g)
+{
+	const struct ghvm_spec *spec = &g->spec;
+	enum ghvm_hugepages pages = spec->hugepages == GHVM_HUGEPAGES_NEVER ? GHVM_HUGEPAGES_NEVER
+									    : GHVM_HUGEPAGES_AUTO;
+	uint16_t index = 1;
+
+	for (unsigned int placed = 0; placed < 2; placed++)
+		for (size_t i = 0; i < spec->n_regions; i++)
+			if ((spec->regions[i].address == 0) == (placed == 1))
+				add_memory(g, index++, spec->regions[i].size, pages);
 }
 
 void guest_find_needs(struct guest *g)
@@ -45,9 +60,8 @@ void guest_find_needs(struct guest *g)
 	const struct ghvm_spec *spec = &g->spec;
 
 	/* the order of the plan's parcels, which guest_run_build() checks */
-	add_memory(g, 0, spec->memory);
-	for (size_t i = 0; i < spec->n_regions; i++)
-		add_memory(g, (uint16_t)(1 + i), spec->regions[i].size);
+	add_memory(g, 0, spec->memory, spec->hugepages);
+	add_windows(g);
 	(void)add_need(g, GHVM_LINK_KERNEL, spec->kernel);
 	if (spec->initrd)
 		(void)add_need(g, GHVM_LINK_INITRD, spec->initrd);
@@ -150,6 +164,23 @@ struct guest_need *guest_find_need(struct guest *g, enum ghvm_link_kind kind, ui
 	return NULL;
 }
 
+/* Whoever else has it cannot cut it short under our hands. */
+static int check_memory(const struct guest_need *n, int fd, const struct stat *st,
+			struct ghvm_error *err)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK))
+		return ghvm_error_set(err, -EFAULT,
+				      "memory %u is not a memfd that is sealed against shrinking",
+				      n->index);
+	if ((uint64_t)st->st_size != n->size)
+		return ghvm_error_set(err, -EFAULT, "memory %u has %lld bytes instead of %llu",
+				      n->index, (long long)st->st_size,
+				      (unsigned long long)n->size);
+	return 0;
+}
+
 static int check_given(const struct guest_need *n, int fd, struct ghvm_error *err)
 {
 	struct stat st;
@@ -159,10 +190,7 @@ static int check_given(const struct guest_need *n, int fd, struct ghvm_error *er
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
 				      n->kind == GHVM_LINK_MEMORY ? "memory" : n->path);
-	if (n->kind == GHVM_LINK_MEMORY && (uint64_t)st.st_size != n->size)
-		return ghvm_error_set(err, -EINVAL, "memory %u has %lld bytes instead of %llu",
-				      n->index, (long long)st.st_size, (unsigned long long)n->size);
-	return 0;
+	return n->kind == GHVM_LINK_MEMORY ? check_memory(n, fd, &st, err) : 0;
 }
 
 int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd,
@@ -288,12 +316,24 @@ static void on_step(void *data, const struct ghvm_plan *plan, size_t step)
 		g->on_step(g->data);
 }
 
+/* Thread: operation */
+static void tell_extents(const struct guest *g, size_t parcel)
+{
+	const struct ghvm_plan_parcel *p = &g->plan.parcels[parcel];
+	const struct log_about a = { .vm = g->name };
+
+	log_info(&a, "Memory %s: %llu KiB are pinned in %llu extents", p->name,
+		 (unsigned long long)(p->size >> 10), (unsigned long long)p->entries_best);
+}
+
 static void on_pinned(void *data)
 {
 	struct guest *g = data;
 	struct guest_need *n;
 
 	for (size_t i = 0; i < g->plan.n_parcels; i++) {
+		ghvm_plan_pinned(&g->plan, i, ghvm_machine_entries(g->machine, i));
+		tell_extents(g, i);
 		n = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!g->plan.parcels[i].lend || !n)
 			continue;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/manager/admission.h"
 #include "daemon/manager/log.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
@@ -51,7 +52,7 @@ static void helper_free(struct helper *h)
 	h->prepare->n--;
 	vm_unwait(&h->waiter);
 	if (h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS)
-		vm_abandon(h->vm);
+		vm_abandon(h->vm, NULL);
 	loop_watch_done(&h->watch);
 	closep(&h->fd);
 	free(h);
@@ -78,6 +79,7 @@ static bool is_permanent(int code)
 	case -ENOENT:
 	case -ENOEXEC:
 	case -ENOSPC:
+	case -EDQUOT:
 	case -EFBIG:
 	case -EOPNOTSUPP:
 	case -ENODEV:
@@ -97,7 +99,6 @@ static void send_error(struct helper *h, const struct ghvm_error *err)
 	ghvm_put_u8(&w, is_permanent(err->code));
 	ghvm_link_put_string(&w, err->msg);
 	send_to(h, GHVM_LINK_ERROR, &w, NULL, 0);
-	h->phase = HELPER_OVER;
 }
 
 /* u64 pages, text */
@@ -149,7 +150,10 @@ static void on_built(void *data, struct ghvm_vmid vmid, const struct guest_fd *f
 
 static void on_failed(void *data, const struct ghvm_error *err)
 {
-	send_error(data, err);
+	struct helper *h = data;
+
+	send_error(h, err);
+	h->phase = HELPER_OVER;
 }
 
 /* u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
@@ -190,10 +194,25 @@ static int begin(struct helper *h, struct ghvm_error *err)
 	if (r < 0)
 		return r;
 	h->phase = HELPER_GIVES;
-	r = send_need(h, err);
-	if (r < 0)
-		vm_abandon(h->vm);
-	return r;
+	r = admission_check(h->vm->guest, err);
+	return r < 0 ? r : send_need(h, err);
+}
+
+static void give_up(struct helper *h, const struct ghvm_error *err)
+{
+	const struct log_about a = { .vm = *h->name ? h->name : NULL, .err = err };
+	bool building = h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS;
+
+	log_error(&a, 0, "Start refused: %s", err->msg);
+	h->phase = HELPER_OVER;
+	if (building)
+		vm_abandon(h->vm, err);
+}
+
+static void refuse(struct helper *h, const struct ghvm_error *err)
+{
+	send_error(h, err);
+	give_up(h, err);
 }
 
 static void on_vacant(void *data)
@@ -202,7 +221,7 @@ static void on_vacant(void *data)
 	struct ghvm_error err = {};
 
 	if (begin(h, &err) < 0)
-		send_error(h, &err);
+		refuse(h, &err);
 }
 
 static int take_hello(struct helper *h, struct ghvm_error *err)
@@ -254,6 +273,22 @@ static int take_given(struct helper *h, struct ghvm_error *err)
 	return r;
 }
 
+/* i32 errno, u8 permanent, text: the helper cannot go on, and says so itself. */
+static int take_failure(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
+{
+	int32_t code = (int32_t)ghvm_get_u32(&m->payload);
+	struct ghvm_error why = {};
+	char text[GHVM_ERROR_TEXT];
+
+	ghvm_get_skip(&m->payload, 1);
+	ghvm_link_get_string(&m->payload, text, sizeof(text));
+	if (ghvm_get_end(&m->payload) < 0 || h->phase != HELPER_GIVES)
+		return ghvm_error_set(err, -EBADMSG, "malformed message of the start helper");
+	(void)ghvm_error_set(&why, code < 0 ? code : -EIO, "%s", text);
+	give_up(h, &why);
+	return 0;
+}
+
 /* --- a release --- */
 
 static void on_released(void *data)
@@ -300,19 +335,10 @@ static int take(struct helper *h, struct ghvm_link_message *m, struct ghvm_error
 		return take_give(h, m, err);
 	case GHVM_LINK_GIVEN:
 		return take_given(h, err);
+	case GHVM_LINK_ERROR:
+		return take_failure(h, m, err);
 	}
 	return 0;
-}
-
-static void refuse(struct helper *h, const struct ghvm_error *err)
-{
-	const struct log_about a = { .vm = *h->name ? h->name : NULL, .err = err };
-	bool building = h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS;
-
-	log_error(&a, 0, "Start refused: %s", err->msg);
-	send_error(h, err);
-	if (building)
-		vm_abandon(h->vm);
 }
 
 static void on_readable(void *data)

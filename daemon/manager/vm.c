@@ -170,9 +170,11 @@ int vm_build(struct vm *vm, struct ghvm_error *err)
 	return r < 0 ? ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
 }
 
-void vm_abandon(struct vm *vm)
+void vm_abandon(struct vm *vm, const struct ghvm_error *why)
 {
 	vm->builder = NULL;
+	if (why)
+		vm_set_error(vm, why);
 	vm_doom(vm, VM_FAILED, "start-failed");
 	vm_settle(vm);
 }

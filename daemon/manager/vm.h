@@ -165,8 +165,8 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	     struct ghvm_error *err);
 /* Everything was given: build. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
-/* The builder is gone; nothing is called any more. */
-void vm_abandon(struct vm *vm);
+/* The builder is gone; nothing is called any more. @why: it said, or NULL. */
+void vm_abandon(struct vm *vm, const struct ghvm_error *why);
 
 /* Undo whatever there is of a guest, since its unit is over. */
 void vm_release(struct vm *vm);

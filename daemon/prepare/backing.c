@@ -8,11 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/prepare/contiguity.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
@@ -25,9 +25,6 @@
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26
 #endif
-
-#define HUGE_ORDER 9 /* of 4 KiB */
-#define MAX_ORDERS 32
 
 /**
  * struct mapping - the memfd, mapped for populating only
@@ -125,41 +122,6 @@ static int map(int fd, uint64_t size, bool align, struct mapping *ret)
 	return 0;
 }
 
-/* Free pieces of at least 2 MiB, after /proc/buddyinfo; UINT64_MAX: it does not say. */
-static uint64_t free_huge(void)
-{
-	_cleanup_(fclosep) FILE *f = fopen("/proc/buddyinfo", "re");
-	uint64_t sum = 0;
-	char line[512];
-
-	if (!f)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), f)) {
-		char *p = strstr(line, "zone"), *save = NULL, *word;
-
-		p = p ? strtok_r(p + 4, " \n", &save) : NULL;
-		for (unsigned int order = 0;
-		     p && order < MAX_ORDERS && (word = strtok_r(NULL, " \n", &save)); order++)
-			if (order >= HUGE_ORDER)
-				sum += strtoull(word, NULL, 10) << (order - HUGE_ORDER);
-	}
-	return sum;
-}
-
-/* Ask the kernel to make room. It only may help, so nothing depends on it. */
-static void compact(uint64_t chunks)
-{
-	int fd;
-
-	if (free_huge() >= chunks)
-		return;
-	fd = open("/proc/sys/vm/compact_memory", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)!write(fd, "1", 1);
-	(void)close(fd); /* nothing is buffered */
-}
-
 /* -EFAULT means a full memory cgroup or file system too: say so in one way. */
 static int populate(uint8_t *at, uint64_t size)
 {
@@ -178,7 +140,7 @@ static int populate_huge(struct mapping *m, uint64_t size, struct backing_result
 	uint64_t done = 0;
 	int r;
 
-	compact(res.chunks);
+	contiguity_compact(CONTIGUITY_BUDDYINFO, CONTIGUITY_COMPACT, res.chunks);
 	(void)madvise(m->at, (size_t)size, MADV_HUGEPAGE); /* a hint to shmem */
 	for (; size - done >= BACKING_HUGE; done += BACKING_HUGE) {
 		r = populate(m->at + done, BACKING_HUGE);
@@ -226,6 +188,8 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		return ghvm_error_set(err, r, "memory %s: cannot get %llu MiB%s: %s", name,
 				      (unsigned long long)(size >> 20),
 				      hugetlb ? " of reserved huge pages" : "", strerror(-r));
+	if (contiguity_measure(m.at, size, &result.pieces) < 0)
+		result.pieces = 0;
 	if (ret)
 		*ret = result;
 	return TAKE_FD(fd);

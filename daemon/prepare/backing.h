@@ -3,25 +3,29 @@
  * Guest memory: a memfd whose pages are all there, huge ones wherever possible.
  *
  * Whoever populates pays: this runs inside the unit's cgroup, so that its limits act on
- * guest memory. The resource manager has room for few thousand entries on the whole host,
+ * guest memory. On which NUMA node the pages are is the kernel's choice, after the unit's
+ * NUMAPolicy=. The resource manager has room for few thousand entries on the whole host,
  * so 2 MiB pages are worth compaction and copies.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "daemon/prepare/contiguity.h"
 #include "libghvm/error.h"
 #include "libghvm/spec.h"
 
-#define BACKING_HUGE (2UL << 20)
+#define BACKING_HUGE CONTIGUITY_HUGE
 
 /**
  * struct backing_result - what became of it
  * @chunks: whole 2 MiB pieces; @huge: of them, those that are one page
+ * @pieces: it has in physical memory; 0: not known
  */
 struct backing_result {
 	uint64_t chunks;
 	uint64_t huge;
+	uint64_t pieces;
 };
 
 /**

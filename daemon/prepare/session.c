@@ -77,9 +77,15 @@ static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 	return permanent ? SESSION_REFUSED : err->code;
 }
 
-static void tell_coverage(const char *name, const struct backing_result *b)
+/* Before it is lent; the manager says what the pin had in the end. */
+static void tell_backing(const struct need *n, const char *name, const struct backing_result *b)
 {
-	if (b->huge < b->chunks)
+	if (b->pieces)
+		fprintf(stderr,
+			SD_INFO "Memory %s: %llu KiB in %llu pieces, %llu of %llu huge pages\n",
+			name, (unsigned long long)(n->size >> 10), (unsigned long long)b->pieces,
+			(unsigned long long)b->huge, (unsigned long long)b->chunks);
+	if (n->hugepages == GHVM_HUGEPAGES_AUTO && b->huge < b->chunks)
 		fprintf(stderr,
 			SD_WARNING "Memory %s: only %llu of %llu huge pages to be had, the rest is"
 				   " small pages and uses up the resource manager's entries\n",
@@ -92,13 +98,11 @@ static int give_memory(const struct need *n, struct ghvm_error *err)
 	char name[32] = "ram";
 	int fd;
 
-	if (n->hugepages > GHVM_HUGEPAGES_NEVER)
-		return ghvm_error_set(err, -EBADMSG, "the manager asks for unknown pages");
 	if (n->index)
 		(void)snprintf(name, sizeof(name), "region-%u", n->index);
 	fd = backing_make(name, n->size, (enum ghvm_hugepages)n->hugepages, &result, err);
-	if (fd >= 0 && n->hugepages == GHVM_HUGEPAGES_AUTO)
-		tell_coverage(name, &result);
+	if (fd >= 0)
+		tell_backing(n, name, &result);
 	return fd;
 }
 
@@ -149,7 +153,54 @@ static int give(struct session *s, const struct need *n, struct ghvm_error *err)
 	return r < 0 ? lost(r, err) : 0;
 }
 
-/* u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+/* u8 kind, u8 hugepages, u16 index, u64 size, path */
+static bool get_need(struct ghvm_get *g, struct need *ret)
+{
+	ret->kind = ghvm_get_u8(g);
+	ret->hugepages = ghvm_get_u8(g);
+	ret->index = ghvm_get_u16(g);
+	ret->size = ghvm_get_u64(g);
+	ghvm_link_get_string(g, ret->path, sizeof(ret->path));
+	return !g->bad;
+}
+
+static int add_want(const struct need *n, struct room_want *want, struct ghvm_error *err)
+{
+	uint64_t *sum = &want->pages;
+
+	if (n->kind != GHVM_LINK_MEMORY)
+		return 0;
+	if (n->hugepages > GHVM_HUGEPAGES_NEVER)
+		return ghvm_error_set(err, -EBADMSG, "the manager asks for unknown pages");
+	if (n->hugepages == GHVM_HUGEPAGES_2M)
+		sum = &want->pool_2m;
+	else if (n->hugepages == GHVM_HUGEPAGES_1G)
+		sum = &want->pool_1g;
+	if (n->size > UINT64_MAX - *sum)
+		return ghvm_error_set(err, -EBADMSG, "the manager asks for too much memory");
+	*sum += n->size;
+	return 0;
+}
+
+/* All of it is looked at before any of it is made. */
+static int check_needs(struct session *s, struct ghvm_get g, uint16_t count, struct ghvm_error *err)
+{
+	struct room_sources from = room_sources_default();
+	struct room_want want = {};
+	struct need n;
+	int r;
+
+	for (uint16_t i = 0; i < count; i++) {
+		if (!get_need(&g, &n))
+			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
+		r = add_want(&n, &want, err);
+		if (r < 0)
+			return r;
+	}
+	return room_check(s->room ? s->room : &from, &want, err);
+}
+
+/* u16 n, n * need */
 static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	struct ghvm_get *g = &m->payload;
@@ -157,20 +208,15 @@ static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_
 	struct need n;
 	int r;
 
+	r = check_needs(s, *g, count, err);
+	if (r < 0)
+		return r;
 	for (uint16_t i = 0; i < count; i++) {
-		n.kind = ghvm_get_u8(g);
-		n.hugepages = ghvm_get_u8(g);
-		n.index = ghvm_get_u16(g);
-		n.size = ghvm_get_u64(g);
-		ghvm_link_get_string(g, n.path, sizeof(n.path));
-		if (g->bad)
-			break;
+		(void)get_need(g, &n); /* checked */
 		r = give(s, &n, err);
 		if (r < 0)
 			return r;
 	}
-	if (g->bad)
-		return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
 	r = ghvm_link_send(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0);
 	return r < 0 ? lost(r, err) : 0;
 }
@@ -216,8 +262,8 @@ static int handle(struct session *s, struct ghvm_link_message *m, bool *built,
 /* What our own part may fail with however often it is tried. */
 static bool is_permanent(int r)
 {
-	static const int codes[] = { ENOENT, ELOOP,  EINVAL,	EACCES,	      ENOTDIR,
-				     ENXIO,  EISDIR, EOVERFLOW, ENAMETOOLONG, EOPNOTSUPP };
+	static const int codes[] = { ENOENT, ELOOP,  EINVAL,	EACCES,	      ENOTDIR,	 ENXIO,
+				     EDQUOT, EISDIR, EOVERFLOW, ENAMETOOLONG, EOPNOTSUPP };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (r == -codes[i])
@@ -225,10 +271,25 @@ static bool is_permanent(int r)
 	return false;
 }
 
+/* i32 errno, u8 permanent, text. One that is not heard shows by our end. */
+static void tell_manager(struct session *s, bool permanent, const struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_ERROR_TEXT + 16];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	int code =
+		permanent && err->code != -EDQUOT && err->code != -EOPNOTSUPP ? -EINVAL : err->code;
+
+	ghvm_put_u32(&w, (uint32_t)code); /* of the descriptor's files, whatever they lack */
+	ghvm_put_u8(&w, permanent);
+	ghvm_link_put_string(&w, err->msg);
+	(void)ghvm_link_send(s->sock, GHVM_LINK_ERROR, &w, NULL, 0);
+}
+
 static int step(struct session *s, bool *built, struct ghvm_error *err)
 {
 	struct ghvm_link_message m;
 	uint32_t type;
+	bool permanent;
 	int r;
 
 	r = receive(s, &m, err);
@@ -237,7 +298,11 @@ static int step(struct session *s, bool *built, struct ghvm_error *err)
 	type = m.type;
 	r = handle(s, &m, built, err);
 	ghvm_link_message_done(&m);
-	return r < 0 && type == GHVM_LINK_NEED && is_permanent(r) ? SESSION_REFUSED : r;
+	if (r >= 0 || type != GHVM_LINK_NEED)
+		return r;
+	permanent = is_permanent(r);
+	tell_manager(s, permanent, err);
+	return permanent ? SESSION_REFUSED : r;
 }
 
 int session_run(struct session *s, struct ghvm_error *err)

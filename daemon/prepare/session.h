@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "daemon/prepare/room.h"
 #include "daemon/prepare/store.h"
 #include "libghvm/error.h"
 
@@ -15,12 +16,14 @@
  * @name: of the VM
  * @log_dir: FILES_LOG_DIR
  * @store: borrowed
+ * @room: borrowed; where to ask for room; NULL: this machine
  */
 struct session {
 	int sock;
 	const char *name;
 	const char *log_dir;
 	struct store *store;
+	const struct room_sources *room;
 };
 
 #define SESSION_REFUSED 1

@@ -3,6 +3,7 @@
 
 The programs are the real ones; only firmware, PID 1 and polkit are not. Needs no privileges.
 """
+import fcntl
 import json
 import os
 import signal
@@ -314,8 +315,9 @@ def needs_of(payload):
 
 
 def memfd(size):
-    fd = os.memfd_create("memory", os.MFD_CLOEXEC)
+    fd = os.memfd_create("memory", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.posix_fallocate(fd, 0, size)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     return fd
 
 

@@ -49,8 +49,11 @@ static void refuses_more_entries_than_there_are(void **state)
 	assert_int_equal(take(&l, 1, UINT64_MAX, &a), -E2BIG);
 	assert_int_equal(take(&l, 1, 90, &a), 0);
 	assert_int_equal(ghvm_ledger_take(&l, &p, "ram", &b, &err), -E2BIG);
-	assert_non_null(strstr(err.msg, "11"));
-	assert_non_null(strstr(err.msg, "90 of 100"));
+	assert_non_null(strstr(err.msg, "needs 11 of"));
+	assert_non_null(strstr(err.msg, "manager's 100 entries, of which others use 90"));
+	assert_int_equal(ghvm_ledger_check(&l, 11, 1, &err), -E2BIG);
+	assert_int_equal(ghvm_ledger_check(&l, UINT64_MAX, 1, &err), -EDQUOT);
+	assert_int_equal(ghvm_ledger_check(&l, 10, 1, &err), 0);
 	assert_int_equal(take(&l, 2, 10, &b), 0);
 	ghvm_ledger_figures(&l, &g);
 	assert_int_equal(g.entries, 100);

@@ -340,7 +340,7 @@ static void refuses_memory_beyond_the_budget(void **state)
 	quirks.v[GHVM_QUIRK_ENTRIES].value = 1023;
 	ghvm_ledger_set_quirks(&b.ledger, &quirks);
 	sent = b.f->n_sent;
-	assert_refuses(&b, -E2BIG, "needs 1024 SGL entries");
+	assert_refuses(&b, -E2BIG, "needs 1024 of the resource manager's 1023 entries");
 	for (size_t i = sent; i < b.f->n_sent; i++)
 		assert_int_not_equal(b.f->sent[i], GHVM_RM_MEM_LEND); /* RM never heard of it */
 }

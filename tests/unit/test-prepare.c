@@ -133,6 +133,13 @@ static void expect(struct fixture *f, uint32_t type)
 	assert_int_equal(f->m.type, type);
 }
 
+/* What the helper said before it failed, if it could. */
+static void drain(struct fixture *f)
+{
+	while (recv(f->manager, &f->m.buf, sizeof(f->m.buf), MSG_DONTWAIT) > 0)
+		;
+}
+
 static void expect_gone(struct fixture *f)
 {
 	struct pollfd p = { .fd = f->manager, .events = POLLIN };
@@ -363,6 +370,7 @@ static void files_that_cannot_be_given_are_refusals(void **state)
 		assert_int_equal(join(f), SESSION_REFUSED);
 		assert_non_null(strstr(f->err.msg, cases[i].says));
 		assert_non_null(strstr(f->err.msg, path));
+		drain(f);
 	}
 	strcpy(path, "etc/passwd");
 	launch(f);
@@ -370,6 +378,52 @@ static void files_that_cannot_be_given_are_refusals(void **state)
 	say_need(f, &want, 1);
 	assert_int_equal(join(f), SESSION_REFUSED);
 	assert_non_null(strstr(f->err.msg, "absolute"));
+}
+
+/* Before anything is populated, and the manager hears of it too. */
+static void no_room_is_said_up_front(void **state)
+{
+	struct fixture *f = *state;
+	const struct want wants[] = {
+		{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 0, GHVM_MIB(4), NULL },
+		{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 1, 1ULL << 60, NULL },
+	};
+	char proc[64];
+	struct room_sources nowhere = { proc, "/nonexistent" };
+	char text[GHVM_ERROR_TEXT];
+
+	(void)snprintf(proc, sizeof(proc), "%s", f->dir);
+	make_file(f, "meminfo", "MemAvailable:    65536 kB\n");
+	f->session.room = &nowhere;
+	launch(f);
+	expect_hello(f);
+	say_need(f, wants, ARRAY_SIZE(wants));
+	expect(f, GHVM_LINK_ERROR); /* and no GIVE */
+	assert_int_equal((int32_t)ghvm_get_u32(&f->m.payload), -ENOSPC);
+	assert_int_equal(ghvm_get_u8(&f->m.payload), 0);
+	ghvm_link_get_string(&f->m.payload, text, sizeof(text));
+	assert_non_null(strstr(text, "the host has 64 MiB available"));
+	assert_int_equal(join(f), -ENOSPC);
+	assert_string_equal(f->err.msg, text);
+}
+
+static void what_the_helper_lacks_is_told(void **state)
+{
+	struct fixture *f = *state;
+	const struct want want = { GHVM_LINK_KERNEL, 0, 0, 0, "/nonexistent/Image" };
+	char text[GHVM_ERROR_TEXT];
+
+	launch(f);
+	expect_hello(f);
+	say_need(f, &want, 1);
+	expect(f, GHVM_LINK_ERROR);
+	assert_int_equal((int32_t)ghvm_get_u32(&f->m.payload),
+			 -EINVAL); /* the descriptor is wrong */
+	assert_int_equal(ghvm_get_u8(&f->m.payload), 1);
+	ghvm_link_get_string(&f->m.payload, text, sizeof(text));
+	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
+	assert_non_null(strstr(text, "/nonexistent/Image"));
+	assert_int_equal(join(f), SESSION_REFUSED);
 }
 
 static void malformed_messages_end_the_start(void **state)
@@ -406,6 +460,7 @@ static void malformed_messages_end_the_start(void **state)
 							&p, NULL, 0),
 					 0);
 		assert_true(join(f) < 0);
+		drain(f);
 		assert_string_not_equal(f->err.msg, "");
 		assert_int_equal(fake_systemd_count(&f->systemd), 0);
 		store_done(&f->store);
@@ -496,6 +551,8 @@ int main(void)
 		PREPARE_TEST(a_refusal_is_told_from_a_failure),
 		PREPARE_TEST(a_failure_leaves_nothing_in_the_store),
 		PREPARE_TEST(files_that_cannot_be_given_are_refusals),
+		PREPARE_TEST(no_room_is_said_up_front),
+		PREPARE_TEST(what_the_helper_lacks_is_told),
 		PREPARE_TEST(malformed_messages_end_the_start),
 		PREPARE_TEST(unknown_messages_are_ignored),
 		PREPARE_TEST(what_an_earlier_start_left_is_removed),

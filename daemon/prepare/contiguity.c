@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /proc/buddyinfo before, /proc/self/pagemap after.
+ */
+#include "daemon/prepare/contiguity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+
+#define HUGE_ORDER 9 /* of 4 KiB */
+#define MAX_ORDERS 32
+
+/* An entry of the pagemap, Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_PRESENT (1ULL << 63)
+#define PAGEMAP_PFN ((1ULL << 55) - 1)
+#define PAGEMAP_STEP 512
+
+uint64_t contiguity_free(const char *buddyinfo)
+{
+	_cleanup_(fclosep) FILE *f = fopen(buddyinfo, "re");
+	uint64_t sum = 0;
+	char line[512];
+
+	if (!f)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), f)) {
+		char *p = strstr(line, "zone"), *save = NULL, *word;
+
+		p = p ? strtok_r(p + 4, " \n", &save) : NULL;
+		for (unsigned int order = 0;
+		     p && order < MAX_ORDERS && (word = strtok_r(NULL, " \n", &save)); order++)
+			if (order >= HUGE_ORDER)
+				sum += strtoull(word, NULL, 10) << (order - HUGE_ORDER);
+	}
+	return sum;
+}
+
+/* It may not help, so nothing depends on it. */
+void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pieces)
+{
+	int fd;
+
+	if (contiguity_free(buddyinfo) >= pieces)
+		return;
+	fd = open(trigger, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "1", 1);
+	(void)close(fd); /* nothing is buffered */
+}
+
+/**
+ * struct run - pages so far
+ * @pfn: of the last one; @count: of pieces
+ */
+struct run {
+	uint64_t pfn;
+	uint64_t count;
+};
+
+static int add_pages(struct run *run, const uint64_t *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t pfn = entries[i] & PAGEMAP_PFN;
+
+		if (!(entries[i] & PAGEMAP_PRESENT))
+			return -ENODATA;
+		if (!pfn)
+			return -EPERM;
+		run->count += !run->count || pfn != run->pfn + 1;
+		run->pfn = pfn;
+	}
+	return 0;
+}
+
+int contiguity_measure(const void *at, uint64_t size, uint64_t *ret)
+{
+	_cleanup_(closep) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)at / page;
+	uint64_t entries[PAGEMAP_STEP];
+	struct run run = {};
+	uint64_t n;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	for (uint64_t left = size / page; left; left -= n, first += n) {
+		size_t bytes;
+
+		n = left < PAGEMAP_STEP ? left : PAGEMAP_STEP;
+		bytes = n * sizeof(entries[0]);
+		if (pread(fd, entries, bytes, (off_t)(first * sizeof(entries[0]))) !=
+		    (ssize_t)bytes)
+			return -EIO;
+		r = add_pages(&run, entries, n);
+		if (r < 0)
+			return r;
+	}
+	*ret = run.count;
+	return 0;
+}
