@@ -96,7 +96,7 @@ static void remove_from_map(struct ghvm_machine *m, const struct ghvm_region *r)
 	case GHVM_REGION_MAPPED:
 		if (ghvm_region_remove_begin(m->map, r->label, NULL, NULL) < 0)
 			break; /* nobody else can have begun */
-			       /* fall through */
+		__attribute__((fallthrough));
 	case GHVM_REGION_REMOVING:
 		ghvm_region_remove_end(m->map, r->label);
 		break;
