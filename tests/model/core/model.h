@@ -13,7 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODEL_VMS_MAX 4	  /* guests that can exist at once on a host that runs them */
+#ifndef MODEL_VMS_MAX
+#define MODEL_VMS_MAX 4 /* guests that can exist at once on a host that runs them */
+#endif
 #define MODEL_VCPUS_MAX 4 /* of one guest */
 #define MODEL_PRIMARY_VMID 3
 
