@@ -133,6 +133,31 @@ static int populate(uint8_t *at, uint64_t size)
 	return r == -EFAULT ? -ENOMEM : r;
 }
 
+static bool collapse(uint8_t *at)
+{
+	return madvise(at, BACKING_HUGE, MADV_COLLAPSE) == 0;
+}
+
+/*
+ * One piece. Its first page is enough for the kernel to make a huge one, zeroed where there was
+ * nothing; to fill it with 512 pages first and have them copied takes several times as long, and
+ * is what is left if that fails.
+ */
+static int populate_piece(uint8_t *at, uint64_t *huge)
+{
+	bool is_huge;
+	int r = populate(at, GHVM_PAGE);
+
+	if (r < 0)
+		return r;
+	is_huge = collapse(at);
+	r = populate(at, BACKING_HUGE);
+	if (r < 0)
+		return r;
+	*huge += is_huge || collapse(at);
+	return 0;
+}
+
 /* Piece by piece, so that the 4 KiB pages of one are free again before the next. */
 static int populate_huge(struct mapping *m, uint64_t size, struct backing_result *ret)
 {
@@ -143,10 +168,9 @@ static int populate_huge(struct mapping *m, uint64_t size, struct backing_result
 	contiguity_compact(CONTIGUITY_BUDDYINFO, CONTIGUITY_COMPACT, res.chunks);
 	(void)madvise(m->at, (size_t)size, MADV_HUGEPAGE); /* a hint to shmem */
 	for (; size - done >= BACKING_HUGE; done += BACKING_HUGE) {
-		r = populate(m->at + done, BACKING_HUGE);
+		r = populate_piece(m->at + done, &res.huge);
 		if (r < 0)
 			return r;
-		res.huge += madvise(m->at + done, BACKING_HUGE, MADV_COLLAPSE) == 0;
 	}
 	*ret = res;
 	return done < size ? populate(m->at + done, size - done) : 0;
