@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,21 +68,20 @@ static inline void ghvm_put_u8(struct ghvm_put *w, uint8_t v)
 
 static inline void ghvm_put_u16(struct ghvm_put *w, uint16_t v)
 {
-	uint8_t b[2] = { v & 0xff, v >> 8 };
-
-	ghvm_put_bytes(w, b, sizeof(b));
+	v = htole16(v);
+	ghvm_put_bytes(w, &v, sizeof(v));
 }
 
 static inline void ghvm_put_u32(struct ghvm_put *w, uint32_t v)
 {
-	ghvm_put_u16(w, v & 0xffff);
-	ghvm_put_u16(w, v >> 16);
+	v = htole32(v);
+	ghvm_put_bytes(w, &v, sizeof(v));
 }
 
 static inline void ghvm_put_u64(struct ghvm_put *w, uint64_t v)
 {
-	ghvm_put_u32(w, v & 0xffffffff);
-	ghvm_put_u32(w, v >> 32);
+	v = htole64(v);
+	ghvm_put_bytes(w, &v, sizeof(v));
 }
 
 static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
@@ -117,24 +117,26 @@ static inline uint8_t ghvm_get_u8(struct ghvm_get *g)
 
 static inline uint16_t ghvm_get_u16(struct ghvm_get *g)
 {
-	uint8_t b[2];
+	uint16_t v;
 
-	ghvm_get_bytes(g, b, sizeof(b));
-	return (uint16_t)(b[0] | b[1] << 8);
+	ghvm_get_bytes(g, &v, sizeof(v));
+	return le16toh(v);
 }
 
 static inline uint32_t ghvm_get_u32(struct ghvm_get *g)
 {
-	uint32_t lo = ghvm_get_u16(g);
+	uint32_t v;
 
-	return lo | (uint32_t)ghvm_get_u16(g) << 16;
+	ghvm_get_bytes(g, &v, sizeof(v));
+	return le32toh(v);
 }
 
 static inline uint64_t ghvm_get_u64(struct ghvm_get *g)
 {
-	uint64_t lo = ghvm_get_u32(g);
+	uint64_t v;
 
-	return lo | (uint64_t)ghvm_get_u32(g) << 32;
+	ghvm_get_bytes(g, &v, sizeof(v));
+	return le64toh(v);
 }
 
 /* 0 if the message was long enough and is used up, -EBADMSG otherwise. */
