@@ -55,7 +55,12 @@ static void run_guest(void *data)
 {
 	struct bench *b = data;
 	struct guest_mem *g = &b->guest;
+	struct model_link link;
 
+	if (!model_guest_link(g->m, g->slot, &link))
+		return;
+	if (link.tx != g->link.tx)			/* another life */
+		(void)guest_mem_init(g, g->m, g->slot); /* it has one */
 	switch (b->guest_does) {
 	case BENCH_GUEST_DEAF:
 		break;

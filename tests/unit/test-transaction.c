@@ -1,105 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Regions that come and go while the guest runs: against the model's RM, with guests that do
- * as they are asked and others. The fake watches each page (tests/fake-rm.h).
+ * Regions that come and go while the guest runs, against the model's RM: what works, what is
+ * refused, and who looks on. The fake watches each page (tests/fake-rm.h).
  */
-#include "libghvm/transaction.h"
-
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/rm-abi.h"
-#include "tests/unit/machine-bench.h"
+#include "tests/unit/region-bench.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define RAM 0x90000ULL
-#define IPA 0x50000000ULL
-#define SIZE 0x3000ULL
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
-#define MS 2000
-
-static const struct bench_options linked = {
-	.host = { .ram_size = GHVM_MIB(4) },
-	.demo = { .memory = RAM, .window = true, .rm_rpc = true },
-};
-
-static int make_memfd(uint64_t size, unsigned int seals)
-{
-	int fd = memfd_create("region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, (off_t)size), 0);
-	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
-	return fd;
-}
-
-static void setup(struct bench *b, enum bench_guest guest)
-{
-	struct ghvm_error err = {};
-
-	bench_init(b, &linked);
-	b->guest_does = guest;
-	if (bench_run(b, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-static void end(struct bench *b)
-{
-	struct ghvm_error err = {};
-
-	if (ghvm_machine_teardown(b->m, &err) < 0)
-		fail_msg("%s", err.msg);
-	bench_assert_clean(b);
-	bench_done(b);
-}
-
-static struct ghvm_transaction *begin(struct bench *b)
-{
-	struct ghvm_transaction *t;
-	struct ghvm_error err = {};
-
-	if (ghvm_transaction_new(b->m, &t, &err) < 0)
-		fail_msg("%s", err.msg);
-	return t;
-}
-
-static void add(struct ghvm_transaction *t, uint32_t label)
-{
-	_cleanup_(closep) int fd = make_memfd(SIZE, SEALS);
-	const struct ghvm_transaction_add a = {
-		.label = label, .ipa = IPA + label * 0x10000ULL, .size = SIZE, .memfd = fd
-	};
-	struct ghvm_error err = {};
-
-	if (ghvm_transaction_add(t, &a, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-static void commit(struct ghvm_transaction *t)
-{
-	struct ghvm_error err = {};
-
-	if (ghvm_transaction_commit(t, MS, &err) < 0)
-		fail_msg("%s", err.msg);
-}
-
-/* The region as the machine says, or a blank one. */
-static struct ghvm_machine_region look(struct bench *b, uint32_t label)
-{
-	struct ghvm_machine_region v[32];
-	size_t n = ghvm_machine_regions(b->m, v, ARRAY_SIZE(v));
-
-	(void)ghvm_rm_dispatch(b->rm); /* what the guest has said meanwhile */
-	n = ghvm_machine_regions(b->m, v, ARRAY_SIZE(v));
-	for (size_t i = 0; i < n; i++)
-		if (v[i].label == label)
-			return v[i];
-	return (struct ghvm_machine_region){};
-}
+/* ---- what works ---- */
 
 static void comes_and_goes(void **state)
 {
@@ -107,36 +24,384 @@ static void comes_and_goes(void **state)
 	struct ghvm_transaction *t;
 	struct bench b;
 
-	setup(&b, BENCH_GUEST_SERVES);
-	t = begin(&b);
-	add(t, 7);
-	assert_int_equal(look(&b, 7).size, 0);
-	commit(t);
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	t = regions_begin(&b);
+	regions_add(t, 7);
+	assert_int_equal(regions_look(&b, 7).size, 0);
+	regions_commit(t);
 	ghvm_transaction_free(t);
 
-	r = look(&b, 7);
-	assert_int_equal(r.ipa, IPA + 0x70000);
-	assert_int_equal(r.size, SIZE);
+	r = regions_look(&b, 7);
+	assert_int_equal(r.ipa, regions_place(7));
+	assert_int_equal(r.size, REGIONS_SIZE);
 	assert_true(r.added && r.accepted && !r.lent && !r.readonly && !r.removing);
 	assert_int_equal(fake_rm_counts(b.f).parcels, 3);
 	assert_int_equal(fake_rm_guarded(b.f), 3);
 	assert_int_equal(ghvm_machine_pages_shared(b.m), 4 + 3);
+	regions_assert_count(&b, 3);
 
-	t = begin(&b);
+	t = regions_begin(&b);
 	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), 0);
-	assert_true(look(&b, 7).removing);
-	commit(t);
+	assert_true(regions_look(&b, 7).removing);
+	regions_commit(t);
 	ghvm_transaction_free(t);
-	assert_int_equal(look(&b, 7).size, 0);
+	assert_int_equal(regions_look(&b, 7).size, 0);
 	assert_int_equal(fake_rm_counts(b.f).parcels, 2);
 	assert_int_equal(fake_rm_pins(b.f), 2);
-	end(&b);
+	regions_end(&b);
+}
+
+static void many_at_once(void **state)
+{
+	struct ghvm_transaction *t;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	for (uint32_t label = 10; label < 18; label++)
+		regions_must_change(&b, label, 0);
+	t = regions_begin(&b);
+	for (uint32_t label = 10; label < 18; label++) {
+		assert_int_equal(ghvm_transaction_remove(t, label, NULL), 0);
+		regions_add(t, label + 100);
+	}
+	regions_commit(t);
+	regions_add(t, 7); /* it is empty again, and may be used */
+	regions_commit(t);
+	ghvm_transaction_free(t);
+	for (uint32_t label = 10; label < 18; label++) {
+		assert_false(regions_there(&b, label));
+		assert_true(regions_look(&b, label + 100).accepted);
+	}
+	assert_true(regions_there(&b, 7));
+	regions_assert_count(&b, 2 + 8 + 1);
+	regions_end(&b);
+}
+
+static void a_transaction_that_is_dropped_has_done_nothing(void **state)
+{
+	struct ghvm_transaction *t;
+	struct bench b;
+	size_t sent;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	regions_must_change(&b, 7, 0);
+	sent = b.f->n_sent;
+	t = regions_begin(&b);
+	regions_add(t, 8);
+	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), 0);
+	ghvm_transaction_free(t);
+	assert_int_equal(b.f->n_sent, sent);
+	assert_true(regions_there(&b, 7));
+	regions_assert_count(&b, 3);
+	regions_must_change(&b, 8, 7); /* nothing is reserved any more */
+	regions_end(&b);
+}
+
+static void says_what_it_would_do(void **state)
+{
+	struct ghvm_transaction *t;
+	struct bench b;
+	char *json;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	regions_must_change(&b, 7, 0);
+	t = regions_begin(&b);
+	regions_add(t, 8);
+	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), 0);
+	json = ghvm_transaction_to_json(t);
+	assert_string_equal(
+		json,
+		"{\"version\":1,"
+		"\"add\":[{\"label\":8,\"ipa\":1342701568,\"size\":12288,\"readonly\":false}],"
+		"\"remove\":[{\"label\":7,\"ipa\":1342636032,\"size\":12288,\"readonly\":false}],"
+		"\"steps\":[{\"step\":\"PIN\",\"label\":8},"
+		"{\"step\":\"SHARE\",\"label\":8,\"message\":\"MEM_SHARE\"},"
+		"{\"step\":\"RECALL\",\"label\":7,\"message\":\"MEM_NOTIFY\"},"
+		"{\"step\":\"RECLAIM\",\"label\":7,\"message\":\"MEM_RECLAIM\"},"
+		"{\"step\":\"TELL\",\"label\":8,\"message\":\"MEM_NOTIFY\"},"
+		"{\"step\":\"UNPIN\",\"label\":7}]}\n");
+	free(json);
+	ghvm_transaction_free(t);
+	regions_end(&b);
+}
+
+/* What is printed is what runs: but for GET_STATE, which changes nothing. */
+static void does_what_it_says(void **state)
+{
+	static const uint32_t expected[] = { GHVM_RM_MEM_SHARE, GHVM_RM_MEM_NOTIFY,
+					     GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_NOTIFY };
+	size_t sent, n = 0;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	regions_must_change(&b, 7, 0);
+	assert_true(regions_look(&b, 7).accepted);
+	sent = b.f->n_sent;
+	regions_must_change(&b, 8, 7);
+	for (size_t i = sent; i < b.f->n_sent; i++) {
+		if (b.f->sent[i] == GHVM_RM_VM_GET_STATE)
+			continue;
+		assert_true(n < ARRAY_SIZE(expected));
+		assert_int_equal(b.f->sent[i], expected[n++]);
+	}
+	assert_int_equal(n, ARRAY_SIZE(expected));
+	regions_end(&b);
+}
+
+/* ---- what is refused ---- */
+
+static void only_a_linked_guest_that_runs_takes_them(void **state)
+{
+	static const struct bench_options plain = { .demo = { .memory = REGIONS_RAM } };
+	_cleanup_(freep) struct ghvm_orphan *orphans = NULL;
+	struct ghvm_transaction *t = NULL, *other;
+	struct ghvm_machine *adopted;
+	size_t n;
+	struct bench b;
+
+	bench_init(&b, &plain);
+	assert_int_equal(bench_run(&b, NULL), 0);
+	assert_int_equal(ghvm_transaction_new(b.m, &t, NULL), -EOPNOTSUPP);
+	assert_false(fake_rm_counts(b.f).rm_dead);
+	regions_end(&b);
+
+	bench_init(&b, &regions_options);
+	assert_int_equal(ghvm_transaction_new(b.m, &t, NULL), -EBUSY);
+	assert_int_equal(ghvm_machine_build(b.m, &b.demo.files, NULL, NULL), 0);
+	assert_int_equal(ghvm_transaction_new(b.m, &t, NULL), -EBUSY);
+	assert_int_equal(ghvm_machine_start(b.m, NULL), 0);
+	assert_int_equal(ghvm_transaction_new(b.m, &t, NULL), 0);
+	assert_int_equal(ghvm_transaction_new(b.m, &other, NULL), -EALREADY);
+	ghvm_transaction_free(t);
+
+	/* what another process has left: nobody knows whether it is regions_options */
+	ghvm_machine_free(TAKE_PTR(b.m));
+	ghvm_ledger_done(&b.ledger);
+	ghvm_ledger_init(&b.ledger, ghvm_quirks_unknown());
+	assert_int_equal(ghvm_orphans_list(&b.f->host, &orphans, &n, NULL), 0);
+	assert_int_equal(
+		ghvm_machine_adopt(&b.f->host, b.rm, &b.ledger, NULL, orphans, n, &adopted, NULL),
+		0);
+	assert_int_equal(ghvm_machine_carry_on(adopted, NULL), 0);
+	assert_int_equal(ghvm_transaction_new(adopted, &t, NULL), -EOPNOTSUPP);
+	b.m = adopted;
+	regions_assert_count(&b, 2);
+	regions_end(&b);
+}
+
+static void bad_places(void **state)
+{
+	static const struct {
+		uint32_t label;
+		uint64_t ipa;
+		uint64_t size;
+		int error;
+	} v[] = {
+		{ GHVM_LABEL_RAM, REGIONS_IPA, REGIONS_SIZE, -EINVAL },
+		{ GHVM_LABEL_PROBE, REGIONS_IPA, REGIONS_SIZE, -EINVAL },
+		{ 7, 0, REGIONS_SIZE, -EINVAL },
+		{ 7, GHVM_IPA_UART, REGIONS_SIZE, -EINVAL },
+		{ 7, GHVM_IPA_VIRTIO, REGIONS_SIZE, -EINVAL },
+		{ 7, GHVM_IPA_GICR, REGIONS_SIZE, -EINVAL },
+		{ 7, GHVM_IPA_GICD, REGIONS_SIZE, -EINVAL },
+		{ 7, GHVM_IPA_WINDOWS - 0x1000, REGIONS_SIZE, -EINVAL },
+		{ 7, REGIONS_IPA + 0x800, REGIONS_SIZE, -EINVAL },
+		{ 7, REGIONS_IPA, 0, -EINVAL },
+		{ 7, REGIONS_IPA, 0x800, -EINVAL },
+		{ 7, REGIONS_IPA, 0x1001, -EINVAL },
+		{ 7, GHVM_IPA_END, REGIONS_SIZE, -EOVERFLOW },
+		{ 7, GHVM_IPA_END - 0x1000, REGIONS_SIZE, -EOVERFLOW },
+		{ 7, UINT64_MAX - 0xfff, REGIONS_SIZE, -EOVERFLOW },
+		{ 7, GHVM_IPA_RAM, REGIONS_SIZE, -EEXIST },
+		{ 7, GHVM_IPA_RAM - 0x1000, REGIONS_SIZE, -EEXIST },
+		{ 7, GHVM_IPA_RAM + REGIONS_RAM - 0x1000, REGIONS_SIZE, -EEXIST },
+		{ 7, GHVM_IPA_WINDOWS, REGIONS_SIZE, -EEXIST },
+		{ DEMO_WINDOW_LABEL, REGIONS_IPA, REGIONS_SIZE, -EEXIST },
+		{ 9, REGIONS_IPA, REGIONS_SIZE, -EEXIST }, /* as this transaction adds it */
+		{ 7, REGIONS_IPA + 0x90000, REGIONS_SIZE, -EEXIST },
+	};
+	struct ghvm_transaction *t;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	t = regions_begin(&b);
+	regions_add(t, 9);
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		_cleanup_(closep) int fd = regions_memfd(REGIONS_SIZE, REGIONS_SEALS);
+		const struct ghvm_transaction_add a = {
+			.label = v[i].label, .ipa = v[i].ipa, .size = v[i].size, .memfd = fd
+		};
+		struct ghvm_error err = {};
+		int r = ghvm_transaction_add(t, &a, &err);
+
+		if (r != v[i].error)
+			fail_msg("case %zu: %d, %s", i, r, err.msg);
+		assert_true(err.msg[0]);
+	}
+	regions_commit(t);
+	ghvm_transaction_free(t);
+	regions_assert_count(&b, 3);
+	regions_end(&b);
+}
+
+static void bad_memory(void **state)
+{
+	int fds[] = { -1,
+		      open("/dev/null", O_RDWR | O_CLOEXEC),
+		      open("/proc/self/exe", O_RDONLY),
+		      regions_memfd(REGIONS_SIZE, 0),
+		      regions_memfd(REGIONS_SIZE, F_SEAL_SHRINK),
+		      regions_memfd(REGIONS_SIZE, F_SEAL_GROW),
+		      regions_memfd(REGIONS_SIZE - 1, REGIONS_SEALS),
+		      regions_memfd(0, REGIONS_SEALS) };
+	static const int errors[] = {
+		-EBADF, -EBADF, -EBADF, -EPERM, -EPERM, -EPERM, -E2BIG, -E2BIG
+	};
+	struct ghvm_transaction *t;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	t = regions_begin(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		const struct ghvm_transaction_add a = {
+			.label = 7, .ipa = REGIONS_IPA, .size = REGIONS_SIZE, .memfd = fds[i]
+		};
+		struct ghvm_error err = {};
+		int r = ghvm_transaction_add(t, &a, &err);
+
+		if (r != errors[i])
+			fail_msg("case %zu: %d, %s", i, r, err.msg);
+		closep(&fds[i]);
+	}
+	regions_add(t, 7); /* none of them has left a reservation */
+	ghvm_transaction_free(t);
+	regions_end(&b);
+}
+
+static void bad_removals(void **state)
+{
+	struct ghvm_transaction *t;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	regions_must_change(&b, 7, 0);
+	t = regions_begin(&b);
+	regions_add(t, 8);
+	assert_int_equal(ghvm_transaction_remove(t, 77, NULL), -ENOENT);
+	assert_int_equal(ghvm_transaction_remove(t, GHVM_LABEL_RAM, NULL), -EPERM);
+	assert_int_equal(ghvm_transaction_remove(t, DEMO_WINDOW_LABEL, NULL), -EPERM);
+	assert_int_equal(ghvm_transaction_remove(t, 8, NULL), -EBUSY);
+	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), 0);
+	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), -EBUSY);
+	for (uint32_t label = 20; label < 20 + GHVM_TRANSACTION_CHANGES_MAX - 2; label++)
+		regions_add(t, label);
+	assert_int_equal(regions_try_add(t, 50, NULL), -E2BIG);
+	assert_int_equal(ghvm_transaction_remove(t, 7, NULL), -E2BIG);
+	ghvm_transaction_free(t);
+	regions_assert_count(&b, 3);
+	regions_end(&b);
+}
+
+/* Memory in more pieces than the host has entries left for: with the figures. */
+static void over_the_budget(void **state)
+{
+	struct bench_options o = regions_options;
+	struct ghvm_quirks small = *ghvm_quirks_unknown();
+	struct ghvm_error err = {};
+	struct ghvm_ledger_figures g;
+	struct bench b;
+
+	o.host.chunk_pages = 1;
+	bench_init(&b, &o);
+	assert_int_equal(bench_run(&b, NULL), 0);
+	ghvm_ledger_figures(&b.ledger, &g);
+	small.v[GHVM_QUIRK_ENTRIES].value = g.entries + 5; /* 3 pages each */
+	ghvm_ledger_set_quirks(&b.ledger, &small);
+	b.guest_does = BENCH_GUEST_SERVES;
+	regions_must_change(&b, 7, 0);
+	assert_int_equal(regions_change(&b, 8, 7, REGIONS_MS, &err), -E2BIG);
+	assert_non_null(strstr(err.msg, "needs 3 SGL entries"));
+	assert_true(regions_there(&b, 7) && regions_look(&b, 7).accepted);
+	assert_false(regions_there(&b, 8));
+	assert_int_equal(b.guest.recalls, 0); /* it did not notice */
+	regions_must_change(&b, 0, 7);
+	regions_end(&b);
+}
+
+/* ---- other threads ---- */
+
+struct onlooker {
+	struct bench *b;
+	atomic_bool stop;
+	uint64_t seen;
+};
+
+static void *look_on(void *data)
+{
+	struct onlooker *o = data;
+
+	while (!atomic_load(&o->stop)) {
+		struct ghvm_machine_region v[32];
+		size_t n = ghvm_machine_regions(o->b->m, v, ARRAY_SIZE(v));
+
+		for (size_t i = 1; i < n; i++)
+			assert_true(v[i - 1].ipa + v[i - 1].size <= v[i].ipa);
+		o->seen += n;
+	}
+	return NULL;
+}
+
+/* What is dispatched elsewhere: notifications come from another thread. */
+static void *dispatch(void *data)
+{
+	struct onlooker *o = data;
+
+	while (!atomic_load(&o->stop)) {
+		struct pollfd p = { .fd = ghvm_rm_fd(o->b->rm), .events = POLLIN };
+
+		if (poll(&p, 1, 1) == 1)
+			(void)ghvm_rm_dispatch(o->b->rm); /* an error is the caller's as well */
+	}
+	return NULL;
+}
+
+static void others_may_look(void **state)
+{
+	struct onlooker o = {};
+	pthread_t looks, dispatches;
+	struct bench b;
+
+	regions_setup(&b, BENCH_GUEST_SERVES);
+	o.b = &b;
+	ghvm_rm_set_dispatched(b.rm, true);
+	assert_int_equal(pthread_create(&looks, NULL, look_on, &o), 0);
+	assert_int_equal(pthread_create(&dispatches, NULL, dispatch, &o), 0);
+	regions_must_change(&b, 10, 0);
+	for (uint32_t label = 11; label < 40; label++)
+		regions_must_change(&b, label, label - 1);
+	assert_int_equal(ghvm_machine_teardown(b.m, NULL), 0);
+	atomic_store(&o.stop, true);
+	assert_int_equal(pthread_join(looks, NULL), 0);
+	assert_int_equal(pthread_join(dispatches, NULL), 0);
+	assert_true(o.seen > 0);
+	bench_assert_clean(&b);
+	bench_done(&b);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_and_goes),
+		cmocka_unit_test(many_at_once),
+		cmocka_unit_test(a_transaction_that_is_dropped_has_done_nothing),
+		cmocka_unit_test(says_what_it_would_do),
+		cmocka_unit_test(does_what_it_says),
+		cmocka_unit_test(only_a_linked_guest_that_runs_takes_them),
+		cmocka_unit_test(bad_places),
+		cmocka_unit_test(bad_memory),
+		cmocka_unit_test(bad_removals),
+		cmocka_unit_test(over_the_budget),
+		cmocka_unit_test(others_may_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
