@@ -137,11 +137,21 @@ static int pin_status(struct ghvm_parcel *p, struct ghvm_pin_status *ret, struct
 	return 0;
 }
 
+/* A probe may go over the budget by its one entry: without it a lost parcel stays lost. */
+static int charge(struct ghvm_parcel *p, uint64_t entries, struct ghvm_error *err)
+{
+	const struct ghvm_ledger_parcel account = { .label = p->config.label,
+						    .handle = { GHVM_PARCEL_NONE },
+						    .entries = entries };
+
+	if (p->depth)
+		return ghvm_ledger_adopt(p->ledger, &account, p->config.name, &p->entry, err);
+	return ghvm_ledger_take(p->ledger, &account, p->config.name, &p->entry, err);
+}
+
 /* The pin is there: is it what we wanted, and can RM hold so many entries? */
 static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 {
-	struct ghvm_ledger_parcel account = { .label = p->config.label,
-					      .handle = { GHVM_PARCEL_NONE } };
 	struct ghvm_pin_status st;
 	int r = pin_status(p, &st, err);
 
@@ -151,8 +161,7 @@ static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 		return ghvm_error_set(err, -EBADMSG,
 				      "%s: %" PRIu64 " bytes are pinned, not %" PRIu64,
 				      p->config.name, (uint64_t)st.length, p->size);
-	account.entries = st.n_extents;
-	r = ghvm_ledger_take(p->ledger, &account, p->config.name, &p->entry, err);
+	r = charge(p, st.n_extents, err);
 	if (r < 0)
 		return r;
 

@@ -159,8 +159,11 @@ static void below_trace(void *ctx, char dir, uint32_t id, uint16_t seq, const ui
 
 	if (getenv("FAKE_RM_LOG"))
 		(void)fprintf(stderr, "model: %c %08x seq %u, %zu bytes\n", dir, id, seq, len);
-	if (dir == '>' && f->n_sent < FAKE_RM_SENT_MAX)
+	if (dir != '>')
+		return;
+	if (f->n_sent < FAKE_RM_SENT_MAX)
 		f->sent[f->n_sent++] = id;
+	fake_rm_watch(f, id, payload, len);
 }
 
 __attribute__((noreturn)) static void below_panic(void *ctx, const char *why)

@@ -21,6 +21,9 @@ void *fake_rm_bytes(void *fake, uint64_t pa, uint64_t len);
 struct fake_irq *fake_rm_irq(struct fake_rm *f, uint32_t intid, bool make);
 void fake_rm_signal(struct fake_irq *irq);
 
+/* fake-rm-watch.c: a request that RM is about to execute; dies of what nobody may ask for. */
+void fake_rm_watch(struct fake_rm *f, uint32_t id, const uint8_t *payload, size_t len);
+
 /* fake-rm-pin.c: operations on pins and the quarantine. */
 int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length);
 int fake_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret);

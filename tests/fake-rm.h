@@ -4,7 +4,8 @@
  * manager, for unit tests.
  *
  * It is the strictest of all hosts: the first page that is unpinned while the model says
- * that a guest may have it, or written while it is lent, aborts the test.
+ * that a guest may have it, or written while it is lent, aborts the test; as does lent memory
+ * that is reclaimed unwiped, shared memory that is wiped, or a message with too many entries.
  */
 #pragma once
 

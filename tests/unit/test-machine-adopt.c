@@ -194,8 +194,8 @@ static void reclaimed_but_not_unguarded(void **state)
 	bench_init(&b, &small);
 	build_until(&b, GHVM_STEP_SHARE);
 	/* the process dies between an OK and its consequence: handles are unknown to RM */
-	assert_int_equal(
-		ghvm_rm_mem_reclaim(b.rm, (struct ghvm_parcel_handle){ 0 }, false, 0, NULL), 0);
+	assert_int_equal(ghvm_rm_mem_reclaim(b.rm, (struct ghvm_parcel_handle){ 0 }, true, 0, NULL),
+			 0);
 	assert_int_equal(
 		ghvm_rm_mem_reclaim(b.rm, (struct ghvm_parcel_handle){ 1 }, false, 0, NULL), 0);
 	assert_recovers(&b, GHVM_VM_LOAD);
