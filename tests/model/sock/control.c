@@ -43,6 +43,7 @@ static const struct names message_names[] = {
 	{ "MEM_LEND", 0x51000012 },
 	{ "MEM_SHARE", 0x51000013 },
 	{ "MEM_RECLAIM", 0x51000015 },
+	{ "MEM_NOTIFY", 0x51000017 },
 	{ "MEM_APPEND", 0x51000018 },
 	{ "MEM_LOOKUP_SGL", 0x5100001a },
 	{ "VM_ALLOCATE", 0x56000001 },
