@@ -2,14 +2,15 @@
 # bash completion for ghvmctl(1)
 
 _ghvmctl() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' word i
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb='' what='' word i
   local dirs=()
 
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
+    [[ $verb != region || ! $word =~ ^(list|add|remove)$ ]] || what=${what:-$word}
     case $word in
     --dir) dirs+=("${COMP_WORDS[i + 2]}") ;; # "--dir=X" is three words here
-    list | status | start | stop | console | validate | plan | why | host | quarantine | trace)
+    list | status | start | stop | console | validate | plan | why | host | quarantine | region | trace)
       [ "${COMP_WORDS[i - 1]}" = = ] || verb=${verb:-$word}
       ;;
     esac
@@ -19,7 +20,7 @@ _ghvmctl() {
   [ "$cur" != = ] || cur=''
   [ "$prev" != = ] || prev=${COMP_WORDS[COMP_CWORD - 2]}
   case $prev in
-  --dir | --pcapng)
+  --dir | --file | --pcapng)
     compopt -o filenames
     if [ "$prev" = --dir ]; then
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -31,17 +32,20 @@ _ghvmctl() {
   esac
   case $cur in
   -*)
-    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --pcapng= --retry --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --pcapng= --retry --label= --address= --size= --readonly --file= --help --version' -- "$cur")
     [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     return
     ;;
   esac
-  case $verb in
+  case $verb$what in
   '')
     mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan why host
-      quarantine trace' -- "$cur")
+      quarantine region trace' -- "$cur")
     ;;
-  status | start | stop | console | validate | plan | why)
+  region)
+    mapfile -t COMPREPLY < <(compgen -W 'list add remove' -- "$cur")
+    ;;
+  status | start | stop | console | validate | plan | why | region*)
     mapfile -t COMPREPLY < <(compgen -W "$(ghvmctl "${dirs[@]/#/--dir=}" list 2>/dev/null |
       sed '1d; s/ .*//')" -- "$cur")
     ;;

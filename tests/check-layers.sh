@@ -30,7 +30,7 @@ allowed=(
   "libghvm/host.c:hvc"
 )
 manager=(
-  "failure log loop probe record store verdict"
+  "allowance failure log loop probe record store verdict"
   "control guest guest-* op"
   "admission vm vm-*"
   "quarantine"

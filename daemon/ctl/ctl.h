@@ -24,6 +24,7 @@ enum ctl_status {
  * @force: --force, of stop
  * @retry: --retry, of quarantine
  * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
+ * @label, @address, @size, @file, @readonly: of region; NULL: not given. Borrowed
  * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
  */
 struct ctl {
@@ -33,6 +34,11 @@ struct ctl {
 	bool retry;
 	bool follow;
 	const char *pcapng;
+	const char *label;
+	const char *address;
+	const char *size;
+	const char *file;
+	bool readonly;
 	const char *const *dirs;
 };
 
@@ -49,6 +55,7 @@ int verb_plan(const struct ctl *ctl, char **args, int n);
 int verb_why(const struct ctl *ctl, char **args, int n);
 int verb_host(const struct ctl *ctl, char **args, int n);
 int verb_quarantine(const struct ctl *ctl, char **args, int n);
+int verb_region(const struct ctl *ctl, char **args, int n);
 int verb_trace(const struct ctl *ctl, char **args, int n);
 
 /* Print "ghvmctl: ..." to standard error. Return: @status. */

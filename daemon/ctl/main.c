@@ -36,19 +36,26 @@ static const struct verb verbs[] = {
 	{ "host", verb_host, 0, 0, "", "the hypervisor, its resource manager and the budget" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
 	  "memory that a guest may still own; --retry: try to get it back" },
+	{ "region", verb_region, 2, 2, "list|add|remove NAME",
+	  "its guest's memory; add and remove: while it runs" },
 	{ "trace", verb_trace, 0, 0, "", "messages to and from the resource manager" },
 };
 
 enum option_id { OPTION_VERSION = 256 };
 
 static const struct option options[] = {
+	{ "address", required_argument, NULL, 'a' },
 	{ "dir", required_argument, NULL, 'd' },
+	{ "file", required_argument, NULL, 'i' },
 	{ "follow", no_argument, NULL, 'F' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "label", required_argument, NULL, 'l' },
 	{ "pcapng", required_argument, NULL, 'p' },
+	{ "readonly", no_argument, NULL, 'o' },
 	{ "retry", no_argument, NULL, 'r' },
+	{ "size", required_argument, NULL, 's' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{},
 };
@@ -77,6 +84,9 @@ static void help(void)
 	     "  --retry     with quarantine: try again now\n"
 	     "  --follow    with trace: go on as more come\n"
 	     "  --pcapng=FILE  with trace: write a capture\n"
+	     "  --label=N   with region: which\n"
+	     "  --address=A, --size=S, --readonly, --file=FILE  with region add: where, how\n"
+	     "              big, not to be written, and what is in it\n"
 	     "  --version\n"
 	     "\n"
 	     "exit status: 0 done, 1 failed, 2 wrong usage, 3 no such VM, 4 the manager is not "
@@ -98,6 +108,27 @@ static bool wants_color(void)
 	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
 }
 
+/* Those that are only noted. Return: was it one? */
+static bool note_option(int c, struct ctl *ctl)
+{
+	const char **const texts[] = {
+		['a'] = &ctl->address, ['i'] = &ctl->file, ['l'] = &ctl->label,
+		['p'] = &ctl->pcapng,  ['s'] = &ctl->size,
+	};
+	bool *const flags[] = {
+		['F'] = &ctl->follow,	['f'] = &ctl->force, ['j'] = &ctl->json,
+		['o'] = &ctl->readonly, ['r'] = &ctl->retry,
+	};
+
+	if ((size_t)c < ARRAY_SIZE(texts) && texts[c])
+		*texts[c] = optarg;
+	else if ((size_t)c < ARRAY_SIZE(flags) && flags[c])
+		*flags[c] = true;
+	else
+		return false;
+	return true;
+}
+
 /* Return: -1 go on; else the exit status. */
 static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs[DIRS_MAX + 1])
 {
@@ -112,29 +143,15 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 			dirs[n_dirs++] = optarg;
 			ctl->dirs = dirs;
 			break;
-		case 'f':
-			ctl->force = true;
-			break;
-		case 'F':
-			ctl->follow = true;
-			break;
 		case 'h':
 			help();
 			return CTL_OK;
-		case 'j':
-			ctl->json = true;
-			break;
-		case 'p':
-			ctl->pcapng = optarg;
-			break;
-		case 'r':
-			ctl->retry = true;
-			break;
 		case OPTION_VERSION:
 			puts("ghvmctl " GHVM_VERSION);
 			return CTL_OK;
 		default:
-			return CTL_USAGE; /* getopt has said it */
+			if (!note_option(c, ctl))
+				return CTL_USAGE; /* getopt has said it */
 		}
 	}
 	return -1;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "daemon/manager/auth.h"
+#include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
@@ -26,7 +27,7 @@
 #define JOBS_MAX 256
 #define JOBS_KEPT 64 /* of those that are over */
 
-enum job_kind { JOB_START, JOB_STOP };
+enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
 
 /**
  * struct job - one
@@ -227,6 +228,38 @@ void jobs_on_vm_removed(struct jobs *j, const struct vm *vm)
 			job->vm = NULL;
 }
 
+/* --- commits --- */
+
+int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, sd_bus_message *m,
+	       sd_bus_error *error)
+{
+	struct ghvm_error err = {};
+	struct job *job;
+	int r;
+
+	r = new_job(j, JOB_COMMIT, vm, m, &job);
+	if (r < 0)
+		return r;
+	if (vm_transaction_commit(vm, ms, &err) < 0) {
+		free_job(job);
+		return bus_fail(error, &err);
+	}
+	r = publish(job, m);
+	if (r < 0)
+		free_job(job);
+	return r < 0 ? r : 1;
+}
+
+void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err)
+{
+	for (struct job *job = j->first; job; job = job->next) {
+		if (job->vm != vm || job->kind != JOB_COMMIT || !runs(job))
+			continue;
+		finish(job, err ? "failed" : "done", err);
+		return;
+	}
+}
+
 /* --- starts --- */
 
 static void fail_start(struct job *job, const char *result)
@@ -346,14 +379,23 @@ int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *er
 
 /* --- objects --- */
 
+static const char *error_name(const struct job *job)
+{
+	if (!job->error.code)
+		return "";
+	return job->kind == JOB_COMMIT ? failure_name_of_region(&job->error)
+				       : failure_name(&job->error);
+}
+
 static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
+	static const char *const kinds[] = { "start", "stop", "commit" };
 	const struct job *job = userdata;
 	const char *text;
 
 	if (!strcmp(property, "Kind"))
-		text = job->kind == JOB_START ? "start" : "stop";
+		text = kinds[job->kind];
 	else if (!strcmp(property, "State"))
 		text = runs(job) ? "running" : "done";
 	else if (!strcmp(property, "Result"))
@@ -361,7 +403,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	else if (!strcmp(property, "Error"))
 		text = job->error.msg;
 	else
-		text = job->error.code ? failure_name(&job->error) : "";
+		text = error_name(job);
 	return sd_bus_message_append(reply, "s", text);
 }
 
@@ -453,6 +495,7 @@ static unsigned int of_sender(const struct jobs *j, const char *sender)
 
 int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *ret)
 {
+	const char *sender = sd_bus_message_get_sender(m);
 	uint64_t queued = 0;
 	int r = sd_bus_get_n_queued_write(j->bus->conn, &queued);
 
@@ -460,8 +503,9 @@ int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *ret)
 		return r;
 	if (queued > WRITE_QUEUE_HIGH_WATER)
 		return sd_bus_error_set(ret, FAILURE_QUOTA, "too much waits to be read already");
-	if (of_sender(j, sd_bus_message_get_sender(m)) >= AUTH_PER_SENDER)
-		return sd_bus_error_set(ret, FAILURE_QUOTA, "too many jobs run already");
+	if (of_sender(j, sender) + transactions_of(j->bus->transactions, sender) >= AUTH_PER_SENDER)
+		return sd_bus_error_set(ret, FAILURE_QUOTA,
+					"too many jobs run, or transactions are open, already");
 	return 0;
 }
 

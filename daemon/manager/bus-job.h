@@ -2,7 +2,8 @@
 /*
  * Job objects: what takes longer than a method call. Thread: main.
  *
- * A start is systemd's job of the unit, a stop ends with the VM's state. Jobs that are
+ * A start is systemd's job of the unit, a stop ends with the VM's state, a commit with the
+ * VM's transaction. Jobs that are
  * over are kept for a while, so that who asked can read the result.
  */
 #pragma once
@@ -20,8 +21,14 @@ int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *er
 int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, sd_bus_message *m,
 	     sd_bus_error *error);
 
+/* The VM has an open transaction; jobs_on_commit() ends it. */
+int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, sd_bus_message *m,
+	       sd_bus_error *error);
+
 /* Sets @error if the sender of @m has not yet got what it asked for before. */
 int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *error);
 
+/* @err: NULL: it was done. */
+void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err);
 void jobs_on_vm_state(struct jobs *j, struct vm *vm);
 void jobs_on_vm_removed(struct jobs *j, const struct vm *vm);

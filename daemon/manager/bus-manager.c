@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "daemon/manager/auth.h"
@@ -26,7 +25,6 @@
 #define INTERFACE BUS_NAME ".Manager"
 #define COMPLAINTS_MAX 200 /* 64 KiB on the bus, about */
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
-#define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 /* --- VMs --- */
 
@@ -198,8 +196,10 @@ static int read_bytes(sd_bus_message *m, const uint8_t **ret, size_t *ret_n)
 	return r;
 }
 
-static int read_option(sd_bus_message *m, const char *key, struct draft *d, sd_bus_error *error)
+static int read_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
 {
+	struct draft *d = data;
+
 	if (!strcmp(key, "name"))
 		return sd_bus_message_read(m, "v", "s", &d->name);
 	if (!strcmp(key, "kernel-header"))
@@ -210,27 +210,7 @@ static int read_option(sd_bus_message *m, const char *key, struct draft *d, sd_b
 		return sd_bus_message_read(m, "v", "t", &d->input.kernel_size);
 	if (!strcmp(key, "initrd-size"))
 		return sd_bus_message_read(m, "v", "t", &d->input.initrd_size);
-	return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "unknown option '%s'", key);
-}
-
-static int read_options(sd_bus_message *m, struct draft *d, sd_bus_error *error)
-{
-	const char *key;
-	int r;
-
-	r = sd_bus_message_enter_container(m, 'a', "{sv}");
-	if (r < 0)
-		return r;
-	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = sd_bus_message_read(m, "s", &key);
-		if (r >= 0)
-			r = read_option(m, key, d, error);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-		if (r < 0)
-			return r;
-	}
-	return r < 0 ? r : sd_bus_message_exit_container(m);
+	return bus_unknown_option(key, error);
 }
 
 static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bus_error *error)
@@ -241,7 +221,7 @@ static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bu
 	if (r >= 0)
 		r = sd_bus_message_read(m, "h", &fd);
 	if (r >= 0)
-		r = read_options(m, ret, error);
+		r = bus_read_known_options(m, read_option, ret, error);
 	if (r < 0)
 		return r;
 	if (!ghvm_name_valid(ret->name))
@@ -304,25 +284,6 @@ static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return r < 0 ? r : 1;
 }
 
-static int seal_text(const char *text)
-{
-	_cleanup_(closep) int fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	size_t len = strlen(text), done = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while (done < len) {
-		n = write(fd, text + done, len - done);
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
 /*
  * Plan(h spec, a{sv}) -> h: JSON in a sealed memfd. Nothing that the descriptor names is
  * opened: the caller says what its files are like, by options "kernel-header" (ay, the
@@ -352,7 +313,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r < 0)
 		return bus_fail(error, &err);
 	json = ghvm_plan_to_json(&plan);
-	fd = json ? seal_text(json) : -ENOMEM;
+	fd = json ? bus_seal_text(json) : -ENOMEM;
 	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 

@@ -8,6 +8,8 @@
 #include "daemon/manager/bus-host.h"
 #include "daemon/manager/bus-job.h"
 #include "daemon/manager/bus-manager.h"
+#include "daemon/manager/bus-region.h"
+#include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
 
 static void kick(void *data)
@@ -46,6 +48,7 @@ static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
 	struct bus *b = data;
 
 	bus_vm_state(b, vm, before);
+	transactions_on_vm_state(b->transactions, vm);
 	jobs_on_vm_state(b->jobs, vm);
 }
 
@@ -75,6 +78,10 @@ static int publish(struct bus *b)
 	if (r >= 0)
 		r = bus_vm_publish(b);
 	if (r >= 0)
+		r = bus_region_publish(b);
+	if (r >= 0)
+		r = transactions_new(b, &b->transactions);
+	if (r >= 0)
 		r = bus_host_publish(b);
 	if (r >= 0)
 		r = jobs_new(b, &b->jobs);
@@ -102,8 +109,10 @@ void bus_objects_done(struct bus *b)
 {
 	if (b->manager)
 		manager_observe(b->manager, NULL, NULL);
+	transactions_free(b->transactions);
 	jobs_free(b->jobs);
 	auth_free(b->auth);
+	bus_region_done(b);
 	bus_vm_done(b);
 	bus_close(b);
 }

@@ -11,6 +11,8 @@
 
 #include "daemon/manager/auth.h"
 #include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-region.h"
+#include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
 #include "libghvm/bits.h"
@@ -51,6 +53,28 @@ char *bus_vm_path(const struct vm *vm)
 	char *path = NULL;
 
 	return sd_bus_path_encode(BUS_VM_PREFIX, vm->name, &path) < 0 ? NULL : path;
+}
+
+struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word, uint32_t *ret)
+{
+	const char *at = strstr(path, word);
+	_cleanup_(freep) char *own = NULL, *head = NULL, *name = NULL;
+	unsigned long number;
+	struct vm *vm;
+
+	if (!at)
+		return NULL;
+	number = strtoul(at + strlen(word), NULL, 10);
+	head = strndup(path, (size_t)(at - path));
+	if (!head || number > UINT32_MAX || sd_bus_path_decode(head, BUS_VM_PREFIX, &name) <= 0)
+		return NULL;
+	/* only the one spelling that we use: no sign, no zeros before */
+	if (asprintf(&own, "%s%s%lu", head, word, number) < 0 || strcmp(own, path))
+		return NULL;
+	vm = manager_known(b->manager, name);
+	if (vm)
+		*ret = (uint32_t)number;
+	return vm;
 }
 
 /* --- properties --- */
@@ -206,6 +230,20 @@ static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *
 	return r < 0 ? r : open_console(b, userdata, m, error);
 }
 
+/* BeginTransaction(a{sv}) -> o */
+static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b =
+		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	int r;
+
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.memory", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = bus_check_host(b, error);
+	return r < 0 ? r : transaction_begin(b->transactions, userdata, m, error);
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Name", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -226,6 +264,9 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_RESULT("o", job), method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("h", fd, "s", path), method_open_console,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("BeginTransaction", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("o", transaction), method_begin,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_ARGS("StateChanged",
 				SD_BUS_ARGS("s", old, "s", new, "s", reason, "a{sv}", details), 0),
@@ -293,6 +334,7 @@ static int track(struct bus *b, struct vm *vm)
 	look(vm, &c->shown);
 	c->next = b->changes;
 	b->changes = c;
+	bus_region_track(b, vm);
 	return 0;
 }
 
@@ -321,6 +363,7 @@ void bus_vm_removed(struct bus *b, struct vm *vm)
 {
 	struct bus_vm_changes **at, *c;
 
+	bus_region_vm_removed(b, vm);
 	emit(b, vm, sd_bus_emit_object_removed);
 	jobs_on_vm_removed(b->jobs, vm);
 	for (at = &b->changes; *at; at = &(*at)->next) {
@@ -393,6 +436,7 @@ static void flush(struct bus *b, struct bus_vm_changes *c)
 	int r = -ENOMEM;
 
 	c->dirty = false;
+	bus_region_flush(b, c->vm);
 	look(c->vm, &now);
 	compare(&c->shown, &now, names);
 	if (!names[0])

@@ -20,3 +20,5 @@ void bus_vm_flush(struct bus *b);
 
 /* Its object path, owned by the caller; NULL: no memory. */
 char *bus_vm_path(const struct vm *vm);
+/* Of a path as BUS_REGION or BUS_TRANSACTION make it: the number, and its VM; NULL: it is none. */
+struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word, uint32_t *ret);

@@ -6,15 +6,20 @@
 #include "daemon/manager/bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
 #include "daemon/manager/failure.h"
+#include "libghvm/cleanup.h"
 
+#define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define MESSAGES_PER_TURN 64 /* one client must not starve the rest of the loop */
 
 static struct timeval *until_to_timeval(uint64_t until, struct timeval *ret)
@@ -107,21 +112,65 @@ int bus_check_host(struct bus *b, sd_bus_error *ret)
 	return manager_check_host(b->manager, &err) < 0 ? bus_fail(ret, &err) : 0;
 }
 
-int bus_read_options(sd_bus_message *m, sd_bus_error *ret)
+int bus_unknown_option(const char *key, sd_bus_error *ret)
 {
-	const char *key = "";
-	int r;
+	return sd_bus_error_setf(ret, SD_BUS_ERROR_INVALID_ARGS, "unknown option '%s'", key);
+}
 
-	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+static int read_option(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_error *ret)
+{
+	const char *key;
+	int r = sd_bus_message_read(m, "s", &key);
+
+	if (r >= 0)
+		r = fn(m, key, data, ret);
+	if (r == -ENXIO && !sd_bus_error_is_set(ret))
+		return sd_bus_error_setf(ret, SD_BUS_ERROR_INVALID_ARGS,
+					 "option '%s' is of another type", key);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int bus_read_known_options(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_error *ret)
+{
+	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
 	if (r < 0)
 		return r;
-	r = sd_bus_message_enter_container(m, 'e', "sv");
-	if (r > 0) {
-		(void)sd_bus_message_read(m, "s", &key); /* only for the text */
-		return sd_bus_error_setf(ret, SD_BUS_ERROR_INVALID_ARGS, "unknown option '%s'",
-					 key);
+	while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = read_option(m, fn, data, ret);
+		if (r < 0)
+			return r;
 	}
 	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int no_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *ret)
+{
+	return bus_unknown_option(key, ret);
+}
+
+int bus_read_options(sd_bus_message *m, sd_bus_error *ret)
+{
+	return bus_read_known_options(m, no_option, NULL, ret);
+}
+
+int bus_seal_text(const char *text)
+{
+	_cleanup_(closep) int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t len = strlen(text), done = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	while (done < len) {
+		n = write(fd, text + done, len - done);
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
+		return -errno;
+	return TAKE_FD(fd);
 }
 
 /* --- its life --- */

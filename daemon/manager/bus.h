@@ -17,11 +17,15 @@
 #define BUS_NAME "org.gunyah.vmm1"
 #define BUS_PATH "/org/gunyah/vmm1"
 #define BUS_VM_PREFIX BUS_PATH "/vm"
+#define BUS_REGION "/region/"		/* below a VM's path */
+#define BUS_TRANSACTION "/transaction/" /* likewise */
 #define BUS_JOB_PREFIX BUS_PATH "/job"
 #define BUS_HOST_PATH BUS_PATH "/host"
 
 struct auth;
 struct jobs;
+struct transactions;
+struct bus_regions;
 struct bus_vm_changes;
 struct event;
 
@@ -29,6 +33,7 @@ struct event;
  * struct bus - embedded in main()
  * @conn: owned
  * @changes: VMs that have something to tell at the end of this turn; owned
+ * @regions: what was told of memory, a list; owned
  * @on_lost: the connection broke; the loop is to be stopped
  * @on_activity: somebody calls; for the time-out of an idle manager without host
  */
@@ -42,6 +47,8 @@ struct bus {
 	bool host_changed;
 	struct auth *auth;
 	struct jobs *jobs;
+	struct bus_regions *regions;
+	struct transactions *transactions;
 	void *data;
 	void (*on_lost)(void *data, int error);
 	void (*on_activity)(void *data);
@@ -64,3 +71,12 @@ int bus_fail(sd_bus_error *ret, const struct ghvm_error *err);
 int bus_check_host(struct bus *b, sd_bus_error *ret);
 /* Skips the a{sv} that ends each method: no option is known yet, so none is accepted. */
 int bus_read_options(sd_bus_message *m, sd_bus_error *ret);
+
+/* Reads the variant of the option @key, or returns bus_unknown_option(). */
+typedef int (*bus_option_fn)(sd_bus_message *m, const char *key, void *data, sd_bus_error *ret);
+/* The a{sv} that ends a method which knows some. */
+int bus_read_known_options(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_error *ret);
+int bus_unknown_option(const char *key, sd_bus_error *ret);
+
+/* A sealed memfd with a text, for replies. Return: it, owned by the caller; negative errno. */
+int bus_seal_text(const char *text);

@@ -9,10 +9,12 @@
 
 #include "libghvm/bits.h"
 
-static const struct {
+struct name {
 	int code;
 	const char *name;
-} names[] = {
+};
+
+static const struct name names[] = {
 	{ -EINVAL, FAILURE_INVALID_SPEC },
 	{ -ENOENT, FAILURE_NO_SUCH_VM },
 	{ -EEXIST, FAILURE_PREFIX "VMExists" },
@@ -35,13 +37,38 @@ static const struct {
 	{ -EPERM, FAILURE_NOT_AUTHORIZED },
 };
 
+static const struct name region_names[] = {
+	{ -EINVAL, FAILURE_PREFIX "Misaligned" },
+	{ -ENOENT, FAILURE_PREFIX "NoSuchRegion" },
+	{ -EEXIST, FAILURE_PREFIX "RegionOverlap" },
+	{ -ENOTUNIQ, FAILURE_PREFIX "LabelInUse" },
+	{ -EALREADY, FAILURE_CONFLICT },
+	{ -ESTALE, FAILURE_BAD_STATE },
+	{ -EOVERFLOW, FAILURE_INVALID_ARGS },
+	{ -EBADF, FAILURE_INVALID_ARGS },
+	{ -EPERM, FAILURE_INVALID_ARGS },
+};
+
+static const char *find(const struct name *v, size_t n, int code)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].code == code)
+			return v[i].name;
+	return NULL;
+}
+
 const char *failure_name(const struct ghvm_error *err)
 {
-	if (err->code == -EREMOTEIO)
-		return err->rm_message ? FAILURE_PREFIX "RmRejected"
-				       : FAILURE_PREFIX "HypercallFailed";
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].code == err->code)
-			return names[i].name;
-	return FAILURE_PREFIX "HypercallFailed";
+	const char *name = find(names, ARRAY_SIZE(names), err->code);
+
+	if (err->code == -EREMOTEIO && err->rm_message)
+		return FAILURE_PREFIX "RmRejected";
+	return name ? name : FAILURE_PREFIX "HypercallFailed";
+}
+
+const char *failure_name_of_region(const struct ghvm_error *err)
+{
+	const char *name = find(region_names, ARRAY_SIZE(region_names), err->code);
+
+	return name ? name : failure_name(err);
 }

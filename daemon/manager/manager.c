@@ -10,6 +10,7 @@
 
 #include "daemon/manager/adopt.h"
 #include "daemon/manager/log.h"
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
 static void tell_host(struct manager *m)
@@ -189,6 +190,18 @@ struct vm *manager_find(struct manager *m, const char *name)
 	return manager_known(m, name);
 }
 
+int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
+		   struct ghvm_error *err)
+{
+	struct allowance_use use = { .vm_added = vm_added(vm) };
+
+	for (size_t i = 0; i < m->n_vms; i++) {
+		use.pinned += (m->vms[i]->lent + m->vms[i]->shared) * GHVM_PAGE;
+		use.added += vm_added(m->vms[i]);
+	}
+	return allowance_check(&m->allowance, &use, bytes, err);
+}
+
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
 		      struct ghvm_error *err)
 {
@@ -333,6 +346,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 		.state_dir = options->state_dir,
 		.control_dir = options->control_dir,
 	};
+	allowance_read(!options->uri || strncmp(options->uri, "unix:", 5), &m->allowance);
 	r = quarantine_init(&m->quarantine, loop, &quarantine_calls, m);
 	if (r == 0)
 		r = ghvm_trace_init(&m->trace);

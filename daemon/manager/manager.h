@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/manager/allowance.h"
 #include "daemon/manager/guest.h"
 #include "daemon/manager/loop.h"
 #include "daemon/manager/probe.h"
@@ -73,6 +74,7 @@ struct manager {
 	struct ghvm_trace trace;
 	struct guest_host guest_host;
 	struct loop_watch rm_watch;
+	struct allowance allowance;
 
 	struct vm_env env;
 	struct vm **vms;
@@ -101,6 +103,10 @@ void manager_scan(struct manager *m);
 struct vm *manager_find(struct manager *m, const char *name);
 /* As it is known already. */
 struct vm *manager_known(const struct manager *m, const char *name);
+
+/* May @vm get @bytes more at run time? 0; -EDQUOT, with the figures. */
+int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
+		   struct ghvm_error *err);
 
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
 		      struct ghvm_error *err);

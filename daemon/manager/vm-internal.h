@@ -30,6 +30,8 @@ void vm_settle(struct vm *vm);
 void vm_end(struct vm *vm, enum ghvm_exit_type type);
 bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret);
 void vm_tell_waiters(struct vm *vm);
+/* No operation runs and the machine is about to be touched: roll back what is open. */
+void vm_transaction_over(struct vm *vm);
 
 void vm_fail_consoles(struct vm *vm, int error);
 void vm_on_console(void *data, uint32_t serial, const char *path, int fd);

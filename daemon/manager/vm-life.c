@@ -15,6 +15,8 @@
 #include "daemon/manager/verdict.h"
 #include "libghvm/cleanup.h"
 
+#define HINT_AGAIN_MS 100
+
 static const struct op_calls start_op, teardown_op, rebuild_op;
 
 /* --- the end --- */
@@ -120,6 +122,7 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 	log_end(vm, &v, type);
 	vm->reason = v.reason;
 	control_ended(&vm->control, type, v.action);
+	vm_transaction_over(vm);
 	if (v.action == GHVM_LINK_WAIT) {
 		vm->ready = false;
 		vm_set_state(vm, VM_REBOOTING);
@@ -166,10 +169,12 @@ void vm_settle(struct vm *vm)
 		vm_end(vm, type);
 	if (op_busy(&vm->op))
 		return;
-	if (vm->doomed)
+	if (vm->doomed) {
+		vm_transaction_over(vm);
 		(void)start_op_of(vm, &teardown_op); /* without a thread: the next event retries */
-	else if (vm->ready && vm->built && vm->state != VM_RUNNING)
+	} else if (vm->ready && vm->built && vm->state != VM_RUNNING) {
 		(void)start_op_of(vm, &start_op); /* likewise; the unit's time-out ends it */
+	}
 }
 
 void vm_on_patience(void *data)
@@ -191,8 +196,12 @@ void vm_on_hint_patience(void *data)
 	struct vm *vm = data;
 	enum ghvm_exit_type type;
 
+	if (vm->state == VM_RUNNING && op_busy(&vm->op)) { /* a commit, which ends by itself */
+		(void)loop_timer_arm(&vm->hint_patience, HINT_AGAIN_MS);
+		return;
+	}
 	vm->awaits_hint = false;
-	if (vm->state != VM_RUNNING || vm->doomed || op_busy(&vm->op))
+	if (vm->state != VM_RUNNING || vm->doomed)
 		return;
 	if (vm->hinted)
 		vm_end(vm, vm->hint);

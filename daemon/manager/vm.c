@@ -212,6 +212,7 @@ bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n)
 
 	if (!m || !ghvm_machine_on_notify(m, n))
 		return false;
+	vm_changed(vm); /* it may be of a region */
 	vm_settle(vm);
 	return true;
 }
@@ -265,6 +266,7 @@ int vm_new(const struct vm_env *env, const char *name, struct vm **ret)
 void vm_free(struct vm *vm)
 {
 	op_done(&vm->op);
+	ghvm_transaction_free(vm->transaction.changes);
 	vm_fail_consoles(vm, -ESRCH);
 	control_done(&vm->control);
 	loop_watch_done(&vm->patience);

@@ -12,6 +12,7 @@
 #include "daemon/manager/guest.h"
 #include "daemon/manager/loop.h"
 #include "daemon/manager/op.h"
+#include "daemon/manager/vm-transaction.h"
 #include "libghvm/error.h"
 #include "libghvm/link.h"
 
@@ -116,6 +117,7 @@ struct vm {
 
 	struct guest *guest;
 	struct op op;
+	struct vm_transaction transaction;
 	struct control control;
 	const struct vm_builder *builder;
 	struct vm_waiter *waiters;

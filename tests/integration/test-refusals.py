@@ -638,6 +638,7 @@ class Unauthorized(Case):
         calls = ((ROOT, "Manager", "StartVM", "sa{sv}", "demo", "0"),
                  (ROOT + "/vm/demo", "VM", "Stop", "sa{sv}", "force", "0"),
                  (ROOT + "/vm/demo", "VM", "OpenConsole", "a{sv}", "0"),
+                 (ROOT + "/vm/demo", "VM", "BeginTransaction", "a{sv}", "0"),
                  (ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0"))
         self.w.call(ROOT, "Manager", "ListVMs", user=NOBODY)
         for c in calls:

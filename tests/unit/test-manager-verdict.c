@@ -105,12 +105,37 @@ static void failures_have_names(void **state)
 	assert_string_equal(name_of(-EXDEV, 0), "HypercallFailed");
 }
 
+static void failures_of_regions_have_names(void **state)
+{
+	static const struct {
+		int code;
+		const char *name;
+	} cases[] = {
+		{ -EINVAL, FAILURE_PREFIX "Misaligned" },
+		{ -EEXIST, FAILURE_PREFIX "RegionOverlap" },
+		{ -ENOTUNIQ, FAILURE_PREFIX "LabelInUse" },
+		{ -ENOENT, FAILURE_PREFIX "NoSuchRegion" },
+		{ -EALREADY, FAILURE_CONFLICT },
+		{ -EPERM, FAILURE_INVALID_ARGS },
+		{ -ENOSPC, FAILURE_QUOTA },
+		{ -ETIMEDOUT, FAILURE_PREFIX "TimedOut" },
+		{ -ENOMEM, FAILURE_PREFIX "PinFailed" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct ghvm_error err = { .code = cases[i].code };
+
+		assert_string_equal(failure_name_of_region(&err), cases[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_end_has_its_action),
 		cmocka_unit_test(guesses_only_what_is_an_end),
 		cmocka_unit_test(failures_have_names),
+		cmocka_unit_test(failures_of_regions_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

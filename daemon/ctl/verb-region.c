@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * region: a guest's memory, and what comes and goes of it while it runs.
+ *
+ * add and remove are transactions of one change. If anything fails before its commit the
+ * connection ends, and with it the transaction.
+ */
+#include "daemon/ctl/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/json.h"
+#include "daemon/ctl/table.h"
+
+#include "libghvm/bits.h"
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REGION CLIENT_MANAGER ".Region"
+#define TRANSACTION CLIENT_MANAGER ".Transaction"
+#define JOB CLIENT_MANAGER ".Job"
+#define WAIT_USEC 1000000 /* then its job is looked at again */
+
+/**
+ * struct region - as the manager tells of it; texts borrowed from its answer
+ */
+struct region {
+	uint32_t label;
+	uint64_t address;
+	uint64_t size;
+	const char *access;
+	const char *kind;
+	const char *state;
+	int added;
+};
+
+struct regions {
+	struct region *v;
+	size_t n;
+};
+
+static void regions_done(struct regions *r)
+{
+	free(r->v);
+}
+
+/* ---- reading ---- */
+
+static int read_member(sd_bus_message *m, struct region *r)
+{
+	const char *key;
+	int e = sd_bus_message_read_basic(m, 's', &key);
+
+	if (e < 0)
+		return e;
+	if (!strcmp(key, "Label"))
+		return sd_bus_message_read(m, "v", "u", &r->label);
+	if (!strcmp(key, "GuestAddress"))
+		return sd_bus_message_read(m, "v", "t", &r->address);
+	if (!strcmp(key, "Size"))
+		return sd_bus_message_read(m, "v", "t", &r->size);
+	if (!strcmp(key, "Access"))
+		return sd_bus_message_read(m, "v", "s", &r->access);
+	if (!strcmp(key, "Kind"))
+		return sd_bus_message_read(m, "v", "s", &r->kind);
+	if (!strcmp(key, "State"))
+		return sd_bus_message_read(m, "v", "s", &r->state);
+	if (!strcmp(key, "AddedAtRuntime"))
+		return sd_bus_message_read(m, "v", "b", &r->added);
+	return sd_bus_message_skip(m, "v");
+}
+
+/* a{sv} */
+static int read_region(sd_bus_message *m, struct regions *all)
+{
+	struct region r = { .access = "", .kind = "", .state = "" }, *v;
+	int e = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		e = read_member(m, &r);
+		if (e >= 0)
+			e = sd_bus_message_exit_container(m);
+	}
+	if (e >= 0)
+		e = sd_bus_message_exit_container(m);
+	if (e < 0)
+		return e;
+	v = reallocarray(all->v, all->n + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	all->v = v;
+	all->v[all->n++] = r;
+	return 0;
+}
+
+/* a{sa{sv}}: the interfaces of one object */
+static int read_object(sd_bus_message *m, bool ours, struct regions *all)
+{
+	const char *interface;
+	int e = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+
+	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+		e = sd_bus_message_read_basic(m, 's', &interface);
+		if (e >= 0)
+			e = ours && !strcmp(interface, REGION) ? read_region(m, all)
+							       : sd_bus_message_skip(m, "a{sv}");
+		if (e >= 0)
+			e = sd_bus_message_exit_container(m);
+	}
+	return e < 0 ? e : sd_bus_message_exit_container(m);
+}
+
+/* a{oa{sa{sv}}}: those below @base */
+static int read_objects(sd_bus_message *m, const char *base, struct regions *all)
+{
+	const size_t n = strlen(base);
+	const char *path;
+	int e = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+
+	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
+		e = sd_bus_message_read_basic(m, 'o', &path);
+		if (e >= 0)
+			e = read_object(m, !strncmp(path, base, n) && path[n] == '/', all);
+		if (e >= 0)
+			e = sd_bus_message_exit_container(m);
+	}
+	return e;
+}
+
+/* ---- list ---- */
+
+static int by_address(const void *a, const void *b)
+{
+	const struct region *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static void list_json(const struct regions *all)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct region *r = &all->v[i];
+
+		json_open(&j, NULL, '{');
+		json_number(&j, "label", r->label);
+		json_number(&j, "address", r->address);
+		json_number(&j, "size", r->size);
+		json_text(&j, "access", r->access);
+		json_text(&j, "kind", r->kind);
+		json_text(&j, "state", r->state);
+		json_bool(&j, "added", r->added);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+}
+
+static int list_table(const struct regions *all, bool color)
+{
+	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE", "ACCESS", "KIND", "STATE" };
+	_cleanup_(table_done) struct table t = { .columns = ARRAY_SIZE(head) };
+	int e = table_row(&t, head);
+
+	for (size_t i = 0; e == 0 && i < all->n; i++) {
+		const struct region *r = &all->v[i];
+		char label[12], address[24], size[TABLE_SIZE_TEXT];
+
+		snprintf(label, sizeof(label), "%" PRIu32, r->label);
+		snprintf(address, sizeof(address), "0x%" PRIx64, r->address);
+		e = table_row(&t, (const char *const[]){ label, address, table_size(r->size, size),
+							 r->access, r->kind, r->state });
+	}
+	if (e == 0)
+		table_print(&t, color);
+	return e;
+}
+
+static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
+{
+	_cleanup_(regions_done) struct regions all = {};
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	int r;
+
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT,
+			       "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &e,
+			       &reply, "");
+	if (r < 0) {
+		r = client_error(&err, &e, r, "the manager does not answer");
+		return ctl_fail(client_status(r), "%s", err.msg);
+	}
+	r = read_objects(reply, vm, &all);
+	if (r >= 0 && all.n)
+		qsort(all.v, all.n, sizeof(*all.v), by_address);
+	if (r >= 0 && ctl->json)
+		list_json(&all);
+	else if (r >= 0)
+		r = list_table(&all, ctl->color);
+	(void)sd_bus_message_unref(reply); /* the texts were its */
+	return r < 0 ? ctl_fail(CTL_FAILED, "the manager's answer makes no sense") : CTL_OK;
+}
+
+/* ---- transactions ---- */
+
+/* A number, and K, M or G if @unit. */
+static bool number(const char *text, bool unit, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	unsigned int shift = 0;
+	const char *u;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 0);
+	if (unit && *end && (u = strchr(units, *end))) {
+		shift = 10 * (unsigned int)(u - units + 1);
+		end++;
+	}
+	if (errno || *end || *ret > UINT64_MAX >> shift)
+		return false;
+	*ret <<= shift;
+	return true;
+}
+
+static int failed(sd_bus_error *e, int r, const char *what)
+{
+	struct ghvm_error err = {};
+
+	r = client_error(&err, e, r, what);
+	return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+}
+
+/* @ret: owned by the caller. Return: enum ctl_status. */
+static int begin(sd_bus *bus, const char *vm, char **ret)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *path;
+	int r;
+
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, vm, CLIENT_MANAGER ".VM", "BeginTransaction",
+			       &e, &reply, "a{sv}", 0);
+	if (r < 0)
+		return failed(&e, r, "its memory cannot be changed");
+	r = sd_bus_message_read(reply, "o", &path);
+	*ret = r < 0 ? NULL : strdup(path);
+	(void)sd_bus_message_unref(reply);
+	return *ret ? CTL_OK : ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+}
+
+static int wait_for(sd_bus *bus, const char *job)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_(freep) char *error = NULL;
+	int r = 0, done = 0;
+
+	while (r >= 0 && !done) {
+		_cleanup_(freep) char *state = NULL;
+
+		while ((r = sd_bus_process(bus, NULL)) > 0)
+			; /* only to notice that something came */
+		if (r == 0)
+			r = sd_bus_get_property_string(bus, CLIENT_MANAGER, job, JOB, "State", &e,
+						       &state);
+		done = r >= 0 && !strcmp(state, "done");
+		if (r >= 0 && !done)
+			r = sd_bus_wait(bus, WAIT_USEC);
+	}
+	if (r >= 0)
+		r = sd_bus_get_property_string(bus, CLIENT_MANAGER, job, JOB, "Error", &e, &error);
+	if (r < 0)
+		return failed(&e, r, "what has become of it cannot be said");
+	return *error ? ctl_fail(CTL_FAILED, "%s", error) : CTL_OK;
+}
+
+static int commit(sd_bus *bus, const char *transaction)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	sd_bus_slot *slot = NULL;
+	const char *job = NULL;
+	int r, status;
+
+	/* any news of jobs ends a wait; without them it is looked at now and then */
+	(void)sd_bus_match_signal(bus, &slot, CLIENT_MANAGER, NULL,
+				  "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL,
+				  NULL);
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "Commit", &e, &reply,
+			       "a{sv}", 0);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "o", &job);
+	status = r < 0 ? failed(&e, r, "its memory cannot be changed") : wait_for(bus, job);
+	(void)sd_bus_message_unref(reply);
+	(void)sd_bus_slot_unref(slot);
+	return status;
+}
+
+/* Behind the file's end it stays zero; of a longer file the rest is not asked for. */
+static int copy(const char *path, int memory, uint64_t size)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[65536];
+	uint64_t at = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		if ((uint64_t)n > size - at)
+			return ctl_fail(CTL_FAILED, "%s: is longer than the region", path);
+		if (pwrite(memory, buf, (size_t)n, (off_t)at) != n)
+			return ctl_fail(CTL_FAILED, "cannot fill the region: %s", strerror(errno));
+		at += (uint64_t)n;
+	}
+	return n < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno)) : CTL_OK;
+}
+
+static int add(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
+{
+	_cleanup_(freep) char *transaction = NULL;
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	uint64_t address, size;
+	int fd = -1, r, status;
+
+	if (!ctl->address || !ctl->size || !number(ctl->address, false, &address) ||
+	    !number(ctl->size, true, &size))
+		return ctl_fail(CTL_USAGE, "region add needs --address=A and --size=S");
+	status = begin(bus, vm, &transaction);
+	if (status != CTL_OK)
+		return status;
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "AddFreshRegion", &e,
+			       &reply, "a{sv}", 4, "label", "u", label, "address", "t", address,
+			       "size", "t", size, "readonly", "b", (int)ctl->readonly);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "h", &fd);
+	status = r < 0 ? failed(&e, r, "the region cannot be added") : CTL_OK;
+	if (status == CTL_OK && ctl->file)
+		status = copy(ctl->file, fd, size);
+	if (status == CTL_OK)
+		status = commit(bus, transaction);
+	(void)sd_bus_message_unref(reply); /* its descriptor, too */
+	return status;
+}
+
+static int remove_one(sd_bus *bus, const char *vm, uint32_t label)
+{
+	_cleanup_(freep) char *transaction = NULL;
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r, status = begin(bus, vm, &transaction);
+
+	if (status != CTL_OK)
+		return status;
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "RemoveRegion", &e,
+			       NULL, "ua{sv}", label, 0);
+	return r < 0 ? failed(&e, r, "the region cannot be removed") : commit(bus, transaction);
+}
+
+/* list|add|remove NAME */
+int verb_region(const struct ctl *ctl, char **args, int n)
+{
+	const bool lists = !strcmp(args[0], "list"), adds = !strcmp(args[0], "add");
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *vm = NULL;
+	struct ghvm_error err = {};
+	uint64_t label = 0;
+	int r;
+
+	if (!lists && !adds && strcmp(args[0], "remove"))
+		return ctl_fail(CTL_USAGE, "region: '%s' is neither list, add nor remove", args[0]);
+	if (!lists && (!ctl->label || !number(ctl->label, false, &label) || label > UINT32_MAX))
+		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
+	r = client_open(&bus, &err);
+	if (r == 0)
+		r = client_path(bus, args[1], &vm, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	if (lists)
+		return list(ctl, bus, vm);
+	return adds ? add(ctl, bus, vm, (uint32_t)label) : remove_one(bus, vm, (uint32_t)label);
+}

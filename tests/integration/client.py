@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A client of the bus that stays on it, and passes descriptors: sd-bus by its basic functions.
+
+busctl is a new client each time, and cannot keep a descriptor for us.
+"""
+import ctypes
+import os
+
+SD = ctypes.CDLL("libsystemd.so.0", use_errno=True)
+NAME = b"org.gunyah.vmm1"
+NUMBERS = {"y": ctypes.c_uint8, "b": ctypes.c_int, "n": ctypes.c_int16, "q": ctypes.c_uint16,
+           "i": ctypes.c_int32, "u": ctypes.c_uint32, "x": ctypes.c_int64, "t": ctypes.c_uint64,
+           "h": ctypes.c_int}
+
+
+class Error(Exception):
+    """A reply that is an error: its typed name, without what all names begin with."""
+
+    def __init__(self, name, text):
+        super().__init__(f"{name}: {text}")
+        self.name = name.rsplit(".", 1)[1]
+        self.text = text
+
+
+class _SdError(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("message", ctypes.c_char_p),
+                ("need_free", ctypes.c_int)]
+
+
+def _check(r, what):
+    if r < 0:
+        raise OSError(-r, f"{what}: {os.strerror(-r)}")
+    return r
+
+
+def _append(m, kind, value):
+    if kind in NUMBERS:
+        p = ctypes.byref(NUMBERS[kind](value))
+    else:
+        p = ctypes.c_char_p(value.encode())
+    _check(SD.sd_bus_message_append_basic(m, ctypes.c_char(kind.encode()), p), "append")
+
+
+def _append_options(m, options):
+    """a{sv} of {key: (type, value)}"""
+    _check(SD.sd_bus_message_open_container(m, ctypes.c_char(b"a"), b"{sv}"), "open")
+    for key, (kind, value) in options.items():
+        _check(SD.sd_bus_message_open_container(m, ctypes.c_char(b"e"), b"sv"), "open")
+        _append(m, "s", key)
+        _check(SD.sd_bus_message_open_container(m, ctypes.c_char(b"v"), kind.encode()), "open")
+        _append(m, kind, value)
+        _check(SD.sd_bus_message_close_container(m), "close")
+        _check(SD.sd_bus_message_close_container(m), "close")
+    _check(SD.sd_bus_message_close_container(m), "close")
+
+
+def _read(m, kind):
+    if kind in NUMBERS:
+        v = NUMBERS[kind]()
+    else:
+        v = ctypes.c_char_p()
+    _check(SD.sd_bus_message_read_basic(m, ctypes.c_char(kind.encode()), ctypes.byref(v)), "read")
+    if kind == "h":
+        return os.dup(v.value)  # that one ends with the message
+    return v.value if kind in NUMBERS else v.value.decode()
+
+
+class Client:
+    def __init__(self, address):
+        self.bus = ctypes.c_void_p()
+        _check(SD.sd_bus_new(ctypes.byref(self.bus)), "sd_bus_new")
+        _check(SD.sd_bus_set_address(self.bus, address.encode()), "address")
+        _check(SD.sd_bus_set_bus_client(self.bus, 1), "client")
+        _check(SD.sd_bus_start(self.bus), "start")
+
+    def close(self):
+        if self.bus:
+            SD.sd_bus_flush_close_unref(self.bus)
+            self.bus = None
+
+    def message(self, path, interface, method, *args):
+        m = ctypes.c_void_p()
+        _check(SD.sd_bus_message_new_method_call(
+            self.bus, ctypes.byref(m), NAME, path.encode(), NAME + b"." + interface.encode(),
+            method.encode()), "message")
+        for kind, value in args:
+            if kind == "a{sv}":
+                _append_options(m, value)
+            else:
+                _append(m, kind, value)
+        return m
+
+    def call(self, path, interface, method, *args, returns=""):
+        """Each of args is (type, value). Returns one value, of one basic type, or None."""
+        m = self.message(path, interface, method, *args)
+        error, reply = _SdError(), ctypes.c_void_p()
+        try:
+            r = SD.sd_bus_call(self.bus, m, ctypes.c_uint64(20000000), ctypes.byref(error),
+                               ctypes.byref(reply))
+            if r < 0:
+                raise Error((error.name or b"none.none").decode(),
+                            (error.message or b"").decode())
+            return _read(reply, returns) if returns else None
+        finally:
+            SD.sd_bus_error_free(ctypes.byref(error))
+            SD.sd_bus_message_unref(m)
+            SD.sd_bus_message_unref(reply)
+
+    def send(self, path, interface, method, *args):
+        """Without waiting for an answer."""
+        m = self.message(path, interface, method, *args)
+        _check(SD.sd_bus_send(self.bus, m, None), "send")
+        SD.sd_bus_message_unref(m)
+        _check(SD.sd_bus_flush(self.bus), "flush")
+
+
+for _f in (SD.sd_bus_flush_close_unref, SD.sd_bus_message_unref):
+    _f.restype = ctypes.c_void_p
+    _f.argtypes = [ctypes.c_void_p]
+for _f in (SD.sd_bus_message_append_basic, SD.sd_bus_message_read_basic,
+           SD.sd_bus_message_open_container):
+    _f.argtypes = [ctypes.c_void_p, ctypes.c_char, ctypes.c_void_p]
+SD.sd_bus_message_open_container.argtypes = [ctypes.c_void_p, ctypes.c_char, ctypes.c_char_p]
+SD.sd_bus_message_close_container.argtypes = [ctypes.c_void_p]
