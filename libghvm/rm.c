@@ -6,6 +6,10 @@
  * at a time) and state (what a caller and the reader share). Order: call, rx, state.
  * The surprise: a call that timed out stays known until the synchronisation after it has
  * ended, so that an answer that was only late is still taken.
+ *
+ * A host call that fails once does not end the connection. Receiving again loses nothing. A
+ * packet is never sent again, as it may be out: the synchronisation makes RM drop what it has
+ * half of (abi C.2), and then a message whose last packet was not tried is sent anew.
  */
 #include "libghvm/rm.h"
 
@@ -34,9 +38,11 @@
 #define NS_PER_S 1000000000ULL
 #define DISPATCH_MAX 256 /* packets at one go */
 #define FACTS 256	 /* VMIDs with facts; RM's are below */
+#define RECEIVE_AGAIN 2	 /* how often a failed receive is tried again */
 
 /* guarded by state; @used only once the whole request is on its way */
 struct waiter {
+	int failed; /* of sending */
 	bool used;
 	bool done;
 	bool too_long;
@@ -165,6 +171,12 @@ static void die(struct ghvm_rm *rm)
 	pthread_mutex_unlock(&rm->state);
 }
 
+/* May the same host call succeed the next time? */
+static bool is_passing(int r)
+{
+	return r == -EIO || r == -EAGAIN || r == -ENOMEM;
+}
+
 /* ---- receiving; rx_lock is held ---- */
 
 static bool take_reply(struct waiter *w, const struct ghvm_assembly *m)
@@ -226,11 +238,14 @@ static int drain(struct ghvm_rm *rm)
 {
 	const struct ghvm_assembly *m;
 	uint8_t packet[GHVM_MSGQUEUE_BYTES];
+	unsigned int again = 0;
 	size_t len;
 	int r;
 
 	for (unsigned int i = 0; i < DISPATCH_MAX; i++) {
 		r = ghvm_msgq_receive(&rm->q, packet, &len);
+		if (is_passing(r) && again++ < RECEIVE_AGAIN)
+			continue;
 		if (r <= 0)
 			return r;
 		m = ghvm_assembler_feed(&rm->assembler, packet, len);
@@ -410,7 +425,10 @@ static int synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
 	return 0;
 }
 
-/* Send and wait; then find out what a silence means. 0: *ret has the answer. */
+/*
+ * Send and wait; then find out what a silence means. 0: *ret has the answer; -EAGAIN: not all
+ * of it was sent, and RM has forgotten the rest.
+ */
 static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const struct ghvm_put *req,
 		    struct waiter *ret)
 {
@@ -422,7 +440,7 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 	if (ghvm_rm_dead(rm))
 		return -EHOSTDOWN;
 	r = send_request(rm, &rm->call, &w, req->len, until);
-	if (r < 0 && r != -ETIMEDOUT) {
+	if (r < 0 && r != -ETIMEDOUT && !is_passing(r)) {
 		die(rm);
 		w = disarm(rm, &rm->call);
 		return w.used ? -ETIMEDOUT : -EHOSTDOWN; /* the last packet may be out */
@@ -431,10 +449,28 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 		(void)synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
 
 	*ret = disarm(rm, &rm->call);
-	return ret->done ? 0 : -ETIMEDOUT;
+	ret->failed = r < 0 && is_passing(r) ? r : 0;
+	if (ret->done)
+		return 0;
+	return ret->failed && !ret->used && !ghvm_rm_dead(rm) ? -EAGAIN : -ETIMEDOUT;
 }
 
-static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, struct ghvm_error *err)
+/* A message that was cut off was not executed, so it may be sent again, once. */
+static int exchange_again(struct ghvm_rm *rm, uint32_t id, unsigned int ms,
+			  const struct ghvm_put *req, struct waiter *ret)
+{
+	int r = exchange(rm, id, ms, req, ret);
+
+	if (r == -EAGAIN)
+		r = exchange(rm, id, ms, req, ret);
+	if (r != -EAGAIN)
+		return r;
+	die(rm);
+	return -EHOSTDOWN;
+}
+
+static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, int failed,
+		   struct ghvm_error *err)
 {
 	const char *name = ghvm_rm_message_to_string(id);
 
@@ -448,6 +484,9 @@ static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, stru
 				      "no answer to %s within %u ms, and none to a test after it: "
 				      "the resource manager is dead, outcome unknown",
 				      name, ms);
+	if (failed)
+		return ghvm_error_set(err, r, "sending %s failed (%s): outcome unknown", name,
+				      strerror(-failed));
 	return ghvm_error_set(err, r, "no answer to %s within %u ms: outcome unknown", name, ms);
 }
 
@@ -489,10 +528,10 @@ int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 	if (__builtin_add_overflow(rm->call_ms, extra_ms, &ms))
 		ms = UINT32_MAX;
 	pthread_mutex_unlock(&rm->state);
-	r = exchange(rm, id, ms, req, &w);
+	r = exchange_again(rm, id, ms, req, &w);
 	pthread_mutex_unlock(&rm->call_lock);
 
-	return r < 0 ? explain(rm, id, ms, r, err) : open_reply(id, &w, ret, err);
+	return r < 0 ? explain(rm, id, ms, r, w.failed, err) : open_reply(id, &w, ret, err);
 }
 
 int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,

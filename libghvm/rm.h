@@ -81,6 +81,8 @@ void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
  * @err: on a refusal only rm_message and rm_code are set here: the caller, who
  *       knows what was asked, writes the sentence
  *
+ * A message of which a packet could not be sent is sent again if RM cannot have executed it.
+ *
  * Return: 0; -EREMOTEIO refused; -ETIMEDOUT sent, no answer, outcome unknown (RM may be
  * dead now: ghvm_rm_dead()); -EHOSTDOWN RM is dead, not sent; -EBADMSG malformed reply;
  * -EMSGSIZE request too long, not sent.

@@ -204,17 +204,19 @@ static struct script_request *play_send(struct script_host *s, struct ghvm_hcall
 static int script_send(struct script_host *s, struct ghvm_hcall *c)
 {
 	struct script_request *r;
+	int error = 0;
 	bool mine;
 
 	pthread_mutex_lock(&s->lock);
 	if (s->send_errno && !s->send_skip) {
-		pthread_mutex_unlock(&s->lock);
-		return s->send_errno;
+		error = s->send_errno;
+		if (s->send_once)
+			s->send_errno = 0;
 	}
-	r = play_send(s, c);
+	r = error && !s->send_lies ? NULL : play_send(s, c);
 	pthread_mutex_unlock(&s->lock);
 	if (!r)
-		return 0;
+		return error;
 
 	mine = s->on_request && s->on_request(s->data, s, r);
 	if (!mine) {
@@ -222,7 +224,7 @@ static int script_send(struct script_host *s, struct ghvm_hcall *c)
 		answer(s, r);
 		pthread_mutex_unlock(&s->lock);
 	}
-	return 0;
+	return error;
 }
 
 static int script_hcall(struct ghvm_host *h, struct ghvm_hcall *c)

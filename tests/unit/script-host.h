@@ -54,7 +54,8 @@ typedef bool (*script_on_request)(void *data, struct script_host *s,
  * @requests: complete ones, in order, @n_requests of them
  * @hcall: what a call that is none of the two queue calls gets; @last: the last such call
  * @full: so many sends find the queue full
- * @send_status, @send_errno: of sends, if not 0, after @send_skip good ones
+ * @send_status, @send_errno: of sends, if not 0, after @send_skip good ones; @send_once: of
+ *     one send; @send_lies: which takes the packet all the same
  * @receive_status, @receive_errno, @receive_size: of the next receive, if not 0 (size: not
  *     the message's)
  * @pushes: packets that were sent with the push flag; @sends: all that were taken
@@ -81,6 +82,8 @@ struct script_host {
 	unsigned int full;
 	int32_t send_status;
 	int send_errno;
+	bool send_once;
+	bool send_lies;
 	unsigned int send_skip;
 	int32_t receive_status;
 	int receive_errno;

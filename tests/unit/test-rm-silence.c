@@ -156,6 +156,106 @@ static void a_last_fragment_that_fails_may_be_out(void **state)
 	assert_true(ghvm_rm_dead(f->rm));
 }
 
+/* ---- host calls that fail once ---- */
+
+static void fail_once(struct fixture *f, int error, unsigned int skip)
+{
+	f->s->send_errno = error;
+	f->s->send_once = true;
+	f->s->send_skip = skip;
+}
+
+/* It may have been executed, or not: nobody is told that it was not, nor does it come twice. */
+static void a_send_that_fails_once_is_not_repeated(void **state)
+{
+	static const int errors[] = { -EIO, -EAGAIN, -ENOMEM };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		size_t n = f->s->n_requests;
+		uint16_t lost;
+
+		fail_once(f, errors[i], 0);
+		assert_int_equal(rm_bench_call(f, ID, "abcd", 4), -ETIMEDOUT);
+		assert_non_null(strstr(f->err.msg, "failed"));
+		assert_non_null(strstr(f->err.msg, "outcome unknown"));
+		assert_false(ghvm_rm_dead(f->rm));
+		assert_int_equal(f->s->n_requests, n + 1);
+		assert_int_equal(script_last(f->s)->id, GHVM_RM_VM_GET_VMID);
+
+		/* and if it was executed, and its reply comes now: it is nobody's */
+		lost = (uint16_t)(script_last(f->s)->seq - 1);
+		script_push_reply(f->s, ID, lost, "\0\0\0\0old!", 8);
+		script_answer(f->s, ID, 0, "new!", 4);
+		assert_int_equal(rm_bench_call(f, ID, "abcd", 4), 0);
+		assert_memory_equal(f->g.buf, "new!", 4);
+	}
+}
+
+static void a_send_that_only_seemed_to_fail_has_its_answer(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = f->s->n_requests;
+
+	fail_once(f, -EIO, 0);
+	f->s->send_lies = true;
+	script_answer(f->s, ID, 0, "done", 4);
+	assert_int_equal(rm_bench_call(f, ID, "abcd", 4), 0);
+	assert_memory_equal(f->g.buf, "done", 4);
+	assert_false(ghvm_rm_dead(f->rm));
+	assert_int_equal(f->s->n_requests, n + 2);
+}
+
+/* Cut off before its last packet, which RM drops: not executed, so it is sent again. */
+static void a_message_that_is_cut_off_once_is_sent_again(void **state)
+{
+	for (unsigned int skip = 0; skip < 4; skip++) {
+		struct fixture *f = *state;
+		uint8_t p[1000] = {};
+		size_t n = f->s->n_requests;
+
+		for (int lies = 0; lies < 2; lies++) {
+			fail_once(f, -EIO, skip);
+			f->s->send_lies = lies;
+			script_answer(f->s, ID, 0, "done", 4);
+			assert_int_equal(rm_bench_call(f, ID, p, sizeof(p)), 0);
+			assert_memory_equal(f->g.buf, "done", 4);
+			assert_false(ghvm_rm_dead(f->rm));
+			assert_int_equal(f->s->n_requests, n += 2);
+			assert_int_equal(f->s->requests[n - 2]->id, GHVM_RM_VM_GET_VMID);
+			assert_int_equal(script_last(f->s)->len, sizeof(p));
+			f->s->send_lies = false;
+		}
+	}
+}
+
+static void sends_that_keep_failing_are_the_end(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t p[1000] = {};
+
+	f->s->send_errno = -EIO;
+	f->s->send_skip = 1;
+	assert_int_equal(rm_bench_call(f, ID, p, sizeof(p)), -ETIMEDOUT);
+	assert_true(ghvm_rm_dead(f->rm));
+	assert_int_equal(rm_bench_call(f, ID, "abcd", 4), -EHOSTDOWN);
+}
+
+static void a_receive_that_fails_once_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->s->receive_errno = -EIO;
+	script_answer(f->s, ID, 0, "here", 4);
+	assert_int_equal(rm_bench_call(f, ID, "abcd", 4), 0);
+	assert_memory_equal(f->g.buf, "here", 4);
+	assert_false(ghvm_rm_dead(f->rm));
+
+	f->s->receive_errno = -ENODEV; /* this does not pass */
+	assert_int_equal(ghvm_rm_dispatch(f->rm), -ENODEV);
+	assert_true(ghvm_rm_dead(f->rm));
+}
+
 static void a_queue_that_lies_is_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -220,6 +320,11 @@ int main(void)
 		T(a_full_queue_is_waited_for),
 		T(a_message_that_is_cut_off_was_not_sent),
 		T(a_last_fragment_that_fails_may_be_out),
+		T(a_send_that_fails_once_is_not_repeated),
+		T(a_send_that_only_seemed_to_fail_has_its_answer),
+		T(a_message_that_is_cut_off_once_is_sent_again),
+		T(sends_that_keep_failing_are_the_end),
+		T(a_receive_that_fails_once_loses_nothing),
 		T(a_queue_that_lies_is_the_end),
 		T(slow_calls_have_more_patience),
 		T(a_reply_that_waited_for_us_is_not_late),
