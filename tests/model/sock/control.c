@@ -104,7 +104,23 @@ static bool parse_nth(const char *s, unsigned int *ret_skip)
 	return true;
 }
 
-/* fail OP ERRNO [NTH] */
+/* Whose requests count; left out: anybody's. */
+static bool parse_whose(const char *s, enum fault_whose *ret)
+{
+	static const struct names whose[] = {
+		{ "anybody", FAULT_ANYBODY },
+		{ "manager", FAULT_MANAGER },
+		{ "runner", FAULT_RUNNER },
+	};
+	uint32_t who = FAULT_ANYBODY;
+
+	if (s && !parse_name(whose, ARRAY_SIZE(whose), s, &who))
+		return false;
+	*ret = (enum fault_whose)who;
+	return true;
+}
+
+/* fail OP ERRNO [NTH [WHOSE]] */
 static const char *cmd_fail(struct server *s, char **w)
 {
 	struct fault f = { .armed = true };
@@ -117,6 +133,8 @@ static const char *cmd_fail(struct server *s, char **w)
 		return "which errno?";
 	if (!parse_nth(w[3], &f.skip))
 		return "which one of them?";
+	if (!parse_whose(w[3] ? w[4] : NULL, &f.whose))
+		return "whose request?";
 	f.error = -(int)error;
 	s->fault = f;
 	return NULL;
@@ -128,17 +146,22 @@ static const char *arm_kill(struct server *s, char **w, enum fault_kind kind)
 
 	if (!parse_nth(w[1], &f.skip))
 		return "before which request?";
+	if (!parse_whose(w[1] ? w[2] : NULL, &f.whose))
+		return "whose request?";
 	s->fault = f;
 	return NULL;
 }
 
-/* kill-client [NTH]: whoever makes that request dies before it is looked at */
+/*
+ * kill-client [NTH [WHOSE]]: whoever makes that request dies before it is looked at. WHOSE:
+ * only requests of a manager, or of a runner, count
+ */
 static const char *cmd_kill_client(struct server *s, char **w)
 {
 	return arm_kill(s, w, FAULT_KILL);
 }
 
-/* kill-client-after [NTH]: it is done, but he does not live to hear of it */
+/* kill-client-after [NTH [WHOSE]]: it is done, but he does not live to hear of it */
 static const char *cmd_kill_client_after(struct server *s, char **w)
 {
 	return arm_kill(s, w, FAULT_KILL_AFTER);

@@ -198,9 +198,9 @@ static int grant_request(struct server *s, struct file *f, struct request *rq)
 }
 
 /* Whether the fault that was asked for is meant for this request. */
-static bool fault_acts(struct fault *f, uint32_t op)
+static bool fault_acts(struct fault *f, enum fault_whose whose, uint32_t op)
 {
-	if (!f->armed || (f->op && f->op != op))
+	if (!f->armed || (f->op && f->op != op) || (f->whose && f->whose != whose))
 		return false;
 	if (f->skip) {
 		f->skip--;
@@ -219,11 +219,12 @@ static int perform(struct server *s, struct file *f, struct request *rq)
 
 int dispatch(struct server *s, struct file *f, struct request *rq)
 {
+	enum fault_whose whose = f->kind == FILE_GRANT ? FAULT_RUNNER : FAULT_MANAGER;
 	const struct fault *fault = &s->fault;
 
 	s->counters.requests++;
 	s->caller = f->pid;
-	if (!fault_acts(&s->fault, rq->op))
+	if (!fault_acts(&s->fault, whose, rq->op))
 		return perform(s, f, rq);
 	if (fault->kind == FAULT_ERROR)
 		return fault->error;

@@ -184,6 +184,21 @@ static enum step op_expect(struct context *c)
 	return line_complete(c->v, c->arg, c->len) ? STEP_DONE : STEP_MORE;
 }
 
+static enum step op_echo(struct context *c)
+{
+	enum step step;
+
+	if (c->v->phase) { /* it is back; was that all? */
+		c->v->phase = 0;
+		return line_complete(c->v, c->arg, c->len) ? STEP_DONE : STEP_MORE;
+	}
+	step = read_char(c);
+	if (step != STEP_DONE)
+		return step;
+	c->v->phase = 1;
+	return mmio_write(c, UART_DATA, 1, (uint8_t)c->v->value);
+}
+
 static enum step op_wfi(struct context *c)
 {
 	if (!c->vm->pending[0] && !c->vm->pending[1])
@@ -300,6 +315,12 @@ static enum step op_cpu_on(struct context *c)
 	if (c->vm->vcpus[n].off)
 		puppet_power_on(c->s, c->vm, (unsigned int)n);
 	return STEP_DONE;
+}
+
+static enum step op_cpu_off(struct context *c)
+{
+	c->v->off = true;
+	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
 }
 
 /* ---- memory that comes and goes ---- */
@@ -425,6 +446,7 @@ static const struct {
 	{ "print", op_print },
 	{ "read", op_read },
 	{ "expect", op_expect },
+	{ "echo", op_echo },
 	{ "wfi", op_wfi },
 	{ "sleep", op_sleep },
 	{ "powerkey", op_powerkey },
@@ -442,6 +464,7 @@ static const struct {
 	{ "loop", op_loop },
 	{ "forever", op_forever },
 	{ "cpu-on", op_cpu_on },
+	{ "cpu-off", op_cpu_off },
 };
 
 static size_t line_length(const char *line)
@@ -477,10 +500,7 @@ const char *script_begin(const char *script, unsigned int n)
 /* Behind its last line vCPU 0 turns the machine off; the others turn themselves off. */
 static enum step at_end(struct context *c)
 {
-	if (c->v == &c->vm->vcpus[0])
-		return op_off(c);
-	c->v->off = true;
-	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
+	return c->v == &c->vm->vcpus[0] ? op_off(c) : op_cpu_off(c);
 }
 
 static enum step step_line(struct context *c)

@@ -53,6 +53,8 @@ int server_add_file(struct server *s, enum file_kind kind, int fd, struct file *
 
 	if (!f)
 		return -ENOMEM;
+	/* a grant is made for one process and used by another: each packet says who sent it */
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 	f->kind = kind;
 	f->fd = fd;
 	ev.data.ptr = f;
@@ -117,20 +119,30 @@ static void sweep(struct server *s)
 
 /* ---- requests ---- */
 
-static void take_fds(struct msghdr *msg, int fds[FDS_MAX])
+static void take_control(struct msghdr *msg, int fds[FDS_MAX], pid_t *pid)
 {
+	struct ucred cred;
+
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 			memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
+			continue;
+		memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+		if (cred.pid > 0) /* 0: sent before we asked to be told */
+			*pid = cred.pid;
 	}
 }
 
-/* Bytes, 0: closed, or a negative errno. Descriptors that are not there are -1. */
-static ssize_t receive(struct server *s, int from, int fds[FDS_MAX])
+/*
+ * Bytes, 0: closed, or a negative errno. Descriptors that are not there are -1; @pid: who
+ * sent it, if that is known.
+ */
+static ssize_t receive(struct server *s, int from, int fds[FDS_MAX], pid_t *pid)
 {
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(FDS_MAX * sizeof(int))];
+		char buf[CMSG_SPACE(FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 	} control;
 	struct iovec iov = { s->in, GHVM_SOCK_PACKET_MAX };
 	struct msghdr msg = {
@@ -146,7 +158,7 @@ static ssize_t receive(struct server *s, int from, int fds[FDS_MAX])
 	n = recvmsg(from, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
-	take_fds(&msg, fds);
+	take_control(&msg, fds, pid);
 	return msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EMSGSIZE : n;
 }
 
@@ -190,7 +202,7 @@ static bool on_request(struct server *s, struct file *f)
 	int fds[FDS_MAX];
 	struct ghvm_sock_request head;
 	struct request rq = { .out = s->out, .out_fd = -1 };
-	ssize_t n = receive(s, f->fd, fds);
+	ssize_t n = receive(s, f->fd, fds, &f->pid);
 
 	if (n == -EAGAIN)
 		return true;

@@ -240,9 +240,13 @@ const char *script_begin(const char *script, unsigned int n);
 /* What a control command makes fail, or whom it kills: before the request, or after. */
 enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_KILL_AFTER };
 
+/* Whose requests count: runners have grants, managers all else. */
+enum fault_whose { FAULT_ANYBODY, FAULT_MANAGER, FAULT_RUNNER };
+
 struct fault {
 	bool armed;
 	enum fault_kind kind;
+	enum fault_whose whose;
 	uint32_t op; /* 0: any */
 	unsigned int skip;
 	int error;
