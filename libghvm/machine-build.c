@@ -363,13 +363,13 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
 	int r;
 
 	if (!m->plan)
-		return ghvm_error_set(err, -EOPNOTSUPP, "cannot reboot in place without its plan");
-	if (!all_pinned(m))
-		return ghvm_error_set(err, -ESTALE, "cannot reboot in place: its memory is gone");
-	r = ghvm_machine_take_back(m, err);
-	if (r < 0)
-		return r;
-	r = run_steps(&b, hooks, err);
+		r = ghvm_error_set(err, -EOPNOTSUPP, "cannot reboot in place without its plan");
+	else if (!all_pinned(m))
+		r = ghvm_error_set(err, -ESTALE, "cannot reboot in place: its memory is gone");
+	else
+		r = ghvm_machine_take_back(m, err);
+	if (r == 0)
+		r = run_steps(&b, hooks, err);
 	if (r == 0)
 		r = ghvm_machine_map_fill(m, err);
 	return r < 0 ? undo(m, r, err) : 0;

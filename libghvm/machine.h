@@ -118,7 +118,8 @@ int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err);
 /**
  * ghvm_machine_rebuild() - reboot in place: new VMID, same pinned pages (DECISIONS 12)
  *
- * After the VM ended. As build() from ALLOCATE on, without PIN; READY afterwards.
+ * After the VM ended. As build() from ALLOCATE on, without PIN; READY afterwards. On failure:
+ * undone as above, also what was left of the life before.
  */
 int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 			 const struct ghvm_machine_hooks *hooks, struct ghvm_error *err);
