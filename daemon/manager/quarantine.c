@@ -154,6 +154,8 @@ int quarantine_add(struct quarantine *q, const char *name, struct guest *g, uint
 		guest_free(g);
 		return -ENOMEM;
 	}
+	if (!has_guests(q))
+		q->wave = 0; /* nobody waits: this one shall not wait long for the first time */
 	e->guest = g;
 	e->vmid = g ? guest_vmid(g).id : 0;
 	e->pages = pages;
