@@ -192,6 +192,7 @@ int control_pair(struct control *c, int *ret_peer)
 {
 	int sv[2], r;
 
+	control_done(c); /* there may be one that was refused, and has not gone yet */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return -errno;
 	/* our end only: a runner that does not read must not hold us up */

@@ -4,6 +4,7 @@
  */
 #include "daemon/manager/manager.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,36 @@ static void place(struct manager *m, const struct adopt_target *target, struct a
 		adopt_undo(target, f->guest);
 }
 
+/* Has it neither a guest nor pages that may be its own? */
+static bool is_over(const struct manager *m, const char *name)
+{
+	const struct vm *vm = manager_known(m, name);
+	const char *why;
+
+	return (!vm || vm_vacant(vm)) && !quarantine_pages(&m->quarantine, name, &why);
+}
+
+/*
+ * Who still waits for a guest that is no more. Nobody is sent away while it is not sure
+ * that his guest does not run.
+ */
+static void dismiss_rest(struct manager *m)
+{
+	DIR *dir = opendir(m->options->control_dir);
+	const struct dirent *e;
+	struct vm *vm;
+
+	while (dir && (e = readdir(dir))) {
+		if (!ghvm_name_valid(e->d_name) || !is_over(m, e->d_name))
+			continue;
+		vm = manager_known(m, e->d_name);
+		if (vm || add_vm(m, e->d_name, false, &vm) == 0)
+			vm_dismiss(vm);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
 /*
  * Questions first, while nobody else talks to RM; then the loop reads, and threads may work.
  * Notifications are kept for the machines that they are of until these have their places.
@@ -324,6 +355,8 @@ static int adopt(struct manager *m)
 	free(found);
 	if (m->rm)
 		ghvm_rm_set_on_notify(m->rm, on_rm_notify, m);
+	if (r == 0 && m->rm && !ghvm_rm_dead(m->rm) && !ghvm_ledger_distrusted(&m->ledger))
+		dismiss_rest(m);
 	quarantine_retry(&m->quarantine);
 	look_at_rm(m);
 	return r;

@@ -71,3 +71,11 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
 		 vm->doomed ? ", undoing it" : "");
 	vm_settle(vm);
 }
+
+void vm_dismiss(struct vm *vm)
+{
+	if (control_dial(&vm->control, vm->env->control_dir, vm->name) == 0)
+		control_refused(&vm->control, "its manager ended before it ran again");
+	control_unlisten(vm->env->control_dir, vm->name);
+	store_remove(vm->env->state_dir, vm->name);
+}

@@ -190,5 +190,13 @@ bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n);
  */
 void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status);
 
+/**
+ * vm_dismiss() - a runner whose guest an earlier manager had taken back, and no guest
+ *
+ * It may have died in the middle of a reboot, when nothing was the guest's. Without a word
+ * the runner would wait for a manager that never comes to it. The VM is vacant.
+ */
+void vm_dismiss(struct vm *vm);
+
 /* For SubState: the step of a build, or "". */
 const char *vm_substate(const struct vm *vm);
