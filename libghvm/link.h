@@ -37,7 +37,9 @@ enum ghvm_link_type {
 	GHVM_LINK_READY = 17,	/* r>m  virqs are bound: start the VM */
 	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
 	GHVM_LINK_REFUSED = 19, /* m>r  text */
-	GHVM_LINK_EXITED = 20,	/* r>m  u64 run state, u64 data0: vCPUs say that it is over */
+	/* r>m  u64 run state, u64 data0: vCPUs say that it is over; POWERED_OFF, 0: all of them
+	 * have turned themselves off, of which RM says nothing (abi K.8) */
+	GHVM_LINK_EXITED = 20,
 	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
 	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
 	/*

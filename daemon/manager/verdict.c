@@ -49,7 +49,7 @@ struct verdict verdict_of(const struct verdict_input *in)
 	return (struct verdict){ GHVM_LINK_EXIT_FAILED, true, "unknown" };
 }
 
-int verdict_guess(uint64_t run_state, uint64_t data0, enum ghvm_exit_type *ret)
+int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret)
 {
 	switch (run_state) {
 	case GHVM_VCPU_SYSTEM_RESET:
@@ -58,9 +58,7 @@ int verdict_guess(uint64_t run_state, uint64_t data0, enum ghvm_exit_type *ret)
 	case GHVM_VCPU_FAULT:
 		*ret = GHVM_EXIT_SOFTWARE_ERROR;
 		return 1;
-	case GHVM_VCPU_POWERED_OFF:
-		if (!(data0 & 1))
-			return 0; /* only that vCPU */
+	case GHVM_VCPU_POWERED_OFF: /* data0 0: not the machine, but every vCPU of it */
 		*ret = GHVM_EXIT_SYSTEM_OFF;
 		return 1;
 	}

@@ -43,4 +43,4 @@ struct verdict verdict_of(const struct verdict_input *in);
  * What the vCPUs saw, where RM's notification was lost (DECISIONS 26). 1 and the type;
  * 0: that run state is no end.
  */
-int verdict_guess(uint64_t run_state, uint64_t data0, enum ghvm_exit_type *ret);
+int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret);

@@ -37,7 +37,7 @@ static void on_runner_exited(void *data, uint64_t state, uint64_t data0)
 {
 	struct vm *vm = data;
 
-	if (vm->state != VM_RUNNING || !verdict_guess(state, data0, &vm->hint))
+	if (vm->state != VM_RUNNING || !verdict_guess(state, &vm->hint))
 		return;
 	vm->hinted = true;
 	if (vm->awaits_hint)

@@ -31,12 +31,28 @@ static void note_error(struct guest *g, int error)
 		(void)atomic_compare_exchange_strong(&g->error, &none, error);
 }
 
+static void tell_main(struct guest *g)
+{
+	uint64_t one = 1;
+
+	if (write(g->ended, &one, sizeof(one)) < 0)
+		return; /* full: readable, as it should be */
+}
+
+/* Thread: a vCPU's. */
+static void on_off(void *data)
+{
+	struct guest *g = data;
+
+	if (guest_all_off(g))
+		tell_main(g);
+}
+
 /* Thread: a vCPU's. An end that somebody saw counts more than one that was not seen. */
 static void on_end(void *data, uint64_t state, uint64_t data0)
 {
 	struct guest *g = data;
 	int expected = END_NONE;
-	uint64_t one = 1;
 
 	if (state == VCPU_THREAD_STOPPED) {
 		note_error(g, (int)data0);
@@ -45,8 +61,7 @@ static void on_end(void *data, uint64_t state, uint64_t data0)
 		g->end_data0 = data0;
 		atomic_store(&g->has_end, END_WRITTEN);
 	}
-	if (write(g->ended, &one, sizeof(one)) < 0)
-		return; /* full: readable, as it should be */
+	tell_main(g);
 }
 
 /* Thread: a vCPU's. The guest chooses how often: log the 1st, 2nd, 4th, 8th... only. */
@@ -93,6 +108,7 @@ int guest_init(struct guest *g, int machine, int log, const int *wake, struct gh
 		return ghvm_error_set(err, r, "cannot make devices: %s", strerror(-r));
 	g->has_devices = true;
 	g->shared.mmio = &g->devices.mmio;
+	g->shared.on_off = on_off;
 	g->shared.on_end = on_end;
 	g->shared.on_stray = on_stray;
 	g->shared.data = g;
@@ -195,11 +211,17 @@ bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0)
 
 	if (read(g->ended, &count, sizeof(count)) < 0)
 		return false;
-	*ret_state = VCPU_THREAD_STOPPED;
-	*ret_data0 = (uint64_t)atomic_load(&g->error);
 	if (atomic_load(&g->has_end) == END_WRITTEN) {
 		*ret_state = g->end_state;
 		*ret_data0 = g->end_data0;
+		return true;
 	}
-	return true;
+	*ret_state = VCPU_THREAD_STOPPED;
+	*ret_data0 = (uint64_t)atomic_load(&g->error);
+	return *ret_data0 != 0;
+}
+
+bool guest_all_off(const struct guest *g)
+{
+	return atomic_load(&g->shared.n_off) == g->info.n_vcpus;
 }

@@ -25,7 +25,7 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
  * @info: what it is made of
  * @host: on the grant, owned, or NULL between two lives
  * @wake: eventfds, borrowed
- * @ended: eventfd, owned: some vCPU has come to its end
+ * @ended: eventfd, owned: some vCPU has come to its end, or all have turned themselves off
  * @has_end: whether @end_state and @end_data0 are written, by the first that saw an end
  * @error: errno of vCPUs that could not be run, ESTALE before any other; 0: of none
  *
@@ -75,3 +75,6 @@ void guest_stop(struct guest *g);
  * VCPU_THREAD_STOPPED the latter is an errno.
  */
 bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);
+
+/* Has every vCPU turned itself off? Then nothing can turn one on. Thread: main. */
+bool guest_all_off(const struct guest *g);

@@ -74,6 +74,7 @@ static int run(const char *name, struct fds *fds, bool by_option)
 		.fds = fds,
 		.open_host = ghvm_host_from_fd,
 		.orphan_ms = RUNNER_ORPHAN_MS,
+		.halt_ms = RUNNER_HALT_MS,
 	};
 	struct ghvm_error err = {};
 

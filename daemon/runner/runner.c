@@ -38,6 +38,7 @@ enum runner_phase {
  * @status: what to exit with, once @phase is RUNNER_OVER
  * @end_state, @end_data0: how it ended, as far as vCPUs know
  * @orphan: when we give up without a manager
+ * @halt: when a guest whose vCPUs are all off counts as ended
  * @reboot: the power off that was asked for is the first half of a reboot
  */
 struct runner {
@@ -51,6 +52,7 @@ struct runner {
 	uint64_t end_state;
 	uint64_t end_data0;
 	uint64_t orphan;
+	uint64_t halt;
 	bool reboot;
 	bool told_systemd;
 };
@@ -162,6 +164,31 @@ static void start_guest(struct runner *r)
 	r->told_systemd = true;
 }
 
+static void note_end(struct runner *r, uint64_t state, uint64_t data0)
+{
+	r->phase = RUNNER_ENDED;
+	r->end_state = state;
+	r->end_data0 = data0;
+	(void)sd_notify(0, "STATUS=Ended");
+	control_exited(&r->control, state, data0);
+}
+
+/* Before an end proper all vCPUs are off for a moment as well. */
+static void check_halt(struct runner *r)
+{
+	bool halted = r->phase == RUNNER_RUNNING && guest_all_off(&r->guest);
+
+	if (!halted) {
+		r->halt = POWER_NEVER;
+	} else if (r->halt == POWER_NEVER) {
+		r->halt = now_ms() + r->config->halt_ms;
+	} else if (now_ms() >= r->halt) {
+		fprintf(stderr,
+			SD_NOTICE "Every vCPU has turned itself off: the guest has ended\n");
+		note_end(r, GHVM_VCPU_POWERED_OFF, 0);
+	}
+}
+
 static void on_ended(struct runner *r)
 {
 	uint64_t state, data0;
@@ -178,11 +205,7 @@ static void on_ended(struct runner *r)
 		finish(r, RUNNER_EXIT_FAILED);
 		return;
 	}
-	r->phase = RUNNER_ENDED;
-	r->end_state = state;
-	r->end_data0 = data0;
-	(void)sd_notify(0, "STATUS=Ended");
-	control_exited(&r->control, state, data0);
+	note_end(r, state, data0);
 }
 
 /* --- stopping --- */
@@ -228,11 +251,16 @@ static void tick(struct runner *r)
 	uint64_t now = now_ms();
 
 	if (power_tick(&r->power, now)) {
-		fprintf(stderr,
-			SD_NOTICE "The guest did not power off in %u ms: stopping it by force\n",
-			r->guest.info.stop_timeout_ms);
+		if (r->phase == RUNNER_ENDED)
+			fprintf(stderr, SD_NOTICE "The guest has ended, and no manager says how\n");
+		else
+			fprintf(stderr,
+				SD_NOTICE
+				"The guest did not power off in %u ms: stopping it by force\n",
+				r->guest.info.stop_timeout_ms);
 		stop_by_force(r);
 	}
+	check_halt(r);
 	if (now >= r->orphan)
 		give_up(r);
 }
@@ -412,6 +440,8 @@ static int poll_timeout(const struct runner *r)
 		next = now + (uint64_t)console < next ? now + (uint64_t)console : next;
 	if (r->orphan < next)
 		next = r->orphan;
+	if (r->halt < next)
+		next = r->halt;
 	if (next == POWER_NEVER)
 		return -1;
 	if (next <= now)
@@ -514,7 +544,7 @@ int runner_run(const struct runner_config *config)
 		return RUNNER_EXIT_FAILED;
 	r->config = config;
 	r->signals = r->guest.ended = r->guest.shared.stop = -1;
-	r->orphan = POWER_NEVER;
+	r->orphan = r->halt = POWER_NEVER;
 	control_init(&r->control, TAKE_FD(config->fds->control), TAKE_FD(config->fds->listen));
 	run(r);
 	status = r->status;

@@ -15,19 +15,21 @@
 #define RUNNER_EXIT_STOP 134
 
 #define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, DECISIONS 26 */
+#define RUNNER_HALT_MS 5000    /* with every vCPU turned off, abi K.8 */
 
 /**
  * struct runner_config - what a runner is made of
  * @name: of the VM, as the unit says
  * @fds: taken over
  * @open_host: ghvm_host_from_fd(); tests have their own
- * @orphan_ms: RUNNER_ORPHAN_MS
+ * @orphan_ms: RUNNER_ORPHAN_MS; @halt_ms: RUNNER_HALT_MS
  */
 struct runner_config {
 	const char *name;
 	struct fds *fds;
 	guest_open_host open_host;
 	unsigned int orphan_ms;
+	unsigned int halt_ms;
 };
 
 /* Block the signals that runner_run() reads. Before any thread is made. */

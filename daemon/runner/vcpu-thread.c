@@ -45,6 +45,17 @@ static void emulate_write(struct vcpu_thread *t)
 		s->on_stray(s->data, true, t->vcpu.ipa, t->vcpu.size);
 }
 
+/* Only another vCPU turns it on again, if there is one. */
+static void wait_turned_off(const struct vcpu_thread *t)
+{
+	struct vcpu_thread_shared *s = t->shared;
+
+	(void)atomic_fetch_add(&s->n_off, 1);
+	s->on_off(s->data);
+	wait_for_wakeup(t);
+	(void)atomic_fetch_sub(&s->n_off, 1);
+}
+
 /* What a run came back with. Return: true: run again. */
 static bool handle_exit(struct vcpu_thread *t)
 {
@@ -58,7 +69,7 @@ static bool handle_exit(struct vcpu_thread *t)
 	case GHVM_VCPU_POWERED_OFF:
 		if (t->vcpu.for_good)
 			return false;
-		wait_for_wakeup(t);
+		wait_turned_off(t);
 		return true;
 	case GHVM_VCPU_MMIO_READ:
 		emulate_read(t);

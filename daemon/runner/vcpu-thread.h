@@ -24,14 +24,18 @@
  * @mmio: frozen, borrowed
  * @stop: eventfd, borrowed: readable once the threads shall end
  * @stopping: the same, for a look between two runs
+ * @n_off: how many have turned themselves off and wait to be turned on
+ * @on_off: this one did. Thread: the vCPU's
  * @on_end: this vCPU is at its end. Thread: the vCPU's
  * @on_stray: an access met no device. Thread: the vCPU's
- * @data: passed to both
+ * @data: passed to all of them
  */
 struct vcpu_thread_shared {
 	struct mmio_table *mmio;
 	int stop;
 	atomic_bool stopping;
+	atomic_uint n_off;
+	void (*on_off)(void *data);
 	void (*on_end)(void *data, uint64_t state, uint64_t data0);
 	void (*on_stray)(void *data, bool is_write, uint64_t ipa, uint64_t size);
 	void *data;

@@ -114,6 +114,7 @@ int bench_set_up(void **state)
 		.fds = &f->fds,
 		.open_host = open_host,
 		.orphan_ms = 10000,
+		.halt_ms = 50,
 	};
 	current = f;
 	*state = f;

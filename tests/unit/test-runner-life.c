@@ -254,6 +254,52 @@ static void an_orphan_judges_by_what_it_saw(void **state)
 	}
 }
 
+/* CPU_OFF of them all: nothing can turn one on again, and RM says nothing of it. */
+static void a_guest_that_turns_every_vcpu_off_has_ended(void **state)
+{
+	static const struct scripted_step off[] = {
+		{ .state = GHVM_VCPU_POWERED_OFF, .repeat = 1000 },
+	};
+	struct bench *f = *state;
+
+	scripted_host_script(&f->hosts[0], 0, off, 1);
+	scripted_host_script(&f->hosts[0], 1, off, 1);
+	bench_start(f);
+	bench_expect_exited(f, GHVM_VCPU_POWERED_OFF);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+}
+
+static void one_vcpu_that_is_off_is_no_end(void **state)
+{
+	static const struct scripted_step off[] = { { .state = GHVM_VCPU_POWERED_OFF } };
+	struct bench *f = *state;
+
+	scripted_host_script(&f->hosts[0], 1, off, 1);
+	bench_start(f);
+	bench_expect_silence(f, 200);
+	/* for a moment both are, which is no end either */
+	scripted_host_script(&f->hosts[0], 0, off, 1);
+	usleep(1000);
+	scripted_host_fire(&f->hosts[0], 0);
+	bench_expect_silence(f, 200);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+/* Its grant was taken back: somebody undoes the guest, and will say so. */
+static void a_revoked_grant_waits_for_the_managers_word(void **state)
+{
+	struct bench *f = *state;
+
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 1);
+	scripted_host_revoke(&f->hosts[0]);
+	bench_expect_exited(f, VCPU_THREAD_STOPPED);
+	bench_say_ended(f, GHVM_EXIT_FORCED, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+}
+
 static void without_a_manager_no_start(void **state)
 {
 	struct bench *f = *state;
@@ -279,6 +325,9 @@ int main(void)
 		BENCH_TEST(a_manager_may_come_between_ready_and_started),
 		BENCH_TEST(an_orphan_judges_by_what_it_saw),
 		BENCH_TEST(without_a_manager_no_start),
+		BENCH_TEST(a_guest_that_turns_every_vcpu_off_has_ended),
+		BENCH_TEST(one_vcpu_that_is_off_is_no_end),
+		BENCH_TEST(a_revoked_grant_waits_for_the_managers_word),
 	};
 
 	runner_block_signals();

@@ -58,6 +58,11 @@ static void on_stray(void *data, bool is_write, uint64_t ipa, uint64_t size)
 	atomic_fetch_add(&((struct fixture *)data)->strays, 1);
 }
 
+static void on_off(void *data)
+{
+	/* what it means is for who asks how many are off */
+}
+
 static uint64_t on_read(void *data, uint64_t offset, unsigned int size)
 {
 	return 0xabcdef00 + offset;
@@ -84,6 +89,7 @@ static int set_up(void **state)
 	f->shared = (struct vcpu_thread_shared){
 		.mmio = &f->mmio,
 		.stop = eventfd(0, EFD_NONBLOCK),
+		.on_off = on_off,
 		.on_end = on_end,
 		.on_stray = on_stray,
 		.data = f,
