@@ -114,6 +114,14 @@ class Life(Case):
         self.assertEqual(self.w.run_unit("demo"), 133)
         self.w.assert_clean()
 
+    def test_a_guest_that_turns_every_vcpu_off_has_ended(self):
+        # the second one never was on
+        self.w.vm("demo", "print up\ncpu-off\n", extra="cpus: {count: 2}\n")
+        self.assertEqual(self.w.run_unit("demo", 30), 0)
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "off"])
+        self.assertIn("turned itself off", self.w.said("demo"))
+        self.w.assert_clean()
+
     def test_two_at_once(self):
         a, b = self.running("one"), self.running("two")
         self.assertNotEqual(self.w.vm_get("one", "VMID"), self.w.vm_get("two", "VMID"))
@@ -245,6 +253,31 @@ class Death(Case):
         wait_until(lambda: self.runner_pid("demo"))
         self.w.stop("demo")
         self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_without_any_file_all_comes_back(self):
+        """Not even its listener is left: by the module's tags alone."""
+        unit = self.running("demo", extra="regions: [{label: 5, size: 16K}]\n")
+        self.w.kill_manager()
+        for d in "state", "ctl":
+            for name in os.listdir(self.w.path("run", d)):
+                os.unlink(self.w.path("run", d, name))
+        self.assertEqual(self.w.counts()["quarantine"], 2)
+        self.w.start_manager()
+        self.w.assert_clean()
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["failed", "orphaned"])
+        self.assertEqual(unit.wait(30), 1)
+        self.w.vm("demo", "off\n")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+
+    def test_a_stop_while_the_manager_is_dead(self):
+        unit = self.running("demo", lifecycle="stop-timeout: 1s")
+        self.w.kill_manager()
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+        self.assertIn("The guest has ended, and no manager says how", self.w.said("demo"))
+        self.assertNotIn("did not power off", self.w.said("demo"))
+        self.w.start_manager()
         self.w.assert_clean()
 
     def test_an_end_that_no_manager_saw(self):
@@ -387,6 +420,43 @@ class Death(Case):
             again.terminate()
             self.assertEqual(again.wait(20), 0)
         self.w.assert_clean()
+
+
+class RmDead(Case):
+    LIMIT = 3  # seconds for an answer that needs no resource manager
+
+    def promptly(self, what, *args):
+        began = time.monotonic()
+        got = what(*args)
+        self.assertLess(time.monotonic() - began, self.LIMIT)
+        return got
+
+    def everything_answers(self):
+        names = [v[1] for v in self.promptly(self.w.call, ROOT, "Manager", "ListVMs", "a{sv}",
+                                             "0")[0]]
+        self.assertEqual(len(names), 2)
+        self.promptly(self.w.call, ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")
+        self.promptly(self.w.call, ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
+        self.promptly(self.w.get, ROOT + "/host", "Host", "State")
+        self.assertEqual(self.promptly(self.w.vm_get, "other", "State"), "running")
+
+    def test_nothing_hangs(self):
+        other = self.running("other")
+        unit = self.running("demo", "forever\n")
+        self.w.model_says("kill-rm")
+        job = self.promptly(self.w.stop, "demo", "force")
+        # as long as it takes to be sure: 10 s and 5 s, DECISIONS 27
+        while self.w.get(job, "Job", "State") != "done":
+            self.everything_answers()
+        self.assertEqual(unit.wait(20), 0)
+        self.assertEqual(self.w.get(ROOT + "/host", "Host", "State"), "rm-dead")
+        self.everything_answers()
+        self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "demo").stderr)
+        self.assertEqual(self.promptly(self.w.run_unit, "demo"), 134)
+        self.assertIsNone(other.poll())
+        self.promptly(self.w.stop, "other", "force")
+        self.assertEqual(other.wait(20), 0)
+        self.assertEqual(self.w.counts()["violations"], 0)
 
 
 class NoHost(Case):
