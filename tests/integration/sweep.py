@@ -101,7 +101,7 @@ class Sweep:
         if self.scenario == "start-stop":
             self.arm(n)
         self.unit = self.w.unit("key")
-        wait_until(lambda: self.ups() or self.manager_is_dead() or self.over(), 20)
+        self.alive(lambda: self.ups() or self.over(), n)
 
     def reset(self, n):
         wait_until(lambda: self.running("key"), 20)
@@ -116,7 +116,7 @@ class Sweep:
     def stop(self, n):
         if self.ups():
             self.ran += 1
-            self.alive(lambda: self.over() or self.running("key"), n)
+            wait_until(lambda: self.over() or self.running("key"), 20)
         if not self.over():
             self.unit.terminate()
         self.alive(self.over, n)
