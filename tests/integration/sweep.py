@@ -134,7 +134,7 @@ class Sweep:
 
     def check_rm(self, n):
         """One call that fails, be it on RM's queues, does not cost the host its RM."""
-        assert self.w.get(ROOT + "/host", "Host", "State") == "ready", f"point {n}: RM is given up"
+        assert self.w.get(ROOT + "/host", "Host", "State") == "ok", f"point {n}: RM is given up"
 
     def retry_quarantine(self):
         """What could not be given back is listed with a reason, and comes back when asked for."""
