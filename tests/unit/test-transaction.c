@@ -320,7 +320,7 @@ static void over_the_budget(void **state)
 	b.guest_does = BENCH_GUEST_SERVES;
 	regions_must_change(&b, 7, 0);
 	assert_int_equal(regions_change(&b, 8, 7, REGIONS_MS, &err), -E2BIG);
-	assert_non_null(strstr(err.msg, "needs 3 SGL entries"));
+	assert_non_null(strstr(err.msg, "it needs 3 of the resource manager's"));
 	assert_true(regions_there(&b, 7) && regions_look(&b, 7).accepted);
 	assert_false(regions_there(&b, 8));
 	assert_int_equal(b.guest.recalls, 0); /* it did not notice */
