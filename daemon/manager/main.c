@@ -38,6 +38,7 @@ static const char usage[] =
 	"  --bus ADDRESS     'system' (default), 'user', or a bus address\n"
 	"  --run-dir DIR     keep state, sockets and listeners below DIR (tests)\n"
 	"  --vms-dir DIR     read descriptors here instead; may be repeated\n"
+	"  --probe-presplit  once a boot, look whether a LEND unmaps what it lends\n"
 	"  --debug           log more\n"
 	"  --help            show this\n"
 	"  --version         show the version\n";
@@ -88,6 +89,9 @@ static int take_option(struct daemon *d, int option)
 			return -EINVAL;
 		d->vms_dirs[d->n_vms_dirs++] = optarg;
 		return 1;
+	case 'p':
+		d->options.probe_presplit = true;
+		return 1;
 	case 'd':
 		log_set_debug(true);
 		return 1;
@@ -108,6 +112,7 @@ static int parse(struct daemon *d, int argc, char **argv)
 		{ "bus", required_argument, NULL, 'b' },
 		{ "run-dir", required_argument, NULL, 'r' },
 		{ "vms-dir", required_argument, NULL, 'v' },
+		{ "probe-presplit", no_argument, NULL, 'p' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },

@@ -27,12 +27,14 @@
  * struct manager_options - borrowed for the manager's life
  * @uri: of the hypervisor, NULL: the device node
  * @vms_dirs: NULL-terminated; NULL: the usual ones
+ * @probe_presplit: find out whether a LEND unmaps memory, by looking at some that is lent
  */
 struct manager_options {
 	const char *uri;
 	const char *const *vms_dirs;
 	const char *state_dir;
 	const char *control_dir;
+	bool probe_presplit;
 };
 
 /**

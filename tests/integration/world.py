@@ -100,12 +100,12 @@ class World:
         wait_until(lambda: os.path.exists(self.path("hyp")) and
                    os.path.exists(self.path("control")))
 
-    def start_manager(self, hypervisor=None, wait=True):
+    def start_manager(self, hypervisor=None, wait=True, options=()):
         log = open(self.path("manager.log"), "ab")
         self.manager = self.spawn(program("daemon/manager/gunyah-vmd"), "--debug",
                                   "--hypervisor", hypervisor or "unix:" + self.path("hyp"),
                                   "--bus", self.bus, "--run-dir", self.path("run"),
-                                  "--vms-dir", self.path("vms"), stderr=log)
+                                  "--vms-dir", self.path("vms"), *options, stderr=log)
         log.close()
         if wait:
             wait_until(self.answers, 20)

@@ -201,6 +201,7 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_mute: do it, but drop the reply
  * model_reply: do it, but the reply's payload is these bytes (status word included); at
  *     most 256
+ * model_set_presplit: @presplit_quirk of the configuration, from now on
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
  */
 void model_kill_rm(struct model *m);
@@ -208,4 +209,5 @@ void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned i
 void model_mute(struct model *m, uint32_t message, unsigned int skip);
 void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,
 		 unsigned int skip);
+void model_set_presplit(struct model *m, bool quirk);
 void model_hold_rm(struct model *m, bool hold);

@@ -84,6 +84,8 @@ static void split_at(struct model *m, uint64_t pa)
 {
 	uint64_t at = pa & ~(GIGABYTE - 1), end = at + GIGABYTE;
 
+	if (*split_of(m, pa) & SPLIT_GIGABYTE)
+		at = end; /* done before */
 	for (; at < end; at += MODEL_BLOCK) {
 		if (at + MODEL_BLOCK > m->config.ram_base &&
 		    at < m->config.ram_base + m->config.ram_size)
@@ -94,8 +96,6 @@ static void split_at(struct model *m, uint64_t pa)
 
 static void split_range(struct model *m, uint64_t pa, uint64_t size)
 {
-	if (!m->config.presplit_quirk)
-		return; /* nobody will ask */
 	split_at(m, pa);
 	split_at(m, pa + size - MODEL_PAGE);
 }
@@ -132,6 +132,11 @@ static int entry_unmap(struct model *m, const struct parcel *p, const struct sgl
 		return unmap_quirky(m, pa, size);
 	split_range(m, pa, size);
 	return m->host.primary_unmap(m->host.ctx, pa, size);
+}
+
+void model_set_presplit(struct model *m, bool quirk)
+{
+	m->config.presplit_quirk = quirk;
 }
 
 static void entry_zero(struct model *m, const struct sgl_entry *e)

@@ -347,6 +347,9 @@ void host_knob(uint64_t offset, uint64_t value)
 	case KNOB_HOLD_RM:
 		model_hold_rm(model, value & 1);
 		break;
+	case KNOB_PRESPLIT:
+		model_set_presplit(model, value & 1);
+		break;
 	case KNOB_LR_LIMIT:
 		vgic_limit_lrs((unsigned int)value);
 		break;
