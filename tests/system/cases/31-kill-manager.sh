@@ -19,4 +19,11 @@ unit_is one active || fail "the unit is $(unit_show one ActiveState)"
 [ "$(unit_show one NRestarts)" = 0 ] || fail "the unit was restarted"
 say "the new manager knows the guest and can stop it"
 ghvmctl list | grep one | grep -q running || fail "$(ghvmctl list)"
+say "and reboot it in place"
+pid=$(unit_show one MainPID)
+mark one
+type_line one reboot
+hears one 90 "guest: user space reached"
+[ "$(unit_show one NRestarts)" = 0 ] || fail "the unit was restarted"
+[ "$(unit_show one MainPID)" = "$pid" ] || fail "it is another runner"
 down one
