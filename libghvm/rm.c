@@ -11,87 +11,22 @@
  * packet is never sent again, as it may be out: the synchronisation makes RM drop what it has
  * half of (abi C.2), and then a message whose last packet was not tried is sent anew.
  */
-#include "libghvm/rm.h"
+#include "libghvm/rm-internal.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "libghvm/backlog.h"
 #include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/msgq.h"
-#include "libghvm/packet.h"
 #include "libghvm/rm-abi.h"
 
-#define CALL_MS 10000 /* DECISIONS 27 */
-#define SYNC_MS 5000
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
 #define DISPATCH_MAX 256 /* packets at one go */
-#define FACTS 256	 /* VMIDs with facts; RM's are below */
 #define RECEIVE_AGAIN 2	 /* how often a failed receive is tried again */
-
-/* guarded by state; @used only once the whole request is on its way */
-struct waiter {
-	int failed; /* of sending */
-	bool used;
-	bool done;
-	bool too_long;
-	uint32_t id;
-	uint16_t seq;
-	uint8_t *buf; /* borrowed from the caller */
-	size_t cap;
-	size_t len;
-};
-
-/**
- * struct ghvm_rm - a connection
- * @call_lock: held over a call: one is outstanding, the others queue
- * @next_seq: guarded by call_lock
- * @rx_lock: over @assembler, @backlog, the handler and the receive queue
- * @state: over the rest, down to @sync_ms; @cond: a waiter is done or RM is dead
- * @call: the request in flight; @sync: the GET_VMID after it
- * @polling: the caller reads the queue itself and must be told by @wake_fd if another did
- */
-struct ghvm_rm {
-	struct ghvm_msgq q;
-	int wake_fd;
-	struct ghvm_vmid vmid;
-
-	pthread_mutex_t call_lock;
-	uint16_t next_seq;
-
-	pthread_mutex_t rx_lock;
-	struct ghvm_assembler assembler;
-	struct ghvm_backlog backlog;
-	ghvm_rm_on_notify on_notify;
-	void *on_notify_data;
-
-	pthread_mutex_t state;
-	pthread_cond_t cond;
-	struct waiter call;
-	struct waiter sync;
-	bool polling;
-	pthread_t dispatcher;
-	bool has_dispatcher;
-	unsigned int call_ms;
-	unsigned int sync_ms;
-
-	ghvm_rm_on_trace on_trace; /* set before use by others */
-	void *on_trace_data;
-	atomic_bool dispatched;
-	atomic_bool dead;
-	atomic_uchar facts[FACTS];
-};
 
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm)
 {
@@ -139,19 +74,19 @@ void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data)
 
 void ghvm_rm_fact_set(struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact)
 {
-	if (vmid.id < FACTS)
+	if (vmid.id < GHVM_RM_FACTS)
 		atomic_fetch_or(&rm->facts[vmid.id], (unsigned char)fact);
 }
 
 void ghvm_rm_fact_clear(struct ghvm_rm *rm, struct ghvm_vmid vmid)
 {
-	if (vmid.id < FACTS)
+	if (vmid.id < GHVM_RM_FACTS)
 		atomic_store(&rm->facts[vmid.id], 0);
 }
 
 bool ghvm_rm_fact(const struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact)
 {
-	return vmid.id < FACTS && atomic_load(&rm->facts[vmid.id]) & fact;
+	return vmid.id < GHVM_RM_FACTS && atomic_load(&rm->facts[vmid.id]) & fact;
 }
 
 static void trace(struct ghvm_rm *rm, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
@@ -179,7 +114,7 @@ static bool is_passing(int r)
 
 /* ---- receiving; rx_lock is held ---- */
 
-static bool take_reply(struct waiter *w, const struct ghvm_assembly *m)
+static bool take_reply(struct ghvm_rm_waiter *w, const struct ghvm_assembly *m)
 {
 	if (!w->used || w->done || w->id != m->id || w->seq != m->seq)
 		return false;
@@ -256,7 +191,7 @@ static int drain(struct ghvm_rm *rm)
 	return 0;
 }
 
-static int receive(struct ghvm_rm *rm)
+int ghvm_rm_receive(struct ghvm_rm *rm)
 {
 	eventfd_t n;
 	int r;
@@ -279,7 +214,7 @@ int ghvm_rm_dispatch(struct ghvm_rm *rm)
 		rm->has_dispatcher = true;
 		pthread_mutex_unlock(&rm->state);
 	}
-	return receive(rm);
+	return ghvm_rm_receive(rm);
 }
 
 /* ---- calling; call_lock is held ---- */
@@ -303,13 +238,13 @@ static void wait_polling(struct ghvm_rm *rm, uint64_t until)
 	if (poll(p, ARRAY_SIZE(p), ms < INT32_MAX ? (int)ms : INT32_MAX) <= 0)
 		return;
 	if (p[0].revents)
-		(void)receive(rm); /* an error has made it dead */
+		(void)ghvm_rm_receive(rm); /* an error has made it dead */
 	if (p[1].revents)
 		(void)eventfd_read(rm->wake_fd, &n); /* only to take it back */
 }
 
 /* True if @w was answered. */
-static bool wait_for(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
+static bool wait_for(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t until)
 {
 	struct timespec ts = { .tv_sec = (time_t)(until / NS_PER_S),
 			       .tv_nsec = (long)(until % NS_PER_S) };
@@ -333,12 +268,12 @@ static bool wait_for(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
 }
 
 /* As above; a reply that came while this process did not run is not late. */
-static bool await(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
+static bool await(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t until)
 {
 	if (wait_for(rm, w, until))
 		return true;
 	if (!atomic_load(&rm->dispatched) && !ghvm_rm_dead(rm))
-		(void)receive(rm); /* an error has made it dead */
+		(void)ghvm_rm_receive(rm); /* an error has made it dead */
 	return wait_for(rm, w, 0);
 }
 
@@ -346,7 +281,7 @@ static bool await(struct ghvm_rm *rm, struct waiter *w, uint64_t until)
  * From here on a reply is taken. Not earlier: it lands in the buffer that the request is
  * sent from, and only nonsense could come before the last packet is out.
  */
-static void arm(struct ghvm_rm *rm, struct waiter *slot, const struct waiter *w)
+static void arm(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, const struct ghvm_rm_waiter *w)
 {
 	pthread_mutex_lock(&rm->state);
 	*slot = *w;
@@ -354,20 +289,20 @@ static void arm(struct ghvm_rm *rm, struct waiter *slot, const struct waiter *w)
 	pthread_mutex_unlock(&rm->state);
 }
 
-static struct waiter disarm(struct ghvm_rm *rm, struct waiter *slot)
+static struct ghvm_rm_waiter disarm(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot)
 {
-	struct waiter w;
+	struct ghvm_rm_waiter w;
 
 	pthread_mutex_lock(&rm->state);
 	w = *slot;
-	*slot = (struct waiter){};
+	*slot = (struct ghvm_rm_waiter){};
 	pthread_mutex_unlock(&rm->state);
 	return w;
 }
 
 /* @w: what to wait for; its buffer holds the request, @len bytes. */
-static int send_request(struct ghvm_rm *rm, struct waiter *slot, struct waiter *w, size_t len,
-			uint64_t until)
+static int send_request(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, struct ghvm_rm_waiter *w,
+			size_t len, uint64_t until)
 {
 	unsigned int n = ghvm_packet_count(len);
 	uint8_t packet[GHVM_PACKET_SIZE];
@@ -389,14 +324,10 @@ static int send_request(struct ghvm_rm *rm, struct waiter *slot, struct waiter *
 	return 0;
 }
 
-/*
- * Is RM alive? A GET_VMID with a sequence number that no other request has; its answer
- * also proves that all earlier requests were executed (abi K.1).
- */
-static int synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
+int ghvm_rm_synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
 {
 	uint8_t buf[16];
-	struct waiter w = { .id = GHVM_RM_VM_GET_VMID, .buf = buf, .cap = sizeof(buf) };
+	struct ghvm_rm_waiter w = { .id = GHVM_RM_VM_GET_VMID, .buf = buf, .cap = sizeof(buf) };
 	struct ghvm_get g = { .buf = buf };
 	uint32_t status, vmid;
 	unsigned int ms;
@@ -430,9 +361,9 @@ static int synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
  * of it was sent, and RM has forgotten the rest.
  */
 static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const struct ghvm_put *req,
-		    struct waiter *ret)
+		    struct ghvm_rm_waiter *ret)
 {
-	struct waiter w = { .id = id, .buf = req->buf, .cap = req->cap };
+	struct ghvm_rm_waiter w = { .id = id, .buf = req->buf, .cap = req->cap };
 	uint64_t until = deadline_in(ms);
 	struct ghvm_vmid vmid;
 	int r;
@@ -446,7 +377,7 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 		return w.used ? -ETIMEDOUT : -EHOSTDOWN; /* the last packet may be out */
 	}
 	if (r < 0 || !await(rm, &rm->call, until))
-		(void)synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
+		(void)ghvm_rm_synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
 
 	*ret = disarm(rm, &rm->call);
 	ret->failed = r < 0 && is_passing(r) ? r : 0;
@@ -457,7 +388,7 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 
 /* A message that was cut off was not executed, so it may be sent again, once. */
 static int exchange_again(struct ghvm_rm *rm, uint32_t id, unsigned int ms,
-			  const struct ghvm_put *req, struct waiter *ret)
+			  const struct ghvm_put *req, struct ghvm_rm_waiter *ret)
 {
 	int r = exchange(rm, id, ms, req, ret);
 
@@ -490,7 +421,7 @@ static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, int 
 	return ghvm_error_set(err, r, "no answer to %s within %u ms: outcome unknown", name, ms);
 }
 
-static int open_reply(uint32_t id, const struct waiter *w, struct ghvm_get *ret,
+static int open_reply(uint32_t id, const struct ghvm_rm_waiter *w, struct ghvm_get *ret,
 		      struct ghvm_error *err)
 {
 	struct ghvm_get g = { .buf = w->buf, .len = w->too_long ? 0 : w->len };
@@ -513,7 +444,7 @@ static int open_reply(uint32_t id, const struct waiter *w, struct ghvm_get *ret,
 int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err)
 {
-	struct waiter w;
+	struct ghvm_rm_waiter w;
 	unsigned int ms;
 	int r;
 
@@ -538,85 +469,4 @@ int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, st
 		 struct ghvm_error *err)
 {
 	return ghvm_rm_call_slow(rm, id, 0, req, ret, err);
-}
-
-/* ---- connecting ---- */
-
-static void init_locks(struct ghvm_rm *rm)
-{
-	pthread_condattr_t attr;
-
-	(void)pthread_mutex_init(&rm->call_lock, NULL); /* none of these fails on Linux */
-	(void)pthread_mutex_init(&rm->rx_lock, NULL);
-	(void)pthread_mutex_init(&rm->state, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&rm->cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
-}
-
-static int connect_rm(struct ghvm_rm *rm, struct ghvm_host *host, struct ghvm_error *err)
-{
-	int r;
-
-	rm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (rm->wake_fd < 0)
-		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
-	if (getrandom(&rm->next_seq, sizeof(rm->next_seq), 0) != sizeof(rm->next_seq))
-		return ghvm_error_set(err, -EIO, "no random bytes");
-
-	r = ghvm_msgq_init_rm(&rm->q, host);
-	if (r == -EBUSY)
-		return ghvm_error_set(err, r, "another process talks to the resource manager");
-	if (r < 0)
-		return ghvm_error_set(err, r, "no queues to the resource manager: %s",
-				      strerror(-r));
-
-	r = receive(rm); /* what a predecessor left */
-	if (r < 0)
-		return ghvm_error_set(err, r, "cannot read the resource manager's queue: %s",
-				      strerror(-r));
-	r = synchronise(rm, &rm->vmid);
-	if (r < 0)
-		return ghvm_error_set(err, r, "the resource manager does not answer: %s",
-				      strerror(-r));
-	return 0;
-}
-
-int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err)
-{
-	_cleanup_(ghvm_rm_freep) struct ghvm_rm *rm = calloc(1, sizeof(*rm));
-	int r;
-
-	if (!rm)
-		return ghvm_error_set(err, -ENOMEM, "%s", strerror(ENOMEM));
-	rm->q = (struct ghvm_msgq){ .tx_fd = -1, .rx_fd = -1 };
-	rm->call_ms = CALL_MS;
-	rm->sync_ms = SYNC_MS;
-	init_locks(rm);
-
-	r = connect_rm(rm, host, err);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(rm);
-	return 0;
-}
-
-void ghvm_rm_free(struct ghvm_rm *rm)
-{
-	if (!rm)
-		return;
-	ghvm_msgq_done(&rm->q);
-	closep(&rm->wake_fd);
-	ghvm_backlog_done(&rm->backlog);
-	(void)pthread_cond_destroy(&rm->cond); /* nobody waits: none of these fails */
-	(void)pthread_mutex_destroy(&rm->state);
-	(void)pthread_mutex_destroy(&rm->rx_lock);
-	(void)pthread_mutex_destroy(&rm->call_lock);
-	free(rm);
-}
-
-void ghvm_rm_freep(struct ghvm_rm **rm)
-{
-	ghvm_rm_free(*rm);
 }

@@ -17,7 +17,7 @@ library=(
   "host"
   "hvc dev sock"
   "msgq"
-  "rm"
+  "rm rm-connect rm-internal"
   "rm-mem rm-probe rm-vm"
   "parcel parcel-* vcpu"
   "machine machine-* transaction transaction-*"
