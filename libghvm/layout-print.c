@@ -14,24 +14,23 @@
 
 struct step_name {
 	const char *text;
-	const char *message; /* RM message that it sends, or NULL */
 	bool of_parcel;
 };
 
 static const struct step_name step_names[GHVM_STEP_COUNT_] = {
-	[GHVM_STEP_ALLOCATE] = { "allocate", "VM_ALLOCATE", false },
-	[GHVM_STEP_PIN] = { "pin", NULL, true },
-	[GHVM_STEP_WRITE_KERNEL] = { "write-kernel", NULL, false },
-	[GHVM_STEP_WRITE_INITRD] = { "write-initrd", NULL, false },
-	[GHVM_STEP_WRITE_DTB] = { "write-dtb", NULL, false },
-	[GHVM_STEP_GUARD] = { "guard", NULL, true },
-	[GHVM_STEP_LEND] = { "lend", "MEM_LEND", true },
-	[GHVM_STEP_SHARE] = { "share", "MEM_SHARE", true },
-	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", "VM_CONFIG_IMAGE", false },
-	[GHVM_STEP_INIT] = { "init", "VM_INIT", false },
-	[GHVM_STEP_RESOURCES] = { "resources", "VM_GET_HYP_RESOURCES", false },
-	[GHVM_STEP_GRANT] = { "grant", NULL, false },
-	[GHVM_STEP_START] = { "start", "VM_START", false },
+	[GHVM_STEP_ALLOCATE] = { "allocate", false },
+	[GHVM_STEP_PIN] = { "pin", true },
+	[GHVM_STEP_WRITE_KERNEL] = { "write-kernel", false },
+	[GHVM_STEP_WRITE_INITRD] = { "write-initrd", false },
+	[GHVM_STEP_WRITE_DTB] = { "write-dtb", false },
+	[GHVM_STEP_GUARD] = { "guard", true },
+	[GHVM_STEP_LEND] = { "lend", true },
+	[GHVM_STEP_SHARE] = { "share", true },
+	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", false },
+	[GHVM_STEP_INIT] = { "init", false },
+	[GHVM_STEP_RESOURCES] = { "resources", false },
+	[GHVM_STEP_GRANT] = { "grant", false },
+	[GHVM_STEP_START] = { "start", false },
 };
 
 const char *ghvm_step_to_string(enum ghvm_step_kind kind)
@@ -67,37 +66,82 @@ static const struct {
 	[GHVM_HUGEPAGES_NEVER] = { "never", "4K", false },
 };
 
-static uint64_t messages(const struct ghvm_plan *p, uint64_t entries)
+/* ---- the guest-physical map ---- */
+
+#define MAP_MAX (8 + GHVM_PLAN_PARCELS_MAX)
+
+/**
+ * struct place - what is where
+ * @inside: it is a part of RAM
+ */
+struct place {
+	uint64_t ipa;
+	uint64_t size;
+	const char *what;
+	bool inside;
+	bool readonly;
+};
+
+static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
 {
-	return entries ? (entries - 1) / ghvm_quirk(p->quirks, GHVM_QUIRK_MESSAGE_ENTRIES) + 1 : 0;
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+	const struct place all[] = {
+		{ GHVM_IPA_UART, p->spec->console ? GHVM_IPA_MMIO_PAGE : 0, "uart", 0, 0 },
+		{ GHVM_IPA_PL061, p->spec->power_key ? GHVM_IPA_MMIO_PAGE : 0, "power-key", 0, 0 },
+		{ GHVM_IPA_GICR, p->spec->cpus * GHVM_IPA_GICR_SIZE, "redistributors", 0, 0 },
+		{ GHVM_IPA_GICD, GHVM_IPA_GICD_SIZE, "distributor", 0, 0 },
+	};
+	const struct place in_ram[] = {
+		{ ram->ipa, ram->size, ram->name, 0, 0 },
+		{ ram->ipa + p->kernel_offset, p->kernel_size, "kernel", 1, 0 },
+		{ ram->ipa + p->dtb_offset, p->dtb_room, "device-tree", 1, 0 },
+		{ ram->ipa + p->initrd_offset, p->initrd_size, "initrd", 1, 0 },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i].size)
+			ret[n++] = all[i];
+	for (size_t i = 1; i < p->n_parcels; i++)
+		ret[n++] = (struct place){ p->parcels[i].ipa, p->parcels[i].size,
+					   p->parcels[i].name, 0, p->parcels[i].readonly };
+	for (size_t i = 0; i < ARRAY_SIZE(in_ram); i++)
+		if (in_ram[i].size)
+			ret[n++] = in_ram[i];
+	return n;
 }
 
 static void text_map(FILE *f, const struct ghvm_plan *p)
 {
-	const uint64_t ram = p->parcels[0].ipa;
+	struct place v[MAP_MAX];
+	size_t n = find_places(p, v);
 	char size[24];
 
 	fprintf(f, "guest-physical map\n");
-	if (p->spec->console)
-		fprintf(f, "  0x%09llx  %-8s uart\n", GHVM_IPA_UART, "4K");
-	if (p->spec->power_key)
-		fprintf(f, "  0x%09llx  %-8s gpio, power key\n", GHVM_IPA_PL061, "4K");
-	fprintf(f, "  0x%09llx  %-8s redistributors\n", GHVM_IPA_GICR,
-		size_text(p->spec->cpus * GHVM_IPA_GICR_SIZE, size));
-	fprintf(f, "  0x%09llx  %-8s distributor\n", GHVM_IPA_GICD,
-		size_text(GHVM_IPA_GICD_SIZE, size));
-	for (size_t i = 1; i < p->n_parcels; i++)
-		fprintf(f, "  0x%09" PRIx64 "  %-8s %s%s\n", p->parcels[i].ipa,
-			size_text(p->parcels[i].size, size), p->parcels[i].name,
-			p->parcels[i].readonly ? ", read-only" : "");
-	fprintf(f, "  0x%09" PRIx64 "  %-8s ram\n", ram, size_text(p->parcels[0].size, size));
-	fprintf(f, "  0x%09" PRIx64 "  %-8" PRIu64 "   kernel\n", ram + p->kernel_offset,
-		p->kernel_size);
-	fprintf(f, "  0x%09" PRIx64 "  %-8" PRIu64 "   device tree, room for %s\n",
-		ram + p->dtb_offset, p->dtb_size, size_text(p->dtb_room, size));
-	if (p->initrd_size)
-		fprintf(f, "  0x%09" PRIx64 "  %-8" PRIu64 "   initrd\n", ram + p->initrd_offset,
-			p->initrd_size);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "  0x%09" PRIx64 "  %-8s %s%s%s\n", v[i].ipa, size_text(v[i].size, size),
+			v[i].inside ? "  " : "", v[i].what, v[i].readonly ? ", read-only" : "");
+}
+
+static void json_map(FILE *f, const struct ghvm_plan *p)
+{
+	struct place v[MAP_MAX];
+	size_t n = find_places(p, v);
+
+	fprintf(f, "\"map\":[");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s{\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"what\":\"%s\"}",
+			i ? "," : "", v[i].ipa, v[i].size, v[i].what);
+	fprintf(f, "],");
+}
+
+/* ---- in words ---- */
+
+static void text_count(FILE *f, uint64_t least, uint64_t most)
+{
+	if (least != most)
+		fprintf(f, "%" PRIu64 " to ", least);
+	fprintf(f, "%" PRIu64, most);
 }
 
 static void text_parcels(FILE *f, const struct ghvm_plan *p)
@@ -108,12 +152,10 @@ static void text_parcels(FILE *f, const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_parcels; i++) {
 		const struct ghvm_plan_parcel *m = &p->parcels[i];
 
-		fprintf(f,
-			"  %-12s label %-4u %-6s %-8s entries [%" PRIu64 ", %" PRIu64
-			"] of %" PRIu64 "\n",
-			m->name, m->label, m->lend ? "lent" : "shared", size_text(m->size, size),
-			m->entries_best, m->entries_worst,
-			ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+		fprintf(f, "  %-12s label %-4u %-6s %-8s entries ", m->name, m->label,
+			m->lend ? "lent" : "shared", size_text(m->size, size));
+		text_count(f, m->entries_best, m->entries_worst);
+		fprintf(f, " of %" PRIu64 "\n", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
 	}
 }
 
@@ -141,22 +183,42 @@ static void text_charges(FILE *f, const struct ghvm_plan *p)
 		backings[p->spec->hugepages].pool ? " (ram is not in its MemoryMax: hugetlb)" : "");
 }
 
+static void text_messages(FILE *f, const struct ghvm_plan_message *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "  (", f);
+		if (v[i].least != 1 || v[i].most != 1) {
+			text_count(f, v[i].least, v[i].most);
+			fputc(' ', f);
+		}
+		fprintf(f, "%s%s", ghvm_rm_message_to_string(v[i].id), i + 1 == n ? ")" : "");
+	}
+}
+
 static void text_steps(FILE *f, const struct ghvm_plan *p)
 {
+	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
+	size_t n = ghvm_plan_messages(p, v), at = 0;
+	uint64_t least = 0, most = 0;
+
 	fprintf(f, "steps\n");
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step_name *s = &step_names[p->steps[i].kind];
 		const struct ghvm_plan_parcel *m = &p->parcels[p->steps[i].parcel];
+		size_t from = at;
 
 		fprintf(f, "  %2zu %s%s%s", i + 1, s->text, s->of_parcel ? " " : "",
 			s->of_parcel ? m->name : "");
-		if (s->message)
-			fprintf(f, "  (%s", s->message);
-		if (s->message && s->of_parcel && messages(p, m->entries_best) > 1)
-			fprintf(f, " and at least %" PRIu64 " MEM_APPEND",
-				messages(p, m->entries_best) - 1);
-		fprintf(f, "%s\n", s->message ? ")" : "");
+		for (; at < n && v[at].step == i; at++) {
+			least += v[at].least;
+			most += v[at].most;
+		}
+		text_messages(f, v + from, at - from);
+		fputc('\n', f);
 	}
+	fprintf(f, "messages\n  ");
+	text_count(f, least, most);
+	fprintf(f, " to the resource manager\n");
 }
 
 char *ghvm_plan_to_text(const struct ghvm_plan *p)
@@ -220,30 +282,39 @@ static void json_parcels(FILE *f, const struct ghvm_plan *p)
 	fprintf(f, "]");
 }
 
+static void json_messages(FILE *f, const struct ghvm_plan_message *v, size_t n)
+{
+	fprintf(f, ",\"messages\":[");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s{\"message\":\"%s\",\"count\":[%" PRIu64 ",%" PRIu64 "]}",
+			i ? "," : "", ghvm_rm_message_to_string(v[i].id), v[i].least, v[i].most);
+	fprintf(f, "]");
+}
+
 static void json_steps(FILE *f, const struct ghvm_plan *p)
 {
+	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
+	size_t n = ghvm_plan_messages(p, v), at = 0;
+
 	fprintf(f, "\"steps\":[");
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step_name *s = &step_names[p->steps[i].kind];
+		size_t from = at;
 
 		fprintf(f, "%s{\"step\":\"%s\"", i ? "," : "", s->text);
 		if (s->of_parcel)
 			fprintf(f, ",\"parcel\":\"%s\"", p->parcels[p->steps[i].parcel].name);
-		if (s->message)
-			fprintf(f, ",\"message\":\"%s\"", s->message);
+		while (at < n && v[at].step == i)
+			at++;
+		if (at > from)
+			json_messages(f, v + from, at - from);
 		fprintf(f, "}");
 	}
 	fprintf(f, "]");
 }
 
-static void json_image(FILE *f, const char *name, uint64_t ipa, uint64_t size)
-{
-	fprintf(f, "\"%s\":{\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 "},", name, ipa, size);
-}
-
 char *ghvm_plan_to_json(const struct ghvm_plan *p)
 {
-	const uint64_t ram = p->parcels[0].ipa;
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
@@ -255,10 +326,7 @@ char *ghvm_plan_to_json(const struct ghvm_plan *p)
 	fprintf(f, ",\"vcpus\":%u,\"memory\":%" PRIu64 ",\"protected\":%s,\"hugepages\":\"%s\",",
 		p->spec->cpus, p->spec->memory, p->parcels[0].lend ? "true" : "false",
 		backings[p->spec->hugepages].word);
-	json_image(f, "kernel", ram + p->kernel_offset, p->kernel_size);
-	json_image(f, "dtb", ram + p->dtb_offset, p->dtb_size);
-	if (p->initrd_size)
-		json_image(f, "initrd", ram + p->initrd_offset, p->initrd_size);
+	json_map(f, p);
 	json_parcels(f, p);
 	fprintf(f, ",\"doorbells\":[");
 	for (size_t i = 0; i < p->n_doorbells; i++)

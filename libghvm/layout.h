@@ -156,6 +156,25 @@ void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents);
 /* May shared memory be there at all: below are the devices, above is the end of what we use. */
 bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
 
+/**
+ * struct ghvm_plan_message - equal messages in a row, to the resource manager
+ * @id: message id (rm-abi.h)
+ * @step: index of the step that sends them
+ * @least, @most: how many; the same once memory is pinned
+ */
+struct ghvm_plan_message {
+	uint32_t id;
+	size_t step;
+	uint64_t least;
+	uint64_t most;
+};
+
+#define GHVM_PLAN_MESSAGES_MAX (8 + 5 * GHVM_PLAN_PARCELS_MAX)
+
+/* All messages of a start, in order. Return: how many of @ret were written. */
+size_t ghvm_plan_messages(const struct ghvm_plan *plan,
+			  struct ghvm_plan_message ret[GHVM_PLAN_MESSAGES_MAX]);
+
 /* "LEND ram" and so on, for people, SubState and journal. */
 const char *ghvm_step_to_string(enum ghvm_step_kind kind);
 

@@ -255,19 +255,19 @@ static const char golden_text[] =
 	"demo: 2 vCPUs, 512M protected\n"
 	"guest-physical map\n"
 	"  0x010000000  4K       uart\n"
-	"  0x010001000  4K       gpio, power key\n"
+	"  0x010001000  4K       power-key\n"
 	"  0x03fee0000  256K     redistributors\n"
 	"  0x03fff0000  64K      distributor\n"
 	"  0x040000000  16M      window-7\n"
 	"  0x041000000  4K       window-8, read-only\n"
 	"  0x080000000  512M     ram\n"
-	"  0x080000000  33554432   kernel\n"
-	"  0x082200000  3088       device tree, room for 1M\n"
+	"  0x080000000  32M        kernel\n"
+	"  0x082200000  1M         device-tree\n"
 	"  0x082400000  5242881    initrd\n"
 	"parcels\n"
-	"  ram          label 0    lent   512M     entries [256, 131072] of 4000\n"
-	"  window-7     label 7    shared 16M      entries [8, 4096] of 4000\n"
-	"  window-8     label 8    shared 4K       entries [1, 1] of 4000\n"
+	"  ram          label 0    lent   512M     entries 256 to 131072 of 4000\n"
+	"  window-7     label 7    shared 16M      entries 8 to 4096 of 4000\n"
+	"  window-8     label 8    shared 4K       entries 1 of 4000\n"
 	"pages\n"
 	"  ram of 2M, and 4K where there are none\n"
 	"  the start is refused if memory is in more than 4000 pieces when it is pinned\n"
@@ -286,23 +286,33 @@ static const char golden_text[] =
 	"   6 write-dtb\n"
 	"   7 allocate  (VM_ALLOCATE)\n"
 	"   8 guard ram\n"
-	"   9 lend ram  (MEM_LEND and at least 3 MEM_APPEND)\n"
+	"   9 lend ram  (MEM_SHARE, 3 to 2047 MEM_APPEND, MEM_RECLAIM, MEM_LEND, "
+	"3 to 2047 MEM_APPEND)\n"
 	"  10 guard window-7\n"
-	"  11 share window-7  (MEM_SHARE)\n"
+	"  11 share window-7  (MEM_SHARE, 0 to 63 MEM_APPEND)\n"
 	"  12 guard window-8\n"
 	"  13 share window-8  (MEM_SHARE)\n"
 	"  14 config-image  (VM_CONFIG_IMAGE)\n"
 	"  15 init  (VM_INIT)\n"
 	"  16 resources  (VM_GET_HYP_RESOURCES)\n"
 	"  17 grant\n"
-	"  18 start  (VM_START)\n";
+	"  18 start  (VM_START)\n"
+	"messages\n"
+	"  16 to 4167 to the resource manager\n";
 
 static const char golden_json[] =
 	"{\"version\":1,\"name\":\"demo\",\"vcpus\":2,\"memory\":536870912,\"protected\":true,"
 	"\"hugepages\":\"auto\","
-	"\"kernel\":{\"ipa\":2147483648,\"size\":33554432},"
-	"\"dtb\":{\"ipa\":2183135232,\"size\":3088},"
-	"\"initrd\":{\"ipa\":2185232384,\"size\":5242881},"
+	"\"map\":[{\"ipa\":268435456,\"size\":4096,\"what\":\"uart\"},"
+	"{\"ipa\":268439552,\"size\":4096,\"what\":\"power-key\"},"
+	"{\"ipa\":1072562176,\"size\":262144,\"what\":\"redistributors\"},"
+	"{\"ipa\":1073676288,\"size\":65536,\"what\":\"distributor\"},"
+	"{\"ipa\":1073741824,\"size\":16777216,\"what\":\"window-7\"},"
+	"{\"ipa\":1090519040,\"size\":4096,\"what\":\"window-8\"},"
+	"{\"ipa\":2147483648,\"size\":536870912,\"what\":\"ram\"},"
+	"{\"ipa\":2147483648,\"size\":33554432,\"what\":\"kernel\"},"
+	"{\"ipa\":2183135232,\"size\":1048576,\"what\":\"device-tree\"},"
+	"{\"ipa\":2185232384,\"size\":5242881,\"what\":\"initrd\"}],"
 	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
 	"2147483648,\"size\":536870912,\"entries\":[256,131072]},"
 	"{\"name\":\"window-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
@@ -317,18 +327,28 @@ static const char golden_json[] =
 	"{\"step\":\"write-kernel\"},"
 	"{\"step\":\"write-initrd\"},"
 	"{\"step\":\"write-dtb\"},"
-	"{\"step\":\"allocate\",\"message\":\"VM_ALLOCATE\"},"
+	"{\"step\":\"allocate\",\"messages\":[{\"message\":\"VM_ALLOCATE\",\"count\":[1,1]}]},"
 	"{\"step\":\"guard\",\"parcel\":\"ram\"},"
-	"{\"step\":\"lend\",\"parcel\":\"ram\",\"message\":\"MEM_LEND\"},"
+	"{\"step\":\"lend\",\"parcel\":\"ram\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[3,2047]},"
+	"{\"message\":\"MEM_RECLAIM\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_LEND\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[3,2047]}]},"
 	"{\"step\":\"guard\",\"parcel\":\"window-7\"},"
-	"{\"step\":\"share\",\"parcel\":\"window-7\",\"message\":\"MEM_SHARE\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-7\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[0,63]}]},"
 	"{\"step\":\"guard\",\"parcel\":\"window-8\"},"
-	"{\"step\":\"share\",\"parcel\":\"window-8\",\"message\":\"MEM_SHARE\"},"
-	"{\"step\":\"config-image\",\"message\":\"VM_CONFIG_IMAGE\"},"
-	"{\"step\":\"init\",\"message\":\"VM_INIT\"},"
-	"{\"step\":\"resources\",\"message\":\"VM_GET_HYP_RESOURCES\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-8\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]}]},"
+	"{\"step\":\"config-image\",\"messages\":[{\"message\":\"VM_CONFIG_IMAGE\",\"count\":[1,1]}"
+	"]},"
+	"{\"step\":\"init\",\"messages\":[{\"message\":\"VM_INIT\",\"count\":[1,1]}]},"
+	"{\"step\":\"resources\",\"messages\":[{\"message\":\"VM_GET_HYP_RESOURCES\",\"count\":[1,"
+	"1]}]},"
 	"{\"step\":\"grant\"},"
-	"{\"step\":\"start\",\"message\":\"VM_START\"}]}\n";
+	"{\"step\":\"start\",\"messages\":[{\"message\":\"VM_START\",\"count\":[1,1]}]}]}\n";
 
 static void prints_itself(void **state)
 {
@@ -370,10 +390,10 @@ static void prints_the_other_words(void **state)
 		json = ghvm_plan_to_json(&p);
 		assert_non_null(strstr(text, "demo: 2 vCPUs, 1G shared\n"));
 		assert_null(strstr(text, "uart"));
-		assert_null(strstr(text, "gpio"));
+		assert_null(strstr(text, "power-key"));
 		assert_non_null(strstr(json, "\"doorbells\":[],"));
-		assert_non_null(strstr(text, i ? "entries [512, 262144] of 4000"
-					       : "entries [1, 1] of 4000\n"));
+		assert_non_null(
+			strstr(text, i ? "entries 512 to 262144 of 4000" : "entries 1 of 4000\n"));
 		assert_non_null(strstr(text, i ? "ram of 4K\n" : "ram of 1G, from the hugetlb"));
 		assert_non_null(
 			strstr(json, i ? "\"hugepages\":\"never\"" : "\"hugepages\":\"1G\""));

@@ -94,47 +94,57 @@ static void bench_init(struct bench *b, const char *text, unsigned int chunk_pag
 	assert_int_equal(ghvm_machine_new(&b->f->host, b->rm, &b->plan, 1, &b->m), 0);
 }
 
-/* The messages of a step, with the extents that the pins turned out to have (DECISIONS 14). */
-static size_t expect(const struct fake_rm *f, const struct ghvm_plan_step *s, uint32_t *ret)
+/* What the pins turned out to have goes into the plan, which then says how many of each. */
+static size_t expect(struct bench *b, uint32_t *ret)
 {
-	static const uint32_t ids[GHVM_STEP_COUNT_] = {
-		[GHVM_STEP_ALLOCATE] = GHVM_RM_VM_ALLOCATE,
-		[GHVM_STEP_LEND] = GHVM_RM_MEM_LEND,
-		[GHVM_STEP_SHARE] = GHVM_RM_MEM_SHARE,
-		[GHVM_STEP_CONFIG_IMAGE] = GHVM_RM_VM_CONFIG_IMAGE,
-		[GHVM_STEP_INIT] = GHVM_RM_VM_INIT,
-		[GHVM_STEP_RESOURCES] = GHVM_RM_VM_GET_HYP_RESOURCES,
-		[GHVM_STEP_START] = GHVM_RM_VM_START,
-	};
-	size_t n = 0;
+	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
+	size_t n, total = 0;
 
-	if (!ids[s->kind])
-		return 0;
-	ret[n++] = ids[s->kind];
-	if (s->kind == GHVM_STEP_LEND || s->kind == GHVM_STEP_SHARE) {
-		uint64_t most = ghvm_quirk(ghvm_quirks_unknown(), GHVM_QUIRK_MESSAGE_ENTRIES);
-		uint64_t entries = f->pins[s->parcel].n_extents;
-
-		for (uint64_t i = most; i < entries; i += most)
-			ret[n++] = GHVM_RM_MEM_APPEND;
+	for (size_t i = 0; i < b->plan.n_parcels; i++)
+		ghvm_plan_pinned(&b->plan, i, b->f->pins[i].n_extents);
+	n = ghvm_plan_messages(&b->plan, v);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(v[i].least, v[i].most);
+		for (uint64_t k = 0; k < v[i].most; k++)
+			ret[total++] = v[i].id;
 	}
-	return n;
+	return total;
+}
+
+/* Whatever will be found out, it is in the range that was printed before. */
+static void assert_was_foreseen(const struct bench *b, const struct ghvm_plan_message *before,
+				size_t n)
+{
+	struct ghvm_plan_message after[GHVM_PLAN_MESSAGES_MAX];
+	size_t n_after = ghvm_plan_messages(&b->plan, after), at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t count = 0;
+
+		if (at < n_after && after[at].id == before[i].id)
+			count = after[at++].most;
+		assert_true(count >= before[i].least && count <= before[i].most);
+	}
+	assert_int_equal(at, n_after);
 }
 
 static void assert_runs_as_planned(const char *text, unsigned int chunk_pages)
 {
+	struct ghvm_plan_message before[GHVM_PLAN_MESSAGES_MAX];
 	_cleanup_(bench_done) struct bench b;
 	struct ghvm_error err = {};
 	uint32_t want[MESSAGES_MAX];
-	size_t n = 0, from;
+	size_t n, n_before, from;
 
 	bench_init(&b, text, chunk_pages);
+	n_before = ghvm_plan_messages(&b.plan, before);
+	ghvm_machine_set_presplit(b.m, ghvm_quirk(b.plan.quirks, GHVM_QUIRK_PRESPLIT));
 	from = b.f->n_sent;
 	if (ghvm_machine_build(b.m, &b.files, NULL, &err) < 0)
 		fail_msg("step %s: %s", ghvm_step_to_string(ghvm_machine_step(b.m)), err.msg);
 	assert_int_equal(ghvm_machine_start(b.m, NULL), 0);
-	for (size_t i = 0; i < b.plan.n_steps; i++)
-		n += expect(b.f, &b.plan.steps[i], want + n);
+	n = expect(&b, want);
+	assert_was_foreseen(&b, before, n_before);
 	assert_int_equal(b.f->n_sent - from, n);
 	assert_memory_equal(b.f->sent + from, want, n * sizeof(want[0]));
 	assert_int_equal(ghvm_machine_pages_lent(b.m), b.spec.memory / GHVM_PAGE);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which messages the resource manager gets in a start, in order: a function of the plan alone,
+ * so that they can be read before, and compared afterwards.
+ */
+#include "libghvm/layout.h"
+
+#include "libghvm/rm-abi.h"
+
+#include <assert.h>
+
+/* What a step says besides MEM_LEND and MEM_SHARE; 0: nothing. */
+static const uint32_t step_messages[GHVM_STEP_COUNT_] = {
+	[GHVM_STEP_ALLOCATE] = GHVM_RM_VM_ALLOCATE,
+	[GHVM_STEP_CONFIG_IMAGE] = GHVM_RM_VM_CONFIG_IMAGE,
+	[GHVM_STEP_INIT] = GHVM_RM_VM_INIT,
+	[GHVM_STEP_RESOURCES] = GHVM_RM_VM_GET_HYP_RESOURCES,
+	[GHVM_STEP_START] = GHVM_RM_VM_START,
+};
+
+struct list {
+	struct ghvm_plan_message *v;
+	size_t n;
+	const struct ghvm_plan *plan;
+	size_t step;
+};
+
+static void add(struct list *l, uint32_t id, uint64_t least, uint64_t most)
+{
+	assert(l->n < GHVM_PLAN_MESSAGES_MAX);
+	if (most)
+		l->v[l->n++] = (struct ghvm_plan_message){ id, l->step, least, most };
+}
+
+static uint64_t appends(const struct ghvm_plan *p, uint64_t entries)
+{
+	return entries ? (entries - 1) / ghvm_quirk(p->quirks, GHVM_QUIRK_MESSAGE_ENTRIES) : 0;
+}
+
+static void create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m)
+{
+	add(l, id, 1, 1);
+	add(l, GHVM_RM_MEM_APPEND, appends(l->plan, m->entries_best),
+	    appends(l->plan, m->entries_worst));
+}
+
+static void give(struct list *l, const struct ghvm_plan_parcel *m)
+{
+	if (m->lend && ghvm_quirk(l->plan->quirks, GHVM_QUIRK_PRESPLIT)) {
+		create(l, GHVM_RM_MEM_SHARE, m);
+		add(l, GHVM_RM_MEM_RECLAIM, 1, 1);
+	}
+	create(l, m->lend ? GHVM_RM_MEM_LEND : GHVM_RM_MEM_SHARE, m);
+}
+
+size_t ghvm_plan_messages(const struct ghvm_plan *p,
+			  struct ghvm_plan_message ret[GHVM_PLAN_MESSAGES_MAX])
+{
+	struct list l = { .v = ret, .plan = p };
+
+	for (; l.step < p->n_steps; l.step++) {
+		const struct ghvm_plan_step *s = &p->steps[l.step];
+
+		if (s->kind == GHVM_STEP_LEND || s->kind == GHVM_STEP_SHARE)
+			give(&l, &p->parcels[s->parcel]);
+		else if (step_messages[s->kind])
+			add(&l, step_messages[s->kind], 1, 1);
+	}
+	return l.n;
+}
