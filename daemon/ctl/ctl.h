@@ -22,7 +22,7 @@ enum ctl_status {
  * @json: --json
  * @color: standard output is a terminal that wants it
  * @force: --force, of stop
- * @retry: --retry, of quarantine
+ * @retry: --retry, of quarantine; @running: --running, of plan
  * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
  * @label, @address, @size, @file, @readonly: of region; NULL: not given. Borrowed
  * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
@@ -32,6 +32,7 @@ struct ctl {
 	bool color;
 	bool force;
 	bool retry;
+	bool running;
 	bool follow;
 	const char *pcapng;
 	const char *label;

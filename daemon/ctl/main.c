@@ -55,6 +55,7 @@ static const struct option options[] = {
 	{ "pcapng", required_argument, NULL, 'p' },
 	{ "readonly", no_argument, NULL, 'o' },
 	{ "retry", no_argument, NULL, 'r' },
+	{ "running", no_argument, NULL, 'R' },
 	{ "size", required_argument, NULL, 's' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{},
@@ -81,6 +82,7 @@ static void help(void)
 	     "  --json      for programs\n"
 	     "  --dir=DIR   look for descriptors there (again for more)\n"
 	     "  --force     with stop: do not ask the guest\n"
+	     "  --running   with plan: what it was started by\n"
 	     "  --retry     with quarantine: try again now\n"
 	     "  --follow    with trace: go on as more come\n"
 	     "  --pcapng=FILE  with trace: write a capture\n"
@@ -116,8 +118,8 @@ static bool note_option(int c, struct ctl *ctl)
 		['p'] = &ctl->pcapng,  ['s'] = &ctl->size,
 	};
 	bool *const flags[] = {
-		['F'] = &ctl->follow,	['f'] = &ctl->force, ['j'] = &ctl->json,
-		['o'] = &ctl->readonly, ['r'] = &ctl->retry,
+		['F'] = &ctl->follow,	['f'] = &ctl->force,   ['j'] = &ctl->json,
+		['o'] = &ctl->readonly, ['R'] = &ctl->running, ['r'] = &ctl->retry,
 	};
 
 	if ((size_t)c < ARRAY_SIZE(texts) && texts[c])

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * validate and plan: the library, in this process, with the caller's own rights; no manager.
+ * validate and plan: the library, in this process, with the caller's own rights. No manager, but
+ * for the plan of what runs.
  */
+#include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/json.h"
 
@@ -219,6 +221,41 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 	return r < 0 ? CTL_FAILED : CTL_OK;
 }
 
+static int print_file(int fd)
+{
+	char buffer[4096];
+	ssize_t n;
+
+	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+		(void)fwrite(buffer, 1, (size_t)n, stdout); /* finish() looks at stdout */
+	return n < 0 ? -errno : 0;
+}
+
+/* The manager knows in how many pieces memory came. */
+static int plan_of_running(const struct ctl *ctl, const char *name)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_(freep) char *path = NULL;
+	struct ghvm_error err = {};
+	int fd, r = client_open(&bus, &err);
+
+	if (r == 0)
+		r = client_path(bus, name, &path, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	r = sd_bus_call_method(bus, CLIENT_MANAGER, path, CLIENT_MANAGER ".VM", "Plan", &e, &reply,
+			       "a{sv}", 1, "text", "b", !ctl->json);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "h", &fd);
+	if (r >= 0)
+		r = print_file(fd);
+	if (r < 0)
+		r = client_error(&err, &e, r, "cannot read the plan");
+	return r < 0 ? ctl_fail(client_status(r), "%s", err.msg) : CTL_OK;
+}
+
 int verb_plan(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
@@ -226,8 +263,11 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *text = NULL;
 	struct ghvm_error err = {};
-	int r = load(ctl, args[0], &spec, &all, &err);
+	int r;
 
+	if (ctl->running)
+		return plan_of_running(ctl, args[0]);
+	r = load(ctl, args[0], &spec, &all, &err);
 	print_complaints(&all, stderr);
 	if (r < 0)
 		return all.n ? CTL_FAILED : failed(r, &err);

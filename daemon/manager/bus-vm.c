@@ -17,6 +17,7 @@
 #include "daemon/manager/log.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/layout.h"
 
 #define INTERFACE BUS_NAME ".VM"
 #define FLAG SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
@@ -230,6 +231,40 @@ static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *
 	return r < 0 ? r : open_console(b, userdata, m, error);
 }
 
+static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
+{
+	int *text = data;
+
+	return strcmp(key, "text") ? bus_unknown_option(key, error)
+				   : sd_bus_message_read(m, "v", "b", text);
+}
+
+/*
+ * Plan(a{sv}) -> h: what its guest was started by, with the entries that its memory turned out
+ * to have (DECISIONS 14); JSON in a sealed memfd, or by option "text" (b) words for people.
+ */
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const struct vm *vm = userdata;
+	_cleanup_(freep) char *told = NULL;
+	_cleanup_(closep) int fd = -1;
+	int r, text = 0;
+
+	r = bus_read_known_options(m, plan_option, &text, error);
+	if (r < 0)
+		return r;
+	if (!vm->guest || (vm->state != VM_RUNNING && op_busy(&vm->op))) /* which works on it */
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	if (!guest_planned(vm->guest))
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE,
+					 "%s was started by another manager, who has left no plan",
+					 vm->name);
+	told = text ? ghvm_plan_to_text(&vm->guest->plan) : ghvm_plan_to_json(&vm->guest->plan);
+	fd = told ? bus_seal_text(told) : -ENOMEM;
+	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
+}
+
 /* BeginTransaction(a{sv}) -> o */
 static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -265,6 +300,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("h", fd, "s", path), method_open_console,
 				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", plan),
+				method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("BeginTransaction", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("o", transaction), method_begin,
 				SD_BUS_VTABLE_UNPRIVILEGED),

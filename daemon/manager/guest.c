@@ -123,9 +123,18 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
 	return 0;
 }
 
+/* From here on the plan is exact (DECISIONS 14). */
+static void count_entries(struct guest *g, const struct ghvm_machine *m)
+{
+	for (size_t i = 0; i < g->plan.n_parcels; i++)
+		ghvm_plan_pinned(&g->plan, i, ghvm_machine_entries(m, i));
+}
+
 void guest_set_machine(struct guest *g, struct ghvm_machine *m)
 {
-	if (g->planned && !ghvm_machine_planned(m))
+	if (g->planned && ghvm_machine_planned(m))
+		count_entries(g, m);
+	else if (g->planned)
 		(void)ghvm_error_set(&g->no_rebuild, -ESTALE, "its memory is not that of its plan");
 	atomic_store(&g->machine, m);
 }
@@ -331,8 +340,8 @@ static void on_pinned(void *data)
 	struct guest *g = data;
 	struct guest_need *n;
 
+	count_entries(g, g->machine);
 	for (size_t i = 0; i < g->plan.n_parcels; i++) {
-		ghvm_plan_pinned(&g->plan, i, ghvm_machine_entries(g->machine, i));
 		tell_extents(g, i);
 		n = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!g->plan.parcels[i].lend || !n)
@@ -506,6 +515,13 @@ int guest_runinfo(const struct guest *g)
 	info.n_doorbells = n;
 	fill_windows(g, &info);
 	return ghvm_runinfo_write(&info);
+}
+
+bool guest_planned(const struct guest *g)
+{
+	const struct ghvm_machine *m = guest_machine(g);
+
+	return g->planned && m && ghvm_machine_planned(m);
 }
 
 bool guest_can_rebuild(const struct guest *g)

@@ -134,6 +134,8 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 /* The sealed "machine" of now; owned by the caller. */
 int guest_runinfo(const struct guest *g);
 
+/* Is @plan that of its machine? Not if it was adopted, and nobody knows what it is made of. */
+bool guest_planned(const struct guest *g);
 bool guest_can_rebuild(const struct guest *g);
 /* Any thread. */
 struct ghvm_machine *guest_machine(const struct guest *g);

@@ -401,6 +401,45 @@ class Presplit(Case):
         wait_until(lambda: not self.w.leftovers(), 20)
 
 
+class Plan(Case):
+    model = ("--fragment=16",)
+
+    def sent(self):
+        """To RM, as far as the trace goes."""
+        lines = self.ctl("--json", "trace")[0].splitlines()
+        return [m for m in map(json.loads, lines) if m["direction"] == ">"]
+
+    def planned(self):
+        """By its steps, which are exact; and the entries of its parcels."""
+        plan = self.json("plan", "--running", "demo")
+        messages = [m for s in plan["steps"] for m in s.get("messages", ())]
+        self.assertTrue(all(m["count"][0] == m["count"][1] for m in messages), messages)
+        return ([m["message"] for m in messages for _ in range(m["count"][0])],
+                sum(p["entries"][0] for p in plan["parcels"]))
+
+    def test_what_is_planned_is_what_is_sent(self):
+        self.w.vm("demo", "powerkey\n", memory="12M")
+        self.ctl("plan", "--running", "none", status=3)
+        last = max((m["number"] for m in self.sent()), default=0)
+        self.assertIn("demo is stopped", self.ctl("plan", "--running", "demo", status=1)[1])
+        self.ctl("start", "demo")
+        sent = [m["message"] for m in self.sent() if m["number"] > last]
+        planned, entries = self.planned()
+        self.assertEqual(planned, sent)
+        self.assertGreater(planned.count("MEM_APPEND"), 0)
+        self.assertEqual(entries, self.w.counts()["entries"])
+        text = self.ctl("plan", "--running", "demo")[0]
+        self.assertIn(f"entries {entries} of", text)
+
+        # it is known to a later manager as well
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        self.assertEqual(self.ctl("plan", "--running", "demo")[0], text)
+        self.ctl("stop", "demo")
+        self.w.assert_clean()
+
+
 class Trace(Case):
     def test_a_start_is_seen(self):
         self.w.vm("demo", "powerkey\n")
