@@ -201,7 +201,7 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_mute: do it, but drop the reply
  * model_reply: do it, but the reply's payload is these bytes (status word included); at
  *     most 256
- * model_set_presplit: @presplit_quirk of the configuration, from now on
+ * model_set_presplit: @presplit_quirk of the configuration, from now on, with nothing split
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
  */
 void model_kill_rm(struct model *m);

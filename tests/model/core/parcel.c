@@ -137,6 +137,7 @@ static int entry_unmap(struct model *m, const struct parcel *p, const struct sgl
 void model_set_presplit(struct model *m, bool quirk)
 {
 	m->config.presplit_quirk = quirk;
+	memset(m->split, 0, m->config.ram_size / MODEL_BLOCK + 2);
 }
 
 static void entry_zero(struct model *m, const struct sgl_entry *e)

@@ -62,5 +62,5 @@ enum knob {
 	KNOB_DUMP = 0x18,     /* log the counters */
 	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
 	KNOB_HOLD_RM = 0x20,  /* 1: it does not read its queue; 0: it does again */
-	KNOB_PRESPLIT = 0x24, /* 1: LEND does not unmap what lies in an unsplit block; 0: it does */
+	KNOB_PRESPLIT = 0x24, /* 1: LEND leaves what lies in a block; none is split; 0: not so */
 };
