@@ -14,9 +14,10 @@
 
 #define KICK SIGUSR1
 #define KICK_AGAIN_MS 10
+#define LOOK_AGAIN_MS 10000
 
 /* Sleep until the wake-up virq or the stop. The virq may have fired already. */
-static void wait_for_wakeup(const struct vcpu_thread *t)
+static void wait_for_wakeup(const struct vcpu_thread *t, int timeout_ms)
 {
 	struct pollfd fds[] = {
 		{ .fd = t->wake, .events = POLLIN },
@@ -24,7 +25,7 @@ static void wait_for_wakeup(const struct vcpu_thread *t)
 	};
 	uint64_t count;
 
-	if (poll(fds, 2, -1) > 0 && (fds[0].revents & POLLIN) &&
+	if (poll(fds, 2, timeout_ms) > 0 && (fds[0].revents & POLLIN) &&
 	    read(t->wake, &count, sizeof(count)) < 0)
 		return; /* not ours any more: run once more and see */
 }
@@ -52,7 +53,7 @@ static void wait_turned_off(const struct vcpu_thread *t)
 
 	(void)atomic_fetch_add(&s->n_off, 1);
 	s->on_off(s->data);
-	wait_for_wakeup(t);
+	wait_for_wakeup(t, -1);
 	(void)atomic_fetch_sub(&s->n_off, 1);
 }
 
@@ -64,7 +65,8 @@ static bool handle_exit(struct vcpu_thread *t)
 	case GHVM_VCPU_BLOCKED:
 		return true;
 	case GHVM_VCPU_EXPECTS_WAKEUP:
-		wait_for_wakeup(t);
+		/* no virq wakes one whose guest was undone by a manager that did not find us */
+		wait_for_wakeup(t, LOOK_AGAIN_MS);
 		return true;
 	case GHVM_VCPU_POWERED_OFF:
 		if (t->vcpu.for_good)

@@ -118,7 +118,8 @@ class Life(Case):
         # the second one never was on
         self.w.vm("demo", "print up\ncpu-off\n", extra="cpus: {count: 2}\n")
         self.assertEqual(self.w.run_unit("demo", 30), 0)
-        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "off"])
+        self.w.wait_state("demo", "stopped")
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "off")
         self.assertIn("turned itself off", self.w.said("demo"))
         self.w.assert_clean()
 
@@ -266,7 +267,7 @@ class Death(Case):
         self.w.start_manager()
         self.w.assert_clean()
         self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["failed", "orphaned"])
-        self.assertEqual(unit.wait(30), 1)
+        self.assertEqual(unit.wait(50), 1)  # its vCPU looks again, and nobody says more
         self.w.vm("demo", "off\n")
         self.assertEqual(self.w.run_unit("demo"), 0)
 
