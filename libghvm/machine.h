@@ -63,9 +63,6 @@ struct ghvm_machine_doorbell {
 	struct ghvm_capid cap;
 };
 
-const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
-const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
-
 /**
  * ghvm_machine_new() - an empty machine
  * @host: borrowed; @rm: borrowed; @plan: borrowed; all outlive the machine

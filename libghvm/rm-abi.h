@@ -33,7 +33,12 @@
 #define GHVM_RM_NOTIFY_MEM_ACCEPTED 0x51100013U
 #define GHVM_RM_NOTIFY_MEM_RECALL 0x51100014U
 #define GHVM_RM_NOTIFY_VM_EXITED 0x56100001U
+#define GHVM_RM_NOTIFY_VM_SHUTDOWN 0x56100002U
 #define GHVM_RM_NOTIFY_VM_STATUS 0x56100008U
+#define GHVM_RM_NOTIFY_VM_IRQ_LENT 0x56100011U
+#define GHVM_RM_NOTIFY_VM_IRQ_RELEASED 0x56100012U
+#define GHVM_RM_NOTIFY_VM_IRQ_ACCEPTED 0x56100013U
+#define GHVM_RM_NOTIFY_VM_CONSOLE_CHARS 0x56100080U
 
 #define GHVM_RM_OK 0U
 #define GHVM_RM_UNIMPLEMENTED 0xffffffffU
@@ -86,3 +91,7 @@ enum ghvm_exit_type {
 	/* not RM's word: it has ended, but nobody saw VM_EXITED (DECISIONS 26) */
 	GHVM_EXIT_UNKNOWN = 0xffff,
 };
+
+/* "init-failed", "software-error"; never NULL, "unknown" for what is in no list. */
+const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
+const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
