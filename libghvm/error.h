@@ -16,8 +16,8 @@
 /**
  * struct ghvm_error - one failure
  * @code: negative errno; 0: nothing failed yet. -EREMOTEIO: RM or the hypervisor refused
- * @rm_message: RM message id that was refused, or 0
- * @rm_code: RM's status (abi C.3), valid if @rm_message is not 0
+ * @rm_message: RM message id that was refused, or, with another @code, not answered; or 0
+ * @rm_code: RM's status (abi C.3), of a refusal
  * @msg: sentence without full stop, starts in lower case, names what and where
  */
 struct ghvm_error {
@@ -39,19 +39,28 @@ int ghvm_error_set(struct ghvm_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /**
+ * ghvm_error_set_unanswered() - as ghvm_error_set(), of a request to the resource manager
+ * @message: RM message id that was not sent, not answered, or not as it should have been
+ * @code: negative errno, not -EREMOTEIO
+ *
+ * Return: @code.
+ */
+int ghvm_error_set_unanswered(struct ghvm_error *err, uint32_t message, int code, const char *fmt,
+			      ...) __attribute__((format(printf, 4, 5)));
+
+/**
  * ghvm_error_set_rm() - write a refusal by the resource manager
  * @err: may be NULL
  * @message: RM message id
  * @status: RM's status, not OK
  * @fmt: what was asked for, e.g. "lend memory \"ram\" (512 MiB, 3 entries)"; the
- *       names of message and status and a hint are appended
+ *       names of message and status and what it means (hint.h) are appended
  *
  * Return: -EREMOTEIO.
  */
 int ghvm_error_set_rm(struct ghvm_error *err, uint32_t message, uint32_t status, const char *fmt,
 		      ...) __attribute__((format(printf, 4, 5)));
 
-/* "MEM_LEND", "MEM_INVALID", "a page is already in another parcel"; never NULL. */
+/* "MEM_LEND", "MEM_INVALID"; never NULL, "unknown" for what is in no list. */
 const char *ghvm_rm_message_to_string(uint32_t message);
 const char *ghvm_rm_status_to_string(uint32_t status);
-const char *ghvm_rm_status_hint(uint32_t status);

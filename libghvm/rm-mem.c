@@ -136,13 +136,14 @@ static int handle_call(struct ghvm_rm *rm, uint32_t id, const char *what,
 					 "%s memory of label %u (%" PRIu64 " KiB, %zu entries)",
 					 what, m->label, kib, m->n_extents);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot %s memory of label %u: %s", what, m->label,
-				      e.msg);
+		return ghvm_error_set_unanswered(err, id, r, "cannot %s memory of label %u: %s",
+						 what, m->label, e.msg);
 
 	handle = ghvm_get_u32(&g);
 	if (ghvm_get_end(&g) < 0 || handle == GHVM_PARCEL_NONE)
-		return ghvm_error_set(err, -EBADMSG, "label %u: malformed reply to %s", m->label,
-				      ghvm_rm_message_to_string(id));
+		return ghvm_error_set_unanswered(err, id, -EBADMSG,
+						 "label %u: malformed reply to %s", m->label,
+						 ghvm_rm_message_to_string(id));
 	*ret = (struct ghvm_parcel_handle){ handle };
 	return 0;
 }
@@ -160,10 +161,12 @@ static int parcel_call(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms, c
 	if (r == -EREMOTEIO)
 		return ghvm_error_set_rm(err, id, e.rm_code, "%s parcel %u", what, handle.id);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot %s parcel %u: %s", what, handle.id, e.msg);
+		return ghvm_error_set_unanswered(err, id, r, "cannot %s parcel %u: %s", what,
+						 handle.id, e.msg);
 	if (ghvm_get_end(&g) < 0)
-		return ghvm_error_set(err, -EBADMSG, "parcel %u: malformed reply to %s", handle.id,
-				      ghvm_rm_message_to_string(id));
+		return ghvm_error_set_unanswered(err, id, -EBADMSG,
+						 "parcel %u: malformed reply to %s", handle.id,
+						 ghvm_rm_message_to_string(id));
 	return 0;
 }
 

@@ -31,7 +31,8 @@ static int vm_call(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const
 	if (r == -EREMOTEIO)
 		return ghvm_error_set_rm(err, id, e.rm_code, "%s VM %u", what, vmid.id);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot %s VM %u: %s", what, vmid.id, e.msg);
+		return ghvm_error_set_unanswered(err, id, r, "cannot %s VM %u: %s", what, vmid.id,
+						 e.msg);
 	return 0;
 }
 
@@ -39,8 +40,8 @@ static int check_end(const struct ghvm_get *g, uint32_t id, struct ghvm_vmid vmi
 		     struct ghvm_error *err)
 {
 	if (ghvm_get_end(g) < 0)
-		return ghvm_error_set(err, -EBADMSG, "VM %u: malformed reply to %s", vmid.id,
-				      ghvm_rm_message_to_string(id));
+		return ghvm_error_set_unanswered(err, id, -EBADMSG, "VM %u: malformed reply to %s",
+						 vmid.id, ghvm_rm_message_to_string(id));
 	return 0;
 }
 
@@ -92,11 +93,13 @@ int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
 	if (r == -EREMOTEIO)
 		return ghvm_error_set_rm(err, GHVM_RM_VM_ALLOCATE, e.rm_code, "allocate a VMID");
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot allocate a VMID: %s", e.msg);
+		return ghvm_error_set_unanswered(err, GHVM_RM_VM_ALLOCATE, r,
+						 "cannot allocate a VMID: %s", e.msg);
 
 	vmid = ghvm_get_u32(&g);
 	if (ghvm_get_end(&g) < 0 || !vmid || vmid > UINT16_MAX || vmid == ghvm_rm_vmid(rm).id)
-		return ghvm_error_set(err, -EBADMSG, "malformed reply to VM_ALLOCATE");
+		return ghvm_error_set_unanswered(err, GHVM_RM_VM_ALLOCATE, -EBADMSG,
+						 "malformed reply to VM_ALLOCATE");
 
 	*ret = (struct ghvm_vmid){ (uint16_t)vmid };
 	ghvm_rm_fact_clear(rm, *ret);

@@ -4,6 +4,7 @@
  */
 #include "daemon/manager/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,8 @@ static void add_about(struct entry *e, const struct log_about *about)
 	if (!about->err || !about->err->rm_message)
 		return;
 	add(e, "RM_MESSAGE=%s", ghvm_rm_message_to_string(about->err->rm_message));
-	add(e, "RM_STATUS=%s", ghvm_rm_status_to_string(about->err->rm_code));
+	if (about->err->code == -EREMOTEIO)
+		add(e, "RM_STATUS=%s", ghvm_rm_status_to_string(about->err->rm_code));
 }
 
 static void put_line(const struct entry *e, const struct log_about *about)
