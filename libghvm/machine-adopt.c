@@ -126,8 +126,9 @@ static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
 	return true;
 }
 
+/* @name: from a tag, which nobody has checked, so what cannot be a name is none */
 static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
-			struct ghvm_vmid vmid, uint64_t incarnation, size_t n,
+			const char *name, struct ghvm_vmid vmid, uint64_t incarnation, size_t n,
 			struct ghvm_machine **ret)
 {
 	struct ghvm_machine *m;
@@ -138,6 +139,8 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	m->ledger = ledger;
 	m->adopted = true;
 	m->incarnation = incarnation;
+	if (ghvm_name_valid(name))
+		memcpy(m->name, name, strlen(name));
 	ghvm_machine_set_vmid(m, vmid);
 	m->started = true; /* perhaps: then its exit shall be heard of */
 	m->grant_id = incarnation ? ghvm_machine_grant_id(m) : 0;
@@ -157,7 +160,7 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 	for (size_t i = 0; i < n; i++)
 		if (!orphans[i].readable || orphans[i].tag.vmid.id != tag->vmid.id)
 			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
-	r = make_adopted(host, rm, ledger, tag->vmid, tag->incarnation, n, &m);
+	r = make_adopted(host, rm, ledger, tag->name, tag->vmid, tag->incarnation, n, &m);
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");
 	for (size_t i = 0; i < n; i++) {
@@ -205,13 +208,14 @@ int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			     struct ghvm_vmid vmid, struct ghvm_machine **ret)
 {
-	return make_adopted(host, rm, ledger, vmid, 0, 0, ret);
+	return make_adopted(host, rm, ledger, "", vmid, 0, 0, ret);
 }
 
 /* ---- going on ---- */
 
 int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
 
 	if (!vmid.id) {
@@ -238,6 +242,7 @@ static void drop_half_added(struct ghvm_machine *m)
 
 int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	enum ghvm_vm_status status;
 	int r = ghvm_machine_status(m, &status, err);
 

@@ -327,6 +327,7 @@ static int undo(struct ghvm_machine *m, int r, struct ghvm_error *err)
 int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 		       const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	struct build b = { .m = m, .files = files };
 	int r;
 
@@ -340,6 +341,7 @@ int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *
 
 int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	struct build b = { .m = m };
 	int r;
 
@@ -359,6 +361,7 @@ static bool all_pinned(const struct ghvm_machine *m)
 int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 			 const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	struct build b = { .m = m, .files = files, .again = true };
 	int r;
 

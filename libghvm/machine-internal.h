@@ -30,6 +30,7 @@ struct ghvm_machine_added {
 /**
  * struct ghvm_machine - one VM; Thread: one at a time, but for what @lock is over
  * @plan: borrowed; NULL: adopted without one
+ * @name: of the VM; "": nobody knows it
  * @adopted: what it has is known from tags alone
  * @own_ledger: used while the machine was given none
  * @parcels: owned; by index of the plan, then what was added at run time, or else adopted;
@@ -49,6 +50,7 @@ struct ghvm_machine {
 	struct ghvm_host *host;
 	struct ghvm_rm *rm;
 	const struct ghvm_plan *plan;
+	char name[GHVM_NAME_SIZE];
 	uint64_t incarnation;
 	struct ghvm_ledger *ledger;
 	struct ghvm_ledger own_ledger;

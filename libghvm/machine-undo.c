@@ -309,6 +309,7 @@ void ghvm_machine_unpin(struct ghvm_machine *m)
 
 int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
 	int r = ghvm_machine_take_back(m, err);
 
 	m->undo_failed = r < 0;

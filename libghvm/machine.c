@@ -94,6 +94,7 @@ int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct gh
 		return r;
 	m->plan = plan;
 	m->incarnation = incarnation;
+	memcpy(m->name, plan->spec->name, sizeof(m->name));
 	m->n_parcels = plan->n_parcels;
 	init_parcels(m);
 	*ret = m;
@@ -191,6 +192,8 @@ void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
 	if (vmid.id) /* another life; else how this one ended is still of interest */
 		m->exited = false;
 	unlock(m);
+	if (vmid.id) /* one that is given back may be another's already */
+		ghvm_rm_name_vmid(m->rm, vmid, m->name);
 }
 
 /* A VMID is used again: what is said of it counts only while it is ours and has started. */

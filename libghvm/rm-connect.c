@@ -63,6 +63,7 @@ int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error 
 
 	if (!rm)
 		return ghvm_error_set(err, -ENOMEM, "%s", strerror(ENOMEM));
+	ghvm_callers_init(&rm->callers);
 	rm->q = (struct ghvm_msgq){ .tx_fd = -1, .rx_fd = -1 };
 	rm->call_ms = CALL_MS;
 	rm->sync_ms = SYNC_MS;
@@ -82,6 +83,7 @@ void ghvm_rm_free(struct ghvm_rm *rm)
 	ghvm_msgq_done(&rm->q);
 	closep(&rm->wake_fd);
 	ghvm_backlog_done(&rm->backlog);
+	ghvm_callers_done(&rm->callers);
 	(void)pthread_cond_destroy(&rm->cond); /* nobody waits: none of these fails */
 	(void)pthread_mutex_destroy(&rm->state);
 	(void)pthread_mutex_destroy(&rm->rx_lock);

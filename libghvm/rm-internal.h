@@ -5,6 +5,7 @@
 #pragma once
 
 #include "libghvm/backlog.h"
+#include "libghvm/caller.h"
 #include "libghvm/msgq.h"
 #include "libghvm/packet.h"
 #include "libghvm/rm.h"
@@ -17,12 +18,14 @@
 /**
  * struct ghvm_rm_waiter - who waits for a reply; guarded by state
  * @used: only once the whole request is on its way
+ * @vm: for whom it asks; "": for nobody
  */
 struct ghvm_rm_waiter {
 	int failed; /* of sending */
 	bool used;
 	bool done;
 	bool too_long;
+	char vm[GHVM_NAME_SIZE];
 	uint32_t id;
 	uint16_t seq;
 	uint8_t *buf; /* borrowed from the caller */
@@ -43,6 +46,7 @@ struct ghvm_rm {
 	struct ghvm_msgq q;
 	int wake_fd;
 	struct ghvm_vmid vmid;
+	struct ghvm_callers callers;
 
 	pthread_mutex_t call_lock;
 	uint16_t next_seq;

@@ -89,11 +89,26 @@ bool ghvm_rm_fact(const struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_
 	return vmid.id < GHVM_RM_FACTS && atomic_load(&rm->facts[vmid.id]) & fact;
 }
 
-static void trace(struct ghvm_rm *rm, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
-		  size_t len)
+struct ghvm_rm_scope ghvm_rm_enter(struct ghvm_rm *rm, const char *name)
+{
+	return (struct ghvm_rm_scope){ rm, ghvm_callers_enter(&rm->callers, name) };
+}
+
+void ghvm_rm_leave(struct ghvm_rm_scope *s)
+{
+	(void)ghvm_callers_enter(&s->rm->callers, s->before); /* what was set is no more wanted */
+}
+
+void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *name)
+{
+	ghvm_callers_name_vmid(&rm->callers, vmid, name);
+}
+
+static void trace(struct ghvm_rm *rm, const char *vm, char dir, uint32_t id, uint16_t seq,
+		  const uint8_t *payload, size_t len)
 {
 	if (rm->on_trace)
-		rm->on_trace(rm->on_trace_data, dir, id, seq, payload, len);
+		rm->on_trace(rm->on_trace_data, vm, dir, id, seq, payload, len);
 }
 
 static void die(struct ghvm_rm *rm)
@@ -114,9 +129,28 @@ static bool is_passing(int r)
 
 /* ---- receiving; rx_lock is held ---- */
 
+static bool is_awaited(const struct ghvm_rm_waiter *w, const struct ghvm_assembly *m)
+{
+	return w->used && !w->done && w->id == m->id && w->seq == m->seq;
+}
+
+/* A copy: who waits may give up at any time. */
+static void trace_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
+{
+	char vm[GHVM_NAME_SIZE] = "";
+
+	pthread_mutex_lock(&rm->state);
+	if (is_awaited(&rm->call, m))
+		memcpy(vm, rm->call.vm, sizeof(vm));
+	else if (is_awaited(&rm->sync, m))
+		memcpy(vm, rm->sync.vm, sizeof(vm));
+	pthread_mutex_unlock(&rm->state);
+	trace(rm, vm, '<', m->id, m->seq, m->buf, m->len);
+}
+
 static bool take_reply(struct ghvm_rm_waiter *w, const struct ghvm_assembly *m)
 {
-	if (!w->used || w->done || w->id != m->id || w->seq != m->seq)
+	if (!is_awaited(w, m))
 		return false;
 	w->done = true;
 	w->too_long = m->len > w->cap;
@@ -128,7 +162,7 @@ static bool take_reply(struct ghvm_rm_waiter *w, const struct ghvm_assembly *m)
 
 static void on_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 {
-	trace(rm, '<', m->id, m->seq, m->buf, m->len);
+	trace_reply(rm, m);
 
 	pthread_mutex_lock(&rm->state);
 	if (take_reply(&rm->call, m) || take_reply(&rm->sync, m)) {
@@ -157,11 +191,14 @@ static void deliver_backlog(struct ghvm_rm *rm)
 
 static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 {
+	char vm[GHVM_NAME_SIZE];
+
 	if (m->type == GHVM_PACKET_REPLY) {
 		on_reply(rm, m);
 		return;
 	}
-	trace(rm, '!', m->id, m->seq, m->buf, m->len);
+	ghvm_callers_notified(&rm->callers, m->id, m->buf, m->len, vm);
+	trace(rm, vm, '!', m->id, m->seq, m->buf, m->len);
 	if (rm->on_notify)
 		notify(rm, m->id, m->buf, m->len);
 	else
@@ -311,7 +348,8 @@ static int send_request(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, struct 
 	int r;
 
 	w->seq = rm->next_seq++;
-	trace(rm, '>', w->id, w->seq, w->buf, len);
+	ghvm_callers_current(&rm->callers, w->vm);
+	trace(rm, w->vm, '>', w->id, w->seq, w->buf, len);
 	for (unsigned int i = 0; i < n; i++) {
 		last = i + 1 == n;
 		size = ghvm_packet_build(w->id, w->seq, w->buf, len, i, packet);

@@ -33,8 +33,11 @@ struct ghvm_rm_notification {
 };
 
 typedef void (*ghvm_rm_on_notify)(void *data, const struct ghvm_rm_notification *n);
-/* Each packet-complete message, for traces. @dir: '>' sent, '<' reply, '!' notification. */
-typedef void (*ghvm_rm_on_trace)(void *data, char dir, uint32_t id, uint16_t seq,
+/*
+ * Each packet-complete message, for traces. @vm: the name of whose it is, "" nobody's.
+ * @dir: '>' sent, '<' reply, '!' notification.
+ */
+typedef void (*ghvm_rm_on_trace)(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
 				 const uint8_t *payload, size_t len);
 
 /**
@@ -70,6 +73,24 @@ int ghvm_rm_dispatch(struct ghvm_rm *rm);
 /* Called from the thread that dispatches; must not call RM. Set before use by others. */
 void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data);
 void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
+
+/**
+ * struct ghvm_rm_scope - until its end a thread's calls are for one VM
+ */
+struct ghvm_rm_scope {
+	struct ghvm_rm *rm;
+	const char *before;
+} __attribute__((unused)); /* only its end counts: clang */
+
+/*
+ * For traces: what this thread calls from here to ghvm_rm_leave(), for _cleanup_, is for the VM
+ * of that name, which is borrowed until then. They nest. Thread: any.
+ */
+struct ghvm_rm_scope ghvm_rm_enter(struct ghvm_rm *rm, const char *name);
+void ghvm_rm_leave(struct ghvm_rm_scope *s);
+
+/* For traces: notifications of this VMID are for the VM of that name. Thread: any. */
+void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *name);
 
 /**
  * ghvm_rm_call() - one request and its reply

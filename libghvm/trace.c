@@ -1,30 +1,68 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ring, and what its messages say. Layouts: abi C.5, C.6, C.7.
+ * Rings of messages.
+ *
+ * A payload has memory of its own, as most are short and a few are long.
  */
 #include "libghvm/trace.h"
 
-#include "libghvm/bits.h"
-#include "libghvm/error.h"
-#include "libghvm/rm-abi.h"
-#include "libghvm/wire.h"
-
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define ACL_SHOWN 4
+/**
+ * struct slot - a message in a ring, as struct ghvm_trace_message
+ * @kept: bytes at @data; owned
+ */
+struct slot {
+	uint64_t number;
+	uint64_t usec;
+	char vm[GHVM_NAME_SIZE];
+	uint32_t id;
+	uint32_t len;
+	uint16_t seq;
+	char dir;
+	uint32_t kept;
+	uint8_t *data;
+};
 
-/* ---- the ring ---- */
+/**
+ * struct ghvm_trace_ring - messages of one VM, or of all
+ * @last: number of the newest, 0: none yet
+ * @seen: when, by the number that the newest has in the ring of all
+ */
+struct ghvm_trace_ring {
+	char vm[GHVM_NAME_SIZE];
+	uint64_t last;
+	uint64_t seen;
+	size_t size;
+	struct slot slots[];
+};
+
+static struct ghvm_trace_ring *new_ring(const char *vm, size_t size)
+{
+	struct ghvm_trace_ring *ring = calloc(1, sizeof(*ring) + size * sizeof(struct slot));
+
+	if (!ring)
+		return NULL;
+	ring->size = size;
+	(void)snprintf(ring->vm, sizeof(ring->vm), "%s", vm); /* a name fits */
+	return ring;
+}
+
+static void free_ring(struct ghvm_trace_ring *ring)
+{
+	for (size_t i = 0; ring && i < ring->size; i++)
+		free(ring->slots[i].data);
+	free(ring);
+}
 
 int ghvm_trace_init(struct ghvm_trace *t)
 {
-	t->last = 0;
-	t->ring = calloc(GHVM_TRACE_MESSAGES, sizeof(*t->ring));
-	if (!t->ring)
+	*t = (struct ghvm_trace){ .all = new_ring("", GHVM_TRACE_MESSAGES) };
+	if (!t->all)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&t->lock, NULL); /* cannot fail without attributes */
 	return 0;
@@ -32,12 +70,18 @@ int ghvm_trace_init(struct ghvm_trace *t)
 
 void ghvm_trace_done(struct ghvm_trace *t)
 {
-	if (!t->ring)
+	if (!t->all)
 		return;
-	(void)pthread_mutex_destroy(&t->lock);
-	free(t->ring);
-	t->ring = NULL;
+	for (size_t i = 0; i < GHVM_TRACE_VMS; i++) {
+		free_ring(t->vms[i]);
+		t->vms[i] = NULL;
+	}
+	free_ring(t->all);
+	t->all = NULL;
+	(void)pthread_mutex_destroy(&t->lock); /* nobody has it */
 }
+
+/* ---- the lock is held ---- */
 
 static uint64_t now_usec(void)
 {
@@ -47,238 +91,126 @@ static uint64_t now_usec(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static struct ghvm_trace_message *place_of(struct ghvm_trace *t, uint64_t number)
+static struct slot *slot_of(struct ghvm_trace_ring *ring, uint64_t number)
 {
-	return &t->ring[number % GHVM_TRACE_MESSAGES];
+	return &ring->slots[number % ring->size];
 }
 
-void ghvm_trace_add(void *trace, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
-		    size_t len)
+/* That of @vm; NULL: it has none. */
+static struct ghvm_trace_ring *find_ring(const struct ghvm_trace *t, const char *vm)
+{
+	for (size_t i = 0; i < GHVM_TRACE_VMS; i++)
+		if (t->vms[i] && strcmp(t->vms[i]->vm, vm) == 0)
+			return t->vms[i];
+	return NULL;
+}
+
+/* Where another goes: a free place, or that of the ring that was silent for the longest. */
+static struct ghvm_trace_ring **find_place(struct ghvm_trace *t)
+{
+	struct ghvm_trace_ring **oldest = &t->vms[0];
+
+	for (size_t i = 0; i < GHVM_TRACE_VMS && *oldest; i++)
+		if (!t->vms[i] || t->vms[i]->seen < (*oldest)->seen)
+			oldest = &t->vms[i];
+	return oldest;
+}
+
+/* As find_ring(), made if need be; NULL: no memory. */
+static struct ghvm_trace_ring *ring_for(struct ghvm_trace *t, const char *vm)
+{
+	struct ghvm_trace_ring *ring = find_ring(t, vm), **at;
+
+	if (!ring) {
+		ring = new_ring(vm, GHVM_TRACE_VM_MESSAGES);
+		if (!ring)
+			return NULL;
+		at = find_place(t);
+		free_ring(*at);
+		*at = ring;
+	}
+	ring->seen = t->all->last;
+	return ring;
+}
+
+static void add_to(struct ghvm_trace_ring *ring, const struct slot *m, const uint8_t *payload)
+{
+	uint8_t *data = m->kept ? malloc(m->kept) : NULL;
+	struct slot *s = slot_of(ring, ++ring->last);
+
+	free(s->data);
+	*s = (struct slot){};
+	if (m->kept && !data)
+		return;
+	*s = *m;
+	s->number = ring->last;
+	s->data = data;
+	if (data)
+		memcpy(data, payload, m->kept);
+}
+
+void ghvm_trace_add(void *trace, const char *vm, char dir, uint32_t id, uint16_t seq,
+		    const uint8_t *payload, size_t len)
 {
 	struct ghvm_trace *t = trace;
-	struct ghvm_trace_message *m;
-
-	pthread_mutex_lock(&t->lock);
-	m = place_of(t, ++t->last);
-	m->number = t->last;
-	m->usec = now_usec();
-	m->id = id;
-	m->seq = seq;
-	m->dir = dir;
-	m->len = (uint32_t)len;
-	if (len)
-		memcpy(m->data, payload, len < sizeof(m->data) ? len : sizeof(m->data));
-	pthread_mutex_unlock(&t->lock);
-}
-
-int ghvm_trace_next(struct ghvm_trace *t, uint64_t after, struct ghvm_trace_message *ret)
-{
-	uint64_t oldest;
-	int r;
-
-	pthread_mutex_lock(&t->lock);
-	oldest = t->last > GHVM_TRACE_MESSAGES ? t->last - GHVM_TRACE_MESSAGES + 1 : 1;
-	r = after < t->last;
-	if (r)
-		*ret = *place_of(t, after < oldest ? oldest : after + 1);
-	pthread_mutex_unlock(&t->lock);
-	return r;
-}
-
-/* ---- in words ---- */
-
-struct text {
-	char *at;
-	size_t left;
-};
-
-static void say(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct text *t, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(t->at, t->left, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= t->left)
-		n = t->left ? (int)t->left - 1 : 0;
-	t->at += n;
-	t->left -= (size_t)n;
-}
-
-/* u16 vmid, ... */
-static void say_vmid(struct text *t, struct ghvm_get *g)
-{
-	uint16_t vmid = ghvm_get_u16(g);
-
-	if (!g->bad)
-		say(t, " vmid %u", vmid);
-}
-
-/* u32 handle, ... */
-static void say_handle(struct text *t, struct ghvm_get *g)
-{
-	uint32_t handle = ghvm_get_u32(g);
-
-	if (!g->bad)
-		say(t, " handle %u", handle);
-}
-
-/* u16 vmid, u8 flags, ... */
-static void say_stop(struct text *t, struct ghvm_get *g)
-{
-	say_vmid(t, g);
-	if (ghvm_get_u8(g) & 1)
-		say(t, " force");
-}
-
-/* u16 vmid, u16 auth, u32 handle, ... */
-static void say_config(struct text *t, struct ghvm_get *g)
-{
-	say_vmid(t, g);
-	ghvm_get_skip(g, 2);
-	say_handle(t, g);
-}
-
-/* u32 handle, u8 flags, ... */
-static void say_reclaim(struct text *t, struct ghvm_get *g)
-{
-	say_handle(t, g);
-	if (ghvm_get_u8(g) & 1)
-		say(t, " sanitise");
-}
-
-static void say_entries(struct text *t, struct ghvm_get *g)
-{
-	uint16_t n = ghvm_get_u16(g);
-
-	if (!g->bad)
-		say(t, " %u entries", n);
-}
-
-/* u32 handle, u8 flags, u8[3], u16 n, ... */
-static void say_append(struct text *t, struct ghvm_get *g)
-{
-	say_handle(t, g);
-	ghvm_get_skip(g, 4);
-	say_entries(t, g);
-}
-
-/* u8 type, u8, u8 flags, u8, u32 label, u16 n, u16, n * { u16 vmid, u8 rights, u8 }, u16 n, ... */
-static void say_create(struct text *t, struct ghvm_get *g)
-{
-	uint32_t label;
-	uint16_t n;
-
-	ghvm_get_skip(g, 4);
-	label = ghvm_get_u32(g);
-	n = ghvm_get_u16(g);
-	ghvm_get_skip(g, 2);
-	if (g->bad)
-		return;
-	say(t, " label %u for", label);
-	for (unsigned int i = 0; i < n && !g->bad; i++) {
-		uint16_t vmid = ghvm_get_u16(g);
-
-		ghvm_get_skip(g, 2);
-		if (!g->bad && i < ACL_SHOWN)
-			say(t, "%s%u", i ? "," : " ", vmid);
-	}
-	say_entries(t, g);
-}
-
-/* u8 vm_status, ... */
-static void say_state(struct text *t, struct ghvm_get *g)
-{
-	uint8_t state = ghvm_get_u8(g);
-
-	if (!g->bad)
-		say(t, " state %u", state);
-}
-
-/* u32 n, n * resource */
-static void say_resources(struct text *t, struct ghvm_get *g)
-{
-	uint32_t n = ghvm_get_u32(g);
-
-	if (!g->bad)
-		say(t, " %u resources", n);
-}
-
-/* u16 vmid, u16 exit type, ... */
-static void say_exited(struct text *t, struct ghvm_get *g)
-{
-	uint16_t type;
-
-	say_vmid(t, g);
-	type = ghvm_get_u16(g);
-	if (!g->bad)
-		say(t, " exit type %u", type);
-}
-
-/* u16 vmid, u16, u8 vm_status, ... */
-static void say_status(struct text *t, struct ghvm_get *g)
-{
-	say_vmid(t, g);
-	ghvm_get_skip(g, 2);
-	say_state(t, g);
-}
-
-typedef void (*say_fn)(struct text *t, struct ghvm_get *g);
-
-/* @sent: a request or a notification; @reply: behind its status. NULL: nothing to say */
-static const struct {
-	uint32_t id;
-	say_fn sent;
-	say_fn reply;
-} details[] = {
-	{ GHVM_RM_MEM_LEND, say_create, say_handle },
-	{ GHVM_RM_MEM_SHARE, say_create, say_handle },
-	{ GHVM_RM_MEM_APPEND, say_append, NULL },
-	{ GHVM_RM_MEM_RELEASE, say_reclaim, NULL },
-	{ GHVM_RM_MEM_RECLAIM, say_reclaim, NULL },
-	{ GHVM_RM_MEM_NOTIFY, say_handle, NULL },
-	{ GHVM_RM_MEM_LOOKUP_SGL, say_create, say_handle },
-	{ GHVM_RM_VM_ALLOCATE, say_vmid, say_vmid },
-	{ GHVM_RM_VM_DEALLOCATE, say_vmid, NULL },
-	{ GHVM_RM_VM_START, say_vmid, NULL },
-	{ GHVM_RM_VM_STOP, say_stop, NULL },
-	{ GHVM_RM_VM_RESET, say_vmid, NULL },
-	{ GHVM_RM_VM_CONFIG_IMAGE, say_config, NULL },
-	{ GHVM_RM_VM_INIT, say_vmid, NULL },
-	{ GHVM_RM_VM_GET_STATE, say_vmid, say_state },
-	{ GHVM_RM_VM_GET_HYP_RESOURCES, say_vmid, say_resources },
-	{ GHVM_RM_VM_GET_VMID, NULL, say_vmid },
-	{ GHVM_RM_NOTIFY_MEM_SHARED, say_handle, NULL },
-	{ GHVM_RM_NOTIFY_MEM_RELEASED, say_handle, NULL },
-	{ GHVM_RM_NOTIFY_MEM_ACCEPTED, say_handle, NULL },
-	{ GHVM_RM_NOTIFY_MEM_RECALL, say_handle, NULL },
-	{ GHVM_RM_NOTIFY_VM_EXITED, say_exited, NULL },
-	{ GHVM_RM_NOTIFY_VM_STATUS, say_status, NULL },
-};
-
-void ghvm_trace_to_text(const struct ghvm_trace_message *m, char ret[GHVM_TRACE_TEXT])
-{
-	struct ghvm_get g = {
-		.buf = m->data,
-		.len = m->len < sizeof(m->data) ? m->len : sizeof(m->data),
+	struct ghvm_trace_ring *ring;
+	struct slot m = {
+		.usec = now_usec(),
+		.id = id,
+		.len = (uint32_t)len,
+		.seq = seq,
+		.dir = dir,
+		.kept = (uint32_t)(len < GHVM_TRACE_BYTES ? len : GHVM_TRACE_BYTES),
 	};
-	struct text t = { .at = ret, .left = GHVM_TRACE_TEXT };
-	uint32_t status = 0;
 
-	say(&t, "%c %04x %s", m->dir, m->seq, ghvm_rm_message_to_string(m->id));
-	if (m->dir == '<') {
-		status = ghvm_get_u32(&g);
-		say(&t, ": %s", g.bad ? "no status" : ghvm_rm_status_to_string(status));
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(details) && !g.bad && status == 0; i++) {
-		say_fn fn = m->dir == '<' ? details[i].reply : details[i].sent;
+	(void)snprintf(m.vm, sizeof(m.vm), "%s", vm); /* a name fits */
+	pthread_mutex_lock(&t->lock);
+	add_to(t->all, &m, payload);
+	ring = *vm ? ring_for(t, vm) : NULL;
+	if (ring)
+		add_to(ring, &m, payload);
+	pthread_mutex_unlock(&t->lock);
+}
 
-		if (details[i].id == m->id && fn)
-			fn(&t, &g);
-	}
-	if (g.bad)
-		say(&t, " (short)");
+/* ---- looking; the lock is held ---- */
+
+/* The first that is kept after @after, or NULL. One without a number found no memory. */
+static const struct slot *find_after(struct ghvm_trace_ring *ring, uint64_t after)
+{
+	uint64_t n = after > ring->last ? 1 : after + 1;
+
+	if (ring->last > ring->size && n <= ring->last - ring->size)
+		n = ring->last - ring->size + 1;
+	for (; n <= ring->last; n++)
+		if (slot_of(ring, n)->number == n)
+			return slot_of(ring, n);
+	return NULL;
+}
+
+static void copy_out(const struct slot *s, struct ghvm_trace_message *ret)
+{
+	ret->number = s->number;
+	ret->usec = s->usec;
+	memcpy(ret->vm, s->vm, sizeof(ret->vm));
+	ret->id = s->id;
+	ret->len = s->len;
+	ret->seq = s->seq;
+	ret->dir = s->dir;
+	if (s->kept)
+		memcpy(ret->data, s->data, s->kept);
+}
+
+int ghvm_trace_next(struct ghvm_trace *t, const char *vm, uint64_t after,
+		    struct ghvm_trace_message *ret)
+{
+	struct ghvm_trace_ring *ring;
+	const struct slot *s;
+
+	pthread_mutex_lock(&t->lock);
+	ring = vm ? find_ring(t, vm) : t->all;
+	s = ring ? find_after(ring, after) : NULL;
+	if (s)
+		copy_out(s, ret);
+	pthread_mutex_unlock(&t->lock);
+	return s ? 1 : 0;
 }

@@ -364,17 +364,25 @@ static int carry_out(struct ghvm_transaction *t, unsigned int ms, struct ghvm_er
 	return r < 0 ? r : each(t, false, announce, err);
 }
 
+static int carry_out_or_undo(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(t->m->rm, t->m->name);
+	int r = carry_out(t, ms, err);
+
+	if (r == 0)
+		finish(t);
+	else
+		undo(t, ms, err);
+	return r;
+}
+
 int ghvm_transaction_commit(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
 {
 	int r;
 
 	if (!t->m)
 		return ghvm_error_set(err, -ESTALE, "its guest has ended");
-	r = carry_out(t, ms, err);
-	if (r == 0)
-		finish(t);
-	else
-		undo(t, ms, err);
+	r = carry_out_or_undo(t, ms, err);
 	for (size_t i = 0; i < t->n; i++)
 		closep(&t->changes[i].add.memfd);
 	t->n = 0;

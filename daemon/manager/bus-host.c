@@ -217,7 +217,7 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = sd_bus_message_open_container(reply, 'a', "(ttsuquay)");
 	for (int n = 0; r >= 0 && n < GHVM_TRACE_MESSAGES &&
-			ghvm_trace_next(&b->manager->trace, after, &message);
+			ghvm_trace_next(&b->manager->trace, NULL, after, &message);
 	     n++) {
 		r = append_message(reply, &message);
 		after = message.number;

@@ -81,8 +81,8 @@ double bench_median(double *v, size_t n)
 
 /* ---- what is measured ---- */
 
-static void on_trace(void *data, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
-		     size_t len)
+static void on_trace(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
+		     const uint8_t *payload, size_t len)
 {
 	struct bench_vm *b = data;
 

@@ -30,16 +30,19 @@
 
 struct traces {
 	char dirs[16];
+	char vms[16][GHVM_NAME_SIZE];
 	uint32_t ids[16];
 	size_t lens[16];
 	size_t n;
 };
 
-static void on_trace(void *data, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
-		     size_t len)
+static void on_trace(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
+		     const uint8_t *payload, size_t len)
 {
 	struct traces *t = data;
 
+	assert_true(t->n < ARRAY_SIZE(t->dirs));
+	memcpy(t->vms[t->n], vm, strlen(vm) + 1);
 	t->dirs[t->n] = dir;
 	t->ids[t->n] = id;
 	t->lens[t->n++] = len;
@@ -64,6 +67,93 @@ static void whole_messages_are_traced(void **state)
 	assert_int_equal(t.lens[0], 300);
 	assert_int_equal(t.lens[1], 8);
 	assert_int_equal(t.lens[2], 254);
+}
+
+static void ask(struct fixture *f)
+{
+	script_answer(f->s, ID, 0, NULL, 0);
+	assert_int_equal(rm_bench_call(f, ID, NULL, 0), 0);
+}
+
+/* A request and its reply are of the VM that the thread works for. */
+static void calls_are_somebodys(void **state)
+{
+	static const char *const whose[] = { "",      "",      "outer", "outer", "inner",
+					     "inner", "outer", "outer", "",	 "" };
+	struct fixture *f = *state;
+	struct traces t = {};
+
+	ghvm_rm_set_on_trace(f->rm, on_trace, &t);
+	ask(f);
+	{
+		_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope a = ghvm_rm_enter(f->rm, "outer");
+
+		ask(f);
+		{
+			_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope b =
+				ghvm_rm_enter(f->rm, "inner");
+
+			ask(f);
+		}
+		ask(f);
+	}
+	ask(f);
+	assert_int_equal(t.n, ARRAY_SIZE(whose));
+	for (size_t i = 0; i < t.n; i++)
+		assert_string_equal(t.vms[i], whose[i]);
+}
+
+#define VMID(n)                                                                                    \
+	{                                                                                          \
+		(n) & 0xff, (n) >> 8, 0, 0, 0, 0, 0, 0                                             \
+	}
+#define HANDLE_AND_VMID(n)                                                                         \
+	{                                                                                          \
+		7, 0, 0, 0, (n)&0xff, (n) >> 8, 0, 0                                               \
+	}
+
+/* A notification is of the VM whose VMID is in it, as far as one is. */
+static void notifications_are_somebodys(void **state)
+{
+	static const struct {
+		uint32_t id;
+		uint8_t payload[8];
+		size_t len;
+		const char *vm;
+	} n[] = {
+		{ EXITED, VMID(0x81), 8, "second" },
+		{ EXITED, VMID(0x80), 8, "first" },
+		{ GHVM_RM_NOTIFY_VM_STATUS, VMID(0x80), 8, "first" },
+		{ GHVM_RM_NOTIFY_MEM_ACCEPTED, HANDLE_AND_VMID(0x81), 8, "second" },
+		{ GHVM_RM_NOTIFY_MEM_RELEASED, HANDLE_AND_VMID(0x80), 8, "first" },
+		{ GHVM_RM_NOTIFY_MEM_SHARED, HANDLE_AND_VMID(0x80), 8, "" },
+		{ EXITED, VMID(0x82), 8, "" },
+		{ EXITED, VMID(0x180), 8, "" },
+		{ EXITED, VMID(0), 8, "" },
+		{ EXITED, VMID(0x80), 1, "" },
+		{ GHVM_RM_NOTIFY_MEM_ACCEPTED, HANDLE_AND_VMID(0x81), 5, "" },
+		{ GHVM_RM_NOTIFY_MEM_ACCEPTED, HANDLE_AND_VMID(0x81), 0, "" },
+	};
+	struct fixture *f = *state;
+	struct traces t = {};
+
+	ghvm_rm_set_on_notify(f->rm, rm_bench_on_notify, f);
+	ghvm_rm_set_on_trace(f->rm, on_trace, &t);
+	ghvm_rm_name_vmid(f->rm, (struct ghvm_vmid){ 0x80 }, "first");
+	ghvm_rm_name_vmid(f->rm, (struct ghvm_vmid){ 0x81 }, "second");
+	ghvm_rm_name_vmid(f->rm, (struct ghvm_vmid){ 0x180 }, "far");
+	for (size_t i = 0; i < ARRAY_SIZE(n); i++)
+		script_push_notification(f->s, n[i].id, (uint16_t)i, n[i].payload, n[i].len);
+	assert_int_equal(ghvm_rm_dispatch(f->rm), 0);
+	assert_int_equal(t.n, ARRAY_SIZE(n));
+	for (size_t i = 0; i < t.n; i++)
+		assert_string_equal(t.vms[i], n[i].vm);
+
+	/* used again: of another now */
+	ghvm_rm_name_vmid(f->rm, (struct ghvm_vmid){ 0x80 }, "third");
+	script_push_notification(f->s, EXITED, 99, n[1].payload, 8);
+	assert_int_equal(ghvm_rm_dispatch(f->rm), 0);
+	assert_string_equal(t.vms[t.n - 1], "third");
 }
 
 static void facts_are_remembered(void **state)
@@ -95,13 +185,34 @@ struct party {
 	atomic_uint in_flight;
 	atomic_uint overlaps;
 	atomic_uint notified;
+	atomic_uint traced;
+	atomic_uint of_another; /* traced as such */
 	int stop_fd;
 };
+
+/* Callers are named by a letter each, and it is what they say, again and again. */
+static void check_whose(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
+			const uint8_t *payload, size_t len)
+{
+	struct party *p = data;
+	const size_t status = dir == '<' ? 4 : 0;
+
+	if (dir == '!')
+		return;
+	atomic_fetch_add(&p->traced, 1);
+	if (len <= status || payload[status] != (uint8_t)vm[0])
+		atomic_fetch_add(&p->of_another, 1);
+}
 
 static void count_notification(void *data, const struct ghvm_rm_notification *n)
 {
 	atomic_fetch_add(&((struct party *)data)->notified, 1);
 }
+
+struct member {
+	struct party *p;
+	char name[2];
+};
 
 /* Echoes, with a notification before each fourth reply; from the caller's thread. */
 static bool echo(void *data, struct script_host *s, const struct script_request *r)
@@ -123,7 +234,9 @@ static bool echo(void *data, struct script_host *s, const struct script_request 
 
 static void *caller(void *data)
 {
-	struct party *p = data;
+	struct member *m = data;
+	struct party *p = m->p;
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(p->rm, m->name);
 	uint8_t buf[GHVM_RM_MSG_MAX], mine[512];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 	struct ghvm_get g;
@@ -131,6 +244,7 @@ static void *caller(void *data)
 
 	for (unsigned int i = 0; i < CALLS; i++) {
 		memset(mine, (int)(i + (uintptr_t)&i), sizeof(mine));
+		mine[0] = (uint8_t)m->name[0];
 		w.len = 0;
 		ghvm_put_bytes(&w, mine, 1 + i % sizeof(mine));
 		if (ghvm_rm_call(p->rm, ID, &w, &g, NULL) < 0 || g.len != 1 + i % sizeof(mine) ||
@@ -157,20 +271,24 @@ static void *dispatcher(void *data)
 static void run_party(bool dispatched)
 {
 	struct party p = { .s = script_host_new() };
+	struct member members[CALLERS];
 	pthread_t callers[CALLERS], loop;
 	void *bad;
 
 	p.stop_fd = eventfd(0, EFD_CLOEXEC);
 	assert_int_equal(ghvm_rm_new(&p.s->host, &p.rm, NULL), 0);
 	ghvm_rm_set_on_notify(p.rm, count_notification, &p);
+	ghvm_rm_set_on_trace(p.rm, check_whose, &p);
 	p.s->on_request = echo;
 	p.s->data = &p;
 	if (dispatched) {
 		ghvm_rm_set_dispatched(p.rm, true);
 		assert_int_equal(pthread_create(&loop, NULL, dispatcher, &p), 0);
 	}
-	for (int i = 0; i < CALLERS; i++)
-		assert_int_equal(pthread_create(&callers[i], NULL, caller, &p), 0);
+	for (int i = 0; i < CALLERS; i++) {
+		members[i] = (struct member){ &p, { (char)('a' + i), '\0' } };
+		assert_int_equal(pthread_create(&callers[i], NULL, caller, &members[i]), 0);
+	}
 	for (int i = 0; i < CALLERS; i++) {
 		assert_int_equal(pthread_join(callers[i], &bad), 0);
 		assert_null(bad);
@@ -184,6 +302,8 @@ static void run_party(bool dispatched)
 	assert_int_equal(p.overlaps, 0);
 	assert_int_equal(p.s->n_requests, 1 + CALLERS * CALLS);
 	assert_int_equal(p.notified, CALLERS * CALLS / 4);
+	assert_int_equal(p.traced, 2 * CALLERS * CALLS);
+	assert_int_equal(p.of_another, 0);
 	ghvm_rm_free(p.rm);
 	script_host_free(p.s);
 	close(p.stop_fd);
@@ -220,7 +340,7 @@ static void a_bystander_may_read_our_reply(void **state)
 	p.s->on_request = echo;
 	p.s->data = &p;
 	assert_int_equal(pthread_create(&other, NULL, bystander, &p), 0);
-	bad = caller(&p);
+	bad = caller(&(struct member){ &p, "a" });
 	atomic_store(&p.stop, true);
 	assert_int_equal(pthread_join(other, NULL), 0);
 	assert_null(bad);
@@ -259,6 +379,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(whole_messages_are_traced),
+		T(calls_are_somebodys),
+		T(notifications_are_somebodys),
 		T(facts_are_remembered),
 		cmocka_unit_test(many_callers_and_a_dispatcher),
 		cmocka_unit_test(many_callers_without_a_dispatcher),

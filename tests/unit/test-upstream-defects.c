@@ -207,8 +207,8 @@ struct wire {
 	size_t len;
 };
 
-static void on_trace(void *data, char dir, uint32_t id, uint16_t seq, const uint8_t *payload,
-		     size_t len)
+static void on_trace(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
+		     const uint8_t *payload, size_t len)
 {
 	struct wire *w = data;
 
