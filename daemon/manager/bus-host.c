@@ -174,7 +174,7 @@ static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r < 0)

@@ -36,7 +36,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	char *path;
 	int r;
 
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r < 0)
 		return r;
 	manager_scan(b->manager);
@@ -83,7 +83,7 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct vm *vm;
 	int r;
 
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &name);
 	if (r >= 0)
@@ -217,7 +217,7 @@ static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bu
 {
 	int fd, r;
 
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "h", &fd);
 	if (r >= 0)

@@ -154,7 +154,7 @@ static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &text);
 	if (r >= 0)
@@ -225,7 +225,7 @@ static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = bus_check_host(b, error);
+	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	return r < 0 ? r : open_console(b, userdata, m, error);

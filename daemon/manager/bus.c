@@ -103,13 +103,26 @@ int bus_fail(sd_bus_error *ret, const struct ghvm_error *err)
 	return sd_bus_error_set(ret, failure_name(err), err->msg);
 }
 
+static void note_activity(struct bus *b)
+{
+	if (b->on_activity)
+		b->on_activity(b->data);
+}
+
 int bus_check_host(struct bus *b, sd_bus_error *ret)
 {
 	struct ghvm_error err;
 
-	if (b->on_activity)
-		b->on_activity(b->data);
+	note_activity(b);
 	return manager_check_host(b->manager, &err) < 0 ? bus_fail(ret, &err) : 0;
+}
+
+int bus_check_hypervisor(struct bus *b, sd_bus_error *ret)
+{
+	struct ghvm_error err;
+
+	note_activity(b);
+	return manager_check_hypervisor(b->manager, &err) < 0 ? bus_fail(ret, &err) : 0;
 }
 
 int bus_unknown_option(const char *key, sd_bus_error *ret)

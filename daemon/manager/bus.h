@@ -67,8 +67,10 @@ void bus_defer(struct bus *b);
 
 /* For methods: "org.gunyah.vmm1.Error.*" of a failure. Return: as sd-bus methods do. */
 int bus_fail(sd_bus_error *ret, const struct ghvm_error *err);
-/* Notes the activity; 0, or sets the error that explains the absent host. */
+/* For what RM has to do: notes the activity; 0, or sets the error that explains the absent host. */
 int bus_check_host(struct bus *b, sd_bus_error *ret);
+/* The same for what can be done, or is known, though RM is dead. */
+int bus_check_hypervisor(struct bus *b, sd_bus_error *ret);
 /* Skips the a{sv} that ends each method: no option is known yet, so none is accepted. */
 int bus_read_options(sd_bus_message *m, sd_bus_error *ret);
 

@@ -217,6 +217,11 @@ int manager_check_host(const struct manager *m, struct ghvm_error *err)
 	return m->host_error.code;
 }
 
+int manager_check_hypervisor(const struct manager *m, struct ghvm_error *err)
+{
+	return m->host_state == MANAGER_HOST_UNAVAILABLE ? manager_check_host(m, err) : 0;
+}
+
 /* --- the host --- */
 
 static void on_rm_readable(void *data)

@@ -96,8 +96,10 @@ void manager_done(struct manager *m);
 
 void manager_observe(struct manager *m, const struct manager_observer *o, void *data);
 
-/* 0, or the reason with its code. */
+/* Can RM be asked? 0, or the reason with its code. */
 int manager_check_host(const struct manager *m, struct ghvm_error *err);
+/* Is there a hypervisor at all? As above: with a dead RM guests still run, and can be stopped. */
+int manager_check_hypervisor(const struct manager *m, struct ghvm_error *err);
 
 /* Read the directories of descriptors again: VMs come and go. */
 void manager_scan(struct manager *m);

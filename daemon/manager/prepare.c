@@ -304,7 +304,7 @@ static int take_release(struct helper *h)
 	h->vm = manager_known(m, h->name);
 	if (h->vm)
 		vm_release(h->vm);
-	if (!h->vm || m->host_state != MANAGER_HOST_OK) {
+	if (!h->vm || m->host_state == MANAGER_HOST_UNAVAILABLE) {
 		send_released(h);
 		return 0;
 	}

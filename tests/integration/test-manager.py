@@ -433,9 +433,9 @@ class RmDead(Case):
         return got
 
     def everything_answers(self):
-        names = [v[1] for v in self.promptly(self.w.call, ROOT, "Manager", "ListVMs", "a{sv}",
-                                             "0")[0]]
-        self.assertEqual(len(names), 2)
+        vms = self.promptly(self.w.call, ROOT, "Manager", "ListVMs")[0]
+        self.assertEqual(sorted(v[0] for v in vms), ["demo", "other"])
+        self.promptly(self.w.call, ROOT, "Manager", "GetVM", "s", "other")
         self.promptly(self.w.call, ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")
         self.promptly(self.w.call, ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
         self.promptly(self.w.get, ROOT + "/host", "Host", "State")
@@ -454,9 +454,26 @@ class RmDead(Case):
         self.everything_answers()
         self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "demo").stderr)
         self.assertEqual(self.promptly(self.w.run_unit, "demo"), 134)
+        with self.assertRaisesRegex(Refused, "only a reboot helps"):
+            self.promptly(self.w.call, ROOT, "Manager", "StartVM", "sa{sv}", "demo", "0")
         self.assertIsNone(other.poll())
-        self.promptly(self.w.stop, "other", "force")
+        _, pty = self.promptly(self.w.vm_call, "other", "OpenConsole", "a{sv}", "0")
+        self.assertTrue(pty.startswith("/dev/pts/"), pty)
+        job = self.promptly(self.w.stop, "other", "force")
         self.assertEqual(other.wait(20), 0)
+        self.assertIn("only a reboot", self.w.wait_job(job)[1])
+        self.assertEqual(self.w.vm_get("other", "State", "PagesQuarantined"), ["failed", 2048])
+        self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "other").stderr)
+
+    def test_a_unit_that_ends_keeps_its_pages(self):
+        self.running("demo", "forever\n")
+        other = self.running("other")
+        self.w.model_says("kill-rm")
+        self.w.stop("demo", "force")
+        wait_until(lambda: self.w.get(ROOT + "/host", "Host", "State") == "rm-dead", 30)
+        other.kill()
+        # as systemd would: nobody asked the manager to stop it
+        self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "other").stderr)
         self.assertEqual(self.w.counts()["violations"], 0)
 
 
