@@ -140,6 +140,9 @@ static int add_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, str
 	uint64_t ipa;
 	int e;
 
+	if (r->label > GHVM_LABEL_LAST)
+		return ghvm_error_set(err, -EINVAL, "regions: label %u has another meaning",
+				      r->label);
 	for (size_t i = 0; i < p->n_parcels; i++)
 		if (p->parcels[i].label == r->label)
 			return ghvm_error_set(err, -EINVAL, "regions: label %u is taken", r->label);

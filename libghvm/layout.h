@@ -34,8 +34,6 @@
 #define GHVM_DOORBELL_PL061 1
 #define GHVM_DOORBELL_MAX 32 /* room for those of one VM */
 
-#define GHVM_LABEL_RAM 0
-#define GHVM_LABEL_PROBE 0xfffffffeU /* of parcels that no guest is told of */
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
 #define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */

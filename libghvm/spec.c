@@ -76,7 +76,7 @@ static const struct yaml_word on_end[] = {
 static const struct yaml_word region_kinds[] = { { "share", 0 }, {} };
 static const struct yaml_limits version_limits = { FORMAT_VERSION, FORMAT_VERSION };
 static const struct yaml_limits cpu_limits = { 1, GHVM_SPEC_CPUS_MAX };
-static const struct yaml_limits label_limits = { 1, UINT32_MAX };
+static const struct yaml_limits label_limits = { 1, GHVM_LABEL_LAST };
 
 /* Values that are checked and not kept. */
 static void parse_version(struct yaml_reader *rd, yaml_node_t *n, const char *path,

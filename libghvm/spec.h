@@ -34,9 +34,14 @@ enum ghvm_on_end {
 	GHVM_ON_END_RESTART,
 };
 
+/* Labels of parcels: those from 1 to GHVM_LABEL_LAST are for the regions of a VM. */
+#define GHVM_LABEL_RAM 0
+#define GHVM_LABEL_LAST 0xfffffffdU
+#define GHVM_LABEL_PROBE 0xfffffffeU /* of parcels that no guest is told of */
+
 /**
  * struct ghvm_spec_region - a further region, shared between guest and host
- * @label: unique in the VM, not 0
+ * @label: unique in the VM, 1 to GHVM_LABEL_LAST
  * @readonly: the guest may only read it
  * @size: bytes, page aligned
  * @address: IPA, or 0: the layout chooses

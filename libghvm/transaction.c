@@ -63,7 +63,7 @@ static int check_open(const struct ghvm_transaction *t, struct ghvm_error *err)
 
 static int check_place(const struct ghvm_transaction_add *a, struct ghvm_error *err)
 {
-	if (a->label == GHVM_LABEL_RAM || a->label == GHVM_LABEL_PROBE)
+	if (a->label == GHVM_LABEL_RAM || a->label > GHVM_LABEL_LAST)
 		return ghvm_error_set(err, -EINVAL, "region %u: the label has another meaning",
 				      a->label);
 	if (a->ipa < GHVM_IPA_WINDOWS)

@@ -31,7 +31,8 @@ static void check_spec(const struct ghvm_spec *s)
 	PROMISE(s->cpus >= 1 && s->cpus <= GHVM_SPEC_CPUS_MAX);
 	PROMISE(s->n_regions <= GHVM_SPEC_REGIONS_MAX);
 	for (size_t i = 0; i < s->n_regions; i++) {
-		PROMISE(s->regions[i].label != GHVM_LABEL_RAM);
+		PROMISE(s->regions[i].label != GHVM_LABEL_RAM &&
+			s->regions[i].label <= GHVM_LABEL_LAST);
 		PROMISE(s->regions[i].size && s->regions[i].size % GHVM_PAGE == 0);
 	}
 }

@@ -243,6 +243,10 @@ static void refuses_windows_in_the_wrong_place(void **state)
 	refuse(&s, &in, -EINVAL, "overlaps \"ram\"");
 	r[0] = (struct ghvm_spec_region){ .label = 0, .size = 0x1000 };
 	refuse(&s, &in, -EINVAL, "label 0 is taken");
+	r[0].label = GHVM_LABEL_PROBE;
+	refuse(&s, &in, -EINVAL, "label 4294967294 has another meaning");
+	r[0].label = UINT32_MAX;
+	refuse(&s, &in, -EINVAL, "another meaning");
 	s.n_regions = 2;
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
 	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };

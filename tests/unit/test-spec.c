@@ -133,7 +133,11 @@ static const struct {
 	{ GOOD "devices: [{console: {enabled: 1}}]\n",
 	  "devices[0].console.enabled: neither true nor false" },
 	{ GOOD "regions: [{size: 4K}]\n", "regions[0].label: is missing" },
-	{ GOOD "regions: [{label: 0, size: 4K}]\n", "0 is not in 1 to 4294967295" },
+	{ GOOD "regions: [{label: 0, size: 4K}]\n", "0 is not in 1 to 4294967293" },
+	{ GOOD "regions: [{label: 4294967294, size: 4K}]\n",
+	  "4294967294 is not in 1 to 4294967293" },
+	{ GOOD "regions: [{label: 0xffffffff, size: 4K}]\n",
+	  "4294967295 is not in 1 to 4294967293" },
 	{ GOOD "regions: [{label: 1, size: 100}]\n",
 	  "regions[0].size: 100 is not a multiple of 4K" },
 	{ GOOD "regions: [{label: 1, size: 0}]\n", "regions[0]: size must not be 0" },
@@ -208,7 +212,7 @@ static void prints_what_it_reads(void **state)
 		"cpus: {count: 8}\n"
 		"devices: [{console: {enabled: false}}, {power-key: {}}]\n"
 		"regions:\n"
-		"  - {label: 0xffffffff, kind: share, size: 16M, address: 0x50000000}\n"
+		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
 		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 1234ms}\n"
 		"rm-rpc: true\n",
