@@ -16,10 +16,11 @@
 
 #define POINTS_MAX 2000
 
-/* What is disturbed: the nth host call, or the nth message in one of two ways. */
+/* What is disturbed: the nth host call, or the nth message in one of three ways. */
 enum fault {
 	FAULT_HOST_CALL,
 	FAULT_REFUSE,
+	FAULT_DROP,
 	FAULT_MUTE,
 };
 
@@ -31,6 +32,9 @@ static void arm(struct bench *b, enum fault fault, unsigned int nth, uint32_t st
 		break;
 	case FAULT_REFUSE:
 		model_refuse(b->f->model, 0, status, nth - 1);
+		break;
+	case FAULT_DROP:
+		model_drop(b->f->model, 0, nth - 1);
 		break;
 	case FAULT_MUTE:
 		model_mute(b->f->model, 0, nth - 1);
@@ -175,6 +179,12 @@ static void every_message_is_refused_with_every_status(void **state)
 	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
 }
 
+static void every_message_gets_lost(void **state)
+{
+	sweep("messages lost", &hurried, FAULT_DROP, 0);
+	sweep("messages lost, presplit", &hurried_presplit, FAULT_DROP, 0);
+}
+
 static void every_reply_goes_missing(void **state)
 {
 	sweep("replies missing", &hurried, FAULT_MUTE, 0);
@@ -186,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_host_call_fails),
 		cmocka_unit_test(every_message_is_refused_with_every_status),
+		cmocka_unit_test(every_message_gets_lost),
 		cmocka_unit_test(every_reply_goes_missing),
 	};
 

@@ -490,6 +490,12 @@ static void knobs(void **state)
 	assert_int_equal(bench_rm_vm(b, ALLOCATE, 0), BENCH_SILENCE);
 	assert_int_equal(bench_allocate(b), 0x83); /* it was done */
 
+	model_drop(b->m, ALLOCATE, 1);
+	assert_int_equal(bench_rm(b, GET_VMID, NULL, 0), OK);
+	assert_int_equal(bench_allocate(b), 0x84);
+	assert_int_equal(bench_rm_vm(b, ALLOCATE, 0), BENCH_SILENCE);
+	assert_int_equal(bench_allocate(b), 0x85); /* it was not */
+
 	model_reply(b->m, GET_VMID, forged, sizeof(forged), 0);
 	assert_int_equal(bench_rm(b, GET_VMID, NULL, 0), OK);
 	assert_int_equal(b->reply_len, 1);

@@ -539,6 +539,7 @@ struct model {
 	uint32_t next_handle;
 	uint64_t donated_pages;
 	struct heap heap;
+	struct rm_knob drop;
 	struct rm_knob refuse;
 	struct rm_knob mute;
 	struct rm_knob reply;

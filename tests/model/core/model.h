@@ -196,7 +196,9 @@ int model_slot(const struct model *m, uint16_t vmid);
 /*
  * Knobs for tests; those with a message act once, on the first such message (0: of any kind)
  * after @skip others.
- * model_kill_rm: RM never answers again
+ * model_kill_rm: RM never answers again. There is no way back: real ones have none either
+ *     before the whole machine restarts, and then nothing is left of guests and their memory
+ * model_drop: the request gets lost: neither done nor answered
  * model_refuse: answer @status without doing it
  * model_mute: do it, but drop the reply
  * model_reply: do it, but the reply's payload is these bytes (status word included); at
@@ -205,6 +207,7 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
  */
 void model_kill_rm(struct model *m);
+void model_drop(struct model *m, uint32_t message, unsigned int skip);
 void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned int skip);
 void model_mute(struct model *m, uint32_t message, unsigned int skip);
 void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,

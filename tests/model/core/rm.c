@@ -114,6 +114,8 @@ void rm_dispatch(struct model *m, struct rpc_client *client)
 	c.out.cap = RPC_MESSAGE_MAX - STATUS_BYTES;
 	client->pending.busy = false; /* its buffer is reused */
 
+	if (knob_acts(&m->drop, c.id))
+		return;
 	status = knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status : handle(&c);
 	if (c.silent || m->rm_dead)
 		return;
@@ -140,6 +142,11 @@ void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned i
 {
 	arm(&m->refuse, message, skip);
 	m->refuse.status = status;
+}
+
+void model_drop(struct model *m, uint32_t message, unsigned int skip)
+{
+	arm(&m->drop, message, skip);
 }
 
 void model_mute(struct model *m, uint32_t message, unsigned int skip)

@@ -198,8 +198,8 @@ static const char *cmd_refuse(struct server *s, char **w)
 	return NULL;
 }
 
-/* mute MESSAGE [NTH] */
-static const char *cmd_mute(struct server *s, char **w)
+static const char *arm_silence(struct server *s, char **w,
+			       void (*arm)(struct model *m, uint32_t message, unsigned int skip))
 {
 	uint32_t message;
 	unsigned int skip;
@@ -208,8 +208,20 @@ static const char *cmd_mute(struct server *s, char **w)
 		return "which message?";
 	if (!parse_nth(w[2], &skip))
 		return "which one of them?";
-	model_mute(s->model, message, skip);
+	arm(s->model, message, skip);
 	return NULL;
+}
+
+/* drop MESSAGE [NTH] */
+static const char *cmd_drop(struct server *s, char **w)
+{
+	return arm_silence(s, w, model_drop);
+}
+
+/* mute MESSAGE [NTH] */
+static const char *cmd_mute(struct server *s, char **w)
+{
+	return arm_silence(s, w, model_mute);
 }
 
 static bool parse_hex(const char *s, uint8_t *buf, size_t cap, size_t *ret_n)
@@ -341,6 +353,7 @@ static const struct {
 } commands[] = {
 	{ "fail", cmd_fail },
 	{ "refuse", cmd_refuse },
+	{ "drop", cmd_drop },
 	{ "mute", cmd_mute },
 	{ "reply", cmd_reply },
 	{ "kill-rm", cmd_kill_rm },

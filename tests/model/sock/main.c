@@ -64,11 +64,13 @@ static const char help[] =
 	"                                 the same once it was done, but not answered\n"
 	"  no-fault                       forget fail and kill-client; an error: they struck\n"
 	"  refuse MESSAGE STATUS [NTH]    RM refuses the nth such message, e.g. MEM_LEND 1\n"
+	"  drop MESSAGE [NTH]             it gets lost: RM does not do it, nor answer\n"
 	"  mute MESSAGE [NTH]             RM does it, but does not answer\n"
 	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
 	"  delay MS                       RM reads nothing for so long\n"
 	"  hold on|off                    RM reads nothing\n"
-	"  kill-rm                        RM never answers again\n"
+	"  kill-rm                        RM never answers again, as when the real one\n"
+	"                                 dies; what comes back is another model\n"
 	"  quit\n";
 
 static const struct generation {
