@@ -142,7 +142,8 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	if (ghvm_name_valid(name))
 		memcpy(m->name, name, strlen(name));
 	ghvm_machine_set_vmid(m, vmid);
-	m->started = true; /* perhaps: then its exit shall be heard of */
+	m->started = true;     /* perhaps: then its exit shall be heard of */
+	m->undo_failed = true; /* of who has left it */
 	m->grant_id = incarnation ? ghvm_machine_grant_id(m) : 0;
 	ghvm_ledger_vmid_add(ledger, vmid);
 	*ret = m;
@@ -252,6 +253,7 @@ int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
 		return ghvm_error_set(err, -ESTALE, "VM 0x%x does not run: it is in state %s",
 				      ghvm_machine_vmid(m).id, ghvm_vm_status_to_string(status));
 	drop_half_added(m);
+	m->undo_failed = false;
 	m->step = GHVM_STEP_START;
 	return ghvm_machine_learn(m, err);
 }

@@ -40,7 +40,7 @@ struct ghvm_machine_added {
  * @vmid_lost: RM may have made a VM for us that we cannot name
  * @grant_id: what REVOKE names; 0: no grant can exist
  * @grant: file, owned, -1 none
- * @undo_failed: the last teardown left something
+ * @undo_failed: the last teardown left something, or who had it before did
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
  * @news: counts notifications, so that none is slept over

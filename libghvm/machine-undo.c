@@ -298,6 +298,7 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	m->n_doorbells = 0;
 	ghvm_machine_map_clear(m);
 	ghvm_machine_set_vmid(m, (struct ghvm_vmid){ 0 });
+	m->undo_failed = false;
 	return 0;
 }
 

@@ -49,20 +49,23 @@ static const char *name_of(const struct ghvm_orphan *o)
 	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
 }
 
-/* Tags win: a record of another life says nothing of this one. */
-static void recall(const struct adopt_target *t, struct guest *g)
+/* Tags win: a record of another life says nothing of this one. True: it is of this one. */
+static bool recall(const struct adopt_target *t, struct guest *g)
 {
 	_cleanup_(store_record_done) struct store_record rec = {};
 	const struct log_about a = { .vm = g->name };
 	int r;
 
 	if (!*g->name)
-		return;
+		return false;
 	r = store_read(t->state_dir, g->name, &rec);
 	if (r < 0 && r != -ENOENT)
 		log_warning(&a, r, "Cannot use the state file");
-	if (r == 0 && rec.planned && rec.incarnation == g->incarnation)
+	if (r < 0 || rec.incarnation != g->incarnation)
+		return false;
+	if (rec.planned)
 		guest_recall(g, &rec);
+	return true;
 }
 
 static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
@@ -75,7 +78,7 @@ static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o
 	r = guest_new_adopted(t->host, name_of(o), o->tag.incarnation, &g);
 	if (r < 0)
 		return r;
-	recall(t, g);
+	ret->recorded = recall(t, g);
 	r = ghvm_machine_adopt(t->host->host, t->host->rm, t->host->ledger,
 			       g->planned ? &g->plan : NULL, o, n, &machine, err);
 	if (r < 0)
@@ -183,6 +186,23 @@ static void undo_strays(const struct adopt_target *t)
 	}
 }
 
+static int rank(const struct adopt_found *f)
+{
+	if (f->recorded)
+		return 0;
+	if (f->status == GHVM_VM_RUNNING)
+		return 1;
+	return f->status == GHVM_VM_EXITED ? 2 : 3;
+}
+
+/* A name may have started again while what is left of an earlier life is in quarantine. */
+static int compare_found(const void *a, const void *b)
+{
+	int x = rank(a), y = rank(b);
+
+	return x < y ? -1 : x > y;
+}
+
 static bool any_unreadable(const struct ghvm_orphan *o, size_t n)
 {
 	return n && !o[n - 1].readable;
@@ -208,6 +228,7 @@ int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *re
 	*ret_n = adopt_groups(t, orphans, n, *ret);
 	for (size_t i = 0; i < *ret_n; i++)
 		ask(&(*ret)[i]);
+	qsort(*ret, *ret_n, sizeof(**ret), compare_found);
 	if (t->host->rm && !any_unreadable(orphans, n)) /* a stray might be theirs */
 		undo_strays(t);
 	return 0;

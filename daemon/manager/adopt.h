@@ -8,6 +8,7 @@
 #include "daemon/manager/guest.h"
 #include "daemon/manager/quarantine.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -22,16 +23,19 @@ struct adopt_target {
 /**
  * struct adopt_found - a guest with a name
  * @guest: owned
+ * @recorded: the state file of its name is of this life
  * @status: where it stands; if RUNNING its machine carries on
  */
 struct adopt_found {
 	struct guest *guest;
+	bool recorded;
 	enum ghvm_vm_status status;
 };
 
 /**
  * adopt_all() - adopt all orphans
- * @ret: free(), and its guests, owned by the caller; also set on failure
+ * @ret: free(), and its guests, owned by the caller; also set on failure. Of several of one
+ *     name the first is what the name means now; the others are remains of earlier lives
  *
  * Pages without a readable tag, and all if RM is dead, are only counted. VMIDs that
  * nobody has are given back.

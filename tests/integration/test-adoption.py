@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A manager that comes back, and finds more than one life of the same VM."""
+import os
+import unittest
+
+import world
+from world import wait_until
+
+
+class Adoption(unittest.TestCase):
+    def setUp(self):
+        world.alarm(120)
+        self.w = world.World()
+        self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.w.close)
+
+    def leave_remains(self, script="off\n"):
+        """A life of demo whose memory RM does not give back; the first RECLAIM is of its presplit."""
+        self.w.vm("demo", script)
+        self.w.model_says("refuse MEM_RECLAIM 11 2")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.w.wait_state("demo", "failed")
+        self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 2048)
+
+    def running_again(self):
+        """The name is free meanwhile."""
+        self.w.vm("demo", "forever\n")
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        return unit, self.w.vm_get("demo", "VMID", "Incarnation")
+
+    def assert_carried_on(self, unit, before):
+        self.assertEqual(self.w.vm_get("demo", "State"), "running", self.w.log())
+        wait_until(lambda: self.w.vm_get("demo", "LeaderPID"))
+        self.assertEqual(self.w.vm_get("demo", "VMID", "Incarnation"), before)
+        wait_until(lambda: self.w.vm_get("demo", "PagesQuarantined") == 0)
+        self.assertEqual(self.w.counts()["vms"], 1)
+        self.assertIsNone(unit.poll())
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_remains_do_not_take_the_place_of_a_guest_that_runs(self):
+        self.leave_remains()
+        unit, before = self.running_again()
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.assertIn("2048 pages quarantined: left by an earlier manager", self.w.log())
+        self.assert_carried_on(unit, before)
+
+    def test_nor_do_they_without_a_state_file(self):
+        self.leave_remains()
+        unit, before = self.running_again()
+        self.w.kill_manager()
+        os.unlink(self.w.path("run", "state", "demo"))
+        self.w.start_manager()
+        self.assert_carried_on(unit, before)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
