@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libghvm/cleanup.h"
@@ -69,15 +70,34 @@ static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventf
 	return r < 0 ? r : 0;
 }
 
+/* A part of a huge page cannot be unmapped, so all of it is mapped, whatever is pinned of it. */
+static int whole_pages(int memfd, uint64_t length, size_t *ret)
+{
+	uint64_t rest, all = length;
+	struct stat st;
+
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	rest = st.st_blksize > 0 ? length % (uint64_t)st.st_blksize : 0;
+	if (rest && __builtin_add_overflow(length, (uint64_t)st.st_blksize - rest, &all))
+		return -ENOMEM;
+	*ret = (size_t)all;
+	return 0;
+}
+
 static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
 	struct ghvm_pin arg = { .size = sizeof(arg), .length = length };
+	size_t mapped = 0;
 	void *p;
 	int r;
 
 	if (!length || length > SIZE_MAX || offset > INT64_MAX)
 		return -EINVAL;
-	p = mmap(NULL, (size_t)length, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
+	r = whole_pages(memfd, length, &mapped);
+	if (r < 0)
+		return r;
+	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
 	if (p == MAP_FAILED)
 		return -errno;
 
@@ -87,7 +107,7 @@ static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t len
 		arg.user_va = (uintptr_t)p;
 		r = call(fd_of(h), GHVM_PIN, &arg);
 	}
-	(void)munmap(p, (size_t)length); /* our own mapping: cannot fail */
+	(void)munmap(p, mapped); /* our own mapping: cannot fail */
 	return r;
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hugepages: 2M and 1G with a real pool, where one can be had: 77 where not.
+ * hugepages: 2M and 1G with a real pool, and what is pinned of it; 77 where none can be had.
  */
 #include "daemon/prepare/backing.h"
 #include "daemon/prepare/room.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/dev.h"
+#include "libghvm/host.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -114,12 +116,43 @@ static void one_gibibyte(void **state)
 	set(&pool_1g, pool_1g.before);
 }
 
+static bool is_mapped(const char *name)
+{
+	_cleanup_(fclosep) FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, name))
+			return true;
+	return false;
+}
+
+/* As a bus client may ask for. The ioctl fails, as there is no module; the unmapping must not. */
+static void a_pin_of_a_part_of_a_page_leaves_no_mapping(void **state)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_(closep) int fd =
+		memfd_create("pin-a-part", MFD_CLOEXEC | MFD_HUGETLB | 21U << 26);
+	struct ghvm_host *h;
+
+	assert_true(null >= 0 && fd >= 0);
+	assert_int_equal(ghvm_dev_from_fd(null, &h), 0);
+	assert_int_equal(ftruncate(fd, (off_t)GHVM_MIB(4)), 0);
+	assert_int_equal(h->ops->pin(h, fd, 0, 3 * GHVM_PAGE), -ENOTTY);
+	assert_false(is_mapped("pin-a-part"));
+	assert_int_equal(h->ops->pin(h, fd, 0, GHVM_MIB(2) + GHVM_PAGE), -ENOTTY);
+	assert_false(is_mapped("pin-a-part"));
+	ghvm_host_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_mebibytes),
 		cmocka_unit_test(more_than_the_pool_has),
 		cmocka_unit_test(one_gibibyte),
+		cmocka_unit_test(a_pin_of_a_part_of_a_page_leaves_no_mapping),
 	};
 	int r;
 
