@@ -308,6 +308,14 @@ void ghvm_machine_unpin(struct ghvm_machine *m)
 		ghvm_parcel_done(&m->parcels[i]);
 }
 
+/* What is ours again does not wait for what is not. */
+static void unpin_ours(struct ghvm_machine *m)
+{
+	for (size_t i = 0; i < m->n_parcels; i++)
+		if (m->parcels[i].state == GHVM_PARCEL_OURS)
+			ghvm_parcel_done(&m->parcels[i]);
+}
+
 int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
@@ -316,5 +324,7 @@ int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err)
 	m->undo_failed = r < 0;
 	if (r == 0)
 		ghvm_machine_unpin(m);
+	else
+		unpin_ours(m);
 	return r;
 }

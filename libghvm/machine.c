@@ -374,3 +374,8 @@ uint64_t ghvm_machine_quarantined(const struct ghvm_machine *m)
 			n += ghvm_parcel_pages(&m->parcels[i]);
 	return n;
 }
+
+bool ghvm_machine_undo_failed(const struct ghvm_machine *m)
+{
+	return m->undo_failed;
+}

@@ -108,7 +108,8 @@ int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err);
  * (sanitising lent ones), unguard, unpin, DEALLOCATE. Right in every state, also after
  * a failed build; calling it again retries what failed.
  *
- * Return: 0 all is back; negative: ghvm_machine_quarantined() pages are still guarded.
+ * Return: 0 all is back; negative: ghvm_machine_quarantined() pages are still guarded, or RM
+ * has not taken its VMID back; what is ours again is unpinned.
  */
 int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err);
 
@@ -146,7 +147,10 @@ int ghvm_machine_grant(const struct ghvm_machine *m);
 uint64_t ghvm_machine_entries(const struct ghvm_machine *m, size_t parcel);
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m);
 uint64_t ghvm_machine_pages_shared(const struct ghvm_machine *m);
+/* Pages that are still guarded after a teardown that failed, also that of a dead process. */
 uint64_t ghvm_machine_quarantined(const struct ghvm_machine *m);
+/* Has it failed, and was not repeated since? Then RM may still have a VM of it, also without pages. */
+bool ghvm_machine_undo_failed(const struct ghvm_machine *m);
 
 /* ---- what a dead process has left ---- */
 

@@ -39,7 +39,7 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 
 	store_remove(vm->env->state_dir, vm->name);
 	control_unlisten(vm->env->control_dir, vm->name);
-	if (m && ghvm_machine_quarantined(m))
+	if (m && ghvm_machine_undo_failed(m)) /* be it only its VMID */
 		vm->env->calls->on_remains(vm->env->data, vm, g, err);
 	else
 		guest_free(g);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A manager that comes back, and finds more than one life of the same VM."""
+"""What is left of a life of a VM, and its next life."""
 import os
 import unittest
 
 import world
-from world import wait_until
+from world import ROOT, wait_until
 
 
 class Adoption(unittest.TestCase):
@@ -56,6 +56,17 @@ class Adoption(unittest.TestCase):
         os.unlink(self.w.path("run", "state", "demo"))
         self.w.start_manager()
         self.assert_carried_on(unit, before)
+
+    def test_a_vmid_that_is_not_taken_back_is_tried_again(self):
+        """Although there is no page of it: RM has 63 of them."""
+        self.w.vm("demo", "off\n")
+        self.w.model_says("refuse VM_DEALLOCATE 5")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.w.wait_state("demo", "failed")
+        self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 0)
+        self.assertEqual(self.w.leftovers(), {"vms": 1})
+        self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
+        self.w.assert_clean()
 
 
 if __name__ == "__main__":

@@ -398,6 +398,44 @@ static void keeps_the_pages_if_rm_dies(void **state)
 	assert_int_equal(g.parcels, 2); /* RM still has them */
 }
 
+/* A window that RM keeps does not keep the RAM, nor its entries. */
+static void unpins_what_is_back_although_not_all_is(void **state)
+{
+	static const struct bench_options options = { .demo = { .window = true } };
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_ledger_figures g;
+
+	bench_init(&b, &options);
+	start(&b);
+	model_refuse(b.f->model, GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_INUSE, 1);
+	assert_true(ghvm_machine_teardown(b.m, NULL) < 0);
+	assert_int_equal(ghvm_machine_quarantined(b.m), 4);
+	assert_int_equal(fake_rm_pins(b.f), 1);
+	assert_int_equal(fake_rm_guarded(b.f), 1);
+	ghvm_ledger_figures(&b.ledger, &g);
+	assert_int_equal(g.parcels, 1);
+	assert_int_equal(ghvm_machine_teardown(b.m, NULL), 0);
+	bench_assert_clean(&b);
+}
+
+/* Nothing is guarded any more, and yet there is something to be done. */
+static void remembers_a_vmid_that_was_not_taken_back(void **state)
+{
+	_cleanup_(bench_done) struct bench b;
+
+	bench_init(&b, NULL);
+	start(&b);
+	model_refuse(b.f->model, GHVM_RM_VM_DEALLOCATE, GHVM_RM_BUSY, 0);
+	assert_true(ghvm_machine_teardown(b.m, NULL) < 0);
+	assert_true(ghvm_machine_undo_failed(b.m));
+	assert_int_equal(ghvm_machine_quarantined(b.m), 0);
+	assert_int_equal(fake_rm_pins(b.f), 0);
+	assert_int_equal(fake_rm_counts(b.f).vms, 1);
+	assert_int_equal(ghvm_machine_teardown(b.m, NULL), 0);
+	assert_false(ghvm_machine_undo_failed(b.m));
+	bench_assert_clean(&b);
+}
+
 static void keeps_nothing_that_rm_never_had(void **state)
 {
 	static const struct bench_options options = { .patience_ms = 5 };
@@ -486,6 +524,8 @@ int main(void)
 		cmocka_unit_test(says_what_rm_refused),
 		cmocka_unit_test(builds_once),
 		cmocka_unit_test(keeps_the_pages_if_rm_dies),
+		cmocka_unit_test(unpins_what_is_back_although_not_all_is),
+		cmocka_unit_test(remembers_a_vmid_that_was_not_taken_back),
 		cmocka_unit_test(keeps_nothing_that_rm_never_had),
 		cmocka_unit_test(tells_when_files_of_memory_must_be_closed),
 		cmocka_unit_test(names_states_and_exits),
