@@ -45,7 +45,7 @@ _ghvmctl() {
   region)
     mapfile -t COMPREPLY < <(compgen -W 'list add remove' -- "$cur")
     ;;
-  status | start | stop | console | validate | plan | why | region*)
+  status | start | stop | console | validate | plan | why | trace | region*)
     mapfile -t COMPREPLY < <(compgen -W "$(ghvmctl "${dirs[@]/#/--dir=}" list 2>/dev/null |
       sed '1d; s/ .*//')" -- "$cur")
     ;;

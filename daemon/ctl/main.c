@@ -38,7 +38,7 @@ static const struct verb verbs[] = {
 	  "memory that a guest may still own; --retry: try to get it back" },
 	{ "region", verb_region, 2, 2, "list|add|remove NAME",
 	  "its guest's memory; add and remove: while it runs" },
-	{ "trace", verb_trace, 0, 0, "", "messages to and from the resource manager" },
+	{ "trace", verb_trace, 0, 1, "[NAME]", "messages to and from the resource manager" },
 };
 
 enum option_id { OPTION_VERSION = 256 };

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "daemon/manager/auth.h"
+#include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
 
 #define INTERFACE BUS_NAME ".Host"
@@ -183,47 +185,66 @@ static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "");
 }
 
+#define MESSAGE_TYPE "ttssuquay"
+
 static int append_message(sd_bus_message *reply, const struct ghvm_trace_message *m)
 {
 	const char direction[] = { m->dir, '\0' };
 	const size_t kept = m->len < sizeof(m->data) ? m->len : sizeof(m->data);
-	int r = sd_bus_message_open_container(reply, 'r', "ttsuquay");
+	int r = sd_bus_message_open_container(reply, 'r', MESSAGE_TYPE);
 
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "ttsuqu", m->number, m->usec, direction, m->id,
-					  m->seq, m->len);
+		r = sd_bus_message_append(reply, "ttssuqu", m->number, m->usec, m->vm, direction,
+					  m->id, m->seq, m->len);
 	if (r >= 0)
 		r = sd_bus_message_append_array(reply, 'y', m->data, kept);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_messages(sd_bus_message *reply, struct ghvm_trace *t, const char *vm,
+			   uint64_t after)
+{
+	struct ghvm_trace_message m;
+	int r = sd_bus_message_open_container(reply, 'a', "(" MESSAGE_TYPE ")");
+
+	for (int n = 0; r >= 0 && n < GHVM_TRACE_MESSAGES && ghvm_trace_next(t, vm, after, &m);
+	     n++) {
+		r = append_message(reply, &m);
+		after = m.number;
+	}
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* vm s: of this VM alone. @data: where the name, which is the message's, goes */
+static int trace_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
+{
+	return strcmp(key, "vm") ? bus_unknown_option(key, error)
+				 : sd_bus_message_read(m, "v", "s", data);
+}
+
 /*
- * Trace(t after, a{sv}) -> a(ttsuquay): number, time in microseconds, direction (> sent, < reply,
- * ! notification), message id, sequence, length, the beginning of the payload
+ * Trace(t after, a{sv}) -> a(ttssuquay): number, time in microseconds, VM, direction (> sent,
+ * < reply, ! notification), message id, sequence, length, the beginning of the payload
  */
 static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
-	struct ghvm_trace_message message;
+	struct ghvm_trace_message first;
 	sd_bus_message *reply = NULL;
+	const char *vm = NULL;
 	uint64_t after;
 	int r;
 
 	r = sd_bus_message_read(m, "t", &after);
 	if (r >= 0)
-		r = bus_read_options(m, error);
+		r = bus_read_known_options(m, trace_option, &vm, error);
+	if (r >= 0 && vm && !manager_find(b->manager, vm) &&
+	    !ghvm_trace_next(&b->manager->trace, vm, 0, &first)) /* nor was there one */
+		return sd_bus_error_setf(error, FAILURE_NO_SUCH_VM, "there is no VM called %s", vm);
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', "(ttsuquay)");
-	for (int n = 0; r >= 0 && n < GHVM_TRACE_MESSAGES &&
-			ghvm_trace_next(&b->manager->trace, NULL, after, &message);
-	     n++) {
-		r = append_message(reply, &message);
-		after = message.number;
-	}
-	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
+		r = append_messages(reply, &b->manager->trace, vm, after);
 	if (r >= 0)
 		r = sd_bus_send(b->conn, reply, NULL);
 	(void)sd_bus_message_unref(reply);
@@ -250,7 +271,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD_WITH_ARGS("RetryQuarantine", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
 				method_retry, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Trace", SD_BUS_ARGS("t", after, "a{sv}", options),
-				SD_BUS_RESULT("a(ttsuquay)", messages), method_trace,
+				SD_BUS_RESULT("a(" MESSAGE_TYPE ")", messages), method_trace,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
