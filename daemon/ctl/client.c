@@ -5,6 +5,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/spec.h"
 #include "libghvm/types.h"
 
 #include <errno.h>
@@ -103,6 +104,9 @@ static const struct property properties[] = {
 	PROPERTY("ExitReason", 's', exit_reason),
 	PROPERTY("LastError", 's', last_error),
 	PROPERTY("LastErrorName", 's', last_error_name),
+	PROPERTY("LastErrno", 'i', last_errno),
+	PROPERTY("LastRMMessage", 'u', rm_message),
+	PROPERTY("LastRMStatus", 'u', rm_status),
 	PROPERTY("FailedStep", 's', failed_step),
 	PROPERTY("VMID", 'q', vmid),
 	PROPERTY("LeaderPID", 'u', leader_pid),
@@ -261,4 +265,23 @@ const struct client_vm *client_find(const struct client_vms *vms, const char *na
 		if (!strcmp(vms->v[i].name, name))
 			return &vms->v[i];
 	return NULL;
+}
+
+int client_look_up(const char *name, struct client_vms *vms, const struct client_vm **ret)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	struct ghvm_error err = {};
+	int r;
+
+	if (!ghvm_name_valid(name))
+		return ctl_fail(CTL_NO_VM, "'%s' is not a VM's name", name);
+	r = client_open(&bus, &err);
+	if (r == 0)
+		r = client_list(bus, vms, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	*ret = client_find(vms, name);
+	if (!*ret)
+		return ctl_fail(CTL_NO_VM, "there is no VM called %s", name);
+	return CTL_OK;
 }

@@ -27,6 +27,9 @@ struct client_vm {
 	char *last_error;
 	char *last_error_name;
 	char *failed_step;
+	int32_t last_errno; /* positive, 0: none; the next two as in struct ghvm_error */
+	uint32_t rm_message;
+	uint32_t rm_status;
 	uint16_t vmid;
 	uint32_t leader_pid;
 	uint64_t lent;
@@ -53,6 +56,12 @@ void client_vms_done(struct client_vms *vms);
 
 /* NULL: it is not among them. */
 const struct client_vm *client_find(const struct client_vms *vms, const char *name);
+
+/*
+ * Find one VM, and say so if that does not work. @ret: borrowed from @vms. Return: enum
+ * ctl_status.
+ */
+int client_look_up(const char *name, struct client_vms *vms, const struct client_vm **ret);
 
 /* The path of a VM's object; free(). Return: 0; -ENOENT no such VM; as client_list(). */
 int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *err);

@@ -32,7 +32,7 @@ static const struct verb verbs[] = {
 	{ "console", verb_console, 1, 1, "NAME", "talk to its console; Ctrl-] leaves" },
 	{ "validate", verb_validate, 1, 1, "NAME|FILE", "look for mistakes in a descriptor" },
 	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
-	{ "why", verb_why, 1, 1, "NAME", "why it is not running" },
+	{ "why", verb_why, 1, 1, "NAME", "what failed, what it means and what to try" },
 	{ "host", verb_host, 0, 0, "", "the hypervisor, its resource manager and the budget" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
 	  "memory that a guest may still own; --retry: try to get it back" },

@@ -20,6 +20,7 @@
 #include "libghvm/layout.h"
 
 #define INTERFACE BUS_NAME ".VM"
+#define CHANGES_MAX 24
 #define FLAG SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
 /**
@@ -29,7 +30,10 @@ struct shown {
 	enum vm_state state;
 	const char *substate;
 	const char *reason;
+	const char *step;
 	int error;
+	uint32_t rm_message;
+	uint32_t rm_status;
 	char digest[17];
 	uint16_t vmid;
 	uint64_t incarnation;
@@ -86,7 +90,10 @@ static void look(const struct vm *vm, struct shown *ret)
 	ret->state = vm->state;
 	ret->substate = vm_substate(vm);
 	ret->reason = vm->reason;
+	ret->step = vm->failed_step;
 	ret->error = vm->last_error.code;
+	ret->rm_message = vm->last_error.rm_message;
+	ret->rm_status = vm->last_error.rm_code;
 	memcpy(ret->digest, vm->digest, sizeof(ret->digest));
 	ret->vmid = vm->vmid.id;
 	ret->incarnation = vm->incarnation;
@@ -128,6 +135,12 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 
 	if (!strcmp(property, "VMID"))
 		return sd_bus_message_append(reply, "q", vm->vmid.id);
+	if (!strcmp(property, "LastErrno"))
+		return sd_bus_message_append(reply, "i", -vm->last_error.code);
+	if (!strcmp(property, "LastRMMessage"))
+		return sd_bus_message_append(reply, "u", vm->last_error.rm_message);
+	if (!strcmp(property, "LastRMStatus"))
+		return sd_bus_message_append(reply, "u", vm->last_error.rm_code);
 	if (!strcmp(property, "LeaderPID"))
 		return sd_bus_message_append(reply, "u", (uint32_t)vm->control.pid);
 	if (!strcmp(property, "Incarnation"))
@@ -287,6 +300,9 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("ExitReason", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("LastError", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("LastErrorName", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("LastErrno", "i", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("LastRMMessage", "u", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("LastRMStatus", "u", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("FailedStep", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("SpecDigest", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("VMID", "q", get_number, 0, FLAG),
@@ -438,7 +454,7 @@ void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before)
 	bus_defer(b);
 }
 
-static void compare(const struct shown *was, const struct shown *is, char *names[16])
+static void compare(const struct shown *was, const struct shown *is, char *names[CHANGES_MAX])
 {
 	const struct {
 		bool differs;
@@ -447,7 +463,10 @@ static void compare(const struct shown *was, const struct shown *is, char *names
 		{ was->state != is->state, { "State" } },
 		{ was->substate != is->substate, { "SubState" } },
 		{ was->reason != is->reason, { "ExitReason" } },
-		{ was->error != is->error, { "LastError", "LastErrorName", "FailedStep" } },
+		{ was->error != is->error, { "LastError", "LastErrorName", "LastErrno" } },
+		{ was->rm_message != is->rm_message, { "LastRMMessage" } },
+		{ was->rm_status != is->rm_status, { "LastRMStatus" } },
+		{ was->step != is->step, { "FailedStep" } },
 		{ strcmp(was->digest, is->digest) != 0, { "SpecDigest" } },
 		{ was->vmid != is->vmid, { "VMID" } },
 		{ was->incarnation != is->incarnation, { "Incarnation" } },
@@ -469,7 +488,7 @@ static void flush(struct bus *b, struct bus_vm_changes *c)
 	_cleanup_(freep) char *path = bus_vm_path(c->vm);
 	const struct log_about a = { .vm = c->vm->name };
 	struct shown now;
-	char *names[16];
+	char *names[CHANGES_MAX];
 	int r = -ENOMEM;
 
 	c->dirty = false;

@@ -202,11 +202,14 @@ static void give_up(struct helper *h, const struct ghvm_error *err)
 {
 	const struct log_about a = { .vm = *h->name ? h->name : NULL, .err = err };
 	bool building = h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS;
+	bool waits = h->phase == HELPER_WAITS; /* its VM is there, and free */
 
 	log_error(&a, 0, "Start refused: %s", err->msg);
 	h->phase = HELPER_OVER;
 	if (building)
 		vm_abandon(h->vm, err);
+	else if (waits)
+		vm_refused(h->vm, err);
 }
 
 static void refuse(struct helper *h, const struct ghvm_error *err)

@@ -50,12 +50,36 @@ void vm_set_state(struct vm *vm, enum vm_state state)
 	vm_changed(vm);
 }
 
-void vm_set_error(struct vm *vm, const struct ghvm_error *err)
+static const char *step_of(const struct vm *vm)
 {
 	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
 
+	switch (vm->state) {
+	case VM_RUNNING:
+		return "run";
+	case VM_STOPPING:
+		return "teardown";
+	case VM_STARTING:
+	case VM_REBOOTING:
+		return step < 0 ? "prepare" : ghvm_step_to_string((enum ghvm_step_kind)step);
+	default:
+		return NULL;
+	}
+}
+
+void vm_set_error(struct vm *vm, const struct ghvm_error *err)
+{
 	vm->last_error = *err;
-	vm->failed_step = step < 0 ? NULL : ghvm_step_to_string((enum ghvm_step_kind)step);
+	vm->failed_step = step_of(vm);
+	vm_changed(vm);
+}
+
+void vm_refused(struct vm *vm, const struct ghvm_error *err)
+{
+	if (!vm_vacant(vm))
+		return;
+	vm->last_error = *err;
+	vm->failed_step = "descriptor";
 	vm_changed(vm);
 }
 

@@ -96,7 +96,8 @@ struct vm_console {
  * struct vm - see above
  * @described: there is a descriptor of that name
  * @reason: ExitReason, static text, "" never ended
- * @last_error: of the last failure; @failed_step: where, or NULL
+ * @last_error: of the last failure; @failed_step: where: a step of the plan, or "descriptor",
+ *     "prepare" (memory and files), "run", "teardown"; or NULL
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that nobody could give back
  * @asked: a stop was asked for
@@ -165,6 +166,8 @@ void vm_unwait(struct vm_waiter *w);
  */
 int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
 	     struct ghvm_error *err);
+/* Nothing could begin, @err says why. What runs is not concerned. */
+void vm_refused(struct vm *vm, const struct ghvm_error *err);
 /* Everything was given: build. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
 /* The builder is gone; nothing is called any more. @why: it said, or NULL. */

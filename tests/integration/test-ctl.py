@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ghvmctl against the real manager, with real helpers and runners below a stand-in for systemd."""
+import errno
 import json
 import os
 import pty
@@ -138,8 +139,9 @@ class Verbs(Case):
         self.assertIn("see: ghvmctl why demo, journalctl -u gunyah-vm@demo", err)
         why = self.ctl("why", "demo")[0]
         self.assertIn("compressed with gzip", why)
-        self.assertIn("  try    kernel.image must be a flat arm64 Image: ghvmctl validate demo",
-                      why)
+        self.assertIn("  try    kernel.image is a flat arm64 Image, not compressed and not an ELF "
+                      "file: ghvmctl validate demo", why)
+        self.assertNotIn("  said ", why)  # RM was not asked
         self.assertIn("ghvmctl validate demo", self.json("why", "demo")["hint"])
         self.w.assert_clean()
 
@@ -470,6 +472,89 @@ def read_packet(body):
     assert first == 0x21 and kind & ~3 == 0
     return {"time": (high << 32 | low) / 1e6, "original": original, "message": message,
             "sequence": sequence, "outbound": flags == 2}
+
+
+class Why(Case):
+    """The step, the refusal in words, what to try, and what was said."""
+    def refused(self, message, status, *more):
+        self.w.vm("demo", "off\n")
+        self.w.model_says(f"refuse {message} {status}")
+        self.ctl("start", "demo", status=1)
+        return self.json("why", "demo"), self.ctl("why", "demo")[0]
+
+    def test_a_refusal(self):
+        got, text = self.refused("VM_INIT", 2)
+        self.assertEqual((got["failed_step"], got["rm_message"], got["rm_status"]),
+                         ("init", "VM_INIT", "NORESOURCE"))
+        self.assertTrue(got["last_error"].endswith(
+            "VM_INIT refused with NORESOURCE (2): vCPUs, doorbells or other devices ran out"), got)
+        self.assertIn("see ghvmctl plan demo", got["hint"])
+        said = [m["text"] for m in got["messages"]]
+        at = [i for i, s in enumerate(said) if s.endswith(" VM_INIT: NORESOURCE")]
+        self.assertEqual(len(at), 1, said)
+        self.assertRegex(said[at[0] - 1], r"^> [0-9a-f]{4} VM_INIT vmid \d+$")
+        self.assertEqual(at[0], len(said) - 1)  # what comes after is its undoing
+        self.assertEqual({m["vm"] for m in got["messages"]}, {"demo"})
+
+        lines = text.splitlines()
+        self.assertEqual(lines[:2], ["demo is failed", "  step   init"])
+        self.assertEqual(lines[2], "  error  " + got["last_error"])
+        self.assertIn("  try    " + got["hint"], lines)
+        self.assertIn("  said   (more: ghvmctl trace demo)", lines)
+        self.assertEqual([l.split(" ", 10)[-1] for l in lines if l.startswith("         ")], said)
+        self.assertEqual(lines[-1], "  more   journalctl -u gunyah-vm@demo")
+
+        # a start that works has nothing to say
+        self.ctl("start", "demo")
+        self.w.wait_state("demo", "stopped")
+        got = self.json("why", "demo")
+        self.assertEqual((got["failed_step"], got["errno"], got["rm_message"], got["hint"]),
+                         ("", 0, None, None))
+
+    def test_another_message_is_another_hint(self):
+        got, _ = self.refused("VM_ALLOCATE", 2)
+        self.assertEqual((got["failed_step"], got["rm_message"]), ("allocate", "VM_ALLOCATE"))
+        self.assertIn("all its VMIDs are taken", got["last_error"])
+        self.assertIn("stop another VM", got["hint"])
+
+    def test_a_status_that_nobody_knows(self):
+        got, _ = self.refused("VM_START", 99)
+        self.assertEqual((got["failed_step"], got["rm_status"]), ("start", "unknown"))
+        self.assertIn("a status that is not documented", got["last_error"])
+        self.assertIn("ghvmctl trace demo", got["hint"])
+
+    def test_what_never_began(self):
+        self.w.vm("demo", "off\n", memory="30G")
+        self.ctl("start", "demo", status=1)
+        got = self.json("why", "demo")
+        self.assertEqual(got["failed_step"], "prepare", got)
+        self.assertEqual(got["messages"], [])
+        with open(self.w.path("vms", "demo.yaml"), "a", encoding="ascii") as f:
+            f.write("colour: blue\n")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        got = self.json("why", "demo")
+        self.assertEqual((got["failed_step"], got["hint"]),
+                         ("descriptor", "ghvmctl validate demo says where in the descriptor"))
+
+    def test_a_crash(self):
+        self.w.vm("demo", "crash\n")
+        self.w.run_unit("demo")
+        self.w.wait_state("demo", "failed")
+        got = self.json("why", "demo")
+        self.assertEqual((got["failed_step"], got["errno"], got["rm_message"]),
+                         ("run", errno.ECONNABORTED, None))
+        self.assertIn("/var/log/gunyah/demo.log", got["hint"])
+        self.assertEqual(got["messages"][-1]["message"], "VM_EXITED")
+
+    def test_no_answer(self):
+        self.w.vm("demo", "off\n")
+        self.w.model_says("mute VM_INIT")
+        self.ctl("start", "demo", status=1)
+        got = self.json("why", "demo")
+        self.assertEqual((got["failed_step"], got["rm_message"], got["rm_status"]),
+                         ("init", "VM_INIT", None))
+        self.assertIn("whether the resource manager answers", got["hint"])
+        self.assertRegex(got["messages"][-1]["text"], "^> [0-9a-f]{4} VM_INIT ")
 
 
 class Trace(Case):
