@@ -40,12 +40,13 @@ static int write_file(int dir, const char *name, const char *text, size_t len)
 int store_write(const char *dir, const struct store_record *rec)
 {
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(freep) char *text = store_print(rec);
+	_cleanup_(freep) char *text = NULL;
 	char temporary[TEMPORARY_SIZE];
 	int r;
 
 	if (dirfd < 0)
 		return -errno;
+	text = store_print(rec);
 	if (!text)
 		return -ENOMEM;
 	temporary_name(temporary, rec->name);
