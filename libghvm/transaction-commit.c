@@ -13,6 +13,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/populate.h"
 #include "libghvm/rm-mem.h"
 
 #include <errno.h>
@@ -83,6 +84,8 @@ static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		return ghvm_error_set(err, -ENOSPC, "%s: the VM has its %d regions already",
 				      config.name, GHVM_LEDGER_PARCELS);
 	c->add.memfd = -1;
+	if (t->m->plan->spec->hugepages != GHVM_HUGEPAGES_NEVER)
+		(void)ghvm_populate_memfd(memfd, c->add.size); /* pinning says what is wrong */
 	return ghvm_parcel_pin(p, memfd, c->add.size, err);
 }
 

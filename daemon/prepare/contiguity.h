@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
-#define CONTIGUITY_HUGE (2UL << 20)
+#include "libghvm/populate.h"
+
+#define CONTIGUITY_HUGE GHVM_HUGE_PAGE
 
 /* Free pieces of 2 MiB, after a file like /proc/buddyinfo; UINT64_MAX: it does not say. */
 uint64_t contiguity_free(const char *buddyinfo);

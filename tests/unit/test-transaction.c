@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- what works ---- */
 
@@ -75,6 +76,33 @@ static void many_at_once(void **state)
 	assert_true(regions_there(&b, 7));
 	regions_assert_count(&b, 2 + 8 + 1);
 	regions_end(&b);
+}
+
+/* Populated before it is pinned, for the sake of huge pages; not if nobody wants those. */
+static void memory_is_there_before_it_is_pinned(void **state)
+{
+	static const enum ghvm_hugepages kinds[] = { GHVM_HUGEPAGES_AUTO, GHVM_HUGEPAGES_NEVER };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_(closep) int fd = regions_memfd(REGIONS_SIZE, REGIONS_SEALS);
+		const struct ghvm_transaction_add a = {
+			.label = 7, .ipa = regions_place(7), .size = REGIONS_SIZE, .memfd = fd
+		};
+		struct ghvm_transaction *t;
+		struct stat st;
+		struct bench b;
+
+		regions_setup(&b, BENCH_GUEST_SERVES);
+		b.demo.spec.hugepages = kinds[i];
+		t = regions_begin(&b);
+		assert_int_equal(ghvm_transaction_add(t, &a, NULL), 0);
+		regions_commit(t);
+		ghvm_transaction_free(t);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_blocks * 512,
+				 kinds[i] == GHVM_HUGEPAGES_NEVER ? 0 : REGIONS_SIZE);
+		regions_end(&b);
+	}
 }
 
 static void a_transaction_that_is_dropped_has_done_nothing(void **state)
@@ -394,6 +422,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_and_goes),
 		cmocka_unit_test(many_at_once),
+		cmocka_unit_test(memory_is_there_before_it_is_pinned),
 		cmocka_unit_test(a_transaction_that_is_dropped_has_done_nothing),
 		cmocka_unit_test(says_what_it_would_do),
 		cmocka_unit_test(does_what_it_says),
