@@ -7,53 +7,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include "libghvm/cleanup.h"
-
-#define CGROUPS "/sys/fs/cgroup"
-
-/* Of cgroup v2 the one line "0::/PATH". */
-static bool own_cgroup(char *ret, size_t size)
-{
-	_cleanup_(fclosep) FILE *f = fopen("/proc/self/cgroup", "re");
-	char line[PATH_MAX];
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (strncmp(line, "0::/", 4))
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		return (size_t)snprintf(ret, size, CGROUPS "%s/memory.max", line + 3) < size;
-	}
-	return false;
-}
-
-static uint64_t read_cgroup(void)
-{
-	char path[PATH_MAX], line[32], *end;
-	_cleanup_(fclosep) FILE *f = NULL;
-	unsigned long long v;
-
-	if (own_cgroup(path, sizeof(path)))
-		f = fopen(path, "re");
-	if (!f || !fgets(line, sizeof(line), f))
-		return UINT64_MAX;
-	errno = 0;
-	v = strtoull(line, &end, 10);
-	return errno || end == line ? UINT64_MAX : v; /* "max" is no number */
-}
 
 void allowance_read(bool locks, struct allowance *ret)
 {
 	const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
+	struct ghvm_room room;
 	struct rlimit l;
 
-	*ret = (struct allowance){ .memlock = UINT64_MAX, .cgroup = read_cgroup() };
+	ghvm_room_read(&from, &room);
+	*ret = (struct allowance){ .memlock = UINT64_MAX, .cgroup = room.limit };
 	if (locks && getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur != RLIM_INFINITY)
 		ret->memlock = l.rlim_cur;
 	ret->ram = pages > 0 && size > 0 ? (uint64_t)pages / 2 * (uint64_t)size : UINT64_MAX;
@@ -89,4 +54,13 @@ int allowance_check(const struct allowance *a, const struct allowance_use *use, 
 				      " that may be",
 				      bytes, use->added, all);
 	return 0;
+}
+
+int allowance_room(const struct ghvm_room_sources *from, uint64_t bytes, struct ghvm_error *err)
+{
+	static const struct ghvm_room_words words = { "what is to be added", "add less" };
+	struct ghvm_room room;
+
+	ghvm_room_read(from, &room);
+	return ghvm_room_check(&room, bytes, &words, err);
 }

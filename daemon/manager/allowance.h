@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How much memory this process may pin beside what guests start with. Pure, but for reading
- * limits of its own once.
+ * How much memory this process may pin beside what guests start with: a share of limits, which
+ * are read once, and of what there is right now.
  */
 #pragma once
 
-#include "libghvm/error.h"
+#include "libghvm/room.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 /**
  * struct allowance - bytes; UINT64_MAX: no limit
  * @memlock: RLIMIT_MEMLOCK, which everything counts against that is pinned
- * @cgroup: MemoryMax= of our unit
+ * @cgroup: MemoryMax= of our unit, or lower of one above it
  * @ram: half of what the host has
  */
 struct allowance {
@@ -43,3 +43,11 @@ struct allowance_use {
  */
 int allowance_check(const struct allowance *a, const struct allowance_use *use, uint64_t bytes,
 		    struct ghvm_error *err);
+
+/**
+ * allowance_room() - is there that much now? Asked before any of it is populated
+ * @bytes: not populated yet, of this request and of those that wait for their commit
+ *
+ * Return: 0; -ENOSPC not now; -EDQUOT never; with the figures.
+ */
+int allowance_room(const struct ghvm_room_sources *from, uint64_t bytes, struct ghvm_error *err);

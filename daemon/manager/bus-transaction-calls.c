@@ -139,7 +139,7 @@ static int add(struct transaction *t, const struct ghvm_transaction_add *a, sd_b
 	struct ghvm_error err = {};
 	int r;
 
-	r = manager_allows(t->all->bus->manager, t->vm, a->size, &err);
+	r = manager_allows(t->all->bus->manager, t->vm, a->size, vm_transaction_untouched(a), &err);
 	if (r == 0)
 		r = vm_transaction_add(t->vm, a, &err);
 	return r < 0 ? sd_bus_error_set(error, name_of(&err, a), err.msg) : 0;
@@ -178,7 +178,7 @@ static int add_fresh(struct transaction *t, struct wish *w, sd_bus_message *m, s
 	struct ghvm_error err = {};
 	int r;
 
-	if (manager_allows(t->all->bus->manager, t->vm, w->add.size, &err) < 0)
+	if (manager_allows(t->all->bus->manager, t->vm, w->add.size, w->add.size, &err) < 0)
 		return bus_fail(error, &err); /* before anything has that size */
 	fd = make_memory(w->add.size);
 	if (fd < 0)

@@ -191,16 +191,20 @@ struct vm *manager_find(struct manager *m, const char *name)
 	return manager_known(m, name);
 }
 
-int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
+int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes, uint64_t untouched,
 		   struct ghvm_error *err)
 {
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
 	struct allowance_use use = { .vm_added = vm_added(vm) };
+	int r;
 
 	for (size_t i = 0; i < m->n_vms; i++) {
 		use.pinned += (m->vms[i]->lent + m->vms[i]->shared) * GHVM_PAGE;
 		use.added += vm_added(m->vms[i]);
+		untouched += m->vms[i]->transaction.untouched;
 	}
-	return allowance_check(&m->allowance, &use, bytes, err);
+	r = allowance_check(&m->allowance, &use, bytes, err);
+	return r < 0 ? r : allowance_room(&from, untouched, err);
 }
 
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,

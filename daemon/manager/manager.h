@@ -108,8 +108,11 @@ struct vm *manager_find(struct manager *m, const char *name);
 /* As it is known already. */
 struct vm *manager_known(const struct manager *m, const char *name);
 
-/* May @vm get @bytes more at run time? 0; -EDQUOT, with the figures. */
-int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
+/*
+ * May @vm get @bytes more at run time, @untouched of which are still to be populated?
+ * 0; -EDQUOT; -ENOSPC not now; with the figures.
+ */
+int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes, uint64_t untouched,
 		   struct ghvm_error *err);
 
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,

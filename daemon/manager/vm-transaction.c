@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/manager/vm-internal.h"
 
@@ -72,6 +73,20 @@ int vm_transaction_begin(struct vm *vm, const struct vm_transaction_owner *owner
 	return 0;
 }
 
+/* All holes of the file may be in the part that is asked for. */
+uint64_t vm_transaction_untouched(const struct ghvm_transaction_add *a)
+{
+	uint64_t size, there, holes;
+	struct stat st;
+
+	if (fstat(a->memfd, &st) < 0 || st.st_size < 0)
+		return a->size;
+	size = (uint64_t)st.st_size;
+	there = (uint64_t)st.st_blocks * 512;
+	holes = size > there ? size - there : 0;
+	return holes < a->size ? holes : a->size;
+}
+
 int vm_transaction_add(struct vm *vm, const struct ghvm_transaction_add *a, struct ghvm_error *err)
 {
 	struct vm_transaction *t = &vm->transaction;
@@ -84,6 +99,7 @@ int vm_transaction_add(struct vm *vm, const struct ghvm_transaction_add *a, stru
 		return r;
 	t->labels[t->n_labels++] = a->label;
 	t->bytes += a->size;
+	t->untouched += vm_transaction_untouched(a);
 	return 0;
 }
 

@@ -40,7 +40,7 @@ struct vm_transaction_owner {
 /**
  * struct vm_transaction - embedded in struct vm
  * @changes: owned; NULL: there is none. The operation's while @committing
- * @bytes: that are to be added
+ * @bytes: that are to be added; @untouched: of them, those that had no page when they were
  * @labels: of what is to be added
  * @ms: that the guest may take to give up what is removed
  */
@@ -50,6 +50,7 @@ struct vm_transaction {
 	bool committing;
 	unsigned int ms;
 	uint64_t bytes;
+	uint64_t untouched;
 	uint32_t labels[GHVM_TRANSACTION_CHANGES_MAX];
 	size_t n_labels;
 };
@@ -69,6 +70,8 @@ bool vm_has_transaction(const struct vm *vm);
  */
 int vm_transaction_add(struct vm *vm, const struct ghvm_transaction_add *a, struct ghvm_error *err);
 int vm_transaction_remove(struct vm *vm, uint32_t label, struct ghvm_error *err);
+/* At most so many bytes of its memory nobody has touched so far. */
+uint64_t vm_transaction_untouched(const struct ghvm_transaction_add *a);
 char *vm_transaction_to_json(const struct vm *vm);
 
 /* From here on it ends by itself. Return: 0; -EBUSY an operation runs; pthread_create()'s. */

@@ -7,19 +7,7 @@
 
 #include <stdint.h>
 
-#include "libghvm/error.h"
-
-/**
- * struct room_sources - where the kernel says what there is
- * @proc: "/proc"; @sys: "/sys"
- */
-struct room_sources {
-	const char *proc;
-	const char *sys;
-};
-
-/* Those of this machine. */
-struct room_sources room_sources_default(void);
+#include "libghvm/room.h"
 
 /**
  * struct room_want - what is about to be populated, in bytes
@@ -40,5 +28,5 @@ struct room_want {
  * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err names the figures and
  * what to raise.
  */
-int room_check(const struct room_sources *from, const struct room_want *want,
+int room_check(const struct ghvm_room_sources *from, const struct room_want *want,
 	       struct ghvm_error *err);

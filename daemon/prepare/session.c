@@ -185,7 +185,7 @@ static int add_want(const struct need *n, struct room_want *want, struct ghvm_er
 /* All of it is looked at before any of it is made. */
 static int check_needs(struct session *s, struct ghvm_get g, uint16_t count, struct ghvm_error *err)
 {
-	struct room_sources from = room_sources_default();
+	struct ghvm_room_sources from = ghvm_room_sources_default();
 	struct room_want want = {};
 	struct need n;
 	int r;

@@ -23,7 +23,7 @@ struct session {
 	const char *name;
 	const char *log_dir;
 	struct store *store;
-	const struct room_sources *room;
+	const struct ghvm_room_sources *room;
 };
 
 #define SESSION_REFUSED 1

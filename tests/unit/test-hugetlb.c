@@ -65,7 +65,7 @@ static bool fill(struct pool *p, unsigned long more)
 
 static void makes_pages(const struct pool *p, enum ghvm_hugepages pages, uint64_t size)
 {
-	const struct room_sources from = room_sources_default();
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
 	struct room_want want = {};
 	struct backing_result res;
 	struct ghvm_error err = {};
@@ -97,7 +97,7 @@ static void two_mebibytes(void **state)
 /* Refused up front, and by the kernel if nobody asked. */
 static void more_than_the_pool_has(void **state)
 {
-	const struct room_sources from = room_sources_default();
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
 	const struct room_want want = { .pool_2m = GHVM_GIB(8192) };
 	struct ghvm_error err = {};
 

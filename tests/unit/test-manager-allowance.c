@@ -9,8 +9,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "daemon/manager/allowance.h"
 
@@ -91,6 +94,56 @@ static void limits_are_read(void **state)
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &was), 0);
 }
 
+static void put(const char *dir, const char *path, const char *content)
+{
+	char full[128];
+	FILE *f;
+
+	(void)snprintf(full, sizeof(full), "%s%s", dir, path);
+	for (char *p = strchr(full + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)mkdir(full, 0700); /* or it is there */
+		*p = '/';
+	}
+	f = fopen(full, "we");
+	assert_non_null(f);
+	assert_true(fputs(content, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void assert_no_room(const struct ghvm_room_sources *from, uint64_t bytes, int want,
+			   const char *figure)
+{
+	struct ghvm_error err = {};
+
+	assert_int_equal(allowance_room(from, bytes, &err), want);
+	if (!strstr(err.msg, figure))
+		fail_msg("\"%s\" is not in \"%s\"", figure, err.msg);
+}
+
+/* A machine that is only files: 100 MiB are free, and our slice has 60 of 512 left. */
+static void what_is_free_is_asked_now(void **state)
+{
+	char dir[] = "/tmp/test-allowance-XXXXXX", command[64];
+	struct ghvm_room_sources from = { dir, dir };
+	struct ghvm_error err = {};
+
+	assert_non_null(mkdtemp(dir));
+	put(dir, "/meminfo", "MemTotal: 1 kB\nMemAvailable:  102400 kB\n");
+	put(dir, "/self/cgroup", "0::/a.slice/gunyah-vmd.service\n");
+	assert_int_equal(allowance_room(&from, 64 << 20, &err), 0);
+	assert_no_room(&from, 100 << 20, -ENOSPC, "takes 103 MiB, the host has 100 MiB available");
+
+	put(dir, "/fs/cgroup/a.slice/memory.max", "536870912\n");
+	put(dir, "/fs/cgroup/a.slice/memory.current", "473956352\n");
+	assert_int_equal(allowance_room(&from, 32 << 20, &err), 0);
+	assert_no_room(&from, 64 << 20, -ENOSPC,
+		       "MemoryMax= of a.slice leaves 60 of 512 MiB: raise it, or add less");
+	assert_no_room(&from, 512 << 20, -EDQUOT, "leaves 60 of 512");
+	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +152,7 @@ int main(void)
 		cmocka_unit_test(what_guests_began_with_is_locked_too),
 		cmocka_unit_test(no_limit_is_none),
 		cmocka_unit_test(limits_are_read),
+		cmocka_unit_test(what_is_free_is_asked_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

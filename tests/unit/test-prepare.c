@@ -389,7 +389,7 @@ static void no_room_is_said_up_front(void **state)
 		{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 1, 1ULL << 60, NULL },
 	};
 	char proc[64];
-	struct room_sources nowhere = { proc, "/nonexistent" };
+	struct ghvm_room_sources nowhere = { proc, "/nonexistent" };
 	char text[GHVM_ERROR_TEXT];
 
 	(void)snprintf(proc, sizeof(proc), "%s", f->dir);

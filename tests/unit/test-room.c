@@ -21,7 +21,7 @@ struct machine {
 	char dir[32];
 	char proc[64];
 	char sys[64];
-	struct room_sources from;
+	struct ghvm_room_sources from;
 };
 
 static void put(const char *root, const char *path, const char *content)
@@ -50,7 +50,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(m->dir));
 	(void)snprintf(m->proc, sizeof(m->proc), "%s/proc", m->dir);
 	(void)snprintf(m->sys, sizeof(m->sys), "%s/sys", m->dir);
-	m->from = (struct room_sources){ m->proc, m->sys };
+	m->from = (struct ghvm_room_sources){ m->proc, m->sys };
 	put(m->proc, "/meminfo",
 	    "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    8388608 kB\n");
 	put(m->proc, "/self/cgroup",
@@ -193,7 +193,7 @@ static void pools_of_huge_pages(void **state)
 /* On this machine a page is always to be had. */
 static void this_machine(void **state)
 {
-	const struct room_sources from = room_sources_default();
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
 	struct room_want want = { .pages = GHVM_PAGE };
 	struct ghvm_error err = {};
 
