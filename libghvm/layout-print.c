@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HUGE GHVM_MIB(2)
+
 struct step_name {
 	const char *text;
 	bool of_parcel;
@@ -167,6 +169,11 @@ static void text_backing(FILE *f, const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_parcels; i++)
 		worst += p->parcels[i].entries_worst;
 	fprintf(f, "pages\n  ram of %s\n", backings[p->spec->hugepages].pages);
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		fprintf(f, "  %-12s ", p->parcels[i].name);
+		text_count(f, p->parcels[i].huge_worst, p->parcels[i].huge_best);
+		fprintf(f, " of %" PRIu64 " pages of 2M\n", p->parcels[i].size / HUGE);
+	}
 	if (worst > budget)
 		fprintf(f,
 			"  the start is refused if memory is in more than %" PRIu64
@@ -274,10 +281,10 @@ static void json_parcels(FILE *f, const struct ghvm_plan *p)
 		fprintf(f,
 			"%s{\"name\":\"%s\",\"label\":%u,\"lend\":%s,\"readonly\":%s,"
 			"\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"entries\":[%" PRIu64 ",%" PRIu64
-			"]}",
+			"],\"huge_pages\":[%" PRIu64 ",%" PRIu64 "]}",
 			i ? "," : "", m->name, m->label, m->lend ? "true" : "false",
 			m->readonly ? "true" : "false", m->ipa, m->size, m->entries_best,
-			m->entries_worst);
+			m->entries_worst, m->huge_worst, m->huge_best);
 	}
 	fprintf(f, "]");
 }

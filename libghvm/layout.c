@@ -33,14 +33,17 @@ static uint64_t end_of(const struct ghvm_plan_parcel *p)
 
 /* ---- parcels ---- */
 
-static void count_entries(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages)
+void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages)
 {
+	const bool pool = pages == GHVM_HUGEPAGES_2M || pages == GHVM_HUGEPAGES_1G;
 	uint64_t unit = pages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
 
 	p->entries_best = div_up(p->size, unit);
 	p->entries_worst = p->size / GHVM_PAGE;
-	if (pages == GHVM_HUGEPAGES_2M || pages == GHVM_HUGEPAGES_1G)
+	if (pool)
 		p->entries_worst = p->entries_best;
+	p->huge_best = pages == GHVM_HUGEPAGES_NEVER ? 0 : p->size / BLOCK;
+	p->huge_worst = pool ? p->huge_best : 0;
 }
 
 static int check_ram(const struct ghvm_spec *spec, struct ghvm_error *err)
@@ -68,7 +71,7 @@ static void add_ram(struct ghvm_plan *p)
 		.ipa = GHVM_IPA_RAM,
 		.size = p->spec->memory,
 	};
-	count_entries(ram, p->spec->hugepages);
+	ghvm_plan_parcel_forecast(ram, p->spec->hugepages);
 }
 
 /* @ipa and @size end below GHVM_IPA_END. */
@@ -156,7 +159,7 @@ static int add_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, str
 		.size = r->size,
 	};
 	snprintf(w->name, sizeof(w->name), "window-%u", r->label);
-	count_entries(w, GHVM_HUGEPAGES_AUTO);
+	ghvm_plan_parcel_forecast(w, GHVM_HUGEPAGES_AUTO);
 	p->n_parcels++;
 	return 0;
 }
@@ -378,10 +381,14 @@ int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *i
 	return 0;
 }
 
-void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents)
+void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge)
 {
-	plan->parcels[parcel].entries_best = extents;
-	plan->parcels[parcel].entries_worst = extents;
+	struct ghvm_plan_parcel *p = &plan->parcels[parcel];
+
+	p->entries_best = extents;
+	p->entries_worst = extents;
+	p->huge_best = huge;
+	p->huge_worst = huge;
 }
 
 void ghvm_plan_done(struct ghvm_plan *plan)

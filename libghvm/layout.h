@@ -71,6 +71,7 @@ struct ghvm_plan_step {
  * @readonly: the guest may only read (shared windows)
  * @entries_best: SGL entries with 2 MiB pages; @entries_worst: with 4 KiB pages; both are
  *                what there are once it is pinned
+ * @huge_best, @huge_worst: how many whole 2 MiB pages it may be of, likewise
  */
 struct ghvm_plan_parcel {
 	char name[24];
@@ -81,6 +82,8 @@ struct ghvm_plan_parcel {
 	uint64_t size;
 	uint64_t entries_best;
 	uint64_t entries_worst;
+	uint64_t huge_best;
+	uint64_t huge_worst;
 };
 
 /**
@@ -148,8 +151,14 @@ int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *i
 		   struct ghvm_plan *ret, struct ghvm_error *err);
 void ghvm_plan_done(struct ghvm_plan *plan);
 
-/* A parcel is pinned, in so many extents: from here on the plan is exact (DECISIONS 14). */
-void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents);
+/* What its size and these pages allow: @entries_best to @huge_worst. */
+void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);
+
+/*
+ * A parcel is pinned, in so many extents that cover so many aligned 2 MiB: from here on the
+ * plan is exact (DECISIONS 14).
+ */
+void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
 
 /* May shared memory be there at all: below are the devices, above is the end of what we use. */
 bool ghvm_layout_allows(uint64_t ipa, uint64_t size);

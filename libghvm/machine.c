@@ -355,6 +355,11 @@ uint64_t ghvm_machine_entries(const struct ghvm_machine *m, size_t parcel)
 	return parcel < m->n_parcels ? m->parcels[parcel].n_extents : 0;
 }
 
+uint64_t ghvm_machine_huge(struct ghvm_machine *m, size_t parcel)
+{
+	return parcel < m->n_parcels ? ghvm_parcel_huge(&m->parcels[parcel]) : 0;
+}
+
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m)
 {
 	return count_pages(m, GHVM_PARCEL_LENT);

@@ -145,6 +145,8 @@ const struct ghvm_machine_doorbell *ghvm_machine_doorbells(const struct ghvm_mac
 int ghvm_machine_grant(const struct ghvm_machine *m);
 /* SGL entries of a parcel, by the plan's index; 0: it is not pinned. */
 uint64_t ghvm_machine_entries(const struct ghvm_machine *m, size_t parcel);
+/* As ghvm_parcel_huge(), likewise. */
+uint64_t ghvm_machine_huge(struct ghvm_machine *m, size_t parcel);
 uint64_t ghvm_machine_pages_lent(const struct ghvm_machine *m);
 uint64_t ghvm_machine_pages_shared(const struct ghvm_machine *m);
 /* Pages that are still guarded after a teardown that failed, also that of a dead process. */

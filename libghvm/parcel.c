@@ -17,6 +17,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define HUGE GHVM_MIB(2)
+
 static_assert(GHVM_TAG_BYTES == GHVM_TAG_SIZE, "a tag is what the module keeps");
 
 const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s)
@@ -221,6 +223,21 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 	}
 	p->state = GHVM_PARCEL_OURS;
 	return 0;
+}
+
+uint64_t ghvm_parcel_huge(struct ghvm_parcel *p)
+{
+	uint64_t n = 0, first;
+
+	if (!p->n_extents || (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0))
+		return 0;
+	for (size_t i = 0; i < p->n_extents; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+
+		if (ghvm_align_up(e->pa, HUGE, &first) && first - e->pa < e->length)
+			n += (e->length - (first - e->pa)) / HUGE;
+	}
+	return n;
 }
 
 int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,

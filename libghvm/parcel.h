@@ -112,6 +112,9 @@ void ghvm_parcel_done(struct ghvm_parcel *p);
  */
 int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err);
 
+/* Aligned blocks of 2 MiB that its extents cover; 0 too if the module does not tell them. */
+uint64_t ghvm_parcel_huge(struct ghvm_parcel *p);
+
 /* Write into OURS. Return: 0; -ERANGE; host's errno. */
 int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,
 		      struct ghvm_error *err);

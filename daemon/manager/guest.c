@@ -124,10 +124,10 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
 }
 
 /* From here on the plan is exact (DECISIONS 14). */
-static void count_entries(struct guest *g, const struct ghvm_machine *m)
+static void count_entries(struct guest *g, struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < g->plan.n_parcels; i++)
-		ghvm_plan_pinned(&g->plan, i, ghvm_machine_entries(m, i));
+		ghvm_plan_pinned(&g->plan, i, ghvm_machine_entries(m, i), ghvm_machine_huge(m, i));
 }
 
 void guest_set_machine(struct guest *g, struct ghvm_machine *m)

@@ -79,7 +79,8 @@ expect 3 --dir="$work" validate nosuch
 complains "nosuch.yaml"
 expect 0 plan "$work/good.yaml"
 prints "lent   64M      entries 32 to 16384 of 4000"
-prints "MEM_LEND, 0 to 255 MEM_APPEND)"
+prints "ram          0 to 32 of 32 pages of 2M"
+prints "MEM_RECLAIM, MEM_LEND, 0 to 255 MEM_APPEND)"
 expect 0 plan --json "$work/good.yaml"
 prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,"hugepages":"auto",'
 sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"

@@ -72,6 +72,8 @@ static void places_without_overlap(void **state)
 	assert_true(p.parcels[0].lend);
 	assert_int_equal(p.parcels[0].entries_best, 256);
 	assert_int_equal(p.parcels[0].entries_worst, 131072);
+	assert_int_equal(p.parcels[0].huge_best, 256);
+	assert_int_equal(p.parcels[0].huge_worst, 0);
 	assert_int_equal(p.memlock, GHVM_MIB(512));
 	assert_int_equal(p.charge, GHVM_MIB(512));
 	assert_int_equal(p.n_doorbells, 2);
@@ -274,6 +276,9 @@ static const char golden_text[] =
 	"  window-8     label 8    shared 4K       entries 1 of 4000\n"
 	"pages\n"
 	"  ram of 2M, and 4K where there are none\n"
+	"  ram          0 to 256 of 256 pages of 2M\n"
+	"  window-7     0 to 8 of 8 pages of 2M\n"
+	"  window-8     0 of 0 pages of 2M\n"
 	"  the start is refused if memory is in more than 4000 pieces when it is pinned\n"
 	"doorbells\n"
 	"  0 1\n"
@@ -318,11 +323,11 @@ static const char golden_json[] =
 	"{\"ipa\":2183135232,\"size\":1048576,\"what\":\"device-tree\"},"
 	"{\"ipa\":2185232384,\"size\":5242881,\"what\":\"initrd\"}],"
 	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
-	"2147483648,\"size\":536870912,\"entries\":[256,131072]},"
+	"2147483648,\"size\":536870912,\"entries\":[256,131072],\"huge_pages\":[0,256]},"
 	"{\"name\":\"window-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
-	"\"size\":16777216,\"entries\":[8,4096]},"
+	"\"size\":16777216,\"entries\":[8,4096],\"huge_pages\":[0,8]},"
 	"{\"name\":\"window-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
-	"\"size\":4096,\"entries\":[1,1]}],"
+	"\"size\":4096,\"entries\":[1,1],\"huge_pages\":[0,0]}],"
 	"\"doorbells\":[0,1],"
 	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
 	"\"steps\":[{\"step\":\"pin\",\"parcel\":\"ram\"},"
@@ -398,6 +403,8 @@ static void prints_the_other_words(void **state)
 		assert_non_null(strstr(json, "\"doorbells\":[],"));
 		assert_non_null(
 			strstr(text, i ? "entries 512 to 262144 of 4000" : "entries 1 of 4000\n"));
+		assert_non_null(strstr(text, i ? "  ram          0 of 512 pages of 2M\n"
+					       : "  ram          512 of 512 pages of 2M\n"));
 		assert_non_null(strstr(text, i ? "ram of 4K\n" : "ram of 1G, from the hugetlb"));
 		assert_non_null(
 			strstr(json, i ? "\"hugepages\":\"never\"" : "\"hugepages\":\"1G\""));

@@ -351,6 +351,24 @@ static void rebuilds_what_it_adopted_if_it_has_the_plan(void **state)
 	bench_assert_clean(&b);
 }
 
+/* Its extents are read when somebody asks. */
+static void knows_its_huge_pages(void **state)
+{
+	static const struct bench_options options = { .demo = { .window = true } };
+	_cleanup_(bench_done) struct bench b;
+
+	bench_init(&b, &options);
+	start(&b);
+	assert_int_equal(ghvm_machine_huge(b.m, 0), 2);
+	adopt(&b, &b.demo.plan);
+	assert_int_equal(ghvm_machine_huge(b.m, 0), 2);
+	assert_int_equal(ghvm_machine_huge(b.m, 1), 0);
+	assert_int_equal(ghvm_machine_huge(b.m, 2), 0);
+	assert_int_equal(ghvm_machine_carry_on(b.m, NULL), 0);
+	assert_int_equal(ghvm_machine_teardown(b.m, NULL), 0);
+	bench_assert_clean(&b);
+}
+
 static void does_not_rebuild_with_another_plan(void **state)
 {
 	_cleanup_(bench_done) struct bench b;
@@ -447,6 +465,7 @@ int main(void)
 		cmocka_unit_test(carries_on_a_running_guest),
 		cmocka_unit_test(hears_of_an_exit_that_came_while_nobody_listened),
 		cmocka_unit_test(rebuilds_what_it_adopted_if_it_has_the_plan),
+		cmocka_unit_test(knows_its_huge_pages),
 		cmocka_unit_test(does_not_rebuild_with_another_plan),
 		cmocka_unit_test(leaves_torn_tags_alone),
 		cmocka_unit_test(adopts_all_or_nothing),

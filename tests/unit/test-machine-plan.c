@@ -101,7 +101,7 @@ static size_t expect(struct bench *b, uint32_t *ret)
 	size_t n, total = 0;
 
 	for (size_t i = 0; i < b->plan.n_parcels; i++)
-		ghvm_plan_pinned(&b->plan, i, b->f->pins[i].n_extents);
+		ghvm_plan_pinned(&b->plan, i, b->f->pins[i].n_extents, ghvm_machine_huge(b->m, i));
 	n = ghvm_plan_messages(&b->plan, v);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(v[i].least, v[i].most);
@@ -128,6 +128,15 @@ static void assert_was_foreseen(const struct bench *b, const struct ghvm_plan_me
 	assert_int_equal(at, n_after);
 }
 
+/* In one run, from a base that is aligned, RAM is of huge pages; in pieces of some pages never. */
+static void assert_huge_pages(const struct bench *b, unsigned int chunk_pages)
+{
+	const struct ghvm_plan_parcel *ram = &b->plan.parcels[0];
+
+	assert_int_equal(ram->huge_best, chunk_pages ? 0 : ram->size / GHVM_MIB(2));
+	assert_int_equal(ram->huge_worst, ram->huge_best);
+}
+
 static void assert_runs_as_planned(const char *text, unsigned int chunk_pages)
 {
 	struct ghvm_plan_message before[GHVM_PLAN_MESSAGES_MAX];
@@ -145,6 +154,7 @@ static void assert_runs_as_planned(const char *text, unsigned int chunk_pages)
 	assert_int_equal(ghvm_machine_start(b.m, NULL), 0);
 	n = expect(&b, want);
 	assert_was_foreseen(&b, before, n_before);
+	assert_huge_pages(&b, chunk_pages);
 	assert_int_equal(b.f->n_sent - from, n);
 	assert_memory_equal(b.f->sent + from, want, n * sizeof(want[0]));
 	assert_int_equal(ghvm_machine_pages_lent(b.m), b.spec.memory / GHVM_PAGE);
