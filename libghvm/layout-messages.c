@@ -25,30 +25,44 @@ struct list {
 	size_t step;
 };
 
-static void add(struct list *l, uint32_t id, uint64_t least, uint64_t most)
+static void add(struct list *l, uint32_t id)
 {
 	assert(l->n < GHVM_PLAN_MESSAGES_MAX);
-	if (most)
-		l->v[l->n++] = (struct ghvm_plan_message){ id, l->step, least, most };
+	l->v[l->n++] = (struct ghvm_plan_message){ id, l->step, 1, 1 };
 }
 
-static uint64_t appends(const struct ghvm_plan *p, uint64_t entries)
+static uint64_t appends(const struct ghvm_quirks *q, uint64_t entries)
 {
-	return entries ? (entries - 1) / ghvm_quirk(p->quirks, GHVM_QUIRK_MESSAGE_ENTRIES) : 0;
+	return entries ? (entries - 1) / ghvm_quirk(q, GHVM_QUIRK_MESSAGE_ENTRIES) : 0;
+}
+
+size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
+				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2])
+{
+	const uint64_t least = appends(q, p->entries_best), most = appends(q, p->entries_worst);
+
+	ret[0] = (struct ghvm_plan_message){ id, 0, 1, 1 };
+	if (!most)
+		return 1;
+	ret[1] = (struct ghvm_plan_message){ GHVM_RM_MEM_APPEND, 0, least, most };
+	return 2;
 }
 
 static void create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m)
 {
-	add(l, id, 1, 1);
-	add(l, GHVM_RM_MEM_APPEND, appends(l->plan, m->entries_best),
-	    appends(l->plan, m->entries_worst));
+	size_t n;
+
+	assert(l->n + 2 <= GHVM_PLAN_MESSAGES_MAX);
+	n = ghvm_plan_parcel_messages(l->plan->quirks, id, m, l->v + l->n);
+	for (; n; n--)
+		l->v[l->n++].step = l->step;
 }
 
 static void give(struct list *l, const struct ghvm_plan_parcel *m)
 {
 	if (m->lend && ghvm_quirk(l->plan->quirks, GHVM_QUIRK_PRESPLIT)) {
 		create(l, GHVM_RM_MEM_SHARE, m);
-		add(l, GHVM_RM_MEM_RECLAIM, 1, 1);
+		add(l, GHVM_RM_MEM_RECLAIM);
 	}
 	create(l, m->lend ? GHVM_RM_MEM_LEND : GHVM_RM_MEM_SHARE, m);
 }
@@ -64,7 +78,7 @@ size_t ghvm_plan_messages(const struct ghvm_plan *p,
 		if (s->kind == GHVM_STEP_LEND || s->kind == GHVM_STEP_SHARE)
 			give(&l, &p->parcels[s->parcel]);
 		else if (step_messages[s->kind])
-			add(&l, step_messages[s->kind], 1, 1);
+			add(&l, step_messages[s->kind]);
 	}
 	return l.n;
 }

@@ -289,8 +289,10 @@ static void json_parcels(FILE *f, const struct ghvm_plan *p)
 	fprintf(f, "]");
 }
 
-static void json_messages(FILE *f, const struct ghvm_plan_message *v, size_t n)
+void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n)
 {
+	if (!n)
+		return;
 	fprintf(f, ",\"messages\":[");
 	for (size_t i = 0; i < n; i++)
 		fprintf(f, "%s{\"message\":\"%s\",\"count\":[%" PRIu64 ",%" PRIu64 "]}",
@@ -313,8 +315,7 @@ static void json_steps(FILE *f, const struct ghvm_plan *p)
 			fprintf(f, ",\"parcel\":\"%s\"", p->parcels[p->steps[i].parcel].name);
 		while (at < n && v[at].step == i)
 			at++;
-		if (at > from)
-			json_messages(f, v + from, at - from);
+		ghvm_plan_messages_to_json(f, v + from, at - from);
 		fprintf(f, "}");
 	}
 	fprintf(f, "]");

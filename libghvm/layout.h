@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* IPA map (DECISIONS 30). MMIO exits come for 0 to 1 GiB only (abi F.4). */
 #define GHVM_IPA_UART 0x10000000ULL
@@ -181,6 +182,19 @@ struct ghvm_plan_message {
 /* All messages of a start, in order. Return: how many of @ret were written. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,
 			  struct ghvm_plan_message ret[GHVM_PLAN_MESSAGES_MAX]);
+
+/**
+ * ghvm_plan_parcel_messages() - those that give one parcel: @id, and MEM_APPENDs for what one
+ * message does not hold
+ * @q: of the resource manager
+ *
+ * Return: how many of @ret were written, with a step of 0.
+ */
+size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
+				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2]);
+
+/* As a step of a plan has them: ,"messages":[...]; nothing if there are none. */
+void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n);
 
 /* "LEND ram" and so on, for people, SubState and journal. */
 const char *ghvm_step_to_string(enum ghvm_step_kind kind);

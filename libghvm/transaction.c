@@ -6,6 +6,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/rm-abi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -222,33 +223,78 @@ static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes
 	fprintf(f, "]");
 }
 
-static void json_step(FILE *f, const struct ghvm_transaction *t, bool removes, const char *step,
-		      const char *message, const char **comma)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		if (t->changes[i].removes != removes)
-			continue;
-		fprintf(f, "%s{\"step\":\"%s\",\"label\":%u", *comma, step,
-			t->changes[i].add.label);
-		if (message)
-			fprintf(f, ",\"message\":\"%s\"", message);
-		fprintf(f, "}");
-		*comma = ",";
-	}
-}
+/**
+ * struct stage - what is done with all that comes, or goes, before the next begins
+ * @id: of the message, 0: there is none
+ */
+struct stage {
+	const char *name;
+	uint32_t id;
+	bool removes;
+};
 
 /* The order of transaction-commit.c. */
+static const struct stage stages[] = {
+	{ "PIN", 0, false },
+	{ "SHARE", GHVM_RM_MEM_SHARE, false },
+	{ "RECALL", GHVM_RM_MEM_NOTIFY, true },
+	{ "RECLAIM", GHVM_RM_MEM_RECLAIM, true },
+	{ "TELL", GHVM_RM_MEM_NOTIFY, false },
+	{ "UNPIN", 0, true },
+};
+
+static size_t stage_messages(const struct ghvm_transaction *t, const struct stage *s,
+			     const struct ghvm_transaction_add *a, struct ghvm_plan_message ret[2])
+{
+	struct ghvm_plan_parcel p = { .size = a->size };
+
+	if (s->id != GHVM_RM_MEM_SHARE) {
+		ret[0] = (struct ghvm_plan_message){ s->id, 0, 1, 1 };
+		return s->id != 0;
+	}
+	ghvm_plan_parcel_forecast(&p, GHVM_HUGEPAGES_AUTO);
+	return ghvm_plan_parcel_messages(t->m->plan->quirks, s->id, &p, ret);
+}
+
+size_t ghvm_transaction_messages(const struct ghvm_transaction *t,
+				 struct ghvm_plan_message ret[GHVM_TRANSACTION_MESSAGES_MAX])
+{
+	size_t n = 0, step = 0, end;
+
+	for (size_t k = 0; t->m && k < ARRAY_SIZE(stages); k++) {
+		for (size_t i = 0; i < t->n; i++) {
+			if (t->changes[i].removes != stages[k].removes)
+				continue;
+			end = n + stage_messages(t, &stages[k], &t->changes[i].add, ret + n);
+			for (; n < end; n++)
+				ret[n].step = step;
+			step++;
+		}
+	}
+	return n;
+}
+
 static void json_steps(FILE *f, const struct ghvm_transaction *t)
 {
-	const char *comma = "";
+	struct ghvm_plan_message v[GHVM_TRANSACTION_MESSAGES_MAX];
+	size_t n = ghvm_transaction_messages(t, v), at = 0, step = 0;
 
 	fprintf(f, "\"steps\":[");
-	json_step(f, t, false, "PIN", NULL, &comma);
-	json_step(f, t, false, "SHARE", "MEM_SHARE", &comma);
-	json_step(f, t, true, "RECALL", "MEM_NOTIFY", &comma);
-	json_step(f, t, true, "RECLAIM", "MEM_RECLAIM", &comma);
-	json_step(f, t, false, "TELL", "MEM_NOTIFY", &comma);
-	json_step(f, t, true, "UNPIN", NULL, &comma);
+	for (size_t k = 0; t->m && k < ARRAY_SIZE(stages); k++) {
+		for (size_t i = 0; i < t->n; i++) {
+			size_t from = at;
+
+			if (t->changes[i].removes != stages[k].removes)
+				continue;
+			fprintf(f, "%s{\"step\":\"%s\",\"label\":%u", step ? "," : "",
+				stages[k].name, t->changes[i].add.label);
+			while (at < n && v[at].step == step)
+				at++;
+			ghvm_plan_messages_to_json(f, v + from, at - from);
+			fprintf(f, "}");
+			step++;
+		}
+	}
 	fprintf(f, "]");
 }
 

@@ -66,6 +66,20 @@ int ghvm_transaction_add(struct ghvm_transaction *t, const struct ghvm_transacti
  */
 int ghvm_transaction_remove(struct ghvm_transaction *t, uint32_t label, struct ghvm_error *err);
 
+/* A change has two messages, and one that comes two more if they do not fit into one. */
+#define GHVM_TRANSACTION_MESSAGES_MAX (4 * GHVM_TRANSACTION_CHANGES_MAX)
+
+/**
+ * ghvm_transaction_messages() - which messages a commit sends to RM, in order
+ *
+ * Besides them it asks for the guest's state, before and while it waits for the guest. How
+ * many MEM_APPEND there are is known once memory is pinned; until then it is a range.
+ *
+ * Return: how many of @ret were written; 0 once its guest has ended.
+ */
+size_t ghvm_transaction_messages(const struct ghvm_transaction *t,
+				 struct ghvm_plan_message ret[GHVM_TRANSACTION_MESSAGES_MAX]);
+
 /* What commit() would do, as JSON; malloc'ed NUL-terminated text, or NULL. */
 char *ghvm_transaction_to_json(const struct ghvm_transaction *t);
 

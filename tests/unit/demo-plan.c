@@ -195,6 +195,7 @@ void demo_init(struct demo *d, const struct demo_options *options)
 	d->spec.rm_rpc = o->rm_rpc;
 	d->spec.memory = o->memory ? o->memory : GHVM_MIB(4);
 	p->spec = &d->spec;
+	p->quirks = ghvm_quirks_unknown();
 	p->kernel_size = DEMO_KERNEL_SIZE;
 	p->dtb_offset = DTB_OFFSET;
 	p->dtb_room = DTB_ROOM;

@@ -143,37 +143,78 @@ static void says_what_it_would_do(void **state)
 		"\"add\":[{\"label\":8,\"ipa\":1342701568,\"size\":12288,\"readonly\":false}],"
 		"\"remove\":[{\"label\":7,\"ipa\":1342636032,\"size\":12288,\"readonly\":false}],"
 		"\"steps\":[{\"step\":\"PIN\",\"label\":8},"
-		"{\"step\":\"SHARE\",\"label\":8,\"message\":\"MEM_SHARE\"},"
-		"{\"step\":\"RECALL\",\"label\":7,\"message\":\"MEM_NOTIFY\"},"
-		"{\"step\":\"RECLAIM\",\"label\":7,\"message\":\"MEM_RECLAIM\"},"
-		"{\"step\":\"TELL\",\"label\":8,\"message\":\"MEM_NOTIFY\"},"
+		"{\"step\":\"SHARE\",\"label\":8,"
+		"\"messages\":[{\"message\":\"MEM_SHARE\",\"count\":[1,1]}]},"
+		"{\"step\":\"RECALL\",\"label\":7,"
+		"\"messages\":[{\"message\":\"MEM_NOTIFY\",\"count\":[1,1]}]},"
+		"{\"step\":\"RECLAIM\",\"label\":7,"
+		"\"messages\":[{\"message\":\"MEM_RECLAIM\",\"count\":[1,1]}]},"
+		"{\"step\":\"TELL\",\"label\":8,"
+		"\"messages\":[{\"message\":\"MEM_NOTIFY\",\"count\":[1,1]}]},"
 		"{\"step\":\"UNPIN\",\"label\":7}]}\n");
 	free(json);
 	ghvm_transaction_free(t);
 	regions_end(&b);
 }
 
-/* What is printed is what runs: but for GET_STATE, which changes nothing. */
+/* One message of each kind, but for so many MEM_APPENDs; GET_STATE changes nothing. */
+static void assert_trace_is_planned(const struct bench *b, size_t from,
+				    const struct ghvm_plan_message *v, size_t n, uint64_t appends)
+{
+	size_t at = from;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t count = 0;
+
+		for (; at < b->f->n_sent; at++) {
+			if (b->f->sent[at] == GHVM_RM_VM_GET_STATE)
+				continue;
+			if (b->f->sent[at] != v[i].id || count == v[i].most)
+				break;
+			count++;
+		}
+		assert_in_range(count, v[i].least, v[i].most);
+		if (v[i].id == GHVM_RM_MEM_APPEND)
+			assert_int_equal(count, appends);
+	}
+	assert_int_equal(at, b->f->n_sent);
+}
+
+#define MANY_PAGES 150 /* three messages if each is an entry */
+
+/* What is printed is what runs, also where one message does not hold all entries. */
 static void does_what_it_says(void **state)
 {
-	static const uint32_t expected[] = { GHVM_RM_MEM_SHARE, GHVM_RM_MEM_NOTIFY,
-					     GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_NOTIFY };
-	size_t sent, n = 0;
-	struct bench b;
+	static const unsigned int chunks[] = { 0, 2, 1 };
+	static const uint64_t appends[] = { 0, 1, 2 };
 
-	regions_setup(&b, BENCH_GUEST_SERVES);
-	regions_must_change(&b, 7, 0);
-	assert_true(regions_look(&b, 7).accepted);
-	sent = b.f->n_sent;
-	regions_must_change(&b, 8, 7);
-	for (size_t i = sent; i < b.f->n_sent; i++) {
-		if (b.f->sent[i] == GHVM_RM_VM_GET_STATE)
-			continue;
-		assert_true(n < ARRAY_SIZE(expected));
-		assert_int_equal(b.f->sent[i], expected[n++]);
+	for (size_t i = 0; i < ARRAY_SIZE(chunks); i++) {
+		_cleanup_(closep) int fd = regions_memfd(MANY_PAGES * GHVM_PAGE, REGIONS_SEALS);
+		const struct ghvm_transaction_add many = { .label = 9,
+							   .ipa = regions_place(9),
+							   .size = MANY_PAGES * GHVM_PAGE,
+							   .memfd = fd };
+		struct ghvm_plan_message v[GHVM_TRANSACTION_MESSAGES_MAX];
+		struct ghvm_transaction *t;
+		struct bench b;
+		size_t n, sent;
+
+		regions_setup(&b, BENCH_GUEST_SERVES);
+		regions_must_change(&b, 7, 0);
+		assert_true(regions_look(&b, 7).accepted);
+		b.f->chunk_pages = chunks[i];
+		t = regions_begin(&b);
+		assert_int_equal(ghvm_transaction_add(t, &many, NULL), 0);
+		assert_int_equal(ghvm_transaction_remove(t, 7, NULL), 0);
+		n = ghvm_transaction_messages(t, v);
+		assert_int_equal(n, 5);
+		assert_int_equal(v[1].most, 2);
+		sent = b.f->n_sent;
+		regions_commit(t);
+		assert_trace_is_planned(&b, sent, v, n, appends[i]);
+		ghvm_transaction_free(t);
+		regions_end(&b);
 	}
-	assert_int_equal(n, ARRAY_SIZE(expected));
-	regions_end(&b);
 }
 
 /* ---- what is refused ---- */
