@@ -7,7 +7,40 @@
 #include "libghvm/cleanup.h"
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
+#include <time.h>
+
 #define PATIENCE_MS 2000
+#define MS 1000000L
+
+static unsigned int count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned int n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static struct bench_process look_at_process(void)
+{
+	return (struct bench_process){ .descriptors = count_files("/proc/self/fd"),
+				       .threads = count_files("/proc/self/task") };
+}
+
+/* A thread that has been joined may be seen for a little longer. */
+static void assert_no_thread_is_left(const struct bench *b)
+{
+	for (unsigned int ms = 0; ms < PATIENCE_MS; ms++) {
+		if (look_at_process().threads <= b->before.threads)
+			return;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = MS }, NULL);
+	}
+	fail_msg("%u threads, %u before", look_at_process().threads, b->before.threads);
+}
 
 static void on_notify(void *data, const struct ghvm_rm_notification *n)
 {
@@ -28,7 +61,8 @@ void bench_init(struct bench *b, const struct bench_options *options)
 	const struct bench_options *o = options ? options : &plain;
 	unsigned int ms = o->patience_ms ? o->patience_ms : PATIENCE_MS;
 
-	*b = (struct bench){ .patience_ms = ms, .f = fake_rm_new(&o->host) };
+	*b = (struct bench){ .patience_ms = ms, .before = look_at_process() };
+	b->f = fake_rm_new(&o->host);
 	demo_init(&b->demo, &o->demo);
 	ghvm_ledger_init(&b->ledger, ghvm_quirks_unknown());
 	assert_int_equal(ghvm_rm_new(&b->f->host, &b->rm, NULL), 0);
@@ -39,6 +73,7 @@ void bench_init(struct bench *b, const struct bench_options *options)
 	ghvm_machine_set_ledger(b->m, &b->ledger);
 	ghvm_machine_set_presplit(b->m, o->presplit);
 	ghvm_machine_set_patience(b->m, PATIENCE_MS);
+	b->ready = look_at_process();
 }
 
 void bench_done(struct bench *b)
@@ -48,6 +83,7 @@ void bench_done(struct bench *b)
 	ghvm_ledger_done(&b->ledger);
 	demo_done(&b->demo);
 	fake_rm_free(b->f);
+	assert_int_equal(look_at_process().descriptors, b->before.descriptors);
 }
 
 /* Between any two calls of the host. */
@@ -111,6 +147,10 @@ void bench_assert_clean(struct bench *b)
 	assert_int_equal(g.entries, 0);
 	assert_int_equal(g.parcels, 0);
 	assert_int_equal(g.vmids, 0);
+	if (!b->before.threads) /* not of bench_init(): the heir of one that was "killed" */
+		return;
+	assert_true(look_at_process().descriptors <= b->ready.descriptors);
+	assert_no_thread_is_left(b);
 }
 
 #define ORPHANED_VMS_MAX 8

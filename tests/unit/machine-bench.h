@@ -32,8 +32,18 @@ struct bench_options {
 	bool presplit;
 };
 
+/**
+ * struct bench_process - what a process has, of which nothing may be left over
+ */
+struct bench_process {
+	unsigned int descriptors;
+	unsigned int threads;
+};
+
 struct bench {
-	unsigned int patience_ms; /* of RM calls; 0: the default */
+	unsigned int patience_ms;    /* of RM calls; 0: the default */
+	struct bench_process before; /* bench_init() */
+	struct bench_process ready;  /* it has ended */
 	struct fake_rm *f;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger ledger;
@@ -53,7 +63,10 @@ void bench_listen(struct bench *b);
 /* Build and start; then the guest does as it is told by @guest_does. */
 int bench_run(struct bench *b, struct ghvm_error *err);
 
-/* Nothing is left: in RM, in the module, in the accounts. */
+/*
+ * Nothing is left: in RM, in the module, in the accounts, and in this process, whose threads
+ * are given a moment to be gone. bench_done() sees that no descriptor at all is left.
+ */
 void bench_assert_clean(struct bench *b);
 /* The same as a question. */
 bool bench_clean(struct bench *b);

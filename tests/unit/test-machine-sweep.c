@@ -75,6 +75,39 @@ static unsigned int count_points(const struct bench_options *o, enum fault fault
 	return (unsigned int)(fault == FAULT_HOST_CALL ? b.f->calls - calls : b.f->n_sent - sent);
 }
 
+static bool is_out(const struct bench *b, const struct fake_pin *p)
+{
+	bool out = false;
+
+	for (size_t i = 0; i < p->n_extents; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+
+		for (uint64_t pa = e->pa; pa < e->pa + e->length; pa += GHVM_PAGE)
+			out |= model_page_owner(b->f->model, pa) != 0;
+	}
+	return out;
+}
+
+/*
+ * What stays guarded is what RM still has, and nothing else; but one parcel more where nobody
+ * can know what a call did, since then it counts as the guest's.
+ */
+static void assert_guards_what_is_out(const struct bench *b, enum fault fault)
+{
+	unsigned int in_vain = 0;
+
+	for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		const struct fake_pin *p = &b->f->pins[i];
+		bool guarded = p->used && p->state == GHVM_PIN_GUARDED;
+
+		if (p->used && is_out(b, p))
+			assert_true(guarded);
+		else if (guarded)
+			in_vain++;
+	}
+	assert_in_range(in_vain, 0, fault != FAULT_REFUSE);
+}
+
 static void try_point(const struct bench_options *o, enum fault fault, unsigned int nth,
 		      uint32_t status)
 {
@@ -85,6 +118,8 @@ static void try_point(const struct bench_options *o, enum fault fault, unsigned 
 	bench_init(&b, o);
 	arm(&b, fault, nth, status);
 	r = live(&b, &err);
+	assert_guards_what_is_out(&b, fault);
+	assert_true(r < 0 || bench_clean(&b));
 	if (ghvm_rm_dead(b.rm)) /* for this process: the next one finds the rest */
 		r2 = bench_recover(&b, &again);
 	else if (!bench_clean(&b))

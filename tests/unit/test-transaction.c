@@ -341,11 +341,12 @@ static void bad_memory(void **state)
 
 		if (r != errors[i])
 			fail_msg("case %zu: %d, %s", i, r, err.msg);
-		closep(&fds[i]);
 	}
 	regions_add(t, 7); /* none of them has left a reservation */
 	ghvm_transaction_free(t);
 	regions_end(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		closep(&fds[i]);
 }
 
 static void bad_removals(void **state)
