@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The defects that review found in the kernel patch this project stands in for
- * (DESIGN.md section 4): each has a test by its name here. MEMLOCK accounting is the
- * module's and is tested there.
+ * (DESIGN.md section 4): each has a test by its name here. That there was no MEMLOCK accounting is
+ * the module's: no_memlock_accounting() in tests/kmod/machine/pin.c.
  */
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"

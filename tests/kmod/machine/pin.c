@@ -258,7 +258,7 @@ static void limited_child(void *data)
 	l->results[3] = t_pin(l->dev, p, PAGE);
 }
 
-static void limit(int dev)
+static void no_memlock_accounting(int dev)
 {
 	struct limited *l =
 		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -266,10 +266,10 @@ static void limit(int dev)
 
 	l->dev = dev;
 	pid = t_child(limited_child, l);
-	t_eq(l->results[0], -ENOMEM, "limit: one page too many");
-	t_ok(l->results[1] >= 0, "limit: just as many");
-	t_eq(l->results[2], -ENOMEM, "limit: one more");
-	t_ok(l->results[3] >= 0, "limit: room again after closing");
+	t_eq(l->results[0], -ENOMEM, "no MEMLOCK accounting: one page too many");
+	t_ok(l->results[1] >= 0, "no MEMLOCK accounting: just as many");
+	t_eq(l->results[2], -ENOMEM, "no MEMLOCK accounting: one more");
+	t_ok(l->results[3] >= 0, "no MEMLOCK accounting: room again after closing");
 	t_reap(pid, true);
 	munmap(l, PAGE);
 }
@@ -358,7 +358,7 @@ void test_pin(void)
 	files(dev);
 	kinds(dev);
 	charged(dev);
-	limit(dev);
+	no_memlock_accounting(dev);
 	killed(dev);
 	outlives(dev);
 	close(dev);
