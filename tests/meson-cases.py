@@ -1,17 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""meson-cases.py TESTLOG.json: a line of name, passed and failed for each program meson ran.
+"""meson-cases.py TESTLOG.json: a line of name, passed, failed and points for each program meson ran.
 
 cmocka says how many of its cases passed and failed. A program that ends badly has at least one
-failure, whatever it said; one that says nothing of the kind is one case.
+failure, whatever it said; one that says nothing of the kind is one case. Sweeps say how many points
+they tried.
 """
 import json
 import re
 import sys
 
 
+def said_by(test):
+    return test.get("stdout", "") + test.get("stderr", "")
+
+
+def points(test):
+    return sum(map(int, re.findall(r"\b(\d+) points\b", said_by(test))))
+
+
 def cases(test):
-    said = test.get("stdout", "") + test.get("stderr", "")
+    said = said_by(test)
     passed = sum(map(int, re.findall(r"\[  PASSED  \] (\d+) test\(s\)", said)))
     failed = sum(map(int, re.findall(r"\[  FAILED  \] (\d+) test\(s\)", said)))
     if test["result"] in ("OK", "EXPECTEDFAIL"):
@@ -27,7 +36,7 @@ def main():
         print(error, file=sys.stderr)
         return
     for test in tests:
-        print(test["name"], *cases(test), sep="\t")
+        print(test["name"], *cases(test), points(test), sep="\t")
 
 
 main()

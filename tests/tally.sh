@@ -38,15 +38,17 @@ tally() { # NAME COMMAND...: one case, by its exit status
   fi
 }
 
-# Each case of each program that meson runs; a program that has no cases inside counts as one.
+# Each case of each program that meson runs; a program that has no cases inside counts as one. Ends
+# with how long all of it took, and how many points its sweeps have tried.
 tally_meson() { # LABEL FOLDER ARGS...
-  local label=$1 dir=$2 log name passed failed n=0
+  local label=$1 dir=$2 log name passed failed points all=0 n=0 start=$SECONDS
   shift 2
   log=$(tally_log "$label")
   rm -f "$dir/meson-logs/testlog.json"
   meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1 </dev/null || true
-  while IFS=$'\t' read -r name passed failed; do
+  while IFS=$'\t' read -r name passed failed points; do
     n=$((n + 1))
+    all=$((all + points))
     tally_passed=$((tally_passed + passed))
     if [ "$failed" -gt 0 ]; then
       tally_fail "$label: $name" "$log"
@@ -56,6 +58,7 @@ tally_meson() { # LABEL FOLDER ARGS...
     fi
   done < <(python3 "$(dirname "${BASH_SOURCE[0]}")/meson-cases.py" "$dir/meson-logs/testlog.json")
   [ $n -gt 0 ] || tally_fail "$label: no test ran" "$log"
+  printf '        %s: %s s, %s points of sweeps\n' "$label" $((SECONDS - start)) "$all"
 }
 
 # A program that speaks TAP on its output; what it says else is shown as it comes.
