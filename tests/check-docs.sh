@@ -89,6 +89,27 @@ for p in manager:gunyah-vmd prepare:gunyah-vm-prepare runner:gunyah-vm; do
     "$(options_of_page "docs/${p#*:}.8")"
 done
 
+# --- the bus: gunyah-vmd.8 has a paragraph for each object, with all methods of its interface ---
+
+for f in systemd/dbus-interfaces/*.xml; do
+  interface=$(basename "$f" .xml)
+  paragraph=$(awk -v i="[.]Li ${interface//./[.]}[ \n]" 'BEGIN { RS = "\n[.](It Pa|El)" } $0 ~ i' docs/gunyah-vmd.8)
+  while read -r m; do
+    grep -qw "$m" <<<"$paragraph" || fail "gunyah-vmd.8: $interface has no $m"
+  done < <(sed -n 's/.*<method name="\([A-Za-z]*\)".*/\1/p' "$f")
+done
+
+# --- layers: those that check-layers.sh holds ----------------------------------------------
+
+# shellcheck disable=SC2016 # Markdown's quotes
+layers=$(sed -n '/check-layers.sh` holds them:$/,/^`host.h`/p' ARCHITECTURE.md |
+  sed -n 's/^    \(<- \)\?\([^ ].*\)/\2/p; s/^     *\([^ ].*\)/+\1/p' |
+  awk '/^[+]/ { last = last " " substr($0, 2); next } { if (NR > 1) print last; last = $0 } END { print last }')
+held=$(sed -n '/^library=(/,/^)/s/^  "\(.*\)"$/\1/p' tests/check-layers.sh)
+[ "$layers" = "$held" ] ||
+  fail "ARCHITECTURE.md: its layers (<) are not those of check-layers.sh (>):" \
+    "$(diff <(printf '%s\n' "$layers") <(printf '%s\n' "$held"))"
+
 # --- descriptors: FORMAT.md, which a unit test holds against the parser, and the page --------
 
 # shellcheck disable=SC2016 # Markdown's quotes
@@ -104,7 +125,7 @@ for page in docs/*.[158]; do
 done
 while read -r name section; do
   [ -e "docs/$name.$section" ] || case $name in
-  systemctl | journalctl | systemd.resource-control) ;;
+  systemctl | journalctl | systemd.resource-control | kexec) ;;
   *) fail "there is no page $name($section)" ;;
   esac
 done < <(sed -n 's/^\.Xr \([^ ]*\) \([0-9]\).*/\1 \2/p' docs/*.[158] | sort -u)
