@@ -7,6 +7,7 @@
  * memory), write (it copies), give (it keeps an account of every page) and stop (it zeroes them).
  *
  * "ours" is what this process, which is manager and helper in one, spends in user space and kernel.
+ * Only the ratios mean anything on another machine.
  */
 #include "tests/bench/bench-vm.h"
 
@@ -78,24 +79,40 @@ static void to_columns(const struct bench_vm_result *r, bool cpu, double ret[COL
 		ret[c] = (double)(cpu ? t[c].cpu : t[c].wall) / 1e6;
 }
 
-static void print(const char *name, const struct bench_vm_result *r, size_t rounds, bool cpu)
+static void print(const char *name, const double v[COLUMNS])
+{
+	printf("%-22s", name);
+	for (int c = 0; c < COLUMNS; c++)
+		printf(" %9.2f", v[c]);
+	printf("\n");
+}
+
+static void print_ratio(const char *name, const double a[COLUMNS], const double b[COLUMNS])
+{
+	double v[COLUMNS];
+
+	for (int c = 0; c < COLUMNS; c++)
+		v[c] = b[c] > 0 ? a[c] / b[c] : 0;
+	print(name, v);
+}
+
+static void medians(const struct bench_vm_result *r, size_t rounds, bool cpu, double ret[COLUMNS])
 {
 	double v[ROUNDS_MAX][COLUMNS], column[ROUNDS_MAX];
 
 	for (size_t i = 0; i < rounds; i++)
 		to_columns(&r[i], cpu, v[i]);
-	printf("%-22s", name);
 	for (int c = 0; c < COLUMNS; c++) {
 		for (size_t i = 0; i < rounds; i++)
 			column[i] = v[i][c];
-		printf(" %9.2f", bench_median(column, rounds));
+		ret[c] = bench_median(column, rounds);
 	}
-	printf("\n");
 }
 
-static void run(const struct bench_vm_options *options, size_t rounds)
+static void run(const struct bench_vm_options *options, size_t rounds, double ret[COLUMNS])
 {
 	struct bench_vm_result r[ROUNDS_MAX];
+	double ours[COLUMNS];
 	char name[32];
 
 	for (size_t i = 0; i < rounds; i++)
@@ -103,8 +120,11 @@ static void run(const struct bench_vm_options *options, size_t rounds)
 	(void)snprintf(name, sizeof(name), "%llu MiB, %s pages",
 		       (unsigned long long)(options->memory >> 20),
 		       options->hugepages == GHVM_HUGEPAGES_AUTO ? "2M" : "4K"); /* fits */
-	print(name, r, rounds, false);
-	print("  CPU of it, ours", r, rounds, true);
+	medians(r, rounds, false, ret);
+	medians(r, rounds, true, ours);
+	print(name, ret);
+	print("  CPU of it, ours", ours);
+	print_ratio("  ratio: ours/all", ours, ret);
 }
 
 static void print_heads(void)
@@ -121,6 +141,7 @@ int main(int argc, char **argv)
 	static const size_t rounds[] = { ROUNDS_MAX, ROUNDS_MAX, 1 };
 	bool smoke = argc > 2 && !strcmp(argv[2], "--smoke");
 	struct bench_vm_options o = { .fragment = FRAGMENT, .presplit = true };
+	double huge[COLUMNS], small[COLUMNS];
 
 	sock_bench_program(argc, argv);
 	print_heads();
@@ -128,9 +149,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < (smoke ? 1 : ARRAY_SIZE(sizes)); i++) {
 		o.memory = smoke ? GHVM_MIB(8) : sizes[i];
 		o.hugepages = GHVM_HUGEPAGES_AUTO;
-		run(&o, smoke ? 1 : rounds[i]);
+		run(&o, smoke ? 1 : rounds[i], huge);
 		o.hugepages = GHVM_HUGEPAGES_NEVER;
-		run(&o, smoke ? 1 : rounds[i]);
+		run(&o, smoke ? 1 : rounds[i], small);
+		print_ratio("ratio: 2M/4K", huge, small);
 	}
 	return 0;
 }

@@ -76,16 +76,17 @@ def one_by_one(w, names):
     w.assert_clean()
     total = sum(starts) + sum(stops)
     print(f"one by one: {len(names)} VMs in {total:.1f} s, {len(names) / total:.1f} a second; "
-          f"median start {median(starts):.0f} ms, stop {median(stops):.0f} ms")
-    return rss.after
+          f"median start {median(starts):.0f} ms, stop {median(stops):.0f} ms, "
+          f"stop/start {median(stops) / median(starts):.2f}")
+    return rss.after, statistics.median(starts)
 
 
 def median(seconds):
     return statistics.median(seconds) * 1000
 
 
-def at_once(w, names):
-    """All started together, then all stopped together."""
+def at_once(w, names, alone):
+    """All started together, then all stopped together; alone: the seconds of a start by itself."""
     idle = resident(w.manager.pid)
     begin = time.monotonic()
     units = [w.unit(name) for name in names]
@@ -102,8 +103,10 @@ def at_once(w, names):
     down = time.monotonic()
     w.assert_clean()
     print(f"at once: {len(names)} VMs up in {up - begin:.1f} s, {len(names) / (up - begin):.1f} "
-          f"a second; given back in {down - up:.1f} s; manager {running} KiB, "
-          f"{(running - idle) / len(names):.0f} KiB a running VM; "
+          f"a second, at once/alone {(up - begin) / len(names) / alone:.2f} a start; "
+          f"given back in {down - up:.1f} s; manager {running} KiB, "
+          f"{(running - idle) / len(names):.0f} KiB a running VM, "
+          f"running/idle {running / idle:.2f}; "
           f"RM: {counts['parcels']} parcels, {counts['heap_used'] >> 10} KiB of heap")
 
 
@@ -116,11 +119,12 @@ def main():
     try:
         for name in names + others:
             w.vm(name, SCRIPT)
-        after = one_by_one(w, names)
+        after, alone = one_by_one(w, names)
         early = after[min(19, len(after) // 2)]
         print(f"manager, anonymous memory: {after[0]} KiB after the first, {early} after the "
-              f"20th, {after[-1]} after the last: grown by {after[-1] - early} KiB")
-        at_once(w, others)
+              f"20th, {after[-1]} after the last: grown by {after[-1] - early} KiB, "
+              f"last/20th {after[-1] / early:.2f}")
+        at_once(w, others, alone)
     finally:
         w.close()
     if not smoke and after[-1] - early > NOISE_KIB:
