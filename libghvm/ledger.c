@@ -132,12 +132,29 @@ int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, 
 	return r;
 }
 
+/* Called with the lock. */
+static bool named_by_another(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
+{
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e->used && e->handle.id == p->handle.id && (e->owned || !same_parcel(e, p)))
+			return true;
+	}
+	return false;
+}
+
 int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
 		      unsigned int *ret, struct ghvm_error *err)
 {
 	int r;
 
 	lock(l);
+	if (p->handle.id != GHVM_PARCEL_NONE && named_by_another(l, p)) {
+		unlock(l);
+		return ghvm_error_set(err, -EINVAL, "%s: handle %" PRIu32 " is another parcel's",
+				      name, p->handle.id);
+	}
 	r = take(l, p, true, name, ret, err);
 	if (r == 0)
 		see(l, p->handle);

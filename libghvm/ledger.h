@@ -92,7 +92,7 @@ int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, 
  *
  * An abandoned entry of the same VMID, incarnation and label is taken over.
  *
- * Return: 0; -ENOSPC: too many parcels.
+ * Return: 0; -ENOSPC: too many parcels; -EINVAL: another parcel has its handle.
  */
 int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
 		      unsigned int *ret, struct ghvm_error *err);

@@ -43,8 +43,54 @@ static int append_entries(struct ghvm_orphan **v, size_t *n,
 		*o = (struct ghvm_orphan){ .id = entries[i].id,
 					   .pages = entries[i].length / GHVM_PAGE };
 		o->readable = ghvm_tag_decode(entries[i].tag, &o->tag) == 0;
+		o->flaw = o->readable ? NULL : "has no readable tag";
 	}
 	return 0;
+}
+
+/* Of one life of one VM? */
+static bool same_life(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation &&
+	       !strncmp(a->name, b->name, sizeof(a->name));
+}
+
+static bool names_handle(const struct ghvm_tag *t)
+{
+	return t->handle.id != GHVM_PARCEL_NONE && !(t->flags & GHVM_TAG_HANDLE_AFTER);
+}
+
+/*
+ * Can both be true? A VMID goes back only when nothing is guarded for it, handles are not
+ * used twice, and of labels only the one of probes is.
+ */
+static const char *contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	if (names_handle(a) && names_handle(b) && a->handle.id == b->handle.id)
+		return "has the handle of another in its tag";
+	if (a->vmid.id != b->vmid.id)
+		return NULL;
+	if (!same_life(a, b))
+		return "has the VMID of another life in its tag";
+	if (a->label == b->label && a->label != GHVM_LABEL_PROBE)
+		return "has the label of another in its tag";
+	return NULL;
+}
+
+/* Which of the two lies they do not say: neither is believed. */
+static void find_contradictions(struct ghvm_orphan *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = i + 1; k < n; k++) {
+			const char *flaw = NULL;
+
+			if (v[i].tag.kind && v[k].tag.kind) /* both are whole */
+				flaw = contradiction(&v[i].tag, &v[k].tag);
+			if (!flaw)
+				continue;
+			v[i].flaw = v[k].flaw = flaw;
+			v[i].readable = v[k].readable = false;
+		}
 }
 
 int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
@@ -70,6 +116,7 @@ int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *
 			return ghvm_error_set(err, r, "cannot list the quarantine: %s",
 					      strerror(-r));
 	}
+	find_contradictions(v, n);
 	if (n)
 		qsort(v, n, sizeof(*v), compare_orphans);
 	*ret = TAKE_PTR(v);
@@ -150,6 +197,26 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	return 0;
 }
 
+/* RM is asked of nothing, and told nothing, that only a lie speaks of. */
+static int check_orphans(struct ghvm_ledger *ledger, const struct ghvm_orphan *o, size_t n,
+			 struct ghvm_error *err)
+{
+	struct ghvm_vmid first, last, vmid = o[0].tag.vmid;
+
+	ghvm_ledger_vmids(ledger, &first, &last);
+	if (o[0].readable && (vmid.id < first.id || vmid.id > last.id))
+		return ghvm_error_set(err, -EINVAL, "0x%x is no VMID of a guest", vmid.id);
+	for (size_t i = 0; i < n; i++) {
+		if (!o[i].readable || !same_life(&o[i].tag, &o[0].tag))
+			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
+		for (size_t k = 0; k < i; k++)
+			if (contradiction(&o[i].tag, &o[k].tag))
+				return ghvm_error_set(err, -EINVAL, "region %u is there twice",
+						      o[i].tag.label);
+	}
+	return 0;
+}
+
 int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 		       const struct ghvm_plan *plan, const struct ghvm_orphan *orphans, size_t n,
 		       struct ghvm_machine **ret, struct ghvm_error *err)
@@ -158,9 +225,9 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 	const struct ghvm_tag *tag = &orphans[0].tag;
 	int r;
 
-	for (size_t i = 0; i < n; i++)
-		if (!orphans[i].readable || orphans[i].tag.vmid.id != tag->vmid.id)
-			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
+	r = check_orphans(ledger, orphans, n, err);
+	if (r < 0)
+		return r;
 	r = make_adopted(host, rm, ledger, tag->name, tag->vmid, tag->incarnation, n, &m);
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");

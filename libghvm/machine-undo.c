@@ -256,6 +256,10 @@ static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 	struct ghvm_vmid first, last;
 	int r = 0;
 
+	if (ghvm_ledger_distrusted(m->ledger)) { /* one in LOAD may have pages: rather lose it */
+		m->vmid_lost = false;
+		return 0;
+	}
 	ghvm_ledger_vmids(m->ledger, &first, &last);
 	ghvm_ledger_numbering_begin(m->ledger);
 	for (uint16_t id = first.id; r == 0 && id <= last.id; id++) {

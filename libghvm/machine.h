@@ -159,12 +159,16 @@ bool ghvm_machine_undo_failed(const struct ghvm_machine *m);
 /**
  * struct ghvm_orphan - a guarded pin in the module's quarantine
  * @id: for GHVM_QUARANTINE_ADOPT
- * @readable: its tag is whole; else nobody knows whose the pages are, and they stay
+ * @readable: its tag is whole, and no other one contradicts it; else nobody knows whose the
+ *     pages are, and they stay
+ * @flaw: if not @readable: what is wrong with the tag; static
+ * @tag: zero if it is not whole
  */
 struct ghvm_orphan {
 	uint64_t id;
 	uint64_t pages;
 	bool readable;
+	const char *flaw;
 	struct ghvm_tag tag;
 };
 
@@ -172,8 +176,11 @@ struct ghvm_orphan {
  * ghvm_orphans_list() - the quarantine, sorted by VMID, those without a readable tag last
  * @ret: owned by the caller, free(); *ret_n of them
  *
- * If one is not readable, tell the host's ledger so before anything is torn down:
- * ghvm_ledger_distrust().
+ * Tags of one VMID that are of different lives, that have one label twice, or one handle anywhere
+ * twice, contradict each other: one of them lies, and it does not say which.
+ *
+ * If one is not readable, or cannot be adopted, tell the host's ledger so before anything is torn
+ * down: ghvm_ledger_distrust().
  */
 int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
 		      struct ghvm_error *err);
@@ -186,8 +193,8 @@ int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *
  * @plan: borrowed, what it was built from; NULL, or not fitting: it cannot be rebuilt
  * @ret: owned; then ghvm_machine_carry_on() or ghvm_machine_teardown()
  *
- * Return: 0; -ENOSPC; -EINVAL several VMIDs; host's errno. On failure the orphans are
- * back in the quarantine.
+ * Return: 0; -ENOSPC; -EINVAL not of one life of a VM that RM can have made, or of parcels that
+ * are known already; host's errno. On failure the orphans are back in the quarantine.
  */
 int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 		       const struct ghvm_plan *plan, const struct ghvm_orphan *orphans, size_t n,
