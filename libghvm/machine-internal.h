@@ -41,6 +41,7 @@ struct ghvm_machine_added {
  * @grant_id: what REVOKE names; 0: no grant can exist
  * @grant: file, owned, -1 none
  * @undo_failed: the last teardown left something, or who had it before did
+ * @settled: RM has said that its guest does not run and never will
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
  * @news: counts notifications, so that none is slept over
@@ -71,6 +72,7 @@ struct ghvm_machine {
 	size_t n_doorbells;
 	enum ghvm_step_kind step;
 	bool undo_failed;
+	bool settled;
 
 	pthread_mutex_t lock; /* over all that follows; taken last */
 	pthread_cond_t cond;

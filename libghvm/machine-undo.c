@@ -119,6 +119,7 @@ static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_
 		if (r < 0)
 			return r;
 		if (r > 0) {
+			m->settled = true;
 			*ret = status;
 			return 0;
 		}

@@ -189,11 +189,23 @@ void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
 	lock(m);
 	m->vmid = vmid;
 	m->started = false;
+	m->settled = false;
 	if (vmid.id) /* another life; else how this one ended is still of interest */
 		m->exited = false;
 	unlock(m);
 	if (vmid.id) /* one that is given back may be another's already */
 		ghvm_rm_name_vmid(m->rm, vmid, m->name);
+}
+
+bool ghvm_machine_may_run(const struct ghvm_machine *m)
+{
+	struct ghvm_machine *w = (struct ghvm_machine *)m; /* the lock only */
+	bool may;
+
+	lock(w);
+	may = m->vmid.id && m->started && !m->exited && !m->settled;
+	unlock(w);
+	return may;
 }
 
 /* A VMID is used again: what is said of it counts only while it is ours and has started. */

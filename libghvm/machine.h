@@ -135,6 +135,12 @@ bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notific
  */
 int ghvm_machine_exited(const struct ghvm_machine *m, enum ghvm_exit_type *ret);
 
+/*
+ * May its guest still run? Not if it never did, or RM has said that it has EXITED, is RESET or
+ * gone. Thread: as build().
+ */
+bool ghvm_machine_may_run(const struct ghvm_machine *m);
+
 struct ghvm_vmid ghvm_machine_vmid(const struct ghvm_machine *m);
 uint64_t ghvm_machine_incarnation(const struct ghvm_machine *m);
 enum ghvm_step_kind ghvm_machine_step(const struct ghvm_machine *m);

@@ -23,11 +23,24 @@ static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)
 	return pages;
 }
 
-static void count_only(const struct adopt_target *t, const char *name, const struct ghvm_orphan *o,
-		       size_t n, const struct ghvm_error *why)
+/* Tags are bytes that survived a crash: a name in one is checked like any other. */
+static const char *name_of(const struct ghvm_orphan *o)
 {
-	int r = quarantine_add(t->quarantine, name, NULL, pages_of(o, n), why);
+	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
+}
 
+/*
+ * Their pages stay, and nothing that was found may lose its VMID: it may have these pages, too.
+ * Before anything is undone.
+ */
+static void give_up(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+		    const struct ghvm_error *why)
+{
+	int r;
+
+	ghvm_ledger_distrust(t->host->ledger);
+	ghvm_ledger_vmid_add(t->host->ledger, o->tag.vmid);
+	r = quarantine_count(t->quarantine, name_of(o), o->tag.vmid, pages_of(o, n), why);
 	if (r < 0)
 		log_error(NULL, r, "Cannot keep track of quarantined memory");
 }
@@ -37,16 +50,10 @@ static void report_unreadable(const struct adopt_target *t, const struct ghvm_or
 	const struct log_about a = { .id = LOG_ID_BAD_TAG };
 	struct ghvm_error why = {};
 
-	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu has no readable tag: its pages stay",
-			     (unsigned long long)o->id);
+	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu %s: its pages stay",
+			     (unsigned long long)o->id, o->flaw);
 	log_error(&a, 0, "%s", why.msg);
-	count_only(t, "", o, 1, &why);
-}
-
-/* Tags are bytes that survived a crash: a name in one is checked like any other. */
-static const char *name_of(const struct ghvm_orphan *o)
-{
-	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
+	give_up(t, o, 1, &why);
 }
 
 /* Tags win: a record of another life says nothing of this one. True: it is of this one. */
@@ -103,6 +110,7 @@ static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orpha
 {
 	struct ghvm_error err;
 	size_t found = 0, len;
+	int r;
 
 	for (; n; o += len, n -= len) {
 		len = 1;
@@ -112,12 +120,13 @@ static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orpha
 		}
 		len = group_length(o, n);
 		err = (struct ghvm_error){};
-		if (!t->host->rm)
-			(void)ghvm_error_set(&err, -EHOSTDOWN, "the resource manager is dead");
-		else if (adopt_group(t, o, len, &ret[found], &err) == 0)
-			found++;
-		if (err.code < 0)
-			count_only(t, name_of(o), o, len, &err);
+		r = t->host->rm ? adopt_group(t, o, len, &ret[found], &err)
+				: ghvm_error_set(&err, -EHOSTDOWN, "the resource manager is dead");
+		found += r == 0;
+		if (r < 0 && err.code == 0)
+			(void)ghvm_error_set(&err, r, "cannot adopt it: %s", strerror(-r));
+		if (r < 0)
+			give_up(t, o, len, &err);
 	}
 	return found;
 }
@@ -150,8 +159,7 @@ void adopt_undo(const struct adopt_target *t, struct guest *g)
 	int r;
 
 	(void)ghvm_error_set(&why, -ESTALE, "left by an earlier manager");
-	r = quarantine_add(t->quarantine, g->name, g, ghvm_machine_quarantined(guest_machine(g)),
-			   &why);
+	r = quarantine_add(t->quarantine, g->name, g, &why);
 	if (r < 0)
 		log_error(NULL, r, "Cannot keep track of quarantined memory");
 }
@@ -203,11 +211,6 @@ static int compare_found(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool any_unreadable(const struct ghvm_orphan *o, size_t n)
-{
-	return n && !o[n - 1].readable;
-}
-
 int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *ret_n)
 {
 	_cleanup_(freep) struct ghvm_orphan *orphans = NULL;
@@ -223,13 +226,11 @@ int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *re
 	*ret = calloc(n + 1, sizeof(**ret));
 	if (!*ret)
 		return -ENOMEM;
-	if (any_unreadable(orphans, n))
-		ghvm_ledger_distrust(t->host->ledger); /* any of the VMs may have those pages */
 	*ret_n = adopt_groups(t, orphans, n, *ret);
 	for (size_t i = 0; i < *ret_n; i++)
 		ask(&(*ret)[i]);
 	qsort(*ret, *ret_n, sizeof(**ret), compare_found);
-	if (t->host->rm && !any_unreadable(orphans, n)) /* a stray might be theirs */
+	if (t->host->rm && !ghvm_ledger_distrusted(t->host->ledger)) /* a stray might be theirs */
 		undo_strays(t);
 	return 0;
 }

@@ -59,8 +59,7 @@ static void on_vm_remains(void *data, struct vm *vm, struct guest *g, const stru
 	struct log_about a = { .vm = vm->name };
 	int r;
 
-	r = quarantine_add(&m->quarantine, vm->name, g, ghvm_machine_quarantined(guest_machine(g)),
-			   err);
+	r = quarantine_add(&m->quarantine, vm->name, g, err);
 	if (r < 0)
 		log_error(&a, r, "Cannot keep track of quarantined memory");
 }

@@ -182,7 +182,9 @@ static int begin(struct helper *h, struct ghvm_error *err)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	int r;
 
-	r = manager_load_spec(h->prepare->manager, h->name, &spec, err);
+	r = quarantine_check_name(&h->prepare->manager->quarantine, h->name, err);
+	if (r == 0)
+		r = manager_load_spec(h->prepare->manager, h->name, &spec, err);
 	if (r < 0)
 		return r;
 	h->builder = (struct vm_builder){

@@ -12,7 +12,7 @@
 #include "daemon/manager/log.h"
 
 #define PAUSE_FIRST_MS 10000U
-#define PAUSE_MAX_MS 640000U
+#define DOUBLINGS 6 /* up to 640 s */
 
 static const struct op_calls retry_op;
 
@@ -39,11 +39,9 @@ static void try_next(struct quarantine *q)
 		q->tried = NULL; /* the timer comes back to it */
 }
 
-static unsigned int pause_ms(unsigned int wave)
+unsigned int quarantine_pause_ms(const struct quarantine *q)
 {
-	unsigned int shift = wave < 6 ? wave : 6;
-
-	return PAUSE_FIRST_MS << shift < PAUSE_MAX_MS ? PAUSE_FIRST_MS << shift : PAUSE_MAX_MS;
+	return q->first_ms << (q->wave < DOUBLINGS ? q->wave : DOUBLINGS);
 }
 
 static bool has_guests(const struct quarantine *q)
@@ -57,7 +55,7 @@ static bool has_guests(const struct quarantine *q)
 static void arm(struct quarantine *q)
 {
 	if (has_guests(q))
-		(void)loop_timer_arm(&q->timer, pause_ms(q->wave)); /* on request otherwise */
+		(void)loop_timer_arm(&q->timer, quarantine_pause_ms(q)); /* on request otherwise */
 	else
 		loop_timer_disarm(&q->timer);
 }
@@ -66,9 +64,12 @@ static void on_timer(void *data)
 {
 	struct quarantine *q = data;
 
+	if (op_busy(&q->op))
+		return; /* that attempt is not over; its end arms */
 	q->wave++;
 	try_next(q);
-	arm(q);
+	if (!q->tried)
+		arm(q);
 }
 
 static void unlink_entry(struct quarantine *q, struct quarantined *e)
@@ -99,6 +100,15 @@ static void succeed(struct quarantine *q, struct quarantined *e)
 	q->calls->on_changed(q->data, name);
 }
 
+/* No operation works on it. */
+static void look(struct quarantined *e)
+{
+	const struct ghvm_machine *m = guest_machine(e->guest);
+
+	e->pages = ghvm_machine_quarantined(m);
+	e->may_run = ghvm_machine_may_run(m);
+}
+
 static void on_retry_done(void *data, int result, const struct ghvm_error *err)
 {
 	struct quarantine *q = data;
@@ -110,7 +120,7 @@ static void on_retry_done(void *data, int result, const struct ghvm_error *err)
 	} else {
 		e->attempts = q->wave + 1;
 		e->why = *err;
-		e->pages = ghvm_machine_quarantined(guest_machine(e->guest));
+		look(e);
 		q->calls->on_changed(q->data, e->name);
 	}
 	try_next(q);
@@ -125,7 +135,7 @@ int quarantine_init(struct quarantine *q, struct loop *loop, const struct quaran
 {
 	int r;
 
-	*q = (struct quarantine){ .calls = calls, .data = data };
+	*q = (struct quarantine){ .calls = calls, .data = data, .first_ms = PAUSE_FIRST_MS };
 	r = op_init(&q->op, loop);
 	return r < 0 ? r : loop_watch_timer(loop, &q->timer, on_timer, q);
 }
@@ -143,30 +153,63 @@ void quarantine_done(struct quarantine *q)
 	}
 }
 
-int quarantine_add(struct quarantine *q, const char *name, struct guest *g, uint64_t pages,
-		   const struct ghvm_error *why)
+static void tell_of(const struct quarantined *e)
 {
-	struct log_about a = { .vm = name, .err = why, .id = LOG_ID_QUARANTINED };
-	struct quarantined *e = calloc(1, sizeof(*e));
+	struct log_about a = { .vm = e->name, .vmid = e->vmid, .err = &e->why };
 
-	log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)pages, why->msg);
+	a.id = LOG_ID_QUARANTINED;
+	log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)e->pages, e->why.msg);
+}
+
+static int add(struct quarantine *q, const struct quarantined *entry)
+{
+	struct quarantined *e = malloc(sizeof(*e));
+
+	tell_of(entry);
 	if (!e) {
-		guest_free(g);
+		guest_free(entry->guest);
 		return -ENOMEM;
 	}
+	*e = *entry;
 	if (!has_guests(q))
 		q->wave = 0; /* nobody waits: this one shall not wait long for the first time */
-	e->guest = g;
-	e->vmid = g ? guest_vmid(g).id : 0;
-	e->pages = pages;
-	e->why = *why;
 	e->attempts = q->wave + 1;
-	(void)snprintf(e->name, sizeof(e->name), "%s", name); /* checked, or "" */
 	e->next = q->first;
 	q->first = e;
 	q->calls->on_changed(q->data, e->name);
 	if (!op_busy(&q->op))
 		arm(q);
+	return 0;
+}
+
+int quarantine_add(struct quarantine *q, const char *name, struct guest *g,
+		   const struct ghvm_error *why)
+{
+	struct quarantined e = { .guest = g, .vmid = guest_vmid(g).id, .why = *why };
+
+	(void)snprintf(e.name, sizeof(e.name), "%s", name); /* checked, or "" */
+	look(&e);
+	return add(q, &e);
+}
+
+/* Whose they are cannot be asked, so he may still run. */
+int quarantine_count(struct quarantine *q, const char *name, struct ghvm_vmid vmid, uint64_t pages,
+		     const struct ghvm_error *why)
+{
+	struct quarantined e = { .vmid = vmid.id, .pages = pages, .may_run = true, .why = *why };
+
+	(void)snprintf(e.name, sizeof(e.name), "%s", name); /* checked, or "" */
+	return add(q, &e);
+}
+
+int quarantine_check_name(const struct quarantine *q, const char *name, struct ghvm_error *err)
+{
+	for (const struct quarantined *e = q->first; e; e = e->next)
+		if (e->may_run && !strcmp(e->name, name))
+			return ghvm_error_set(err, -EBUSY,
+					      "a guest %s before, VM 0x%x, may still run and is in "
+					      "quarantine: %s",
+					      name, e->vmid, e->why.msg);
 	return 0;
 }
 

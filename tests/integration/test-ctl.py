@@ -248,8 +248,35 @@ class Quarantine(Case):
         self.w.vm("demo", "powerkey\n")
         self.ctl("start", "demo")
         self.assertEqual(self.ctl("quarantine"), ("nothing is in quarantine\n", ""))
+        self.assertEqual(self.json("quarantine"), [])
         self.ctl("--retry", "quarantine")
         self.ctl("stop", "demo")
+
+    def retried(self):
+        return "nothing" in self.ctl("--retry", "quarantine")[0]
+
+    def test_an_entry(self):
+        self.w.vm("demo", "forever\n")
+        self.ctl("start", "demo")
+        vmid = self.w.vm_get("demo", "VMID")
+        self.w.model_says("refuse MEM_RECLAIM 11")
+        self.w.stop("demo", "force")
+        self.w.wait_state("demo", "failed")
+        self.w.model_says("refuse MEM_RECLAIM 11")  # once more, should it be tried meanwhile
+        head, row = self.ctl("quarantine")[0].splitlines()
+        self.assertEqual(head.split(), ["VM", "VMID", "PAGES", "TRIES", "REASON"])
+        name, number, pages, tries, why = row.split(maxsplit=4)
+        self.assertEqual((name, number, pages), ("demo", str(vmid), "2048"))
+        self.assertIn(tries, "12")
+        self.assertIn("MEM_RECLAIM refused with MEM_INUSE (11)", why)
+        (entry,) = self.json("quarantine")
+        self.assertIn(entry.pop("attempts"), (1, 2))
+        self.assertEqual(entry, {"vm": "demo", "vmid": vmid, "pages": 2048, "reason": why})
+        self.assertIn("quarantine   2048 pages", self.ctl("host")[0])
+        self.assertIn(f"demo: 2048 pages quarantined: {why}\n", self.w.log())
+        wait_until(self.retried, step=0.2)
+        self.assertIn("demo: Quarantined memory is back\n", self.w.log())
+        self.w.assert_clean()
 
 
 class Generation:

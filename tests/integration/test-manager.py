@@ -474,7 +474,46 @@ class RmDead(Case):
         other.kill()
         # as systemd would: nobody asked the manager to stop it
         self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "other").stderr)
+        for _ in range(2):
+            self.w.kill_manager()
+            self.w.start_manager()
+            self.assertEqual(self.w.get(ROOT + "/host", "Host", "State", "PagesQuarantined"),
+                             ["rm-dead", 4096])
+            for name in "demo", "other":
+                self.assertEqual(self.promptly(self.w.vm_get, name, "State"), "stopped")
+                self.assertIn("2048 pages quarantined",
+                              self.promptly(self.w.release, name).stderr)
+                self.assertEqual(self.promptly(self.w.run_unit, name), 134)
+        self.assertEqual(self.w.counts()["quarantined_pages"], 4096)
         self.assertEqual(self.w.counts()["violations"], 0)
+        self.assertEqual(self.w.counts()["violations"], 0)
+
+
+class Quarantine(Case):
+    def given_back(self):
+        self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
+        return not self.w.leftovers()
+
+    def test_a_name_whose_guest_may_still_run(self):
+        """DECISIONS 13: two guests of one name would have one disk."""
+        unit = self.running("two", "forever\n")
+        vmid = self.w.vm_get("two", "VMID")
+        self.w.model_says("refuse VM_STOP 3")
+        job = self.w.stop("two", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.assertIn("VM_STOP", self.w.wait_job(job)[1])
+        self.w.model_says("refuse VM_STOP 3")  # once more, should it be tried meanwhile
+        says = f"VM 0x{vmid:x}, may still run"
+        self.assertEqual(self.w.run_unit("two"), 1)
+        self.assertIn(says, self.w.said("two"))
+        with self.assertRaisesRegex(Refused, says):
+            self.w.call(ROOT, "Manager", "StartVM", "sa{sv}", "two", "0")
+        self.assertEqual(self.w.counts()["vms"], 1)
+        wait_until(self.given_back, step=0.2)
+        unit = self.running("two")
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
 
 
 class NoHost(Case):
