@@ -45,7 +45,10 @@ int ghvm_rm_fd(const struct ghvm_rm *rm)
 
 void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched)
 {
+	pthread_mutex_lock(&rm->state);
 	atomic_store(&rm->dispatched, dispatched);
+	pthread_cond_broadcast(&rm->cond); /* who waits for a dispatcher reads for himself now */
+	pthread_mutex_unlock(&rm->state);
 }
 
 void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms)

@@ -65,6 +65,11 @@ void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int
 
 /* The receive eventfd, borrowed; readable: call ghvm_rm_dispatch(). */
 int ghvm_rm_fd(const struct ghvm_rm *rm);
+
+/*
+ * Whether somebody dispatches. Calls in flight may see it change: a dispatcher that leaves says
+ * false, and they read the queue themselves from then on, and call the handler. Thread: any.
+ */
 void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched);
 
 /* Read everything queued. Thread: the dispatcher's, or a caller's if there is none. */

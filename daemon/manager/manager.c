@@ -407,9 +407,22 @@ void manager_observe(struct manager *m, const struct manager_observer *o, void *
 	m->observer_data = data;
 }
 
+/*
+ * Operations are waited for, and nobody reads for them any more. What RM tells goes unheard:
+ * they ask as well, and the VMs that it is of are about to be freed.
+ */
+static void stop_dispatch(struct manager *m)
+{
+	if (!m->rm)
+		return;
+	ghvm_rm_set_on_notify(m->rm, NULL, NULL);
+	ghvm_rm_set_dispatched(m->rm, false);
+}
+
 void manager_done(struct manager *m)
 {
 	m->observer = NULL;
+	stop_dispatch(m);
 	for (size_t i = 0; i < m->n_vms; i++)
 		vm_free(m->vms[i]);
 	free(m->vms);

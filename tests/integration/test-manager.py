@@ -245,6 +245,18 @@ class Death(Case):
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()
 
+    def test_a_manager_that_is_stopped_in_the_middle_of_a_start_ends_soon(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("delay 500")
+        unit = self.w.unit("demo")
+        wait_until(lambda: self.known("demo") and self.w.vm_get("demo", "SubState") == "allocate")
+        self.w.manager.terminate()
+        self.assertEqual(self.w.manager.wait(8), 0)  # RM has 10 s for an answer
+        self.assertNotIn("does not answer", self.w.log())
+        self.assertNotEqual(unit.wait(20), 0)
+        self.w.start_manager()
+        self.w.assert_clean()
+
     def test_without_state_files_all_is_still_found(self):
         unit = self.running("demo")
         self.w.kill_manager()

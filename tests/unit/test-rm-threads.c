@@ -348,6 +348,32 @@ static void a_bystander_may_read_our_reply(void **state)
 	script_host_free(p.s);
 }
 
+/* Whoever was to read has not, and leaves: the caller reads what is there. */
+static void a_dispatcher_that_leaves(void **state)
+{
+	struct party p = { .s = script_host_new() };
+	struct member m = { &p, "a" };
+	struct timespec begin, end;
+	pthread_t one;
+	void *bad;
+
+	assert_int_equal(ghvm_rm_new(&p.s->host, &p.rm, NULL), 0);
+	ghvm_rm_set_on_notify(p.rm, count_notification, &p);
+	p.s->on_request = echo;
+	p.s->data = &p;
+	ghvm_rm_set_dispatched(p.rm, true);
+	(void)clock_gettime(CLOCK_MONOTONIC, &begin);
+	assert_int_equal(pthread_create(&one, NULL, caller, &m), 0);
+	(void)usleep(50000); /* most likely it waits by then */
+	ghvm_rm_set_dispatched(p.rm, false);
+	assert_int_equal(pthread_join(one, &bad), 0);
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_null(bad);
+	assert_in_range(end.tv_sec - begin.tv_sec, 0, 7); /* not a call's 10 s */
+	ghvm_rm_free(p.rm);
+	script_host_free(p.s);
+}
+
 static void a_time_out_under_a_dispatcher(void **state)
 {
 	struct party p = { .s = script_host_new() };
@@ -385,6 +411,7 @@ int main(void)
 		cmocka_unit_test(many_callers_and_a_dispatcher),
 		cmocka_unit_test(many_callers_without_a_dispatcher),
 		cmocka_unit_test(a_bystander_may_read_our_reply),
+		cmocka_unit_test(a_dispatcher_that_leaves),
 		cmocka_unit_test(a_time_out_under_a_dispatcher),
 	};
 
