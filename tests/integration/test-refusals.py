@@ -11,6 +11,7 @@ import time
 import unittest
 
 import world
+from client import Client
 from world import (BUILT, ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED, READY,
                    REFUSED, RELEASE, ROOT, RUNNER, STARTED, Refused, build, close_store, give, make,
                    memfd, needs_of, put_string, receive, receive_kind, send, wait_until)
@@ -20,13 +21,60 @@ IS_ROOT = os.geteuid() == 0
 
 
 class Case(unittest.TestCase):
+    """The tests of a class share a world, which each leaves as it was."""
     polkit = "yes"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.w = world.World(polkit=cls.polkit)
+        cls.addClassCleanup(cls.w.close)
 
     def setUp(self):
         world.alarm(120)
-        self.w = world.World(polkit=self.polkit)
         self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.tidy)
+
+    def tidy(self):
+        """The manager forgets a VM, and what its last end was, with its descriptor."""
+        self.w.assert_clean()
+        for name in os.listdir(self.w.path("vms")):
+            os.unlink(self.w.path("vms", name))
+        wait_until(lambda: self.w.call(ROOT, "Manager", "ListVMs") == [[]])
+
+    def running(self):
+        unit = self.w.unit("demo")
+        wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")) and
+                   self.w.vm_get("demo", "State") == "running")
+        return unit
+
+
+class OwnWorld(Case):
+    """For tests after which a world is of no use, or that need more than one can share."""
+
+    @classmethod
+    def setUpClass(cls):
+        pass
+
+    def setUp(self):
+        world.alarm(120)
+        self.addCleanup(world.alarm, 0)
+        self.w = world.World(polkit=self.polkit)
         self.addCleanup(self.w.close)
+
+
+class Worlds(unittest.TestCase):
+    def test_one_that_does_not_begin_is_closed(self):
+        started = []
+
+        class Broken(world.World):
+            def start_manager(self, *args, **kw):
+                started.append(self)
+                raise AssertionError("no manager")
+
+        with self.assertRaisesRegex(AssertionError, "no manager"):
+            Broken()
+        self.assertEqual([p.poll() is None for p in started[0].processes], [False, False])
+        self.assertFalse(os.path.exists(started[0].dir))
 
 
 class ResourceManager(Case):
@@ -56,11 +104,17 @@ class ResourceManager(Case):
                 self.w.assert_clean()
         self.assertEqual(self.w.run_unit("demo"), 0)
 
-    def test_what_is_not_given_back_is_kept_and_retried(self):
-        self.w.vm("demo", "off\n")
+    def keep_its_memory(self):
+        """Its end, and RM does not give it back. (It was asked for it once before the start.)"""
+        self.w.vm("demo", "powerkey\n")
+        unit = self.running()
         self.w.model_says("refuse MEM_RECLAIM 11")
-        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
         self.w.wait_state("demo", "failed")
+
+    def test_what_is_not_given_back_is_kept_and_retried(self):
+        self.keep_its_memory()
         self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 2048)
         self.assertEqual(self.w.get(ROOT + "/host", "Host", "PagesQuarantined"), 2048)
         entry = self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")[0][0]
@@ -70,6 +124,7 @@ class ResourceManager(Case):
         self.assertEqual(released.returncode, 0)
         self.assertIn("2048 pages quarantined", released.stderr)
         # the name is free meanwhile
+        self.w.vm("demo", "off\n")
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
         self.w.assert_clean()
@@ -77,20 +132,17 @@ class ResourceManager(Case):
         self.assertEqual(self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0"), [[]])
 
     def test_quarantine_outlives_the_manager(self):
-        self.w.vm("demo", "off\n")
-        self.w.model_says("refuse MEM_RECLAIM 11")
-        self.assertEqual(self.w.run_unit("demo"), 0)
-        self.w.wait_state("demo", "failed")
+        self.keep_its_memory()
         self.w.kill_manager()
         self.assertEqual(self.w.counts()["quarantined_pages"], 2048)
         self.w.start_manager()
         self.w.assert_clean()
 
+
+class DeadResourceManager(OwnWorld):
     def test_a_dead_one_is_a_state_and_not_a_hang(self):
         self.w.vm("demo", "forever\n")
-        unit = self.w.unit("demo")
-        wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")) and
-                   self.w.vm_get("demo", "State") == "running")
+        unit = self.running()
         self.w.model_says("kill-rm")
         self.w.stop("demo", "force")
         self.assertEqual(unit.wait(20), 0)
@@ -106,9 +158,7 @@ class ResourceManager(Case):
 
     def test_dead_at_the_start_of_a_manager(self):
         self.w.vm("demo", "forever\n")
-        unit = self.w.unit("demo")
-        wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")) and
-                   self.w.vm_get("demo", "State") == "running")
+        unit = self.running()
         self.w.kill_manager()
         self.w.model_says("kill-rm")
         self.w.start_manager()
@@ -448,10 +498,9 @@ class Runners(Case):
         send(self.control, READY)
         receive_kind(self.control, STARTED)
         for _ in range(400):
-            self.w.busctl("--expect-reply=no", "call", NAME, ROOT + "/vm/demo", NAME + ".VM",
-                          "OpenConsole", "a{sv}", "0")
-            if self.w.vm_get("demo", "State") != "running":
-                break
+            client = Client(self.w.bus)
+            client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
+            client.close()
         self.assertTrue(self.w.answers())
 
 
@@ -480,9 +529,7 @@ class Bus(Case):
 
     def test_a_running_one_stays_without_its_descriptor(self):
         self.w.vm("demo", "powerkey\n")
-        unit = self.w.unit("demo")
-        wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")) and
-                   self.w.vm_get("demo", "State") == "running")
+        unit = self.running()
         os.unlink(self.w.path("vms", "demo.yaml"))
         self.assertEqual(len(self.w.call(ROOT, "Manager", "ListVMs")[0]), 1)
         self.w.stop("demo")
@@ -560,7 +607,7 @@ class Bus(Case):
         self.assertIn("pin", [s.get("SubState") for s in seen])
 
 
-class Start(Case):
+class Start(OwnWorld):
     def setUp(self):
         super().setUp()
         self.w.start_stand_in()
@@ -626,7 +673,7 @@ class Start(Case):
 
 
 @unittest.skipUnless(IS_ROOT, "needs root to be somebody else")
-class Unauthorized(Case):
+class Unauthorized(OwnWorld):
     polkit = "no"
 
     def setUp(self):
@@ -655,7 +702,7 @@ class WithoutPolkit(Unauthorized):
     polkit = "absent"
 
 
-class WithoutUnits(Case):
+class WithoutUnits(OwnWorld):
     polkit = "no-units"
 
     def test_systemd_does_not_let_us(self):

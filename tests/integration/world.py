@@ -67,13 +67,17 @@ class World:
         os.chmod(self.dir, 0o755)
         self.processes = []
         self.manager = None
-        for d in ("vms", "run", "log"):
-            os.mkdir(self.path(d))
-        self.start_bus()
-        self.start_model(model)
         self.polkit = polkit
         self.stand_in = None
-        self.start_manager()
+        for d in ("vms", "run", "log"):
+            os.mkdir(self.path(d))
+        try:
+            self.start_bus()
+            self.start_model(model)
+            self.start_manager()
+        except BaseException:
+            self.close()  # nobody else has it yet
+            raise
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -365,5 +369,11 @@ def close_store(store):
     store.clear()
 
 
+def _too_long(_signal, _frame):
+    raise TimeoutError("this has taken too long")
+
+
 def alarm(seconds):
+    """An exception, not the end, by which no process of a world would be ended."""
+    signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(seconds)
