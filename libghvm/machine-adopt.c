@@ -293,7 +293,7 @@ int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct
 	return ghvm_machine_ask(m, vmid, ret, err);
 }
 
-/* A region that was being added when the process died: never told to the guest. */
+/* RM may have it, but nobody told us: never told to the guest. */
 static void drop_half_added(struct ghvm_machine *m)
 {
 	const size_t first = m->plan ? m->plan->n_parcels : 0;
@@ -319,6 +319,7 @@ int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
 	if (status != GHVM_VM_RUNNING)
 		return ghvm_error_set(err, -ESTALE, "VM 0x%x does not run: it is in state %s",
 				      ghvm_machine_vmid(m).id, ghvm_vm_status_to_string(status));
+	ghvm_transaction_adopt(m);
 	drop_half_added(m);
 	m->undo_failed = false;
 	m->step = GHVM_STEP_START;

@@ -129,3 +129,9 @@ bool ghvm_machine_take_memory(struct ghvm_machine *m, const struct ghvm_rm_notif
 
 /* transaction.c: the run is over: nothing of it will happen. Accepts NULL. */
 void ghvm_transaction_abort(struct ghvm_transaction *t);
+
+/*
+ * transaction-adopt.c: what a commit has left half-done, whose process died, is undone or
+ * finished as far as RM lets it. The guest runs. Thread: that of the adoption.
+ */
+void ghvm_transaction_adopt(struct ghvm_machine *m);

@@ -265,6 +265,7 @@ static int set_guard(struct ghvm_parcel *p)
 	struct ghvm_tag tag = {
 		.vmid = p->vmid,
 		.kind = p->config.lend ? GHVM_TAG_LENT : GHVM_TAG_SHARED,
+		.flags = p->change,
 		.label = p->config.label,
 		.handle = p->handle,
 		.incarnation = p->incarnation,
@@ -323,7 +324,25 @@ int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "%s: cannot clear the guard of its pages: %s",
 				      p->config.name, strerror(-r));
 	p->state = GHVM_PARCEL_OURS;
+	p->change = 0; /* and no tag */
 	return 0;
+}
+
+int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *err)
+{
+	const uint8_t before = p->change;
+	int r = 0;
+
+	p->change = change;
+	if (p->state == GHVM_PARCEL_GUARDED) /* RM has none: if it ever gets one, it is younger */
+		p->after_known = ghvm_ledger_last(p->ledger, &p->after) > 0;
+	if (change != before && ghvm_parcel_guarded(p))
+		r = set_guard(p);
+	if (r == 0)
+		return 0;
+	p->change = before;
+	return ghvm_error_set(err, r, "%s: cannot note what happens to it: %s", p->config.name,
+			      strerror(-r));
 }
 
 /* ---- giving ---- */
@@ -549,6 +568,7 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 		ghvm_parcel_rights(tag->label, p->config.lend, tag->flags & GHVM_TAG_READONLY);
 	memcpy(p->config.vm_name, tag->name, sizeof(p->config.vm_name));
 	p->maybe_gone = true;
+	p->change = tag->flags & GHVM_TAG_CHANGE;
 	p->tag_named = !after && tag->handle.id != GHVM_PARCEL_NONE;
 	p->handle = account.handle;
 	p->after = tag->handle;

@@ -72,6 +72,7 @@ struct ghvm_parcel_config {
  * @maybe_gone: RM may have reclaimed it already: an unknown handle is then no surprise
  * @tag_named: the tag names a handle; before another parcel is made of the same pages it
  *     must not, or a reader of the tag would take the pages for ours once that one is gone
+ * @change: what its tag says of a transaction: of GHVM_TAG_CHANGE
  * @entry: in the ledger, if not UNPINNED
  */
 struct ghvm_parcel {
@@ -94,6 +95,7 @@ struct ghvm_parcel {
 	unsigned int depth;
 	bool maybe_gone;
 	bool tag_named;
+	uint8_t change;
 	unsigned int entry;
 };
 
@@ -122,6 +124,12 @@ int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, s
 /* OURS -> GUARDED, promised to @vmid. No process may map the memory of a lent one by now. */
 int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,
 		      struct ghvm_error *err);
+
+/*
+ * Say in its tag, or when it will be guarded, what a transaction does with it: of GHVM_TAG_CHANGE.
+ * Return: 0; host's errno: it says what it said before.
+ */
+int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *err);
 
 /**
  * ghvm_parcel_give() - GUARDED -> LENT or SHARED, as configured

@@ -24,6 +24,15 @@ enum ghvm_tag_kind {
 #define GHVM_TAG_HANDLE_AFTER 0x1
 #define GHVM_TAG_READONLY 0x2
 
+/*
+ * A transaction that is under way adds it, or removes it. As long as the one region that is
+ * UNDECIDED says so all of that is to be undone, and from then on to be finished.
+ */
+#define GHVM_TAG_COMING 0x4
+#define GHVM_TAG_GOING 0x8
+#define GHVM_TAG_UNDECIDED 0x10
+#define GHVM_TAG_CHANGE (GHVM_TAG_COMING | GHVM_TAG_GOING | GHVM_TAG_UNDECIDED)
+
 /**
  * struct ghvm_tag - whose pages these are
  * @vmid: the VM that they were promised to

@@ -5,6 +5,9 @@
  *
  *	pin and share what comes; recall what goes, wait, reclaim it; tell of what came; unpin
  *
+ * Whoever adopts the machine after our death finds in the tags what is half-done, and undoes
+ * all of it; or, once what goes is back, finishes it (transaction-adopt.c).
+ *
  * Pages are moved by parcel.c alone, so whatever fails here, what RM has not confirmed stays
  * guarded. What the undo cannot undo stays in the machine's map and parcels, as a region
  * that was added: it may be removed again, and teardown() gives it back.
@@ -64,6 +67,50 @@ static int tell(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 				  ghvm_machine_vmid(t->m), err);
 }
 
+/* ---- what a successor shall do ---- */
+
+/* It is marked before all others, and they lose their marks before it does. */
+static struct ghvm_transaction_change *decisive(struct ghvm_transaction *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!t->changes[i].removes)
+			return &t->changes[i];
+	return t->changes;
+}
+
+static int mark(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+		struct ghvm_error *err)
+{
+	uint8_t change = c->removes ? GHVM_TAG_GOING : GHVM_TAG_COMING;
+
+	if (c == decisive(t) && !t->decided)
+		change |= GHVM_TAG_UNDECIDED;
+	return ghvm_parcel_mark(parcel_of(t, c), change, err);
+}
+
+static int decide(struct ghvm_transaction *t, bool decided, struct ghvm_error *err)
+{
+	int r;
+
+	if (t->decided == decided || !t->n)
+		return 0;
+	t->decided = decided;
+	r = mark(t, decisive(t), err);
+	if (r < 0)
+		t->decided = !decided;
+	return r;
+}
+
+/* A mark that an earlier transaction could not remove would be taken for one of ours. */
+static int unmark_all(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->n_parcels; i++)
+		r = ghvm_parcel_mark(&m->parcels[i], 0, err);
+	return r;
+}
+
 /* ---- what comes ---- */
 
 static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
@@ -76,6 +123,7 @@ static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		.rights = ghvm_parcel_rights(c->add.label, false, c->add.readonly),
 	};
 	struct ghvm_parcel *p;
+	int r;
 
 	(void)snprintf(config.name, sizeof(config.name), "region %u", c->add.label); /* fits */
 	memcpy(config.vm_name, t->m->plan->spec->name, sizeof(config.vm_name));
@@ -84,6 +132,9 @@ static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		return ghvm_error_set(err, -ENOSPC, "%s: the VM has its %d regions already",
 				      config.name, GHVM_LEDGER_PARCELS);
 	c->add.memfd = -1;
+	r = mark(t, c, err);
+	if (r < 0)
+		return r;
 	if (t->m->plan->spec->hugepages != GHVM_HUGEPAGES_NEVER)
 		(void)ghvm_populate_memfd(memfd, c->add.size); /* pinning says what is wrong */
 	return ghvm_parcel_pin(p, memfd, c->add.size, err);
@@ -318,22 +369,34 @@ static void note(struct ghvm_error *err, const struct ghvm_transaction_change *c
 		       text, c->add.label, c->removes ? "given again" : "taken back", why->msg);
 }
 
+static void undo_one(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+		     struct ghvm_error *err)
+{
+	struct ghvm_error why = {};
+	int r = c->removes ? restore(t, c, &why) : withdraw(t, c, &why);
+	struct ghvm_parcel *p = parcel_of(t, c);
+
+	if (c->removes)
+		ghvm_region_remove_cancel(t->m->map, c->add.label);
+	if (p)
+		(void)ghvm_parcel_mark(p, 0, NULL); /* it stays; the next commit tries again */
+	if (r < 0 && r != -ESTALE) /* whose guest has ended is about to be torn down */
+		note(err, c, &why);
+}
+
 static void undo(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
 {
+	struct ghvm_transaction_change *last = decisive(t);
 	struct collecting k = { .t = t, .ms = ms };
 
+	(void)decide(t, false, NULL);		 /* else a successor finishes what is left */
 	(void)each(t, false, recall_told, NULL); /* never fails */
 	(void)collect(&k, NULL);		 /* what is not back by then is seen below */
-	for (size_t i = 0; i < t->n; i++) {
-		struct ghvm_transaction_change *c = &t->changes[i];
-		struct ghvm_error why = {};
-		int r = c->removes ? restore(t, c, &why) : withdraw(t, c, &why);
-
-		if (c->removes)
-			ghvm_region_remove_cancel(t->m->map, c->add.label);
-		if (r < 0 && r != -ESTALE) /* whose guest has ended is about to be torn down */
-			note(err, c, &why);
-	}
+	for (size_t i = 0; i < t->n; i++)
+		if (&t->changes[i] != last)
+			undo_one(t, &t->changes[i], err);
+	if (t->n)
+		undo_one(t, last, err);
 }
 
 /* ---- all of it ---- */
@@ -344,11 +407,12 @@ static void finish(struct ghvm_transaction *t)
 		const struct ghvm_transaction_change *c = &t->changes[i];
 		struct ghvm_parcel *p = parcel_of(t, c);
 
-		if (!c->removes)
+		if (!c->removes) {
 			ghvm_region_add_end(t->m->map, c->add.label);
-		else if (ghvm_parcel_unguard(p, NULL) == 0)
+			(void)ghvm_parcel_mark(p, 0, NULL); /* the next commit tries again */
+		} else if (ghvm_parcel_unguard(p, NULL) == 0) {
 			ghvm_machine_forget(t->m, p);
-		/* else it is seen as being removed, until teardown() */
+		} /* else it is seen as being removed, until teardown() */
 	}
 }
 
@@ -357,13 +421,19 @@ static int carry_out(struct ghvm_transaction *t, unsigned int ms, struct ghvm_er
 	int r = check_runs(t->m, err);
 
 	if (r == 0)
+		r = unmark_all(t->m, err);
+	if (r == 0)
 		r = each(t, false, pin, err);
 	if (r == 0)
 		r = each(t, false, share, err);
 	if (r == 0)
+		r = each(t, true, mark, err);
+	if (r == 0)
 		r = each(t, true, recall, err);
 	if (r == 0)
 		r = take_removed(t, ms, err);
+	if (r == 0)
+		r = decide(t, true, err);
 	return r < 0 ? r : each(t, false, announce, err);
 }
 

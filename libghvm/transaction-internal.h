@@ -22,11 +22,13 @@ struct ghvm_transaction_change {
 /**
  * struct ghvm_transaction - what is to be done; Thread: that of the machine's operations
  * @m: borrowed; NULL: its run is over, and nothing is reserved any more
+ * @decided: who finds it half-done shall finish it, and not undo it
  */
 struct ghvm_transaction {
 	struct ghvm_machine *m;
 	struct ghvm_transaction_change changes[GHVM_TRANSACTION_CHANGES_MAX];
 	size_t n;
+	bool decided;
 };
 
 /* Its VM has been started and has not ended, as far as we heard. */
