@@ -1,27 +1,38 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sweep.py start-stop|reboot FAULT: that, with FAULT at the nth request, for every n.
+"""sweep.py start-stop|reboot|commit FAULT: that, with FAULT at the nth request, for every n.
+
+commit is that of a transaction, which adds a region to a guest that runs, and removes another.
 
 FAULT is kill-manager or kill-runner (SIGKILL for whoever makes the nth request of a manager, or of
 a runner, before it is done), the same with -after (it is done, but not answered), or fail (the nth
 of anybody fails with EIO). A manager that died is replaced, as systemd would. After each point
 nothing may be left: no VM, parcel, pin, grant, quarantine, state file, listener, nor a descriptor
 or thread of the manager; how the VM ended has a reason; and another guest, which runs all the time,
-has not noticed.
+has not noticed. After a commit the guest runs on, unless it is its runner that died, and has what it
+had, or what it was to have.
 
 GHVM_SWEEP_STEP: only every so many-eth point.
 """
+import json
 import os
+import re
 import sys
 
 import world
-from world import ROOT, Refused, wait_until
+from client import Client, Error
+from world import NAME, ROOT, Refused, wait_until
 
-SCRIPTS = {"start-stop": "print up\npowerkey\n", "reboot": "print up\nread\nreset\n"}
+SCRIPTS = {"start-stop": "print up\npowerkey\n", "reboot": "print up\nread\nreset\n",
+           "commit": "print up\nmem-serve\n"}
 POINTS_MIN = {"manager": 40, "anybody": 50, "runner": 6}
+PAGE = 4096
+HAD, WANTED, NEXT = 7, 8, 9
 
 
 class Sweep:
+    points_min = POINTS_MIN
+
     def __init__(self, scenario, fault):
         self.scenario = scenario
         self.fails = fault == "fail"
@@ -35,7 +46,9 @@ class Sweep:
         self.born = "first"
         self.forgot = False
         # without power keys a stop is by force, and at once
-        extra = "devices: [{power-key: {enabled: false}}]\n" if scenario == "reboot" else ""
+        extra = "" if scenario == "start-stop" else "devices: [{power-key: {enabled: false}}]\n"
+        if scenario == "commit":
+            extra += "rm-rpc: true\n"
         self.w.vm("key", SCRIPTS[scenario], lifecycle="stop-timeout: 2s", extra=extra)
         self.w.vm("other", "powerkey\n")
         self.other = self.w.unit("other")
@@ -196,17 +209,161 @@ class Sweep:
         n = 1
         while self.point(n):
             n += step
-        assert n > POINTS_MIN[self.whose], f"only {n - 1} points"
+        assert n > self.points_min[self.whose], f"only {n - 1} points"
         self.other.terminate()
         assert self.other.wait(20) == 0
         self.w.assert_clean()
         return (n - 1) // step
 
+    def told(self, points):
+        return (f"{points} points; the guest ran in {self.ran}, rebooted in {self.rebooted},"
+                f" the manager was replaced {self.replaced} times")
+
+
+class CommitSweep(Sweep):
+    """Its guest has HAD, which is to go, and shall get WANTED."""
+    points_min = {"manager": 20, "runner": 1}
+
+    def __init__(self, scenario, fault):
+        super().__init__(scenario, fault)
+        self.client = None
+        self.done = self.as_before = 0
+
+    # --- the map ---
+
+    def regions(self):
+        """State by label, without RAM."""
+        r = self.w.busctl("call", NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
+                          "GetManagedObjects")
+        found = {}
+        for path, interfaces in json.loads(r.stdout)["data"][0].items():
+            region = interfaces.get(NAME + ".Region")
+            if region and path.startswith(ROOT + "/vm/key/region/") and region["Label"]["data"]:
+                found[region["Label"]["data"]] = region["State"]["data"]
+        return found
+
+    def wait_regions(self, n, *allowed):
+        try:
+            wait_until(lambda: self.regions() in allowed, 10)
+        except AssertionError:
+            raise AssertionError(f"point {n}: it has {self.regions()}, not {allowed}") from None
+
+    # --- transactions ---
+
+    def transaction(self, add, remove):
+        t = self.client.call(ROOT + "/vm/key", "VM", "BeginTransaction", ("a{sv}", {}),
+                             returns="o")
+        options = {"label": ("u", add), "size": ("t", PAGE),
+                   "address": ("t", 0x50000000 + add * PAGE)}
+        os.close(self.client.call(t, "Transaction", "AddFreshRegion", ("a{sv}", options),
+                                  returns="h"))
+        if remove:
+            self.client.call(t, "Transaction", "RemoveRegion", ("u", remove), ("a{sv}", {}))
+        return t
+
+    def commit(self, t):
+        return self.client.call(t, "Transaction", "Commit",
+                                ("a{sv}", {"timeout": ("u", 2000)}), returns="o")
+
+    def must_commit(self, n, add, remove):
+        """As if nothing had ever failed."""
+        result = self.w.wait_job(self.commit(self.transaction(add, remove)))
+        assert result == ["done", "", ""], f"point {n}: {result}"
+        self.wait_regions(n, {add: "mapped"})
+
+    def over_or_done(self, job):
+        try:
+            return self.over() or self.w.get(job, "Job", "State") == "done"
+        except Refused:
+            return self.manager_is_dead()
+
+    def disturbed(self, n):
+        """Returns how the job has ended; None: nobody was there to say it."""
+        t = self.transaction(WANTED, HAD)
+        self.arm(n)
+        try:
+            job = self.commit(t)
+            wait_until(lambda: self.manager_is_dead() or self.over_or_done(job), 20)
+            return self.w.get(job, "Job", "Result", "Error")
+        except (Error, Refused):
+            assert self.manager_is_dead() or self.over(), f"point {n}: no commit"
+            return None
+
+    # --- what must be true ---
+
+    def check_job(self, n, said):
+        """Returns what it has, if that is all that it has."""
+        kept = [int(label) for label in re.findall(r"region (\d+) could not", said[1])]
+        if said[0] == "done":
+            self.wait_regions(n, {WANTED: "mapped"}, {WANTED: "mapped", HAD: "removing"})
+            self.done += 1
+            return WANTED if len(self.regions()) == 1 else None
+        if kept:
+            assert not set(self.regions()) ^ {HAD} ^ set(kept), (n, said, self.regions())
+            return None
+        self.wait_regions(n, {HAD: "mapped"})
+        self.as_before += 1
+        return HAD
+
+    def check_adopted(self, n):
+        """Nobody has said what came of it, but it is all, or nothing."""
+        wait_until(lambda: self.running("key"), 20)
+        has = list(self.regions())
+        assert has in ([HAD], [WANTED]), f"point {n}: it has {has}"
+        self.done += has == [WANTED]
+        self.as_before += has == [HAD]
+        return has[0]
+
+    def check_guest(self, n, has):
+        """RM and the module say the same, and it can be changed as ever."""
+        want = dict(self.quiet, vms=2, parcels=3, pins=3, grants=2, shared_pages=1,
+                    lent_pages=2 * self.quiet["lent_pages"])
+        assert self.w.leftovers() == want, f"point {n}: {self.w.leftovers()}, not {want}"
+        self.must_commit(n, NEXT, has)
+
+    def settle(self, n, said):
+        if self.manager_is_dead():
+            self.revive(forget=self.after and n % 2)
+            has = None if self.over() else self.check_adopted(n)
+            # without its state file nobody knows that the guest has a link to RM
+            return None if self.after and n % 2 else has
+        return self.check_job(n, said) if said and not self.over() else None
+
+    def point(self, n):
+        self.pid = self.w.manager.pid
+        self.start(n)
+        wait_until(lambda: self.running("key"), 20)
+        self.client = Client(self.w.bus)
+        self.must_commit(n, HAD, None)
+        has = self.settle(n, self.disturbed(n))
+        struck = self.struck()
+        self.client.close()
+        if self.manager_is_dead():  # by the last thing that it did
+            has = self.settle(n, None)
+        self.client = Client(self.w.bus)
+        if has:
+            self.check_guest(n, has)
+        elif self.whose == "manager":
+            assert not self.over(), f"point {n}: the guest has ended"
+        self.client.close()
+        self.stop(n)
+        self.release()
+        self.check_rm(n)
+        self.retry_quarantine()
+        self.check_other()
+        self.check_end(n, struck)
+        self.check_left(n)
+        return struck
+
+    def told(self, points):
+        return (f"{points} points; all was done in {self.done}, all as before in {self.as_before},"
+                f" the manager was replaced {self.replaced} times")
+
 
 def main():
     scenario, fault = sys.argv[1:]
     world.alarm(600)
-    sweep = Sweep(scenario, fault)
+    sweep = (CommitSweep if scenario == "commit" else Sweep)(scenario, fault)
     try:
         points = sweep.run(int(os.environ.get("GHVM_SWEEP_STEP", "1")))
     except BaseException:
@@ -215,8 +372,7 @@ def main():
         raise
     finally:
         sweep.w.close()
-    print(f"{scenario}, {fault}: {points} points; the guest ran in {sweep.ran},"
-          f" rebooted in {sweep.rebooted}, the manager was replaced {sweep.replaced} times")
+    print(f"{scenario}, {fault}: {sweep.told(points)}")
 
 
 if __name__ == "__main__":
