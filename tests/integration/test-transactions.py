@@ -6,130 +6,14 @@ import json
 import mmap
 import os
 import subprocess
+import threading
 import time
 import unittest
 
 import world
-from client import Client, Error
+from client import Error
+from regions import AT, MIB, NOTHING, PAGE, Case, Transaction, place, sealed
 from world import NAME, ROOT, Refused, wait_until
-
-PAGE = 4096
-MIB = 1 << 20
-AT = 0x50000000
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-
-
-def sealed(size, seals=SEALS):
-    fd = os.memfd_create("test", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, size)
-    if seals:
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
-
-
-def place(label, address=AT, size=PAGE, readonly=None):
-    options = {"label": ("u", label), "address": ("t", address), "size": ("t", size)}
-    if readonly is not None:
-        options["readonly"] = ("b", readonly)
-    return ("a{sv}", options)
-
-
-NOTHING = ("a{sv}", {})
-
-
-class Transaction:
-    """As its client sees it."""
-
-    def __init__(self, client, path):
-        self.client = client
-        self.path = path
-
-    def call(self, method, *args, returns=""):
-        return self.client.call(self.path, "Transaction", method, *args, returns=returns)
-
-    def add(self, fd, *args, **kw):
-        self.call("AddRegion", ("h", fd), place(*args, **kw))
-
-    def fresh(self, *args, **kw):
-        return self.call("AddFreshRegion", place(*args, **kw), returns="h")
-
-    def remove(self, label):
-        self.call("RemoveRegion", ("u", label), NOTHING)
-
-    def plan(self):
-        fd = self.call("Plan", NOTHING, returns="h")
-        with open(fd, encoding="ascii") as f:
-            assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
-            return json.load(f)
-
-    def commit(self, ms=None):
-        options = {} if ms is None else {"timeout": ("u", ms)}
-        return self.call("Commit", ("a{sv}", options), returns="o")
-
-    def rollback(self):
-        self.call("Rollback", NOTHING)
-
-
-class Case(unittest.TestCase):
-    polkit = "yes"
-    script = "powerkey\n"
-
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World(polkit=self.polkit)
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-        self.clients = []
-        self.addCleanup(lambda: [c.close() for c in self.clients])
-
-    def client(self):
-        self.clients.append(Client(self.w.bus))
-        return self.clients[-1]
-
-    def running(self, name="demo", script=None, extra="rm-rpc: true\n", **kw):
-        self.w.vm(name, script or self.script, extra=extra, **kw)
-        unit = self.w.unit(name)
-        wait_until(lambda: unit.poll() is None and self.state(name) == "running", 20)
-        return unit
-
-    def state(self, name):
-        try:
-            return self.w.vm_get(name, "State")
-        except Refused:
-            return None
-
-    def begin(self, client, name="demo", ms=None):
-        options = {} if ms is None else {"timeout": ("u", ms)}
-        path = client.call(f"{ROOT}/vm/{name}", "VM", "BeginTransaction", ("a{sv}", options),
-                           returns="o")
-        return Transaction(client, path)
-
-    def done(self, job):
-        self.assertEqual(self.w.wait_job(job, 30), ["done", "", ""])
-
-    def regions(self, name="demo"):
-        """As the object manager tells of them, by label."""
-        r = self.w.busctl("call", NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
-                          "GetManagedObjects")
-        objects = json.loads(r.stdout)["data"][0]
-        found = {}
-        for path, interfaces in objects.items():
-            region = interfaces.get(NAME + ".Region")
-            if region and path.startswith(f"{ROOT}/vm/{name}/region/"):
-                found[int(path.rsplit("/", 1)[1])] = {k: v["data"] for k, v in region.items()}
-        return found
-
-    def assert_error(self, name, call, *args, **kw):
-        with self.assertRaises(Error) as e:
-            call(*args, **kw)
-        self.assertEqual(e.exception.name, name, e.exception.text)
-        return e.exception.text
-
-    def end(self, unit, name="demo"):
-        self.w.stop(name, "force")
-        self.assertEqual(unit.wait(20), 0)
-        self.w.assert_clean()
-        self.assertEqual(self.regions(name), {})
 
 
 class Errors(Case):
@@ -547,6 +431,57 @@ class Guests(Case):
                 wait_until(lambda: self.w.vm_get("demo", "LeaderPID"))
                 self.assertEqual(sorted(self.regions())[0], 0)
                 self.end(unit)
+
+
+class Race(Case):
+    """Many clients want the same at once."""
+    script = "mem-serve\n"
+    CLIENTS = 6
+    ROUNDS = 15
+
+    def attempt(self, client, change, results):
+        t = None
+        try:
+            t = self.begin(client)
+            change(t)
+            results.append(self.w.wait_job(t.commit())[0])
+        except Error as e:
+            results.append(e.name)
+            if t:
+                t.rollback()
+
+    def all_at_once(self, clients, change):
+        start, results = threading.Barrier(len(clients)), []
+
+        def one(client):
+            start.wait()
+            self.attempt(client, change, results)
+
+        threads = [threading.Thread(target=one, args=(c,)) for c in clients]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return sorted(results)
+
+    def test_one_of_many_wins(self):
+        unit, clients = self.running(), [self.client() for _ in range(self.CLIENTS)]
+        told = {}
+        for r in range(self.ROUNDS):
+            changes = ((lambda t: os.close(t.fresh(7)), [0, 7], "LabelInUse"),
+                       (lambda t: t.remove(7), [0], "NoSuchRegion"))
+            for change, labels, other in changes:
+                results = self.all_at_once(clients, change)
+                self.assertEqual(len(results), self.CLIENTS)
+                self.assertEqual(results.count("done"), 1, results)
+                self.assertLessEqual(set(results), {"done", "TransactionConflict", other}, r)
+                wait_until(lambda: {label: v["State"] for label, v in self.regions().items()} ==
+                           dict.fromkeys(labels, "mapped"))
+                for name in results:
+                    told[name] = told.get(name, 0) + 1
+        print(f"{self.CLIENTS} clients, {2 * self.ROUNDS} rounds: {told}")
+        self.assertEqual(self.w.vm_get("demo", "MemoryShared"), 0)
+        self.end(unit)
 
 
 class Regions(Case):
