@@ -243,13 +243,18 @@ static void read_watch(struct console *c)
 		c->attached = true;
 }
 
-/* The last reader has gone: everything from now on is for the next one. */
+/*
+ * The last reader has gone: everything from now on is for the next one. What it typed between
+ * our read and its end is here by now, and nobody would wake us for it.
+ */
 static void check_hangup(struct console *c)
 {
 	struct pollfd p = { .fd = c->master };
 
-	if (c->attached && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
-		c->attached = false;
+	if (!c->attached || poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP))
+		return;
+	c->attached = false;
+	read_master(c);
 }
 
 int console_attach(struct console *c)

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,6 +21,8 @@
 
 #include "daemon/runner/console.h"
 #include "libghvm/cleanup.h"
+
+#define VISITS 3000
 
 struct fixture {
 	struct console c;
@@ -305,6 +310,38 @@ static void the_end_flushes(void **state)
 	console_done(&f->c); /* twice is no harm */
 }
 
+static atomic_size_t taken;
+
+/* One byte a visit, each when the one before has arrived. */
+static void *visit(void *path)
+{
+	for (size_t i = 0; i < VISITS; i++) {
+		int fd = open(path, O_RDWR | O_NOCTTY);
+
+		if (fd < 0 || write(fd, "x", 1) != 1)
+			abort();
+		close(fd);
+		while (atomic_load(&taken) == i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Whenever it leaves, also between our last read and the look whether it is still there. */
+static void what_a_reader_left_arrives(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t t;
+
+	atomic_store(&taken, 0);
+	assert_int_equal(pthread_create(&t, NULL, visit, f->c.path), 0);
+	while (f->n_typed < VISITS) {
+		assert_true(turn(f, 5000));
+		atomic_store(&taken, f->n_typed);
+	}
+	assert_int_equal(pthread_join(t, NULL), 0);
+}
+
 #define CONSOLE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -321,6 +358,7 @@ int main(void)
 		CONSOLE_TEST(a_full_disk_is_not_the_guests_trouble),
 		CONSOLE_TEST(a_busy_guest_wakes_nobody_a_byte),
 		CONSOLE_TEST(the_end_flushes),
+		CONSOLE_TEST(what_a_reader_left_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
