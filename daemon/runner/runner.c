@@ -173,6 +173,12 @@ static void note_end(struct runner *r, uint64_t state, uint64_t data0)
 	control_exited(&r->control, state, data0);
 }
 
+/* A life of the guest is; a manager that died over its next one has told nobody how it ended. */
+static bool is_over(const struct runner *r)
+{
+	return r->phase == RUNNER_ENDED || r->phase == RUNNER_REBUILDING;
+}
+
 /* Before an end proper all vCPUs are off for a moment as well. */
 static void check_halt(struct runner *r)
 {
@@ -317,7 +323,7 @@ static void on_manager_ended(struct runner *r, struct ghvm_link_message *m)
 	uint32_t type = ghvm_get_u32(&m->payload);
 	uint32_t action = ghvm_get_u32(&m->payload);
 
-	if (m->payload.bad || (r->phase != RUNNER_RUNNING && r->phase != RUNNER_ENDED))
+	if (m->payload.bad || (r->phase != RUNNER_RUNNING && !is_over(r)))
 		return;
 	fprintf(stderr, SD_INFO "The guest has ended: %s\n",
 		ghvm_exit_type_to_string((enum ghvm_exit_type)type));
@@ -423,7 +429,7 @@ static void on_dialled(struct runner *r)
 		return;
 	fprintf(stderr, SD_NOTICE "A new manager is here\n");
 	control_hello(&r->control, r->guest.info.vmid, r->guest.info.incarnation);
-	if (r->phase == RUNNER_ENDED)
+	if (is_over(r))
 		control_exited(&r->control, r->end_state, r->end_data0);
 }
 
