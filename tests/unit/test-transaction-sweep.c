@@ -316,12 +316,13 @@ static void rm_dies(void **state)
 
 	for (; died; points++) {
 		const struct sweep s = { .options = hurried(), .guest = BENCH_GUEST_DEAF };
+		struct death d = {}; /* outlives the bench, which calls until its end */
 		_cleanup_(bench_done) struct bench b;
 		struct ghvm_error err = {};
-		struct death d = { .b = &b };
 
 		prepare(&b, &s);
 		ghvm_rm_set_deadline(b.rm, 5, 20); /* the fake answers within the call */
+		d.b = &b;
 		d.at = b.f->n_sent + points + 1;
 		b.f->on_leave = let_rm_die;
 		b.f->on_leave_data = &d;
