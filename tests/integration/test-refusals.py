@@ -12,9 +12,9 @@ import unittest
 
 import world
 from client import Client
-from world import (BUILT, ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED, READY,
+from world import (ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED, READY,
                    REFUSED, RELEASE, ROOT, RUNNER, STARTED, Refused, build, close_store, give, make,
-                   memfd, needs_of, put_string, receive, receive_kind, send, wait_until)
+                   memfd, needs_of, put_string, receive_kind, send, wait_until)
 
 NOBODY = str(pwd.getpwnam("nobody").pw_uid)
 IS_ROOT = os.geteuid() == 0
