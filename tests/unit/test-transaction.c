@@ -318,7 +318,7 @@ static void bad_memory(void **state)
 {
 	int fds[] = { -1,
 		      open("/dev/null", O_RDWR | O_CLOEXEC),
-		      open("/proc/self/exe", O_RDONLY),
+		      open("/proc/self/status", O_RDONLY | O_CLOEXEC),
 		      regions_memfd(REGIONS_SIZE, 0),
 		      regions_memfd(REGIONS_SIZE, F_SEAL_SHRINK),
 		      regions_memfd(REGIONS_SIZE, F_SEAL_GROW),

@@ -291,11 +291,12 @@ static void killed(int dev)
 	during = t_proc(MEM, "MemFree:");
 	t_ok(before - during > 60 * 1024, "killed: the child had 64 MiB");
 	t_reap(pid, true);
-	for (int i = 0; i < 50 && before - after > 8 * 1024; i++) {
+	/* others have memory too: not all 64 MiB are seen again, and not at once */
+	for (int i = 0; i < 250 && before - after > 16 * 1024; i++) {
 		t_ms(20);
 		after = t_proc(MEM, "MemFree:");
 	}
-	t_ok(before - after <= 8 * 1024, "killed: they are free again (%ld, %ld)", before, after);
+	t_ok(before - after <= 16 * 1024, "killed: they are free again (%ld, %ld)", before, after);
 }
 
 /* A pin may outlive the process that is charged. */
