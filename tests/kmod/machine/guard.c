@@ -72,7 +72,7 @@ static void mem_returns(long wanted)
 {
 	long free = 0;
 
-	for (int i = 0; i < 50 && free < wanted; i++) {
+	for (int i = 0; i < 500 && free < wanted; i++) {
 		t_ms(20);
 		free = t_proc(MEM, "MemFree:");
 	}

@@ -292,7 +292,7 @@ static void killed(int dev)
 	t_ok(before - during > 60 * 1024, "killed: the child had 64 MiB");
 	t_reap(pid, true);
 	/* others have memory too: not all 64 MiB are seen again, and not at once */
-	for (int i = 0; i < 250 && before - after > 16 * 1024; i++) {
+	for (int i = 0; i < 500 && before - after > 16 * 1024; i++) {
 		t_ms(20);
 		after = t_proc(MEM, "MemFree:");
 	}
