@@ -296,7 +296,6 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *json = NULL;
-	_cleanup_(closep) int fd = -1;
 	const struct manager *manager = ((struct bus *)userdata)->manager;
 	struct ghvm_error err = {};
 	int r;
@@ -314,8 +313,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r < 0)
 		return bus_fail(error, &err);
 	json = ghvm_plan_to_json(&plan);
-	fd = json ? bus_seal_text(json) : -ENOMEM;
-	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
+	return json ? bus_reply_text(m, json) : -ENOMEM;
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,

@@ -225,7 +225,6 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(freep) char *json = NULL;
-	_cleanup_(closep) int fd = -1;
 	struct transaction *t = userdata;
 	int r;
 
@@ -235,8 +234,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	json = vm_transaction_to_json(t->vm);
-	fd = json ? bus_seal_text(json) : -ENOMEM;
-	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
+	return json ? bus_reply_text(m, json) : -ENOMEM;
 }
 
 static int commit_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)

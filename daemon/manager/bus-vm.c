@@ -260,7 +260,6 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const struct vm *vm = userdata;
 	_cleanup_(freep) char *told = NULL;
-	_cleanup_(closep) int fd = -1;
 	int r, text = 0;
 
 	r = bus_read_known_options(m, plan_option, &text, error);
@@ -274,8 +273,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 					 "%s was started by another manager, who has left no plan",
 					 vm->name);
 	told = text ? ghvm_plan_to_text(&vm->guest->plan) : ghvm_plan_to_json(&vm->guest->plan);
-	fd = told ? bus_seal_text(told) : -ENOMEM;
-	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
+	return told ? bus_reply_text(m, told) : -ENOMEM;
 }
 
 /* BeginTransaction(a{sv}) -> o */

@@ -167,7 +167,7 @@ int bus_read_options(sd_bus_message *m, sd_bus_error *ret)
 	return bus_read_known_options(m, no_option, NULL, ret);
 }
 
-int bus_seal_text(const char *text)
+static int seal_text(const char *text)
 {
 	_cleanup_(closep) int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t len = strlen(text), done = 0;
@@ -184,6 +184,13 @@ int bus_seal_text(const char *text)
 	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
 		return -errno;
 	return TAKE_FD(fd);
+}
+
+int bus_reply_text(sd_bus_message *m, const char *text)
+{
+	_cleanup_(closep) int fd = seal_text(text);
+
+	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 
 /* --- its life --- */

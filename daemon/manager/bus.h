@@ -80,5 +80,5 @@ typedef int (*bus_option_fn)(sd_bus_message *m, const char *key, void *data, sd_
 int bus_read_known_options(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_error *ret);
 int bus_unknown_option(const char *key, sd_bus_error *ret);
 
-/* A sealed memfd with a text, for replies. Return: it, owned by the caller; negative errno. */
-int bus_seal_text(const char *text);
+/* Reply to @m with @text, in a sealed memfd. */
+int bus_reply_text(sd_bus_message *m, const char *text);

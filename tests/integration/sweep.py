@@ -190,6 +190,13 @@ class Sweep:
                                  f" {self.holding()} descriptors and threads, {self.holds};"
                                  f" {os.listdir(self.w.path('run', 'state'))}") from None
 
+    def check_all(self, n, struck):
+        self.check_rm(n)
+        self.retry_quarantine()
+        self.check_other()
+        self.check_end(n, struck)
+        self.check_left(n)
+
     def point(self, n):
         self.pid = self.w.manager.pid
         self.start(n)
@@ -198,11 +205,7 @@ class Sweep:
         self.stop(n)
         self.release()
         struck = self.struck()
-        self.check_rm(n)
-        self.retry_quarantine()
-        self.check_other()
-        self.check_end(n, struck)
-        self.check_left(n)
+        self.check_all(n, struck)
         return struck
 
     def run(self, step):
@@ -348,11 +351,7 @@ class CommitSweep(Sweep):
         self.client.close()
         self.stop(n)
         self.release()
-        self.check_rm(n)
-        self.retry_quarantine()
-        self.check_other()
-        self.check_end(n, struck)
-        self.check_left(n)
+        self.check_all(n, struck)
         return struck
 
     def told(self, points):
