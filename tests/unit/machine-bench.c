@@ -5,6 +5,7 @@
 #include "tests/unit/machine-bench.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/rm-abi.h"
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
@@ -13,6 +14,20 @@
 
 #define PATIENCE_MS 2000
 #define MS 1000000L
+
+const uint32_t bench_statuses[22] = {
+	GHVM_RM_UNIMPLEMENTED,	  GHVM_RM_NOMEM,
+	GHVM_RM_NORESOURCE,	  GHVM_RM_DENIED,
+	GHVM_RM_MSG_INVALID,	  GHVM_RM_BUSY,
+	GHVM_RM_ARGUMENT_INVALID, GHVM_RM_HANDLE_INVALID,
+	GHVM_RM_VALIDATE_FAILED,  GHVM_RM_MAP_FAILED,
+	GHVM_RM_MEM_INVALID,	  GHVM_RM_MEM_INUSE,
+	GHVM_RM_MEM_RELEASED,	  GHVM_RM_VMID_INVALID,
+	GHVM_RM_LOOKUP_FAILED,	  GHVM_RM_IRQ_INVALID,
+	GHVM_RM_IRQ_INUSE,	  GHVM_RM_IRQ_RELEASED,
+	GHVM_RM_IN_USE,		  GHVM_RM_IRQ_NOT_MAPPED,
+	GHVM_RM_VM_STATE,	  77, /* one that we do not know */
+};
 
 static unsigned int count_files(const char *dir)
 {

@@ -12,6 +12,9 @@
 
 #define BENCH_INCARNATION 0x1234567812345678
 
+/* What a client can be refused with, for the sweeps. */
+extern const uint32_t bench_statuses[22];
+
 /* What its guest does with memory that is shared with it, or recalled. */
 enum bench_guest {
 	BENCH_GUEST_DEAF, /* nothing */

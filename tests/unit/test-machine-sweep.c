@@ -190,25 +190,11 @@ static void every_host_call_fails(void **state)
 
 static void every_message_is_refused_with_every_status(void **state)
 {
-	static const uint32_t statuses[] = {
-		GHVM_RM_UNIMPLEMENTED,	  GHVM_RM_NOMEM,
-		GHVM_RM_NORESOURCE,	  GHVM_RM_DENIED,
-		GHVM_RM_MSG_INVALID,	  GHVM_RM_BUSY,
-		GHVM_RM_ARGUMENT_INVALID, GHVM_RM_HANDLE_INVALID,
-		GHVM_RM_VALIDATE_FAILED,  GHVM_RM_MAP_FAILED,
-		GHVM_RM_MEM_INVALID,	  GHVM_RM_MEM_INUSE,
-		GHVM_RM_MEM_RELEASED,	  GHVM_RM_VMID_INVALID,
-		GHVM_RM_LOOKUP_FAILED,	  GHVM_RM_IRQ_INVALID,
-		GHVM_RM_IRQ_INUSE,	  GHVM_RM_IRQ_RELEASED,
-		GHVM_RM_IN_USE,		  GHVM_RM_IRQ_NOT_MAPPED,
-		GHVM_RM_VM_STATE,	  77, /* one that we do not know */
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(bench_statuses); i++) {
 		char what[48];
 
-		(void)snprintf(what, sizeof(what), "messages refused with 0x%x", statuses[i]);
-		sweep(what, &small, FAULT_REFUSE, statuses[i]);
+		(void)snprintf(what, sizeof(what), "messages refused with 0x%x", bench_statuses[i]);
+		sweep(what, &small, FAULT_REFUSE, bench_statuses[i]);
 	}
 	sweep("messages refused, scattered", &scattered, FAULT_REFUSE, GHVM_RM_NOMEM);
 	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
