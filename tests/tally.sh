@@ -41,22 +41,25 @@ tally() { # NAME COMMAND...: one case, by its exit status
 # Each case of each program that meson runs; a program that has no cases inside counts as one. Ends
 # with how long all of it took, and how many points its sweeps have tried.
 tally_meson() { # LABEL FOLDER ARGS...
-  local label=$1 dir=$2 log name passed failed points all=0 n=0 start=$SECONDS
+  local label=$1 dir=$2 log name passed failed points own own_logs all=0 n=0 start=$SECONDS
   shift 2
   log=$(tally_log "$label")
-  rm -f "$dir/meson-logs/testlog.json"
+  own_logs=${log%.log}
+  rm -rf "$dir/meson-logs/testlog.json" "$own_logs"
+  mkdir -p "$own_logs"
   meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1 </dev/null || true
-  while IFS=$'\t' read -r name passed failed points; do
+  while IFS=$'\t' read -r name passed failed points own; do
     n=$((n + 1))
     all=$((all + points))
     tally_passed=$((tally_passed + passed))
     if [ "$failed" -gt 0 ]; then
-      tally_fail "$label: $name" "$log"
+      tally_fail "$label: $name" "$own"
       tally_failed=$((tally_failed + failed - 1))
     else
       printf 'ok      %s: %s (%s cases)\n' "$label" "$name" "$passed"
     fi
-  done < <(python3 "$(dirname "${BASH_SOURCE[0]}")/meson-cases.py" "$dir/meson-logs/testlog.json")
+  done < <(python3 "$(dirname "${BASH_SOURCE[0]}")/meson-cases.py" \
+    "$dir/meson-logs/testlog.json" "$own_logs")
   [ $n -gt 0 ] || tally_fail "$label: no test ran" "$log"
   printf '        %s: %s s, %s points of sweeps\n' "$label" $((SECONDS - start)) "$all"
 }
@@ -90,10 +93,13 @@ tally_tap() { # LABEL COMMAND...
   fi
 }
 
-tally_end() { # the last line; fails if one failed, or none ran
+# Ends with a line that counts; before it each failure, with the end of its log once more, for whoever
+# keeps no more than the end of this. Fails if one failed, or none ran.
+tally_end() {
   local f
   for f in "${tally_failures[@]}"; do
     printf 'failed: %s\n' "$f"
+    tail -n 20 "${f##*: }" 2>/dev/null | sed 's/^/        | /'
   done
   printf '%d passed, %d failed\n' "$tally_passed" "$tally_failed"
   [ "$tally_failed" = 0 ] && [ "$tally_passed" -gt 0 ]
