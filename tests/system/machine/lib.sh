@@ -180,7 +180,8 @@ pages() { # quarantined, or info
 	$here/ghvm-pages "$1"
 }
 
-pins() { # pages pinned for long by anyone
+pins() { # pages pinned for long by anyone; each CPU keeps a share of the count for up to a second
+	echo 1 >/proc/sys/vm/stat_refresh
 	awk '/^nr_foll_pin_acquired/ { a = $2 } /^nr_foll_pin_released/ { r = $2 } END { print a - r }' \
 		/proc/vmstat
 }
