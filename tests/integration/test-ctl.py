@@ -411,6 +411,7 @@ class Presplit(Case):
                 f.write(boot + answer + "\n")
             self.probe()
             self.assertEqual(self.w.run_unit("demo"), 0)
+            wait_until(lambda: not self.w.leftovers())
             text = self.ctl("trace")[0]
             self.assertEqual((text.count(" MEM_LEND "), text.count(" MEM_SHARE ")), (1, shares))
 
@@ -612,6 +613,7 @@ class Trace(Case):
             self.w.vm(name, "off\n")
             self.assertEqual(self.ctl("trace", name)[0], "")
             self.assertEqual(self.w.run_unit(name), 0)
+        self.w.assert_clean()  # RM is told no more
         for name in "demo", "other":
             messages = self.of(name)
             self.assertEqual({m["vm"] for m in messages}, {name})
@@ -625,7 +627,6 @@ class Trace(Case):
             # without the name on each line
             for line in self.ctl("trace", name)[0].splitlines():
                 self.assertRegex(line, r"^\d\d:\d\d:\d\d\.\d{6} [<>!] [0-9a-f]{4} [A-Z_]+")
-        self.w.assert_clean()
 
     def test_it_stays_when_the_vm_is_gone(self):
         self.w.vm("demo", "off\n")
@@ -640,6 +641,7 @@ class Trace(Case):
         for name in "demo", "other":
             self.w.vm(name, "off\n")
             self.assertEqual(self.w.run_unit(name), 0)
+        self.w.assert_clean()
         path = self.w.path("rm.pcapng")
         self.ctl("--pcapng=" + path, "trace", "demo")
         packets = read_capture(path)
