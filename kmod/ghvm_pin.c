@@ -66,13 +66,10 @@ static int charge(struct mm_struct *mm, u64 npages)
 	return 0;
 }
 
-static int extents_reserve(struct ghvm_extents *e, u64 more)
+static int extents_resize(struct ghvm_extents *e, u64 cap)
 {
-	u64 cap = max(e->n + more, 2 * e->cap);
 	struct ghvm_extent *v;
 
-	if (e->cap - e->n >= more)
-		return 0;
 	v = kvmalloc_array(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (!v)
 		return -ENOMEM;
@@ -82,6 +79,13 @@ static int extents_reserve(struct ghvm_extents *e, u64 more)
 	e->v = v;
 	e->cap = cap;
 	return 0;
+}
+
+static int extents_reserve(struct ghvm_extents *e, u64 more)
+{
+	if (e->cap - e->n >= more)
+		return 0;
+	return extents_resize(e, max(e->n + more, 2 * e->cap));
 }
 
 /* Anonymous, shared and huge memory have no other owner who might look at a guest's page. */
@@ -155,6 +159,7 @@ static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
 			return -EINTR;
 		cond_resched();
 	}
+	extents_resize(&pin->extents, pin->extents.n); /* a pin may stay for years; else as it is */
 	return 0;
 }
 
