@@ -331,7 +331,7 @@ static int refuse_start(struct job *job, sd_bus_message *answer)
 	return r;
 }
 
-static int on_start_unit(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct job *job = userdata;
 	sd_bus_message *request;
@@ -354,6 +354,10 @@ static int on_start_unit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
+/*
+ * The VM does not run. Its unit may still do so for a moment, as the runner that has ended is not yet
+ * reaped: to start it then would be "done" at once, to restart it waits and does what was asked.
+ */
 int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *error)
 {
 	char unit[64];
@@ -367,8 +371,8 @@ int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *er
 	r = listen_to_systemd(j);
 	if (r >= 0)
 		r = sd_bus_call_method_async(j->bus->conn, &job->slot, SYSTEMD, SYSTEMD_PATH,
-					     SYSTEMD_MANAGER, "StartUnit", on_start_unit, job, "ss",
-					     unit, "fail");
+					     SYSTEMD_MANAGER, "RestartUnit", on_unit_queued, job,
+					     "ss", unit, "fail");
 	if (r < 0) {
 		free_job(job);
 		return r;

@@ -37,6 +37,7 @@
  * @job: that waits for READY=1, or for the end; 0: none
  * @ready: READY=1 has come
  * @stopping: StopUnit was called
+ * @again: RestartUnit was called
  * @status: how its process ended
  * @notify: its socket
  */
@@ -46,6 +47,7 @@ struct unit {
 	pid_t pid;
 	bool ready;
 	bool stopping;
+	bool again;
 	int32_t status;
 	uint32_t job;
 	int notify;
@@ -95,7 +97,7 @@ static int on_notify(sd_event_source *s, int fd, uint32_t events, void *data)
 	if (!strstr(text, "READY=1"))
 		return 0;
 	u->ready = true;
-	if (!u->stopping)
+	if (!u->stopping && !u->again)
 		end_job(u, "done");
 	return 0;
 }
@@ -171,8 +173,10 @@ static int spawn(struct unit *u, const char *vm)
 
 static int start(struct unit *u, const char *vm)
 {
-	int r = open_notify(u);
+	int r;
 
+	u->status = 0;
+	r = open_notify(u);
 	return r < 0 ? r : spawn(u, vm);
 }
 
@@ -186,8 +190,10 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
 	u->status = si->si_status;
 	forget(u);
 	release(u->world, vm);
-	if (u->status == STATUS_RESTART && !u->stopping)
+	if (u->again || (u->status == STATUS_RESTART && !u->stopping)) {
+		u->again = false;
 		return start(u, vm);
+	}
 	end_job(u, u->stopping ? "done" : "failed");
 	return 0;
 }
@@ -200,8 +206,24 @@ static struct unit *find_unit(struct world *w, const char *name)
 	return NULL;
 }
 
+/* What runs is started already; what runs and shall start anew is stopped first. */
+static int queue_start(struct unit *u, const char *vm, bool again)
+{
+	if (!u->pid)
+		return start(u, vm);
+	u->again = again;
+	if (!again) {
+		end_job(u, "done");
+		return 0;
+	}
+	(void)kill(u->pid, SIGTERM);
+	(void)kill(u->pid, SIGCONT);
+	return 0;
+}
+
 static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
 {
+	bool again = !strcmp(sd_bus_message_get_member(m), "RestartUnit");
 	struct world *w = data;
 	const char *name, *mode;
 	char vm[64], path[64];
@@ -214,16 +236,15 @@ static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
 	if (!strcmp(arg(w, 6), "no-units"))
 		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "not for you");
 	u = find_unit(w, name) ?: find_unit(w, "");
-	if (!vm_of(name, vm, sizeof(vm)) || !u || u->pid)
+	if (!vm_of(name, vm, sizeof(vm)) || !u || u->job)
 		return sd_bus_error_set(error, SYSTEMD ".TransactionIsDestructive", "no");
 	(void)snprintf(u->name, sizeof(u->name), "%s", name);
 	u->world = w;
 	u->stopping = false;
-	u->status = 0;
 	u->job = ++w->last_job;
 	job_path(path, sizeof(path), u->job);
-	r = start(u, vm);
-	return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+	r = sd_bus_reply_method_return(m, "o", path);
+	return r < 0 ? r : queue_start(u, vm, again);
 }
 
 static int method_stop(sd_bus_message *m, void *data, sd_bus_error *error)
@@ -315,6 +336,7 @@ static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
 static const sd_bus_vtable systemd_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("StartUnit", "ss", "o", method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("RestartUnit", "ss", "o", method_start, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("StopUnit", "ss", "o", method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Subscribe", "", "", method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL("JobRemoved", "uoss", 0),

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pwd
+import signal
 import struct
 import subprocess
 import time
@@ -628,6 +629,18 @@ class Start(OwnWorld):
             self.start("demo")
         self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
         self.assertEqual(self.w.wait_job(self.start("demo")), ["done", "", ""])
+        self.w.stop("demo", "force")
+        self.w.assert_clean()
+
+    def test_a_unit_that_has_not_ended_yet_is_started_all_the_same(self):
+        self.w.vm("demo", "powerkey\n")
+        self.assertEqual(self.w.wait_job(self.start("demo")), ["done", "", ""])
+        runner = self.w.vm_get("demo", "LeaderPID")
+        os.kill(runner, signal.SIGSTOP)
+        self.assertEqual(self.w.wait_job(self.w.stop("demo", "force"))[0], "done")
+        self.assertEqual(self.w.wait_job(self.start("demo")), ["done", "", ""])
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        self.assertNotEqual(self.w.vm_get("demo", "LeaderPID"), runner)
         self.w.stop("demo", "force")
         self.w.assert_clean()
 

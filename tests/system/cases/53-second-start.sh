@@ -15,4 +15,14 @@ systemctl start gunyah-vm@one
 [ "$(unit_show one MainPID)" = "$pid" ] || fail "another runner"
 type_line one "echo unharmed"
 hears one 10 "guest: unharmed"
+
+say "stopped and started again at once, over the bus: its unit may not have ended yet"
+mark one
+busctl call org.gunyah.vmm1 /org/gunyah/vmm1/vm/one org.gunyah.vmm1.VM Stop 'sa{sv}' force 0
+until busctl get-property org.gunyah.vmm1 /org/gunyah/vmm1/vm/one org.gunyah.vmm1.VM State | grep -q stopped; do
+	:
+done
+busctl call org.gunyah.vmm1 /org/gunyah/vmm1 org.gunyah.vmm1.Manager StartVM 'sa{sv}' one 0
+hears one 90 "guest: user space reached"
+[ "$(unit_show one MainPID)" != "$pid" ] || fail "the same runner"
 down one
