@@ -99,6 +99,11 @@ for f in systemd/dbus-interfaces/*.xml; do
   done < <(sed -n 's/.*<method name="\([A-Za-z]*\)".*/\1/p' "$f")
 done
 
+named=$(sed -n 's/.*FAILURE_PREFIX "\([A-Za-z]*\)".*/\1/p' daemon/manager/failure.[ch])
+[ "$(wc -l <<<"$named")" -ge 20 ] || fail "daemon/manager/failure.c: its names are not where they were"
+same "gunyah-vmd.8: errors" "$named" \
+  "$(sed -n 's/^\.It Er //p' docs/gunyah-vmd.8 | sed 's/ , /\n/g')"
+
 # --- layers: those that check-layers.sh holds ----------------------------------------------
 
 # shellcheck disable=SC2016 # Markdown's quotes

@@ -33,6 +33,9 @@ static const struct name names[] = {
 	{ -ENODEV, FAILURE_PREFIX "HostUnavailable" },
 	{ -EPROTO, FAILURE_PREFIX "HostUnavailable" },
 	{ -ECANCELED, FAILURE_PREFIX "Cancelled" },
+	{ -ECONNABORTED, FAILURE_PREFIX "GuestCrashed" },
+	{ -ECONNRESET, FAILURE_PREFIX "ProcessDied" },
+	{ -EPIPE, FAILURE_PREFIX "ProcessDied" },
 	{ -EACCES, FAILURE_NOT_AUTHORIZED },
 	{ -EPERM, FAILURE_NOT_AUTHORIZED },
 };

@@ -42,6 +42,16 @@ struct helper {
 	struct vm_builder builder;
 };
 
+static void abandon(struct helper *h)
+{
+	const struct ghvm_error gone = {
+		.code = -EPIPE,
+		.msg = "the start helper has ended before all was ready",
+	};
+
+	vm_abandon(h->vm, &gone);
+}
+
 static void helper_free(struct helper *h)
 {
 	struct helper **at = &h->prepare->first;
@@ -52,7 +62,7 @@ static void helper_free(struct helper *h)
 	h->prepare->n--;
 	vm_unwait(&h->waiter);
 	if (h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS)
-		vm_abandon(h->vm, NULL);
+		abandon(h);
 	loop_watch_done(&h->watch);
 	closep(&h->fd);
 	free(h);

@@ -197,7 +197,7 @@ int vm_build(struct vm *vm, struct ghvm_error *err)
 void vm_abandon(struct vm *vm, const struct ghvm_error *why)
 {
 	vm->builder = NULL;
-	if (why)
+	if (!vm->doomed)
 		vm_set_error(vm, why);
 	vm_doom(vm, VM_FAILED, "start-failed");
 	vm_settle(vm);

@@ -170,7 +170,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 void vm_refused(struct vm *vm, const struct ghvm_error *err);
 /* Everything was given: build. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
-/* The builder is gone; nothing is called any more. @why: it said, or NULL. */
+/* The builder is gone, @why says how; nothing is called any more. */
 void vm_abandon(struct vm *vm, const struct ghvm_error *why);
 
 /* Undo whatever there is of a guest, since its unit is over. */

@@ -207,7 +207,7 @@ class Death(Case):
         os.kill(self.runner_pid("one"), signal.SIGKILL)
         self.w.wait_state("one", "failed")
         self.assertEqual(self.w.vm_get("one", "ExitReason", "LastErrorName"),
-                         ["runner-died", "org.gunyah.vmm1.Error.HypercallFailed"])
+                         ["runner-died", "org.gunyah.vmm1.Error.ProcessDied"])
         self.assertEqual(self.w.vm_get("two", "State"), "running")
         self.assertEqual(self.w.counts()["vms"], 1)
         b.terminate()

@@ -327,6 +327,9 @@ class Helpers(Case):
                 if steps == len(needs) + 1:
                     send(s, GIVEN)
             wait_until(lambda: self.w.vm_get("demo", "State") == "failed")
+            self.assertEqual(self.w.vm_get("demo", "LastError", "LastErrorName"),
+                             ["the start helper has ended before all was ready",
+                              NAME + ".Error.ProcessDied"])
             self.w.assert_clean()
         self.assertEqual(self.w.run_unit("demo"), 0)
 

@@ -101,6 +101,8 @@ static void failures_have_names(void **state)
 	assert_string_equal(name_of(-EREMOTEIO, 0), "HypercallFailed");
 	assert_string_equal(name_of(-EHOSTDOWN, 0), "HostUnavailable");
 	assert_string_equal(name_of(-ETIMEDOUT, 0), "TimedOut");
+	assert_string_equal(name_of(-ECONNABORTED, 0), "GuestCrashed");
+	assert_string_equal(name_of(-ECONNRESET, 0), "ProcessDied");
 	assert_string_equal(name_of(-EXDEV, 0), "HypercallFailed");
 }
 
