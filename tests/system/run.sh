@@ -23,6 +23,12 @@ esac
 out=$(realpath -m "$1")
 shift
 cases=$*
+for case in $cases; do
+  [ "$mode" != test ] || [ -e "$here/cases/$case.sh" ] || {
+    echo "run.sh: there is no case '$case' in tests/system/cases"
+    exit 2
+  }
+done
 programs=$root/build/arm64
 cpus=4
 [ "$mode" = test ] || [ "$mode" = bench ] || cpus=2
