@@ -81,13 +81,6 @@ static int extents_resize(struct ghvm_extents *e, u64 cap)
 	return 0;
 }
 
-static int extents_reserve(struct ghvm_extents *e, u64 more)
-{
-	if (e->cap - e->n >= more)
-		return 0;
-	return extents_resize(e, max(e->n + more, 2 * e->cap));
-}
-
 /* Anonymous, shared and huge memory have no other owner who might look at a guest's page. */
 static bool vma_ours(const struct vm_area_struct *vma)
 {
@@ -142,11 +135,12 @@ static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
 {
 	struct page *pages[BATCH];
 	unsigned long end = va + pin->length;
-	int ret;
+	int ret = 0;
 	long n;
 
 	for (; va < end; va += n * PAGE_SIZE) {
-		ret = extents_reserve(&pin->extents, BATCH);
+		if (pin->extents.cap - pin->extents.n < BATCH)
+			ret = extents_resize(&pin->extents, 2 * pin->extents.n + BATCH);
 		if (ret)
 			return ret;
 		n = pin_batch(va, min_t(unsigned long, BATCH, (end - va) >> PAGE_SHIFT), pages);
