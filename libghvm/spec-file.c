@@ -176,23 +176,41 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/*
+ * Only what is not there at all is "none". A link that leads nowhere is there: what it should
+ * have led to may have said who can reach a guest's memory.
+ */
+static bool absent(const char *path, int error)
+{
+	struct stat st;
+
+	return error == ENOENT && lstat(path, &st) < 0 && errno == ENOENT;
+}
+
+static int cannot_list(const char *dir, int error, struct ghvm_error *err)
+{
+	return ghvm_error_set(err, -error, "%s: cannot be read as a folder of descriptors: %s", dir,
+			      strerror(error));
+}
+
 /* Adds every *.yaml of a folder, with @stem without its end; no folder: none. */
-static int names_of_dir(const char *dir, bool stem, struct names *names)
+static int names_of_dir(const char *dir, bool stem, struct names *names, struct ghvm_error *err)
 {
 	_cleanup_(closedirp) DIR *d = opendir(dir);
 	struct dirent *e;
+	size_t n;
+	int r;
 
-	while (d && (e = readdir(d))) {
-		size_t n;
-		int r;
-
+	if (!d)
+		return absent(dir, errno) ? 0 : cannot_list(dir, errno, err);
+	while (errno = 0, (e = readdir(d))) {
 		if (e->d_name[0] == '.' || !is_yaml(e->d_name, &n))
 			continue;
 		r = names_add(names, e->d_name, stem ? n : strlen(e->d_name));
 		if (r < 0)
-			return r;
+			return ghvm_error_set(err, r, "%s: out of memory", dir);
 	}
-	return 0;
+	return errno ? cannot_list(dir, errno, err) : 0;
 }
 
 /* A drop-in of a folder searched earlier hides those of its name in the later ones. */
@@ -222,10 +240,10 @@ static int add_drop_ins(const char *name, const char *const *dirs, struct ghvm_s
 
 	for (const char *const *d = dirs; *d && r == 0; d++) {
 		snprintf(path, sizeof(path), "%s/%s" SUFFIX ".d", *d, name);
-		r = names_of_dir(path, false, &names);
+		r = names_of_dir(path, false, &names, err);
 	}
 	if (r < 0)
-		return ghvm_error_set(err, r, "%s: out of memory", name);
+		return r;
 	if (names.n > DROP_INS_MAX)
 		return ghvm_error_set(err, -E2BIG, "%s: more than %d drop-ins", name, DROP_INS_MAX);
 	if (names.n)
@@ -248,25 +266,38 @@ int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_
 	return r;
 }
 
-int ghvm_spec_list(const char *const *dirs, char ***ret)
+/* Those that may name a VM, sorted. */
+static int only_valid(const struct names *all, struct names *ret)
 {
-	_cleanup_(names_done) struct names all = {}, valid = {};
 	int r = 0;
 
-	for (const char *const *d = dirs ? dirs : usual_dirs; *d && r == 0; d++)
-		r = names_of_dir(*d, true, &all);
-	for (size_t i = 0; i < all.n && r == 0; i++)
-		if (ghvm_name_valid(all.v[i]))
-			r = names_add(&valid, all.v[i], strlen(all.v[i]));
-	if (r == 0 && !valid.v) {
-		valid.v = calloc(1, sizeof(*valid.v));
-		r = valid.v ? 0 : -ENOMEM;
+	for (size_t i = 0; i < all->n && r == 0; i++)
+		if (ghvm_name_valid(all->v[i]))
+			r = names_add(ret, all->v[i], strlen(all->v[i]));
+	if (r == 0 && !ret->v) {
+		ret->v = calloc(1, sizeof(*ret->v));
+		r = ret->v ? 0 : -ENOMEM;
 	}
-	if (r < 0)
-		return r;
-	if (valid.n)
-		qsort(valid.v, valid.n, sizeof(*valid.v), by_name);
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+	return r;
+}
+
+int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err)
+{
+	_cleanup_(names_done) struct names all = {}, valid = {};
+	int r = 0, r2;
+
+	*ret = NULL;
+	for (const char *const *d = dirs ? dirs : usual_dirs; *d; d++) {
+		/* of several the first is told; the others are listed all the same */
+		r2 = names_of_dir(*d, true, &all, r < 0 ? NULL : err);
+		r = r < 0 ? r : r2;
+	}
+	r2 = only_valid(&all, &valid);
+	if (r2 < 0)
+		return ghvm_error_set(err, r2, "out of memory");
 	*ret = TAKE_PTR(valid.v);
 	valid.n = 0;
-	return 0;
+	return r;
 }

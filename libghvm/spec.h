@@ -141,14 +141,24 @@ int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t
  * @dirs: NULL-terminated, searched in order; NULL: /etc/gunyah/vms, /run/gunyah/vms,
  *        /usr/lib/gunyah/vms
  *
- * Reads NAME.yaml (no symbolic link is followed out of a regular file check).
- * Return: as ghvm_spec_parse(); -ENOENT no such VM.
+ * Reads NAME.yaml and its drop-ins (no symbolic link is followed out of a regular file check). What
+ * is there and cannot be read is a failure, never "no drop-ins".
+ * Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno, with the path.
  */
 int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
 		   struct ghvm_complaints *complaints, struct ghvm_error *err);
 
-/* Names of all VMs with a descriptor, sorted, unique; *ret NULL-terminated, owned strv. */
-int ghvm_spec_list(const char *const *dirs, char ***ret);
+/**
+ * ghvm_spec_list() - names of all VMs with a descriptor
+ * @dirs: as ghvm_spec_load()
+ * @ret: sorted, unique, NULL-terminated, owned; set also on failure, but NULL without memory
+ *
+ * A folder that is not there has none. One that cannot be read is a failure, and @ret has what the
+ * others have: who is not in it may be there.
+ *
+ * Return: 0; errno of that folder, with its path; -ENOMEM.
+ */
+int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err);
 
 void ghvm_spec_done(struct ghvm_spec *spec);
 

@@ -100,7 +100,7 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	_cleanup_(freestrvp) char **names = NULL;
 	struct ghvm_error err = {};
-	int r = client_open(&bus, &err);
+	int r = client_open(&bus, &err), listed;
 	bool known;
 
 	if (r == 0)
@@ -109,7 +109,8 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 	if (!known)
 		(void)ctl_fail(0, "%s; only descriptors are listed", err.msg);
 
-	r = ghvm_spec_list(ctl->dirs, &names);
+	listed = ghvm_spec_list(ctl->dirs, &names, &err);
+	r = names ? 0 : listed;
 	for (char **s = names; r == 0 && *s; s++)
 		r = add_stopped(&vms, *s, known);
 	if (r < 0)
@@ -120,5 +121,7 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 		print_json(&vms);
 	else if (print_table(&vms, ctl->color) < 0)
 		return ctl_fail(CTL_FAILED, "out of memory");
+	if (listed < 0)
+		return ctl_fail(CTL_FAILED, "%s; there may be more than is listed", err.msg);
 	return CTL_OK;
 }

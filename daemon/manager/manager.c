@@ -149,29 +149,42 @@ static bool removable(const struct vm *vm)
 	return !vm->described && vm_vacant(vm) && !vm->waiters && !vm->quarantined;
 }
 
-void manager_scan(struct manager *m)
+/* Once, not at each scan; and once more if it is another folder or error. */
+static void tell_scan(struct manager *m, const struct ghvm_error *err)
 {
-	struct log_about a = {};
-	char **names = NULL;
+	if (err->code && strcmp(err->msg, m->scan_error.msg) != 0)
+		log_error(NULL, 0, "The list of virtual machines is not complete: %s", err->msg);
+	m->scan_error = *err;
+}
+
+static void add_described(struct manager *m, const char *name)
+{
+	const struct log_about a = { .vm = name };
 	struct vm *vm;
 	int r;
 
-	r = ghvm_spec_list(m->options->vms_dirs, &names);
-	if (r < 0) {
-		log_warning(&a, r, "Cannot list descriptors");
+	if (manager_known(m, name))
 		return;
-	}
-	for (char **n = names; n && *n; n++) {
-		a.vm = *n;
-		if (manager_known(m, *n))
-			continue;
-		r = add_vm(m, *n, true, &vm);
-		if (r < 0)
-			log_warning(&a, r, "Cannot add a VM");
-	}
+	r = add_vm(m, name, true, &vm);
+	if (r < 0)
+		log_warning(&a, r, "Cannot add a VM");
+}
+
+void manager_scan(struct manager *m)
+{
+	struct ghvm_error err = {};
+	char **names = NULL;
+	struct vm *vm;
+
+	(void)ghvm_spec_list(m->options->vms_dirs, &names, &err);
+	tell_scan(m, &err);
+	for (char **n = names; n && *n; n++)
+		add_described(m, *n);
 	for (size_t i = m->n_vms; i-- > 0;) {
-		m->vms[i]->described = in_list(names, m->vms[i]->name);
-		if (removable(m->vms[i]))
+		vm = m->vms[i];
+		/* in a folder that cannot be read it may still be described */
+		vm->described = in_list(names, vm->name) || (vm->described && err.code);
+		if (removable(vm))
 			remove_vm(m, i);
 	}
 	free_list(names);

@@ -58,6 +58,7 @@ enum manager_host_state {
  * struct manager - embedded in main()
  * @host_error: why it is not MANAGER_HOST_OK
  * @info: of the module, zero without it
+ * @scan_error: why not all folders of descriptors could be read, as it was last told
  * @probe: which resource manager it is, settled before the loop runs
  */
 struct manager {
@@ -79,6 +80,7 @@ struct manager {
 	struct allowance allowance;
 
 	struct vm_env env;
+	struct ghvm_error scan_error;
 	struct vm **vms;
 	size_t n_vms;
 	struct quarantine quarantine;
@@ -101,7 +103,10 @@ int manager_check_host(const struct manager *m, struct ghvm_error *err);
 /* Is there a hypervisor at all? As above: with a dead RM guests still run, and can be stopped. */
 int manager_check_hypervisor(const struct manager *m, struct ghvm_error *err);
 
-/* Read the directories of descriptors again: VMs come and go. */
+/*
+ * Read the folders of descriptors again: VMs come and go. While one of them cannot be read, none
+ * goes.
+ */
 void manager_scan(struct manager *m);
 /* Looks at the directories before it says that there is none. NULL: none. */
 struct vm *manager_find(struct manager *m, const char *name);
