@@ -37,3 +37,14 @@ systemd-sysusers --dry-run "$source/gunyah.sysusers.conf" >/dev/null
 if command -v xmllint >/dev/null; then
 	xmllint --noout --nonet "$source"/org.gunyah.vmm1.conf "$source"/org.gunyah.vmm1.policy
 fi
+
+# without it polkitd answers the manager's questions with an error
+policy=$source/org.gunyah.vmm1.policy
+owner='<annotate key="org.freedesktop.policykit.owner">unix-user:gunyah-vmd</annotate>'
+[ "$(grep -c '<action id=' "$policy")" = "$(grep -cF "$owner" "$policy")" ] ||
+	{ echo "$policy: an action without its owner"; exit 1; }
+# and each action that the manager asks about is there
+sed -n 's/.*"\(org\.gunyah\.vmm1\.[a-z]*\)", .*error);/\1/p' "$source"/../daemon/manager/bus*.c |
+	sort -u >"$tmp/asked"
+sed -n 's/.*<action id="\(.*\)">/\1/p' "$policy" | sort -u | diff "$tmp/asked" - ||
+	{ echo "< is asked about in daemon/manager, > is in $policy"; exit 1; }

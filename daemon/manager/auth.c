@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/manager/failure.h"
+
+#define WHY_SIZE 256
 
 enum answer { ANSWER_NONE, ANSWER_YES, ANSWER_NO };
 
@@ -20,7 +23,7 @@ enum answer { ANSWER_NONE, ANSWER_YES, ANSWER_NO };
  * struct question - one message's
  * @request: referenced until the method has run again
  * @slot: of the call in flight, owned
- * @why: if ANSWER_NO, static
+ * @why: if ANSWER_NO
  */
 struct question {
 	struct auth *auth;
@@ -29,7 +32,7 @@ struct question {
 	sd_bus_slot *slot;
 	const char *action;
 	enum answer answer;
-	const char *why;
+	char why[WHY_SIZE];
 };
 
 struct auth {
@@ -54,7 +57,7 @@ static void question_free(struct question *q)
 static void settle(struct question *q, bool yes, const char *why)
 {
 	q->answer = yes ? ANSWER_YES : ANSWER_NO;
-	q->why = why;
+	(void)snprintf(q->why, sizeof(q->why), "%s", why); /* a long text is cut */
 	if (sd_bus_message_rewind(q->request, true) < 0 ||
 	    sd_bus_enqueue_for_read(q->auth->conn, q->request) < 0) {
 		(void)sd_bus_reply_method_errorf(q->request, FAILURE_NOT_AUTHORIZED,
@@ -66,6 +69,23 @@ static void settle(struct question *q, bool yes, const char *why)
 	q->auth->kick(q->auth->data);
 }
 
+static const char needs_password[] =
+	"authentication is required, and there is nobody to ask: members of group gunyah need "
+	"none; "
+	"others call from a session or terminal with a polkit agent (pkttyagent), or as root";
+static const char polkit_refuses[] =
+	"polkit refuses: its rules, or the password, do not allow it; members of group gunyah may";
+
+/* polkit, or the bus in its place, could not even be asked: in their words. */
+static void settle_unasked(struct question *q, const sd_bus_error *e)
+{
+	char why[WHY_SIZE];
+
+	(void)snprintf(why, sizeof(why), "polkit cannot tell: %s", /* a long text is cut */
+		       e->message ? e->message : e->name);
+	settle(q, false, why);
+}
+
 /* (bba{ss}): is authorized, is a challenge, details */
 static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -73,13 +93,12 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	int yes = 0, challenge = 0;
 
 	if (sd_bus_message_is_method_error(m, NULL))
-		settle(q, false, "polkit does not answer");
+		settle_unasked(q, sd_bus_message_get_error(m));
 	else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
 		 sd_bus_message_read(m, "bb", &yes, &challenge) < 0)
 		settle(q, false, "polkit answers nonsense");
 	else
-		settle(q, yes,
-		       challenge ? "interactive authentication is required" : "polkit says no");
+		settle(q, yes, challenge ? needs_password : polkit_refuses);
 	return 1;
 }
 
@@ -104,7 +123,7 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &uid) < 0)
 		settle(q, false, "the caller has gone");
 	else if (uid == 0 || uid == geteuid())
-		settle(q, true, NULL);
+		settle(q, true, "");
 	else if (ask_polkit(q) < 0)
 		settle(q, false, "polkit cannot be asked");
 	else
@@ -176,7 +195,7 @@ int auth_check(struct auth *a, sd_bus_message *m, const char *action, sd_bus_err
 	yes = q->answer == ANSWER_YES && !strcmp(q->action, action);
 	if (!yes)
 		(void)sd_bus_error_setf(error, FAILURE_NOT_AUTHORIZED, "%s is not authorized: %s",
-					action, q->why ? q->why : "asked for something else");
+					action, *q->why ? q->why : "asked for something else");
 	question_free(q);
 	if (!yes)
 		return -EACCES;

@@ -270,6 +270,9 @@ static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	struct ghvm_error err = {};
 	int r;
 
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	r = read_draft(b, m, &d, error);
 	if (r < 0)
 		return r;
@@ -296,11 +299,15 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *json = NULL;
-	const struct manager *manager = ((struct bus *)userdata)->manager;
+	struct bus *b = userdata;
+	const struct manager *manager = b->manager;
 	struct ghvm_error err = {};
 	int r;
 
-	r = read_draft(userdata, m, &d, error);
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = read_draft(b, m, &d, error);
 	if (r < 0)
 		return r;
 	d.input.quirks = manager->rm ? &manager->probe.quirks : NULL;

@@ -258,10 +258,15 @@ static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
  */
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	struct bus *b =
+		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
 	const struct vm *vm = userdata;
 	_cleanup_(freep) char *told = NULL;
 	int r, text = 0;
 
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	r = bus_read_known_options(m, plan_option, &text, error);
 	if (r < 0)
 		return r;

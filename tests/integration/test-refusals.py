@@ -691,6 +691,7 @@ class Start(OwnWorld):
 @unittest.skipUnless(IS_ROOT, "needs root to be somebody else")
 class Unauthorized(OwnWorld):
     polkit = "no"
+    why = "polkit refuses.*group gunyah"
 
     def setUp(self):
         super().setUp()
@@ -702,20 +703,26 @@ class Unauthorized(OwnWorld):
                  (ROOT + "/vm/demo", "VM", "Stop", "sa{sv}", "force", "0"),
                  (ROOT + "/vm/demo", "VM", "OpenConsole", "a{sv}", "0"),
                  (ROOT + "/vm/demo", "VM", "BeginTransaction", "a{sv}", "0"),
-                 (ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0"))
+                 (ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0"),
+                 (ROOT + "/host", "Host", "Trace", "ta{sv}", "0", "0"),
+                 (ROOT + "/vm/demo", "VM", "Plan", "a{sv}", "0"))
         self.w.call(ROOT, "Manager", "ListVMs", user=NOBODY)
+        self.w.call(ROOT, "Manager", "GetVM", "s", "demo", user=NOBODY)
+        self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0", user=NOBODY)
         for c in calls:
-            with self.assertRaisesRegex(Refused, "not authorized"):
+            with self.assertRaisesRegex(Refused, "not authorized: " + self.why):
                 self.w.call(*c, user=NOBODY)
         self.assertEqual(self.w.counts()["vms"], 0)
 
 
 class Challenged(Unauthorized):
     polkit = "challenge"
+    why = "authentication is required.*pkttyagent"
 
 
 class WithoutPolkit(Unauthorized):
     polkit = "absent"
+    why = "polkit cannot tell: .*org.freedesktop.PolicyKit1"
 
 
 class WithoutUnits(OwnWorld):
