@@ -354,6 +354,22 @@ static int run_teardown(void *data, struct ghvm_error *err)
 	return guest_run_teardown(vm->guest, err);
 }
 
+/* Whoever waits for the stop hears what could not be given back. */
+static void tell_remains(struct vm *vm, const struct ghvm_error *err)
+{
+	const struct ghvm_machine *m = guest_machine(vm->guest);
+	uint64_t pages = m ? ghvm_machine_quarantined(m) : 0;
+	struct ghvm_error e = *err;
+
+	if (pages)
+		(void)snprintf(e.msg, sizeof(e.msg),
+			       "%s, and %llu pages are in quarantine, as they could not be given "
+			       "back (see: ghvmctl quarantine): %.300s",
+			       ghvm_machine_may_run(m) ? "it may still run" : "it has ended",
+			       (unsigned long long)pages, err->msg);
+	vm_set_error(vm, &e);
+}
+
 static void on_teardown_done(void *data, int result, const struct ghvm_error *err)
 {
 	const struct ghvm_error cancelled = { .code = -ECANCELED, .msg = "the start was stopped" };
@@ -366,7 +382,7 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 	if (result < 0) {
 		a.err = err;
 		log_error(&a, 0, "Cannot give everything back: %s", err->msg);
-		vm_set_error(vm, err);
+		tell_remains(vm, err);
 		final = VM_FAILED;
 	}
 	dispose(vm, err);

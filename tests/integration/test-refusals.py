@@ -110,12 +110,16 @@ class ResourceManager(Case):
         self.w.vm("demo", "powerkey\n")
         unit = self.running()
         self.w.model_says("refuse MEM_RECLAIM 11")
-        self.w.stop("demo", "force")
+        self.job = self.w.stop("demo", "force")
         self.assertEqual(unit.wait(20), 0)
         self.w.wait_state("demo", "failed")
 
     def test_what_is_not_given_back_is_kept_and_retried(self):
         self.keep_its_memory()
+        result, error, name = self.w.wait_job(self.job)
+        self.assertEqual((result, name.rpartition(".")[2]), ("failed", "RmRejected"))
+        self.assertIn("2048 pages are in quarantine", error)
+        self.assertIn("MEM_RECLAIM", error)
         self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 2048)
         self.assertEqual(self.w.get(ROOT + "/host", "Host", "PagesQuarantined"), 2048)
         entry = self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")[0][0]
