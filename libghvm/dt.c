@@ -10,6 +10,7 @@
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/dt-lint.h"
+#include "libghvm/dt-overlay.h"
 #include "libghvm/layout.h"
 
 #include <errno.h>
@@ -369,28 +370,19 @@ static void put_tree(struct writer *w, const struct ghvm_dt_machine *m)
 	note(w, fdt_finish(w->fdt));
 }
 
-/* libfdt damages both blobs if this fails, so it works on a copy of the overlay. */
-static int apply_overlay(void *fdt, const uint8_t *overlay, size_t size, struct ghvm_error *err)
+/* Lay the overlay over, and look at what has become of the tree. */
+static int put_overlay(const struct ghvm_dt_machine *m, void *fdt, const uint8_t *blob, size_t size,
+		       struct ghvm_error *err)
 {
-	_cleanup_(freep) uint8_t *copy = NULL;
-	int r;
+	int r = ghvm_dt_overlay_apply(fdt, WORK_SIZE, blob, size, err);
 
-	if (size > WORK_SIZE / 2 || fdt_check_full(overlay, size))
-		return ghvm_error_set(err, -EINVAL, "device tree overlay: not a flattened tree");
-	copy = malloc(size);
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, overlay, size);
-
-	r = fdt_open_into(fdt, fdt, WORK_SIZE);
-	if (!r)
-		r = fdt_overlay_apply(fdt, copy);
-	if (!r)
-		r = fdt_check_full(fdt, WORK_SIZE);
-	if (r)
-		return ghvm_error_set(err, -EINVAL, "device tree overlay: cannot be applied: %s",
-				      fdt_strerror(r));
-	return 0;
+	if (r == 0)
+		r = ghvm_dt_lint(fdt, m->quirks, err);
+	if (r == 0 && m->rm_rpc)
+		r = ghvm_dt_lint_link(fdt, err);
+	if (r < 0 && err && m->overlay_name)
+		return ghvm_error_set(err, r, "%s: %s", m->overlay_name, err->msg);
+	return r;
 }
 
 /* Packed, and of a size that RM's patching likes (abi K.7). */
@@ -430,12 +422,7 @@ int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_
 	if (w.bad)
 		return ghvm_error_set(err, -E2BIG, "device tree: %s", fdt_strerror(w.bad));
 	if (overlay) {
-		r = apply_overlay(fdt, overlay, overlay_size, err);
-		if (r < 0)
-			return r;
-		r = ghvm_dt_lint(fdt, m->quirks, err);
-		if (r == 0 && m->rm_rpc)
-			r = ghvm_dt_lint_link(fdt, err);
+		r = put_overlay(m, fdt, overlay, overlay_size, err);
 		if (r < 0)
 			return r;
 	}

@@ -2,8 +2,8 @@
 /*
  * The device tree of a guest: what its kernel needs, and what RM reads from it (abi D.7).
  *
- * The only door to libfdt. A user's overlay is laid over the finished tree, and the result is
- * looked through for what would kill RM or the hypervisor.
+ * The only door to libfdt. A user's overlay is looked through for what libfdt would believe, laid
+ * over the finished tree, and the result is looked through for what would kill RM or the hypervisor.
  */
 #pragma once
 
@@ -34,6 +34,7 @@ struct ghvm_dt_window {
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
  * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: a link to RM
  * @quirks: of the resource manager that reads it
+ * @overlay_name: of the overlay's file, for complaints; NULL: none
  * @windows: @n_windows of them
  */
 struct ghvm_dt_machine {
@@ -48,6 +49,7 @@ struct ghvm_dt_machine {
 	bool power_key;
 	bool rm_rpc;
 	const struct ghvm_quirks *quirks;
+	const char *overlay_name;
 	const struct ghvm_dt_window *windows;
 	size_t n_windows;
 };

@@ -253,6 +253,7 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		.power_key = spec->power_key,
 		.rm_rpc = spec->rm_rpc,
 		.quirks = p->quirks,
+		.overlay_name = spec->dtb_overlay,
 		.windows = windows,
 		.n_windows = p->n_parcels - 1,
 	};

@@ -45,7 +45,7 @@ manager=(
 # doors FOLDER LIBRARY FILES: who in FOLDER may include that foreign header (a pattern)
 doors=(
   "libghvm|kmod/uapi/*|host.h dev.c sock.c"
-  "libghvm|libfdt*|dt.c dt-lint.c"
+  "libghvm|libfdt*|dt.c dt-lint.c dt-overlay.c"
   "libghvm|yaml.h|yaml.c spec.c yaml.h"
   "libghvm|systemd/*|"
   "libghvm|event*|"

@@ -246,7 +246,7 @@ static const struct {
 	  "without \"generate\"" },
 	{ "/gunyah-vm-config/vdevices", "input", "virtio,device-type", NULL, 18, "virtio input" },
 	{ "/gunyah-vm-config/vcpus", NULL, "affinity", "static", 0, "not \"proxy\"" },
-	{ "/nosuch", "x", NULL, NULL, 0, "cannot be applied" },
+	{ "/nosuch", "x", NULL, NULL, 0, "the tree has no such node" },
 	/* found by the same paths as ours, and before them */
 	{ "/", "hypervisor@0", NULL, NULL, 0, "/hypervisor@0: the resource manager makes" },
 	{ "/", "gunyah-vm-config@0", NULL, NULL, 0, "in place of /gunyah-vm-config" },
