@@ -11,12 +11,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #define LINK_HEADER 8
 #define LINK_STRING_MAX UINT16_MAX
+#define LINK_AGAIN_MS 50
 
 union link_control {
 	struct cmsghdr align;
@@ -72,6 +74,25 @@ int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, cons
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+bool ghvm_link_try_later(int r)
+{
+	return r == -EAGAIN || r == -EINTR || r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS;
+}
+
+int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+			  size_t n_fds, unsigned int ms)
+{
+	int r;
+
+	for (;;) {
+		r = ghvm_link_send(sock, type, payload, fds, n_fds);
+		if (!ghvm_link_try_later(r) || ms < LINK_AGAIN_MS)
+			return r;
+		(void)poll(NULL, 0, LINK_AGAIN_MS); /* early is no harm */
+		ms -= LINK_AGAIN_MS;
+	}
+}
+
 /* Every descriptor that came is the message's, also if the message turns out to be bad. */
 static void take_fds(struct msghdr *mh, struct ghvm_link_message *m)
 {
@@ -121,7 +142,12 @@ int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
 	take_fds(&mh, ret);
 	if (n == 0 && !ret->n_fds)
 		return 0; /* end of file: an empty message would have had a header */
-	r = mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EBADMSG : read_head(ret, (size_t)n);
+	if (mh.msg_flags & MSG_CTRUNC && ret->n_fds < GHVM_LINK_FDS_MAX)
+		r = -EMFILE; /* there was room for more */
+	else if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		r = -EBADMSG;
+	else
+		r = read_head(ret, (size_t)n);
 	if (r < 0)
 		ghvm_link_message_done(ret);
 	return r;

@@ -10,6 +10,7 @@
 
 #include "libghvm/wire.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,16 +99,24 @@ void ghvm_link_message_done(struct ghvm_link_message *m);
 /**
  * ghvm_link_send() - one message
  * @payload: may be NULL; @fds: borrowed, may be NULL if @n_fds is 0
- * Return: 0; -EAGAIN (non-blocking socket); -EPIPE the peer is gone; -EMSGSIZE.
+ * Return: 0; -EPIPE the peer is gone; -EMSGSIZE; an errno of ghvm_link_try_later().
  */
 int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
 		   size_t n_fds);
 
+/* -EAGAIN, -ENOBUFS and the like: it was not sent, may be later, and the peer is not gone. */
+bool ghvm_link_try_later(int r);
+
+/* The same on a blocking socket, tried again for at most @ms while it may be sent later. */
+int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+			  size_t n_fds, unsigned int ms);
+
 /**
  * ghvm_link_recv() - one message; descriptors are close-on-exec
  * @ret: done by the caller with ghvm_link_message_done() if 1 is returned
- * Return: 1; 0 end of file; -EAGAIN; -EBADMSG (truncated, another version; descriptors
- * were closed).
+ * Return: 1; 0 end of file; -EBADMSG (truncated, another version; descriptors were closed);
+ * -EMFILE the same, but as we may open no more descriptors: it is not the peer's fault; an errno
+ * of ghvm_link_try_later(), of which -EAGAIN says that there is none.
  */
 int ghvm_link_recv(int sock, struct ghvm_link_message *ret);
 

@@ -222,7 +222,9 @@ static int open_console(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
 	if (r < 0)
-		return sd_bus_error_set(error, FAILURE_BUSY, "too many wait for this console");
+		return sd_bus_error_set(error, FAILURE_BUSY,
+					"too many wait for this console: its runner "
+					"does not answer");
 	(void)sd_bus_message_ref(m); /* until on_console() */
 	(void)TAKE_PTR(c);
 	return 1;

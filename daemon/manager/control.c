@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/manager/log.h"
 #include "libghvm/cleanup.h"
 
 #define CONSOLE_PATH_SIZE 64
@@ -32,6 +33,8 @@ void control_done(struct control *c)
 {
 	loop_watch_done(&c->watch);
 	loop_watch_done(&c->death);
+	loop_watch_done(&c->again);
+	ghvm_link_queue_done(&c->queue);
 	closep(&c->fd);
 	closep(&c->pidfd);
 	c->fd = c->pidfd = -1;
@@ -166,8 +169,12 @@ static void on_readable(void *data)
 	int r;
 
 	r = ghvm_link_recv(c->fd, &m);
-	if (r == -EAGAIN || r == -EINTR)
+	if (ghvm_link_try_later(r))
 		return;
+	if (r == -EMFILE) {
+		log_warning(NULL, r, "A message of a runner is lost");
+		return;
+	}
 	if (r <= 0) {
 		gone(c, r == -EBADMSG ? "the runner sent a malformed message"
 				      : "the runner closed its connection");
@@ -260,13 +267,36 @@ int control_dial(struct control *c, const char *dir, const char *name)
 	return r;
 }
 
+static void on_again(void *data);
+
+/* @r is of a post or flush. Only a runner that can never be told is gone: the loop sees its end. */
+static void after_sending(struct control *c, int r)
+{
+	if (r == 0 && ghvm_link_waits(&c->queue)) {
+		if (!loop_watching(&c->again))
+			r = loop_watch_timer(c->loop, &c->again, on_again, c);
+		if (r == 0)
+			r = loop_timer_arm(&c->again, GHVM_LINK_AGAIN_MS);
+	}
+	if (r == 0)
+		return;
+	if (r != -EPIPE)
+		log_warning(NULL, r, "Cannot talk to a runner");
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void on_again(void *data)
+{
+	struct control *c = data;
+
+	after_sending(c, ghvm_link_flush(&c->queue, c->fd));
+}
+
 static void send_message(struct control *c, uint32_t type, const struct ghvm_put *payload,
 			 const int *fds, size_t n_fds)
 {
-	if (!control_connected(c))
-		return;
-	if (ghvm_link_send(c->fd, type, payload, fds, n_fds) < 0)
-		(void)shutdown(c->fd, SHUT_RDWR); /* and the loop sees its end */
+	if (control_connected(c))
+		after_sending(c, ghvm_link_post(&c->queue, c->fd, type, payload, fds, n_fds));
 }
 
 void control_started(struct control *c)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/manager/loop.h"
+#include "libghvm/link-queue.h"
 #include "libghvm/link.h"
 #include "libghvm/machine.h"
 #include "libghvm/types.h"
@@ -38,6 +39,7 @@ struct control_calls {
  * struct control - embedded; fd -1: no runner
  * @pidfd: owned, from the hello on
  * @pid: as the kernel says of @pidfd; 0: none yet
+ * @queue: for a runner that does not read; @again: when to try it
  */
 struct control {
 	struct loop *loop;
@@ -48,6 +50,8 @@ struct control {
 	pid_t pid;
 	struct loop_watch watch;
 	struct loop_watch death;
+	struct loop_watch again;
+	struct ghvm_link_queue queue;
 };
 
 void control_init(struct control *c, struct loop *loop, const struct control_calls *calls,
@@ -70,7 +74,10 @@ int control_dial(struct control *c, const char *dir, const char *name);
 
 bool control_connected(const struct control *c);
 
-/* Sending never fails here: a runner that cannot be told is gone, as on_gone says later. */
+/*
+ * Sending never fails here. A runner that does not read is told later; only one whose connection
+ * has ended is gone, as on_gone says.
+ */
 void control_started(struct control *c);
 void control_refused(struct control *c, const char *text);
 void control_ended(struct control *c, enum ghvm_exit_type type, enum ghvm_link_action action);

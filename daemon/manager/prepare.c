@@ -14,6 +14,7 @@
 #include "daemon/manager/admission.h"
 #include "daemon/manager/log.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/link-queue.h"
 #include "libghvm/link.h"
 
 enum helper_phase {
@@ -29,6 +30,7 @@ enum helper_phase {
  * struct helper - a connection
  * @waiter: while HELPER_WAITS or HELPER_RELEASES
  * @builder: borrowed by the VM while HELPER_GIVES and HELPER_BUILDS
+ * @queue: what it does not read yet; @again: when to try it
  */
 struct helper {
 	struct prepare *prepare;
@@ -36,6 +38,8 @@ struct helper {
 	enum helper_phase phase;
 	int fd;
 	struct loop_watch watch;
+	struct loop_watch again;
+	struct ghvm_link_queue queue;
 	char name[GHVM_NAME_SIZE];
 	struct vm *vm;
 	struct vm_waiter waiter;
@@ -64,21 +68,42 @@ static void helper_free(struct helper *h)
 	if (h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS)
 		abandon(h);
 	loop_watch_done(&h->watch);
+	loop_watch_done(&h->again);
+	ghvm_link_queue_done(&h->queue);
 	closep(&h->fd);
 	free(h);
 }
 
-/* A helper that cannot be told anything is one that has gone: its end will be read. */
-static void send_to(struct helper *h, uint32_t type, const struct ghvm_put *payload, const int *fds,
-		    size_t n_fds)
+static void on_again(void *data);
+
+/* @r is of a post or flush. A helper that cannot be told is one that has gone: its end is read. */
+static void after_sending(struct helper *h, int r)
 {
 	const struct log_about a = { .vm = h->name };
-	int r = ghvm_link_send(h->fd, type, payload, fds, n_fds);
 
+	if (r == 0 && ghvm_link_waits(&h->queue)) {
+		if (!loop_watching(&h->again))
+			r = loop_watch_timer(h->prepare->manager->loop, &h->again, on_again, h);
+		if (r == 0)
+			r = loop_timer_arm(&h->again, GHVM_LINK_AGAIN_MS);
+	}
 	if (r == 0)
 		return;
 	log_warning(&a, r, "Cannot answer the start helper");
 	(void)shutdown(h->fd, SHUT_RDWR);
+}
+
+static void on_again(void *data)
+{
+	struct helper *h = data;
+
+	after_sending(h, ghvm_link_flush(&h->queue, h->fd));
+}
+
+static void send_to(struct helper *h, uint32_t type, const struct ghvm_put *payload, const int *fds,
+		    size_t n_fds)
+{
+	after_sending(h, ghvm_link_post(&h->queue, h->fd, type, payload, fds, n_fds));
 }
 
 /* Trying again would end the same way (DECISIONS 19). */
@@ -364,8 +389,15 @@ static void on_readable(void *data)
 	int r;
 
 	r = ghvm_link_recv(h->fd, &m);
-	if (r == -EAGAIN || r == -EINTR)
+	if (ghvm_link_try_later(r))
 		return;
+	if (r == -EMFILE) { /* which the helper can only be told */
+		(void)ghvm_error_set(&err, r,
+				     "the manager may open no more descriptors: try later,"
+				     " or raise its LimitNOFILE=");
+		refuse(h, &err);
+		return;
+	}
 	if (r <= 0) {
 		helper_free(h);
 		return;

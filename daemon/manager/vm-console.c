@@ -33,6 +33,9 @@ int vm_open_console(struct vm *vm, const struct vm_console *c)
 {
 	if (!vm_has_runner(vm))
 		return -ESRCH;
+	/* one that does not answer is asked no more: its socket has room for what must be said */
+	if (vm->console_serial - vm->console_answered >= VM_CONSOLES_MAX)
+		return -EBUSY;
 	for (size_t i = 0; i < VM_CONSOLES_MAX; i++) {
 		if (vm->consoles[i].on_console)
 			continue;
@@ -48,6 +51,8 @@ void vm_on_console(void *data, uint32_t serial, const char *path, int fd)
 {
 	struct vm *vm = data;
 
+	if (vm->console_serial - serial < vm->console_serial - vm->console_answered)
+		vm->console_answered = serial; /* and all that were asked before it */
 	for (size_t i = 0; i < VM_CONSOLES_MAX; i++)
 		if (vm->consoles[i].on_console && vm->consoles[i].serial == serial)
 			answer_console(&vm->consoles[i], path, fd >= 0 ? fd : -ENOTTY);

@@ -44,7 +44,8 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	else
 		guest_free(g);
 	vm_look(vm);
-	vm->built = vm->ready = vm->hinted = vm->awaits_hint = vm->doomed = vm->asked = false;
+	vm->built = vm->ready = vm->hinted = vm->awaits_hint = vm->doomed = false;
+	vm->asked = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->hint_patience);
 	vm_fail_consoles(vm, -ESRCH);
@@ -124,7 +125,7 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 	control_ended(&vm->control, type, v.action);
 	vm_transaction_over(vm);
 	if (v.action == GHVM_LINK_WAIT) {
-		vm->ready = false;
+		vm->ready = vm->told = false;
 		vm_set_state(vm, VM_REBOOTING);
 		if (start_op_of(vm, &rebuild_op) == 0)
 			return;

@@ -21,6 +21,7 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 		return;
 	}
 	loop_timer_disarm(&vm->patience);
+	vm->console_answered = vm->console_serial; /* of an earlier runner */
 	/* adopted: its start was done by a manager that may have died before it said so */
 	if (vm->state == VM_RUNNING)
 		control_started(&vm->control);

@@ -224,6 +224,10 @@ int vm_stop(struct vm *vm, enum ghvm_link_how how)
 		vm_settle(vm);
 		return 0;
 	}
+	if (vm->told && (vm->told_how == how || vm->told_how == GHVM_LINK_FORCE))
+		return 0; /* patience runs, and a runner that does not read needs no second word */
+	vm->told = true;
+	vm->told_how = how;
 	control_stop(&vm->control, how);
 	if (how != GHVM_LINK_FORCE)
 		patience = (uint64_t)vm->stop_timeout_ms + STOP_GRACE_MS;

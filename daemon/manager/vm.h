@@ -100,7 +100,8 @@ struct vm_console {
  *     "prepare" (memory and files), "run", "teardown"; or NULL
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that nobody could give back
- * @asked: a stop was asked for
+ * @console_serial: of the last question to the runner; @console_answered: of its last answer
+ * @asked: a stop was asked for; @told: the runner was told @told_how
  * @doomed: the guest is to be torn down; @final and @final_reason are what it then is
  */
 struct vm {
@@ -124,6 +125,7 @@ struct vm {
 	struct vm_waiter *waiters;
 	struct vm_console consoles[VM_CONSOLES_MAX];
 	uint32_t console_serial;
+	uint32_t console_answered;
 
 	struct ghvm_vmid vmid;
 	uint64_t incarnation;
@@ -137,6 +139,8 @@ struct vm {
 	enum ghvm_exit_type hint;
 
 	bool asked;
+	bool told;
+	enum ghvm_link_how told_how;
 	bool doomed;
 	enum vm_state final;
 	const char *final_reason;
@@ -176,10 +180,10 @@ void vm_abandon(struct vm *vm, const struct ghvm_error *why);
 /* Undo whatever there is of a guest, since its unit is over. */
 void vm_release(struct vm *vm);
 
-/* As Stop() on the bus. -ESRCH there is nothing to stop. */
+/* As Stop() on the bus; asking again changes nothing. -ESRCH there is nothing to stop. */
 int vm_stop(struct vm *vm, enum ghvm_link_how how);
 
-/* -ESRCH no runner; -EBUSY too many wait. Calls back later, not from inside. */
+/* -ESRCH no runner; -EBUSY too many wait, or were never answered. Calls back later. */
 int vm_open_console(struct vm *vm, const struct vm_console *c);
 
 /* A notification of RM. True if it was of this VM. */

@@ -20,6 +20,7 @@
 #include "libghvm/link.h"
 
 #define RETRY_MS 500
+#define SEND_MS 10000 /* for the kernel to have room for a message */
 
 /**
  * struct patience - how long to wait
@@ -59,7 +60,7 @@ static int ask(int sock, const char *name)
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_link_put_string(&w, name);
-	return ghvm_link_send(sock, GHVM_LINK_RELEASE, &w, NULL, 0);
+	return ghvm_link_send_within(sock, GHVM_LINK_RELEASE, &w, NULL, 0, SEND_MS);
 }
 
 /* u64 pages, text */
@@ -105,7 +106,7 @@ static int wait_for_answer(int sock, const struct patience *patience, uint64_t *
 		if (poll(&p, 1, (int)(next - now)) <= 0)
 			continue;
 		r = ghvm_link_recv(sock, &m);
-		if (r == -EAGAIN || r == -EINTR)
+		if (ghvm_link_try_later(r))
 			continue;
 		if (r != 1)
 			return r == -EBADMSG ? r : -EPIPE;

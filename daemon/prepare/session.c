@@ -19,6 +19,7 @@
 #include "libghvm/link.h"
 
 #define PATH_SIZE 4096
+#define SEND_MS 10000 /* for the kernel to have room for a message */
 
 /**
  * struct need - one thing that the manager asks for
@@ -48,7 +49,7 @@ static int send_hello(struct session *s, struct ghvm_error *err)
 	int r;
 
 	ghvm_link_put_string(&w, s->name);
-	r = ghvm_link_send(s->sock, GHVM_LINK_HELLO, &w, NULL, 0);
+	r = ghvm_link_send_within(s->sock, GHVM_LINK_HELLO, &w, NULL, 0, SEND_MS);
 	return r < 0 ? lost(r, err) : 0;
 }
 
@@ -59,7 +60,7 @@ static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm
 
 	do
 		r = ghvm_link_recv(s->sock, ret);
-	while (r == -EINTR || r == -EAGAIN);
+	while (ghvm_link_try_later(r));
 	return r == 1 ? 0 : lost(r, err);
 }
 
@@ -149,7 +150,7 @@ static int give(struct session *s, const struct need *n, struct ghvm_error *err)
 	ghvm_put_u8(&w, n->kind);
 	ghvm_put_zero(&w, 1);
 	ghvm_put_u16(&w, n->index);
-	r = ghvm_link_send(s->sock, GHVM_LINK_GIVE, &w, &fd, 1);
+	r = ghvm_link_send_within(s->sock, GHVM_LINK_GIVE, &w, &fd, 1, SEND_MS);
 	return r < 0 ? lost(r, err) : 0;
 }
 
@@ -217,7 +218,7 @@ static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_
 		if (r < 0)
 			return r;
 	}
-	r = ghvm_link_send(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0);
+	r = ghvm_link_send_within(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0, SEND_MS);
 	return r < 0 ? lost(r, err) : 0;
 }
 
@@ -282,7 +283,7 @@ static void tell_manager(struct session *s, bool permanent, const struct ghvm_er
 	ghvm_put_u32(&w, (uint32_t)code); /* of the descriptor's files, whatever they lack */
 	ghvm_put_u8(&w, permanent);
 	ghvm_link_put_string(&w, err->msg);
-	(void)ghvm_link_send(s->sock, GHVM_LINK_ERROR, &w, NULL, 0);
+	(void)ghvm_link_send_within(s->sock, GHVM_LINK_ERROR, &w, NULL, 0, SEND_MS);
 }
 
 static int step(struct session *s, bool *built, struct ghvm_error *err)

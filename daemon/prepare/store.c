@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,9 +14,12 @@
 #include <systemd/sd-daemon.h>
 
 #include "libghvm/cleanup.h"
+#include "libghvm/link.h"
 #include "libghvm/spec.h"
 
 #define BARRIER_USEC (10 * 1000 * 1000ULL)
+#define PUSH_TRIES 200 /* ten seconds for the kernel to have room for a message */
+#define PUSH_AGAIN_MS 50
 
 static void remove_name(const char *name)
 {
@@ -62,10 +66,15 @@ static bool name_good(const char *name)
 static int push(const char *name, int fd)
 {
 	char text[STORE_NAME_SIZE + 64];
-	int r;
+	int r = -EAGAIN;
 
 	(void)snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-	r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+	for (int i = 0; i < PUSH_TRIES; i++) {
+		r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+		if (!ghvm_link_try_later(r))
+			break;
+		(void)poll(NULL, 0, PUSH_AGAIN_MS); /* early is no harm */
+	}
 	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
 }
 

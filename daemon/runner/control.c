@@ -33,6 +33,7 @@ void control_init(struct control *c, int fd, int listen)
 
 void control_drop(struct control *c)
 {
+	ghvm_link_queue_done(&c->queue);
 	closep(&c->fd);
 	c->fd = -1;
 }
@@ -59,23 +60,35 @@ int control_receive(struct control *c, struct ghvm_link_message *ret)
 {
 	int r = ghvm_link_recv(c->fd, ret);
 
-	if (r == -EAGAIN || r == -EINTR)
+	if (ghvm_link_try_later(r) || r == -EMFILE)
 		return 0;
 	return r == 1 ? 1 : -EPIPE;
+}
+
+static void after_sending(struct control *c, int r)
+{
+	if (r == 0)
+		return;
+	fprintf(stderr, SD_WARNING "Cannot talk to the manager: %s\n", strerror(-r));
+	control_drop(c);
 }
 
 static void post(struct control *c, uint32_t type, const struct ghvm_put *payload, const int *fds,
 		 size_t n_fds)
 {
-	int r;
+	if (c->fd >= 0)
+		after_sending(c, ghvm_link_post(&c->queue, c->fd, type, payload, fds, n_fds));
+}
 
-	if (c->fd < 0)
-		return;
-	r = ghvm_link_send(c->fd, type, payload, fds, n_fds);
-	if (r == 0)
-		return;
-	fprintf(stderr, SD_WARNING "Cannot talk to the manager: %s\n", strerror(-r));
-	control_drop(c);
+int control_timeout(const struct control *c)
+{
+	return ghvm_link_waits(&c->queue) ? GHVM_LINK_AGAIN_MS : -1;
+}
+
+void control_flush(struct control *c)
+{
+	if (c->fd >= 0)
+		after_sending(c, ghvm_link_flush(&c->queue, c->fd));
 }
 
 /* u16 vmid, u64 incarnation; pidfd */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libghvm/link-queue.h"
 #include "libghvm/link.h"
 #include "libghvm/types.h"
 
@@ -17,12 +18,14 @@
  * struct control - connection and listener
  * @fd: to the manager, owned, -1: there is none
  * @listen: where the next one dials, owned, or -1
+ * @queue: what the manager has no room for yet
  *
  * Thread: main.
  */
 struct control {
 	int fd;
 	int listen;
+	struct ghvm_link_queue queue;
 };
 
 /* Takes both over; they never block from here on. */
@@ -39,9 +42,14 @@ bool control_accept(struct control *c);
  */
 int control_receive(struct control *c, struct ghvm_link_message *ret);
 
+/* For how long to wait before control_flush(), in ms; -1: nothing waits. */
+int control_timeout(const struct control *c);
+/* Try again what the manager had no room for. */
+void control_flush(struct control *c);
+
 /*
- * Messages to the manager. One that does not take them is as good as gone: the connection
- * is dropped, and it will dial again.
+ * Messages to the manager. One that does not read for the moment gets them later; only when
+ * more than GHVM_LINK_QUEUE_MAX wait is it as good as gone, and the connection is dropped.
  */
 void control_hello(struct control *c, struct ghvm_vmid vmid, uint64_t incarnation);
 void control_ready(struct control *c);

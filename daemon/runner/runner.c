@@ -55,6 +55,7 @@ struct runner {
 	uint64_t halt;
 	bool reboot;
 	bool told_systemd;
+	bool owes_ready;
 };
 
 enum {
@@ -151,6 +152,15 @@ static void connect_guest(struct runner *r, int grant)
 	control_ready(&r->control);
 }
 
+/* READY=1 may find no room; the unit's start would time out if it were not said again. */
+static void tell_running(struct runner *r)
+{
+	int n = sd_notify(0, r->told_systemd ? "STATUS=Running" : "READY=1\nSTATUS=Running");
+
+	r->owes_ready = !r->told_systemd && ghvm_link_try_later(n);
+	r->told_systemd |= !r->owes_ready;
+}
+
 static void start_guest(struct runner *r)
 {
 	struct ghvm_error err = {};
@@ -160,8 +170,7 @@ static void start_guest(struct runner *r)
 		return;
 	}
 	r->phase = RUNNER_RUNNING;
-	(void)sd_notify(0, r->told_systemd ? "STATUS=Running" : "READY=1\nSTATUS=Running");
-	r->told_systemd = true;
+	tell_running(r);
 }
 
 static void note_end(struct runner *r, uint64_t state, uint64_t data0)
@@ -266,6 +275,8 @@ static void tick(struct runner *r)
 				r->guest.info.stop_timeout_ms);
 		stop_by_force(r);
 	}
+	if (r->owes_ready)
+		tell_running(r);
 	check_halt(r);
 	if (now >= r->orphan)
 		give_up(r);
@@ -435,6 +446,12 @@ static void on_dialled(struct runner *r)
 
 /* --- the loop --- */
 
+/* The earlier of @next and @ms from @now; -1: never. */
+static uint64_t sooner(uint64_t next, uint64_t now, int ms)
+{
+	return ms >= 0 && now + (uint64_t)ms < next ? now + (uint64_t)ms : next;
+}
+
 static int poll_timeout(const struct runner *r)
 {
 	uint64_t next = power_next(&r->power), now = now_ms();
@@ -442,8 +459,9 @@ static int poll_timeout(const struct runner *r)
 
 	if (r->guest.devices.has_console)
 		console = console_timeout(&r->guest.devices.console);
-	if (console >= 0)
-		next = now + (uint64_t)console < next ? now + (uint64_t)console : next;
+	next = sooner(next, now, console);
+	next = sooner(next, now, control_timeout(&r->control));
+	next = sooner(next, now, r->owes_ready ? GHVM_LINK_AGAIN_MS : -1);
 	if (r->orphan < next)
 		next = r->orphan;
 	if (r->halt < next)
@@ -476,6 +494,7 @@ static void loop_once(struct runner *r)
 
 	update_orphan(r);
 	wait_for_events(r, fds);
+	control_flush(&r->control);
 	if (r->guest.devices.has_console)
 		console_process(&r->guest.devices.console);
 	if (fds[POLL_ENDED].revents)

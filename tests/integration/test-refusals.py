@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pwd
+import select
 import signal
 import struct
 import subprocess
@@ -13,9 +14,10 @@ import unittest
 
 import world
 from client import Client
+from client import Error as ClientError
 from world import (ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED, READY,
-                   REFUSED, RELEASE, ROOT, RUNNER, STARTED, Refused, build, close_store, give, make,
-                   memfd, needs_of, put_string, receive_kind, send, wait_until)
+                   REFUSED, RELEASE, ROOT, RUNNER, STARTED, STOP, Refused, build, close_store, give,
+                   make, memfd, needs_of, put_string, receive, receive_kind, send, wait_until)
 
 NOBODY = str(pwd.getpwnam("nobody").pw_uid)
 IS_ROOT = os.geteuid() == 0
@@ -501,15 +503,47 @@ class Runners(Case):
             self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
 
+    def open_console(self, client):
+        return client.call(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}), returns="h")
+
     def test_it_does_not_read(self):
+        """However often it is asked, its guest lives on; and once it reads, all is well."""
         self.hello()
         send(self.control, READY)
         receive_kind(self.control, STARTED)
-        for _ in range(400):
-            client = Client(self.w.bus)
+        client = Client(self.w.bus)
+        self.addCleanup(client.close)
+        for _ in range(8):
             client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
-            client.close()
-        self.assertTrue(self.w.answers())
+        time.sleep(5.5)  # by now they have been answered: there is no console
+        began = time.monotonic()
+        for _ in range(400):
+            with self.assertRaisesRegex(ClientError, "does not answer"):
+                self.open_console(client)
+        self.assertLess(time.monotonic() - began, 4)
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        for _ in range(8):
+            payload, _ = receive_kind(self.control, world.CONSOLE)
+            send(self.control, world.CONSOLE_IS, payload + put_string(""))
+        wait_until(lambda: client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {})) or
+                   select.select([self.control], [], [], 0.1)[0])
+
+    def test_a_stop_is_said_once(self):
+        """Else whoever may stop it could fill the socket of one that does not read."""
+        self.hello()
+        send(self.control, READY)
+        receive_kind(self.control, STARTED)
+        for how in ("graceful", "graceful", "force", "graceful", "force"):
+            self.w.stop("demo", how)
+        got = []
+        while True:
+            kind, payload, _ = receive(self.control)
+            if kind != STOP:
+                break
+            got.append(payload[0])
+        self.assertEqual(got, [0, 1])
+        self.assertEqual(kind, ENDED)
+        self.w.wait_state("demo", "stopped")
 
 
 class Bus(Case):

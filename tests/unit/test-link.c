@@ -3,6 +3,7 @@
  * Messages between the programs, over a real socket pair: golden bytes, limits, and what a
  * hostile peer may send.
  */
+#include "libghvm/link-queue.h"
 #include "libghvm/link.h"
 
 #include "libghvm/bits.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 struct pair {
@@ -200,6 +202,96 @@ static void strings_are_bounded(void **state)
 	assert_true(exact.bad);
 }
 
+/* --- the queue --- */
+
+static void post_number(struct ghvm_link_queue *q, int sock, uint32_t n)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u32(&w, n);
+	assert_int_equal(ghvm_link_post(q, sock, GHVM_LINK_PING, &w, &sock, n % 2), 0);
+}
+
+static void expect_number(int sock, uint32_t n)
+{
+	struct ghvm_link_message m;
+
+	assert_int_equal(ghvm_link_recv(sock, &m), 1);
+	assert_int_equal(ghvm_get_u32(&m.payload), n);
+	assert_int_equal(m.n_fds, n % 2);
+	ghvm_link_message_done(&m);
+}
+
+/* A peer that does not read for a while gets all of it, in order, with its descriptors. */
+static void what_finds_no_room_waits(void **state)
+{
+	_cleanup_(close_pair) struct pair p = open_pair();
+	struct ghvm_link_queue q = {};
+	size_t before = count_fds();
+	uint32_t sent = 0, n = 0;
+
+	while (q.n < 10)
+		post_number(&q, p.a, sent++);
+	assert_true(ghvm_link_waits(&q));
+	assert_int_equal(ghvm_link_flush(&q, p.a), 0);
+	assert_int_equal(q.n, 10); /* still no room */
+	for (; n < 5; n++)
+		expect_number(p.b, n);
+	post_number(&q, p.a, sent++); /* overtakes nothing */
+	for (; n < sent; n++) {
+		assert_int_equal(ghvm_link_flush(&q, p.a), 0);
+		expect_number(p.b, n);
+	}
+	assert_false(ghvm_link_waits(&q));
+	assert_int_equal(count_fds(), before);
+}
+
+static void too_many_do_not_wait(void **state)
+{
+	_cleanup_(close_pair) struct pair p = open_pair();
+	struct ghvm_link_queue q = {};
+	size_t before = count_fds();
+
+	for (uint32_t i = 0; q.n < GHVM_LINK_QUEUE_MAX; i++)
+		post_number(&q, p.a, i);
+	assert_int_equal(ghvm_link_post(&q, p.a, GHVM_LINK_PING, NULL, NULL, 0), -EAGAIN);
+	ghvm_link_queue_done(&q);
+	assert_false(ghvm_link_waits(&q));
+	assert_true(count_fds() <= before);
+}
+
+static void the_queue_of_one_that_has_gone(void **state)
+{
+	_cleanup_(close_pair) struct pair p = open_pair();
+	struct ghvm_link_queue q = {};
+
+	while (!q.n)
+		post_number(&q, p.a, 0);
+	assert_int_equal(close(TAKE_FD(p.b)), 0);
+	assert_int_equal(ghvm_link_flush(&q, p.a), -EPIPE);
+	assert_int_equal(ghvm_link_post(&q, p.a, GHVM_LINK_PING, NULL, NULL, 0), -EPIPE);
+	ghvm_link_queue_done(&q);
+}
+
+/* Our own limit is no fault of the peer's. */
+static void descriptors_that_find_no_room(void **state)
+{
+	_cleanup_(close_pair) struct pair p = open_pair();
+	struct rlimit old, none;
+	struct ghvm_link_message m;
+
+	assert_int_equal(ghvm_link_send(p.a, GHVM_LINK_GIVE, NULL, &p.a, 1), 0);
+	assert_int_equal(ghvm_link_send(p.a, GHVM_LINK_GIVEN, NULL, NULL, 0), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ 0, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(ghvm_link_recv(p.b, &m), -EMFILE);
+	assert_int_equal(ghvm_link_recv(p.b, &m), 1);
+	assert_int_equal(m.type, GHVM_LINK_GIVEN);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +302,10 @@ int main(void)
 		cmocka_unit_test(tells_empty_from_gone),
 		cmocka_unit_test(refuses_hostile_messages_and_leaks_nothing),
 		cmocka_unit_test(strings_are_bounded),
+		cmocka_unit_test(what_finds_no_room_waits),
+		cmocka_unit_test(too_many_do_not_wait),
+		cmocka_unit_test(the_queue_of_one_that_has_gone),
+		cmocka_unit_test(descriptors_that_find_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

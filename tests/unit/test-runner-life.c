@@ -86,6 +86,33 @@ static void the_console_goes_both_ways(void **state)
 	assert_memory_equal(buf, "Hi", 2);
 }
 
+static void say_ping(struct bench *f, uint32_t serial)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = 4 };
+
+	ghvm_put_u32(&w, serial);
+	bench_say(f, GHVM_LINK_PING, buf, 4, NULL, 0);
+}
+
+/* Its socket takes 278 messages. It reads on some day, and has missed nothing. */
+static void a_manager_that_does_not_read_is_not_gone(void **state)
+{
+	struct bench *f = *state;
+	const uint32_t n = 300;
+
+	bench_start(f);
+	for (uint32_t i = 0; i < n; i++)
+		say_ping(f, i);
+	(void)poll(NULL, 0, 200); /* the runner has heard all of it */
+	for (uint32_t i = 0; i < n; i++) {
+		bench_expect(f, GHVM_LINK_PONG);
+		assert_int_equal(ghvm_get_u32(&f->m.payload), i);
+	}
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), RUNNER_EXIT_OK);
+}
+
 static void no_console_no_descriptor(void **state)
 {
 	struct bench *f = *state;
@@ -316,6 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_console_goes_both_ways),
+		BENCH_TEST(a_manager_that_does_not_read_is_not_gone),
 		BENCH_TEST(no_console_no_descriptor),
 		BENCH_TEST(nonsense_is_ignored),
 		BENCH_TEST(reboots_in_place),
