@@ -48,6 +48,17 @@ int loop_run(struct loop *l)
 	return l->result;
 }
 
+int loop_run_until(struct loop *l, bool (*done)(const void *data), const void *data)
+{
+	while (!done(data)) {
+		if (event_base_loop(l->base, EVLOOP_ONCE) < 0)
+			return -EIO;
+		if (event_base_got_break(l->base))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
 void loop_stop(struct loop *l, int result)
 {
 	l->result = result;

@@ -32,6 +32,8 @@ void loop_free(struct loop *l);
 
 /* Returns when loop_stop() was called; its argument, or a negative errno. */
 int loop_run(struct loop *l);
+/* Runs until @done says so. 0; -ECANCELED loop_stop() was called before. */
+int loop_run_until(struct loop *l, bool (*done)(const void *data), const void *data);
 void loop_stop(struct loop *l, int result);
 
 /* Borrowed, for bus.c. */

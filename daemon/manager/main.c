@@ -269,6 +269,8 @@ static int start(struct daemon *d)
 		r = watch_signals(d);
 	if (r == 0)
 		r = manager_init(&d->manager, d->loop, &d->options);
+	if (r == 0) /* before anything is said on the bus: a guest that runs has a runner */
+		r = loop_run_until(d->loop, manager_settled, &d->manager);
 	if (r < 0)
 		return r;
 	fd = take_socket(d);
@@ -302,7 +304,9 @@ static int serve(struct daemon *d)
 	int r;
 
 	r = start(d);
-	if (r < 0) {
+	if (r == -ECANCELED) {
+		r = EXIT_SUCCESS; /* told to end before it was ready */
+	} else if (r < 0) {
 		log_error(NULL, r, "Cannot start");
 		r = EXIT_FAILURE;
 	} else {

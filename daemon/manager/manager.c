@@ -414,6 +414,16 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	return adopt(m);
 }
 
+bool manager_settled(const void *manager)
+{
+	const struct manager *m = manager;
+
+	for (size_t i = 0; i < m->n_vms; i++)
+		if (vm_awaits_runner(m->vms[i]))
+			return false;
+	return true;
+}
+
 void manager_observe(struct manager *m, const struct manager_observer *o, void *data)
 {
 	m->observer = o;

@@ -93,6 +93,8 @@ struct manager {
  * here, see @host_state.
  */
 int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options);
+/* Until each adopted guest's runner has answered, or its patience is over (2 s). For loop_run_until(). */
+bool manager_settled(const void *manager);
 /* Waits for operations that run. Guests run on. */
 void manager_done(struct manager *m);
 

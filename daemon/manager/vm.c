@@ -119,6 +119,11 @@ bool vm_has_runner(const struct vm *vm)
 	return vm->control.pid > 0;
 }
 
+bool vm_awaits_runner(const struct vm *vm)
+{
+	return vm->state == VM_RUNNING && control_connected(&vm->control) && !vm_has_runner(vm);
+}
+
 void vm_wait_vacant(struct vm *vm, struct vm_waiter *w)
 {
 	struct vm_waiter **end = &vm->waiters;

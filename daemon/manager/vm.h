@@ -158,6 +158,8 @@ void vm_free(struct vm *vm);
 /* Neither guest nor operation. */
 bool vm_vacant(const struct vm *vm);
 bool vm_has_runner(const struct vm *vm);
+/* Its guest was adopted and runs; its runner was dialled and has not answered yet. */
+bool vm_awaits_runner(const struct vm *vm);
 
 /* Calls back at once if it is vacant. */
 void vm_wait_vacant(struct vm *vm, struct vm_waiter *w);

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is left of a life of a VM, and its next life."""
 import os
+import signal
+import time
 import unittest
 
 import world
@@ -56,6 +58,35 @@ class Adoption(unittest.TestCase):
         os.unlink(self.w.path("run", "state", "demo"))
         self.w.start_manager()
         self.assert_carried_on(unit, before)
+
+    def test_a_guest_that_runs_has_a_runner(self):
+        """The manager is on the bus only once the runner of each guest has answered it."""
+        self.w.vm("demo", "forever\n")
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        self.w.kill_manager()
+        unit.send_signal(signal.SIGSTOP)
+        self.w.start_manager(wait=False)
+        wait_until(lambda: "Found a guest of an earlier manager" in self.w.log())
+        time.sleep(0.3)
+        self.assertFalse(self.w.answers())
+        unit.send_signal(signal.SIGCONT)
+        wait_until(self.w.answers)
+        self.assertEqual(self.w.vm_get("demo", "State", "LeaderPID"), ["running", unit.pid])
+
+    def test_a_manager_can_be_ended_while_it_waits_for_a_runner(self):
+        self.w.vm("demo", "forever\n")
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        self.w.kill_manager()
+        unit.send_signal(signal.SIGSTOP)
+        self.w.start_manager(wait=False)
+        wait_until(lambda: "Found a guest of an earlier manager" in self.w.log())
+        self.w.manager.terminate()
+        self.assertEqual(self.w.manager.wait(10), 0)
+        unit.send_signal(signal.SIGCONT)
+        self.w.start_manager()
+        self.assertEqual(self.w.vm_get("demo", "State", "LeaderPID"), ["running", unit.pid])
 
     def test_a_vmid_that_is_not_taken_back_is_tried_again(self):
         """Although there is no page of it: RM has 63 of them."""
