@@ -7,7 +7,7 @@ import unittest
 
 import world
 from client import Client, Error
-from world import NAME, ROOT, Refused, wait_until
+from world import NAME, ROOT, wait_until
 
 PAGE = 4096
 MIB = 1 << 20
@@ -85,14 +85,8 @@ class Case(unittest.TestCase):
     def running(self, name="demo", script=None, extra="rm-rpc: true\n", **kw):
         self.w.vm(name, script or self.script, extra=extra, **kw)
         unit = self.w.unit(name)
-        wait_until(lambda: unit.poll() is None and self.state(name) == "running", 20)
+        wait_until(lambda: unit.poll() is None and self.w.state(name) == "running", 20)
         return unit
-
-    def state(self, name):
-        try:
-            return self.w.vm_get(name, "State")
-        except Refused:
-            return None
 
     def begin(self, client, name="demo", ms=None):
         options = {} if ms is None else {"timeout": ("u", ms)}

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -163,6 +164,7 @@ static int spawn(struct unit *u, const char *vm)
 	if (u->pid < 0)
 		return -errno;
 	if (u->pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* units do not outlive their world */
 		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
 			    "--exec", arg(w, 3), vm, NULL);

@@ -33,14 +33,14 @@ HAD, WANTED, NEXT = 7, 8, 9
 class Sweep:
     points_min = POINTS_MIN
 
-    def __init__(self, scenario, fault):
+    def __init__(self, w, scenario, fault):
+        self.w = w
         self.scenario = scenario
         self.fails = fault == "fail"
         self.whose = "manager" if self.fails else fault.split("-")[1]
         if self.fails and scenario == "start-stop":
             self.whose = "anybody"
         self.after = fault.endswith("-after")
-        self.w = world.World(model=("--delay=1",))
         self.holds = {}
         self.ran = self.replaced = self.rebooted = 0
         self.born = "first"
@@ -83,10 +83,7 @@ class Sweep:
             return 0
 
     def running(self, name):
-        try:
-            return self.w.vm_get(name, "State", "LeaderPID")[0] == "running"
-        except Refused:
-            return False
+        return self.w.state(name) == "running"
 
     # --- what is done about it ---
 
@@ -227,8 +224,8 @@ class CommitSweep(Sweep):
     """Its guest has HAD, which is to go, and shall get WANTED."""
     points_min = {"manager": 20, "runner": 1}
 
-    def __init__(self, scenario, fault):
-        super().__init__(scenario, fault)
+    def __init__(self, w, scenario, fault):
+        super().__init__(w, scenario, fault)
         self.client = None
         self.done = self.as_before = 0
 
@@ -247,7 +244,7 @@ class CommitSweep(Sweep):
 
     def wait_regions(self, n, *allowed):
         try:
-            wait_until(lambda: self.regions() in allowed, 10)
+            wait_until(lambda: self.over() or self.regions() in allowed, 10)
         except AssertionError:
             raise AssertionError(f"point {n}: it has {self.regions()}, not {allowed}") from None
 
@@ -302,7 +299,7 @@ class CommitSweep(Sweep):
             self.done += 1
             return WANTED if len(self.regions()) == 1 else None
         if kept:
-            assert not set(self.regions()) ^ {HAD} ^ set(kept), (n, said, self.regions())
+            assert self.over() or not set(self.regions()) ^ {HAD} ^ set(kept), (n, said)
             return None
         self.wait_regions(n, {HAD: "mapped"})
         self.as_before += 1
@@ -340,6 +337,9 @@ class CommitSweep(Sweep):
         self.must_commit(n, HAD, None)
         has = self.settle(n, self.disturbed(n))
         struck = self.struck()
+        if struck and self.whose == "runner":
+            wait_until(self.over, 20)  # killed, yet its process may not have ended so far
+            has = None
         self.client.close()
         if self.manager_is_dead():  # by the last thing that it did
             has = self.settle(n, None)
@@ -362,15 +362,17 @@ class CommitSweep(Sweep):
 def main():
     scenario, fault = sys.argv[1:]
     world.alarm(600)
-    sweep = (CommitSweep if scenario == "commit" else Sweep)(scenario, fault)
+    w = world.World(model=("--delay=1",))
     try:
+        sweep = (CommitSweep if scenario == "commit" else Sweep)(w, scenario, fault)
         points = sweep.run(int(os.environ.get("GHVM_SWEEP_STEP", "1")))
     except BaseException:
-        print(sweep.w.log()[-4000:], file=sys.stderr)
-        print(sweep.w.said("key")[-1000:], file=sys.stderr)
+        print(w.log()[-4000:], file=sys.stderr)
+        for name in "key", "other":
+            print(w.said(name)[-1000:], file=sys.stderr)
         raise
     finally:
-        sweep.w.close()
+        w.close()
     print(f"{scenario}, {fault}: {sweep.told(points)}")
 
 

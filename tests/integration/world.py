@@ -3,6 +3,7 @@
 
 The programs are the real ones; only firmware, PID 1 and polkit are not. Needs no privileges.
 """
+import ctypes
 import fcntl
 import json
 import os
@@ -16,6 +17,8 @@ import time
 BUILD = os.environ.get("GHVM_BUILD", "build")
 NAME = "org.gunyah.vmm1"
 ROOT = "/org/gunyah/vmm1"
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 # libghvm/link.h
 HELLO, NEED, GIVE, GIVEN, STORE, BUILT, ERROR, RELEASE, RELEASED = range(1, 10)
@@ -46,6 +49,11 @@ def wait_until(what, seconds=10, step=0.02):
 def no_controlling_terminal(path, flags):
     """For open(): meson makes us a session leader, whom the end of its terminal would kill."""
     return os.open(path, flags | os.O_NOCTTY)
+
+
+def die_with_test():
+    """In a child: whatever becomes of the test, no process of its world outlives it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def image(script):
@@ -85,7 +93,7 @@ class World:
     # --- processes ---
 
     def spawn(self, *argv, **kw):
-        p = subprocess.Popen(argv, **kw)
+        p = subprocess.Popen(argv, preexec_fn=die_with_test, **kw)
         self.processes.append(p)
         return p
 
@@ -206,8 +214,15 @@ class World:
         wait_until(lambda: self.get(job, "Job", "State") == "done", seconds, 0.05)
         return self.get(job, "Job", "Result", "Error", "ErrorName")
 
+    def state(self, name):
+        """None: the manager knows no such VM, or not yet."""
+        try:
+            return self.vm_get(name, "State")
+        except Refused:
+            return None
+
     def wait_state(self, name, state, seconds=20):
-        wait_until(lambda: self.vm_get(name, "State") == state, seconds, 0.05)
+        wait_until(lambda: self.state(name) == state, seconds, 0.05)
 
     # --- units ---
 
@@ -224,8 +239,12 @@ class World:
         return self.unit(name).wait(seconds)
 
     def said(self, name):
-        with open(self.path(name + ".err"), encoding="utf-8") as f:
-            return f.read()
+        """By its helper and runner; nothing if neither was started."""
+        try:
+            with open(self.path(name + ".err"), encoding="utf-8") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
 
     def console_log(self, name):
         with open(self.path("log", name + ".log"), encoding="utf-8") as f:
