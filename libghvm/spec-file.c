@@ -44,6 +44,20 @@ static bool is_yaml(const char *name, size_t *ret_stem)
 	return true;
 }
 
+int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
+{
+	_cleanup_(freep) char *target = NULL;
+
+	if (error != ELOOP)
+		return ghvm_error_set(err, -error, "%s: %s", path, strerror(error));
+	target = realpath(path, NULL);
+	if (!target)
+		return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link that leads nowhere: %s",
+				      path, strerror(errno));
+	return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link; name the file itself: %s", path,
+			      target);
+}
+
 static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
 {
 	_cleanup_(freep) char *buf = malloc(GHVM_SPEC_FILE_MAX + 1);
@@ -73,8 +87,7 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 }
 
 /* Return: 1 read; 0 not there; negative errno. */
-static int add_file(struct ghvm_spec_files *files, const char *path, const char *name,
-		    struct ghvm_error *err)
+static int add_file(struct ghvm_spec_files *files, const char *path, struct ghvm_error *err)
 {
 	/* NONBLOCK: a FIFO would wait for a writer */
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -84,10 +97,8 @@ static int add_file(struct ghvm_spec_files *files, const char *path, const char 
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
-	if (fd < 0 && errno == ELOOP)
-		return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+		return ghvm_file_fail(path, errno, err);
 	if (!S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s: not a regular file", path);
 
@@ -98,7 +109,7 @@ static int add_file(struct ghvm_spec_files *files, const char *path, const char 
 	r = read_all(fd, path, &f.text, &f.len, err);
 	if (r < 0)
 		return r;
-	f.name = strdup(name);
+	f.name = strdup(path);
 	if (!f.name) {
 		free(f.text);
 		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", path);
@@ -127,7 +138,7 @@ static int add_main(const char *name, const char *const *dirs, struct ghvm_spec_
 		int r;
 
 		snprintf(path, sizeof(path), "%s/%s", *dirs, file);
-		r = add_file(files, path, file, err);
+		r = add_file(files, path, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
@@ -217,14 +228,13 @@ static int names_of_dir(const char *dir, bool stem, struct names *names, struct 
 static int add_drop_in(const char *name, const char *const *dirs, const char *drop_in,
 		       struct ghvm_spec_files *files, struct ghvm_error *err)
 {
-	char path[PATH_MAX], shown[GHVM_NAME_SIZE + NAME_MAX + 16];
+	char path[PATH_MAX];
 
-	snprintf(shown, sizeof(shown), "%s" SUFFIX ".d/%s", name, drop_in);
 	for (; *dirs; dirs++) {
 		int r;
 
-		snprintf(path, sizeof(path), "%s/%s", *dirs, shown);
-		r = add_file(files, path, shown, err);
+		snprintf(path, sizeof(path), "%s/%s" SUFFIX ".d/%s", *dirs, name, drop_in);
+		r = add_file(files, path, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}

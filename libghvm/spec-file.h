@@ -11,7 +11,7 @@
 
 /**
  * struct ghvm_spec_file - one file, read
- * @name: "demo.yaml", or "demo.yaml.d/more.yaml"; owned
+ * @name: its path; owned
  * @text: @len bytes, owned
  */
 struct ghvm_spec_file {
@@ -39,3 +39,14 @@ struct ghvm_spec_files {
 int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_spec_files *ret,
 			 struct ghvm_error *err);
 void ghvm_spec_files_done(struct ghvm_spec_files *files);
+
+/**
+ * ghvm_file_fail() - why a file was not opened
+ * @path: of a file, opened with O_NOFOLLOW
+ * @error: errno of that
+ *
+ * Of a symbolic link it says where that leads, to be named instead.
+ *
+ * Return: -@error.
+ */
+int ghvm_file_fail(const char *path, int error, struct ghvm_error *err);

@@ -9,6 +9,7 @@
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/layout.h"
+#include "libghvm/spec-complain.h"
 #include "libghvm/spec-file.h"
 #include "libghvm/yaml.h"
 
@@ -22,18 +23,16 @@
 #define STOP_TIMEOUT_MS 30000
 #define DEVICES_MAX 64
 
-void ghvm_complaints_done(struct ghvm_complaints *c)
-{
-	free(c->v);
-	*c = (struct ghvm_complaints){};
-}
-
 void ghvm_spec_done(struct ghvm_spec *spec)
 {
 	free(spec->kernel);
 	free(spec->initrd);
 	free(spec->cmdline);
 	free(spec->dtb_overlay);
+	for (char **f = spec->files; f && *f; f++)
+		free(*f);
+	free(spec->files);
+	free(spec->places);
 	*spec = (struct ghvm_spec){};
 }
 
@@ -95,8 +94,8 @@ static void parse_region_kind(struct yaml_reader *rd, yaml_node_t *n, const char
 	yaml_parse_word(rd, n, path, f, &v);
 }
 
-static void parse_page_multiple(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-				const struct yaml_field *f, void *dst)
+static void parse_pages(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			const struct yaml_field *f, void *dst)
 {
 	uint64_t v = 0;
 
@@ -107,23 +106,11 @@ static void parse_page_multiple(struct yaml_reader *rd, yaml_node_t *n, const ch
 		*(uint64_t *)dst = v;
 }
 
-/* 0 would read as "choose one". */
-static void parse_address(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			  const struct yaml_field *f, void *dst)
-{
-	const unsigned int before = rd->n_errors;
-	uint64_t *at = dst;
-
-	parse_page_multiple(rd, n, path, f, dst);
-	if (rd->n_errors == before && !*at)
-		yaml_complain(rd, n, path, "range", "must not be 0");
-}
-
 static const struct yaml_field region_fields[] = {
 	REGION_FIELD("label", label, yaml_parse_number, YAML_REQUIRED, &label_limits),
 	REGION_FIELD("kind", label, parse_region_kind, 0, region_kinds),
-	REGION_FIELD("size", size, parse_page_multiple, YAML_REQUIRED, NULL),
-	REGION_FIELD("address", address, parse_address, 0, NULL),
+	REGION_FIELD("size", size, parse_pages, YAML_REQUIRED, NULL),
+	REGION_FIELD("address", address, parse_pages, 0, NULL),
 	REGION_FIELD("readonly", readonly, yaml_parse_bool, 0, NULL),
 	{},
 };
@@ -131,20 +118,13 @@ static const struct yaml_map region_map = { region_fields };
 
 static void read_region(struct yaml_reader *rd, yaml_node_t *n, size_t nth, struct ghvm_spec *spec)
 {
-	struct ghvm_spec_region *r = &spec->regions[spec->n_regions];
+	struct ghvm_spec_region *r = &spec->regions[spec->n_regions++];
 	char path[32];
 
 	snprintf(path, sizeof(path), "regions[%zu]", nth);
-	*r = (struct ghvm_spec_region){ .line = (unsigned int)n->start_mark.line + 1 };
+	*r = (struct ghvm_spec_region){};
 	yaml_read_map(rd, n, path, &region_map, r, true);
-	if (yaml_find(rd, n, "size") && !r->size)
-		yaml_complain(rd, yaml_find(rd, n, "size"), path, "size", "size must not be 0");
-	for (size_t i = 0; i < spec->n_regions; i++)
-		if (r->label && spec->regions[i].label == r->label)
-			yaml_complain(rd, n, path, "label-in-use",
-				      "label %u is that of line %u too", r->label,
-				      spec->regions[i].line);
-	spec->n_regions++;
+	yaml_note(rd, n, path);
 }
 
 static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *path,
@@ -158,6 +138,7 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 		return;
 	}
 	spec->n_regions = 0;
+	spec_forget_places(spec, "regions[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {
 		yaml_node_t *item = yaml_document_get_node(&rd->doc, *i);
@@ -191,10 +172,10 @@ static void parse_later(struct yaml_reader *rd, yaml_node_t *n, const char *path
 static const struct yaml_field device_fields[] = {
 	SECTION("console", 0, &console_map),
 	SECTION("power-key", 0, &power_key_map),
-	{ "disk", parse_later, 0, 0, NULL },
-	{ "net", parse_later, 0, 0, NULL },
-	{ "share", parse_later, 0, 0, NULL },
-	{ "vsock", parse_later, 0, 0, NULL },
+	{ "disk", parse_later, 0, YAML_NULL, NULL },
+	{ "net", parse_later, 0, YAML_NULL, NULL },
+	{ "share", parse_later, 0, YAML_NULL, NULL },
+	{ "vsock", parse_later, 0, YAML_NULL, NULL },
 	{},
 };
 static const struct yaml_map device_map = { device_fields };
@@ -239,6 +220,7 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	}
 	spec->console = true;
 	spec->power_key = true;
+	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {
 		if (nth == DEVICES_MAX) {
@@ -252,7 +234,7 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 static const struct yaml_field kernel_fields[] = {
 	FIELD("image", kernel, yaml_parse_path, YAML_REQUIRED, NULL),
 	FIELD("initrd", initrd, yaml_parse_path, 0, NULL),
-	FIELD("cmdline", cmdline, yaml_parse_string, 0, NULL),
+	FIELD("cmdline", cmdline, yaml_parse_line, 0, NULL),
 	FIELD("dtb-overlay", dtb_overlay, yaml_parse_path, 0, NULL),
 	{},
 };
@@ -293,32 +275,52 @@ static const struct yaml_field top_fields[] = {
 };
 static const struct yaml_map top_map = { top_fields };
 
-/* ---- what depends on two keys ---- */
+bool spec_has_section(const char *name, size_t len)
+{
+	for (const struct yaml_field *f = top_fields; f->key; f++)
+		if (strlen(f->key) == len && !strncmp(f->key, name, len))
+			return true;
+	return false;
+}
 
-static void check_memory(struct yaml_reader *rd, yaml_node_t *root, const struct ghvm_spec *spec)
+/* ---- what depends on two keys, when all files are read ---- */
+
+static void complain(struct spec_report *report, const struct ghvm_spec *spec, const char *key,
+		     enum ghvm_severity severity, const char *rule, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+
+static void complain(struct spec_report *report, const struct ghvm_spec *spec, const char *key,
+		     enum ghvm_severity severity, const char *rule, const char *fmt, ...)
+{
+	const struct ghvm_spec_place at = spec_find_place(spec, key);
+	va_list ap;
+
+	va_start(ap, fmt);
+	spec_complain(report, severity, &at, key, rule, fmt, ap);
+	va_end(ap);
+}
+
+static void check_memory(struct spec_report *report, const struct ghvm_spec *spec)
 {
 	const bool giant = spec->hugepages == GHVM_HUGEPAGES_1G;
 	const uint64_t unit = giant ? GHVM_GIB(1) : GHVM_MIB(2);
-	yaml_node_t *memory = yaml_find(rd, root, "memory");
-	yaml_node_t *n = memory ? yaml_find(rd, memory, "size") : NULL;
 	const uint64_t max = GHVM_IPA_END - GHVM_IPA_RAM;
+	const char *why = giant ? "1G (memory.hugepages: 1G)" : "2M";
 
-	if (!n || (!spec->memory && rd->n_errors))
-		return;
 	if (!spec->memory)
-		yaml_complain(rd, n, "memory.size", "size", "must not be 0");
-	else if (!ghvm_aligned(spec->memory, GHVM_MIB(1)))
-		yaml_complain(rd, n, "memory.size", "size-align",
-			      "%" PRIu64 " is not a multiple of %s (huge pages)", spec->memory,
-			      giant ? "1G" : "2M");
+		return; /* complained about, or missing */
+	if (!ghvm_aligned(spec->memory, GHVM_MIB(1)))
+		complain(report, spec, "memory.size", GHVM_SEVERITY_ERROR, "size-align",
+			 "%" PRIu64 " is not a multiple of %s", spec->memory, why);
 	else if (!ghvm_aligned(spec->memory, unit))
-		yaml_complain(rd, n, "memory.size", "size-align",
-			      "%" PRIu64 "M is not a multiple of %s (huge pages)",
-			      spec->memory >> 20, giant ? "1G" : "2M");
+		complain(report, spec, "memory.size", GHVM_SEVERITY_ERROR, "size-align",
+			 "%" PRIu64 "M is not a multiple of %s", spec->memory >> 20, why);
 	else if (spec->memory > max)
-		yaml_complain(rd, n, "memory.size", "range", "more than %" PRIu64 "G", max >> 30);
+		complain(report, spec, "memory.size", GHVM_SEVERITY_ERROR, "range",
+			 "more than %" PRIu64 "G", max >> 30);
 	else if (spec->memory < GHVM_MIB(32))
-		yaml_warn(rd, n, "memory.size", "small", "less than any Linux guest needs");
+		complain(report, spec, "memory.size", GHVM_SEVERITY_WARNING, "small",
+			 "less than any Linux guest needs");
 }
 
 static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
@@ -326,46 +328,66 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 	return a <= b ? b - a < a_size : a - b < b_size;
 }
 
-static void check_region(struct yaml_reader *rd, yaml_node_t *n, size_t nth,
-			 const struct ghvm_spec *spec)
+static unsigned int line_of_region(const struct ghvm_spec *spec, size_t nth)
+{
+	char key[32];
+
+	snprintf(key, sizeof(key), "regions[%zu]", nth);
+	return spec_find_place(spec, key).line;
+}
+
+static void check_address(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
 {
 	const struct ghvm_spec_region *r = &spec->regions[nth];
-	char path[32];
+	char key[32];
 
-	snprintf(path, sizeof(path), "regions[%zu]", nth);
 	if (!r->address || !r->size)
 		return;
+	snprintf(key, sizeof(key), "regions[%zu].address", nth);
 	if (r->address < GHVM_IPA_WINDOWS || r->address >= GHVM_IPA_END ||
 	    r->size > GHVM_IPA_END - r->address)
-		yaml_complain(rd, n, path, "range",
-			      "0x%" PRIx64 " to its end is not in 0x%llx to 0x%llx", r->address,
-			      GHVM_IPA_WINDOWS, GHVM_IPA_END);
+		complain(report, spec, key, GHVM_SEVERITY_ERROR, "range",
+			 "0x%" PRIx64 " to its end is not in 0x%llx to 0x%llx", r->address,
+			 GHVM_IPA_WINDOWS, GHVM_IPA_END);
 	else if (overlap(r->address, r->size, GHVM_IPA_RAM, spec->memory))
-		yaml_complain(rd, n, path, "overlap", "0x%" PRIx64 " overlaps the VM's RAM",
-			      r->address);
+		complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
+			 "0x%" PRIx64 " overlaps the VM's RAM", r->address);
 	for (size_t i = 0; i < nth; i++)
 		if (spec->regions[i].address &&
 		    overlap(r->address, r->size, spec->regions[i].address, spec->regions[i].size))
-			yaml_complain(rd, n, path, "overlap",
-				      "0x%" PRIx64 " overlaps the region of line %u", r->address,
-				      spec->regions[i].line);
+			complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
+				 "0x%" PRIx64 " overlaps the region of line %u", r->address,
+				 line_of_region(spec, i));
 }
 
-static void check_regions(struct yaml_reader *rd, yaml_node_t *root, const struct ghvm_spec *spec)
+static void check_label(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
 {
-	yaml_node_t *list = yaml_find(rd, root, "regions");
+	const uint32_t label = spec->regions[nth].label;
+	char key[32];
 
-	if (!list || list->type != YAML_SEQUENCE_NODE)
+	snprintf(key, sizeof(key), "regions[%zu].label", nth);
+	for (size_t i = 0; label && i < nth; i++) {
+		if (spec->regions[i].label != label)
+			continue;
+		complain(report, spec, key, GHVM_SEVERITY_ERROR, "label-in-use",
+			 "label %u is that of line %u too", label, line_of_region(spec, i));
 		return;
-	for (size_t i = 0; i < spec->n_regions; i++)
-		check_region(rd,
-			     yaml_document_get_node(&rd->doc, list->data.sequence.items.start[i]),
-			     i, spec);
+	}
+}
+
+static void check(struct spec_report *report, const struct ghvm_spec *spec)
+{
+	check_memory(report, spec);
+	for (size_t i = 0; i < spec->n_regions; i++) {
+		check_label(report, spec, i);
+		check_address(report, spec, i);
+	}
 }
 
 /* ---- files to specs ---- */
 
-static int set_defaults(struct ghvm_spec *spec, const char *name)
+static int set_defaults(struct ghvm_spec *spec, const char *name,
+			const struct ghvm_spec_files *files)
 {
 	*spec = (struct ghvm_spec){
 		.cmdline = strdup(""),
@@ -375,69 +397,91 @@ static int set_defaults(struct ghvm_spec *spec, const char *name)
 		.on_reboot = GHVM_ON_END_RESTART,
 		.on_crash = GHVM_ON_END_STOP,
 		.stop_timeout_ms = STOP_TIMEOUT_MS,
+		.files = calloc(files->n + 1, sizeof(char *)),
 	};
 	memcpy(spec->name, name, strlen(name) + 1);
-	return spec->cmdline ? 0 : -ENOMEM;
+	if (!spec->cmdline || !spec->files)
+		return -ENOMEM;
+	for (size_t i = 0; i < files->n; i++) {
+		spec->files[i] = strdup(files->v[i].name);
+		if (!spec->files[i])
+			return -ENOMEM;
+	}
+	return 0;
 }
 
-/* One file into @spec; a drop-in (not @whole) may leave out what the main file has. */
-static int read_file(struct ghvm_spec *spec, const char *file, const char *text, size_t len,
-		     bool whole, struct ghvm_complaints *complaints, struct ghvm_error *err)
+/* One file into @spec; those after the first may leave out what the first has, and all else. */
+static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t nth)
 {
+	const struct ghvm_spec_file *f = &report->files[nth];
 	struct yaml_reader rd = {
-		.file = file, .complaints = complaints, .err = err, .whole = whole
+		.report = report,
+		.spec = spec,
+		.file = (unsigned int)nth,
+		.whole = nth == 0,
 	};
 	yaml_node_t *root;
-	int r;
+	int r = yaml_open(&rd, f->text, f->len, &root);
 
-	if (len > GHVM_SPEC_FILE_MAX)
-		return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", file);
-	r = yaml_open(&rd, text, len, &root);
+	if (r == -ENODATA && rd.whole)
+		yaml_complain(&rd, NULL, "", "type", "empty");
 	if (r < 0)
-		return r;
-	yaml_read_map(&rd, root, "", &top_map, spec, whole);
-	check_memory(&rd, root, spec);
-	check_regions(&rd, root, spec);
+		return r == -ENOMEM ? r : 0; /* complained about, or nothing in it */
+	yaml_read_map(&rd, root, "", &top_map, spec, rd.whole);
 	yaml_close(&rd);
-	return rd.n_errors ? -EINVAL : 0;
+	return 0;
+}
+
+static int read_files(const char *name, const struct ghvm_spec_files *files, struct ghvm_spec *ret,
+		      struct ghvm_complaints *complaints, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	struct spec_report report = { .files = files->v };
+	int r = set_defaults(&spec, name, files);
+
+	for (size_t i = 0; r == 0 && i < files->n; i++)
+		r = read_file(&report, &spec, i);
+	if (r == 0)
+		check(&report, &spec);
+	else
+		report.failed = r;
+	r = spec_report_finish(&report, complaints, err);
+	if (r == 0)
+		*ret = TAKE_STRUCT(spec);
+	return r;
+}
+
+/* "demo.yaml:1:1: " in front of it, if there is a file */
+static int bad_name(const char *name, const char *file, struct ghvm_error *err)
+{
+	return ghvm_error_set(err, -EINVAL,
+			      "%s%s'%.40s' is not a VM's name: 1 to 27 of a-z, 0-9 and -, "
+			      "no dash first or last",
+			      file, *file ? ":1:1: " : "", name);
 }
 
 int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
 		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
 		    struct ghvm_error *err)
 {
-	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
-	int r;
+	struct ghvm_spec_file f = { .name = (char *)file, .text = (char *)text, .len = len };
+	const struct ghvm_spec_files files = { .v = &f, .n = 1 };
 
 	if (!ghvm_name_valid(name))
-		return ghvm_error_set(err, -EINVAL,
-				      "'%.40s' is not a VM's name: 1 to 27 of a-z, 0-9 and -, "
-				      "no dash first or last",
-				      name);
-	r = set_defaults(&spec, name);
-	if (r == 0)
-		r = read_file(&spec, file, text, len, true, complaints, err);
-	if (r == 0)
-		*ret = TAKE_STRUCT(spec);
-	return r;
+		return bad_name(name, file, err);
+	if (len > GHVM_SPEC_FILE_MAX)
+		return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", file);
+	return read_files(name, &files, ret, complaints, err);
 }
 
 int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
 		   struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
-	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	_cleanup_(ghvm_spec_files_done) struct ghvm_spec_files files = {};
 	int r;
 
 	if (!ghvm_name_valid(name))
-		return ghvm_spec_parse(name, "", "", 0, ret, complaints, err);
+		return bad_name(name, "", err);
 	r = ghvm_spec_files_read(name, dirs, &files, err);
-	if (r == 0)
-		r = set_defaults(&spec, name);
-	for (size_t i = 0; r == 0 && i < files.n; i++)
-		r = read_file(&spec, files.v[i].name, files.v[i].text, files.v[i].len, i == 0,
-			      complaints, err);
-	if (r == 0)
-		*ret = TAKE_STRUCT(spec);
-	return r;
+	return r < 0 ? r : read_files(name, &files, ret, complaints, err);
 }

@@ -45,14 +45,24 @@ enum ghvm_on_end {
  * @readonly: the guest may only read it
  * @size: bytes, page aligned
  * @address: IPA, or 0: the layout chooses
- * @line: where it stands
  */
 struct ghvm_spec_region {
 	uint32_t label;
 	bool readonly;
 	uint64_t size;
 	uint64_t address;
+};
+
+/**
+ * struct ghvm_spec_place - where a key stands
+ * @key: dotted path, e.g. "memory.size", "regions[0].label"
+ * @file: which of the spec's files
+ */
+struct ghvm_spec_place {
+	char key[32];
+	unsigned int file;
 	unsigned int line;
+	unsigned int column;
 };
 
 /**
@@ -71,6 +81,8 @@ struct ghvm_spec_region {
  * @on_reboot: default restart; @on_crash: default stop
  * @stop_timeout_ms: patience after a graceful stop was asked
  * @regions: shared windows, @n_regions of them
+ * @files: that it was read from, NULL-terminated; NULL: it was not read
+ * @places: of the keys that stand in them, @n_places of them
  */
 struct ghvm_spec {
 	char name[GHVM_NAME_SIZE];
@@ -90,6 +102,9 @@ struct ghvm_spec {
 	unsigned int stop_timeout_ms;
 	struct ghvm_spec_region regions[GHVM_SPEC_REGIONS_MAX];
 	size_t n_regions;
+	char **files;
+	struct ghvm_spec_place *places;
+	size_t n_places;
 };
 
 enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
@@ -97,20 +112,25 @@ enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
 /**
  * struct ghvm_complaint - one thing wrong with a descriptor
  * @rule: stable identifier for programs, e.g. "unknown-key", "size-align"
- * @file: as given to ghvm_spec_parse(), or the drop-in's
+ * @file: as given to ghvm_spec_parse(), or its path; of one too long its end
+ * @nth_file: which of the files, of one VM, that is
  * @key: dotted path, e.g. "memory.size"; empty: of the file itself
  */
 struct ghvm_complaint {
 	enum ghvm_severity severity;
 	const char *rule;
-	char file[80];
+	char file[256];
+	unsigned int nth_file;
 	char key[64];
 	unsigned int line;
 	unsigned int column;
-	char text[256];
+	char text[400];
 };
 
-/* All complaints of a parse, not only the first. Owned array; .._done() empties it. */
+/*
+ * All complaints of a parse, not only the first, in the order of files and lines. Owned array;
+ * .._done() empties it.
+ */
 struct ghvm_complaints {
 	struct ghvm_complaint *v;
 	size_t n;
@@ -161,6 +181,20 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
 int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err);
 
 void ghvm_spec_done(struct ghvm_spec *spec);
+
+/**
+ * ghvm_spec_complain() - what was found out later as one more complaint of the descriptor
+ * @err: of ghvm_plan_make(), or any that begins with the key that it is about, "memory.size: ...";
+ *     of a whole section, "memory: ...", nothing is said here: those are about the host
+ * @all: gets it, with the place where that key stands
+ *
+ * Return: 0; -ENOENT it begins with no key, or @spec was not read from a file; -ENOMEM.
+ */
+int ghvm_spec_complain(const struct ghvm_spec *spec, const struct ghvm_error *err,
+		       struct ghvm_complaints *all);
+
+/* The same in one line: puts file:line:column in front of such an error, and of no other. */
+void ghvm_spec_locate(const struct ghvm_spec *spec, struct ghvm_error *err);
 
 /**
  * ghvm_spec_to_yaml() - a descriptor that ghvm_spec_parse() makes the same spec of

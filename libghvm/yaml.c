@@ -9,6 +9,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/near.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,124 +21,83 @@
 #include <string.h>
 
 #define DEPTH_MAX 8
-#define COMPLAINTS_MAX 64
 #define STRING_MAX 2047 /* arm64's COMMAND_LINE_SIZE less its NUL */
 #define QUOTE_MAX 40	/* of a bad value, in a complaint */
 
 /* ---- complaints ---- */
 
-struct place {
-	unsigned int line;
-	unsigned int column;
-};
-
-static struct place place_of(const yaml_node_t *n)
+static struct ghvm_spec_place place_of(const struct yaml_reader *rd, const yaml_mark_t *mark)
 {
-	if (!n)
-		return (struct place){ 1, 1 };
-	return (struct place){ (unsigned int)n->start_mark.line + 1,
-			       (unsigned int)n->start_mark.column + 1 };
-}
-
-static void keep(struct yaml_reader *rd, const struct ghvm_complaint *c)
-{
-	struct ghvm_complaint *v;
-
-	if (!rd->complaints || rd->complaints->n >= COMPLAINTS_MAX)
-		return;
-	v = reallocarray(rd->complaints->v, rd->complaints->n + 1, sizeof(*v));
-	if (!v)
-		return; /* the first error is in @err all the same */
-	v[rd->complaints->n++] = *c;
-	rd->complaints->v = v;
-}
-
-/* Bytes of the UTF-8 character at @s, or 0: it is cut off, or none. */
-static size_t character(const uint8_t *s)
-{
-	const size_t n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
-/*
- * What came from a file is shown on terminals and sent over the bus: no control characters,
- * and no character cut in two where the text did not fit.
- */
-static void make_printable(char *text)
-{
-	uint8_t *s = (uint8_t *)text;
-
-	while (*s) {
-		size_t n = character(s);
-
-		if (n == 2 && s[0] == 0xc2 && s[1] < 0xa0) /* C1: NEL, CSI and so on */
-			n = 0;
-		if (n == 0 || iscntrl(*s))
-			*s = '?';
-		s += n ? n : 1; /* the rest of what is none goes the same way */
-	}
-}
-
-static void complain_at(struct yaml_reader *rd, enum ghvm_severity severity, struct place at,
-			const char *path, const char *rule, const char *fmt, va_list ap)
-{
-	struct ghvm_complaint c = {
-		.severity = severity,
-		.rule = rule,
-		.line = at.line,
-		.column = at.column,
+	return (struct ghvm_spec_place){
+		.file = rd->file,
+		.line = mark ? (unsigned int)mark->line + 1 : 1,
+		.column = mark ? (unsigned int)mark->column + 1 : 1,
 	};
+}
 
-	snprintf(c.file, sizeof(c.file), "%s", rd->file);
-	snprintf(c.key, sizeof(c.key), "%s", path);
-	vsnprintf(c.text, sizeof(c.text), fmt, ap);
-	make_printable(c.file);
-	make_printable(c.key);
-	make_printable(c.text);
-	keep(rd, &c);
-	if (severity != GHVM_SEVERITY_ERROR)
-		return;
-	if (rd->n_errors++ == 0)
-		(void)ghvm_error_set(rd->err, -EINVAL, "%s:%u:%u: %s%s%s", c.file, c.line, c.column,
-				     c.key, *c.key ? ": " : "", c.text);
+static void complain_at(struct yaml_reader *rd, const yaml_mark_t *mark, const char *rule,
+			const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static void complain_at(struct yaml_reader *rd, const yaml_mark_t *mark, const char *rule,
+			const char *fmt, ...)
+{
+	const struct ghvm_spec_place at = place_of(rd, mark);
+	va_list ap;
+
+	va_start(ap, fmt);
+	spec_complain(rd->report, GHVM_SEVERITY_ERROR, &at, "", rule, fmt, ap);
+	va_end(ap);
 }
 
 void yaml_complain(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *rule,
 		   const char *fmt, ...)
 {
+	const struct ghvm_spec_place at = place_of(rd, n ? &n->start_mark : NULL);
 	va_list ap;
 
 	va_start(ap, fmt);
-	complain_at(rd, GHVM_SEVERITY_ERROR, place_of(n), path, rule, fmt, ap);
+	spec_complain(rd->report, GHVM_SEVERITY_ERROR, &at, path, rule, fmt, ap);
 	va_end(ap);
 }
 
-void yaml_warn(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *rule,
-	       const char *fmt, ...)
+void yaml_note(struct yaml_reader *rd, const yaml_node_t *n, const char *path)
 {
-	va_list ap;
+	const struct ghvm_spec_place at = place_of(rd, &n->start_mark);
 
-	va_start(ap, fmt);
-	complain_at(rd, GHVM_SEVERITY_WARNING, place_of(n), path, rule, fmt, ap);
-	va_end(ap);
+	spec_note_place(rd->report, rd->spec, path, &at);
 }
 
-static void complain_mark(struct yaml_reader *rd, yaml_mark_t mark, const char *rule,
-			  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* ---- scalars ---- */
 
-static void complain_mark(struct yaml_reader *rd, yaml_mark_t mark, const char *rule,
-			  const char *fmt, ...)
+static bool has_nul(const yaml_node_t *n)
 {
-	const struct place at = { (unsigned int)mark.line + 1, (unsigned int)mark.column + 1 };
-	va_list ap;
+	return n->type == YAML_SCALAR_NODE &&
+	       strlen((const char *)n->data.scalar.value) != n->data.scalar.length;
+}
 
-	va_start(ap, fmt);
-	complain_at(rd, GHVM_SEVERITY_ERROR, at, "", rule, fmt, ap);
-	va_end(ap);
+/* A scalar's text, or NULL: another kind, or with a NUL inside. */
+static const char *scalar(const yaml_node_t *n)
+{
+	if (n->type != YAML_SCALAR_NODE || has_nul(n))
+		return NULL;
+	return (const char *)n->data.scalar.value;
+}
+
+static bool is_plain(const yaml_node_t *n)
+{
+	return n->type == YAML_SCALAR_NODE && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+/* "~", or nothing at all: YAML's ways to say that a key has no value. */
+static bool is_null(const yaml_node_t *n)
+{
+	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
+	const char *s = is_plain(n) ? scalar(n) : NULL;
+
+	for (size_t i = 0; s && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(s, words[i]))
+			return true;
+	return false;
 }
 
 /* ---- the file as a whole ---- */
@@ -174,20 +134,49 @@ static const char *unwanted(const yaml_event_t *e, unsigned int documents, unsig
 	return tag ? "tags are not understood here" : NULL;
 }
 
+/* libyaml knows the byte that it cannot read, but not its line. */
+static yaml_mark_t mark_of_byte(const char *text, size_t len, size_t byte)
+{
+	yaml_mark_t at = {};
+
+	for (size_t i = 0; i < byte && i < len; i++) {
+		if (text[i] == '\n') {
+			at.line++;
+			at.column = 0;
+		} else if (((unsigned char)text[i] & 0xc0) != 0x80) {
+			at.column++; /* a character; its other bytes follow it */
+		}
+	}
+	return at;
+}
+
 static void syntax_error(struct yaml_reader *rd, const yaml_parser_t *p)
 {
-	complain_mark(rd, p->problem_mark, "syntax", "not YAML: %s%s%s",
-		      p->problem ? p->problem : "cannot be read", p->context ? ", " : "",
-		      p->context ? p->context : "");
+	const struct ghvm_spec_file *f = &rd->report->files[rd->file];
+	yaml_mark_t at;
+
+	if (p->error != YAML_READER_ERROR) {
+		complain_at(rd, &p->problem_mark, "syntax", "not YAML: %s%s%s",
+			    p->problem ? p->problem : "cannot be read", p->context ? ", " : "",
+			    p->context ? p->context : "");
+		return;
+	}
+	at = mark_of_byte(f->text, f->len, p->problem_offset);
+	if (p->problem_value >= 0 && p->problem_value < ' ')
+		complain_at(rd, &at, "characters", "a control character, 0x%02x",
+			    (unsigned int)p->problem_value);
+	else
+		complain_at(rd, &at, "encoding", "not UTF-8: %s", p->problem);
 }
 
 /* Return: 0, or -EINVAL when there is something that a descriptor has no use for. */
 static int look_through(struct yaml_reader *rd, yaml_parser_t *p)
 {
+	const unsigned int before = rd->report->n_errors;
 	unsigned int documents = 0, depth = 0;
 	bool done = false;
 
-	while (!done && !rd->n_errors) {
+	while (!done && rd->report->n_errors == before) {
 		const char *why;
 		yaml_event_t e;
 
@@ -201,10 +190,10 @@ static int look_through(struct yaml_reader *rd, yaml_parser_t *p)
 		done = e.type == YAML_STREAM_END_EVENT;
 		why = unwanted(&e, documents, depth);
 		if (why)
-			complain_mark(rd, e.start_mark, "syntax", "%s", why);
+			complain_at(rd, &e.start_mark, "syntax", "%s", why);
 		yaml_event_delete(&e);
 	}
-	return rd->n_errors ? -EINVAL : 0;
+	return rd->report->n_errors == before ? 0 : -EINVAL;
 }
 
 static int with_parser(struct yaml_reader *rd, const char *text, size_t len,
@@ -215,6 +204,7 @@ static int with_parser(struct yaml_reader *rd, const char *text, size_t len,
 
 	if (!yaml_parser_initialize(&p))
 		return -ENOMEM;
+	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING); /* a mark of UTF-16 is none of it */
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
 	r = fn(rd, &p);
 	yaml_parser_delete(&p);
@@ -241,8 +231,12 @@ int yaml_open(struct yaml_reader *rd, const char *text, size_t len, yaml_node_t 
 		return r;
 
 	root = yaml_document_get_root_node(&rd->doc);
-	if (!root || root->type != YAML_MAPPING_NODE) {
-		yaml_complain(rd, root, "", "type", root ? "not a mapping of keys" : "empty");
+	if (!root || is_null(root)) {
+		yaml_close(rd);
+		return -ENODATA;
+	}
+	if (root->type != YAML_MAPPING_NODE) {
+		yaml_complain(rd, root, "", "type", "not a mapping of keys");
 		yaml_close(rd);
 		return -EINVAL;
 	}
@@ -256,24 +250,6 @@ void yaml_close(struct yaml_reader *rd)
 }
 
 /* ---- mappings ---- */
-
-/* A scalar's text, or NULL: another kind, or with a NUL inside. */
-static const char *scalar(const yaml_node_t *n)
-{
-	const char *s = (const char *)n->data.scalar.value;
-
-	if (n->type != YAML_SCALAR_NODE || strlen(s) != n->data.scalar.length)
-		return NULL;
-	return s;
-}
-
-/* Numbers and words for true and false are never quoted. */
-static const char *plain(const yaml_node_t *n)
-{
-	const char *s = scalar(n);
-
-	return s && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? s : NULL;
-}
 
 static void join(char *ret, size_t cap, const char *path, const char *key)
 {
@@ -300,13 +276,40 @@ static bool stands_before(struct yaml_reader *rd, const yaml_node_t *map,
 	return false;
 }
 
+/* What @key may have meant. */
+static struct ghvm_near meant(const struct yaml_map *map, const char *key)
+{
+	struct ghvm_near near = ghvm_near_begin(key);
+
+	for (const struct yaml_field *f = map->fields; f->key; f++)
+		ghvm_near_offer(&near, f->key);
+	return near;
+}
+
+static void read_value(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		       const struct yaml_field *f, void *dst)
+{
+	const unsigned int before = rd->report->n_errors;
+
+	if (is_null(n) && !(f->flags & YAML_NULL))
+		return;
+	if (has_nul(n)) {
+		yaml_complain(rd, n, path, "characters", "has a NUL character");
+		return;
+	}
+	f->parse(rd, n, path, f, (uint8_t *)dst + f->offset);
+	if (rd->report->n_errors == before)
+		yaml_note(rd, n, path);
+}
+
 static void read_pair(struct yaml_reader *rd, const yaml_node_t *n, const yaml_node_pair_t *p,
 		      const char *path, const struct yaml_map *map, void *dst)
 {
 	yaml_node_t *k = yaml_document_get_node(&rd->doc, p->key);
 	const char *key = scalar(k);
 	const struct yaml_field *f;
-	char sub[sizeof(((struct ghvm_complaint *)NULL)->key)];
+	char sub[sizeof(((struct ghvm_complaint *)NULL)->key)], text[GHVM_NEAR_TEXT];
+	struct ghvm_near near;
 
 	if (!key) {
 		yaml_complain(rd, k, path, "type", "a key is not a word");
@@ -314,13 +317,15 @@ static void read_pair(struct yaml_reader *rd, const yaml_node_t *n, const yaml_n
 	}
 	join(sub, sizeof(sub), path, key);
 	f = field_of(map, key);
-	if (!f)
-		yaml_complain(rd, k, sub, "unknown-key", "unknown key");
-	else if (stands_before(rd, n, p, key))
+	if (!f) {
+		near = meant(map, key);
+		yaml_complain(rd, k, sub, "unknown-key", "unknown key%s",
+			      ghvm_near_text(&near, text));
+	} else if (stands_before(rd, n, p, key)) {
 		yaml_complain(rd, k, sub, "repeated-key", "stands here twice");
-	else
-		f->parse(rd, yaml_document_get_node(&rd->doc, p->value), sub, f,
-			 (uint8_t *)dst + f->offset);
+	} else {
+		read_value(rd, yaml_document_get_node(&rd->doc, p->value), sub, f, dst);
+	}
 }
 
 yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key)
@@ -337,6 +342,24 @@ yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key
 	return NULL;
 }
 
+/* A key is not missing as well if there is an unknown one that means it. */
+static bool is_missing(struct yaml_reader *rd, yaml_node_t *n, const struct yaml_map *map,
+		       const struct yaml_field *f)
+{
+	yaml_node_t *value = yaml_find(rd, n, f->key);
+
+	if (value)
+		return is_null(value);
+	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+	     p++) {
+		const char *key = scalar(yaml_document_get_node(&rd->doc, p->key));
+
+		if (key && !field_of(map, key) && meant(map, key).best == f->key)
+			return false;
+	}
+	return true;
+}
+
 void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		   const struct yaml_map *map, void *dst, bool whole)
 {
@@ -349,7 +372,7 @@ void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
 		read_pair(rd, n, p, path, map, dst);
 	for (const struct yaml_field *f = map->fields; whole && f->key; f++) {
-		if (!(f->flags & YAML_REQUIRED) || yaml_find(rd, n, f->key))
+		if (!(f->flags & YAML_REQUIRED) || !is_missing(rd, n, map, f))
 			continue;
 		join(sub, sizeof(sub), path, f->key);
 		yaml_complain(rd, n, sub, "missing-key", "is missing");
@@ -390,7 +413,7 @@ static bool whole_number(const char *s, char **end, unsigned long long *ret)
 void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = plain(n);
+	const char *s = scalar(n);
 	unsigned int shift = 0;
 	unsigned long long v;
 	char *end;
@@ -400,26 +423,34 @@ void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		return;
 	}
 	if (!whole_number(s, &end, &v)) {
-		yaml_complain(rd, n, path, "size", "'%.*s' is not a size", QUOTE_MAX, s);
+		yaml_complain(rd, n, path, "size", "'%.*s' is not a size like 512M", QUOTE_MAX, s);
 		return;
 	}
 	shift = size_shift(&end);
 	if (*end || v > UINT64_MAX >> shift)
-		yaml_complain(rd, n, path, "size", "'%.*s' is not a size", QUOTE_MAX, s);
+		yaml_complain(rd, n, path, "size", "'%.*s' is not a size like 512M", QUOTE_MAX, s);
+	else if (!v)
+		yaml_complain(rd, n, path, "size", "must not be 0");
 	else
 		*(uint64_t *)dst = v << shift;
+}
+
+/* Numbers and true and false are never quoted: what is, is a text. */
+static const char *unquote(const yaml_node_t *n)
+{
+	return scalar(n) && !is_plain(n) ? ", but a text: without quotes" : "";
 }
 
 void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		       const struct yaml_field *f, void *dst)
 {
 	const struct yaml_limits *limits = f->arg;
-	const char *s = plain(n);
+	const char *s = is_plain(n) ? scalar(n) : NULL;
 	unsigned long long v;
 	char *end;
 
 	if (!s || !whole_number(s, &end, &v) || *end)
-		yaml_complain(rd, n, path, "number", "not a whole number");
+		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote(n));
 	else if (v < limits->min || v > limits->max)
 		yaml_complain(rd, n, path, "range", "%llu is not in %" PRIu64 " to %" PRIu64, v,
 			      limits->min, limits->max);
@@ -434,7 +465,7 @@ void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 		{ "ms", 1 }, { "s", 1000 }, { "", 1000 }, { "min", 60000 }, { "h", 3600000 }, {},
 	};
 	const struct yaml_word *u = units;
-	const char *s = plain(n);
+	const char *s = scalar(n);
 	unsigned long long v;
 	char *end;
 
@@ -452,21 +483,22 @@ void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 void yaml_parse_bool(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = plain(n);
+	const char *s = is_plain(n) ? scalar(n) : NULL;
 
 	if (s && !strcmp(s, "true"))
 		*(bool *)dst = true;
 	else if (s && !strcmp(s, "false"))
 		*(bool *)dst = false;
 	else
-		yaml_complain(rd, n, path, "type", "neither true nor false");
+		yaml_complain(rd, n, path, "type", "neither true nor false%s", unquote(n));
 }
 
 void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
 	const char *s = scalar(n);
-	char list[128] = "";
+	struct ghvm_near near = ghvm_near_begin(s ? s : "");
+	char list[128] = "", text[GHVM_NEAR_TEXT];
 	size_t at = 0;
 
 	for (const struct yaml_word *w = f->arg; w->word; w++) {
@@ -474,47 +506,70 @@ void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			*(int *)dst = w->value;
 			return;
 		}
+		ghvm_near_offer(&near, w->word);
 		at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", at ? ", " : "",
 				       w->word);
 		if (at >= sizeof(list))
 			at = sizeof(list) - 1;
 	}
-	yaml_complain(rd, n, path, "word", "'%.*s' is none of: %s", QUOTE_MAX, s ? s : "", list);
+	yaml_complain(rd, n, path, "word", "'%.*s' is none of: %s%s", QUOTE_MAX, s ? s : "", list,
+		      ghvm_near_text(&near, text));
 }
 
-static void replace(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *s,
-		    char **dst)
+static void replace(struct yaml_reader *rd, const char *s, char **dst)
 {
 	char *copy = strdup(s);
 
 	if (!copy) {
-		yaml_complain(rd, n, path, "memory", "out of memory");
+		rd->report->failed = -ENOMEM;
 		return;
 	}
 	free(*dst);
 	*dst = copy;
 }
 
-void yaml_parse_string(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-		       const struct yaml_field *f, void *dst)
+/* Return: true if @s has one, which was complained about. */
+static bool has_control(struct yaml_reader *rd, const yaml_node_t *n, const char *path,
+			const char *s)
+{
+	for (; *s; s++) {
+		if (!iscntrl((unsigned char)*s))
+			continue;
+		yaml_complain(rd, n, path, "characters", "has a control character, 0x%02x",
+			      (unsigned char)*s);
+		return true;
+	}
+	return false;
+}
+
+/* What YAML folds, or keeps, over several lines is one: its ends of lines are blanks. */
+void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		     const struct yaml_field *f, void *dst)
 {
 	const char *s = scalar(n);
+	_cleanup_(freep) char *line = NULL;
+	size_t len;
 
 	if (!s) {
 		yaml_complain(rd, n, path, "type", "not a text");
 		return;
 	}
-	if (strlen(s) > STRING_MAX) {
-		yaml_complain(rd, n, path, "length", "longer than %d characters", STRING_MAX);
+	len = strlen(s);
+	if (len > STRING_MAX) {
+		yaml_complain(rd, n, path, "length", "longer than %d bytes", STRING_MAX);
 		return;
 	}
-	for (const char *c = s; *c; c++) {
-		if (iscntrl((unsigned char)*c)) {
-			yaml_complain(rd, n, path, "characters", "has a control character");
-			return;
-		}
+	line = strdup(s);
+	if (!line) {
+		rd->report->failed = -ENOMEM;
+		return;
 	}
-	replace(rd, n, path, s, dst);
+	while (len && line[len - 1] == '\n')
+		line[--len] = '\0';
+	for (char *c = line; (c = strchr(c, '\n'));)
+		*c = ' ';
+	if (!has_control(rd, n, path, line))
+		replace(rd, line, dst);
 }
 
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
@@ -526,6 +581,6 @@ void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		yaml_complain(rd, n, path, "path", "not an absolute path");
 	else if (strlen(s) >= PATH_MAX)
 		yaml_complain(rd, n, path, "length", "longer than a path may be");
-	else
-		replace(rd, n, path, s, dst);
+	else if (!has_control(rd, n, path, s))
+		replace(rd, s, dst);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "libghvm/spec-complain.h"
 #include "libghvm/spec.h"
 
 #include <stdbool.h>
@@ -16,22 +17,20 @@
 
 /**
  * struct yaml_reader - one file while it is read
- * @file: its name, for complaints; borrowed
- * @doc: what libyaml made of it
- * @complaints: borrowed; may be NULL
- * @err: gets the first error; may be NULL
+ * @report: gets complaints; borrowed
+ * @spec: gets the places of keys; borrowed
+ * @file: which of the report's files
  * @whole: required keys must be there; false for a drop-in, which has only what it changes
- * @n_errors: so far
+ * @doc: what libyaml made of it
  *
  * Thread: one.
  */
 struct yaml_reader {
-	const char *file;
-	yaml_document_t doc;
-	struct ghvm_complaints *complaints;
-	struct ghvm_error *err;
+	struct spec_report *report;
+	struct ghvm_spec *spec;
+	unsigned int file;
 	bool whole;
-	unsigned int n_errors;
+	yaml_document_t doc;
 };
 
 struct yaml_field;
@@ -41,6 +40,7 @@ typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char
 			      const struct yaml_field *f, void *dst);
 
 #define YAML_REQUIRED 1U
+#define YAML_NULL 2U /* a null is a value; of all others it is the same as no key at all */
 
 /**
  * struct yaml_field - one key of a mapping
@@ -75,10 +75,11 @@ struct yaml_limits {
 
 /**
  * yaml_open() - parse the text of one file
- * @rd: file, complaints and err are set by the caller
+ * @rd: all but doc is set by the caller
  * @ret_root: its mapping; borrowed from @rd
  *
- * Return: 0 and yaml_close() is owed; -EINVAL complained; -ENOMEM.
+ * Return: 0 and yaml_close() is owed; -ENODATA there is nothing in it, or only comments; -EINVAL
+ * complained; -ENOMEM.
  */
 int yaml_open(struct yaml_reader *rd, const char *text, size_t len, yaml_node_t **ret_root);
 void yaml_close(struct yaml_reader *rd);
@@ -86,13 +87,17 @@ void yaml_close(struct yaml_reader *rd);
 /* Complain about a place. @n may be NULL: the start of the file. */
 void yaml_complain(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *rule,
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-void yaml_warn(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *rule,
-	       const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* Note where @path stands. */
+void yaml_note(struct yaml_reader *rd, const yaml_node_t *n, const char *path);
 
 /* The value of @key in a mapping, or NULL. */
 yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key);
 
-/* Every key of @n by the table: unknown, repeated and (if @whole) missing ones are complaints. */
+/*
+ * Every key of @n by the table: unknown, repeated and (if @whole) missing ones are complaints. A key
+ * whose value is null counts as missing.
+ */
 void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		   const struct yaml_map *map, void *dst, bool whole);
 
@@ -108,8 +113,8 @@ void yaml_parse_bool(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst); /* bool */
 void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst); /* enum (int); struct yaml_word[] */
-void yaml_parse_string(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-		       const struct yaml_field *f, void *dst); /* char *, owned */
+void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		     const struct yaml_field *f, void *dst); /* char *, owned; one line of it */
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst); /* char *, owned, absolute */
 void yaml_parse_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,

@@ -4,11 +4,12 @@
  * for the plan of what runs.
  */
 #include "daemon/ctl/client.h"
+#include "daemon/ctl/complaints.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/json.h"
 
 #include "libghvm/cleanup.h"
 #include "libghvm/layout.h"
+#include "libghvm/spec-file.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>
@@ -81,54 +82,19 @@ static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
 	return r < 0 ? r : ghvm_spec_parse(name, arg, text, len, spec, complaints, err);
 }
 
-static const char *severity(const struct ghvm_complaint *c)
-{
-	return c->severity == GHVM_SEVERITY_ERROR ? "error" : "warning";
-}
-
-static void print_complaints(const struct ghvm_complaints *all, FILE *to)
-{
-	for (size_t i = 0; i < all->n; i++) {
-		const struct ghvm_complaint *c = &all->v[i];
-
-		fprintf(to, "%s:%u:%u: %s%s%s%s\n", c->file, c->line, c->column,
-			c->severity == GHVM_SEVERITY_WARNING ? "warning: " : "", c->key,
-			*c->key ? ": " : "", c->text);
-	}
-}
-
-static void json_complaints(const struct ghvm_complaints *all)
-{
-	struct json j = { .first = true };
-
-	json_open(&j, NULL, '[');
-	for (size_t i = 0; i < all->n; i++) {
-		const struct ghvm_complaint *c = &all->v[i];
-
-		json_open(&j, NULL, '{');
-		json_text(&j, "severity", severity(c));
-		json_text(&j, "rule", c->rule);
-		json_text(&j, "file", c->file);
-		json_number(&j, "line", c->line);
-		json_number(&j, "column", c->column);
-		json_text(&j, "key", c->key);
-		json_text(&j, "text", c->text);
-		json_close(&j, '}');
-	}
-	json_close(&j, ']');
-	putchar('\n');
-}
-
 /* ---- files that a descriptor names ---- */
 
 /* A regular file, or a disk; -1 and a text otherwise. */
 static int open_image(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct ghvm_error why = {};
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -errno, "%s: %s: %s", key, path, strerror(errno));
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		(void)ghvm_file_fail(path, errno, &why);
+		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
+	}
 	if (!S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
 	*ret_size = (uint64_t)st.st_size;
@@ -147,7 +113,8 @@ static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct
 		return ghvm_error_set(err, -E2BIG, "kernel.dtb-overlay: %s: larger than 64K", path);
 	n = pread(fd, buf, OVERLAY_MAX, 0);
 	if (n < 0)
-		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+		return ghvm_error_set(err, -errno, "kernel.dtb-overlay: %s: %s", path,
+				      strerror(errno));
 	*ret_size = (size_t)n;
 	return 0;
 }
@@ -172,7 +139,8 @@ static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct
 		return ghvm_error_set(err, -ENOMEM, "out of memory");
 	n = pread(kernel, header, sizeof(header), 0);
 	if (n < 0)
-		return ghvm_error_set(err, -errno, "%s: %s", spec->kernel, strerror(errno));
+		return ghvm_error_set(err, -errno, "kernel.image: %s: %s", spec->kernel,
+				      strerror(errno));
 	in.kernel_header_size = (size_t)n;
 	if (spec->initrd) {
 		_cleanup_(closep) int fd =
@@ -197,24 +165,35 @@ static int failed(int r, const struct ghvm_error *err)
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err->msg);
 }
 
+/* What the plan finds is one more complaint, with a place, if it is about a key. */
+static int add_plan(const struct ghvm_spec *spec, struct ghvm_complaints *all,
+		    struct ghvm_error *err)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
+	int r = make_plan(spec, &plan, err);
+
+	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
+		err->msg[0] = '\0'; /* told by that */
+	return r;
+}
+
 int verb_validate(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
-	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	struct ghvm_error err = {};
 	bool parsed;
 	int r = load(ctl, args[0], &spec, &all, &err);
 
 	parsed = r == 0;
-	if (ctl->json)
-		json_complaints(&all);
-	else
-		print_complaints(&all, stdout);
 	if (parsed)
-		r = make_plan(&spec, &plan, &err);
+		r = add_plan(&spec, &all, &err);
+	if (ctl->json)
+		complaints_print_json(&all);
+	else
+		complaints_print(&all, stdout);
 	/* complaints have been printed, with their places; anything else has not */
-	if (r < 0 && (parsed || !all.n))
+	if (r < 0 && (parsed ? *err.msg : !all.n))
 		return failed(parsed ? -EINVAL : r, &err);
 	if (r == 0 && !ctl->json)
 		printf("%s: good\n", spec.name);
@@ -268,10 +247,11 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 	if (ctl->running)
 		return plan_of_running(ctl, args[0]);
 	r = load(ctl, args[0], &spec, &all, &err);
-	print_complaints(&all, stderr);
+	complaints_print(&all, stderr);
 	if (r < 0)
 		return all.n ? CTL_FAILED : failed(r, &err);
 	r = make_plan(&spec, &plan, &err);
+	ghvm_spec_locate(&spec, &err);
 	if (r < 0)
 		return failed(-EINVAL, &err);
 	text = ctl->json ? ghvm_plan_to_json(&plan) : ghvm_plan_to_text(&plan);

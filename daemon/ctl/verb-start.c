@@ -3,6 +3,7 @@
  * start and stop: the unit, by systemd, with the caller's own rights.
  */
 #include "daemon/ctl/client.h"
+#include "daemon/ctl/complaints.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/unit.h"
 
@@ -17,12 +18,16 @@
 /* A VM without a descriptor cannot be started; systemd would say it less well. */
 static int check_exists(const struct ctl *ctl, const char *name)
 {
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct ghvm_error err = {};
-	int r = ghvm_spec_load(name, ctl->dirs, &spec, NULL, &err);
+	int r = ghvm_spec_load(name, ctl->dirs, &spec, &all, &err);
 
 	if (r == 0 || r == -EACCES)
 		return CTL_OK;
+	complaints_print(&all, stderr);
+	if (all.n)
+		return ctl_fail(CTL_FAILED, "%s is not started: its descriptor has mistakes", name);
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err.msg);
 }
 

@@ -315,8 +315,10 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"option 'kernel-header' is missing");
 	r = parse(&d, &spec, NULL, &err);
-	if (r >= 0)
+	if (r >= 0) {
 		r = ghvm_plan_make(&spec, &d.input, &plan, &err);
+		ghvm_spec_locate(&spec, &err);
+	}
 	if (r < 0)
 		return bus_fail(error, &err);
 	json = ghvm_plan_to_json(&plan);

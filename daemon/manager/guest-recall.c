@@ -42,6 +42,8 @@ int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *e
 	if (getrandom(&in->kaslr_seed, sizeof(in->kaslr_seed), 0) != sizeof(in->kaslr_seed))
 		return ghvm_error_set(err, -errno, "no random numbers");
 	r = ghvm_plan_make(&g->spec, in, &g->plan, err);
+	if (r < 0)
+		ghvm_spec_locate(&g->spec, err);
 	g->planned = r == 0;
 	return r;
 }

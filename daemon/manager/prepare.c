@@ -325,6 +325,7 @@ static int take_failure(struct helper *h, struct ghvm_link_message *m, struct gh
 	if (ghvm_get_end(&m->payload) < 0 || h->phase != HELPER_GIVES)
 		return ghvm_error_set(err, -EBADMSG, "malformed message of the start helper");
 	(void)ghvm_error_set(&why, code < 0 ? code : -EIO, "%s", text);
+	ghvm_spec_locate(&h->vm->guest->spec, &why);
 	give_up(h, &why);
 	return 0;
 }

@@ -209,7 +209,7 @@ static int parse_overlay(const char *s, struct store_origin *ret)
 /* One that is not understood any more costs the plan, not the rest. */
 static int parse_spec(const char *s, const char *name, struct ghvm_spec *ret)
 {
-	int r = ghvm_spec_parse(name, "state", s, strlen(s), ret, NULL, NULL);
+	int r = ghvm_spec_parse(name, "", s, strlen(s), ret, NULL, NULL);
 
 	return r == -ENOMEM ? r : 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libghvm/cleanup.h"
+#include "libghvm/spec-file.h"
 #include "libghvm/types.h"
 
 static const char *explain(int error)
@@ -22,14 +23,17 @@ static const char *explain(int error)
 int files_open(const char *key, const char *path, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = -1;
+	struct ghvm_error why = {};
 	struct stat st;
 
 	if (path[0] != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: '%s' is not an absolute path", key, path);
 	/* O_NONBLOCK: a FIFO or a tape must not make us wait */
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -errno, "%s: %s: %s", key, path, explain(errno));
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		(void)ghvm_file_fail(path, errno, &why);
+		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
+	}
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file or a block device",
 				      key, path);

@@ -30,6 +30,10 @@ static void check_spec(const struct ghvm_spec *s)
 	PROMISE(s->memory && s->memory % GHVM_MIB(2) == 0);
 	PROMISE(s->cpus >= 1 && s->cpus <= GHVM_SPEC_CPUS_MAX);
 	PROMISE(s->n_regions <= GHVM_SPEC_REGIONS_MAX);
+	for (const char *c = s->cmdline; *c; c++)
+		PROMISE((unsigned char)*c >= 0x20 && *c != 0x7f);
+	for (size_t i = 0; i < s->n_places; i++)
+		PROMISE(s->places[i].file == 0 && s->places[i].line && s->places[i].column);
 	for (size_t i = 0; i < s->n_regions; i++) {
 		PROMISE(s->regions[i].label != GHVM_LABEL_RAM &&
 			s->regions[i].label <= GHVM_LABEL_LAST);
@@ -47,6 +51,8 @@ static void check_complaints(const struct ghvm_complaints *c, int r)
 		for (const char *s = c->v[i].text; *s; s++)
 			PROMISE((unsigned char)*s >= 0x20 && *s != 0x7f);
 		errors += c->v[i].severity == GHVM_SEVERITY_ERROR;
+		PROMISE(!i || c->v[i - 1].line < c->v[i].line ||
+			(c->v[i - 1].line == c->v[i].line && c->v[i - 1].column <= c->v[i].column));
 	}
 	PROMISE((r == 0) == (errors == 0) || r == -E2BIG);
 }

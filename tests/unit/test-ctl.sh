@@ -70,8 +70,23 @@ expect 0 validate "$work/good.yaml"
 prints "good: good"
 expect 0 --dir="$work" validate good
 expect 1 validate "$work/bad.yaml"
-prints "bad.yaml:3:16: memory.size: 101M is not a multiple of 2M (huge pages)"
+prints "bad.yaml:3:16: memory.size: 101M is not a multiple of 2M"
+prints "    memory: {size: 101M}"
+prints "                   ^"
 prints "bad.yaml:4:1: colour: unknown key"
+prints "    colour: blue"
+prints "    ^"
+printf 'version: 1\nmemory: {size: 64M}\nkernel:\n\timage: /i\n' >"$work/tab.yaml"
+expect 1 validate "$work/tab.yaml"
+prints "tab.yaml:4:1: not YAML"
+{
+	printf 'version: 1\nmemory: {size: 64M}\nkernel: {image: /i, cmdline: "'
+	head -c 300 /dev/zero | tr '\0' x
+	printf '\033[31m", colour: 1}\n'
+} >"$work/long.yaml"
+expect 1 validate "$work/long.yaml"
+[ "$(wc -L <"$work/out")" -lt 200 ] || fail "a long line as it is"
+! grep -q "$(printf '\033')" "$work/out" || fail "an escape sequence as it is"
 expect 1 --json validate "$work/bad.yaml"
 prints '{"severity":"error","rule":"unknown-key","file":"'
 prints '"line":4,"column":1,"key":"colour","text":"unknown key"}'
@@ -85,11 +100,20 @@ expect 0 plan --json "$work/good.yaml"
 prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,"hugepages":"auto",'
 sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"
 expect 1 validate "$work/gone.yaml"
-complains "kernel.image: $work/nosuch: No such file"
+prints "gone.yaml:2:17: kernel.image: $work/nosuch: No such file"
+expect 1 --json validate "$work/gone.yaml"
+prints '"rule":"plan","file":"'
+prints '"line":2,"column":17,"key":"kernel.image"'
+expect 1 plan "$work/gone.yaml"
+complains "gone.yaml:2:17: kernel.image: $work/nosuch: No such file"
+ln -s Image "$work/vmlinuz"
+sed "s#$work/Image#$work/vmlinuz#" "$work/good.yaml" >"$work/link.yaml"
+expect 1 validate "$work/link.yaml"
+prints "kernel.image: $work/vmlinuz: is a symbolic link; name the file itself: $work/Image"
 head -c 40 "$work/Image" >"$work/short"
 sed "s#$work/Image#$work/short#" "$work/good.yaml" >"$work/cut.yaml"
 expect 1 validate "$work/cut.yaml"
-complains "kernel.image: $work/short: truncated"
+prints "cut.yaml:2:17: kernel.image: $work/short: truncated"
 
 # lists what there is without a bus, and says so
 expect 0 --dir="$configs" list
@@ -107,7 +131,9 @@ expect 3 status Bad_Name
 complains "'Bad_Name' is not a VM's name"
 expect 3 --dir="$work" start nosuch
 expect 1 --dir="$work" start bad
+complains "bad.yaml:3:16: memory.size"
 complains "bad.yaml:4:1: colour"
+complains "bad is not started"
 expect 1 --dir="$work" start good
 complains "cannot reach the system bus"
 # a full disk is noticed

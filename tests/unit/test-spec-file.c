@@ -130,6 +130,74 @@ static void lays_drop_ins_over_it(void **state)
 	assert_non_null(strstr(err.msg, "demo.yaml.d/30-c.yaml:1:8: cpus.cuont: unknown key"));
 }
 
+/* A template whose conditions are all false leaves nothing, or comments, or keys without a value. */
+static void an_empty_drop_in_changes_nothing(void **state)
+{
+	static const char *const nothing[] = {
+		"",
+		"\n",
+		"# only this\n",
+		"---\n",
+		"--- # or this\n...\n",
+		"~\n",
+		"null\n",
+		"memory:\n",
+		"memory: {protection: ~, hugepages: }\n",
+		"regions:\ndevices: null\n",
+	};
+	struct folders *f = *state;
+	char dir[64];
+
+	write_file(f->a, "demo.yaml",
+		   HEAD
+		   "memory: {size: 512M, protection: none, hugepages: never}\n"
+		   "regions: [{label: 1, size: 4K}]\ndevices: [{console: {enabled: false}}]\n");
+	snprintf(dir, sizeof(dir), "%s/demo.yaml.d", f->a);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(nothing); i++) {
+		_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+		struct ghvm_error err;
+
+		write_file(dir, "1.yaml", nothing[i]);
+		if (load(f, "demo", &s, &err) < 0)
+			fail_msg("%s for: %s", err.msg, nothing[i]);
+		assert_int_equal(s.memory, GHVM_MIB(512));
+		assert_int_equal(s.protection, GHVM_PROTECTION_NONE);
+		assert_int_equal(s.hugepages, GHVM_HUGEPAGES_NEVER);
+		assert_int_equal(s.n_regions, 1);
+		assert_false(s.console);
+	}
+}
+
+/* What depends on two keys is judged by what all files make of them together. */
+static void checks_what_the_files_make_together(void **state)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct folders *f = *state;
+	struct ghvm_error err;
+	char dir[64];
+
+	snprintf(dir, sizeof(dir), "%s/demo.yaml.d", f->a);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	write_file(f->a, "demo.yaml", HEAD "memory: {size: 1536M, hugepages: 1G}\n");
+	write_file(dir, "1.yaml", "memory: {size: 2G}\n");
+	assert_int_equal(load(f, "demo", &s, &err), 0);
+	ghvm_spec_done(&s);
+	write_file(f->a, "demo.yaml", GOOD);
+	write_file(dir, "1.yaml", "memory: {hugepages: 1G}\n");
+	assert_int_equal(load(f, "demo", &s, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "/a/demo.yaml:3:16: memory.size: 512M is not"));
+
+	/* and all of them are complained about */
+	write_file(f->a, "demo.yaml", GOOD "colour: blue\n");
+	write_file(dir, "1.yaml", "memory: {size: x}\n");
+	assert_int_equal(ghvm_spec_load("demo", f->dirs, &s, &c, &err), -EINVAL);
+	assert_int_equal(c.n, 2);
+	assert_string_equal(c.v[0].key, "colour");
+	assert_non_null(strstr(c.v[1].file, "/a/demo.yaml.d/1.yaml"));
+}
+
 static void reads_only_regular_files(void **state)
 {
 	struct folders *f = *state;
@@ -143,7 +211,12 @@ static void reads_only_regular_files(void **state)
 	snprintf(path, sizeof(path), "%s/link.yaml", f->a);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
 	assert_int_equal(load(f, "link", &s, &err), -ELOOP);
-	assert_non_null(strstr(err.msg, "link.yaml"));
+	assert_non_null(strstr(err.msg, "link.yaml: is a symbolic link; name the file itself: "
+					"/etc/passwd"));
+	snprintf(path, sizeof(path), "%s/lost.yaml", f->a);
+	assert_int_equal(symlink("/nonexistent/x", path), 0);
+	assert_int_equal(load(f, "lost", &s, &err), -ELOOP);
+	assert_non_null(strstr(err.msg, "lost.yaml: is a symbolic link that leads nowhere"));
 	snprintf(path, sizeof(path), "%s/fifo.yaml", f->a);
 	assert_int_equal(mkfifo(path, 0644), 0);
 	assert_int_equal(load(f, "fifo", &s, &err), -EINVAL);
@@ -277,6 +350,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FOLDERS(finds_the_first),
 		WITH_FOLDERS(lays_drop_ins_over_it),
+		WITH_FOLDERS(an_empty_drop_in_changes_nothing),
+		WITH_FOLDERS(checks_what_the_files_make_together),
 		WITH_FOLDERS(reads_only_regular_files),
 		WITH_FOLDERS(lists_names),
 		WITH_FOLDERS(a_folder_of_drop_ins_that_cannot_be_read_is_an_error),

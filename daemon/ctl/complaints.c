@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The file is read again for its line: if somebody has edited it meanwhile, the mark is wrong and
+ * nothing else.
+ */
+#include "daemon/ctl/complaints.h"
+
+#include "daemon/ctl/json.h"
+
+#include "libghvm/cleanup.h"
+#include "libghvm/printable.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BEFORE_MAX 60 /* characters of a long line that are shown before the place */
+#define SHOWN_MAX 100
+
+/* NULL: it cannot be read twice, as a pipe, or not by us. */
+static FILE *open_again(const char *path)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	FILE *f;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	f = fdopen(fd, "r");
+	if (f)
+		(void)TAKE_FD(fd);
+	return f;
+}
+
+/* The text of a line without its end, owned; NULL: there is none. */
+static char *read_line(const char *path, unsigned int line)
+{
+	_cleanup_(fclosep) FILE *f = open_again(path);
+	char *text = NULL;
+	size_t cap = 0;
+	ssize_t n = f ? 0 : -1;
+
+	for (unsigned int i = 0; i < line && n >= 0; i++)
+		n = getline(&text, &cap, f);
+	if (n < 0) {
+		free(text);
+		return NULL;
+	}
+	text[strcspn(text, "\r\n")] = '\0';
+	for (char *tab = text; (tab = strchr(tab, '\t'));)
+		*tab = ' ';
+	ghvm_make_printable(text);
+	return text;
+}
+
+static const char *skip(const char *s, size_t characters)
+{
+	for (; characters && *s; characters--)
+		s += ghvm_character(s); /* it is printable: never 0 */
+	return s;
+}
+
+/* For the eye: what is left of the mark, and not more of a long line than fits. */
+static void print_place(const struct ghvm_complaint *c, FILE *to)
+{
+	const size_t before = c->column - 1 < BEFORE_MAX ? c->column - 1 : BEFORE_MAX;
+	_cleanup_(freep) char *line = read_line(c->file, c->line);
+	const char *s;
+
+	if (!line || !*line)
+		return;
+	s = skip(line, c->column - 1 - before);
+	if (strlen(skip(line, c->column - 1)) == 0 && c->column > 1)
+		return; /* not the line that it was */
+	fprintf(to, "    %.*s\n    %*s^\n", (int)(skip(s, SHOWN_MAX) - s), s, (int)before, "");
+}
+
+static const char *severity(const struct ghvm_complaint *c)
+{
+	return c->severity == GHVM_SEVERITY_ERROR ? "error" : "warning";
+}
+
+void complaints_print(const struct ghvm_complaints *all, FILE *to)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ghvm_complaint *c = &all->v[i];
+
+		fprintf(to, "%s:%u:%u: %s%s%s%s\n", c->file, c->line, c->column,
+			c->severity == GHVM_SEVERITY_WARNING ? "warning: " : "", c->key,
+			*c->key ? ": " : "", c->text);
+		print_place(c, to);
+	}
+}
+
+void complaints_print_json(const struct ghvm_complaints *all)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ghvm_complaint *c = &all->v[i];
+
+		json_open(&j, NULL, '{');
+		json_text(&j, "severity", severity(c));
+		json_text(&j, "rule", c->rule);
+		json_text(&j, "file", c->file);
+		json_number(&j, "line", c->line);
+		json_number(&j, "column", c->column);
+		json_text(&j, "key", c->key);
+		json_text(&j, "text", c->text);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+}
