@@ -18,6 +18,7 @@
 
 #define LINK_HEADER 8
 #define LINK_STRING_MAX UINT16_MAX
+#define ERRNO_MAX 4095 /* of Linux */
 #define LINK_AGAIN_MS 50
 
 union link_control {
@@ -151,6 +152,13 @@ int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
 	if (r < 0)
 		ghvm_link_message_done(ret);
 	return r;
+}
+
+int ghvm_link_get_errno(struct ghvm_get *g)
+{
+	int32_t code = (int32_t)ghvm_get_u32(g);
+
+	return code < 0 && code >= -ERRNO_MAX ? code : -EIO;
 }
 
 void ghvm_link_put_string(struct ghvm_put *w, const char *s)

@@ -120,6 +120,9 @@ int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payloa
  */
 int ghvm_link_recv(int sock, struct ghvm_link_message *ret);
 
+/* i32 negative errno; -EIO in place of a number that is none, which nobody could turn over. */
+int ghvm_link_get_errno(struct ghvm_get *g);
+
 /* u16 length and bytes. get: NUL-terminated into @ret, or the cursor goes bad. */
 void ghvm_link_put_string(struct ghvm_put *w, const char *s);
 void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap);

@@ -316,7 +316,7 @@ static int take_given(struct helper *h, struct ghvm_error *err)
 /* i32 errno, u8 permanent, text: the helper cannot go on, and says so itself. */
 static int take_failure(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
 {
-	int32_t code = (int32_t)ghvm_get_u32(&m->payload);
+	int code = ghvm_link_get_errno(&m->payload);
 	struct ghvm_error why = {};
 	char text[GHVM_ERROR_TEXT];
 
@@ -324,7 +324,7 @@ static int take_failure(struct helper *h, struct ghvm_link_message *m, struct gh
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	if (ghvm_get_end(&m->payload) < 0 || h->phase != HELPER_GIVES)
 		return ghvm_error_set(err, -EBADMSG, "malformed message of the start helper");
-	(void)ghvm_error_set(&why, code < 0 ? code : -EIO, "%s", text);
+	(void)ghvm_error_set(&why, code, "%s", text);
 	ghvm_spec_locate(&h->vm->guest->spec, &why);
 	give_up(h, &why);
 	return 0;

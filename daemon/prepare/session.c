@@ -67,14 +67,14 @@ static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm
 /* i32 errno, u8 permanent, text */
 static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 {
-	int32_t code = (int32_t)ghvm_get_u32(&m->payload);
+	int code = ghvm_link_get_errno(&m->payload);
 	uint8_t permanent = ghvm_get_u8(&m->payload);
 	char text[GHVM_ERROR_TEXT];
 
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	if (m->payload.bad)
 		return ghvm_error_set(err, -EBADMSG, "the manager sent a malformed error");
-	(void)ghvm_error_set(err, code < 0 ? code : -EIO, "%s", text);
+	(void)ghvm_error_set(err, code, "%s", text);
 	return permanent ? SESSION_REFUSED : err->code;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What goes wrong, and who lies: RM, descriptors, helpers, runners, clients of the bus."""
+import errno
 import fcntl
 import json
 import os
@@ -286,6 +287,17 @@ class Helpers(Case):
             self.w.wait_state("demo", "failed")
         self.assertEqual(self.w.vm_get("demo", "LastError", "LastErrorName"),
                          [text, NAME + ".Error.QuotaExceeded"])
+        self.w.assert_clean()
+
+    def test_an_error_number_that_is_none(self):
+        self.w.vm("demo", "off\n")
+        for code in (0, 5, -4096, -(1 << 31), (1 << 31) - 1):
+            with self.w.dial() as s:
+                send(s, HELLO, put_string("demo"))
+                receive_kind(s, NEED)
+                send(s, ERROR, struct.pack("<iB", code, 0) + put_string("no"))
+                self.w.wait_state("demo", "failed")
+            self.assertEqual(self.w.vm_get("demo", "LastErrno"), errno.EIO)
         self.w.assert_clean()
 
     def test_more_entries_than_there_can_be_are_refused_at_once(self):

@@ -292,6 +292,27 @@ static void descriptors_that_find_no_room(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+static void error_numbers_can_be_turned_over(void **state)
+{
+	static const struct {
+		uint8_t bytes[4];
+		int code;
+	} cases[] = {
+		{ { 0xff, 0xff, 0xff, 0xff }, -1 },
+		{ { 0x01, 0xf0, 0xff, 0xff }, -4095 },
+		{ { 0x00, 0xf0, 0xff, 0xff }, -EIO },
+		{ { 0, 0, 0, 0x80 }, -EIO },
+		{ { 0, 0, 0, 0 }, -EIO },
+		{ { 1, 0, 0, 0 }, -EIO },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct ghvm_get g = { .buf = cases[i].bytes, .len = sizeof(cases[i].bytes) };
+
+		assert_int_equal(ghvm_link_get_errno(&g), cases[i].code);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +324,7 @@ int main(void)
 		cmocka_unit_test(refuses_hostile_messages_and_leaks_nothing),
 		cmocka_unit_test(strings_are_bounded),
 		cmocka_unit_test(what_finds_no_room_waits),
+		cmocka_unit_test(error_numbers_can_be_turned_over),
 		cmocka_unit_test(too_many_do_not_wait),
 		cmocka_unit_test(the_queue_of_one_that_has_gone),
 		cmocka_unit_test(descriptors_that_find_no_room),
