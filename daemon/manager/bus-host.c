@@ -171,16 +171,17 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
+	uid_t uid;
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r < 0)
 		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	quarantine_retry(&b->manager->quarantine);
 	return sd_bus_reply_method_return(m, "");
 }
@@ -233,20 +234,22 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	sd_bus_message *reply = NULL;
 	const char *vm = NULL;
 	uint64_t after;
+	uid_t uid;
 	int r;
 
-	/* messages carry addresses of the host's memory, which Linux shows to root alone */
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = sd_bus_message_read(m, "t", &after);
 	if (r >= 0)
 		r = bus_read_known_options(m, trace_option, &vm, error);
-	if (r >= 0 && vm && !manager_find(b->manager, vm) &&
+	if (r < 0)
+		return r;
+	/* messages carry addresses of the host's memory, which Linux shows to root alone */
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	if (vm && !manager_find(b->manager, vm) &&
 	    !ghvm_trace_next(&b->manager->trace, vm, 0, &first)) /* nor was there one */
 		return sd_bus_error_setf(error, FAILURE_NO_SUCH_VM, "there is no VM called %s", vm);
-	if (r >= 0)
-		r = sd_bus_message_new_method_return(m, &reply);
+	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
 		r = append_messages(reply, &b->manager->trace, vm, after);
 	if (r >= 0)

@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/manager/auth.h"
 #include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
+#include "daemon/manager/peer.h"
 #include "libghvm/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
@@ -24,14 +24,16 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER SYSTEMD ".Manager"
 #define WRITE_QUEUE_HIGH_WATER 4096 /* messages; beyond it calls are refused */
-#define JOBS_MAX 256
-#define JOBS_KEPT 64 /* of those that are over */
+#define JOBS_PER_UID 8		    /* that run; with transactions that are open */
+#define JOBS_KEPT 64		    /* of a user's that are over */
 
 enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
 
 /**
  * struct job - one
+ * @how: of a stop
  * @vm: NULL: it is gone
+ * @uid: of who asked for it
  * @result: "" while it runs; static
  * @error: why, if it failed
  * @unit_job: systemd's, owned
@@ -42,9 +44,10 @@ struct job {
 	struct job *next;
 	uint32_t id;
 	enum job_kind kind;
+	enum ghvm_link_how how;
 	struct vm *vm;
 	char vm_name[GHVM_NAME_SIZE];
-	char *sender;
+	uid_t uid;
 	const char *result;
 	struct ghvm_error error;
 	char *unit_job;
@@ -85,20 +88,19 @@ static void free_job(struct job *job)
 	*at = job->next;
 	(void)sd_bus_slot_unref(job->slot);
 	(void)sd_bus_message_unref(job->request);
-	free(job->sender);
 	free(job->unit_job);
 	free(job);
 }
 
-/* The oldest of those that are over make room; removed from the bus first. */
-static void forget_old(struct jobs *j)
+/* Of this user the oldest of those that are over makes room; removed from the bus first. */
+static void forget_old(struct jobs *j, uid_t uid)
 {
 	struct job *oldest = NULL;
 	unsigned int over = 0;
 	char *path;
 
 	for (struct job *job = j->first; job; job = job->next) {
-		if (runs(job))
+		if (runs(job) || job->uid != uid)
 			continue;
 		if (!oldest)
 			oldest = job;
@@ -134,29 +136,20 @@ static void finish(struct job *job, const char *result, const struct ghvm_error 
 		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
 	free(path);
 	stop_listening(j);
-	forget_old(j);
+	forget_old(j, job->uid);
 	bus_defer(j->bus);
 }
 
-static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, sd_bus_message *m,
-		   struct job **ret)
+static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct job **ret)
 {
-	struct job *job, **end = &j->first;
-	unsigned int n = 0;
+	struct job *job = calloc(1, sizeof(*job)), **end = &j->first;
 
-	for (; *end; end = &(*end)->next)
-		n++;
-	if (n >= JOBS_MAX)
-		return -ENOBUFS;
-	job = calloc(1, sizeof(*job));
 	if (!job)
 		return -ENOMEM;
-	job->sender = strdup(sd_bus_message_get_sender(m));
-	if (!job->sender) {
-		free(job);
-		return -ENOMEM;
-	}
+	while (*end)
+		end = &(*end)->next;
 	job->jobs = j;
+	job->uid = uid;
 	job->id = ++j->last_id;
 	job->kind = kind;
 	job->vm = vm;
@@ -165,6 +158,13 @@ static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, sd_bus_mes
 	*end = job;
 	*ret = job;
 	return 0;
+}
+
+static int reply_path(const struct job *job, sd_bus_message *m)
+{
+	_cleanup_(freep) char *path = path_of(job);
+
+	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
 /* From here on it can be found, and then its path is told. */
@@ -181,18 +181,33 @@ static int publish(struct job *job, sd_bus_message *m)
 
 /* --- stops --- */
 
-int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, sd_bus_message *m,
+static struct job *equal_stop(const struct jobs *j, const struct vm *vm, enum ghvm_link_how how)
+{
+	struct job *job = j->first;
+
+	while (job && (job->vm != vm || job->kind != JOB_STOP || job->how != how || !runs(job)))
+		job = job->next;
+	return job;
+}
+
+/* Equal stops share a job, so there are two at most of a VM, and nobody's are too many. */
+int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, sd_bus_message *m,
 	     sd_bus_error *error)
 {
-	struct job *job;
+	struct job *job = equal_stop(j, vm, how);
 	int r;
 
 	if (vm_vacant(vm))
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
-	r = new_job(j, JOB_STOP, vm, m, &job);
+	if (job) {
+		control_stop(&vm->control, how); /* the guest may not have heard the first */
+		return reply_path(job, m);
+	}
+	r = new_job(j, JOB_STOP, vm, uid, &job);
 	if (r < 0)
 		return r;
+	job->how = how;
 	r = vm_stop(vm, how);
 	if (r < 0 && r != -ESRCH) { /* that: it is being torn down already, which will do */
 		free_job(job);
@@ -230,14 +245,14 @@ void jobs_on_vm_removed(struct jobs *j, const struct vm *vm)
 
 /* --- commits --- */
 
-int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, sd_bus_message *m,
+int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, uid_t uid, sd_bus_message *m,
 	       sd_bus_error *error)
 {
 	struct ghvm_error err = {};
 	struct job *job;
 	int r;
 
-	r = new_job(j, JOB_COMMIT, vm, m, &job);
+	r = new_job(j, JOB_COMMIT, vm, uid, &job);
 	if (r < 0)
 		return r;
 	if (vm_transaction_commit(vm, ms, &err) < 0) {
@@ -358,13 +373,13 @@ static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error
  * The VM does not run. Its unit may still do so for a moment, as the runner that has ended is not yet
  * reaped: to start it then would be "done" at once, to restart it waits and does what was asked.
  */
-int job_start(struct jobs *j, struct vm *vm, sd_bus_message *m, sd_bus_error *error)
+int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bus_error *error)
 {
 	char unit[64];
 	struct job *job;
 	int r;
 
-	r = new_job(j, JOB_START, vm, m, &job);
+	r = new_job(j, JOB_START, vm, uid, &job);
 	if (r < 0)
 		return r;
 	(void)snprintf(unit, sizeof(unit), "gunyah-vm@%s.service", vm->name); /* fits */
@@ -468,9 +483,13 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 		     sd_bus_error *error)
 {
 	struct jobs *j = userdata;
-	char **nodes = calloc(JOBS_MAX + 1, sizeof(*nodes));
 	size_t n = 0;
+	char **nodes;
 
+	for (const struct job *job = j->first; job; job = job->next)
+		n++;
+	nodes = calloc(n + 1, sizeof(*nodes));
+	n = 0;
 	if (!nodes)
 		return -ENOMEM;
 	for (struct job *job = j->first; job; job = job->next) {
@@ -488,28 +507,32 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 	return 1;
 }
 
-static unsigned int of_sender(const struct jobs *j, const char *sender)
+/* Stops do not count: a guest that takes its time keeps nobody from starting another. */
+static unsigned int of_user(const struct jobs *j, uid_t uid)
 {
-	unsigned int n = 0;
+	unsigned int n = transactions_of(j->bus->transactions, uid);
 
 	for (const struct job *job = j->first; job; job = job->next)
-		n += runs(job) && !strcmp(job->sender, sender);
+		n += runs(job) && job->kind != JOB_STOP && job->uid == uid;
 	return n;
 }
 
-int jobs_check_quota(struct jobs *j, sd_bus_message *m, sd_bus_error *ret)
+int jobs_check_quota(struct jobs *j, uid_t uid, sd_bus_error *ret)
 {
-	const char *sender = sd_bus_message_get_sender(m);
 	uint64_t queued = 0;
 	int r = sd_bus_get_n_queued_write(j->bus->conn, &queued);
 
-	if (r < 0)
-		return r;
+	if (r < 0 || peer_trusted(uid))
+		return r < 0 ? r : 0;
 	if (queued > WRITE_QUEUE_HIGH_WATER)
-		return sd_bus_error_set(ret, FAILURE_QUOTA, "too much waits to be read already");
-	if (of_sender(j, sender) + transactions_of(j->bus->transactions, sender) >= AUTH_PER_SENDER)
 		return sd_bus_error_set(ret, FAILURE_QUOTA,
-					"too many jobs run, or transactions are open, already");
+					"too many answers of the manager wait to be read by the "
+					"clients of the bus: read them, and try again");
+	if (of_user(j, uid) >= JOBS_PER_UID)
+		return sd_bus_error_setf(ret, FAILURE_QUOTA,
+					 "%d jobs of this user run, or transactions are open, "
+					 "already: wait until one ends",
+					 JOBS_PER_UID);
 	return 0;
 }
 

@@ -23,7 +23,8 @@
 #include "libghvm/layout.h"
 
 #define INTERFACE BUS_NAME ".Manager"
-#define COMPLAINTS_MAX 200 /* 64 KiB on the bus, about */
+#define OPTION_MAX GHVM_SPEC_FILE_MAX /* no kernel header or overlay is as long */
+#define COMPLAINTS_MAX 200	      /* 64 KiB on the bus, about */
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 
 /* --- VMs --- */
@@ -115,23 +116,25 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct bus *b = userdata;
 	const char *name;
 	struct vm *vm;
+	uid_t uid;
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.start", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = bus_check_host(b, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &name);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r >= 0)
-		r = jobs_check_quota(b->jobs, m, error);
-	if (r >= 0)
 		r = find_vm(b, name, &vm, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.start", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = jobs_check_quota(b->jobs, uid, error);
 	if (r >= 0)
 		r = check_start(b, vm, error);
-	return r < 0 ? r : job_start(b->jobs, vm, m, error);
+	return r < 0 ? r : job_start(b->jobs, vm, uid, m, error);
 }
 
 /* --- descriptors from callers --- */
@@ -214,8 +217,23 @@ static int read_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
 	return bus_unknown_option(key, error);
 }
 
+static int check_draft(const struct draft *d, sd_bus_error *error)
+{
+	if (!ghvm_name_valid(d->name))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"that cannot name a virtual machine");
+	if (d->input.kernel_header_size > OPTION_MAX || d->input.overlay_size > OPTION_MAX)
+		return sd_bus_error_setf(error, FAILURE_QUOTA,
+					 "option 'kernel-header' or 'dtb-overlay' is longer than "
+					 "%d bytes",
+					 OPTION_MAX);
+	return 0;
+}
+
+/* As auth_check() returns. What is too big is refused before it waits for an answer. */
 static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bus_error *error)
 {
+	uid_t uid;
 	int fd, r;
 
 	r = bus_check_hypervisor(b, error);
@@ -223,12 +241,14 @@ static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bu
 		r = sd_bus_message_read(m, "h", &fd);
 	if (r >= 0)
 		r = bus_read_known_options(m, read_option, ret, error);
-	if (r < 0)
+	if (r >= 0)
+		r = check_draft(ret, error);
+	if (r >= 0)
+		r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
 		return r;
-	if (!ghvm_name_valid(ret->name))
-		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-					"that cannot name a virtual machine");
-	return read_text(fd, ret, error);
+	r = read_text(fd, ret, error);
+	return r < 0 ? r : 1;
 }
 
 static void draft_done(struct draft *d)
@@ -270,12 +290,9 @@ static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	struct ghvm_error err = {};
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
+	r = read_draft(b, m, &d, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = read_draft(b, m, &d, error);
-	if (r < 0)
-		return r;
 	r = parse(&d, &spec, &complaints, &err);
 	if (r < 0 && !complaints.n)
 		return bus_fail(error, &err);
@@ -304,12 +321,9 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct ghvm_error err = {};
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
+	r = read_draft(b, m, &d, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = read_draft(b, m, &d, error);
-	if (r < 0)
-		return r;
 	d.input.quirks = manager->rm ? &manager->probe.quirks : NULL;
 	if (!d.input.kernel_header)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,

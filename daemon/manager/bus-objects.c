@@ -11,6 +11,7 @@
 #include "daemon/manager/bus-region.h"
 #include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
+#include "daemon/manager/peer.h"
 
 static void kick(void *data)
 {
@@ -86,7 +87,9 @@ static int publish(struct bus *b)
 	if (r >= 0)
 		r = jobs_new(b, &b->jobs);
 	if (r >= 0)
-		r = auth_new(b->conn, kick, b, &b->auth);
+		r = peers_new(b->conn, kick, b, &b->peers);
+	if (r >= 0)
+		r = auth_new(b->conn, b->peers, kick, b, &b->auth);
 	return r;
 }
 
@@ -112,6 +115,7 @@ void bus_objects_done(struct bus *b)
 	transactions_free(b->transactions);
 	jobs_free(b->jobs);
 	auth_free(b->auth);
+	peers_free(b->peers);
 	bus_region_done(b);
 	bus_vm_done(b);
 	bus_close(b);

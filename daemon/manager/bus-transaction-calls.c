@@ -254,7 +254,7 @@ static int method_commit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		r = bus_read_known_options(m, commit_option, &ms, error);
 	if (r < 0)
 		return r;
-	r = job_commit(t->all->bus->jobs, t->vm, ms, m, error);
+	r = job_commit(t->all->bus->jobs, t->vm, ms, t->uid, m, error);
 	if (t->vm->transaction.committing) /* even if its job cannot be told */
 		transaction_set_state(t, COMMITTING);
 	return r;

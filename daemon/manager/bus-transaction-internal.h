@@ -5,16 +5,17 @@
 #pragma once
 
 #include "daemon/manager/bus.h"
+#include "daemon/manager/peer.h"
 
 enum transaction_state { OPEN, COMMITTING, COMMITTED, ROLLED_BACK, FAILED };
 
 /**
  * struct transaction - one
  * @vm: borrowed; outlives it
- * @sender: who began it, owned
+ * @sender: who began it, owned; @uid: of which user
  * @expired: that is why it was rolled back
  * @expires: real time in microseconds
- * @watch, @query: for the end of @sender; owned
+ * @link: to @sender, until it is over
  */
 struct transaction {
 	struct transactions *all;
@@ -22,12 +23,12 @@ struct transaction {
 	uint32_t id;
 	struct vm *vm;
 	char *sender;
+	uid_t uid;
 	enum transaction_state state;
 	bool expired;
 	uint64_t expires;
 	struct loop_watch timer;
-	sd_bus_slot *watch;
-	sd_bus_slot *query;
+	struct peer_link link;
 };
 
 /**

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "daemon/manager/auth.h"
 #include "daemon/manager/bus-job.h"
 #include "daemon/manager/bus-transaction-internal.h"
 #include "daemon/manager/bus-vm.h"
@@ -23,7 +24,7 @@
 #include "libghvm/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Transaction"
-#define KEPT 64 /* of those that are over */
+#define KEPT 64 /* of a user's that are over */
 #define TIMEOUT_MS 30000
 #define TIMEOUT_MAX_MS 600000
 #define FIRST_ID_MAX 0x3fffffffU
@@ -48,8 +49,7 @@ static char *path_of(const struct transaction *t)
 static void stop_watching(struct transaction *t)
 {
 	loop_timer_disarm(&t->timer);
-	t->watch = sd_bus_slot_unref(t->watch);
-	t->query = sd_bus_slot_unref(t->query);
+	peer_unlink(&t->link);
 }
 
 static void free_transaction(struct transaction *t)
@@ -77,13 +77,13 @@ static void discard(struct transaction *t)
 	free_transaction(t);
 }
 
-static void forget_old(struct transactions *ts)
+static void forget_old(struct transactions *ts, uid_t uid)
 {
 	struct transaction *oldest = NULL;
 	unsigned int n = 0;
 
 	for (struct transaction *t = ts->first; t; t = t->next) {
-		if (!over(t))
+		if (!over(t) || t->uid != uid)
 			continue;
 		if (!oldest)
 			oldest = t;
@@ -111,7 +111,7 @@ void transaction_roll_back(struct transaction *t)
 {
 	vm_transaction_rollback(t->vm);
 	transaction_set_state(t, ROLLED_BACK);
-	forget_old(t->all);
+	forget_old(t->all, t->uid);
 }
 
 static void on_expiry(void *data)
@@ -138,7 +138,7 @@ static void on_end(void *data, enum vm_transaction_end end, const struct ghvm_er
 	if (t->vm->state != VM_RUNNING)
 		discard(t);
 	else
-		forget_old(ts);
+		forget_old(ts, t->uid);
 }
 
 void transactions_on_vm_state(struct transactions *ts, const struct vm *vm)
@@ -154,57 +154,38 @@ void transactions_on_vm_state(struct transactions *ts, const struct vm *vm)
 	}
 }
 
-unsigned int transactions_of(const struct transactions *ts, const char *sender)
+unsigned int transactions_of(const struct transactions *ts, uid_t uid)
 {
 	unsigned int n = 0;
 
 	for (const struct transaction *t = ts->first; t; t = t->next)
-		n += t->state == OPEN && !strcmp(t->sender, sender);
+		n += t->state == OPEN && t->uid == uid;
 	return n;
 }
 
 /* --- the end of its client --- */
 
-/* NameOwnerChanged(s name, s old, s new) */
-static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static void on_gone(void *data)
 {
-	const char *name, *before, *now;
-	struct transaction *t = userdata;
+	struct transaction *t = data;
 
-	if (sd_bus_message_read(m, "sss", &name, &before, &now) >= 0 && !*now && t->state == OPEN)
+	if (t->state == OPEN)
 		transaction_roll_back(t);
-	return 0;
 }
 
-/* NameHasOwner: it may have left before we listened. */
-static int on_query(sd_bus_message *m, void *userdata, sd_bus_error *error)
+/* Nothing waits for it: who may begin one is known. */
+static void on_uid(void *data, uid_t uid)
 {
-	struct transaction *t = userdata;
-	int has = 1;
-
-	if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_read(m, "b", &has) >= 0 &&
-	    !has && t->state == OPEN)
-		transaction_roll_back(t);
-	return 1;
 }
 
-static int watch_sender(struct transaction *t)
+static int watch_sender(struct transaction *t, sd_bus_message *m)
 {
-	sd_bus *conn = t->all->bus->conn;
-	char match[256];
+	uid_t uid;
 	int r;
 
-	if ((size_t)snprintf(match, sizeof(match),
-			     "type='signal',sender='org.freedesktop.DBus',"
-			     "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
-			     "member='NameOwnerChanged',arg0='%s'",
-			     t->sender) >= sizeof(match))
-		return -E2BIG;
-	r = sd_bus_add_match_async(conn, &t->watch, match, on_owner, NULL, t);
-	return r < 0 ? r
-		     : sd_bus_call_method_async(conn, &t->query, "org.freedesktop.DBus",
-						"/org/freedesktop/DBus", "org.freedesktop.DBus",
-						"NameHasOwner", on_query, t, "s", t->sender);
+	t->link = (struct peer_link){ .data = t, .on_uid = on_uid, .on_gone = on_gone };
+	r = peers_link(t->all->bus->peers, m, &t->link, &uid);
+	return r < 0 ? r : peer_watch(&t->link);
 }
 
 /* --- beginning --- */
@@ -214,7 +195,7 @@ static int begin_option(sd_bus_message *m, const char *key, void *data, sd_bus_e
 	return transaction_read_ms(m, key, TIMEOUT_MAX_MS, data, error);
 }
 
-static int new_transaction(struct transactions *ts, struct vm *vm, const char *sender,
+static int new_transaction(struct transactions *ts, struct vm *vm, const char *sender, uid_t uid,
 			   struct transaction **ret)
 {
 	struct transaction *t = calloc(1, sizeof(*t)), **end = &ts->first;
@@ -228,6 +209,7 @@ static int new_transaction(struct transactions *ts, struct vm *vm, const char *s
 	}
 	t->all = ts;
 	t->vm = vm;
+	t->uid = uid;
 	t->id = ++ts->last_id;
 	while (*end)
 		end = &(*end)->next;
@@ -236,7 +218,7 @@ static int new_transaction(struct transactions *ts, struct vm *vm, const char *s
 	return 0;
 }
 
-static int start_watching(struct transaction *t, unsigned int ms)
+static int start_watching(struct transaction *t, unsigned int ms, sd_bus_message *m)
 {
 	struct timespec now;
 	int r;
@@ -247,14 +229,14 @@ static int start_watching(struct transaction *t, unsigned int ms)
 	r = loop_watch_timer(t->all->bus->loop, &t->timer, on_expiry, t);
 	if (r >= 0)
 		r = loop_timer_arm(&t->timer, ms);
-	return r < 0 ? r : watch_sender(t);
+	return r < 0 ? r : watch_sender(t, m);
 }
 
 /* From here on it can be found, and then its path is told. */
 static int publish(struct transaction *t, unsigned int ms, sd_bus_message *m)
 {
 	_cleanup_(freep) char *path = path_of(t);
-	int r = path ? start_watching(t, ms) : -ENOMEM;
+	int r = path ? start_watching(t, ms, m) : -ENOMEM;
 
 	if (r >= 0)
 		r = sd_bus_emit_object_added(t->all->bus->conn, path);
@@ -268,13 +250,18 @@ int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 	unsigned int ms = TIMEOUT_MS;
 	struct ghvm_error err = {};
 	struct transaction *t;
+	uid_t uid;
 	int r;
 
 	r = bus_read_known_options(m, begin_option, &ms, error);
+	if (r < 0)
+		return r;
+	r = auth_check(ts->bus->auth, m, "org.gunyah.vmm1.memory", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = jobs_check_quota(ts->bus->jobs, uid, error);
 	if (r >= 0)
-		r = jobs_check_quota(ts->bus->jobs, m, error);
-	if (r >= 0)
-		r = new_transaction(ts, vm, sd_bus_message_get_sender(m), &t);
+		r = new_transaction(ts, vm, sd_bus_message_get_sender(m), uid, &t);
 	if (r < 0)
 		return r;
 	owner.data = t;

@@ -16,11 +16,11 @@ int transactions_new(struct bus *b, struct transactions **ret);
 /* Those that are open are rolled back; one that commits goes on. Accepts NULL. */
 void transactions_free(struct transactions *ts);
 
-/* As methods: BeginTransaction(a{sv}) -> o, of somebody who may. */
+/* As methods: BeginTransaction(a{sv}) -> o; asks whether the sender may. */
 int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 		      sd_bus_error *error);
 
-/* How many are open that @sender began. */
-unsigned int transactions_of(const struct transactions *ts, const char *sender);
+/* How many are open that this user began. */
+unsigned int transactions_of(const struct transactions *ts, uid_t uid);
 
 void transactions_on_vm_state(struct transactions *ts, const struct vm *vm);

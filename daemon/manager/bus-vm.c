@@ -154,36 +154,46 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 
 /* --- methods --- */
 
+/* Of a fallback's methods the userdata is the object, the slot's is ours. */
+static struct bus *bus_of(sd_bus_message *m)
+{
+	return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+}
+
+static int read_how(sd_bus_message *m, enum ghvm_link_how *ret, sd_bus_error *error)
+{
+	const char *text;
+	int r = sd_bus_message_read(m, "s", &text);
+
+	if (r < 0)
+		return r;
+	if (strcmp(text, "graceful") != 0 && strcmp(text, "force") != 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "'%.32s' is neither graceful nor force", text);
+	*ret = strcmp(text, "force") ? GHVM_LINK_GRACEFUL : GHVM_LINK_FORCE;
+	return 0;
+}
+
 /* Stop(s how, a{sv}) -> o job */
 static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus *b =
-		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	struct bus *b = bus_of(m);
 	struct vm *vm = userdata;
-	enum ghvm_link_how how;
-	const char *text;
+	enum ghvm_link_how how = GHVM_LINK_GRACEFUL;
+	uid_t uid;
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
-		r = sd_bus_message_read(m, "s", &text);
+		r = read_how(m, &how, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
-	if (r >= 0)
-		r = jobs_check_quota(b->jobs, m, error);
 	if (r < 0)
 		return r;
-	if (!strcmp(text, "graceful"))
-		how = GHVM_LINK_GRACEFUL;
-	else if (!strcmp(text, "force"))
-		how = GHVM_LINK_FORCE;
-	else
-		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-					 "'%s' is neither graceful nor force", text);
-	return job_stop(b->jobs, vm, how, m, error);
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return job_stop(b->jobs, vm, how, uid, m, error);
 }
 
 struct console_call {
@@ -233,17 +243,19 @@ static int open_console(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_
 /* OpenConsole(a{sv}) -> h, s path */
 static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus *b =
-		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	struct bus *b = bus_of(m);
+	uid_t uid;
 	int r;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
-	return r < 0 ? r : open_console(b, userdata, m, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return open_console(b, userdata, m, error);
 }
 
 static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
@@ -260,18 +272,18 @@ static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
  */
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus *b =
-		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	struct bus *b = bus_of(m);
 	const struct vm *vm = userdata;
 	_cleanup_(freep) char *told = NULL;
 	int r, text = 0;
+	uid_t uid;
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
 	r = bus_read_known_options(m, plan_option, &text, error);
 	if (r < 0)
 		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	if (!vm->guest || (vm->state != VM_RUNNING && op_busy(&vm->op))) /* which works on it */
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
@@ -286,14 +298,9 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 /* BeginTransaction(a{sv}) -> o */
 static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	struct bus *b =
-		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
-	int r;
+	struct bus *b = bus_of(m);
+	int r = bus_check_host(b, error);
 
-	r = auth_check(b->auth, m, "org.gunyah.vmm1.memory", error);
-	if (r <= 0)
-		return r < 0 ? r : 1;
-	r = bus_check_host(b, error);
 	return r < 0 ? r : transaction_begin(b->transactions, userdata, m, error);
 }
 

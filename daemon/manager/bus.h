@@ -23,6 +23,7 @@
 #define BUS_HOST_PATH BUS_PATH "/host"
 
 struct auth;
+struct peers;
 struct jobs;
 struct transactions;
 struct bus_regions;
@@ -45,6 +46,7 @@ struct bus {
 	struct loop_watch flush;
 	struct bus_vm_changes *changes;
 	bool host_changed;
+	struct peers *peers;
 	struct auth *auth;
 	struct jobs *jobs;
 	struct bus_regions *regions;

@@ -66,8 +66,18 @@ def _read(m, kind):
 
 
 class Client:
-    def __init__(self, address):
+    def __init__(self, address, uid=None):
+        """As that user, which only root can: the bus asks the kernel who has connected."""
         self.bus = ctypes.c_void_p()
+        if uid is not None:
+            os.seteuid(uid)
+        try:
+            self.connect(address)
+        finally:
+            if uid is not None:
+                os.seteuid(0)
+
+    def connect(self, address):
         _check(SD.sd_bus_new(ctypes.byref(self.bus)), "sd_bus_new")
         _check(SD.sd_bus_set_address(self.bus, address.encode()), "address")
         _check(SD.sd_bus_set_bus_client(self.bus, 1), "client")
@@ -107,7 +117,7 @@ class Client:
             SD.sd_bus_message_unref(reply)
 
     def send(self, path, interface, method, *args):
-        """Without waiting for an answer."""
+        """Without waiting for an answer, which is thrown away."""
         m = self.message(path, interface, method, *args)
         _check(SD.sd_bus_send(self.bus, m, None), "send")
         SD.sd_bus_message_unref(m)

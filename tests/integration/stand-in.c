@@ -5,7 +5,8 @@
  * what it was told.
  *
  * stand-in BUS HELPER RUNNER SOCKET LOG-DIR POLKIT
- * POLKIT: yes, no, challenge, or absent. Prints "ready" when its names are taken.
+ * POLKIT: yes, no, challenge, absent, or silent: who asks waits until ANSWER is called, as if a
+ * person were asked for a password. Prints "ready" when its names are taken.
  */
 #include <errno.h>
 #include <signal.h>
@@ -29,6 +30,7 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define POLKIT "org.freedesktop.PolicyKit1"
 #define UNITS_MAX 8
+#define QUESTIONS_MAX 128
 
 #define STATUS_RESTART 133
 
@@ -62,6 +64,8 @@ struct world {
 	char **argv;
 	uint32_t last_job;
 	struct unit units[UNITS_MAX];
+	sd_bus_message *questions[QUESTIONS_MAX];
+	uint32_t n_questions;
 };
 
 static const char *arg(const struct world *w, int i)
@@ -329,10 +333,66 @@ static int method_subscribe(sd_bus_message *m, void *data, sd_bus_error *error)
 
 static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
 {
-	const struct world *w = data;
+	struct world *w = data;
 
+	if (!strcmp(arg(w, 6), "silent") && w->n_questions < QUESTIONS_MAX) {
+		w->questions[w->n_questions++] = sd_bus_message_ref(m);
+		return 1;
+	}
 	return sd_bus_reply_method_return(m, "(bba{ss})", !strcmp(arg(w, 6), "yes"),
 					  !strcmp(arg(w, 6), "challenge"), 0);
+}
+
+/* Its last argument: by which it can be cancelled. */
+static const char *id_of(sd_bus_message *m)
+{
+	const char *id = "";
+
+	if (sd_bus_message_rewind(m, true) >= 0 && sd_bus_message_skip(m, "(sa{sv})sa{ss}u") >= 0)
+		(void)sd_bus_message_read(m, "s", &id); /* else it stays empty */
+	return id;
+}
+
+static sd_bus_message *take_question(struct world *w, uint32_t i)
+{
+	sd_bus_message *m = w->questions[i];
+
+	w->questions[i] = w->questions[--w->n_questions];
+	return m;
+}
+
+static int method_cancel(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct world *w = data;
+	sd_bus_message *q;
+	const char *id;
+	int r = sd_bus_message_read(m, "s", &id);
+
+	for (uint32_t i = 0; r >= 0 && i < w->n_questions; i++) {
+		if (strcmp(id_of(w->questions[i]), id) != 0)
+			continue;
+		q = take_question(w, i);
+		(void)sd_bus_reply_method_errorf(q, POLKIT ".Error.Cancelled", "cancelled");
+		(void)sd_bus_message_unref(q);
+		break;
+	}
+	return r < 0 ? r : sd_bus_reply_method_return(m, "");
+}
+
+/* ANSWER(b): to all that wait. */
+static int method_answer(sd_bus_message *m, void *data, sd_bus_error *error)
+{
+	struct world *w = data;
+	sd_bus_message *q;
+	int yes;
+	int r = sd_bus_message_read(m, "b", &yes);
+
+	while (r >= 0 && w->n_questions) {
+		q = take_question(w, 0);
+		r = sd_bus_reply_method_return(q, "(bba{ss})", yes, 0, 0);
+		(void)sd_bus_message_unref(q);
+	}
+	return r < 0 ? r : sd_bus_reply_method_return(m, "");
 }
 
 static const sd_bus_vtable systemd_vtable[] = {
@@ -349,6 +409,10 @@ static const sd_bus_vtable polkit_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", method_check,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("CancelCheckAuthorization", "s", "", method_cancel,
+		      SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ANSWER", "b", "", method_answer, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("Waiting", "u", NULL, offsetof(struct world, n_questions), 0),
 	SD_BUS_VTABLE_END,
 };
 

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What callers who are not root can keep from others: nothing. polkit here answers when it is told."""
+import os
+import pwd
+import subprocess
+import unittest
+
+import world
+from client import Client, Error
+from regions import NOTHING
+from world import NAME, ROOT, wait_until
+
+# dbus-daemon wants users that there are
+USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:9]
+ONE, TWO = USERS[:2]
+POLKIT = "org.freedesktop.PolicyKit1"
+AUTHORITY = "/org/freedesktop/PolicyKit1/Authority"
+PER_USER = 8
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
+class Case(unittest.TestCase):
+    polkit = "silent"
+
+    def setUp(self):
+        world.alarm(120)
+        self.w = world.World(polkit=self.polkit)
+        self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.w.close)
+        self.clients = []
+        self.addCleanup(lambda: [c.close() for c in self.clients])
+        self.w.vm("demo", "forever\n")
+        self.w.vm("other", "off\n")
+        self.w.call(ROOT, "Manager", "ListVMs")
+        self.w.start_stand_in()
+
+    def client(self, uid):
+        self.clients.append(Client(self.w.bus, uid))
+        return self.clients[-1]
+
+    def waiting(self):
+        r = self.w.busctl("get-property", POLKIT, AUTHORITY, POLKIT + ".Authority", "Waiting")
+        return int(r.stdout.split(":")[-1].strip(" }\n"))
+
+    def answer(self, yes):
+        r = self.w.busctl("call", POLKIT, AUTHORITY, POLKIT + ".Authority", "ANSWER", "b",
+                          "true" if yes else "false")
+        self.assertEqual(r.returncode, 0, r.stderr)
+
+    def asks(self, client, name="demo"):
+        client.send(f"{ROOT}/vm/{name}", "VM", "Stop", ("s", "force"), NOTHING)
+
+    def refused(self, client, name="demo"):
+        with self.assertRaises(Error) as e:
+            client.call(f"{ROOT}/vm/{name}", "VM", "Stop", ("s", "force"), NOTHING, returns="o")
+        return e.exception
+
+    def fill(self, uid):
+        """Every question that this user may have open, each from a connection of its own."""
+        for _ in range(PER_USER):
+            self.asks(self.client(uid))
+        wait_until(lambda: self.waiting() == PER_USER)
+
+
+class Questions(Case):
+    def test_the_limit_is_one_users(self):
+        self.fill(ONE)
+        e = self.refused(self.client(ONE))
+        self.assertEqual(e.name, "QuotaExceeded")
+        self.assertIn("of this user", e.text)
+        self.asks(self.client(TWO))
+        wait_until(lambda: self.waiting() == PER_USER + 1)
+        # root is not asked about, however many wait
+        self.assertEqual(self.refused(self.client(None)).name, "BadState")
+
+    def test_a_question_goes_with_its_sender(self):
+        for _ in range(4):
+            self.fill(ONE)
+            for c in self.clients:
+                c.close()
+            wait_until(lambda: self.waiting() == 0)
+
+    def test_a_question_goes_with_its_object(self):
+        c = self.client(ONE)
+        for n in range(3 * PER_USER):
+            self.w.vm(f"gone{n}", "off\n")
+            self.w.call(ROOT, "Manager", "GetVM", "s", f"gone{n}")
+            self.asks(c, f"gone{n}")
+            wait_until(lambda: self.waiting() == 1)
+            os.unlink(self.w.path("vms", f"gone{n}.yaml"))
+            self.assertEqual(len(self.w.call(ROOT, "Manager", "ListVMs")[0]), 2)
+            self.answer(True)
+        # and one that its method refuses before it looks for the answer
+        self.fill(ONE)
+
+    def test_the_oldest_makes_room(self):
+        oldest = subprocess.Popen(
+            ["setpriv", f"--reuid={ONE}", "--clear-groups", "busctl", "--address=" + self.w.bus,
+             "call", NAME, ROOT + "/vm/demo", NAME + ".VM", "Stop", "sa{sv}", "force", "0"],
+            stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: self.waiting() == 1)
+        for uid in USERS[1:]:
+            for _ in range(PER_USER):
+                self.asks(self.client(uid))
+        self.assertIn("newer ones came", oldest.communicate(timeout=20)[1])
+        self.assertEqual(self.waiting(), 64)
+
+    def test_no_answers_at_all(self):
+        """A flood of calls nobody reads the replies of, while root works."""
+        for _ in range(20):
+            c = self.client(ONE)
+            for _ in range(100):
+                self.asks(c)
+        self.assertEqual(self.refused(self.client(None)).name, "BadState")
+        self.assertLessEqual(self.waiting(), PER_USER)
+
+    def test_what_is_wrong_is_said_before_polkit_is_asked(self):
+        c = self.client(ONE)
+        for name, call in (
+                ("NoSuchVM", (ROOT, "Manager", "StartVM", ("s", "nobody"), NOTHING)),
+                ("InvalidArgs", (ROOT + "/vm/demo", "VM", "Stop", ("s", "softly"), NOTHING)),
+                ("InvalidArgs", (ROOT + "/vm/demo", "VM", "OpenConsole",
+                                 ("a{sv}", {"colour": ("s", "blue")})))):
+            with self.assertRaises(Error) as e:
+                c.call(*call, returns="o")
+            self.assertEqual(e.exception.name, name, e.exception.text)
+        self.assertEqual(self.waiting(), 0)
+
+
+class Jobs(Case):
+    polkit = "yes"
+
+    def test_equal_stops_share_a_job_and_force_passes(self):
+        unit = self.w.unit("demo")
+        wait_until(lambda: self.w.vm_get("demo", "State") == "running", 20)
+        stop = (("s", "graceful"), NOTHING)
+        jobs = set()
+        for _ in range(32):
+            c = self.client(ONE)
+            for _ in range(10):
+                jobs.add(c.call(ROOT + "/vm/demo", "VM", "Stop", *stop, returns="o"))
+        self.assertEqual(len(jobs), 1)
+        self.assertEqual(self.w.get(jobs.pop(), "Job", "State"), "running")
+        forced = self.client(ONE).call(ROOT + "/vm/demo", "VM", "Stop", ("s", "force"), NOTHING,
+                                       returns="o")
+        self.assertEqual(self.w.wait_job(forced), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_results_of_others_stay(self):
+        unit = self.w.unit("demo")
+        wait_until(lambda: self.w.vm_get("demo", "State") == "running", 20)
+        kept = self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+        c = self.client(ONE)
+        for _ in range(70):
+            job = c.call(ROOT, "Manager", "StartVM", ("s", "other"), NOTHING, returns="o")
+            self.w.wait_job(job)
+            wait_until(lambda: not self.w.leftovers(), 20)
+            wait_until(lambda: not [f for f in os.listdir(self.w.path("log"))
+                                    if f.startswith("notify")])
+        self.assertEqual(self.w.get(kept, "Job", "Result"), "done")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
