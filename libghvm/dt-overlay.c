@@ -418,6 +418,21 @@ static int check(struct check *c)
 	return r == 0 ? check_fragments(c) : r;
 }
 
+/* The version first: fdt_check_full() does not survive a tree of version 3. */
+static int check_blob(const void *o, size_t size, struct ghvm_error *err)
+{
+	if (size < sizeof(struct fdt_header) || fdt_magic(o) != FDT_MAGIC)
+		return ghvm_error_set(err, -EINVAL, "device tree overlay: not a flattened tree");
+	if (fdt_version(o) < VERSION)
+		return ghvm_error_set(err, -EINVAL,
+				      "device tree overlay: is in version %u of the format; only "
+				      "%u and later are read",
+				      fdt_version(o), VERSION);
+	if (fdt_check_full(o, size))
+		return ghvm_error_set(err, -EINVAL, "device tree overlay: not a flattened tree");
+	return 0;
+}
+
 /*
  * Into @ret, aligned, its parts one after the other: where they overlap, to change a value would
  * change a name.
@@ -426,6 +441,7 @@ static int open_overlay(const uint8_t *blob, size_t size, void *ret, size_t room
 			struct ghvm_error *err)
 {
 	_cleanup_(freep) void *aligned = NULL;
+	int r;
 
 	if (!size || size > room / 2)
 		return ghvm_error_set(err, -EINVAL,
@@ -435,13 +451,9 @@ static int open_overlay(const uint8_t *blob, size_t size, void *ret, size_t room
 	if (!aligned)
 		return -ENOMEM;
 	memcpy(aligned, blob, size);
-	if (fdt_check_full(aligned, size))
-		return ghvm_error_set(err, -EINVAL, "device tree overlay: not a flattened tree");
-	if (fdt_version(aligned) < VERSION)
-		return ghvm_error_set(err, -EINVAL,
-				      "device tree overlay: is in version %u of the format; only "
-				      "%u and later are read",
-				      fdt_version(aligned), VERSION);
+	r = check_blob(aligned, size, err);
+	if (r < 0)
+		return r;
 	if (fdt_open_into(aligned, ret, (int)room) || fdt_pack(ret) || fdt_check_full(ret, room))
 		return ghvm_error_set(err, -EINVAL,
 				      "device tree overlay: its parts lie over each other");

@@ -257,6 +257,11 @@ static void refuses_what_is_no_overlay(void **state)
 	fdt_set_version(buf, 16);
 	assert_int_equal(build(buf, n, &fdt, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "is in version 16 of the format"));
+	fdt_set_version(buf, 3); /* what libfdt's own check does not survive */
+	fdt_set_last_comp_version(buf, 2);
+	assert_int_equal(build(buf, n, &fdt, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "is in version 3 of the format"));
+	assert_int_equal(build(buf, sizeof(struct fdt_header) - 1, &fdt, &err), -EINVAL);
 }
 
 int main(void)
