@@ -23,7 +23,7 @@
 enum ghvm_link_type {
 	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> STORE... BUILT; or ERROR */
 	GHVM_LINK_HELLO = 1, /* h>m  name */
-	/* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
+	/* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, key of the descriptor } */
 	GHVM_LINK_NEED = 2,
 	GHVM_LINK_GIVE = 3,  /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
 	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */

@@ -21,7 +21,7 @@ library=(
   "rm-mem rm-probe rm-vm"
   "parcel parcel-* vcpu"
   "machine machine-* transaction transaction-*"
-  "link link-* runinfo"
+  "link link-* need runinfo"
 )
 # host.c only picks the implementation that a URI names.
 allowed=(

@@ -52,9 +52,9 @@ int admission_check_memlock(const char *status, uint64_t limit, uint64_t bytes,
 /* With the largest pages that there may be; how many it really takes, its pin says. */
 static uint64_t fewest_entries(const struct guest_need *n)
 {
-	uint64_t unit = n->hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : GHVM_MIB(2);
+	uint64_t unit = n->is.hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : GHVM_MIB(2);
 
-	return n->size / unit + (n->size % unit != 0);
+	return n->is.size / unit + (n->is.size % unit != 0);
 }
 
 int admission_check(const struct guest *g, struct ghvm_error *err)
@@ -65,10 +65,10 @@ int admission_check(const struct guest *g, struct ghvm_error *err)
 	int r;
 
 	for (size_t i = 0; i < g->n_needs; i++) {
-		if (g->needs[i].kind != GHVM_LINK_MEMORY)
+		if (g->needs[i].is.kind != GHVM_LINK_MEMORY)
 			continue;
 		entries += fewest_entries(&g->needs[i]);
-		bytes += g->needs[i].size; /* the spec bounds each, and how many there are */
+		bytes += g->needs[i].is.size; /* the spec bounds each, and how many there are */
 		n++;
 	}
 	r = ghvm_ledger_check(g->host->ledger, entries, n, err);

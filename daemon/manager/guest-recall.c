@@ -58,14 +58,14 @@ static int reopen(struct guest *g, enum ghvm_link_kind kind, const struct store_
 
 	if (!n)
 		return 0;
-	fd = open(n->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	fd = open(n->is.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -errno, "%s: cannot be opened again: %s", n->path,
+		return ghvm_error_set(err, -errno, "%s: cannot be opened again: %s", n->is.path,
 				      strerror(errno));
 	guest_file_of(&st, &file);
 	if (!S_ISREG(st.st_mode) || memcmp(&file, want, sizeof(file)) != 0)
 		return ghvm_error_set(err, -ESTALE, "%s: is not what it was started from any more",
-				      n->path);
+				      n->is.path);
 	n->fd = TAKE_FD(fd);
 	return 0;
 }

@@ -24,51 +24,13 @@
 #define KERNEL_HEADER 4096 /* with the section table, which tells a file that is cut off */
 #define OVERLAY_MAX ((uint64_t)STORE_OVERLAY_MAX)
 
-static struct guest_need *add_need(struct guest *g, enum ghvm_link_kind kind, const char *path)
-{
-	struct guest_need *n = &g->needs[g->n_needs++];
-
-	*n = (struct guest_need){ .kind = kind, .path = path ? path : "", .fd = -1 };
-	return n;
-}
-
-static void add_memory(struct guest *g, uint16_t index, uint64_t size, enum ghvm_hugepages pages)
-{
-	struct guest_need *n = add_need(g, GHVM_LINK_MEMORY, NULL);
-
-	n->index = index;
-	n->size = size;
-	n->hugepages = (uint8_t)pages;
-}
-
-/* As the plan does: those with an address first. The pools are for RAM; windows are small. */
-static void add_windows(struct guest *g)
-{
-	const struct ghvm_spec *spec = &g->spec;
-	enum ghvm_hugepages pages = spec->hugepages == GHVM_HUGEPAGES_NEVER ? GHVM_HUGEPAGES_NEVER
-									    : GHVM_HUGEPAGES_AUTO;
-	uint16_t index = 1;
-
-	for (unsigned int placed = 0; placed < 2; placed++)
-		for (size_t i = 0; i < spec->n_regions; i++)
-			if ((spec->regions[i].address == 0) == (placed == 1))
-				add_memory(g, index++, spec->regions[i].size, pages);
-}
-
 void guest_find_needs(struct guest *g)
 {
-	const struct ghvm_spec *spec = &g->spec;
+	struct ghvm_need needs[GHVM_NEEDS_MAX];
 
-	/* the order of the plan's parcels, which guest_run_build() checks */
-	add_memory(g, 0, spec->memory, spec->hugepages);
-	add_windows(g);
-	(void)add_need(g, GHVM_LINK_KERNEL, spec->kernel);
-	if (spec->initrd)
-		(void)add_need(g, GHVM_LINK_INITRD, spec->initrd);
-	if (spec->dtb_overlay)
-		(void)add_need(g, GHVM_LINK_OVERLAY, spec->dtb_overlay);
-	if (spec->console)
-		(void)add_need(g, GHVM_LINK_LOG, NULL);
+	g->n_needs = ghvm_needs_of(&g->spec, needs);
+	for (size_t i = 0; i < g->n_needs; i++)
+		g->needs[i] = (struct guest_need){ .is = needs[i], .fd = -1 };
 }
 
 static int random_incarnation(uint64_t *ret)
@@ -168,7 +130,7 @@ void guest_freep(struct guest **g)
 struct guest_need *guest_find_need(struct guest *g, enum ghvm_link_kind kind, uint16_t index)
 {
 	for (size_t i = 0; i < g->n_needs; i++)
-		if (g->needs[i].kind == kind && g->needs[i].index == index)
+		if (g->needs[i].is.kind == kind && g->needs[i].is.index == index)
 			return &g->needs[i];
 	return NULL;
 }
@@ -182,11 +144,11 @@ static int check_memory(const struct guest_need *n, int fd, const struct stat *s
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return ghvm_error_set(err, -EFAULT,
 				      "memory %u is not a memfd that is sealed against shrinking",
-				      n->index);
-	if ((uint64_t)st->st_size != n->size)
+				      n->is.index);
+	if ((uint64_t)st->st_size != n->is.size)
 		return ghvm_error_set(err, -EFAULT, "memory %u has %lld bytes instead of %llu",
-				      n->index, (long long)st->st_size,
-				      (unsigned long long)n->size);
+				      n->is.index, (long long)st->st_size,
+				      (unsigned long long)n->is.size);
 	return 0;
 }
 
@@ -194,12 +156,12 @@ static int check_given(const struct guest_need *n, int fd, struct ghvm_error *er
 {
 	struct stat st;
 
-	if (n->kind == GHVM_LINK_LOG)
+	if (n->is.kind == GHVM_LINK_LOG)
 		return 0;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
-				      n->kind == GHVM_LINK_MEMORY ? "memory" : n->path);
-	return n->kind == GHVM_LINK_MEMORY ? check_memory(n, fd, &st, err) : 0;
+				      n->is.kind == GHVM_LINK_MEMORY ? "memory" : n->is.path);
+	return n->is.kind == GHVM_LINK_MEMORY ? check_memory(n, fd, &st, err) : 0;
 }
 
 int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd,
@@ -308,7 +270,7 @@ static int match_memory(struct guest *g, int ret[GHVM_PLAN_PARCELS_MAX], struct 
 
 	for (size_t i = 0; i < g->plan.n_parcels; i++) {
 		n = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
-		if (!n || n->size != g->plan.parcels[i].size)
+		if (!n || n->is.size != g->plan.parcels[i].size)
 			return ghvm_error_set(err, -EINVAL, "memory %s is not of the plan's size",
 					      g->plan.parcels[i].name);
 		ret[i] = n->fd;

@@ -12,6 +12,7 @@
 #include "libghvm/ledger.h"
 #include "libghvm/link.h"
 #include "libghvm/machine.h"
+#include "libghvm/need.h"
 #include "libghvm/spec.h"
 
 #include <stdatomic.h>
@@ -31,19 +32,14 @@ struct guest_host {
 };
 
 /* What a start needs from the helper. */
-#define GUEST_NEEDS_MAX (4 + GHVM_PLAN_PARCELS_MAX)
+#define GUEST_NEEDS_MAX GHVM_NEEDS_MAX
 
 /**
  * struct guest_need - one file that the helper gives
- * @size: of memory; @path: of a file, borrowed from the spec, else ""
  * @fd: given; owned, -1 not yet, or used up
  */
 struct guest_need {
-	enum ghvm_link_kind kind;
-	uint16_t index;
-	uint8_t hugepages;
-	uint64_t size;
-	const char *path;
+	struct ghvm_need is;
 	int fd;
 };
 

@@ -191,25 +191,17 @@ static void on_failed(void *data, const struct ghvm_error *err)
 	h->phase = HELPER_OVER;
 }
 
-/* u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, path } */
-static int send_need(struct helper *h, struct ghvm_error *err)
+/* u16 n, n * need */
+static void send_need(struct helper *h)
 {
 	const struct guest *g = h->vm->guest;
 	uint8_t buf[GHVM_LINK_MAX - 8];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u16(&w, (uint16_t)g->n_needs);
-	for (size_t i = 0; i < g->n_needs; i++) {
-		ghvm_put_u8(&w, (uint8_t)g->needs[i].kind);
-		ghvm_put_u8(&w, g->needs[i].hugepages);
-		ghvm_put_u16(&w, g->needs[i].index);
-		ghvm_put_u64(&w, g->needs[i].size);
-		ghvm_link_put_string(&w, g->needs[i].path);
-	}
-	if (w.bad)
-		return ghvm_error_set(err, -EINVAL, "paths of files are too long");
+	for (size_t i = 0; i < g->n_needs; i++)
+		ghvm_need_put(&w, &g->needs[i].is);
 	send_to(h, GHVM_LINK_NEED, &w, NULL, 0);
-	return 0;
 }
 
 static int begin(struct helper *h, struct ghvm_error *err)
@@ -232,7 +224,10 @@ static int begin(struct helper *h, struct ghvm_error *err)
 		return r;
 	h->phase = HELPER_GIVES;
 	r = admission_check(h->vm->guest, err);
-	return r < 0 ? r : send_need(h, err);
+	if (r < 0)
+		return r;
+	send_need(h);
+	return 0;
 }
 
 static void give_up(struct helper *h, const struct ghvm_error *err)

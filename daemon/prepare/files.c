@@ -20,26 +20,38 @@ static const char *explain(int error)
 	return error == ELOOP ? "a symbolic link; name the file itself" : strerror(error);
 }
 
+/* What an O_PATH descriptor is of, opened. By its number, so it is that one and no other. */
+static int reopen(int fd)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
+	fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* To open some things is to do something to them, so it is looked at before it is opened. */
 int files_open(const char *key, const char *path, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = -1;
 	struct ghvm_error why = {};
 	struct stat st;
+	int r;
 
 	if (path[0] != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: '%s' is not an absolute path", key, path);
-	/* O_NONBLOCK: a FIFO or a tape must not make us wait */
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		(void)ghvm_file_fail(path, errno, &why);
-		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file or a block device",
-				      key, path);
-	if (fcntl(fd, F_SETFL, 0) < 0)
-		return ghvm_error_set(err, -errno, "%s: %s: %s", key, path, strerror(errno));
-	return TAKE_FD(fd);
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+	if (r == 0 && S_ISLNK(st.st_mode)) /* which O_PATH opens */
+		r = -ELOOP;
+	if (r == 0 && !S_ISREG(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
+	if (r == 0)
+		r = reopen(fd);
+	if (r >= 0)
+		return r;
+	(void)ghvm_file_fail(path, -r, &why);
+	return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
 }
 
 /* NAME.log becomes NAME.log.1 once it is big; only one old one is kept. */

@@ -13,8 +13,8 @@
  * files_open() - an image
  * @key: of the descriptor, for the complaint
  *
- * No symbolic link is followed in the last part of @path, and nothing but a regular file
- * or a block device is opened. Return: a descriptor; -ENOENT, -ELOOP, -EINVAL and so on.
+ * No symbolic link is followed in the last part of @path, and nothing but a regular file is
+ * opened, not even to see what it is. Return: a descriptor; -ENOENT, -ELOOP, -EINVAL and so on.
  */
 int files_open(const char *key, const char *path, struct ghvm_error *err);
 

@@ -27,6 +27,7 @@
 
 #define EXIT_REFUSED 134 /* as the runner's, DECISIONS 19 */
 #define MACHINED_SEC 15	 /* of patience in all */
+#define VMS_DIRS_MAX 8
 
 static const char usage[] =
 	"Usage: gunyah-vm-prepare [OPTION]... NAME\n"
@@ -36,6 +37,7 @@ static const char usage[] =
 	"  --register       instead, register it with machined ($MAINPID is its leader)\n"
 	"  --socket PATH    of the manager\n"
 	"  --log-dir PATH   for console logs\n"
+	"  --vms-dir DIR    read descriptors here instead; may be repeated\n"
 	"  --exec RUNNER    without systemd: become RUNNER when all is prepared\n"
 	"  --help           show this\n";
 
@@ -46,8 +48,18 @@ struct options {
 	const char *name;
 	const char *socket;
 	const char *log_dir;
+	const char *vms_dirs[VMS_DIRS_MAX + 1];
+	size_t n_vms_dirs;
 	const char *runner;
 };
+
+static int add_vms_dir(struct options *o, const char *dir)
+{
+	if (o->n_vms_dirs == VMS_DIRS_MAX)
+		return -EINVAL;
+	o->vms_dirs[o->n_vms_dirs++] = dir;
+	return 0;
+}
 
 static int parse(int argc, char **argv, struct options *ret)
 {
@@ -56,6 +68,7 @@ static int parse(int argc, char **argv, struct options *ret)
 		{ "register", no_argument, NULL, 'm' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "log-dir", required_argument, NULL, 'l' },
+		{ "vms-dir", required_argument, NULL, 'v' },
 		{ "exec", required_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -74,6 +87,8 @@ static int parse(int argc, char **argv, struct options *ret)
 			o.log_dir = optarg;
 		else if (c == 'e')
 			o.runner = optarg;
+		else if (c == 'v' && add_vms_dir(&o, optarg) == 0)
+			continue;
 		else if (c == 'h')
 			o.verb = VERB_HELP;
 		else
@@ -142,6 +157,7 @@ static int prepare(const struct options *o)
 		.sock = sock,
 		.name = o->name,
 		.log_dir = o->log_dir,
+		.vms_dirs = o->n_vms_dirs ? o->vms_dirs : NULL,
 		.store = &store,
 	};
 	int r;

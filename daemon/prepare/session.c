@@ -14,26 +14,12 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/prepare/backing.h"
+#include "daemon/prepare/descriptor.h"
 #include "daemon/prepare/files.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 
-#define PATH_SIZE 4096
 #define SEND_MS 10000 /* for the kernel to have room for a message */
-
-/**
- * struct need - one thing that the manager asks for
- * @kind: enum ghvm_link_kind; @index: which of them
- * @size, @hugepages: of memory
- * @path: of a file
- */
-struct need {
-	uint8_t kind;
-	uint8_t hugepages;
-	uint16_t index;
-	uint64_t size;
-	char path[PATH_SIZE];
-};
 
 static int lost(int r, struct ghvm_error *err)
 {
@@ -79,7 +65,8 @@ static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 }
 
 /* Before it is lent; the manager says what the pin had in the end. */
-static void tell_backing(const struct need *n, const char *name, const struct backing_result *b)
+static void tell_backing(const struct ghvm_need *n, const char *name,
+			 const struct backing_result *b)
 {
 	if (b->pieces)
 		fprintf(stderr,
@@ -93,7 +80,7 @@ static void tell_backing(const struct need *n, const char *name, const struct ba
 			name, (unsigned long long)b->huge, (unsigned long long)b->chunks);
 }
 
-static int give_memory(const struct need *n, struct ghvm_error *err)
+static int give_memory(const struct ghvm_need *n, struct ghvm_error *err)
 {
 	struct backing_result result;
 	char name[32] = "ram";
@@ -120,25 +107,17 @@ static int give_log(const struct session *s)
 	return fd < 0 ? -errno : fd;
 }
 
-static int make(const struct session *s, const struct need *n, struct ghvm_error *err)
+static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
-	switch (n->kind) {
-	case GHVM_LINK_MEMORY:
+	if (n->kind == GHVM_LINK_MEMORY)
 		return give_memory(n, err);
-	case GHVM_LINK_KERNEL:
-		return files_open("kernel.image", n->path, err);
-	case GHVM_LINK_INITRD:
-		return files_open("kernel.initrd", n->path, err);
-	case GHVM_LINK_OVERLAY:
-		return files_open("kernel.dtb-overlay", n->path, err);
-	case GHVM_LINK_LOG:
+	if (n->kind == GHVM_LINK_LOG)
 		return give_log(s);
-	}
-	return ghvm_error_set(err, -EBADMSG, "the manager needs something unknown (%u)", n->kind);
+	return files_open(n->key, n->path, err);
 }
 
 /* u8 kind, u8 0, u16 index; the descriptor */
-static int give(struct session *s, const struct need *n, struct ghvm_error *err)
+static int give(struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = make(s, n, err);
 	uint8_t buf[4];
@@ -154,70 +133,77 @@ static int give(struct session *s, const struct need *n, struct ghvm_error *err)
 	return r < 0 ? lost(r, err) : 0;
 }
 
-/* u8 kind, u8 hugepages, u16 index, u64 size, path */
-static bool get_need(struct ghvm_get *g, struct need *ret)
-{
-	ret->kind = ghvm_get_u8(g);
-	ret->hugepages = ghvm_get_u8(g);
-	ret->index = ghvm_get_u16(g);
-	ret->size = ghvm_get_u64(g);
-	ghvm_link_get_string(g, ret->path, sizeof(ret->path));
-	return !g->bad;
-}
-
-static int add_want(const struct need *n, struct room_want *want, struct ghvm_error *err)
+static int add_want(const struct ghvm_need *n, struct room_want *want, struct ghvm_error *err)
 {
 	uint64_t *sum = &want->pages;
 
 	if (n->kind != GHVM_LINK_MEMORY)
 		return 0;
-	if (n->hugepages > GHVM_HUGEPAGES_NEVER)
-		return ghvm_error_set(err, -EBADMSG, "the manager asks for unknown pages");
 	if (n->hugepages == GHVM_HUGEPAGES_2M)
 		sum = &want->pool_2m;
 	else if (n->hugepages == GHVM_HUGEPAGES_1G)
 		sum = &want->pool_1g;
 	if (n->size > UINT64_MAX - *sum)
-		return ghvm_error_set(err, -EBADMSG, "the manager asks for too much memory");
+		return ghvm_error_set(err, -EINVAL, "%s: too much memory", n->key);
 	*sum += n->size;
 	return 0;
 }
 
+/* u16 n, n * need. What is given is what our own reading of the descriptor says to each. */
+static int get_needs(struct session *s, struct ghvm_get *g, const struct ghvm_need **ret,
+		     size_t *ret_n, struct ghvm_error *err)
+{
+	const uint16_t count = ghvm_get_u16(g);
+	char key[GHVM_NEED_KEY_SIZE];
+	struct ghvm_need asked;
+	int r;
+
+	if (count > GHVM_NEEDS_MAX)
+		return ghvm_error_set(err, -EBADMSG,
+				      "the manager asks for %u things, at most %d "
+				      "can be needed",
+				      count, GHVM_NEEDS_MAX);
+	for (uint16_t i = 0; i < count; i++) {
+		ghvm_need_get(g, &asked, key);
+		if (g->bad)
+			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
+		r = descriptor_find(&s->descriptor, &asked, &ret[i], err);
+		if (r < 0)
+			return r;
+	}
+	*ret_n = count;
+	return 0;
+}
+
 /* All of it is looked at before any of it is made. */
-static int check_needs(struct session *s, struct ghvm_get g, uint16_t count, struct ghvm_error *err)
+static int check_room(struct session *s, const struct ghvm_need *const *needs, size_t n,
+		      struct ghvm_error *err)
 {
 	struct ghvm_room_sources from = ghvm_room_sources_default();
 	struct room_want want = {};
-	struct need n;
 	int r;
 
-	for (uint16_t i = 0; i < count; i++) {
-		if (!get_need(&g, &n))
-			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
-		r = add_want(&n, &want, err);
+	for (size_t i = 0; i < n; i++) {
+		r = add_want(needs[i], &want, err);
 		if (r < 0)
 			return r;
 	}
 	return room_check(s->room ? s->room : &from, &want, err);
 }
 
-/* u16 n, n * need */
 static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
 {
-	struct ghvm_get *g = &m->payload;
-	uint16_t count = ghvm_get_u16(g);
-	struct need n;
+	const struct ghvm_need *needs[GHVM_NEEDS_MAX];
+	size_t n = 0;
 	int r;
 
-	r = check_needs(s, *g, count, err);
+	r = get_needs(s, &m->payload, needs, &n, err);
+	if (r == 0)
+		r = check_room(s, needs, n, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = give(s, needs[i], err);
 	if (r < 0)
 		return r;
-	for (uint16_t i = 0; i < count; i++) {
-		(void)get_need(g, &n); /* checked */
-		r = give(s, &n, err);
-		if (r < 0)
-			return r;
-	}
 	r = ghvm_link_send_within(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0, SEND_MS);
 	return r < 0 ? lost(r, err) : 0;
 }
@@ -235,6 +221,11 @@ static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm
 		ghvm_link_get_string(&m->payload, name, sizeof(name));
 		if (m->payload.bad)
 			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed names");
+		if (!descriptor_stores(&s->descriptor, name))
+			return ghvm_error_set(err, -EBADMSG,
+					      "the manager gave '%s', which is for no runner of "
+					      "this descriptor",
+					      name);
 		r = store_add(s->store, name, TAKE_FD(m->fds[i]), err);
 		if (r < 0)
 			return r;
@@ -311,10 +302,14 @@ int session_run(struct session *s, struct ghvm_error *err)
 	bool built = false;
 	int r;
 
+	descriptor_read(&s->descriptor, s->name, s->vms_dirs);
+	for (size_t i = 0; i < s->descriptor.spec.n_regions; i++)
+		store_forget_window(s->store, s->descriptor.spec.regions[i].label);
 	r = send_hello(s, err);
 	while (r == 0 && !built)
 		r = step(s, &built, err);
 	if (r != 0)
 		store_remove(s->store);
+	descriptor_done(&s->descriptor);
 	return r;
 }

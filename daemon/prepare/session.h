@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "daemon/prepare/descriptor.h"
 #include "daemon/prepare/room.h"
 #include "daemon/prepare/store.h"
 #include "libghvm/error.h"
@@ -15,15 +16,19 @@
  * @sock: connected to the manager, borrowed
  * @name: of the VM
  * @log_dir: FILES_LOG_DIR
+ * @vms_dirs: of descriptors, as ghvm_spec_load()
  * @store: borrowed
  * @room: borrowed; where to ask for room; NULL: this machine
+ * @descriptor: of session_run()
  */
 struct session {
 	int sock;
 	const char *name;
 	const char *log_dir;
+	const char *const *vms_dirs;
 	struct store *store;
 	const struct ghvm_room_sources *room;
+	struct descriptor descriptor;
 };
 
 #define SESSION_REFUSED 1

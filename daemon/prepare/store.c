@@ -48,6 +48,15 @@ void store_init(struct store *s, bool keep)
 		remove_known();
 }
 
+void store_forget_window(struct store *s, uint32_t label)
+{
+	char name[STORE_NAME_SIZE];
+
+	(void)snprintf(name, sizeof(name), "window-%u", label); /* fits */
+	if (!s->keep)
+		remove_name(name);
+}
+
 void store_done(struct store *s)
 {
 	for (size_t i = 0; i < s->n; i++)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "libghvm/error.h"
 
@@ -30,6 +31,9 @@ struct store {
 
 /* Removes what an earlier start may have left. */
 void store_init(struct store *s, bool keep);
+
+/* The same, of the window of shared memory with this label. */
+void store_forget_window(struct store *s, uint32_t label);
 
 /* Closes what is kept. */
 void store_done(struct store *s);

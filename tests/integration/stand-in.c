@@ -4,7 +4,7 @@
  * are started by running the real helper and the real runner, again after 133, and polkit says
  * what it was told.
  *
- * stand-in BUS HELPER RUNNER SOCKET LOG-DIR POLKIT
+ * stand-in BUS HELPER RUNNER SOCKET LOG-DIR VMS-DIR POLKIT
  * POLKIT: yes, no, challenge, absent, or silent: who asks waits until ANSWER is called, as if a
  * person were asked for a password. Prints "ready" when its names are taken.
  */
@@ -171,7 +171,7 @@ static int spawn(struct unit *u, const char *vm)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* units do not outlive their world */
 		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
-			    "--exec", arg(w, 3), vm, NULL);
+			    "--vms-dir", arg(w, 7), "--exec", arg(w, 3), vm, NULL);
 		_exit(127);
 	}
 	return sd_event_add_child(w->event, NULL, u->pid, WEXITED, on_child, u);
@@ -239,7 +239,7 @@ static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
 	r = sd_bus_message_read(m, "ss", &name, &mode);
 	if (r < 0)
 		return r;
-	if (!strcmp(arg(w, 6), "no-units"))
+	if (!strcmp(arg(w, 7), "no-units"))
 		return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "not for you");
 	u = find_unit(w, name) ?: find_unit(w, "");
 	if (!vm_of(name, vm, sizeof(vm)) || !u || u->job)
@@ -335,12 +335,12 @@ static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	struct world *w = data;
 
-	if (!strcmp(arg(w, 6), "silent") && w->n_questions < QUESTIONS_MAX) {
+	if (!strcmp(arg(w, 7), "silent") && w->n_questions < QUESTIONS_MAX) {
 		w->questions[w->n_questions++] = sd_bus_message_ref(m);
 		return 1;
 	}
-	return sd_bus_reply_method_return(m, "(bba{ss})", !strcmp(arg(w, 6), "yes"),
-					  !strcmp(arg(w, 6), "challenge"), 0);
+	return sd_bus_reply_method_return(m, "(bba{ss})", !strcmp(arg(w, 7), "yes"),
+					  !strcmp(arg(w, 7), "challenge"), 0);
 }
 
 /* Its last argument: by which it can be cancelled. */
@@ -443,7 +443,7 @@ static int connect_bus(struct world *w)
 					     POLKIT ".Authority", polkit_vtable, w);
 	if (r >= 0)
 		r = sd_bus_request_name(w->bus, SYSTEMD, 0);
-	if (r >= 0 && strcmp(arg(w, 6), "absent"))
+	if (r >= 0 && strcmp(arg(w, 7), "absent"))
 		r = sd_bus_request_name(w->bus, POLKIT, 0);
 	return r;
 }
@@ -454,7 +454,7 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int r;
 
-	if (argc != 7)
+	if (argc != 8)
 		return EXIT_FAILURE;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

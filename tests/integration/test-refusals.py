@@ -317,7 +317,7 @@ class Helpers(Case):
             send(s, HELLO, put_string("demo"))
             payload, _ = receive_kind(s, NEED)
             for need in needs_of(payload):
-                give(s, need[0], need[1], make(need))
+                give(s, need[0], need[1], make(need, self.w.path("demo.Image")))
             os.truncate(self.w.path("demo.Image"), 0)
             send(s, GIVEN)
             self.assertIn("demo.Image", self.error_of(s)[2])
@@ -341,7 +341,7 @@ class Helpers(Case):
                 payload, _ = receive_kind(s, NEED)
                 needs = needs_of(payload)
                 for need in needs[:steps]:
-                    give(s, need[0], need[1], make(need))
+                    give(s, need[0], need[1], make(need, self.w.path("demo.Image")))
                 if steps == len(needs) + 1:
                     send(s, GIVEN)
             wait_until(lambda: self.w.vm_get("demo", "State") == "failed")
@@ -358,7 +358,7 @@ class Helpers(Case):
             send(s, HELLO, put_string("demo"))
             payload, _ = receive_kind(s, NEED)
             for need in needs_of(payload):
-                give(s, need[0], need[1], make(need))
+                give(s, need[0], need[1], make(need, self.w.path("demo.Image")))
             send(s, GIVEN)
         wait_until(lambda: self.w.vm_get("demo", "State") == "failed")
         self.w.assert_clean()

@@ -10,7 +10,7 @@
 # What stands for systemd starts the real helper and the real runner as a unit would.
 start_units() {
   "$GHVM_BUILD/tests/integration/stand-in" "$DBUS_SYSTEM_BUS_ADDRESS" "$prepare" "$runner" \
-    "$work/run/prepare.sock" "$work/log" yes >"$work/out/units" 2>&1 &
+    "$work/run/prepare.sock" "$work/log" "$work/vms" yes >"$work/out/units" 2>&1 &
   must 10 grep -q ready "$work/out/units"
 }
 

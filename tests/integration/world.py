@@ -126,7 +126,7 @@ class World:
         self.stand_in = self.spawn(
             program("tests/integration/stand-in"), self.bus,
             program("daemon/prepare/gunyah-vm-prepare"), program("daemon/runner/gunyah-vm"),
-            self.path("run", "prepare.sock"), self.path("log"), self.polkit,
+            self.path("run", "prepare.sock"), self.path("log"), self.path("vms"), self.polkit,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.stand_in.stdout.readline() == b"ready\n"
 
@@ -231,6 +231,7 @@ class World:
         err = open(self.path(name + ".err"), "w", encoding="utf-8")
         p = self.spawn(program("daemon/prepare/gunyah-vm-prepare"), "--socket",
                        self.path("run", "prepare.sock"), "--log-dir", self.path("log"),
+                       "--vms-dir", self.path("vms"),
                        "--exec", program("daemon/runner/gunyah-vm"), name, stderr=err)
         err.close()
         return p
@@ -327,6 +328,7 @@ def receive_kind(sock, kind):
 
 
 def needs_of(payload):
+    """(kind, index, size, key) of each"""
     (n,) = struct.unpack_from("<H", payload)
     at, needs = 2, []
     for _ in range(n):
@@ -349,13 +351,14 @@ def give(sock, kind, index, fd):
     os.close(fd)
 
 
-def make(need):
-    kind, _, size, path = need
+def make(need, kernel):
+    kind, _, size, _ = need
     if kind == MEMORY:
         return memfd(size)
     if kind == LOG:
         return os.open("/dev/null", os.O_WRONLY)
-    return os.open(path, os.O_RDONLY)
+    assert kind == KERNEL, need
+    return os.open(kernel, os.O_RDONLY)
 
 
 def build(world, name):
@@ -365,7 +368,7 @@ def build(world, name):
         send(s, HELLO, put_string(name))
         payload, _ = receive_kind(s, NEED)
         for need in needs_of(payload):
-            give(s, need[0], need[1], make(need))
+            give(s, need[0], need[1], make(need, world.path(name + ".Image")))
         send(s, GIVEN)
         while True:
             kind, payload, fds = receive(s)

@@ -144,12 +144,12 @@ static void windows_come_as_planned(void **state)
 			      "  - {label: 7, size: 64K}\n"
 			      "  - {label: 8, size: 1M, address: 0x50000000}\n");
 	n = b.guest->needs;
-	assert_int_equal(n[0].hugepages, GHVM_HUGEPAGES_2M);
-	assert_int_equal(n[1].index, 1);
-	assert_int_equal(n[1].size, GHVM_MIB(1));
-	assert_int_equal(n[1].hugepages, GHVM_HUGEPAGES_AUTO);
-	assert_int_equal(n[2].index, 2);
-	assert_int_equal(n[2].size, GHVM_KIB(64));
+	assert_int_equal(n[0].is.hugepages, GHVM_HUGEPAGES_2M);
+	assert_int_equal(n[1].is.index, 1);
+	assert_int_equal(n[1].is.size, GHVM_MIB(1));
+	assert_int_equal(n[1].is.hugepages, GHVM_HUGEPAGES_AUTO);
+	assert_int_equal(n[2].is.index, 2);
+	assert_int_equal(n[2].is.size, GHVM_KIB(64));
 }
 
 int main(void)

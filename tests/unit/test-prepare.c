@@ -8,20 +8,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "daemon/prepare/session.h"
 #include "daemon/prepare/store.h"
@@ -30,9 +26,11 @@
 #include "libghvm/link.h"
 #include "libghvm/spec.h"
 #include "tests/unit/fake-systemd.h"
+#include "tests/unit/unit.h"
 
 struct fixture {
 	char dir[64];
+	const char *vms_dirs[2];
 	struct fake_systemd systemd;
 	int manager;
 	struct store store;
@@ -43,6 +41,35 @@ struct fixture {
 };
 
 /* --- fixture --- */
+
+static void path_in(const struct fixture *f, const char *file, char *ret)
+{
+	(void)snprintf(ret, 128, "%s/%s", f->dir, file);
+}
+
+static void make_file(const struct fixture *f, const char *file, const char *content)
+{
+	char path[128];
+	FILE *out;
+
+	path_in(f, file, path);
+	out = fopen(path, "w");
+	assert_non_null(out);
+	fputs(content, out);
+	fclose(out);
+}
+
+/* The descriptor, with the file that is its kernel. */
+static void describe(const struct fixture *f, const char *kernel_file)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text),
+		       "version: 1\nmemory: {size: 4M}\nregions: [{label: 7, size: 8K}]\n"
+		       "kernel: {image: \"%s/%s\"}\n",
+		       f->dir, kernel_file);
+	make_file(f, "demo.yaml", text);
+}
 
 static int set_up(void **state)
 {
@@ -59,8 +86,11 @@ static int set_up(void **state)
 		.sock = pair[1],
 		.name = "demo",
 		.log_dir = f->dir,
+		.vms_dirs = f->vms_dirs,
 		.store = &f->store,
 	};
+	f->vms_dirs[0] = f->dir;
+	describe(f, "Image");
 	*state = f;
 	return 0;
 }
@@ -104,23 +134,6 @@ static int join(struct fixture *f)
 	return (int)(intptr_t)r;
 }
 
-static void path_in(const struct fixture *f, const char *file, char *ret)
-{
-	(void)snprintf(ret, 128, "%s/%s", f->dir, file);
-}
-
-static void make_file(const struct fixture *f, const char *file, const char *content)
-{
-	char path[128];
-	FILE *out;
-
-	path_in(f, file, path);
-	out = fopen(path, "w");
-	assert_non_null(out);
-	fputs(content, out);
-	fclose(out);
-}
-
 /* --- the manager --- */
 
 static void expect(struct fixture *f, uint32_t type)
@@ -159,26 +172,28 @@ static void expect_hello(struct fixture *f)
 	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
 }
 
-struct want {
-	uint8_t kind, hugepages;
-	uint16_t index;
-	uint64_t size;
-	const char *path;
+static const struct ghvm_need ram = {
+	.kind = GHVM_LINK_MEMORY,
+	.size = GHVM_MIB(4),
+	.key = "memory.size",
 };
+static const struct ghvm_need window = {
+	.kind = GHVM_LINK_MEMORY,
+	.index = 1,
+	.size = 8192,
+	.key = "regions",
+};
+static const struct ghvm_need kernel = { .kind = GHVM_LINK_KERNEL, .key = "kernel.image" };
+static const struct ghvm_need console = { .kind = GHVM_LINK_LOG, .key = "devices[].console" };
 
-static void say_need(struct fixture *f, const struct want *w, uint16_t n)
+static void say_need(struct fixture *f, const struct ghvm_need *w, uint16_t n)
 {
 	uint8_t buf[4096];
 	struct ghvm_put p = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u16(&p, n);
-	for (uint16_t i = 0; i < n; i++) {
-		ghvm_put_u8(&p, w[i].kind);
-		ghvm_put_u8(&p, w[i].hugepages);
-		ghvm_put_u16(&p, w[i].index);
-		ghvm_put_u64(&p, w[i].size);
-		ghvm_link_put_string(&p, w[i].path ? w[i].path : "");
-	}
+	for (uint16_t i = 0; i < n; i++)
+		ghvm_need_put(&p, &w[i]);
 	assert_int_equal(ghvm_link_send(f->manager, GHVM_LINK_NEED, &p, NULL, 0), 0);
 }
 
@@ -234,15 +249,11 @@ static void a_whole_start(void **state)
 	static const char *const first[] = { "grant", "control" };
 	static const char *const second[] = { "machine", "wake-0" };
 	struct fixture *f = *state;
-	char kernel[128], content[8] = "";
-	struct want wants[] = { { GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 0, GHVM_MIB(4), NULL },
-				{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_NEVER, 1, 8192, NULL },
-				{ GHVM_LINK_KERNEL, 0, 0, 0, kernel },
-				{ GHVM_LINK_LOG, 0, 0, 0, NULL } };
+	const struct ghvm_need wants[] = { ram, window, kernel, console };
+	char content[8] = "";
 	struct stat st;
 	int fd;
 
-	path_in(f, "Image", kernel);
 	make_file(f, "Image", "kernel");
 	launch(f);
 	expect_hello(f);
@@ -277,14 +288,13 @@ static void a_whole_start(void **state)
 static void given_means_closed(void **state)
 {
 	struct fixture *f = *state;
-	const struct want want = { GHVM_LINK_MEMORY, GHVM_HUGEPAGES_NEVER, 0, 65536, NULL };
 	char path[64], target[256];
 	struct dirent *e;
 	DIR *d;
 
 	launch(f);
 	expect_hello(f);
-	say_need(f, &want, 1);
+	say_need(f, &ram, 1);
 	close(expect_give(f, GHVM_LINK_MEMORY, 0));
 	expect(f, GHVM_LINK_GIVEN);
 	d = opendir("/proc/self/fd");
@@ -345,55 +355,113 @@ static void files_that_cannot_be_given_are_refusals(void **state)
 {
 	struct fixture *f = *state;
 	char path[128];
-	struct want want = { GHVM_LINK_KERNEL, 0, 0, 0, path };
 	static const struct {
-		uint8_t kind;
 		const char *file, *says;
 	} cases[] = {
-		{ GHVM_LINK_KERNEL, "absent", "kernel.image: " },
-		{ GHVM_LINK_INITRD, "link", "a symbolic link" },
-		{ GHVM_LINK_OVERLAY, "fifo", "not a regular file" },
-		{ GHVM_LINK_KERNEL, "", "not a regular file" }, /* the directory */
+		{ "absent", "kernel.image: " },	  { "link", "a symbolic link" },
+		{ "fifo", "not a regular file" }, { "socket", "not a regular file" },
+		{ "", "not a regular file" }, /* the folder */
 	};
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	_cleanup_(closep) int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	make_file(f, "Image", "x");
 	path_in(f, "link", path);
 	assert_int_equal(symlink("Image", path), 0);
 	path_in(f, "fifo", path);
 	assert_int_equal(mkfifo(path, 0600), 0);
+	path_in(f, "socket", at.sun_path);
+	assert_int_equal(bind(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		describe(f, cases[i].file);
 		path_in(f, cases[i].file, path);
-		want.kind = cases[i].kind;
 		launch(f);
 		expect_hello(f);
-		say_need(f, &want, 1);
+		say_need(f, &kernel, 1);
 		assert_int_equal(join(f), SESSION_REFUSED);
 		assert_non_null(strstr(f->err.msg, cases[i].says));
 		assert_non_null(strstr(f->err.msg, path));
 		drain(f);
 	}
-	strcpy(path, "etc/passwd");
+}
+
+/* To open a device can be to do something to it, so it is not opened to see what it is. */
+static void nothing_is_opened_to_see_what_it_is(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[128], buf[4096];
+
+	path_in(f, "fifo", path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_true(inotify_add_watch(events, path, IN_OPEN) >= 0);
+	describe(f, "fifo");
 	launch(f);
 	expect_hello(f);
-	say_need(f, &want, 1);
+	say_need(f, &kernel, 1);
 	assert_int_equal(join(f), SESSION_REFUSED);
-	assert_non_null(strstr(f->err.msg, "absolute"));
+	assert_true(read(events, buf, sizeof(buf)) < 0);
+}
+
+/* Whoever has taken the manager over gets no more than the descriptor says. */
+static void a_manager_gets_what_the_descriptor_names(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		struct ghvm_need need;
+		const char *says;
+	} cases[] = {
+		{ { GHVM_LINK_KERNEL, 0, 0, 0, "/etc/shadow", NULL }, "'/etc/shadow'" },
+		{ { GHVM_LINK_INITRD, 0, 0, 0, "/etc/shadow", NULL }, "'/etc/shadow'" },
+		{ { GHVM_LINK_INITRD, 0, 0, 0, "kernel.initrd", NULL }, "does not name" },
+		{ { GHVM_LINK_OVERLAY, 0, 0, 0, "kernel.dtb-overlay", NULL }, "does not name" },
+		{ { GHVM_LINK_KERNEL, 1, 0, 0, "kernel.image", NULL }, "does not name" },
+		{ { GHVM_LINK_MEMORY, 2, 0, 8192, "regions", NULL }, "does not name" },
+		{ { GHVM_LINK_MEMORY, 0, 0, GHVM_MIB(6), "memory.size", NULL },
+		  "memory.size: the manager asks for 6291456 bytes, the descriptor says 4194304" },
+		{ { GHVM_LINK_MEMORY, 0, GHVM_HUGEPAGES_1G, GHVM_MIB(4), "memory.size", NULL },
+		  "memory.size: the manager asks for" },
+	};
+	const struct ghvm_need twice[] = { ram, ram };
+
+	make_file(f, "Image", "x");
+	for (size_t i = 0; i <= ARRAY_SIZE(cases); i++) {
+		launch(f);
+		expect_hello(f);
+		if (i < ARRAY_SIZE(cases))
+			say_need(f, &cases[i].need, 1);
+		else
+			say_need(f, twice, 2);
+		expect(f, GHVM_LINK_ERROR); /* and no GIVE */
+		assert_true(join(f) < 0);   /* the next one may be better */
+		if (!strstr(f->err.msg, i < ARRAY_SIZE(cases) ? cases[i].says : "twice"))
+			fail_msg("%zu: %s", i, f->err.msg);
+	}
+}
+
+static void a_descriptor_that_has_gone_is_said(void **state)
+{
+	struct fixture *f = *state;
+
+	make_file(f, "demo.yaml", "version: 1\n");
+	launch(f);
+	expect_hello(f);
+	say_need(f, &kernel, 1);
+	assert_int_equal(join(f), SESSION_REFUSED);
+	assert_non_null(strstr(f->err.msg, "demo.yaml:1:1"));
+	drain(f);
 }
 
 /* Before anything is populated, and the manager hears of it too. */
 static void no_room_is_said_up_front(void **state)
 {
 	struct fixture *f = *state;
-	const struct want wants[] = {
-		{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 0, GHVM_MIB(4), NULL },
-		{ GHVM_LINK_MEMORY, GHVM_HUGEPAGES_AUTO, 1, 1ULL << 60, NULL },
-	};
+	const struct ghvm_need wants[] = { ram, window };
 	char proc[64];
 	struct ghvm_room_sources nowhere = { proc, "/nonexistent" };
 	char text[GHVM_ERROR_TEXT];
 
 	(void)snprintf(proc, sizeof(proc), "%s", f->dir);
-	make_file(f, "meminfo", "MemAvailable:    65536 kB\n");
+	make_file(f, "meminfo", "MemAvailable:    2048 kB\n");
 	f->session.room = &nowhere;
 	launch(f);
 	expect_hello(f);
@@ -402,7 +470,7 @@ static void no_room_is_said_up_front(void **state)
 	assert_int_equal((int32_t)ghvm_get_u32(&f->m.payload), -ENOSPC);
 	assert_int_equal(ghvm_get_u8(&f->m.payload), 0);
 	ghvm_link_get_string(&f->m.payload, text, sizeof(text));
-	assert_non_null(strstr(text, "the host has 64 MiB available"));
+	assert_non_null(strstr(text, "the host has 2 MiB available"));
 	assert_int_equal(join(f), -ENOSPC);
 	assert_string_equal(f->err.msg, text);
 }
@@ -410,19 +478,19 @@ static void no_room_is_said_up_front(void **state)
 static void what_the_helper_lacks_is_told(void **state)
 {
 	struct fixture *f = *state;
-	const struct want want = { GHVM_LINK_KERNEL, 0, 0, 0, "/nonexistent/Image" };
 	char text[GHVM_ERROR_TEXT];
 
+	describe(f, "absent/Image");
 	launch(f);
 	expect_hello(f);
-	say_need(f, &want, 1);
+	say_need(f, &kernel, 1);
 	expect(f, GHVM_LINK_ERROR);
 	assert_int_equal((int32_t)ghvm_get_u32(&f->m.payload),
 			 -EINVAL); /* the descriptor is wrong */
 	assert_int_equal(ghvm_get_u8(&f->m.payload), 1);
 	ghvm_link_get_string(&f->m.payload, text, sizeof(text));
 	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
-	assert_non_null(strstr(text, "/nonexistent/Image"));
+	assert_non_null(strstr(text, "/absent/Image"));
 	assert_int_equal(join(f), SESSION_REFUSED);
 }
 
@@ -432,12 +500,17 @@ static void malformed_messages_end_the_start(void **state)
 	static const char *const evil[] = { "grant\nFDSTOREREMOVE=1" };
 	static const char *const empty[] = { "" };
 	struct fixture *f = *state;
-	const struct want unknown = { 99, 0, 0, 0, NULL };
-	const struct want pages = { GHVM_LINK_MEMORY, 77, 0, 4096, NULL };
+	static const char *const refusal[] = { "refused" };
+	static const char *const wakes[] = { "wake-1" };
+	static const char *const windows[] = { "window-8" };
+	const struct ghvm_need unknown = { .kind = (enum ghvm_link_kind)99, .key = "" };
+	const struct ghvm_need pages = {
+		.kind = GHVM_LINK_MEMORY, .hugepages = 77, .size = 4096, .key = "memory.size"
+	};
 	uint8_t count[2] = { 0xff, 0xff };
 	struct ghvm_put p = { .buf = count, .cap = 2, .len = 2 };
 
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < 12; i++) {
 		launch(f);
 		expect_hello(f);
 		if (i == 0)
@@ -454,6 +527,12 @@ static void malformed_messages_end_the_start(void **state)
 			say_need(f, &unknown, 1);
 		else if (i == 6)
 			say_need(f, &pages, 1);
+		else if (i == 9)
+			say_store(f, refusal, 1, 1); /* is ours to say */
+		else if (i == 10)
+			say_store(f, wakes, 1, 1); /* it has one CPU */
+		else if (i == 11)
+			say_store(f, windows, 1, 1);
 		else
 			assert_int_equal(ghvm_link_send(f->manager,
 							i == 7 ? GHVM_LINK_NEED : GHVM_LINK_ERROR,
@@ -478,61 +557,15 @@ static void unknown_messages_are_ignored(void **state)
 	assert_int_equal(join(f), 0);
 }
 
-static void what_an_earlier_start_left_is_removed(void **state)
-{
-	struct fixture *f = *state;
-	struct ghvm_error err = {};
-	struct store fresh;
-
-	assert_int_equal(store_add(&f->store, "wake-5", dup(0), &err), 0);
-	assert_int_equal(store_add(&f->store, "refused", dup(0), &err), 0);
-	assert_int_equal(store_sync(&f->store, &err), 0);
-	assert_true(fake_systemd_has(&f->systemd, "wake-5"));
-	store_init(&fresh, false);
-	assert_int_equal(store_sync(&fresh, &err), 0);
-	for (int i = 0; fake_systemd_count(&f->systemd) && i < 1000; i++)
-		usleep(1000);
-	assert_int_equal(fake_systemd_count(&f->systemd), 0);
-}
-
-static void without_systemd_they_are_kept(void **state)
-{
-	struct fixture *f = *state;
-	struct ghvm_error err = {};
-	struct store s;
-	int fd = dup(0);
-
-	store_init(&s, true);
-	assert_int_equal(store_add(&s, "grant", fd, &err), 0);
-	assert_int_equal(s.fds[0], fd);
-	assert_int_equal(store_sync(&s, &err), 0);
-	assert_int_equal(fake_systemd_pushes(&f->systemd), 0);
-	store_done(&s);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	unsetenv("NOTIFY_SOCKET");
-	store_init(&s, false);
-	assert_int_equal(store_add(&s, "grant", dup(0), &err), -ENOTCONN);
-	for (int i = 0; i < STORE_MAX; i++) {
-		char name[16];
-
-		s.keep = true;
-		(void)snprintf(name, sizeof(name), "window-%d", i);
-		assert_int_equal(store_add(&s, name, dup(0), &err), 0);
-	}
-	assert_int_equal(store_add(&s, "one-more", dup(0), &err), -ENOSPC);
-	store_done(&s);
-}
-
 static void without_a_log_it_starts_all_the_same(void **state)
 {
 	struct fixture *f = *state;
-	const struct want want = { GHVM_LINK_LOG, 0, 0, 0, NULL };
 	int fd;
 
 	f->session.log_dir = "/nonexistent";
 	launch(f);
 	expect_hello(f);
-	say_need(f, &want, 1);
+	say_need(f, &console, 1);
 	fd = expect_give(f, GHVM_LINK_LOG, 0);
 	assert_int_equal(write(fd, "x", 1), 1);
 	close(fd);
@@ -551,12 +584,13 @@ int main(void)
 		PREPARE_TEST(a_refusal_is_told_from_a_failure),
 		PREPARE_TEST(a_failure_leaves_nothing_in_the_store),
 		PREPARE_TEST(files_that_cannot_be_given_are_refusals),
+		PREPARE_TEST(nothing_is_opened_to_see_what_it_is),
+		PREPARE_TEST(a_manager_gets_what_the_descriptor_names),
+		PREPARE_TEST(a_descriptor_that_has_gone_is_said),
 		PREPARE_TEST(no_room_is_said_up_front),
 		PREPARE_TEST(what_the_helper_lacks_is_told),
 		PREPARE_TEST(malformed_messages_end_the_start),
 		PREPARE_TEST(unknown_messages_are_ignored),
-		PREPARE_TEST(what_an_earlier_start_left_is_removed),
-		PREPARE_TEST(without_systemd_they_are_kept),
 		PREPARE_TEST(without_a_log_it_starts_all_the_same),
 	};
 
