@@ -397,7 +397,8 @@ static int finish(void *fdt, const struct ghvm_quirks *q, uint8_t **ret, size_t 
 	if (fdt_pack(fdt))
 		return ghvm_error_set(err, -EINVAL, "device tree: cannot be packed");
 	if (!ghvm_align_up(fdt_totalsize(fdt), align, &size) || size >= end)
-		return ghvm_error_set(err, -E2BIG, "device tree: %u bytes, at most %" PRIu64 " fit",
+		return ghvm_error_set(err, -EINVAL,
+				      "device tree: %u bytes, at most %" PRIu64 " fit",
 				      fdt_totalsize(fdt), end - align);
 	p = calloc(1, size);
 	if (!p)
@@ -420,7 +421,7 @@ int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_
 		return -ENOMEM;
 	put_tree(&w, m);
 	if (w.bad)
-		return ghvm_error_set(err, -E2BIG, "device tree: %s", fdt_strerror(w.bad));
+		return ghvm_error_set(err, -EINVAL, "device tree: %s", fdt_strerror(w.bad));
 	if (overlay) {
 		r = put_overlay(m, fdt, overlay, overlay_size, err);
 		if (r < 0)

@@ -245,7 +245,11 @@ static const struct failure failures[] = {
 	  { "", "this resource manager cannot do that, or nobody has tried: ghvmctl host" } },
 	{ -E2BIG, ANY, { "", LESS } },
 	{ -ENOSPC, ANY, { "", LESS } },
-	{ -EDQUOT, ANY, { "", LESS } },
+	{ -EDQUOT,
+	  ANY,
+	  { "",
+	    "alone it is more than there can be: larger pages (memory.hugepages: 1G), less memory, "
+	    "or the limit that the message names raised" } },
 	{ -ENOMEM,
 	  ANY,
 	  { "", "not enough memory, or it cannot be pinned: free some, lower memory.size, or raise "

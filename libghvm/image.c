@@ -30,6 +30,16 @@ static const struct foreign foreigners[] = {
 	{ 0, 2, "\x1f\x8b", "compressed with gzip; unpack it first" },
 	{ 0, 4, "\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first" },
 	{ 0, 6, "\xfd\x37zXZ", "compressed with xz; unpack it first" },
+	{ 0, 4, "\x04\x22\x4d\x18", "compressed with lz4; unpack it first" },
+	{ 0, 4, "\x02\x21\x4c\x18", "compressed with lz4; unpack it first" }, /* "lz4 -l" */
+	{ 0, 3, "BZh", "compressed with bzip2; unpack it first" },
+	{ 0, 3, "\x5d\x00\x00", "compressed with lzma; unpack it first" },
+	{ 0, 4, "\x89LZO", "compressed with lzop; unpack it first" },
+	{ 0, 4, "\x27\x05\x19\x56", "a uImage of U-Boot; use the Image that it was made of" },
+	{ 0, 4, "\xd0\x0d\xfe\xed",
+	  "a FIT image of U-Boot, or a device tree; use the Image that it was made of" },
+	{ 0, 8, "ANDROID!", "a boot.img of Android; unpack the kernel in it first" },
+	{ 0, 8, "VNDRBOOT", "a vendor_boot.img of Android, in which there is no kernel" },
 	{ 4, 4, "zimg", "a compressed EFI image (zboot); use the plain Image" },
 	{ 0, 4, "\x7f\x45LF", "an ELF file; use arch/arm64/boot/Image" },
 	{ 0x38, 4, "RSC\x05", "a RISC-V image" },
@@ -87,6 +97,8 @@ int ghvm_image_parse(const uint8_t *header, size_t n, uint64_t file_size, struct
 	uint64_t text_offset, image_size, flags;
 	uint32_t magic, pe_offset;
 
+	if (!file_size)
+		return ghvm_error_set(err, -ENOEXEC, "is empty");
 	if (n < GHVM_IMAGE_HEADER || file_size < GHVM_IMAGE_HEADER)
 		return ghvm_error_set(err, -ENOEXEC, "truncated: shorter than an Image's header");
 

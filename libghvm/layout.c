@@ -85,11 +85,9 @@ static const struct ghvm_plan_parcel *overlapping(const struct ghvm_plan *p, uin
 }
 
 /* The lowest free place, on a 2 MiB boundary; 0: there is none. */
-static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
+static uint64_t first_free(const struct ghvm_plan *p, uint64_t ipa, uint64_t end, uint64_t size)
 {
-	uint64_t ipa = GHVM_IPA_WINDOWS;
-
-	while (ipa < GHVM_IPA_RAM && size <= GHVM_IPA_RAM - ipa) {
+	while (ipa < end && size <= end - ipa) {
 		const struct ghvm_plan_parcel *other = overlapping(p, ipa, size);
 
 		if (!other)
@@ -100,56 +98,66 @@ static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
 	return 0;
 }
 
+/* Below RAM if it fits there, else above. */
+static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
+{
+	uint64_t ipa = first_free(p, GHVM_IPA_WINDOWS, GHVM_IPA_RAM, size);
+
+	return ipa ? ipa : first_free(p, GHVM_IPA_RAM, GHVM_IPA_END, size);
+}
+
 bool ghvm_layout_allows(uint64_t ipa, uint64_t size)
 {
 	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
 }
 
-static int place_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, uint64_t *ret,
-			struct ghvm_error *err)
+static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct ghvm_error *err)
 {
+	const struct ghvm_spec_region *r = &p->spec->regions[nth];
 	const struct ghvm_plan_parcel *other;
 
 	if (!r->size || !ghvm_aligned(r->size, GHVM_PAGE) || !ghvm_aligned(r->address, GHVM_PAGE))
 		return ghvm_error_set(err, -EINVAL,
-				      "regions: label %u: size and address are not whole pages",
-				      r->label);
+				      "regions[%zu]: size and address are not whole pages", nth);
 	if (!r->address) {
 		*ret = choose_ipa(p, r->size);
 		return *ret ? 0
-			    : ghvm_error_set(err, -ENOSPC,
-					     "regions: label %u: no room for %" PRIu64
-					     " bytes between 0x%llx and 0x%llx",
-					     r->label, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_RAM);
+			    : ghvm_error_set(err, -EINVAL,
+					     "regions[%zu].size: no room for %" PRIu64
+					     " bytes between 0x%llx and 0x%llx, beside RAM and the "
+					     "other regions",
+					     nth, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_END);
 	}
 	if (!ghvm_layout_allows(r->address, r->size))
 		return ghvm_error_set(err, -EINVAL,
-				      "regions: label %u: 0x%" PRIx64 " to its end is outside of "
-				      "0x%llx to 0x%llx",
-				      r->label, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+				      "regions[%zu].address: 0x%" PRIx64 " to its end is outside "
+				      "of 0x%llx to 0x%llx",
+				      nth, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
 	other = overlapping(p, r->address, r->size);
 	if (other)
 		return ghvm_error_set(err, -EINVAL,
-				      "regions: label %u: 0x%" PRIx64
+				      "regions[%zu].address: 0x%" PRIx64
 				      " overlaps \"%s\" at 0x%" PRIx64,
-				      r->label, r->address, other->name, other->ipa);
+				      nth, r->address, other->name, other->ipa);
 	*ret = r->address;
 	return 0;
 }
 
-static int add_window(struct ghvm_plan *p, const struct ghvm_spec_region *r, struct ghvm_error *err)
+static int add_window(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 {
+	const struct ghvm_spec_region *r = &p->spec->regions[nth];
 	struct ghvm_plan_parcel *w = &p->parcels[p->n_parcels];
 	uint64_t ipa;
 	int e;
 
 	if (r->label > GHVM_LABEL_LAST)
-		return ghvm_error_set(err, -EINVAL, "regions: label %u has another meaning",
-				      r->label);
+		return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u has another meaning",
+				      nth, r->label);
 	for (size_t i = 0; i < p->n_parcels; i++)
 		if (p->parcels[i].label == r->label)
-			return ghvm_error_set(err, -EINVAL, "regions: label %u is taken", r->label);
-	e = place_window(p, r, &ipa, err);
+			return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u is taken", nth,
+					      r->label);
+	e = place_window(p, nth, &ipa, err);
 	if (e < 0)
 		return e;
 	*w = (struct ghvm_plan_parcel){
@@ -177,12 +185,32 @@ static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 		for (size_t i = 0; i < spec->n_regions; i++) {
 			if ((spec->regions[i].address == 0) != (placed == 1))
 				continue;
-			r = add_window(p, &spec->regions[i], err);
+			r = add_window(p, i, err);
 			if (r < 0)
 				return r;
 		}
 	}
 	return 0;
+}
+
+/* @best entries are too many; are those of the largest pages few enough? */
+static int over_budget(const struct ghvm_plan *p, uint64_t best, uint64_t budget,
+		       struct ghvm_error *err)
+{
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+	const uint64_t giant = best - ram->entries_best + div_up(ram->size, GHVM_GIB(1));
+	char remedy[96] = "lower it";
+
+	if (giant <= budget)
+		(void)snprintf(remedy, sizeof(remedy),
+			       "with memory.hugepages: 1G%s it takes %" PRIu64,
+			       ghvm_aligned(ram->size, GHVM_GIB(1)) ? "" : " and a multiple of 1G",
+			       giant); /* fits */
+	return ghvm_error_set(err, -EDQUOT,
+			      "memory.size: takes at least %" PRIu64
+			      " entries of the resource manager's %" PRIu64
+			      " for the whole host: %s",
+			      best, budget, remedy);
 }
 
 static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
@@ -195,13 +223,7 @@ static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 		p->charge += p->parcels[i].size;
 	}
 	p->memlock = p->charge;
-	if (best > budget)
-		return ghvm_error_set(err, -E2BIG,
-				      "memory: takes at least %" PRIu64
-				      " entries of the resource manager's %" PRIu64
-				      " for the whole host",
-				      best, budget);
-	return 0;
+	return best > budget ? over_budget(p, best, budget, err) : 0;
 }
 
 /* ---- what is loaded ---- */
@@ -209,6 +231,7 @@ static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 			struct ghvm_error *err)
 {
+	const struct ghvm_spec *spec = p->spec;
 	struct ghvm_error why = {};
 	struct ghvm_image image;
 	uint64_t need;
@@ -217,7 +240,9 @@ static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 	r = ghvm_image_parse(in->kernel_header, in->kernel_header_size, in->kernel_size, &image,
 			     &why);
 	if (r < 0)
-		return ghvm_error_set(err, r, "kernel.image: %s: %s", p->spec->kernel, why.msg);
+		return ghvm_error_set(err, r, "kernel.image: %s: %s", spec->kernel, why.msg);
+	if (spec->initrd && !in->initrd_size)
+		return ghvm_error_set(err, -EINVAL, "kernel.initrd: %s: is empty", spec->initrd);
 
 	p->kernel_size = in->kernel_size;
 	p->initrd_size = in->initrd_size;
@@ -225,15 +250,15 @@ static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 	if (!ghvm_align_up(image.room, BLOCK, &p->dtb_offset) ||
 	    p->dtb_offset > UINT64_MAX - BLOCK ||
 	    in->initrd_size > UINT64_MAX - p->dtb_offset - BLOCK)
-		return ghvm_error_set(err, -ENOSPC, "kernel.image: %s: its size wraps",
-				      p->spec->kernel);
+		return ghvm_error_set(err, -EFBIG, "kernel.image: %s: its size wraps",
+				      spec->kernel);
 	p->initrd_offset = p->dtb_offset + BLOCK;
 	need = p->initrd_offset + in->initrd_size;
-	if (need > p->spec->memory)
-		return ghvm_error_set(err, -ENOSPC,
+	if (need > spec->memory)
+		return ghvm_error_set(err, -EINVAL,
 				      "memory.size: %" PRIu64 "M is too small: kernel, device tree "
 				      "and initrd take %" PRIu64 "M",
-				      p->spec->memory >> 20, div_up(need, GHVM_MIB(1)));
+				      spec->memory >> 20, div_up(need, GHVM_MIB(1)));
 	return 0;
 }
 
@@ -309,7 +334,7 @@ static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
 	if (p->spec->power_key)
 		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_PL061;
 	if (p->n_doorbells > most)
-		return ghvm_error_set(err, -ENOSPC,
+		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "devices: need %zu doorbells; the resource manager has "
 				      "memory for %" PRIu64,
 				      p->n_doorbells, most);
@@ -363,6 +388,20 @@ static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct gh
 		return r;
 	add_steps(p);
 	return 0;
+}
+
+int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quirks,
+		    struct ghvm_error *err)
+{
+	struct ghvm_plan p = {
+		.spec = spec,
+		.quirks = quirks ? quirks : ghvm_quirks_unknown(),
+	};
+	int r = check_rm(spec, quirks, err);
+
+	if (r == 0)
+		r = add_parcels(&p, err);
+	return r == 0 ? check_budget(&p, err) : r;
 }
 
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,

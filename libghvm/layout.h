@@ -145,12 +145,26 @@ struct ghvm_plan_input {
  * ghvm_plan_make() - lay a machine out
  * @ret: owned by the caller, ghvm_plan_done(); untouched on failure
  *
- * Return: 0; -EINVAL; -ENOEXEC not an arm64 Image; -ENOSPC it does not fit; -E2BIG
- * over the entry budget even with huge pages; -EOPNOTSUPP the host's resource manager cannot.
+ * An error that is about a key of the descriptor begins with it, "memory.size: ...": it can be told
+ * with its place, ghvm_spec_locate().
+ *
+ * Return: 0; -EINVAL, also: kernel and initrd do not fit into its memory; -ENOEXEC not an arm64
+ * Image; -EFBIG; -EDQUOT more entries than the host has; -EOPNOTSUPP the host's resource manager
+ * cannot.
  */
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err);
 void ghvm_plan_done(struct ghvm_plan *plan);
+
+/**
+ * ghvm_plan_check() - of a plan, what can be judged without the files that a descriptor names and
+ * without this host
+ * @quirks: as for ghvm_plan_make(), NULL: not known
+ *
+ * Return: as ghvm_plan_make().
+ */
+int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quirks,
+		    struct ghvm_error *err);
 
 /* What its size and these pages allow: @entries_best to @huge_worst. */
 void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);

@@ -109,7 +109,8 @@ static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool 
 		return ghvm_error_set(err, -E2BIG,
 				      "%s: memory is too scattered: it needs %" PRIu64
 				      " of the resource manager's %" PRIu64 " entries, of which "
-				      "others use %" PRIu64 ": use hugepages: 2M, or less memory",
+				      "others use %" PRIu64 ": use memory.hugepages: 2M or 1G, or "
+				      "less memory",
 				      name, p->entries, limit, l->used - before);
 
 	l->used = l->used - before + p->entries;
@@ -162,8 +163,14 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 	return r;
 }
 
+/* Who could make room: another VM, if there is one, and the one that asks. */
+static const char *others(uint64_t used)
+{
+	return used ? "stop one of them, or " : "";
+}
+
 int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
-		      struct ghvm_error *err)
+		      const char *remedy, struct ghvm_error *err)
 {
 	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
 	const uint64_t most = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
@@ -173,14 +180,13 @@ int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parc
 	if (!fits(limit, l->used, entries))
 		r = ghvm_error_set(err, entries > limit ? -EDQUOT : -E2BIG,
 				   "memory: needs at least %" PRIu64 " of the resource manager's "
-				   "%" PRIu64 " entries, of which others use %" PRIu64
-				   ": stop one of them, or lower memory.size",
-				   entries, limit, l->used);
+				   "%" PRIu64 " entries, of which others use %" PRIu64 ": %s%s",
+				   entries, limit, l->used, others(l->used), remedy);
 	else if (!fits(most, l->n_parcels, parcels))
 		r = ghvm_error_set(err, parcels > most ? -EDQUOT : -E2BIG,
 				   "memory: needs %u of the host's %" PRIu64
-				   " memory parcels, of which others use %u",
-				   parcels, most, l->n_parcels);
+				   " memory parcels, of which others use %u: %shave fewer regions",
+				   parcels, most, l->n_parcels, others(l->n_parcels));
 	unlock(l);
 	return r;
 }

@@ -100,13 +100,14 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 /**
  * ghvm_ledger_check() - would so much fit now?
  * @entries: at least; @parcels: so many
+ * @remedy: of too many entries, "lower memory.size"
  *
  * Nothing is taken: this is asked before memory is populated, ghvm_ledger_take() decides.
  *
  * Return: 0; -E2BIG not now, -EDQUOT never, with the figures in @err.
  */
 int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
-		      struct ghvm_error *err);
+		      const char *remedy, struct ghvm_error *err);
 
 /* RM has nothing of it any more. */
 void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry);

@@ -57,6 +57,14 @@ static uint64_t fewest_entries(const struct guest_need *n)
 	return n->is.size / unit + (n->is.size % unit != 0);
 }
 
+/* Of too many entries: larger pages where it has none yet, and enough memory for one. */
+static const char *remedy(const struct guest *g)
+{
+	if (g->spec.hugepages == GHVM_HUGEPAGES_1G || g->spec.memory < GHVM_GIB(1))
+		return "lower memory.size";
+	return "use memory.hugepages: 1G, or lower memory.size";
+}
+
 int admission_check(const struct guest *g, struct ghvm_error *err)
 {
 	uint64_t entries = 0, bytes = 0;
@@ -71,7 +79,7 @@ int admission_check(const struct guest *g, struct ghvm_error *err)
 		bytes += g->needs[i].is.size; /* the spec bounds each, and how many there are */
 		n++;
 	}
-	r = ghvm_ledger_check(g->host->ledger, entries, n, err);
+	r = ghvm_ledger_check(g->host->ledger, entries, n, remedy(g), err);
 	if (r < 0 || !g->host->host->ops->charges_memlock || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return r;
 	return admission_check_memlock("/proc/self/status", limit.rlim_cur, bytes, err);

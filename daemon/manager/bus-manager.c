@@ -329,6 +329,9 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"option 'kernel-header' is missing");
 	r = parse(&d, &spec, NULL, &err);
+	if (r >= 0 && spec.initrd && !d.input.initrd_size)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"option 'initrd-size' is missing, or 0");
 	if (r >= 0) {
 		r = ghvm_plan_make(&spec, &d.input, &plan, &err);
 		ghvm_spec_locate(&spec, &err);

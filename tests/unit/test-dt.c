@@ -185,7 +185,7 @@ static void refuses_a_tree_that_is_too_large(void **state)
 	memset(cmdline, 'x', TREE_SIZE);
 	cmdline[TREE_SIZE] = '\0';
 	m.cmdline = cmdline;
-	assert_int_equal(ghvm_dt_build(&m, NULL, 0, &fdt, &size, &err), -E2BIG);
+	assert_int_equal(ghvm_dt_build(&m, NULL, 0, &fdt, &size, &err), -EINVAL);
 	assert_null(fdt);
 	free(cmdline);
 }

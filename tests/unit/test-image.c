@@ -66,7 +66,8 @@ static void refuses_what_is_cut_off(void **state)
 	uint8_t buf[HEADER];
 
 	make_image(buf);
-	for (size_t n = 0; n < GHVM_IMAGE_HEADER; n++) {
+	refuse(buf, 0, 0, "is empty");
+	for (size_t n = 1; n < GHVM_IMAGE_HEADER; n++) {
 		refuse(buf, n, n, "truncated");
 		refuse(buf, HEADER, n, "truncated");
 	}
@@ -90,6 +91,15 @@ static void names_what_it_is_instead(void **state)
 	FOREIGN(0, "\177ELF", "ELF");
 	FOREIGN(0x38, "RSC\x05", "RISC-V");
 	FOREIGN(0x202, "HdrS", "x86");
+	FOREIGN(0, "\x04\x22\x4d\x18", "lz4");
+	FOREIGN(0, "\x02\x21\x4c\x18", "lz4");
+	FOREIGN(0, "BZh9", "bzip2");
+	FOREIGN(0, "\x5d\0\0\x80", "lzma");
+	FOREIGN(0, "\x89LZO\0\r\n", "lzop");
+	FOREIGN(0, "\x27\x05\x19\x56", "uImage");
+	FOREIGN(0, "\xd0\x0d\xfe\xed", "FIT");
+	FOREIGN(0, "ANDROID!", "boot.img");
+	FOREIGN(0, "VNDRBOOT", "vendor_boot.img");
 	FOREIGN(0, "what", "not an arm64 Image");
 	FOREIGN(0, "MZ", "EFI");
 }

@@ -145,6 +145,49 @@ static void windows_go_around_each_other(void **state)
 	assert_string_equal(p.parcels[3].name, "window-2");
 }
 
+/* What does not fit below RAM is above it. */
+static void windows_find_room_above_ram(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.memory = GHVM_MIB(514);
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(1023) };
+	s.regions[1] = (struct ghvm_spec_region){ .label = 2, .size = GHVM_MIB(16) };
+	s.regions[2] = (struct ghvm_spec_region){ .label = 3, .size = GHVM_GIB(2) };
+	s.regions[3] = (struct ghvm_spec_region){ .label = 4,
+						  .size = 0x1000,
+						  .address = GHVM_IPA_RAM + GHVM_MIB(514) };
+	s.n_regions = 4;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.parcels[1].label, 4);
+	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_WINDOWS);
+	assert_int_equal(p.parcels[3].ipa, GHVM_IPA_RAM + GHVM_MIB(516));
+	assert_int_equal(p.parcels[4].ipa, GHVM_IPA_RAM + GHVM_MIB(532));
+	assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
+}
+
+/* Each size up to the documented one has some pages with which it can be had. */
+static void every_size_can_be_had(void **state)
+{
+	struct ghvm_spec s = spec();
+	struct ghvm_error err = {};
+
+	for (uint64_t size = GHVM_GIB(1); size <= GHVM_GIB(30); size += GHVM_GIB(1)) {
+		s.memory = size;
+		s.hugepages = GHVM_HUGEPAGES_AUTO;
+		if (ghvm_plan_check(&s, NULL, &err) == 0)
+			continue;
+		assert_non_null(strstr(err.msg, "with memory.hugepages: 1G it takes"));
+		s.hugepages = GHVM_HUGEPAGES_1G;
+		assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
+	}
+	s.memory = GHVM_GIB(31);
+	assert_int_equal(ghvm_plan_check(&s, NULL, &err), -EINVAL);
+}
+
 static void refuse(const struct ghvm_spec *s, const struct ghvm_plan_input *in, int code,
 		   const char *complaint)
 {
@@ -166,17 +209,27 @@ static void refuses_what_does_not_fit(void **state)
 	refuse(&s, &in, -EINVAL, "cpus.count: 5 vCPUs, but the host has 4 CPUs");
 	s = spec();
 	s.memory = GHVM_MIB(40);
-	refuse(&s, &in, -ENOSPC, "40M is too small: kernel, device tree and initrd take 42M");
+	refuse(&s, &in, -EINVAL,
+	       "memory.size: 40M is too small: kernel, device tree and initrd take 42M");
 	s = spec();
 	s.memory = GHVM_GIB(8);
-	refuse(&s, &in, -E2BIG, "at least 4096 entries of the resource manager's 4000");
+	refuse(&s, &in, -EDQUOT,
+	       "memory.size: takes at least 4096 entries of the resource manager's 4000 for the "
+	       "whole host: with memory.hugepages: 1G it takes 8");
+	s.memory += GHVM_MIB(2);
+	refuse(&s, &in, -EDQUOT, "with memory.hugepages: 1G and a multiple of 1G it takes 9");
+	s.memory -= GHVM_MIB(2);
 	s.hugepages = GHVM_HUGEPAGES_1G;
 	in.initrd_size = UINT64_MAX - GHVM_MIB(1);
-	refuse(&s, &in, -ENOSPC, "wraps");
+	refuse(&s, &in, -EFBIG, "wraps");
 	in = input();
 	in.kernel_size = 10;
 	s = spec();
 	refuse(&s, &in, -ENOEXEC, "kernel.image: /boot/Image: truncated");
+	in = input();
+	s.initrd = (char *)"/boot/initrd";
+	in.initrd_size = 0;
+	refuse(&s, &in, -EINVAL, "kernel.initrd: /boot/initrd: is empty");
 	in = input();
 	s.memory = GHVM_MIB(513);
 	refuse(&s, &in, -EINVAL, "memory.size");
@@ -196,13 +249,13 @@ static void keeps_to_the_quirks(void **state)
 	q.generation = "small";
 	in.quirks = &q;
 	q.v[GHVM_QUIRK_ENTRIES].value = 255;
-	refuse(&s, &in, -E2BIG, "at least 256 entries of the resource manager's 255");
+	refuse(&s, &in, -EDQUOT, "at least 256 entries of the resource manager's 255");
 	q.v[GHVM_QUIRK_ENTRIES].value = 256;
 	q.v[GHVM_QUIRK_DOORBELLS].value = 1;
-	refuse(&s, &in, -ENOSPC, "need 2 doorbells");
+	refuse(&s, &in, -EOPNOTSUPP, "need 2 doorbells");
 	q.v[GHVM_QUIRK_DOORBELLS].value = 2;
 	q.v[GHVM_QUIRK_TREE_SIZE].value = 1024;
-	refuse(&s, &in, -E2BIG, "at most 1016 fit");
+	refuse(&s, &in, -EINVAL, "at most 1016 fit");
 	q.v[GHVM_QUIRK_TREE_SIZE].value = 0x4000;
 	q.v[GHVM_QUIRK_TREE_ALIGN].value = 512;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
@@ -237,24 +290,24 @@ static void refuses_windows_in_the_wrong_place(void **state)
 	refuse(&s, &in, -EINVAL, "outside");
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1001 };
 	refuse(&s, &in, -EINVAL, "whole pages");
-	r[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(2) };
-	refuse(&s, &in, -ENOSPC, "no room");
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(30) };
+	refuse(&s, &in, -EINVAL, "regions[0].size: no room");
 	r[0] = (struct ghvm_spec_region){ .label = 1,
 					  .size = 0x2000,
 					  .address = GHVM_IPA_RAM - 0x1000 };
 	refuse(&s, &in, -EINVAL, "overlaps \"ram\"");
 	r[0] = (struct ghvm_spec_region){ .label = 0, .size = 0x1000 };
-	refuse(&s, &in, -EINVAL, "label 0 is taken");
+	refuse(&s, &in, -EINVAL, "regions[0].label: 0 is taken");
 	r[0].label = GHVM_LABEL_PROBE;
-	refuse(&s, &in, -EINVAL, "label 4294967294 has another meaning");
+	refuse(&s, &in, -EINVAL, "regions[0].label: 4294967294 has another meaning");
 	r[0].label = UINT32_MAX;
 	refuse(&s, &in, -EINVAL, "another meaning");
 	s.n_regions = 2;
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
 	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };
-	refuse(&s, &in, -EINVAL, "overlaps \"window-1\"");
+	refuse(&s, &in, -EINVAL, "regions[1].address: 0x40001000 overlaps \"window-1\"");
 	r[1] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
-	refuse(&s, &in, -EINVAL, "label 1 is taken");
+	refuse(&s, &in, -EINVAL, "regions[1].label: 1 is taken");
 }
 
 static const char golden_text[] =
@@ -426,6 +479,8 @@ int main(void)
 		cmocka_unit_test(steps_come_in_a_safe_order),
 		cmocka_unit_test(shares_what_is_not_protected),
 		cmocka_unit_test(windows_go_around_each_other),
+		cmocka_unit_test(windows_find_room_above_ram),
+		cmocka_unit_test(every_size_can_be_had),
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(keeps_to_the_quirks),
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),

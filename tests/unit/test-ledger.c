@@ -51,9 +51,10 @@ static void refuses_more_entries_than_there_are(void **state)
 	assert_int_equal(ghvm_ledger_take(&l, &p, "ram", &b, &err), -E2BIG);
 	assert_non_null(strstr(err.msg, "needs 11 of"));
 	assert_non_null(strstr(err.msg, "manager's 100 entries, of which others use 90"));
-	assert_int_equal(ghvm_ledger_check(&l, 11, 1, &err), -E2BIG);
-	assert_int_equal(ghvm_ledger_check(&l, UINT64_MAX, 1, &err), -EDQUOT);
-	assert_int_equal(ghvm_ledger_check(&l, 10, 1, &err), 0);
+	assert_int_equal(ghvm_ledger_check(&l, 11, 1, "ask less", &err), -E2BIG);
+	assert_int_equal(ghvm_ledger_check(&l, UINT64_MAX, 1, "ask less", &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "others use 90: stop one of them, or ask less"));
+	assert_int_equal(ghvm_ledger_check(&l, 10, 1, "ask less", &err), 0);
 	assert_int_equal(take(&l, 2, 10, &b), 0);
 	ghvm_ledger_figures(&l, &g);
 	assert_int_equal(g.entries, 100);
@@ -61,6 +62,19 @@ static void refuses_more_entries_than_there_are(void **state)
 	ghvm_ledger_give(&l, a);
 	assert_int_equal(take(&l, 3, 91, &a), -E2BIG);
 	assert_int_equal(take(&l, 3, 90, &a), 0);
+}
+
+/* Where there is no other nobody is told to stop it. */
+static void proposes_what_can_help(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_error err = {};
+
+	init(&l, 100);
+	assert_int_equal(ghvm_ledger_check(&l, 101, 1, "ask less", &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "of which others use 0: ask less"));
+	assert_int_equal(ghvm_ledger_check(&l, 1, 65, "ask less", &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "of which others use 0: have fewer regions"));
 }
 
 static void refuses_the_65th_parcel(void **state)
@@ -193,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_more_entries_than_there_are),
+		cmocka_unit_test(proposes_what_can_help),
 		cmocka_unit_test(refuses_the_65th_parcel),
 		cmocka_unit_test(the_row_says_how_many_parcels_and_which_vmids),
 		cmocka_unit_test(knows_its_handles),

@@ -107,7 +107,9 @@ static void entries_are_refused_before_memory_is_made(void **state)
 	(void)others_take(&b, ENTRIES - 256);
 	assert_int_equal(admission_check(b.guest, &err), -E2BIG);
 	assert_non_null(strstr(err.msg, "at least 257 of"));
-	assert_non_null(strstr(err.msg, "4000 entries, of which others use 3744"));
+	assert_non_null(strstr(err.msg,
+			       "4000 entries, of which others use 3744: stop one of them, or "
+			       "lower memory.size"));
 }
 
 static void larger_pages_take_fewer_entries(void **state)
@@ -117,6 +119,17 @@ static void larger_pages_take_fewer_entries(void **state)
 	bench_init(&b, KERNEL "memory: {size: 4G, hugepages: 1G}\n");
 	(void)others_take(&b, ENTRIES - 4);
 	assert_int_equal(admission_check(b.guest, NULL), 0);
+}
+
+static void larger_pages_are_proposed(void **state)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {};
+
+	bench_init(&b, KERNEL "memory: {size: 4G}\n");
+	(void)others_take(&b, ENTRIES - 4);
+	assert_int_equal(admission_check(b.guest, &err), -E2BIG);
+	assert_non_null(strstr(err.msg, "stop one of them, or use memory.hugepages: 1G, or lower"));
 }
 
 static void parcels_are_counted_too(void **state)
@@ -159,6 +172,7 @@ int main(void)
 		cmocka_unit_test(memlock_does_not_bind_who_may_lock),
 		cmocka_unit_test(entries_are_refused_before_memory_is_made),
 		cmocka_unit_test(larger_pages_take_fewer_entries),
+		cmocka_unit_test(larger_pages_are_proposed),
 		cmocka_unit_test(parcels_are_counted_too),
 		cmocka_unit_test(windows_come_as_planned),
 	};
