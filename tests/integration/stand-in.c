@@ -171,7 +171,7 @@ static int spawn(struct unit *u, const char *vm)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* units do not outlive their world */
 		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
-			    "--vms-dir", arg(w, 7), "--exec", arg(w, 3), vm, NULL);
+			    "--vms-dir", arg(w, 6), "--exec", arg(w, 3), vm, NULL);
 		_exit(127);
 	}
 	return sd_event_add_child(w->event, NULL, u->pid, WEXITED, on_child, u);
