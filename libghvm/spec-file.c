@@ -27,6 +27,11 @@ static const char *const usual_dirs[] = {
 	NULL,
 };
 
+const char *const *ghvm_spec_dirs(const char *const *dirs)
+{
+	return dirs ? dirs : usual_dirs;
+}
+
 static void closedirp(DIR **d)
 {
 	if (*d)
@@ -134,18 +139,15 @@ static int add_main(const char *name, const char *const *dirs, struct ghvm_spec_
 	char path[PATH_MAX], file[GHVM_NAME_SIZE + sizeof(SUFFIX)];
 
 	snprintf(file, sizeof(file), "%s" SUFFIX, name);
-	for (; *dirs; dirs++) {
+	for (const char *const *d = dirs; *d; d++) {
 		int r;
 
-		snprintf(path, sizeof(path), "%s/%s", *dirs, file);
+		snprintf(path, sizeof(path), "%s/%s", *d, file);
 		r = add_file(files, path, err);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
-	return ghvm_error_set(err, -ENOENT,
-			      "no VM is called \"%s\": there is no %s in the folders of "
-			      "descriptors",
-			      name, file);
+	return ghvm_spec_absent(name, dirs, err);
 }
 
 /* ---- lists of names ---- */
@@ -268,8 +270,7 @@ int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_
 {
 	int r;
 
-	if (!dirs)
-		dirs = usual_dirs;
+	dirs = ghvm_spec_dirs(dirs);
 	r = add_main(name, dirs, ret, err);
 	if (r == 0)
 		r = add_drop_ins(name, dirs, ret, err);
@@ -299,7 +300,7 @@ int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err)
 	int r = 0, r2;
 
 	*ret = NULL;
-	for (const char *const *d = dirs ? dirs : usual_dirs; *d; d++) {
+	for (const char *const *d = ghvm_spec_dirs(dirs); *d; d++) {
 		/* of several the first is told; the others are listed all the same */
 		r2 = names_of_dir(*d, true, &all, r < 0 ? NULL : err);
 		r = r < 0 ? r : r2;

@@ -26,6 +26,9 @@ struct ghvm_spec_files {
 	size_t n;
 };
 
+/* @dirs, or the usual ones if it is NULL. Static. */
+const char *const *ghvm_spec_dirs(const char *const *dirs);
+
 /**
  * ghvm_spec_files_read() - all files of one VM
  * @name: checked

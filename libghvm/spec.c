@@ -481,7 +481,7 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
 	int r;
 
 	if (!ghvm_name_valid(name))
-		return bad_name(name, "", err);
+		return ghvm_spec_absent(name, dirs, err);
 	r = ghvm_spec_files_read(name, dirs, &files, err);
 	return r < 0 ? r : read_files(name, &files, ret, complaints, err);
 }

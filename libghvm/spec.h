@@ -180,6 +180,15 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
  */
 int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err);
 
+/**
+ * ghvm_spec_absent() - the error of a name that no VM has, in the one wording for it
+ * @name: as somebody gave it, of any bytes
+ * @dirs: as ghvm_spec_load(); the text names them, and the descriptor in them whose name is nearest
+ *
+ * Return: -ENOENT.
+ */
+int ghvm_spec_absent(const char *name, const char *const *dirs, struct ghvm_error *err);
+
 void ghvm_spec_done(struct ghvm_spec *spec);
 
 /**

@@ -232,6 +232,7 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct bus *b = userdata;
 	struct ghvm_trace_message first;
 	sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
 	const char *vm = NULL;
 	uint64_t after;
 	uid_t uid;
@@ -247,8 +248,10 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r <= 0)
 		return r < 0 ? r : 1;
 	if (vm && !manager_find(b->manager, vm) &&
-	    !ghvm_trace_next(&b->manager->trace, vm, 0, &first)) /* nor was there one */
-		return sd_bus_error_setf(error, FAILURE_NO_SUCH_VM, "there is no VM called %s", vm);
+	    !ghvm_trace_next(&b->manager->trace, vm, 0, &first)) { /* nor was there one */
+		(void)ghvm_spec_absent(vm, b->manager->options->vms_dirs, &err);
+		return bus_fail(error, &err);
+	}
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
 		r = append_messages(reply, &b->manager->trace, vm, after);

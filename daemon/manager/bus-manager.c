@@ -64,12 +64,11 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int find_vm(struct bus *b, const char *name, struct vm **ret, sd_bus_error *error)
 {
 	struct vm *vm = manager_find(b->manager, name);
+	struct ghvm_error err = {};
 
 	if (!vm) {
-		(void)sd_bus_error_setf(error, FAILURE_NO_SUCH_VM,
-					"there is no virtual machine '%s'",
-					ghvm_name_valid(name) ? name : "(no name)");
-		return -ENOENT;
+		(void)ghvm_spec_absent(name, b->manager->options->vms_dirs, &err);
+		return bus_fail(error, &err);
 	}
 	*ret = vm;
 	return 0;

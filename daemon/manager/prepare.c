@@ -269,7 +269,7 @@ static int take_hello(struct helper *h, struct ghvm_error *err)
 		return r;
 	h->vm = manager_find(m, h->name);
 	if (!h->vm)
-		return ghvm_error_set(err, -ENOENT, "there is no virtual machine %s", h->name);
+		return ghvm_spec_absent(h->name, m->options->vms_dirs, err);
 	if (!vm_vacant(h->vm) && h->vm->state != VM_STOPPING)
 		return ghvm_error_set(err, -EBUSY, "%s is %s", h->name,
 				      vm_state_to_string(h->vm->state));

@@ -83,7 +83,27 @@ static void finds_the_first(void **state)
 	ghvm_spec_done(&s);
 	assert_int_equal(load(f, "nosuch", &s, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "nosuch"));
-	assert_int_equal(load(f, "../demo", &s, &err), -EINVAL);
+}
+
+/* Where it was looked for, which one is near, and nothing that a terminal would obey. */
+static void says_what_there_is_instead(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct folders *f = *state;
+	struct ghvm_error err;
+	char text[256];
+
+	write_file(f->b, "demo.yaml", GOOD);
+	assert_int_equal(load(f, "dmeo", &s, &err), -ENOENT);
+	snprintf(text, sizeof(text),
+		 "there is no virtual machine 'dmeo': no dmeo.yaml in %s or %s; did you mean "
+		 "'demo'?",
+		 f->a, f->b);
+	assert_string_equal(err.msg, text);
+	assert_int_equal(load(f, "../de\033mo", &s, &err), -ENOENT);
+	assert_string_equal(err.msg,
+			    "'../de?mo' cannot name a virtual machine: 1 to 27 of a-z, 0-9 "
+			    "and -, no dash first or last");
 }
 
 static void lays_drop_ins_over_it(void **state)
@@ -349,6 +369,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FOLDERS(finds_the_first),
+		WITH_FOLDERS(says_what_there_is_instead),
 		WITH_FOLDERS(lays_drop_ins_over_it),
 		WITH_FOLDERS(an_empty_drop_in_changes_nothing),
 		WITH_FOLDERS(checks_what_the_files_make_together),
