@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define EXACT_MAX (UINT64_C(1) << 53) /* RFC 8259, section 6 */
+
 static void quoted(const char *s)
 {
 	putchar('"');
@@ -56,7 +58,8 @@ void json_text(struct json *j, const char *key, const char *value)
 void json_number(struct json *j, const char *key, uint64_t value)
 {
 	member(j, key);
-	printf("%" PRIu64, value);
+	/* most who read it have doubles for numbers, and would get another one without a word */
+	printf(value > EXACT_MAX ? "\"%" PRIu64 "\"" : "%" PRIu64, value);
 }
 
 void json_bool(struct json *j, const char *key, bool value)

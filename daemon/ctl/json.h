@@ -20,5 +20,6 @@ struct json {
 void json_open(struct json *j, const char *key, char bracket);	    /* { or [ ; @key may be NULL */
 void json_close(struct json *j, char bracket);			    /* } or ] */
 void json_text(struct json *j, const char *key, const char *value); /* NULL: null */
+/* Above 2^53 a text of its digits. */
 void json_number(struct json *j, const char *key, uint64_t value);
 void json_bool(struct json *j, const char *key, bool value);
