@@ -45,7 +45,7 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 		guest_free(g);
 	vm_look(vm);
 	vm->built = vm->ready = vm->hinted = vm->awaits_hint = vm->doomed = false;
-	vm->asked = vm->told = false;
+	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->hint_patience);
 	vm_fail_consoles(vm, -ESRCH);

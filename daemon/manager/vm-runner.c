@@ -56,6 +56,7 @@ static void on_runner_stopping(void *data, enum ghvm_link_how how)
 	struct vm *vm = data;
 
 	vm->asked = how != GHVM_LINK_REBOOT;
+	vm->forced = how == GHVM_LINK_FORCE;
 }
 
 static void on_runner_gone(void *data, const char *why)
@@ -71,7 +72,7 @@ static void on_runner_gone(void *data, const char *why)
 	if (!op_busy(&vm->op) && vm_guest_ended(vm, &type)) {
 		vm_end(vm, type);
 	} else if (vm->asked) {
-		vm_doom(vm, VM_STOPPED, "stopped");
+		vm_doom(vm, VM_STOPPED, vm->forced ? "forced" : "stopped");
 	} else {
 		(void)ghvm_error_set(&err, -ECONNRESET, "%s", why);
 		vm_set_error(vm, &err);

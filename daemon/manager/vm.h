@@ -102,6 +102,7 @@ struct vm_console {
  * @quarantined: pages of this name that nobody could give back
  * @console_serial: of the last question to the runner; @console_answered: of its last answer
  * @asked: a stop was asked for; @told: the runner was told @told_how
+ * @forced: its runner gave the guest no chance, or no more
  * @doomed: the guest is to be torn down; @final and @final_reason are what it then is
  */
 struct vm {
@@ -141,6 +142,7 @@ struct vm {
 	bool asked;
 	bool told;
 	enum ghvm_link_how told_how;
+	bool forced;
 	bool doomed;
 	enum vm_state final;
 	const char *final_reason;
