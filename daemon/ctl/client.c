@@ -2,13 +2,14 @@
 #include "daemon/ctl/client.h"
 
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/service.h"
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/spec.h"
-#include "libghvm/types.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,25 +17,49 @@
 
 #define VM_INTERFACE "org.gunyah.vmm1.VM"
 
+#define NOT_YOURS                                                                                  \
+	"that is for members of the group gunyah, and for who polkit lets (usermod -aG gunyah "    \
+	"USER; membership counts from the next login on)"
+
 static const char *const absent[] = {
 	SD_BUS_ERROR_SERVICE_UNKNOWN,
 	SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+	SD_BUS_ERROR_NO_REPLY,
+	SD_BUS_ERROR_TIMEOUT,
+	"org.freedesktop.DBus.Error.TimedOut",
 	"org.freedesktop.systemd1.NoSuchUnit",
 	"org.freedesktop.DBus.Error.Spawn.ChildExited",
 	"org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
-	"org.gunyah.vmm1.Error.HostUnavailable",
+};
+
+/* Those of the manager's typed errors that make a difference here. */
+static const struct {
+	const char *name;
+	int code;
+} typed[] = {
+	{ "org.gunyah.vmm1.Error.HostUnavailable", -ENODEV },
+	{ "org.gunyah.vmm1.Error.NoSuchVM", -ENOENT },
+	{ "org.gunyah.vmm1.Error.BadState", -ESRCH },
 };
 
 int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)
 {
+	const char *text = e->message;
 	int code = r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
 		if (sd_bus_error_has_name(e, absent[i]))
 			code = -EHOSTDOWN;
-	if (sd_bus_error_has_name(e, "org.gunyah.vmm1.Error.NoSuchVM"))
-		code = -ENOENT;
-	(void)ghvm_error_set(err, code, "%s: %s", what, e->message ? e->message : strerror(-r));
+	for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
+		if (sd_bus_error_has_name(e, typed[i].name))
+			code = typed[i].code;
+	if (sd_bus_error_has_name(
+		    e, SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, unseen by the manager */
+		text = NOT_YOURS;
+	if (code == -ENOENT) /* it says all, and in words of its own */
+		(void)ghvm_error_set(err, code, "%s", text ? text : what);
+	else
+		(void)ghvm_error_set(err, code, "%s: %s", what, text ? text : strerror(-r));
 	sd_bus_error_free(e);
 	return code;
 }
@@ -43,6 +68,7 @@ int client_status(int r)
 {
 	switch (r) {
 	case -EHOSTDOWN:
+	case -ENODEV:
 		return CTL_NO_MANAGER;
 	case -ENOENT:
 		return CTL_NO_VM;
@@ -57,31 +83,103 @@ int client_open(sd_bus **ret, struct ghvm_error *err)
 	if (r < 0)
 		return ghvm_error_set(err, -ECONNREFUSED, "cannot reach the system bus: %s",
 				      strerror(-r));
-	(void)sd_bus_set_allow_interactive_authorization(*ret, true); /* polkit may ask */
+	(void)sd_bus_set_allow_interactive_authorization(*ret, true);	       /* polkit may ask */
+	(void)sd_bus_set_method_call_timeout(*ret, CALL_LIMIT_S * 1000000ULL); /* else 25 s */
 	return 0;
+}
+
+int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct ghvm_error *err,
+		const char *what, const char *types, ...)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	struct call own = *c;
+	va_list ap;
+	int r;
+
+	own.service = CLIENT_MANAGER;
+	if (!own.waits_for)
+		own.waits_for = "the manager to answer";
+	r = own.no_start ? 0 : service_start(bus, err);
+	if (r < 0)
+		return r;
+	va_start(ap, types);
+	r = call_methodv(bus, &own, ret, &e, types, ap);
+	va_end(ap);
+	return r < 0 ? client_error(err, &e, r, what) : 0;
+}
+
+struct call client_verb(const char *path, const char *interface, const char *member)
+{
+	return (struct call){
+		.path = path,
+		.interface = interface,
+		.member = member,
+		.waits_for = "the manager to answer; polkit may be asking for a password",
+		.limit_s = CALL_CONSENT_S,
+	};
 }
 
 int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *err)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	static const struct call c = {
+		.path = CLIENT_ROOT,
+		.interface = CLIENT_MANAGER ".Manager",
+		.member = "GetVM",
+	};
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char *path;
 	char *copy = NULL;
-	int r;
+	int r = client_call(bus, &c, &reply, err, name, "s", name);
 
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT, CLIENT_MANAGER ".Manager", "GetVM",
-			       &e, &reply, "s", name);
 	if (r < 0)
-		return client_error(err, &e, r, name);
+		return r;
 	r = sd_bus_message_read(reply, "o", &path);
 	if (r >= 0)
 		copy = strdup(path);
-	(void)sd_bus_message_unref(reply);
 	if (!copy)
 		return ghvm_error_set(err, r < 0 ? r : -ENOMEM, "%s: %s", name,
 				      strerror(r < 0 ? -r : ENOMEM));
 	*ret = copy;
 	return 0;
+}
+
+/* ---- one property ---- */
+
+static sd_bus_message *get(sd_bus *bus, const char *path, const char *name, const char *type)
+{
+	const struct call c = {
+		.service = CLIENT_MANAGER,
+		.path = path,
+		.interface = VM_INTERFACE,
+		.waits_for = "the manager to answer",
+		.no_start = true,
+	};
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL;
+
+	(void)call_get(bus, &c, name, type, &m, &e); /* NULL tells */
+	sd_bus_error_free(&e);
+	return m;
+}
+
+void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CLIENT_TEXT])
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = get(bus, path, name, "s");
+	const char *text;
+
+	*ret = '\0';
+	if (m && sd_bus_message_read(m, "s", &text) >= 0)
+		(void)snprintf(ret, CLIENT_TEXT, "%s", text); /* as long as they get */
+}
+
+uint64_t client_vm_number(sd_bus *bus, const char *path, const char *name)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = get(bus, path, name, "t");
+	uint64_t value = 0;
+
+	if (m && sd_bus_message_read(m, "t", &value) < 0)
+		value = 0;
+	return value;
 }
 
 /* ---- reading objects ---- */
@@ -233,23 +331,47 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct client_vm *)a)->name, ((const struct client_vm *)b)->name);
 }
 
+/* It looks for new descriptors then; who may not ask sees those known already. */
+static int look_for_new(sd_bus *bus, struct ghvm_error *err)
+{
+	static const struct call c = {
+		.path = CLIENT_ROOT,
+		.interface = CLIENT_MANAGER ".Manager",
+		.member = "ListVMs",
+	};
+	int r = client_call(bus, &c, NULL, err, "no virtual machine can run", "");
+
+	if (r == -EHOSTDOWN || r == -ENODEV)
+		return r;
+	*err = (struct ghvm_error){}; /* what is known already will do */
+	return 0;
+}
+
+/* Return: 0; negative errno with a text. The answer is to be unreferenced. */
+int client_objects(sd_bus *bus, sd_bus_message **ret, struct ghvm_error *err)
+{
+	static const struct call c = {
+		.path = CLIENT_ROOT,
+		.interface = "org.freedesktop.DBus.ObjectManager",
+		.member = "GetManagedObjects",
+	};
+
+	return client_call(bus, &c, ret, err, "the manager does not answer", "");
+}
+
 int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	int r;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = look_for_new(bus, &vms.host);
 
-	/* It looks for new descriptors then; who may not ask sees those known already. */
-	(void)sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT, CLIENT_MANAGER ".Manager",
-				 "ListVMs", NULL, NULL, "");
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT,
-			       "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &e,
-			       &reply, "");
+	if (r == -EHOSTDOWN && err)
+		*err = vms.host;
+	if (r != -EHOSTDOWN)
+		r = client_objects(bus, &reply, err);
 	if (r < 0)
-		return client_error(err, &e, r, "the manager does not answer");
+		return r;
 	r = read_objects(reply, &vms);
-	(void)sd_bus_message_unref(reply);
 	if (r < 0)
 		return ghvm_error_set(err, r, "the manager's answer makes no sense: %s",
 				      strerror(-r));
@@ -267,21 +389,27 @@ const struct client_vm *client_find(const struct client_vms *vms, const char *na
 	return NULL;
 }
 
-int client_look_up(const char *name, struct client_vms *vms, const struct client_vm **ret)
+int client_look_up(const struct ctl *ctl, const char *name, struct client_vms *vms,
+		   const struct client_vm **ret)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	struct ghvm_error err = {};
-	int r;
+	int r = 0;
 
 	if (!ghvm_name_valid(name))
-		return ctl_fail(CTL_NO_VM, "'%s' is not a VM's name", name);
-	r = client_open(&bus, &err);
+		r = ghvm_spec_absent(name, ctl->dirs, &err);
+	if (r == 0)
+		r = client_open(&bus, &err);
 	if (r == 0)
 		r = client_list(bus, vms, &err);
+	if (r == 0) {
+		*ret = client_find(vms, name);
+		if (!*ret)
+			r = ghvm_spec_absent(name, ctl->dirs, &err);
+	}
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	*ret = client_find(vms, name);
-	if (!*ret)
-		return ctl_fail(CTL_NO_VM, "there is no VM called %s", name);
+	if (vms->host.code < 0)
+		(void)ctl_fail(0, "%s", vms->host.msg);
 	return CTL_OK;
 }

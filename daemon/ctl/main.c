@@ -5,6 +5,7 @@
 #include "daemon/ctl/ctl.h"
 
 #include "libghvm/bits.h"
+#include "libghvm/near.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -103,6 +104,17 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
+static int no_verb(const char *name)
+{
+	struct ghvm_near near = ghvm_near_begin(name);
+	char text[GHVM_NEAR_TEXT];
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		ghvm_near_offer(&near, verbs[i].name);
+	return ctl_fail(CTL_USAGE, "there is no verb '%s'%s", name,
+			near.best ? ghvm_near_text(&near, text) : "; see ghvmctl --help");
+}
+
 static bool wants_color(void)
 {
 	const char *term = getenv("TERM");
@@ -131,13 +143,43 @@ static bool note_option(int c, struct ctl *ctl)
 	return true;
 }
 
+/* "--foo=bar", of which getopt knows only that it is none. */
+static int no_option(const char *given)
+{
+	char word[GHVM_NEAR_WORD + 1];
+	struct ghvm_near near;
+
+	(void)snprintf(word, sizeof(word), "%.*s", (int)strcspn(given, "="), given); /* or cut */
+	near = ghvm_near_begin(word + strspn(word, "-"));
+	for (size_t i = 0; options[i].name; i++)
+		ghvm_near_offer(&near, options[i].name);
+	if (near.best)
+		return ctl_fail(CTL_USAGE, "there is no option '%s'; did you mean '--%s'?", word,
+				near.best);
+	return ctl_fail(CTL_USAGE, "there is no option '%s'; see ghvmctl --help", word);
+}
+
+/* Return: CTL_USAGE. */
+static int bad_option(int c, char **argv)
+{
+	const char *given = argv[optind - 1];
+
+	if (optopt && c == '?' && optopt < 256 && strncmp(given, "--", 2))
+		return ctl_fail(CTL_USAGE, "there is no option '-%c'; see ghvmctl --help", optopt);
+	if (c == ':')
+		return ctl_fail(CTL_USAGE, "option '%s' needs a value; see ghvmctl --help", given);
+	if (optopt)
+		return ctl_fail(CTL_USAGE, "option '%s' takes no value; see ghvmctl --help", given);
+	return no_option(given);
+}
+
 /* Return: -1 go on; else the exit status. */
 static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs[DIRS_MAX + 1])
 {
 	size_t n_dirs = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "hj", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, ":hj", options, NULL)) >= 0) {
 		switch (c) {
 		case 'd':
 			if (n_dirs == DIRS_MAX)
@@ -153,7 +195,7 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 			return CTL_OK;
 		default:
 			if (!note_option(c, ctl))
-				return CTL_USAGE; /* getopt has said it */
+				return bad_option(c, argv);
 		}
 	}
 	return -1;
@@ -182,8 +224,7 @@ int main(int argc, char **argv)
 	}
 	verb = find_verb(argv[optind]);
 	if (!verb)
-		return ctl_fail(CTL_USAGE, "there is no verb '%s'; see ghvmctl --help",
-				argv[optind]);
+		return no_verb(argv[optind]);
 	n = argc - optind - 1;
 	if (n < verb->min || n > verb->max)
 		return ctl_fail(CTL_USAGE, "usage: ghvmctl %s %s", verb->name, verb->args);

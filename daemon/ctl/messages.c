@@ -53,21 +53,21 @@ static int read_all(sd_bus_message *reply, messages_fn fn, void *data)
 	return r;
 }
 
-int messages_fetch(sd_bus *bus, const char *vm, uint64_t after, messages_fn fn, void *data,
-		   struct ghvm_error *err)
+int messages_fetch(sd_bus *bus, const char *vm, uint64_t after, bool no_start, messages_fn fn,
+		   void *data, struct ghvm_error *err)
 {
+	static const char what[] = "the manager refuses";
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
+	struct call c = client_verb(CLIENT_HOST, CLIENT_MANAGER ".Host", "Trace");
 	int r;
 
+	c.no_start = no_start;
 	if (vm)
-		r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_HOST, CLIENT_MANAGER ".Host",
-				       "Trace", &e, &reply, "ta{sv}", after, 1, "vm", "s", vm);
+		r = client_call(bus, &c, &reply, err, what, "ta{sv}", after, 1, "vm", "s", vm);
 	else
-		r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_HOST, CLIENT_MANAGER ".Host",
-				       "Trace", &e, &reply, "ta{sv}", after, 0);
+		r = client_call(bus, &c, &reply, err, what, "ta{sv}", after, 0);
 	if (r < 0)
-		return client_error(err, &e, r, "the manager refuses");
+		return r;
 	r = read_all(reply, fn, data);
 	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/ctl/unit.h"
 
-#include "daemon/ctl/client.h"
+#include "daemon/ctl/call.h"
+#include "daemon/ctl/wait.h"
 
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/types.h"
 
@@ -15,6 +17,7 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define UNIT_NAME_SIZE (GHVM_NAME_SIZE + 24)
+#define LIMIT_MS 300000 /* the unit's own are 90 s for the runner, and as long for its release */
 
 static void unit_name(const char *name, char ret[UNIT_NAME_SIZE])
 {
@@ -22,8 +25,8 @@ static void unit_name(const char *name, char ret[UNIT_NAME_SIZE])
 }
 
 /* The job that is waited for; its path is known only after JobRemoved may have come. */
-struct wait {
-	char job[128];
+struct unit_job {
+	char path[128];
 	char ended[128]; /* last one that ended */
 	char result[32];
 };
@@ -31,35 +34,43 @@ struct wait {
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	const char *path, *unit, *result;
-	struct wait *w = userdata;
+	struct unit_job *job = userdata;
 	uint32_t id;
 
 	if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
 		return 0;
-	if (*w->job && strcmp(w->job, path))
+	if (*job->path && strcmp(job->path, path))
 		return 0;
-	snprintf(w->ended, sizeof(w->ended), "%s", path);
-	snprintf(w->result, sizeof(w->result), "%s", result);
+	snprintf(job->ended, sizeof(job->ended), "%s", path);
+	snprintf(job->result, sizeof(job->result), "%s", result);
 	return 0;
 }
-static int wait_for_job(sd_bus *bus, struct wait *w)
-{
-	while (strcmp(w->job, w->ended)) {
-		int r = sd_bus_process(bus, NULL);
 
-		if (r == 0)
-			r = sd_bus_wait(bus, UINT64_MAX);
-		if (r < 0)
-			return r;
-	}
+static int wait_for_job(sd_bus *bus, const char *unit, struct unit_job *job, struct ghvm_error *err)
+{
+	struct wait w = {};
+	int r = 0;
+
+	wait_for(&w, "systemd to stop %s", unit);
+	while (r >= 0 && strcmp(job->path, job->ended) && wait_ms(&w) < LIMIT_MS)
+		r = wait_on(&w, bus);
+	wait_clear(&w);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: %s", unit, strerror(-r));
+	if (strcmp(job->path, job->ended))
+		return ghvm_error_set(err, -ETIMEDOUT, "%s: systemd has not stopped it in %u s",
+				      unit, LIMIT_MS / 1000);
+	if (strcmp(job->result, "done"))
+		return ghvm_error_set(err, -EREMOTEIO, "%s: the job ended as \"%s\"", unit,
+				      job->result);
 	return 0;
 }
 
 /* Jobs' signals come to those who subscribed. */
-static int watch_jobs(sd_bus *bus, struct wait *w, sd_bus_slot **ret)
+static int watch_jobs(sd_bus *bus, struct unit_job *job, sd_bus_slot **ret)
 {
 	int r = sd_bus_match_signal(bus, ret, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
-				    on_job_removed, w);
+				    on_job_removed, job);
 
 	if (r < 0)
 		return r;
@@ -67,81 +78,134 @@ static int watch_jobs(sd_bus *bus, struct wait *w, sd_bus_slot **ret)
 				  NULL, "");
 }
 
-static int call_job(sd_bus *bus, const char *method, const char *unit, struct wait *w,
+static int call_job(sd_bus *bus, const char *method, const char *unit, struct unit_job *job,
 		    struct ghvm_error *err)
 {
+	const struct call c = {
+		.service = SYSTEMD,
+		.path = SYSTEMD_PATH,
+		.interface = SYSTEMD_MANAGER,
+		.member = method,
+		.waits_for = "systemd to answer; polkit may be asking for a password",
+		.limit_s = CALL_CONSENT_S,
+	};
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
 	const char *path;
-	char what[96];
-	int r;
+	int r = call_method(bus, &c, &reply, &e, "ss", unit, "replace");
 
-	snprintf(what, sizeof(what), "%s of %s", method, unit);
-	r = sd_bus_call_method(bus, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, method, &e, &reply,
-			       "ss", unit, "replace");
 	if (r < 0)
-		return client_error(err, &e, r, what);
+		(void)ghvm_error_set(err, r, "%s of %s: %s", method, unit, e.message);
+	sd_bus_error_free(&e);
+	if (r < 0)
+		return r;
 	r = sd_bus_message_read(reply, "o", &path);
-	if (r >= 0)
-		snprintf(w->job, sizeof(w->job), "%s", path);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? ghvm_error_set(err, r, "%s: %s", what, strerror(-r)) : 0;
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s of %s: %s", method, unit, strerror(-r));
+	snprintf(job->path, sizeof(job->path), "%s", path);
+	return 0;
 }
 
 static int run_job(sd_bus *bus, const char *method, const char *unit, struct ghvm_error *err)
 {
 	sd_bus_slot *slot = NULL;
-	struct wait w = {};
-	int r = watch_jobs(bus, &w, &slot);
+	struct unit_job job = {};
+	int r = watch_jobs(bus, &job, &slot);
 
 	if (r < 0)
 		(void)ghvm_error_set(err, r, "systemd does not tell of its jobs: %s", strerror(-r));
 	else
-		r = call_job(bus, method, unit, &w, err);
-	if (r == 0) {
-		r = wait_for_job(bus, &w);
-		if (r < 0)
-			(void)ghvm_error_set(err, r, "%s: %s", unit, strerror(-r));
-		else if (strcmp(w.result, "done"))
-			r = ghvm_error_set(err, -EREMOTEIO, "%s: the job ended as \"%s\"", unit,
-					   w.result);
-	}
+		r = call_job(bus, method, unit, &job, err);
+	if (r == 0)
+		r = wait_for_job(bus, unit, &job, err);
 	(void)sd_bus_slot_unref(slot);
 	return r;
 }
 
-int unit_run(sd_bus *bus, const char *method, const char *name, struct ghvm_error *err)
+int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err)
 {
 	char unit[UNIT_NAME_SIZE];
 
 	unit_name(name, unit);
-	return run_job(bus, method, unit, err);
+	return run_job(bus, "StopUnit", unit, err);
 }
 
 /* ---- how it is ---- */
 
-static void get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     char *ret, size_t cap)
-{
-	_cleanup_(freep) char *text = NULL;
+struct property {
+	const char *interface;
+	const char *name;
+	char type;
+	size_t offset;
+	size_t size;
+};
 
-	if (sd_bus_get_property_string(bus, SYSTEMD, path, interface, property, NULL, &text) >= 0)
-		snprintf(ret, cap, "%s", text);
+#define PROPERTY(interface, name, type, member)                                                    \
+	{                                                                                          \
+		SYSTEMD interface, name, type, offsetof(struct unit_state, member),                \
+			sizeof(((struct unit_state *)NULL)->member)                                \
+	}
+
+static const struct property properties[] = {
+	PROPERTY(".Unit", "ActiveState", 's', active),
+	PROPERTY(".Unit", "SubState", 's', sub),
+	PROPERTY(".Unit", "StartLimitBurst", 'u', burst),
+	PROPERTY(".Service", "Result", 's', result),
+	PROPERTY(".Service", "StatusText", 's', text),
+	PROPERTY(".Service", "ExecMainStatus", 'i', status),
+	PROPERTY(".Service", "NRestarts", 'u', restarts),
+};
+
+static int get(sd_bus *bus, const char *path, const struct property *p, struct unit_state *ret)
+{
+	const struct call c = {
+		.service = SYSTEMD,
+		.path = path,
+		.interface = p->interface,
+		.waits_for = "systemd to answer",
+	};
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char type[2] = { p->type, '\0' };
+	char *at = (char *)ret + p->offset;
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	const char *text;
+	int r = call_get(bus, &c, p->name, type, &reply, &e);
+
+	sd_bus_error_free(&e);
+	if (r < 0)
+		return r;
+	if (p->type != 's')
+		return sd_bus_message_read_basic(reply, p->type, at);
+	r = sd_bus_message_read_basic(reply, 's', &text);
+	if (r >= 0)
+		(void)snprintf(at, p->size, "%s", text); /* cut */
+	return r;
+}
+
+/* Which properties there are depends on systemd; but who does not answer is not asked again. */
+void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret)
+{
+	_cleanup_(freep) char *path = NULL;
+	int r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path);
+
+	*ret = (struct unit_state){};
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(properties); i++) {
+		r = get(bus, path, &properties[i], ret);
+		if (r != -ETIMEDOUT && r != -ECONNRESET && r != -ENOTCONN)
+			r = 0;
+	}
 }
 
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret)
 {
-	_cleanup_(freep) char *path = NULL;
 	char unit[UNIT_NAME_SIZE];
-	int32_t status = 0;
 
-	*ret = (struct unit_state){};
 	unit_name(name, unit);
-	if (sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path) < 0)
-		return;
-	get_text(bus, path, SYSTEMD ".Unit", "ActiveState", ret->active, sizeof(ret->active));
-	get_text(bus, path, SYSTEMD ".Service", "Result", ret->result, sizeof(ret->result));
-	(void)sd_bus_get_property_trivial(bus, SYSTEMD, path, SYSTEMD ".Service", "ExecMainStatus",
-					  NULL, 'i', &status); /* 0 says nothing */
-	ret->status = status;
+	unit_look_at(bus, unit, ret);
+}
+
+bool unit_is_busy(const struct unit_state *u)
+{
+	return !strcmp(u->active, "active") || !strcmp(u->active, "activating") ||
+	       !strcmp(u->active, "deactivating") || !strcmp(u->active, "reloading");
 }

@@ -1,31 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The unit of a VM, gunyah-vm@NAME.service, by systemd and with the caller's own rights.
+ * Units as systemd sees them: that of a VM, gunyah-vm@NAME.service, and the manager's own. Everybody
+ * may look.
  */
 #pragma once
 
 #include "libghvm/error.h"
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-/**
- * unit_run() - have it started or stopped, and wait for the end of that
- * @method: "StartUnit" or "StopUnit"
- * Return: 0; -EREMOTEIO the job failed, the text says how; another errno.
- */
-int unit_run(sd_bus *bus, const char *method, const char *name, struct ghvm_error *err);
+#define UNIT_MANAGER "gunyah-vmd.service"
 
 /**
- * struct unit_state - how systemd sees it
- * @active: "active", "activating", "deactivating", "inactive", "failed"; "" not known
+ * unit_stop() - have a VM's unit stopped with the caller's own rights, and wait for that
+ *
+ * For when there is no manager that could do it.
+ *
+ * Return: 0; -EREMOTEIO the job failed, the text says how; another errno.
+ */
+int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err);
+
+/**
+ * struct unit_state - empty and 0 where systemd does not say
+ * @active: "active", "activating", "deactivating", "inactive", "failed"
+ * @sub: of it: "start-pre", "auto-restart", ...
  * @result: of its last run, "success" or what went wrong
- * @status: exit status or signal of the runner
+ * @text: what its process says of itself
+ * @status: exit status or signal of its process
+ * @restarts: how often systemd has started it again by itself
+ * @burst: how many starts are allowed in a while
  */
 struct unit_state {
 	char active[16];
+	char sub[24];
 	char result[32];
+	char text[256];
 	int status;
+	uint32_t restarts;
+	uint32_t burst;
 };
 
-/* Empty strings where systemd does not say. */
+/* Of the VM @name. */
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret);
+void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret);
+
+/* It runs, or will; or is about to end. */
+bool unit_is_busy(const struct unit_state *u);

@@ -50,19 +50,18 @@ static int open_console(const char *name, int *ret_fd, struct ghvm_error *err)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(freep) char *path = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
 	const char *pty;
+	struct call c;
 	int r = client_open(&bus, err), fd;
 
 	if (r == 0)
 		r = client_path(bus, name, &path, err);
+	c = client_verb(path, CLIENT_MANAGER ".VM", "OpenConsole");
+	if (r == 0)
+		r = client_call(bus, &c, &reply, err, name, "a{sv}", 0);
 	if (r < 0)
 		return r;
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, path, "org.gunyah.vmm1.VM", "OpenConsole", &e,
-			       &reply, "a{sv}", 0);
-	if (r < 0)
-		return client_error(err, &e, r, name);
 	r = sd_bus_message_read(reply, "hs", &fd, &pty);
 	if (r >= 0) {
 		*ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message's own is closed with it */
@@ -245,9 +244,8 @@ int verb_console(const struct ctl *ctl, char **args, int n)
 	struct ghvm_error err = {};
 	int r;
 
-	if (!ghvm_name_valid(c.name))
-		return ctl_fail(CTL_NO_VM, "'%s' is not a VM's name", c.name);
-	r = open_console(c.name, &c.fd, &err);
+	r = ghvm_name_valid(c.name) ? open_console(c.name, &c.fd, &err)
+				    : ghvm_spec_absent(c.name, ctl->dirs, &err);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
 	c.signals = watch_signals();

@@ -63,52 +63,33 @@ static void host_done(struct host *h)
 	}
 }
 
-static int get_text(sd_bus *bus, const char *name, char **ret, sd_bus_error *e)
+/* Into an owned text of @h. */
+static int read_text(sd_bus_message *m, char **ret)
 {
-	return sd_bus_get_property_string(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name, e,
-					  ret);
+	const char *text;
+	int r = sd_bus_message_read(m, "v", "s", &text);
+
+	if (r < 0)
+		return r;
+	free(*ret);
+	*ret = strdup(text);
+	return *ret ? 0 : -ENOMEM;
 }
 
-static int get_number(sd_bus *bus, const char *name, char type, void *ret, sd_bus_error *e)
+static int read_identify(sd_bus_message *m, struct host *h)
 {
-	return sd_bus_get_property_trivial(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name,
-					   e, type, ret);
-}
-
-static int get(sd_bus *bus, const char *name, const char *type, sd_bus_message **ret,
-	       sd_bus_error *e)
-{
-	return sd_bus_get_property(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, name, e, ret,
-				   type);
-}
-
-static int get_budget(sd_bus *bus, struct host *h, sd_bus_error *e)
-{
-	sd_bus_message *m = NULL;
-	int r = get(bus, "Budget", "(ttuuu)", &m, e);
-
-	if (r >= 0)
-		r = sd_bus_message_read(m, "(ttuuu)", &h->limit, &h->used, &h->parcels, &h->vmids,
-					&h->stuck);
-	(void)sd_bus_message_unref(m);
-	return r;
-}
-
-static int get_identify(sd_bus *bus, struct host *h, sd_bus_error *e)
-{
-	sd_bus_message *m = NULL;
 	const void *words;
 	size_t size;
-	int r = get(bus, "Identify", "at", &m, e);
+	int r = sd_bus_message_enter_container(m, 'v', "at");
 
 	if (r >= 0)
 		r = sd_bus_message_read_array(m, 't', &words, &size);
 	if (r >= 0 && size != sizeof(h->identify))
 		r = -EBADMSG;
-	if (r >= 0)
-		memcpy(h->identify, words, size);
-	(void)sd_bus_message_unref(m);
-	return r;
+	if (r < 0)
+		return r;
+	memcpy(h->identify, words, size);
+	return sd_bus_message_exit_container(m);
 }
 
 /* What is neither a number nor a truth is of a later manager, and left out. */
@@ -166,56 +147,78 @@ static int read_source(sd_bus_message *m, struct host *h)
 	return r;
 }
 
-static int get_list(sd_bus *bus, const char *name, const char *element, struct host *h,
-		    int (*read)(sd_bus_message *m, struct host *h), sd_bus_error *e)
+/* A list of @element, each of which goes to @read. */
+static int read_list(sd_bus_message *m, const char *element, struct host *h,
+		     int (*read)(sd_bus_message *m, struct host *h))
 {
-	sd_bus_message *m = NULL;
 	char type[8];
 	int r;
 
 	(void)snprintf(type, sizeof(type), "a%s", element); /* fits */
-	r = get(bus, name, type, &m, e);
+	r = sd_bus_message_enter_container(m, 'v', type);
 	if (r >= 0)
 		r = sd_bus_message_enter_container(m, 'a', element);
 	while (r > 0)
 		r = read(m, h);
-	(void)sd_bus_message_unref(m);
-	return r;
+	if (r >= 0)
+		r = sd_bus_message_exit_container(m);
+	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int get_quirks(sd_bus *bus, struct host *h, sd_bus_error *e)
+static int read_member(sd_bus_message *m, struct host *h)
 {
-	int r = get_text(bus, "Generation", &h->generation, e);
+	const char *key;
+	int r = sd_bus_message_read(m, "s", &key);
 
-	if (r >= 0)
-		r = get_text(bus, "GenerationReason", &h->why, e);
-	if (r >= 0)
-		r = get_list(bus, "Quirks", "{sv}", h, read_quirk, e);
-	if (r >= 0)
-		r = get_list(bus, "QuirkSources", "{ss}", h, read_source, e);
-	return r;
+	if (r < 0)
+		return r;
+	if (!strcmp(key, "State"))
+		return read_text(m, &h->state);
+	if (!strcmp(key, "Reason"))
+		return read_text(m, &h->reason);
+	if (!strcmp(key, "Hypervisor"))
+		return read_text(m, &h->hypervisor);
+	if (!strcmp(key, "Generation"))
+		return read_text(m, &h->generation);
+	if (!strcmp(key, "GenerationReason"))
+		return read_text(m, &h->why);
+	if (!strcmp(key, "ModuleABI"))
+		return sd_bus_message_read(m, "v", "u", &h->abi);
+	if (!strcmp(key, "PagesQuarantined"))
+		return sd_bus_message_read(m, "v", "t", &h->quarantined);
+	if (!strcmp(key, "Budget"))
+		return sd_bus_message_read(m, "v", "(ttuuu)", &h->limit, &h->used, &h->parcels,
+					   &h->vmids, &h->stuck);
+	if (!strcmp(key, "Identify"))
+		return read_identify(m, h);
+	if (!strcmp(key, "Quirks"))
+		return read_list(m, "{sv}", h, read_quirk);
+	if (!strcmp(key, "QuirkSources"))
+		return read_list(m, "{ss}", h, read_source);
+	return sd_bus_message_skip(m, "v");
 }
 
 static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	int r = get_text(bus, "State", &h->state, &e);
+	static const struct call c = {
+		.path = CLIENT_HOST,
+		.interface = "org.freedesktop.DBus.Properties",
+		.member = "GetAll",
+	};
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = client_call(bus, &c, &m, err, "the manager does not answer", "s", HOST_INTERFACE);
 
-	if (r >= 0)
-		r = get_text(bus, "Reason", &h->reason, &e);
-	if (r >= 0)
-		r = get_text(bus, "Hypervisor", &h->hypervisor, &e);
-	if (r >= 0)
-		r = get_number(bus, "ModuleABI", 'u', &h->abi, &e);
-	if (r >= 0)
-		r = get_number(bus, "PagesQuarantined", 't', &h->quarantined, &e);
-	if (r >= 0)
-		r = get_budget(bus, h, &e);
-	if (r >= 0)
-		r = get_identify(bus, h, &e);
-	if (r >= 0)
-		r = get_quirks(bus, h, &e);
-	return r < 0 ? client_error(err, &e, r, "the manager does not answer") : 0;
+	if (r < 0)
+		return r;
+	r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = read_member(m, h);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	if (r >= 0 && (!h->state || !h->reason || !h->hypervisor || !h->generation || !h->why))
+		r = -EBADMSG;
+	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;
 }
 
 static void quirks_json(struct json *j, const struct host *h)
@@ -276,8 +279,18 @@ static void quirks_text(const struct host *h)
 	}
 }
 
+static bool is_unavailable(const struct host *h)
+{
+	return !strcmp(h->state, "unavailable");
+}
+
+/* Of a hypervisor that is not there nothing is known. */
 static void host_text(const struct host *h)
 {
+	if (is_unavailable(h)) {
+		printf("state        %s: %s\n", h->state, h->reason);
+		return;
+	}
 	printf("hypervisor   %s, API %" PRIu64 ", module ABI %u\n", h->hypervisor,
 	       h->identify[0] & IDENTIFY_VERSION, h->abi);
 	printf("state        %s%s%s\n", h->state, *h->reason ? ": " : "", h->reason);
@@ -304,7 +317,7 @@ int verb_host(const struct ctl *ctl, char **args, int n)
 		host_json(&h);
 	else
 		host_text(&h);
-	return CTL_OK;
+	return is_unavailable(&h) ? CTL_NO_MANAGER : CTL_OK;
 }
 
 /* ---- quarantine ---- */
@@ -368,11 +381,9 @@ static int quarantine_table(sd_bus_message *m, bool color)
 
 static int call(sd_bus *bus, const char *method, sd_bus_message **ret, struct ghvm_error *err)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	int r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_HOST, HOST_INTERFACE, method, &e,
-				   ret, "a{sv}", 0);
+	const struct call c = client_verb(CLIENT_HOST, HOST_INTERFACE, method);
 
-	return r < 0 ? client_error(err, &e, r, "the manager refuses") : 0;
+	return client_call(bus, &c, ret, err, "the manager refuses", "a{sv}", 0);
 }
 
 int verb_quarantine(const struct ctl *ctl, char **args, int n)

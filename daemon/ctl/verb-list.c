@@ -106,6 +106,8 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 	if (r == 0)
 		r = client_list(bus, &vms, &err);
 	known = r == 0;
+	if (known && vms.host.code < 0)
+		(void)ctl_fail(0, "%s", vms.host.msg);
 	if (!known)
 		(void)ctl_fail(0, "%s; only descriptors are listed", err.msg);
 

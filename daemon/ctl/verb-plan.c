@@ -215,24 +215,23 @@ static int plan_of_running(const struct ctl *ctl, const char *name)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
 	_cleanup_(freep) char *path = NULL;
 	struct ghvm_error err = {};
+	struct call c;
 	int fd, r = client_open(&bus, &err);
 
 	if (r == 0)
 		r = client_path(bus, name, &path, &err);
+	c = client_verb(path, CLIENT_MANAGER ".VM", "Plan");
+	if (r == 0)
+		r = client_call(bus, &c, &reply, &err, "cannot read the plan", "a{sv}", 1, "text",
+				"b", !ctl->json);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, path, CLIENT_MANAGER ".VM", "Plan", &e, &reply,
-			       "a{sv}", 1, "text", "b", !ctl->json);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "h", &fd);
+	r = sd_bus_message_read(reply, "h", &fd);
 	if (r >= 0)
 		r = print_file(fd);
-	if (r < 0)
-		r = client_error(&err, &e, r, "cannot read the plan");
-	return r < 0 ? ctl_fail(client_status(r), "%s", err.msg) : CTL_OK;
+	return r < 0 ? ctl_fail(CTL_FAILED, "cannot read the plan: %s", strerror(-r)) : CTL_OK;
 }
 
 int verb_plan(const struct ctl *ctl, char **args, int n)

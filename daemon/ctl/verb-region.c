@@ -7,11 +7,13 @@
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/job.h"
 #include "daemon/ctl/json.h"
 #include "daemon/ctl/table.h"
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/near.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +25,6 @@
 
 #define REGION CLIENT_MANAGER ".Region"
 #define TRANSACTION CLIENT_MANAGER ".Transaction"
-#define JOB CLIENT_MANAGER ".Job"
-#define WAIT_USEC 1000000 /* then its job is looked at again */
 
 /**
  * struct region - as the manager tells of it; texts borrowed from its answer
@@ -186,18 +186,12 @@ static int list_table(const struct regions *all, bool color)
 static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
 {
 	_cleanup_(regions_done) struct regions all = {};
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* texts are its */
 	struct ghvm_error err = {};
-	int r;
+	int r = client_objects(bus, &reply, &err);
 
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, CLIENT_ROOT,
-			       "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &e,
-			       &reply, "");
-	if (r < 0) {
-		r = client_error(&err, &e, r, "the manager does not answer");
+	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	}
 	r = read_objects(reply, vm, &all);
 	if (r >= 0 && all.n)
 		qsort(all.v, all.n, sizeof(*all.v), by_address);
@@ -205,7 +199,6 @@ static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
 		list_json(&all);
 	else if (r >= 0)
 		r = list_table(&all, ctl->color);
-	(void)sd_bus_message_unref(reply); /* the texts were its */
 	return r < 0 ? ctl_fail(CTL_FAILED, "the manager's answer makes no sense") : CTL_OK;
 }
 
@@ -233,77 +226,57 @@ static bool number(const char *text, bool unit, uint64_t *ret)
 	return true;
 }
 
-static int failed(sd_bus_error *e, int r, const char *what)
+/* A region that there is not is no VM that there is not. */
+static int failed(int r, const struct ghvm_error *err)
 {
-	struct ghvm_error err = {};
-
-	r = client_error(&err, e, r, what);
-	return ctl_fail(r == -EHOSTDOWN ? CTL_NO_MANAGER : CTL_FAILED, "%s", err.msg);
+	return ctl_fail(r == -ENOENT ? CTL_FAILED : client_status(r), "%s", err->msg);
 }
 
 /* @ret: owned by the caller. Return: enum ctl_status. */
 static int begin(sd_bus *bus, const char *vm, char **ret)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	const struct call c = client_verb(vm, CLIENT_MANAGER ".VM", "BeginTransaction");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
 	const char *path;
-	int r;
+	int r = client_call(bus, &c, &reply, &err, "its memory cannot be changed", "a{sv}", 0);
 
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, vm, CLIENT_MANAGER ".VM", "BeginTransaction",
-			       &e, &reply, "a{sv}", 0);
 	if (r < 0)
-		return failed(&e, r, "its memory cannot be changed");
+		return failed(r, &err);
 	r = sd_bus_message_read(reply, "o", &path);
 	*ret = r < 0 ? NULL : strdup(path);
-	(void)sd_bus_message_unref(reply);
 	return *ret ? CTL_OK : ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
 }
 
-static int wait_for(sd_bus *bus, const char *job)
+static void tell(void *data, sd_bus *bus, struct wait *w)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	_cleanup_(freep) char *error = NULL;
-	int r = 0, done = 0;
+	wait_for(w, "the guest to give up or to take memory");
+}
 
-	while (r >= 0 && !done) {
-		_cleanup_(freep) char *state = NULL;
-
-		while ((r = sd_bus_process(bus, NULL)) > 0)
-			; /* only to notice that something came */
-		if (r == 0)
-			r = sd_bus_get_property_string(bus, CLIENT_MANAGER, job, JOB, "State", &e,
-						       &state);
-		done = r >= 0 && !strcmp(state, "done");
-		if (r >= 0 && !done)
-			r = sd_bus_wait(bus, WAIT_USEC);
-	}
-	if (r >= 0)
-		r = sd_bus_get_property_string(bus, CLIENT_MANAGER, job, JOB, "Error", &e, &error);
-	if (r < 0)
-		return failed(&e, r, "what has become of it cannot be said");
-	return *error ? ctl_fail(CTL_FAILED, "%s", error) : CTL_OK;
+/* A method of the transaction. */
+static struct call change(const char *transaction, const char *method)
+{
+	return (struct call){
+		.path = transaction,
+		.interface = TRANSACTION,
+		.member = method,
+	};
 }
 
 static int commit(sd_bus *bus, const char *transaction)
 {
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
-	sd_bus_slot *slot = NULL;
-	const char *job = NULL;
-	int r, status;
+	const struct call c = change(transaction, "Commit");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	const char *job;
+	int r = client_call(bus, &c, &reply, &err, "its memory cannot be changed", "a{sv}", 0);
 
-	/* any news of jobs ends a wait; without them it is looked at now and then */
-	(void)sd_bus_match_signal(bus, &slot, CLIENT_MANAGER, NULL,
-				  "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL,
-				  NULL);
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "Commit", &e, &reply,
-			       "a{sv}", 0);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "o", &job);
-	status = r < 0 ? failed(&e, r, "its memory cannot be changed") : wait_for(bus, job);
-	(void)sd_bus_message_unref(reply);
-	(void)sd_bus_slot_unref(slot);
-	return status;
+	if (r < 0)
+		return failed(r, &err);
+	if (sd_bus_message_read(reply, "o", &job) < 0)
+		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+	r = job_follow(bus, job, tell, NULL, &err);
+	return r < 0 ? failed(r, &err) : CTL_OK;
 }
 
 /* Behind the file's end it stays zero; of a longer file the rest is not asked for. */
@@ -328,11 +301,12 @@ static int copy(const char *path, int memory, uint64_t size)
 
 static int add(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* the descriptor is its */
 	_cleanup_(freep) char *transaction = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
 	uint64_t address, size;
 	int fd = -1, r, status;
+	struct call c;
 
 	if (!ctl->address || !ctl->size || !number(ctl->address, false, &address) ||
 	    !number(ctl->size, true, &size))
@@ -340,31 +314,45 @@ static int add(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t labe
 	status = begin(bus, vm, &transaction);
 	if (status != CTL_OK)
 		return status;
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "AddFreshRegion", &e,
-			       &reply, "a{sv}", 4, "label", "u", label, "address", "t", address,
-			       "size", "t", size, "readonly", "b", (int)ctl->readonly);
-	if (r >= 0)
-		r = sd_bus_message_read(reply, "h", &fd);
-	status = r < 0 ? failed(&e, r, "the region cannot be added") : CTL_OK;
-	if (status == CTL_OK && ctl->file)
+	c = change(transaction, "AddFreshRegion");
+	r = client_call(bus, &c, &reply, &err, "the region cannot be added", "a{sv}", 4, "label",
+			"u", label, "address", "t", address, "size", "t", size, "readonly", "b",
+			(int)ctl->readonly);
+	if (r < 0)
+		return failed(r, &err);
+	if (sd_bus_message_read(reply, "h", &fd) < 0)
+		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+	if (ctl->file)
 		status = copy(ctl->file, fd, size);
 	if (status == CTL_OK)
 		status = commit(bus, transaction);
-	(void)sd_bus_message_unref(reply); /* its descriptor, too */
 	return status;
 }
 
 static int remove_one(sd_bus *bus, const char *vm, uint32_t label)
 {
 	_cleanup_(freep) char *transaction = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
+	struct ghvm_error err = {};
 	int r, status = begin(bus, vm, &transaction);
+	struct call c;
 
 	if (status != CTL_OK)
 		return status;
-	r = sd_bus_call_method(bus, CLIENT_MANAGER, transaction, TRANSACTION, "RemoveRegion", &e,
-			       NULL, "ua{sv}", label, 0);
-	return r < 0 ? failed(&e, r, "the region cannot be removed") : commit(bus, transaction);
+	c = change(transaction, "RemoveRegion");
+	r = client_call(bus, &c, NULL, &err, "the region cannot be removed", "ua{sv}", label, 0);
+	return r < 0 ? failed(r, &err) : commit(bus, transaction);
+}
+
+static int no_such(const char *word)
+{
+	struct ghvm_near near = ghvm_near_begin(word);
+	char text[GHVM_NEAR_TEXT];
+
+	ghvm_near_offer(&near, "list");
+	ghvm_near_offer(&near, "add");
+	ghvm_near_offer(&near, "remove");
+	return ctl_fail(CTL_USAGE, "region: '%s' is neither list, add nor remove%s", word,
+			ghvm_near_text(&near, text));
 }
 
 /* list|add|remove NAME */
@@ -378,7 +366,7 @@ int verb_region(const struct ctl *ctl, char **args, int n)
 	int r;
 
 	if (!lists && !adds && strcmp(args[0], "remove"))
-		return ctl_fail(CTL_USAGE, "region: '%s' is neither list, add nor remove", args[0]);
+		return no_such(args[0]);
 	if (!lists && (!ctl->label || !number(ctl->label, false, &label) || label > UINT32_MAX))
 		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
 	r = client_open(&bus, &err);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * start and stop: the unit, by systemd, with the caller's own rights.
+ * start: by the manager, which has systemd start the unit, until the guest runs.
+ *
+ * A start that failed may be tried again by systemd. Then each failure is told, and the end of it
+ * all is waited for.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/complaints.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/job.h"
 #include "daemon/ctl/unit.h"
 
 #include "libghvm/cleanup.h"
@@ -14,6 +18,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LOOK_MS 300
+
+/**
+ * struct start - one call
+ * @vm: path of its object, owned
+ * @told: which try was told of last; 0: none has failed
+ */
+struct start {
+	const char *name;
+	char *vm;
+	unsigned int told;
+};
+
+static void start_done(struct start *s)
+{
+	free(s->vm);
+}
 
 /* A VM without a descriptor cannot be started; systemd would say it less well. */
 static int check_exists(const struct ctl *ctl, const char *name)
@@ -31,75 +53,157 @@ static int check_exists(const struct ctl *ctl, const char *name)
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err.msg);
 }
 
-/* The manager knows the step, systemd only that something ended. */
-static void say_why(sd_bus *bus, const char *name)
+/* What the manager is doing for it. */
+static void tell(void *data, sd_bus *bus, struct wait *w)
 {
-	_cleanup_(client_vms_done) struct client_vms vms = {};
-	const struct client_vm *vm = NULL;
-	struct unit_state unit;
+	struct start *s = data;
+	char state[CLIENT_TEXT], step[CLIENT_TEXT];
 
-	if (client_list(bus, &vms, NULL) == 0)
-		vm = client_find(&vms, name);
-	if (vm && vm->last_error && *vm->last_error)
-		(void)ctl_fail(CTL_FAILED, "%s: %s", name, vm->last_error);
-	unit_look(bus, name, &unit);
-	if (*unit.result && strcmp(unit.result, "success"))
-		(void)ctl_fail(CTL_FAILED, "the unit: %s, status %d", unit.result, unit.status);
-	fprintf(stderr, "see: ghvmctl why %s, journalctl -u gunyah-vm@%s\n", name, name);
+	client_vm_text(bus, s->vm, "State", state);
+	client_vm_text(bus, s->vm, "SubState", step);
+	if (*step)
+		wait_for(w, "%s to start: %s", s->name, step);
+	else if (!strcmp(state, "starting"))
+		wait_for(w, "%s to start: its memory and files", s->name);
+	else
+		wait_for(w, "systemd to start the unit of %s", s->name);
 }
 
-static int run(const char *method, const char *name)
+/* ---- tries ---- */
+
+/* Which try is it, or comes next? */
+static unsigned int try_of(const struct unit_state *u)
 {
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	struct ghvm_error err = {};
-	int r = client_open(&bus, &err);
+	return u->restarts + (strcmp(u->sub, "auto-restart") ? 1 : 2);
+}
+
+static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct unit_state *u)
+{
+	const unsigned int try = try_of(u);
+	char error[CLIENT_TEXT];
+
+	if (try < 2 || try == s->told)
+		return;
+	s->told = try;
+	wait_clear(w);
+	client_vm_text(bus, s->vm, "LastError", error);
+	if (*error)
+		(void)ctl_fail(0, "%s: %s", s->name, error);
+	(void)ctl_fail(0, "systemd tries again to start %s (%u of %u)", s->name, try, u->burst);
+}
+
+/*
+ * Return: 0 it runs; -EREMOTEIO it does not, and is not tried again; -ETIMEDOUT systemd does not
+ * answer.
+ */
+static int follow_unit(struct start *s, sd_bus *bus, struct unit_state *u)
+{
+	struct wait w = {};
+	int r = 0;
+
+	wait_for(&w, "the unit of %s to start", s->name);
+	for (;;) {
+		const uint64_t until = wait_ms(&w) + LOOK_MS;
+
+		unit_look(bus, s->name, u);
+		if (r < 0 || !unit_is_busy(u) || !strcmp(u->active, "active"))
+			break;
+		if (!strcmp(u->active, "activating"))
+			say_again(s, bus, &w, u);
+		wait_for(&w, "the unit of %s to start: %s (%s)", s->name, u->active, u->sub);
+		while (r >= 0 && wait_ms(&w) < until)
+			r = wait_on(&w, bus);
+	}
+	wait_clear(&w);
+	if (r < 0 || !*u->active)
+		return -ETIMEDOUT;
+	return strcmp(u->active, "active") ? -EREMOTEIO : 0;
+}
+
+/* ---- the end of it ---- */
+
+static const char *ordinal(unsigned int n)
+{
+	static const char *const ends[] = { "th", "st", "nd", "rd" };
+
+	return n % 100 / 10 == 1 || n % 10 > 3 ? ends[0] : ends[n % 10];
+}
+
+static int failed(const struct start *s, const struct unit_state *u, const char *why)
+{
+	(void)ctl_fail(0, "%s: %s", s->name, why);
+	if (*u->result && strcmp(u->result, "success"))
+		(void)ctl_fail(0, "the unit: %s, status %d", u->result, u->status);
+	fprintf(stderr, "see: ghvmctl why %s, journalctl -u gunyah-vm@%s\n", s->name, s->name);
+	return CTL_FAILED;
+}
+
+/* The job of the manager failed, or it has lost it: the unit may go on. */
+static int settle(struct start *s, sd_bus *bus, int r, const struct ghvm_error *err)
+{
+	char last[CLIENT_TEXT];
+	struct unit_state u;
 
 	if (r == 0)
-		r = unit_run(bus, method, name, &err);
-	if (r == 0)
 		return CTL_OK;
-	(void)ctl_fail(CTL_FAILED, "%s", err.msg);
-	if (r == -EREMOTEIO)
-		say_why(bus, name);
-	return CTL_FAILED;
+	if (r == -ECANCELED)
+		return ctl_fail(CTL_FAILED, "%s: somebody has stopped it before it was started",
+				s->name);
+	r = follow_unit(s, bus, &u);
+	if (r == -ETIMEDOUT)
+		return ctl_fail(CTL_FAILED, "%s", err->msg);
+	if (r == 0) {
+		if (s->told)
+			(void)ctl_fail(0, "%s runs, at the %u%s try", s->name, s->told,
+				       ordinal(s->told));
+		return CTL_OK;
+	}
+	client_vm_text(bus, s->vm, "LastError", last);
+	return failed(s, &u, *last ? last : err->msg);
+}
+
+/* It is not vacant, or somebody has it started already. */
+static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
+{
+	char state[CLIENT_TEXT];
+
+	client_vm_text(bus, s->vm, "State", state);
+	if (!strcmp(state, "running") || !strcmp(state, "rebooting"))
+		return CTL_OK;
+	if (!strcmp(state, "starting"))
+		return settle(s, bus, -EREMOTEIO, err);
+	return ctl_fail(CTL_FAILED, "%s", err->msg);
+}
+
+static int start(struct start *s, sd_bus *bus)
+{
+	const struct call c = client_verb(CLIENT_ROOT, CLIENT_MANAGER ".Manager", "StartVM");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	const char *job;
+	int r = client_path(bus, s->name, &s->vm, &err);
+
+	if (r == 0)
+		r = client_call(bus, &c, &reply, &err, s->name, "sa{sv}", s->name, 0);
+	if (r == -ESRCH)
+		return already(s, bus, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	if (sd_bus_message_read(reply, "o", &job) < 0)
+		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+	r = job_follow(bus, job, tell, s, &err);
+	return settle(s, bus, r, &err);
 }
 
 int verb_start(const struct ctl *ctl, char **args, int n)
 {
-	int r = check_exists(ctl, args[0]);
-
-	return r != CTL_OK ? r : run("StartUnit", args[0]);
-}
-
-/* The guest is not asked. The unit ends by itself then. */
-static int force(const char *name)
-{
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(freep) char *path = NULL;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
+	_cleanup_(start_done) struct start s = { .name = args[0] };
 	struct ghvm_error err = {};
-	int r = client_open(&bus, &err);
+	int r = check_exists(ctl, s.name);
 
-	if (r == 0)
-		r = client_path(bus, name, &path, &err);
-	if (r == 0) {
-		r = sd_bus_call_method(bus, CLIENT_MANAGER, path, "org.gunyah.vmm1.VM", "Stop", &e,
-				       NULL, "sa{sv}", "force", 0);
-		if (r < 0)
-			r = client_error(&err, &e, r, name);
-	}
-	if (r < 0)
-		return ctl_fail(client_status(r), "%s", err.msg);
-	return CTL_OK;
-}
-
-int verb_stop(const struct ctl *ctl, char **args, int n)
-{
-	int r = CTL_OK;
-
-	if (!ghvm_name_valid(args[0]))
-		return ctl_fail(CTL_NO_VM, "'%s' is not a VM's name", args[0]);
-	if (ctl->force)
-		r = force(args[0]);
-	return r != CTL_OK ? r : run("StopUnit", args[0]);
+	if (r != CTL_OK)
+		return r;
+	r = client_open(&bus, &err);
+	return r < 0 ? ctl_fail(client_status(r), "%s", err.msg) : start(&s, bus);
 }

@@ -63,7 +63,7 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	const struct client_vm *vm;
-	int r = client_look_up(args[0], &vms, &vm);
+	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;

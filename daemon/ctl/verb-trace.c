@@ -13,8 +13,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FOLLOW_MS 200
 
@@ -23,13 +26,22 @@
  * @file: capture to write, or NULL: words on standard output
  * @vm: of this one alone, or NULL: of all. Borrowed
  * @last: number of the last message seen
+ * @manager: whose numbers these are: its name on the bus, owned
+ * @gone: it has been said that the manager is not there
  */
 struct trace {
 	const struct ctl *ctl;
 	FILE *file;
 	const char *vm;
 	uint64_t last;
+	char *manager;
+	bool gone;
 };
+
+static void trace_done(struct trace *t)
+{
+	free(t->manager);
+}
 
 static void print_json(const struct ghvm_trace_message *m)
 {
@@ -73,26 +85,83 @@ static int flush(struct trace *t, struct ghvm_error *err)
 	return 0;
 }
 
+/* ---- following ---- */
+
+/* A moment; and if nobody reads any more, the end, as a message may be long in coming. */
+static void rest(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	if (poll(&p, 1, FOLLOW_MS) > 0 && p.revents & (POLLERR | POLLHUP))
+		(void)raise(SIGPIPE);
+}
+
+/* A manager that was restarted counts from one again. */
+static void note_manager(struct trace *t, sd_bus *bus)
+{
+	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+	const char *name;
+
+	if (sd_bus_get_name_creds(bus, CLIENT_MANAGER, SD_BUS_CREDS_UNIQUE_NAME, &creds) < 0 ||
+	    sd_bus_creds_get_unique_name(creds, &name) < 0)
+		return; /* there is none: the next call says so */
+	if (t->manager && !strcmp(t->manager, name))
+		return;
+	if (t->manager) {
+		t->last = 0;
+		fputs("(the manager was restarted)\n", stderr);
+	}
+	free(t->manager);
+	t->manager = strdup(name);
+}
+
+/* Return: 0 go on; what it failed with. */
+static int bear(struct trace *t, int r, const struct ghvm_error *err)
+{
+	if (r != -EHOSTDOWN || !t->manager)
+		return r;
+	if (!t->gone)
+		fprintf(stderr, "(%s; waiting for the manager to come back)\n", err->msg);
+	t->gone = true;
+	return 0;
+}
+
+static int follow(struct trace *t, sd_bus *bus, struct ghvm_error *err)
+{
+	int r = 0;
+
+	while (r == 0) {
+		note_manager(t, bus);
+		r = messages_fetch(bus, t->vm, t->last, t->manager != NULL, show, t, err);
+		if (r == 0) {
+			t->gone = false;
+			r = flush(t, err);
+		}
+		r = bear(t, r, err);
+		if (r == 0)
+			rest(); /* only here does anybody poll */
+	}
+	return r;
+}
+
 int verb_trace(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	struct trace t = { .ctl = ctl, .vm = n ? args[0] : NULL };
+	_cleanup_(trace_done) struct trace t = { .ctl = ctl, .vm = n ? args[0] : NULL };
 	struct ghvm_error err = {};
 	int r;
 
-	if (t.vm && !ghvm_name_valid(t.vm))
-		return ctl_fail(CTL_NO_VM, "'%s' is not a VM's name", t.vm);
-	r = client_open(&bus, &err);
+	(void)signal(SIGPIPE, SIG_DFL); /* it may be ignored where we come from */
+	r = !t.vm || ghvm_name_valid(t.vm) ? client_open(&bus, &err)
+					   : ghvm_spec_absent(t.vm, ctl->dirs, &err);
 	if (r == 0)
 		r = open_file(&t, ctl->pcapng, &err);
-	while (r == 0) {
-		r = messages_fetch(bus, t.vm, t.last, show, &t, &err);
+	if (r == 0 && ctl->follow) {
+		r = follow(&t, bus, &err);
+	} else if (r == 0) {
+		r = messages_fetch(bus, t.vm, 0, false, show, &t, &err);
 		if (r == 0)
 			r = flush(&t, &err);
-		if (!ctl->follow)
-			break;
-		if (r == 0)
-			(void)poll(NULL, 0, FOLLOW_MS); /* only here does anybody poll */
 	}
 	if (t.file && fclose(t.file) != 0 && r == 0)
 		r = ghvm_error_set(&err, -EIO, "cannot write the trace");

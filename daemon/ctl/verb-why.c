@@ -86,7 +86,7 @@ static const struct tail *fetch(const struct client_vm *vm, struct said *s)
 	if (r == 0) /* the rest of the answer is for everybody: no password is asked for these */
 		(void)sd_bus_set_allow_interactive_authorization(bus, false);
 	if (r == 0)
-		(void)messages_fetch(bus, vm->name, 0, keep, s, &s->err); /* err tells */
+		(void)messages_fetch(bus, vm->name, 0, false, keep, s, &s->err); /* err tells */
 	return s->fault.n ? &s->fault : &s->all;
 }
 
@@ -168,7 +168,7 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 	const struct tail *tail;
 	struct said said = {};
 	char hint[HINT_SIZE];
-	int r = client_look_up(args[0], &vms, &vm);
+	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;

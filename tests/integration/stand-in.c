@@ -4,9 +4,10 @@
  * are started by running the real helper and the real runner, again after 133, and polkit says
  * what it was told.
  *
- * stand-in BUS HELPER RUNNER SOCKET LOG-DIR VMS-DIR POLKIT
+ * stand-in BUS HELPER RUNNER SOCKET LOG-DIR VMS-DIR POLKIT [TRIES]
  * POLKIT: yes, no, challenge, absent, or silent: who asks waits until ANSWER is called, as if a
- * person were asked for a password. Prints "ready" when its names are taken.
+ * person were asked for a password. TRIES: how often a start is tried in all, 1 if not said.
+ * Prints "ready" when its names are taken.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,6 +34,8 @@
 #define QUESTIONS_MAX 128
 
 #define STATUS_RESTART 133
+#define STATUS_PREVENT 134
+#define AGAIN_USEC 500000 /* RestartSec= */
 
 /**
  * struct unit - a VM's, kept after its end
@@ -42,6 +45,8 @@
  * @stopping: StopUnit was called
  * @again: RestartUnit was called
  * @status: how its process ended
+ * @restarts: how often it was started by itself since
+ * @later: of the next of these
  * @notify: its socket
  */
 struct unit {
@@ -52,6 +57,8 @@ struct unit {
 	bool stopping;
 	bool again;
 	int32_t status;
+	uint32_t restarts;
+	sd_event_source *later;
 	uint32_t job;
 	int notify;
 	char notify_path[108];
@@ -61,6 +68,7 @@ struct unit {
 struct world {
 	sd_event *event;
 	sd_bus *bus;
+	int argc;
 	char **argv;
 	uint32_t last_job;
 	struct unit units[UNITS_MAX];
@@ -186,6 +194,22 @@ static int start(struct unit *u, const char *vm)
 	return r < 0 ? r : spawn(u, vm);
 }
 
+static uint32_t tries(const struct world *w)
+{
+	return w->argc > 8 ? (uint32_t)atoi(arg(w, 8)) : 1;
+}
+
+/* Restart=on-failure */
+static int on_later(sd_event_source *s, uint64_t usec, void *data)
+{
+	struct unit *u = data;
+	char vm[64];
+
+	u->later = sd_event_source_disable_unref(u->later);
+	u->restarts++;
+	return vm_of(u->name, vm, sizeof(vm)) ? start(u, vm) : 0;
+}
+
 static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
 {
 	struct unit *u = data;
@@ -201,7 +225,11 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
 		return start(u, vm);
 	}
 	end_job(u, u->stopping ? "done" : "failed");
-	return 0;
+	return !u->stopping && u->status && u->status != STATUS_PREVENT &&
+			       u->restarts + 1 < tries(u->world)
+		       ? sd_event_add_time_relative(u->world->event, &u->later, CLOCK_MONOTONIC,
+						    AGAIN_USEC, 1, on_later, u)
+		       : 0;
 }
 
 static struct unit *find_unit(struct world *w, const char *name)
@@ -247,6 +275,8 @@ static int method_start(sd_bus_message *m, void *data, sd_bus_error *error)
 	(void)snprintf(u->name, sizeof(u->name), "%s", name);
 	u->world = w;
 	u->stopping = false;
+	u->restarts = 0;
+	u->later = sd_event_source_disable_unref(u->later);
 	u->job = ++w->last_job;
 	job_path(path, sizeof(path), u->job);
 	r = sd_bus_reply_method_return(m, "o", path);
@@ -267,6 +297,7 @@ static int method_stop(sd_bus_message *m, void *data, sd_bus_error *error)
 	none.world = w;
 	u = find_unit(w, name) ?: &none;
 	u->stopping = true;
+	u->later = sd_event_source_disable_unref(u->later);
 	u->job = ++w->last_job;
 	job_path(path, sizeof(path), u->job);
 	r = sd_bus_reply_method_return(m, "o", path);
@@ -299,10 +330,28 @@ static int get_active(sd_bus *bus, const char *path, const char *interface, cons
 	const struct unit *u = data;
 	const char *running = u->stopping ? "deactivating" : u->ready ? "active" : "activating";
 
+	if (u->later)
+		running = "activating";
 	return sd_bus_message_append(reply, "s",
-				     u->pid	 ? running
-				     : u->status ? "failed"
-						 : "inactive");
+				     u->pid || u->later		 ? running
+				     : u->status && !u->stopping ? "failed"
+								 : "inactive");
+}
+
+static int get_sub(sd_bus *bus, const char *path, const char *interface, const char *property,
+		   sd_bus_message *reply, void *data, sd_bus_error *error)
+{
+	const struct unit *u = data;
+
+	return sd_bus_message_append(reply, "s", u->later ? "auto-restart" : "");
+}
+
+static int get_burst(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *data, sd_bus_error *error)
+{
+	const struct unit *u = data;
+
+	return sd_bus_message_append(reply, "u", tries(u->world));
 }
 
 static int get_result(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -316,6 +365,8 @@ static int get_result(sd_bus *bus, const char *path, const char *interface, cons
 static const sd_bus_vtable unit_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("ActiveState", "s", get_active, 0, 0),
+	SD_BUS_PROPERTY("SubState", "s", get_sub, 0, 0),
+	SD_BUS_PROPERTY("StartLimitBurst", "u", get_burst, 0, 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -323,6 +374,7 @@ static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Result", "s", get_result, 0, 0),
 	SD_BUS_PROPERTY("ExecMainStatus", "i", NULL, offsetof(struct unit, status), 0),
+	SD_BUS_PROPERTY("NRestarts", "u", NULL, offsetof(struct unit, restarts), 0),
 	SD_BUS_VTABLE_END,
 };
 
@@ -450,11 +502,11 @@ static int connect_bus(struct world *w)
 
 int main(int argc, char **argv)
 {
-	struct world w = { .argv = argv };
+	struct world w = { .argc = argc, .argv = argv };
 	sigset_t set;
 	int r;
 
-	if (argc != 8)
+	if (argc != 8 && argc != 9)
 		return EXIT_FAILURE;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

@@ -51,19 +51,30 @@ class Terminal:
         os.close(self.fd)
 
 
+WAITING = "ghvmctl: waiting for "
+
+
 class Case(unittest.TestCase):
     model = ()
+    tries = 1  # of a start, by systemd
 
     def setUp(self):
         world.alarm(120)
         self.w = world.World(model=self.model)
-        self.w.start_stand_in()
+        self.w.start_stand_in(self.tries)
         self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus, "TERM": "xterm"}
         self.addCleanup(world.alarm, 0)
         self.addCleanup(self.w.close)
 
     def ctl(self, *args, status=0, **kw):
-        """Its output: what it prints, and what it complains of."""
+        """Its output: what it prints, and what it complains of.
+
+        How long it waits, and so what it says of that, depends on the machine.
+        """
+        out, err = self.all_of_ctl(*args, status=status, **kw)
+        return out, "".join(line for line in err.splitlines(True) if not line.startswith(WAITING))
+
+    def all_of_ctl(self, *args, status=0, **kw):
         r = subprocess.run([CTL, "--dir=" + self.w.path("vms"), *args], env=self.env, text=True,
                            capture_output=True, check=False, timeout=60, **kw)
         self.assertEqual(r.returncode, status, (args, r.stdout, r.stderr))
@@ -131,10 +142,8 @@ class Verbs(Case):
             f.write(b"nope")
         out, err = self.ctl("start", "demo", status=1)
         self.assertEqual(out, "")
-        self.assertEqual(
-            err.splitlines()[0],
-            'ghvmctl: gunyah-vm@demo.service: the job ended as "failed"')
-        self.assertIn("compressed with gzip; unpack it first", err)
+        self.assertRegex(err.splitlines()[0], "^ghvmctl: demo: .*demo.yaml:2:17: kernel.image: .*/demo.Image: "
+                         "compressed with gzip; unpack it first$")
         self.assertIn("ghvmctl: the unit: exit-code, status 134", err)
         self.assertIn("see: ghvmctl why demo, journalctl -u gunyah-vm@demo", err)
         why = self.ctl("why", "demo")[0]
@@ -159,6 +168,162 @@ class Verbs(Case):
         for verb in (["status", "demo"], ["why", "demo"], ["host"], ["quarantine"],
                      ["console", "demo"], ["--force", "stop", "demo"]):
             self.ctl(*verb, status=4)
+
+
+class ExitStatus(Case):
+    """As ghvmctl(1) has them."""
+
+    def test_there_is_no_such_vm(self):
+        self.w.vm("demo", "powerkey\n")
+        text = (f"ghvmctl: there is no virtual machine 'dmeo': no dmeo.yaml in {self.w.path('vms')}; "
+                "did you mean 'demo'?\n")
+        for verb in (["status"], ["start"], ["stop"], ["--force", "stop"], ["console"], ["why"],
+                     ["trace"], ["plan"], ["plan", "--running"], ["validate"],
+                     ["region", "list"]):
+            self.assertEqual(self.ctl(*verb, "dmeo", status=3), ("", text), verb)
+        for verb in (["status"], ["start"], ["stop"], ["console"], ["why"], ["trace"], ["plan"],
+                     ["region", "list"]):
+            _, err = self.ctl(*verb, "De\x1bmo", status=3)
+            self.assertIn("ghvmctl: 'De?mo' cannot name a virtual machine: 1 to 27 of a-z", err)
+        self.assertEqual(self.ctl("regoin", "list", "demo", status=2)[1],
+                         "ghvmctl: there is no verb 'regoin'; did you mean 'region'?\n")
+
+    def test_what_is_so_already_is_a_success(self):
+        self.w.vm("demo", "powerkey\n")
+        for args in (["stop"], ["--force", "stop"]):
+            self.assertEqual(self.ctl(*args, "demo"), ("", ""))
+        self.ctl("start", "demo")
+        pid = self.w.vm_get("demo", "LeaderPID")
+        self.assertEqual(self.ctl("start", "demo"), ("", ""))
+        self.assertEqual(self.w.vm_get("demo", "LeaderPID"), pid)
+        for _ in range(2):
+            self.assertEqual(self.ctl("stop", "demo"), ("", ""))
+
+    def test_what_stays_in_quarantine_is_a_failure(self):
+        self.w.vm("demo", "forever\n")
+        self.ctl("start", "demo")
+        self.w.model_says("refuse MEM_RECLAIM 11")
+        self.w.model_says("refuse MEM_RECLAIM 11")
+        _, err = self.ctl("--force", "stop", "demo", status=1)
+        self.assertIn("2048 pages are in quarantine", err)
+        wait_until(lambda: "nothing" in self.ctl("--retry", "quarantine")[0], step=0.2)
+
+    def test_what_was_forced_is_said(self):
+        self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 1s")
+        self.ctl("start", "demo")
+        _, err = self.ctl("stop", "demo")
+        self.assertEqual(err, "ghvmctl: demo did not power off in time, and was ended by force\n")
+
+    def test_a_stop_without_a_manager(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        self.w.kill_manager()
+        _, err = self.ctl("start", "demo", status=4)
+        self.assertIn("the manager cannot be started", err)
+        p = subprocess.Popen([CTL, "stop", "demo"], env=self.env, text=True, stderr=subprocess.PIPE)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        self.addCleanup(p.stderr.close)
+        self.assertIn("the manager cannot be started", p.stderr.readline())
+        self.assertEqual(p.stderr.readline(),
+                         "ghvmctl: so systemd is asked to stop the unit of demo\n")
+        self.w.start_manager()
+        self.assertEqual(p.wait(30), 0)
+        self.w.assert_clean()
+
+    def test_without_a_hypervisor(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.kill_manager()
+        self.w.start_manager(hypervisor="/nosuch/ghvm")
+        for args in (["start", "demo"], ["stop", "demo"], ["console", "demo"], ["host"]):
+            out, err = self.ctl(*args, status=4)
+            self.assertIn("/nosuch/ghvm: no such device", out + err)
+        for args in (["list"], ["status", "demo"], ["why", "demo"]):
+            out, err = self.ctl(*args)
+            self.assertIn("/nosuch/ghvm: no such device", err)
+            self.assertIn("stopped", out)
+        self.assertNotIn("entries", self.ctl("host", status=4)[0])
+
+
+class Waits(Case):
+    """None is without a limit, and none longer than a second without a word."""
+
+    def test_a_manager_that_hangs(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.manager.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.w.manager.send_signal, signal.SIGCONT)
+        began = time.monotonic()
+        out, err = self.all_of_ctl("list")
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertIn("demo  unknown", out)
+        self.assertEqual(err.splitlines(), [
+            "ghvmctl: waiting for the manager to answer",
+            "ghvmctl: no virtual machine can run: waited 10 s for the manager to answer, in vain: "
+            "it hangs, or has too much to do; only descriptors are listed"])
+
+    def test_a_start_says_what_it_waits_for(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model.send_signal(signal.SIGSTOP)
+        p = subprocess.Popen([CTL, "--dir=" + self.w.path("vms"), "start", "demo"], env=self.env,
+                             text=True, stderr=subprocess.PIPE)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        self.addCleanup(p.stderr.close)
+        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
+        self.assertIn("waiting for demo to start: ", p.stderr.readline())
+        self.w.model.send_signal(signal.SIGCONT)
+        self.assertEqual(p.wait(20), 0)
+        self.ctl("stop", "demo")
+
+    def test_a_stop_says_what_it_waits_for(self):
+        self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 2s")
+        self.ctl("start", "demo")
+        _, err = self.all_of_ctl("stop", "demo")
+        self.assertIn("ghvmctl: waiting for demo to power off; it is ended by force", err)
+
+    def test_on_a_terminal_it_is_a_line_that_goes(self):
+        self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 2s")
+        self.ctl("start", "demo")
+        t = self.terminal("stop", "demo")
+        t.wait_for(b"\r\x1b[K")
+        t.wait_for(b" waiting for demo to power off")
+        t.wait_for(b"\r\x1b[Kghvmctl: demo did not power off in time")
+        self.assertEqual(t.process.wait(20), 0)
+
+
+class Tries(Case):
+    """A start that systemd tries again: each failure is told, and the end is waited for."""
+    tries = 3
+
+    def test_it_works_at_last(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("fail hcall EIO 1 manager")
+        self.w.model_says("refuse VM_INIT 2")
+        _, err = self.ctl("start", "demo")
+        lines = err.splitlines()
+        self.assertIn("Input/output error", lines[0])
+        self.assertEqual(lines[1], "ghvmctl: systemd tries again to start demo (2 of 3)")
+        self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
+        self.assertEqual(lines[3:], ["ghvmctl: systemd tries again to start demo (3 of 3)",
+                                     "ghvmctl: demo runs, at the 3rd try"])
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        self.ctl("stop", "demo")
+
+
+class LastTry(Case):
+    tries = 2
+
+    def test_it_never_works(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("fail hcall EIO 1 manager")
+        self.w.model_says("refuse VM_INIT 2")
+        _, err = self.ctl("start", "demo", status=1)
+        lines = err.splitlines()
+        self.assertIn("Input/output error", lines[0])
+        self.assertEqual(lines[1], "ghvmctl: systemd tries again to start demo (2 of 2)")
+        self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
+        self.assertEqual(lines[-1], "see: ghvmctl why demo, journalctl -u gunyah-vm@demo")
+        self.w.assert_clean()
 
 
 class Console(Case):
@@ -289,7 +454,9 @@ class Generation:
         host = self.json("host")
         self.assertEqual(host["generation"], self.generation)
         self.assertTrue(host["generation_reason"])
-        self.assertEqual(host["identify"][0] & 0x3fff, 1)
+        self.assertEqual(int(host["identify"][0]) & 0x3fff, 1)
+        for word in host["identify"]:  # what a double cannot hold is text
+            self.assertEqual(isinstance(word, str), int(word) > 1 << 53, word)
         quirks = {k: q["value"] for k, q in host["quirks"].items()}
         self.assertEqual(quirks, {
             "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
@@ -677,6 +844,38 @@ class Trace(Case):
         for line in p.stdout:
             if " VM_DEALLOCATE: OK" in line:
                 break
+
+    def test_it_follows_a_manager_that_is_restarted(self):
+        self.w.vm("demo", "off\n")
+        with open(self.w.path("trace.err"), "w", encoding="ascii") as err:
+            p = subprocess.Popen([CTL, "--follow", "trace"], env=self.env, stdout=subprocess.PIPE,
+                                 stderr=err, text=True)
+        self.addCleanup(p.stdout.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        self.assertTrue(p.stdout.readline())
+        self.w.kill_manager()
+
+        def said(text):
+            with open(self.w.path("trace.err"), encoding="ascii") as f:
+                return text in f.read()
+
+        wait_until(lambda: said("waiting for the manager to come back"))
+        self.w.start_manager()
+        self.w.run_unit("demo")
+        for line in p.stdout:
+            if " VM_DEALLOCATE: OK" in line:
+                break
+        self.assertTrue(said("(the manager was restarted)"))
+
+    def test_it_ends_when_nobody_reads(self):
+        """Also where the signal was ignored before, and though nothing more is said."""
+        for ignore in False, True:
+            p = subprocess.Popen([CTL, "--follow", "trace"], env=self.env, stdout=subprocess.PIPE,
+                                 restore_signals=not ignore)
+            p.stdout.readline()
+            p.stdout.close()
+            self.assertEqual(p.wait(20), -signal.SIGPIPE)
 
 
 if __name__ == "__main__":

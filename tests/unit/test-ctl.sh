@@ -53,11 +53,24 @@ END
 # usage
 expect 2
 expect 2 nosuch
-complains "there is no verb 'nosuch'"
+complains "there is no verb 'nosuch'; see ghvmctl --help"
+expect 2 stauts demo
+complains "there is no verb 'stauts'; did you mean 'status'?"
 expect 2 status
 complains "usage: ghvmctl status NAME"
 expect 2 list extra
 expect 2 --nosuch
+complains "there is no option '--nosuch'; see ghvmctl --help"
+expect 2 --jsno=x list
+complains "there is no option '--jsno'; did you mean '--json'?"
+expect 2 --force=1 list
+complains "option '--force=1' takes no value"
+expect 2 list --dir
+complains "option '--dir' needs a value"
+expect 2 -x list
+complains "there is no option '-x'"
+expect 2 region lst demo
+complains "region: 'lst' is neither list, add nor remove; did you mean 'list'?"
 expect 0 --help
 for verb in list status start stop console validate plan why host quarantine trace; do
 	prints "  $verb "
@@ -128,8 +141,13 @@ for verb in status why; do
 	complains "cannot reach the system bus"
 done
 expect 3 status Bad_Name
-complains "'Bad_Name' is not a VM's name"
+complains "'Bad_Name' cannot name a virtual machine"
 expect 3 --dir="$work" start nosuch
+complains "there is no virtual machine 'nosuch': no nosuch.yaml in $work"
+expect 3 --dir="$work" start goood
+complains "no goood.yaml in $work; did you mean 'good'?"
+expect 3 --dir="$work" --dir="$configs" plan dmeo
+complains "no dmeo.yaml in $work or $configs; did you mean 'demo'?"
 expect 1 --dir="$work" start bad
 complains "bad.yaml:3:16: memory.size"
 complains "bad.yaml:4:1: colour"

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/ctl/call.h"
+
+#include "daemon/ctl/wait.h"
+
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+
+#define PROPERTIES "org.freedesktop.DBus.Properties"
+
+/* The answer; owned. */
+struct answer {
+	sd_bus_message *m;
+};
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct answer *a = userdata;
+
+	a->m = sd_bus_message_ref(m);
+	return 0;
+}
+
+static unsigned int limit_of(const struct call *c)
+{
+	return c->limit_s ? c->limit_s : CALL_LIMIT_S;
+}
+
+/* When the time is over the answer is one that sd-bus has made. */
+static int judge(const struct call *c, sd_bus_message *answer, uint64_t ms, sd_bus_error *e)
+{
+	int r;
+
+	if (!sd_bus_message_is_method_error(answer, NULL))
+		return 0;
+	r = -sd_bus_message_get_errno(answer);
+	if (r == -ETIMEDOUT && ms >= limit_of(c) * 1000ULL)
+		return sd_bus_error_setf(
+			e, SD_BUS_ERROR_TIMEOUT,
+			"waited %u s for %s, in vain: it hangs, or has too much to do", limit_of(c),
+			c->waits_for);
+	(void)sd_bus_error_copy(e, sd_bus_message_get_error(answer));
+	return r ? r : -EIO;
+}
+
+static int send(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_message **ret,
+		sd_bus_error *e)
+{
+	struct answer a = {};
+	struct wait w = {};
+	sd_bus_slot *slot = NULL;
+	int r;
+
+	(void)sd_bus_message_set_auto_start(m, !c->no_start);
+	r = sd_bus_call_async(bus, &slot, m, on_answer, &a, limit_of(c) * 1000000ULL);
+	wait_for(&w, "%s", c->waits_for);
+	while (r >= 0 && !a.m)
+		r = wait_on(&w, bus);
+	wait_clear(&w);
+	(void)sd_bus_slot_unref(slot);
+	if (r < 0)
+		return sd_bus_error_set_errno(e, r);
+	r = judge(c, a.m, wait_ms(&w), e);
+	if (r == 0 && ret)
+		*ret = sd_bus_message_ref(a.m);
+	(void)sd_bus_message_unref(a.m);
+	return r;
+}
+
+static int new_call(sd_bus *bus, const struct call *c, sd_bus_message **ret)
+{
+	return sd_bus_message_new_method_call(bus, ret, c->service, c->path, c->interface,
+					      c->member);
+}
+
+int call_methodv(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
+		 const char *types, va_list ap)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = new_call(bus, c, &m);
+
+	if (r >= 0)
+		r = sd_bus_message_appendv(m, types, ap);
+	return r < 0 ? sd_bus_error_set_errno(e, r) : send(bus, c, m, ret, e);
+}
+
+int call_method(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
+		const char *types, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, types);
+	r = call_methodv(bus, c, ret, e, types, ap);
+	va_end(ap);
+	return r;
+}
+
+int call_get(sd_bus *bus, const struct call *c, const char *name, const char *type,
+	     sd_bus_message **ret, sd_bus_error *e)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct call get = *c;
+	int r;
+
+	get.interface = PROPERTIES;
+	get.member = "Get";
+	r = call_method(bus, &get, &reply, e, "ss", c->interface, name);
+	if (r == 0)
+		r = sd_bus_message_enter_container(reply, 'v', type);
+	if (r < 0)
+		return sd_bus_error_is_set(e) ? r : sd_bus_error_set_errno(e, r);
+	*ret = TAKE_PTR(reply);
+	return 0;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/ctl/service.h"
+
+#include "daemon/ctl/client.h"
+#include "daemon/ctl/unit.h"
+#include "daemon/ctl/wait.h"
+
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DBUS "org.freedesktop.DBus"
+#define DBUS_PATH "/org/freedesktop/DBus"
+#define LIMIT_S 120	 /* the unit's own is as long */
+#define PATIENCE_MS 8000 /* with one that has failed and is tried again */
+#define LOOK_MS 500
+#define RESTARTS 3 /* so many while we wait: it will not come */
+
+/**
+ * struct start - of the manager, by the bus
+ * @answer: the bus's, owned; NULL: not yet
+ * @looked: when its unit was looked at last, in milliseconds of @wait
+ * @restarts: of its unit when we began
+ */
+struct start {
+	sd_bus_message *answer;
+	struct wait wait;
+	uint64_t looked;
+	uint32_t restarts;
+	struct unit_state unit;
+};
+
+static bool has_owner(sd_bus *bus)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int yes = 0;
+
+	/* if the bus does not say, the call that needs the manager will */
+	return sd_bus_call_method(bus, DBUS, DBUS_PATH, DBUS, "NameHasOwner", NULL, &reply, "s",
+				  CLIENT_MANAGER) < 0 ||
+	       sd_bus_message_read(reply, "b", &yes) < 0 || yes;
+}
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct start *s = userdata;
+
+	s->answer = sd_bus_message_ref(m);
+	return 0;
+}
+
+static bool has_failed(const struct unit_state *u)
+{
+	return !strcmp(u->active, "failed") || !strcmp(u->sub, "auto-restart") ||
+	       (*u->result && strcmp(u->result, "success") != 0);
+}
+
+static int cannot_start(const struct unit_state *u, struct ghvm_error *err)
+{
+	return ghvm_error_set(err, -EHOSTDOWN,
+			      "the manager cannot start: %s: %s, status %d%s%s; see journalctl -u "
+			      "gunyah-vmd",
+			      UNIT_MANAGER, u->result, u->status, *u->text ? ": " : "", u->text);
+}
+
+/* Return: 0 wait on; negative errno: in vain. */
+static int look(struct start *s, sd_bus *bus, struct ghvm_error *err)
+{
+	const uint64_t ms = wait_ms(&s->wait);
+	struct unit_state *u = &s->unit;
+
+	if (ms - s->looked < LOOK_MS)
+		return 0;
+	s->looked = ms;
+	unit_look_at(bus, UNIT_MANAGER, u);
+	if (*u->active)
+		wait_for(&s->wait, "the manager to start: " UNIT_MANAGER " is %s (%s)", u->active,
+			 u->sub);
+	if (has_failed(u) && (ms >= PATIENCE_MS || u->restarts >= s->restarts + RESTARTS))
+		return cannot_start(u, err);
+	return 0;
+}
+
+/* What the bus says, and what the unit says of the reason. */
+static int judge(struct start *s, sd_bus *bus, struct ghvm_error *err)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r;
+
+	if (!sd_bus_message_is_method_error(s->answer, NULL))
+		return 0;
+	unit_look_at(bus, UNIT_MANAGER, &s->unit);
+	if (*s->unit.active && has_failed(&s->unit))
+		return cannot_start(&s->unit, err);
+	(void)sd_bus_error_copy(&e, sd_bus_message_get_error(s->answer));
+	r = client_error(err, &e, -sd_bus_message_get_errno(s->answer),
+			 "the manager cannot be started");
+	err->code = r == -ENOENT ? r : -EHOSTDOWN;
+	return -EHOSTDOWN;
+}
+
+static int wait_for_it(struct start *s, sd_bus *bus, struct ghvm_error *err)
+{
+	int r = 0;
+
+	while (r >= 0 && !s->answer) {
+		r = look(s, bus, err);
+		if (r < 0)
+			return r;
+		r = wait_on(&s->wait, bus);
+	}
+	if (r < 0)
+		return ghvm_error_set(err, r, "the bus is lost: %s", strerror(-r));
+	return judge(s, bus, err);
+}
+
+int service_start(sd_bus *bus, struct ghvm_error *err)
+{
+	struct start s = {};
+	sd_bus_message *m = NULL;
+	sd_bus_slot *slot = NULL;
+	int r;
+
+	if (has_owner(bus))
+		return 0;
+	unit_look_at(bus, UNIT_MANAGER, &s.unit);
+	s.restarts = s.unit.restarts;
+	wait_for(&s.wait, "the manager to start");
+	r = sd_bus_message_new_method_call(bus, &m, DBUS, DBUS_PATH, DBUS, "StartServiceByName");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "su", CLIENT_MANAGER, 0);
+	if (r >= 0)
+		r = sd_bus_call_async(bus, &slot, m, on_answer, &s, LIMIT_S * 1000000ULL);
+	if (r < 0)
+		(void)ghvm_error_set(err, r, "the bus cannot be asked: %s", strerror(-r));
+	else
+		r = wait_for_it(&s, bus, err);
+	wait_clear(&s.wait);
+	(void)sd_bus_slot_unref(slot);
+	(void)sd_bus_message_unref(s.answer);
+	(void)sd_bus_message_unref(m);
+	return r;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stop: by the manager, until all memory is back. Stopping what does not run succeeds.
+ */
+#include "daemon/ctl/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/job.h"
+#include "daemon/ctl/unit.h"
+
+#include "libghvm/cleanup.h"
+#include "libghvm/spec.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNIT_MS 10000 /* until the unit has noticed that its process ended */
+
+/**
+ * struct stop - one call
+ * @vm: path of its object, owned
+ * @quarantined: pages of it that were in quarantine before
+ */
+struct stop {
+	const char *name;
+	bool force;
+	char *vm;
+	uint64_t quarantined;
+};
+
+static void stop_done(struct stop *s)
+{
+	free(s->vm);
+}
+
+static void tell(void *data, sd_bus *bus, struct wait *w)
+{
+	const struct stop *s = data;
+	char state[CLIENT_TEXT];
+
+	client_vm_text(bus, s->vm, "State", state);
+	if (!strcmp(state, "stopping"))
+		wait_for(w, "all memory of %s to come back", s->name);
+	else if (s->force)
+		wait_for(w, "%s to end", s->name);
+	else
+		wait_for(w,
+			 "%s to power off; it is ended by force when its lifecycle.stop-timeout is "
+			 "over",
+			 s->name);
+}
+
+/* A start that comes right after this one shall find the unit ended. */
+static void wait_for_unit(const struct stop *s, sd_bus *bus)
+{
+	struct unit_state u;
+	struct wait w = {};
+	int r = 0;
+
+	wait_for(&w, "the unit of %s to end", s->name);
+	for (;;) {
+		unit_look(bus, s->name, &u);
+		if (r < 0 || !unit_is_busy(&u) || wait_ms(&w) > UNIT_MS)
+			break;
+		do
+			r = wait_on(&w, bus);
+		while (r > 0);
+	}
+	wait_clear(&w);
+}
+
+/* What did not go as one would think. */
+static int report(const struct stop *s, sd_bus *bus)
+{
+	const uint64_t pages = client_vm_number(bus, s->vm, "PagesQuarantined");
+	char reason[CLIENT_TEXT];
+
+	client_vm_text(bus, s->vm, "ExitReason", reason);
+	if (!s->force && !strcmp(reason, "forced"))
+		(void)ctl_fail(0, "%s did not power off in time, and was ended by force", s->name);
+	if (pages <= s->quarantined)
+		return CTL_OK;
+	return ctl_fail(CTL_FAILED,
+			"%s: %" PRIu64 " pages of its memory have not come back and stay in "
+			"quarantine, where they are safe; see ghvmctl quarantine",
+			s->name, pages);
+}
+
+/* Nobody is there who could do it but systemd; pages come back when the manager does. */
+static int stop_without_manager(const struct stop *s, sd_bus *bus, const struct ghvm_error *why)
+{
+	struct ghvm_error err = {};
+	struct unit_state u;
+
+	unit_look(bus, s->name, &u);
+	(void)ctl_fail(0, "%s", why->msg);
+	if (!unit_is_busy(&u))
+		return CTL_NO_MANAGER;
+	(void)ctl_fail(0, "so systemd is asked to stop the unit of %s", s->name);
+	return unit_stop(bus, s->name, &err) < 0 ? ctl_fail(CTL_NO_MANAGER, "%s", err.msg) : CTL_OK;
+}
+
+static int call_stop(struct stop *s, sd_bus *bus)
+{
+	const struct call c = client_verb(s->vm, CLIENT_MANAGER ".VM", "Stop");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	const char *job;
+	int r = client_call(bus, &c, &reply, &err, s->name, "sa{sv}",
+			    s->force ? "force" : "graceful", 0);
+
+	if (r == -ESRCH)
+		return CTL_OK; /* it does not run */
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	if (sd_bus_message_read(reply, "o", &job) < 0)
+		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+	r = job_follow(bus, job, tell, s, &err);
+	wait_for_unit(s, bus);
+	return r < 0 ? ctl_fail(client_status(r), "%s: %s", s->name, err.msg) : report(s, bus);
+}
+
+int verb_stop(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(stop_done) struct stop s = { .name = args[0], .force = ctl->force };
+	struct ghvm_error err = {};
+	int r;
+
+	r = ghvm_name_valid(s.name) ? client_open(&bus, &err)
+				    : ghvm_spec_absent(s.name, ctl->dirs, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	r = client_path(bus, s.name, &s.vm, &err);
+	if (r == -EHOSTDOWN && !s.force)
+		return stop_without_manager(&s, bus, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	s.quarantined = client_vm_number(bus, s.vm, "PagesQuarantined");
+	return call_stop(&s, bus);
+}
