@@ -52,11 +52,6 @@ static void grant_free(struct kref *ref)
 	kfree(g);
 }
 
-static void grant_put(struct ghvm_grant_file *g)
-{
-	kref_put(&g->ref, grant_free);
-}
-
 static struct ghvm_grant_file *grant_find(u64 id)
 {
 	struct ghvm_grant_file *g;
@@ -132,7 +127,7 @@ static int grant_release(struct inode *inode, struct file *file)
 	list_del_init(&g->node);
 	mutex_unlock(&grants_lock);
 	ghvm_irqs_done(&g->irqs);
-	grant_put(g);
+	kref_put(&g->ref, grant_free);
 	return 0;
 }
 
@@ -172,11 +167,11 @@ static struct ghvm_grant_file *grant_new(const struct ghvm_grant *arg)
 	kref_init(&g->ref);
 	INIT_LIST_HEAD(&g->node);
 	init_rwsem(&g->busy);
-	ghvm_irqs_init(&g->irqs);
+	INIT_LIST_HEAD(&g->irqs.list);
 	g->id = arg->id;
 	ret = grant_load(g, arg);
 	if (ret) {
-		grant_put(g);
+		kref_put(&g->ref, grant_free);
 		return ERR_PTR(ret);
 	}
 	return g;
@@ -212,7 +207,7 @@ long ghvm_grant(void *priv, void *p)
 		return PTR_ERR(g);
 	ret = grant_publish(g);
 	if (ret < 0)
-		grant_put(g);
+		kref_put(&g->ref, grant_free);
 	return ret;
 }
 
@@ -258,6 +253,6 @@ long ghvm_revoke(void *priv, void *p)
 		list_del_init(&g->node);
 		mutex_unlock(&grants_lock);
 	}
-	grant_put(g);
+	kref_put(&g->ref, grant_free);
 	return ret;
 }

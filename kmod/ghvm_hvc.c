@@ -105,16 +105,6 @@ void ghvm_hvc_plain(struct ghvm_hcall *call)
 	memcpy(call->results, x, sizeof(call->results));
 }
 
-/* The hypervisor reads and writes kernel addresses only; @buf is in the linear map. */
-static void hvc_buffer(struct ghvm_hcall *call, unsigned int index, void *buf)
-{
-	u64 user = call->args[index];
-
-	call->args[index] = (u64)(unsigned long)buf;
-	ghvm_hvc_plain(call);
-	call->args[index] = user;
-}
-
 /* What can fail of the copying, before the message leaves its queue for good. */
 static long queue_prepare(const struct ghvm_hcall *call, bool send, u64 size, void *buf)
 {
@@ -123,14 +113,19 @@ static long queue_prepare(const struct ghvm_hcall *call, bool send, u64 size, vo
 	return fault_in_writeable(u64_to_user_ptr(call->args[1]), size) ? -EFAULT : 0;
 }
 
+/* The hypervisor reads and writes kernel addresses only; @buf is in the linear map. */
 static long queue_call(struct ghvm_irqs *irqs, struct ghvm_hcall *call, bool send, void *buf)
 {
+	u64 *at = &call->args[send ? 2 : 1];
+	u64 user = *at;
 	long ret;
 
 	ret = ghvm_irqs_rm_begin(irqs);
 	if (ret)
 		return ret;
-	hvc_buffer(call, send ? 2 : 1, buf);
+	*at = (u64)(unsigned long)buf;
+	ghvm_hvc_plain(call);
+	*at = user;
 	ghvm_irqs_rm_end();
 	return 0;
 }

@@ -142,29 +142,15 @@ static int irqs_unbind(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
 	return ret;
 }
 
-long ghvm_irqs_set(struct ghvm_irqs *irqs, const struct ghvm_irq *arg)
+long ghvm_irqs_set(void *irqs, void *p)
 {
-	switch (arg->kind) {
-	case GHVM_IRQ_VIRQ:
-		if (!ghvm_virq_valid(arg->virq))
-			return -EINVAL;
-		break;
-	case GHVM_IRQ_RM_TX:
-	case GHVM_IRQ_RM_RX:
-		if (arg->virq)
-			return -EINVAL;
-		break;
-	default:
+	const struct ghvm_irq *arg = p;
+
+	if (arg->kind > GHVM_IRQ_RM_RX || arg->eventfd < -1)
 		return -EINVAL;
-	}
-	if (arg->eventfd < -1)
+	if (arg->kind == GHVM_IRQ_VIRQ ? !ghvm_virq_valid(arg->virq) : arg->virq)
 		return -EINVAL;
 	return arg->eventfd == -1 ? irqs_unbind(irqs, arg) : irqs_bind(irqs, arg);
-}
-
-void ghvm_irqs_init(struct ghvm_irqs *irqs)
-{
-	INIT_LIST_HEAD(&irqs->list);
 }
 
 void ghvm_irqs_done(struct ghvm_irqs *irqs)

@@ -137,7 +137,7 @@ static int dev_open(struct inode *inode, struct file *file)
 
 	if (!irqs)
 		return -ENOMEM;
-	ghvm_irqs_init(irqs);
+	INIT_LIST_HEAD(&irqs->list);
 	file->private_data = irqs;
 	return 0;
 }

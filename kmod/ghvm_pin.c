@@ -284,13 +284,11 @@ static int pin_guard(struct ghvm_pin_file *pin)
 	if (pin->writers)
 		return -EBUSY;
 	ret = pin_clean(pin);
-	if (ret)
-		return ret;
-	ret = guard_begin();
-	if (ret)
-		return ret;
-	pin->state = GHVM_PIN_GUARDED;
-	return 0;
+	if (!ret)
+		ret = guard_begin();
+	if (!ret)
+		pin->state = GHVM_PIN_GUARDED;
+	return ret;
 }
 
 static int pin_unguard(struct ghvm_pin_file *pin)
@@ -454,27 +452,18 @@ static const struct file_operations pin_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-int ghvm_pin_assign_begin(struct file *file, const struct ghvm_extents **ret, u64 **ret_away)
+int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m)
 {
 	struct ghvm_pin_file *pin = file->private_data;
+	int ret = -EBUSY;
 
 	if (file->f_op != &pin_fops)
 		return -EINVAL;
 	mutex_lock(&pin->lock);
-	if (pin->state != GHVM_PIN_GUARDED) {
-		mutex_unlock(&pin->lock);
-		return -EBUSY;
-	}
-	*ret = &pin->extents;
-	*ret_away = &pin->away;
-	return 0;
-}
-
-void ghvm_pin_assign_end(struct file *file)
-{
-	struct ghvm_pin_file *pin = file->private_data;
-
+	if (pin->state == GHVM_PIN_GUARDED)
+		ret = run(&pin->extents, &pin->away, m);
 	mutex_unlock(&pin->lock);
+	return ret;
 }
 
 u64 ghvm_quarantined_pages(void)
@@ -546,23 +535,16 @@ long ghvm_quarantine_adopt(void *priv, void *p)
 /* An image of memory would read the guests' pages, and resuming would write them. */
 static int on_pm(struct notifier_block *nb, unsigned long action, void *data)
 {
+	bool begins = action == PM_HIBERNATION_PREPARE || action == PM_RESTORE_PREPARE;
+	bool ends = action == PM_POST_HIBERNATION || action == PM_POST_RESTORE;
 	int ret = NOTIFY_DONE;
 
 	mutex_lock(&ghvm_guard_lock);
-	switch (action) {
-	case PM_HIBERNATION_PREPARE:
-	case PM_RESTORE_PREPARE:
-		if (n_guarded) {
-			pr_warn("no hibernation: guests own pages of %llu pins\n", n_guarded);
-			ret = notifier_from_errno(-EBUSY);
-		} else {
-			hibernating = true;
-		}
-		break;
-	case PM_POST_HIBERNATION:
-	case PM_POST_RESTORE:
-		hibernating = false;
-		break;
+	if (begins && n_guarded) {
+		pr_warn("no hibernation: guests own pages of %llu pins\n", n_guarded);
+		ret = notifier_from_errno(-EBUSY);
+	} else if (begins || ends) {
+		hibernating = begins;
 	}
 	mutex_unlock(&ghvm_guard_lock);
 	return ret;

@@ -77,9 +77,8 @@ long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call);
 /* ghvm_irq.c */
 int ghvm_irq_probe(struct ghvm_hyp *hyp);
 void ghvm_irq_done(struct ghvm_hyp *hyp);
-void ghvm_irqs_init(struct ghvm_irqs *irqs);
 void ghvm_irqs_done(struct ghvm_irqs *irqs);
-long ghvm_irqs_set(struct ghvm_irqs *irqs, const struct ghvm_irq *arg);
+long ghvm_irqs_set(void *irqs, void *p); /* GHVM_IRQ */
 
 /**
  * ghvm_irqs_rm_begin() - use the resource manager's queues
@@ -97,16 +96,18 @@ u64 ghvm_quarantined_pages(void);
 long ghvm_quarantine_list(void *priv, void *p);
 long ghvm_quarantine_adopt(void *priv, void *p);
 
+struct ghvm_move; /* ghvm_qcom.c: from whom to whom */
+typedef int ghvm_assign_fn(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m);
+
 /**
- * ghvm_pin_assign_begin() - lock a guarded pin for an assignment
+ * ghvm_pin_assign() - assign the extents of a guarded pin, which stays guarded meanwhile
  * @file: maybe a pin file
- * @ret: its extents
- * @ret_away: how many of them, from the first, are assigned away; to be kept true
+ * @run: told how many of the extents, from the first, are assigned away; keeps that true
+ * @m: passed on
  *
- * Return: 0 and locked until ghvm_pin_assign_end(); -EINVAL not a pin file; -EBUSY not guarded.
+ * Return: what @run does; -EINVAL not a pin file; -EBUSY not guarded.
  */
-int ghvm_pin_assign_begin(struct file *file, const struct ghvm_extents **ret, u64 **ret_away);
-void ghvm_pin_assign_end(struct file *file);
+int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m);
 
 /* ghvm_grant.c */
 long ghvm_grant(void *priv, void *p);

@@ -114,10 +114,8 @@ static int move_load(struct ghvm_move *m, const struct ghvm_assign *arg)
 
 static long assign(const struct ghvm_assign *arg)
 {
-	const struct ghvm_extents *e;
 	struct ghvm_move m = {};
 	struct file *file;
-	u64 *away;
 	int ret;
 
 	ret = move_load(&m, arg);
@@ -126,11 +124,7 @@ static long assign(const struct ghvm_assign *arg)
 	file = fget(arg->pin);
 	if (!file)
 		return -EBADF;
-	ret = ghvm_pin_assign_begin(file, &e, &away);
-	if (!ret) {
-		ret = arg->give_back ? take(e, away, &m) : give(e, away, &m);
-		ghvm_pin_assign_end(file);
-	}
+	ret = ghvm_pin_assign(file, arg->give_back ? take : give, &m);
 	fput(file);
 	return ret;
 }
