@@ -419,18 +419,22 @@ static struct ghvm_pin_file *quarantine_find(u64 id)
 	return NULL;
 }
 
-/* Cannot fail: it is called as a file goes away. */
+/*
+ * Cannot fail: it is called as a file goes away. Once the lock is dropped another process may have
+ * adopted @pin, unguarded and freed it.
+ */
 static void quarantine_add(struct ghvm_pin_file *pin)
 {
+	u64 id = pin->id, npages = pin->length >> PAGE_SHIFT;
 	struct ghvm_pin_file *after;
 
 	mutex_lock(&ghvm_guard_lock);
-	after = quarantine_find(pin->id);
+	after = quarantine_find(id);
 	list_add_tail(&pin->node, after ? &after->node : &quarantine);
-	quarantined_pages += pin->length >> PAGE_SHIFT;
+	quarantined_pages += npages;
 	mutex_unlock(&ghvm_guard_lock);
-	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", pin->id,
-			      pin->length >> PAGE_SHIFT);
+	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", id,
+			      npages);
 }
 
 static int pin_release(struct inode *inode, struct file *file)
