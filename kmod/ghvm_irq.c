@@ -30,7 +30,8 @@ struct ghvm_binding {
 };
 
 static DEFINE_MUTEX(ghvm_irq_lock);
-static const struct ghvm_irqs *rm_holder; /* who bound RM rx; guarded by ghvm_irq_lock */
+/* guarded by it: who bound RM's virqs, by GHVM_IRQ_RM_*; [GHVM_IRQ_VIRQ] says nothing */
+static const struct ghvm_irqs *rm_holder[3];
 
 static irqreturn_t on_virq(int irq, void *data)
 {
@@ -71,13 +72,23 @@ static void binding_unmap(struct ghvm_binding *b)
 
 static void binding_free(struct ghvm_binding *b)
 {
-	if (b->kind == GHVM_IRQ_RM_RX)
-		rm_holder = NULL;
+	rm_holder[b->kind] = NULL;
 	list_del(&b->node);
 	free_irq(b->irq, b);
 	binding_unmap(b);
 	eventfd_ctx_put(b->eventfd);
 	kfree(b);
+}
+
+/* The Linux number of a virq that nobody has bound. */
+static int irq_find(u32 kind, u32 virq, unsigned int *ret_irq)
+{
+	if (kind == GHVM_IRQ_VIRQ)
+		return spi_map(virq, ret_irq);
+	if (rm_holder[kind])
+		return -EBUSY;
+	*ret_irq = ghvm_hyp.rm_irq[kind];
+	return *ret_irq ? 0 : -ENXIO;
 }
 
 static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventfd_ctx *eventfd)
@@ -90,16 +101,14 @@ static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventf
 	b->kind = kind;
 	b->virq = virq;
 	b->eventfd = eventfd;
-	b->irq = ghvm_hyp.rm_irq[kind];
-	ret = kind == GHVM_IRQ_VIRQ ? spi_map(virq, &b->irq) : b->irq ? 0 : -ENXIO;
+	ret = irq_find(kind, virq, &b->irq);
 	if (ret)
 		goto err_free;
 	ret = request_irq(b->irq, on_virq, 0, kind == GHVM_IRQ_VIRQ ? "ghvm" : "ghvm-rm", b);
 	if (ret)
 		goto err_unmap;
 	list_add(&b->node, &irqs->list);
-	if (kind == GHVM_IRQ_RM_RX)
-		rm_holder = irqs;
+	rm_holder[kind] = irqs;
 	ghvm_eventfd_signal(eventfd); /* for what came before */
 	return 0;
 
@@ -166,7 +175,7 @@ void ghvm_irqs_done(struct ghvm_irqs *irqs)
 int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs)
 {
 	mutex_lock(&ghvm_irq_lock);
-	if (rm_holder == irqs)
+	if (rm_holder[GHVM_IRQ_RM_RX] == irqs)
 		return 0;
 	mutex_unlock(&ghvm_irq_lock);
 	return -EPERM;
@@ -177,19 +186,6 @@ void ghvm_irqs_rm_end(void)
 	mutex_unlock(&ghvm_irq_lock);
 }
 
-int ghvm_irq_probe(struct ghvm_hyp *hyp)
-{
-	int i, irq;
-
-	for (i = GHVM_IRQ_RM_TX; i <= GHVM_IRQ_RM_RX; i++) {
-		irq = of_irq_get(hyp->node, i - GHVM_IRQ_RM_TX);
-		if (irq == -EPROBE_DEFER)
-			return irq;
-		hyp->rm_irq[i] = max(irq, 0);
-	}
-	return 0;
-}
-
 void ghvm_irq_done(struct ghvm_hyp *hyp)
 {
 	int i;
@@ -197,4 +193,19 @@ void ghvm_irq_done(struct ghvm_hyp *hyp)
 	for (i = GHVM_IRQ_RM_TX; i <= GHVM_IRQ_RM_RX; i++)
 		if (hyp->rm_irq[i])
 			irq_dispose_mapping(hyp->rm_irq[i]);
+}
+
+int ghvm_irq_probe(struct ghvm_hyp *hyp)
+{
+	int i, irq;
+
+	for (i = GHVM_IRQ_RM_TX; i <= GHVM_IRQ_RM_RX; i++) {
+		irq = of_irq_get(hyp->node, i - GHVM_IRQ_RM_TX);
+		if (irq == -EPROBE_DEFER) {
+			ghvm_irq_done(hyp);
+			return irq;
+		}
+		hyp->rm_irq[i] = max(irq, 0);
+	}
+	return 0;
 }

@@ -78,8 +78,8 @@ struct ghvm_hcall {
  * @virq: INTID (GHVM_IRQ_VIRQ), else 0
  * @eventfd: signalled once now and then at each virq; -1 unbinds
  *
- * The binding lives as long as the file it was made on. -EBUSY: bound already
- * (RM rx: by any other file). A file that holds RM rx is the only one whose
+ * The binding lives as long as the file it was made on. -EBUSY: bound already, by
+ * whichever file. A file that holds RM rx is the only one whose
  * HCALL may send and receive on the resource manager's queues (others: -EPERM).
  */
 struct ghvm_irq {

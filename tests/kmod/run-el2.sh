@@ -49,7 +49,7 @@ mount -t devtmpfs dev /dev 2>/dev/null
 insmod /ghvm.ko || echo "not ok 1 - insmod"
 status=1
 /kmod-test $* && status=0
-if dmesg | grep -e 'BUG:' -e 'WARNING:' -e 'Oops' -e 'Call trace'; then
+if dmesg | grep -e 'BUG:' -e 'WARNING:' -e 'Oops' -e 'Call trace' -e 'genirq:'; then
 	dmesg | tail -n 100
 	status=1
 fi
