@@ -70,6 +70,8 @@ static int extents_resize(struct ghvm_extents *e, u64 cap)
 {
 	struct ghvm_extent *v;
 
+	if (!cap)
+		return -E2BIG;
 	v = kvmalloc_array(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
 	if (!v)
 		return -ENOMEM;
@@ -140,7 +142,8 @@ static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
 
 	for (; va < end; va += n * PAGE_SIZE) {
 		if (pin->extents.cap - pin->extents.n < BATCH)
-			ret = extents_resize(&pin->extents, 2 * pin->extents.n + BATCH);
+			ret = extents_resize(&pin->extents,
+					     ghvm_extents_room(pin->extents.n, BATCH));
 		if (ret)
 			return ret;
 		n = pin_batch(va, min_t(unsigned long, BATCH, (end - va) >> PAGE_SHIFT), pages);

@@ -131,6 +131,19 @@ static inline void ghvm_extents_add(struct ghvm_extents *e, u64 pa, u64 length)
 }
 
 /**
+ * ghvm_extents_room() - how much room to make where there are @n
+ * @more: how many may come next
+ *
+ * Return: 0 if there can be no more: nothing in the kernel may have or copy over INT_MAX bytes.
+ */
+static inline u64 ghvm_extents_room(u64 n, u64 more)
+{
+	u64 cap = 2 * n + more;
+
+	return cap <= INT_MAX / sizeof(struct ghvm_extent) ? cap : 0;
+}
+
+/**
  * ghvm_extents_find() - the physical run behind an offset of the pinned range
  * @ret_length: set to the bytes from there to the end of its extent
  *

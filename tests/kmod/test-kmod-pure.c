@@ -125,6 +125,23 @@ static void an_offset_is_found(void **state)
 	}
 }
 
+/* What a kernel may allocate and copy in one piece is INT_MAX bytes, and more is a warning. */
+static void extents_end_below_int_max(void **state)
+{
+	u64 n = 0, cap = 0, room;
+
+	while ((room = ghvm_extents_room(n, 64))) {
+		assert_true(room >= n + 64);
+		assert_true(room <= INT_MAX / sizeof(struct ghvm_extent));
+		cap = room;
+		n = cap - 63; /* as full as it may be before more is asked for */
+	}
+	assert_true(cap >= 1ULL << 25);
+	assert_int_equal(ghvm_extents_room((1ULL << 26) - 33, 64), (1ULL << 27) - 2);
+	assert_int_equal(ghvm_extents_room((1ULL << 26) - 32, 64), 0);
+	assert_int_equal(ghvm_extents_room(1ULL << 40, 64), 0);
+}
+
 static void ranges_are_whole_pages_that_do_not_wrap(void **state)
 {
 	assert_true(ghvm_range_valid(0, PAGE, PAGE));
@@ -149,6 +166,7 @@ int main(void)
 		cmocka_unit_test(pages_that_touch_are_one_extent),
 		cmocka_unit_test(extents_at_the_top),
 		cmocka_unit_test(an_offset_is_found),
+		cmocka_unit_test(extents_end_below_int_max),
 		cmocka_unit_test(ranges_are_whole_pages_that_do_not_wrap),
 	};
 

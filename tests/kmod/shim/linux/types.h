@@ -5,6 +5,7 @@
 #include_next <linux/types.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
