@@ -7,6 +7,7 @@
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/io.h>
 #include <linux/magic.h>
@@ -25,7 +26,8 @@
  * @id: never used again
  * @length: bytes
  * @extents: where they are
- * @mm: whose pinned_vm is charged
+ * @mm: whose pinned_vm shows it
+ * @payer: whose user is charged, referenced; NULL: nobody
  * @lock: nests outside of ghvm_guard_lock
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
  * @writers: pwrites under way
@@ -38,6 +40,7 @@ struct ghvm_pin_file {
 	u64 length;
 	struct ghvm_extents extents;
 	struct mm_struct *mm;
+	const struct cred *payer;
 
 	struct mutex lock; /* over the rest */
 	u32 state;
@@ -55,15 +58,35 @@ static bool hibernating;
 
 static const struct file_operations pin_fops;
 
-static int charge(struct mm_struct *mm, u64 npages)
+/* By user, as io_uring and iommufd do: a fork begins with nothing pinned by its mm. */
+static bool charge(struct ghvm_pin_file *pin)
 {
-	s64 limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	atomic_long_t *locked = &current_user()->locked_vm;
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	long n = pin->length >> PAGE_SHIFT, was = atomic_long_read(locked);
 
-	if (atomic64_add_return(npages, &mm->pinned_vm) > limit && !capable(CAP_IPC_LOCK)) {
-		atomic64_sub(npages, &mm->pinned_vm);
-		return -ENOMEM;
+	if (!capable(CAP_IPC_LOCK)) {
+		do {
+			if (was + n > limit)
+				return false;
+		} while (!atomic_long_try_cmpxchg(locked, &was, was + n));
+		pin->payer = get_current_cred();
 	}
-	return 0;
+	pin->mm = current->mm;
+	mmgrab(pin->mm);
+	atomic64_add(n, &pin->mm->pinned_vm);
+	return true;
+}
+
+static void uncharge(struct ghvm_pin_file *pin)
+{
+	long n = pin->length >> PAGE_SHIFT;
+
+	atomic64_sub(n, &pin->mm->pinned_vm);
+	mmdrop(pin->mm);
+	if (pin->payer)
+		atomic_long_sub(n, &pin->payer->user->locked_vm);
+	put_cred(pin->payer);
 }
 
 static int extents_resize(struct ghvm_extents *e, u64 cap)
@@ -182,8 +205,7 @@ static void pin_free(struct ghvm_pin_file *pin)
 	for (i = 0; i < pin->extents.n; i++)
 		unpin_extent(&pin->extents.v[i]);
 	kvfree(pin->extents.v);
-	atomic64_sub(pin->length >> PAGE_SHIFT, &pin->mm->pinned_vm);
-	mmdrop(pin->mm);
+	uncharge(pin);
 	mutex_destroy(&pin->lock);
 	kfree(pin);
 }
@@ -192,18 +214,15 @@ static struct ghvm_pin_file *pin_new(u64 length)
 {
 	static atomic64_t last_id = ATOMIC64_INIT(0);
 	struct ghvm_pin_file *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
-	int ret;
 
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
-	ret = charge(current->mm, length >> PAGE_SHIFT);
-	if (ret) {
-		kfree(pin);
-		return ERR_PTR(ret);
-	}
-	mmgrab(current->mm);
-	pin->mm = current->mm;
 	pin->length = length;
+	pin->state = GHVM_PIN_HELD;
+	if (!charge(pin)) {
+		kfree(pin);
+		return ERR_PTR(-ENOMEM);
+	}
 	pin->id = atomic64_inc_return(&last_id);
 	mutex_init(&pin->lock);
 	return pin;

@@ -239,10 +239,23 @@ static void charged(int dev)
 
 struct limited {
 	int dev;
-	long results[4];
+	long results[6];
 };
 
-/* Without CAP_IPC_LOCK the limit counts. */
+/* A pin by a child, whose mm has nothing pinned. */
+static long pin_by_child(int dev, void *p, size_t length)
+{
+	pid_t pid = fork();
+	long r;
+
+	if (!pid) {
+		r = t_pin(dev, p, length);
+		_exit(r < 0 ? (int)-r : 0);
+	}
+	return -WEXITSTATUS(t_reap(pid, false));
+}
+
+/* Without CAP_IPC_LOCK the limit counts, for all processes of a user together. */
 static void limited_child(void *data)
 {
 	struct limited *l = data;
@@ -254,8 +267,12 @@ static void limited_child(void *data)
 	l->results[0] = t_pin(l->dev, p, 17 * PAGE);
 	l->results[1] = t_pin(l->dev, p, 16 * PAGE);
 	l->results[2] = t_pin(l->dev, p, PAGE);
+	l->results[4] = pin_by_child(l->dev, p, PAGE);
 	close((int)l->results[1]);
 	l->results[3] = t_pin(l->dev, p, PAGE);
+	close((int)l->results[3]);
+	for (int i = 0; i < 16; i++)
+		l->results[5] += !pin_by_child(l->dev, p, 16 * PAGE);
 }
 
 static void no_memlock_accounting(int dev)
@@ -269,7 +286,9 @@ static void no_memlock_accounting(int dev)
 	t_eq(l->results[0], -ENOMEM, "no MEMLOCK accounting: one page too many");
 	t_ok(l->results[1] >= 0, "no MEMLOCK accounting: just as many");
 	t_eq(l->results[2], -ENOMEM, "no MEMLOCK accounting: one more");
+	t_eq(l->results[4], -ENOMEM, "no MEMLOCK accounting: nor by a child");
 	t_ok(l->results[3] >= 0, "no MEMLOCK accounting: room again after closing");
+	t_eq(l->results[5], 16, "no MEMLOCK accounting: and after each child's end");
 	t_reap(pid, true);
 	munmap(l, PAGE);
 }
