@@ -106,8 +106,8 @@ static long cmd_irq(void *priv, void *p)
 }
 
 static const struct ghvm_op grant_ops[] = {
-	{ GHVM_HCALL, cmd_hcall },
-	{ GHVM_IRQ, cmd_irq },
+	GHVM_OP(GHVM_HCALL, ghvm_hcall, __reserved, cmd_hcall),
+	GHVM_OP(GHVM_IRQ, ghvm_irq, eventfd, cmd_irq),
 };
 
 static long grant_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -43,7 +43,7 @@ long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cm
 	ksize = _IOC_SIZE(op->cmd);
 	if (get_user(usize, (u32 __user *)p))
 		return -EFAULT;
-	if (usize < sizeof(usize))
+	if (usize < op->min)
 		return -EINVAL;
 	if (usize > PAGE_SIZE)
 		return -E2BIG;
@@ -114,21 +114,16 @@ static long cmd_hcall(void *priv, void *p)
 	}
 }
 
-static long cmd_irq(void *priv, void *p)
-{
-	return ghvm_irqs_set(priv, p);
-}
-
 static const struct ghvm_op dev_ops[] = {
-	{ GHVM_HCALL, cmd_hcall },
-	{ GHVM_INFO, cmd_info },
-	{ GHVM_IRQ, cmd_irq },
-	{ GHVM_PIN, ghvm_pin },
-	{ GHVM_GRANT, ghvm_grant },
-	{ GHVM_REVOKE, ghvm_revoke },
-	{ GHVM_QUARANTINE_LIST, ghvm_quarantine_list },
-	{ GHVM_QUARANTINE_ADOPT, ghvm_quarantine_adopt },
-	{ GHVM_ASSIGN, ghvm_assign },
+	GHVM_OP(GHVM_HCALL, ghvm_hcall, __reserved, cmd_hcall),
+	GHVM_OP(GHVM_INFO, ghvm_info, quarantined_pages, cmd_info),
+	GHVM_OP(GHVM_IRQ, ghvm_irq, eventfd, ghvm_irqs_set),
+	GHVM_OP(GHVM_PIN, ghvm_pin, length, ghvm_pin),
+	GHVM_OP(GHVM_GRANT, ghvm_grant, n_virqs, ghvm_grant),
+	GHVM_OP(GHVM_REVOKE, ghvm_revoke, id, ghvm_revoke),
+	GHVM_OP(GHVM_QUARANTINE_LIST, ghvm_quarantine_list, entries, ghvm_quarantine_list),
+	GHVM_OP(GHVM_QUARANTINE_ADOPT, ghvm_quarantine_adopt, id, ghvm_quarantine_adopt),
+	GHVM_OP(GHVM_ASSIGN, ghvm_assign, give_back, ghvm_assign),
 };
 
 static int dev_open(struct inode *inode, struct file *file)

@@ -372,9 +372,9 @@ static long cmd_extents(void *priv, void *p)
 }
 
 static const struct ghvm_op pin_ops[] = {
-	{ GHVM_PIN_STATUS, cmd_status },
-	{ GHVM_PIN_EXTENTS, cmd_extents },
-	{ GHVM_PIN_SET, cmd_set },
+	GHVM_OP(GHVM_PIN_STATUS, ghvm_pin_status, tag, cmd_status),
+	GHVM_OP(GHVM_PIN_EXTENTS, ghvm_pin_extents, extents, cmd_extents),
+	GHVM_OP(GHVM_PIN_SET, ghvm_pin_set, tag, cmd_set),
 };
 
 static long pin_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

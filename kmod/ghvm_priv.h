@@ -45,13 +45,21 @@ struct ghvm_irqs {
 /**
  * struct ghvm_op - one ioctl; a file has a table of them
  * @cmd: from the ABI; its size is that of the structure the module knows
+ * @min: size of the structure's first version: no field of that is ever missing
  * @run: gets the file's private data and a copy of the structure, zero past what user space
  *       knew; what it leaves there goes back if @cmd is a read
  */
 struct ghvm_op {
 	unsigned int cmd;
+	unsigned int min;
 	long (*run)(void *priv, void *arg);
 };
+
+/* @last: the last field of the first version */
+#define GHVM_OP(cmd, type, last, run)                                                              \
+	{                                                                                          \
+		cmd, offsetofend(struct type, last), run                                           \
+	}
 
 #define GHVM_ARG_MAX 128
 

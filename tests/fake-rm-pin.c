@@ -159,6 +159,7 @@ static int make_pin(struct fake_rm *f, int memfd, uint64_t offset, uint64_t leng
 		if (p->used)
 			continue;
 		p->used = true;
+		p->state = GHVM_PIN_HELD;
 		p->id = ++f->next_pin;
 		r = take_pages(f, p, length);
 		if (r == 0)
@@ -226,6 +227,8 @@ int fake_pin_set(struct ghvm_host *h, int pin, uint32_t state, const uint8_t tag
 	if (r < 0)
 		return fake_rm_leave(h, r);
 	p = find_pin(fake_rm_of(h), pin);
+	if (state != GHVM_PIN_HELD && state != GHVM_PIN_GUARDED)
+		return fake_rm_leave(h, -EINVAL);
 	if (p->assigned && state == GHVM_PIN_HELD)
 		return fake_rm_leave(h, -EBUSY);
 	p->state = state;

@@ -6,8 +6,9 @@
  * is GUARDED a guest may own them, so they move to the quarantine instead, where
  * a later holder of /dev/ghvm lists and adopts them.
  *
- * Every structure starts with its own size. A larger structure whose tail is
- * zero is accepted, as is a smaller one; reserved fields and unknown flags must be 0.
+ * Every structure starts with its own size. A larger structure whose tail is zero is
+ * accepted, as is a smaller one, yet none that lacks a field of the first version (-EINVAL).
+ * Reserved fields and unknown flags must be 0.
  */
 #ifndef _UAPI_LINUX_GHVM_H
 #define _UAPI_LINUX_GHVM_H
@@ -15,7 +16,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define GHVM_ABI_LEVEL 1
+#define GHVM_ABI_LEVEL 2
 
 /* abi A.2: the module accepts both identities. */
 #define GHVM_INFO_RM_TX_VIRQ 0x1 /* RM's device tree node has the TX virq */
@@ -105,8 +106,9 @@ struct ghvm_pin {
 	__aligned_u64 length;
 };
 
-#define GHVM_PIN_HELD 0	   /* closing unpins; pwrite(2) writes into the pages */
+/* No state is 0, which is what a field that was forgotten holds. */
 #define GHVM_PIN_GUARDED 1 /* closing quarantines; pwrite(2) is -EBUSY */
+#define GHVM_PIN_HELD 2	   /* closing unpins; pwrite(2) writes into the pages */
 
 #define GHVM_TAG_SIZE 64
 

@@ -43,7 +43,8 @@ static void states(int dev)
 
 	memset(full, 0xee, sizeof(full));
 	t_ok(!s.tag[0] && !memcmp(s.tag, s.tag + 1, sizeof(s.tag) - 1), "no tag at first");
-	t_eq(t_set(pin, 2, "x"), -EINVAL, "SET: state 2");
+	t_eq(t_set(pin, 0, "x"), -EINVAL, "SET: state 0");
+	t_eq(t_set(pin, 3, "x"), -EINVAL, "SET: state 3");
 	t_ok(!t_status(pin).tag[0], "SET: a failure leaves the tag");
 	t_eq(t_set(pin, GHVM_PIN_HELD, full), 0, "SET: only the tag");
 	s = t_status(pin);
@@ -52,6 +53,14 @@ static void states(int dev)
 	t_eq(t_set(pin, GHVM_PIN_GUARDED, "two"), 0, "SET: guarded with another tag");
 	s = t_status(pin);
 	t_ok(s.state == GHVM_PIN_GUARDED && !strcmp((char *)s.tag, "two"), "SET: both are there");
+	for (uint32_t size = 0; size < sizeof(struct ghvm_pin_set); size++) {
+		struct ghvm_pin_set arg = { .size = size };
+
+		if (t_ioctl(pin, GHVM_PIN_SET, &arg) != -EINVAL ||
+		    t_status(pin).state != GHVM_PIN_GUARDED)
+			t_die("SET: size %u clears the guard", size);
+	}
+	t_ok(true, "SET: no smaller structure clears the guard");
 	t_eq(t_set(pin, GHVM_PIN_HELD, ""), 0, "SET: held");
 	close(pin);
 	t_eq(list(dev, 0, NULL, 0), 0, "a held pin is closed and gone");

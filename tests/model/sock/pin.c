@@ -69,6 +69,7 @@ int pin_create(struct server *s, struct request *rq)
 		return error;
 	}
 	pin->length = arg.length;
+	pin->state = GHVM_PIN_HELD;
 	pin->id = ++s->last_pin;
 	link_pin(s, pin);
 	error = open_file(s, pin, rq);
