@@ -97,6 +97,16 @@ struct ghvm_irq {
  * @user_va: start of the caller's range, page aligned
  * @length: bytes, a multiple of the page size
  *
+ * The pages count against RLIMIT_MEMLOCK of the caller's user, with all that the user has
+ * locked elsewhere (-ENOMEM), unless the caller has CAP_IPC_LOCK. -E2BIG: about 2^26 runs or
+ * more, which the kernel cannot list; huge pages make fewer.
+ *
+ * Pages that another pin guards are not refused: the module does not know which pages a mapping
+ * will have, and a pin made before the guard is no better. So whoever guards sees to it that no
+ * other pin and no mapping has the pages. If another has them all the same, it is HELD, and what
+ * is written by it goes into a guest's memory; yet they stay pinned until the last pin of them
+ * is unpinned, in whichever order.
+ *
  * Return: a pin file (close-on-exec), in state GHVM_PIN_HELD.
  */
 struct ghvm_pin {

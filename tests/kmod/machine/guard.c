@@ -66,6 +66,34 @@ static void states(int dev)
 	t_eq(list(dev, 0, NULL, 0), 0, "a held pin is closed and gone");
 }
 
+/* What the ABI says of two pins of one page: the last of them gives it back, in either order. */
+static void pinned_twice(int dev)
+{
+	uint8_t *p = t_map(PAGE);
+	uint64_t pa = t_pa(p);
+	int guarded, held;
+
+	for (int first = 0; first < 2; first++) {
+		guarded = (int)t_pin(dev, p, PAGE);
+		if (!first)
+			t_eq(t_set(guarded, GHVM_PIN_GUARDED, "twice"), 0, "pinned twice: guarded");
+		held = (int)t_pin(dev, p, PAGE);
+		t_eq(t_status(held).state, GHVM_PIN_HELD, "pinned twice: the other is held");
+		if (first)
+			t_set(guarded, GHVM_PIN_GUARDED, "twice");
+		t_eq(close(held), 0, "pinned twice: the held one is closed");
+		t_eq((int64_t)t_info(dev).quarantined_pages, 0, "pinned twice: nothing moves");
+		t_eq(t_status(guarded).state, GHVM_PIN_GUARDED, "pinned twice: still guarded");
+		held = (int)t_pin(dev, p, PAGE);
+		t_set(guarded, GHVM_PIN_HELD, "");
+		close(guarded);
+		t_eq(pwrite(held, "twice", 5, 0), 5, "pinned twice: the held one stays");
+		t_ok(t_pa(p) == pa && !memcmp(p, "twice", 5), "pinned twice: at the same page");
+		close(held);
+	}
+	munmap(p, PAGE);
+}
+
 static void guard_much(void *data)
 {
 	int dev = *(int *)data;
@@ -203,6 +231,7 @@ void test_guard(void)
 	int dev = t_open();
 
 	states(dev);
+	pinned_twice(dev);
 	killed(dev);
 	order(dev);
 	no_hibernation(dev);
