@@ -62,7 +62,7 @@ enum ghvm_link_kind {
 	GHVM_LINK_KERNEL = 2,
 	GHVM_LINK_INITRD = 3,
 	GHVM_LINK_OVERLAY = 4,
-	GHVM_LINK_LOG = 5, /* console log, append only */
+	GHVM_LINK_LOG = 5, /* console log; index 0 is appended to, the others are older */
 };
 
 /* what the runner does when its guest has ended */

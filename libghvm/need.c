@@ -38,6 +38,16 @@ static void add_windows(const struct ghvm_spec *spec, struct ghvm_need *ret, siz
 				add_memory(ret, n, "regions", spec->regions[i].size, pages);
 }
 
+static void add_logs(struct ghvm_need *ret, size_t *n, unsigned int count)
+{
+	for (unsigned int i = 0; i < count && i < GHVM_SPEC_LOGS_MAX; i++)
+		ret[(*n)++] = (struct ghvm_need){
+			.kind = GHVM_LINK_LOG,
+			.index = (uint16_t)i,
+			.key = "devices[].console",
+		};
+}
+
 size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEEDS_MAX])
 {
 	size_t n = 0;
@@ -47,8 +57,8 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	add_file(ret, &n, GHVM_LINK_KERNEL, "kernel.image", spec->kernel);
 	add_file(ret, &n, GHVM_LINK_INITRD, "kernel.initrd", spec->initrd);
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);
-	if (spec->console)
-		ret[n++] = (struct ghvm_need){ .kind = GHVM_LINK_LOG, .key = "devices[].console" };
+	if (spec->console && spec->logging == GHVM_LOGGING_FILE)
+		add_logs(ret, &n, spec->log_count);
 	return n;
 }
 

@@ -2,10 +2,12 @@
 /*
  * What a runner knows about its VM, in a memfd that nobody can change any more.
  *
- * u32 magic, u32 version, u16 vmid, u16 0, u32 stop_timeout_ms, u64 incarnation, u8 console, u8
+ * u32 magic, u32 version, u16 vmid, u16 log, u32 stop_timeout_ms, u64 incarnation, u8 console, u8
  * power_key, u8 on_reboot, u8 on_crash, name[28],
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
  * u16 n, n * { u32 label, u64 ipa, u64 size }
+ *
+ * log: 0 from a manager that knows nothing of it, which runners of its time ignore, too.
  */
 #include "libghvm/runinfo.h"
 
@@ -21,6 +23,8 @@
 #define RUNINFO_MAGIC 0x49524847 /* "GHRI" */
 #define RUNINFO_VERSION 1
 #define RUNINFO_MAX 4096
+#define LOG_KIND GHVM_BITS(15, 14) /* enum ghvm_logging */
+#define LOG_SIZE GHVM_BITS(13, 0)  /* in GHVM_LOG_UNIT */
 
 #define RUNINFO_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -51,7 +55,8 @@ static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 	ghvm_put_u32(w, RUNINFO_MAGIC);
 	ghvm_put_u32(w, RUNINFO_VERSION);
 	ghvm_put_u16(w, info->vmid.id);
-	ghvm_put_zero(w, 2);
+	ghvm_put_u16(w, (uint16_t)(ghvm_bits_put(LOG_SIZE, info->log_size / GHVM_LOG_UNIT) |
+				   ghvm_bits_put(LOG_KIND, info->logging)));
 	ghvm_put_u32(w, info->stop_timeout_ms);
 	ghvm_put_u64(w, info->incarnation);
 	ghvm_put_u8(w, info->console);
@@ -118,12 +123,22 @@ static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
 	}
 }
 
+static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	uint16_t log = ghvm_get_u16(g);
+
+	info->logging = (uint8_t)ghvm_bits_get(LOG_KIND, log);
+	info->log_size = ghvm_bits_get(LOG_SIZE, log) * GHVM_LOG_UNIT;
+	if (!info->log_size)
+		info->log_size = GHVM_LOG_SIZE;
+}
+
 static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	if (ghvm_get_u32(g) != RUNINFO_MAGIC || ghvm_get_u32(g) != RUNINFO_VERSION)
 		return -EBADMSG;
 	info->vmid.id = ghvm_get_u16(g);
-	ghvm_get_skip(g, 2);
+	get_log(g, info);
 	info->stop_timeout_ms = ghvm_get_u32(g);
 	info->incarnation = ghvm_get_u64(g);
 	info->console = ghvm_get_u8(g);
@@ -133,7 +148,7 @@ static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 	ghvm_get_bytes(g, info->name, sizeof(info->name));
 	get_lists(g, info);
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
-	    info->on_crash > GHVM_ON_END_RESTART)
+	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;
 	return ghvm_get_end(g);
 }

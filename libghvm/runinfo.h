@@ -24,6 +24,8 @@ struct ghvm_runinfo {
 	uint64_t incarnation;
 	uint32_t stop_timeout_ms;
 	uint8_t console;
+	uint8_t logging; /* enum ghvm_logging */
+	uint64_t log_size;
 	uint8_t power_key;
 	uint8_t on_reboot; /* enum ghvm_on_end */
 	uint8_t on_crash;

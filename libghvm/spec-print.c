@@ -54,6 +54,17 @@ static const char *on_end(enum ghvm_on_end e)
 	return e == GHVM_ON_END_RESTART ? "restart" : "stop";
 }
 
+static const char *logging(enum ghvm_logging l)
+{
+	static const char *const names[] = {
+		[GHVM_LOGGING_FILE] = "file",
+		[GHVM_LOGGING_JOURNAL] = "journal",
+		[GHVM_LOGGING_NONE] = "none",
+	};
+
+	return names[l];
+}
+
 static const char *pages(enum ghvm_hugepages h)
 {
 	static const char *const names[] = {
@@ -93,8 +104,11 @@ static void put_spec(FILE *f, const struct ghvm_spec *spec)
 		spec->protection == GHVM_PROTECTION_NONE ? "none" : "protected",
 		pages(spec->hugepages));
 	fprintf(f, ", cpus: {count: %u}", spec->cpus);
-	fprintf(f, ", devices: [{console: {enabled: %s}}, {power-key: {enabled: %s}}]",
-		yes_or_no(spec->console), yes_or_no(spec->power_key));
+	fprintf(f,
+		", devices: [{console: {enabled: %s, logging: %s, log-size: %" PRIu64
+		", log-count: %u}}, {power-key: {enabled: %s}}]",
+		yes_or_no(spec->console), logging(spec->logging), spec->log_size, spec->log_count,
+		yes_or_no(spec->power_key));
 	put_regions(f, spec);
 	fprintf(f, ", lifecycle: {on-reboot: %s, on-crash: %s, stop-timeout: %ums}",
 		on_end(spec->on_reboot), on_end(spec->on_crash), spec->stop_timeout_ms);

@@ -160,8 +160,38 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	};                                                                                         \
 	static const struct yaml_map name##_map = { name##_fields }
 
-ENABLED_FIELDS(console, console);
 ENABLED_FIELDS(power_key, power_key);
+
+static const struct yaml_word loggings[] = {
+	{ "file", GHVM_LOGGING_FILE },
+	{ "journal", GHVM_LOGGING_JOURNAL },
+	{ "none", GHVM_LOGGING_NONE },
+	{},
+};
+static const struct yaml_limits log_counts = { 1, GHVM_SPEC_LOGS_MAX };
+
+static void parse_log_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			   const struct yaml_field *f, void *dst)
+{
+	uint64_t v = GHVM_LOG_SIZE;
+
+	yaml_parse_size(rd, n, path, f, &v);
+	if (!ghvm_aligned(v, GHVM_LOG_UNIT))
+		yaml_complain(rd, n, path, "size-align", "%" PRIu64 " is not a multiple of 64K", v);
+	else if (v > GHVM_LOG_SIZE_MAX)
+		yaml_complain(rd, n, path, "range", "not from 64K to 64M");
+	else
+		*(uint64_t *)dst = v;
+}
+
+static const struct yaml_field console_fields[] = {
+	FIELD("enabled", console, yaml_parse_bool, 0, NULL),
+	FIELD("logging", logging, yaml_parse_word, 0, loggings),
+	FIELD("log-size", log_size, parse_log_size, 0, NULL),
+	FIELD("log-count", log_count, yaml_parse_number, 0, &log_counts),
+	{},
+};
+static const struct yaml_map console_map = { console_fields };
 
 static void parse_later(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			const struct yaml_field *f, void *dst)
@@ -207,6 +237,15 @@ static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, y
 			yaml_complain(rd, n, path, "repeated-key", "there is a %s already", f->key);
 }
 
+static void set_default_devices(struct ghvm_spec *spec)
+{
+	spec->console = true;
+	spec->logging = GHVM_LOGGING_FILE;
+	spec->log_size = GHVM_LOG_SIZE;
+	spec->log_count = GHVM_LOG_COUNT;
+	spec->power_key = true;
+}
+
 /* The list is all of them: what an earlier file said of devices is forgotten. */
 static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			  const struct yaml_field *f, void *dst)
@@ -218,8 +257,7 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 		yaml_complain(rd, n, path, "type", "not a list");
 		return;
 	}
-	spec->console = true;
-	spec->power_key = true;
+	set_default_devices(spec);
 	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {
@@ -392,14 +430,13 @@ static int set_defaults(struct ghvm_spec *spec, const char *name,
 	*spec = (struct ghvm_spec){
 		.cmdline = strdup(""),
 		.cpus = 1,
-		.console = true,
-		.power_key = true,
 		.on_reboot = GHVM_ON_END_RESTART,
 		.on_crash = GHVM_ON_END_STOP,
 		.stop_timeout_ms = STOP_TIMEOUT_MS,
 		.files = calloc(files->n + 1, sizeof(char *)),
 	};
 	memcpy(spec->name, name, strlen(name) + 1);
+	set_default_devices(spec);
 	if (!spec->cmdline || !spec->files)
 		return -ENOMEM;
 	for (size_t i = 0; i < files->n; i++) {

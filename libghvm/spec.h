@@ -22,6 +22,19 @@ enum ghvm_protection {
 	GHVM_PROTECTION_NONE,	   /* shared with the host */
 };
 
+enum ghvm_logging {
+	GHVM_LOGGING_FILE,
+	GHVM_LOGGING_JOURNAL,
+	GHVM_LOGGING_NONE,
+};
+
+/* of a console's log: one file is written, the others are older */
+#define GHVM_SPEC_LOGS_MAX 8
+#define GHVM_LOG_UNIT 0x10000ULL /* sizes are multiples of it */
+#define GHVM_LOG_SIZE_MAX 0x4000000ULL
+#define GHVM_LOG_SIZE 0x1000000ULL /* unless the descriptor says otherwise */
+#define GHVM_LOG_COUNT 3
+
 enum ghvm_hugepages {
 	GHVM_HUGEPAGES_AUTO,
 	GHVM_HUGEPAGES_2M,
@@ -75,6 +88,7 @@ struct ghvm_spec_place {
  * @memory: bytes of RAM
  * @protection: what the host may do with RAM
  * @hugepages: backing of RAM
+ * @logging: where what the console says is kept; @log_size: of each file, @log_count: of them
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rm_rpc: the guest gets an RM RPC link (default false)
@@ -95,6 +109,9 @@ struct ghvm_spec {
 	enum ghvm_hugepages hugepages;
 	unsigned int cpus;
 	bool console;
+	enum ghvm_logging logging;
+	uint64_t log_size;
+	unsigned int log_count;
 	bool power_key;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;

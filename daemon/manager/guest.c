@@ -415,9 +415,24 @@ static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 	}
 }
 
+/* The runner may not open files; it rotates its log within those that it is given. */
+static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	struct guest_need *need;
+	char name[32] = "console-log";
+
+	for (unsigned int i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
+		need = guest_find_need(g, GHVM_LINK_LOG, (uint16_t)i);
+		if (!need || need->fd < 0)
+			return;
+		if (i)
+			(void)snprintf(name, sizeof(name), "console-log-%u", i); /* fits */
+		add_fd(ret, n, name, TAKE_FD(need->fd));
+	}
+}
+
 int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n)
 {
-	struct guest_need *log = guest_find_need(g, GHVM_LINK_LOG, 0);
 	int fd;
 
 	fd = fcntl(ghvm_machine_grant(g->machine), F_DUPFD_CLOEXEC, 3);
@@ -428,8 +443,7 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	if (fd < 0)
 		return fd;
 	add_fd(ret, ret_n, "machine", fd);
-	if (log && log->fd >= 0)
-		add_fd(ret, ret_n, "console-log", TAKE_FD(log->fd));
+	take_logs(g, ret, ret_n);
 	take_windows(g, ret, ret_n);
 	return add_wakes(g, ret, ret_n);
 }
@@ -458,6 +472,8 @@ int guest_runinfo(const struct guest *g)
 		.incarnation = g->incarnation,
 		.stop_timeout_ms = g->spec.stop_timeout_ms,
 		.console = g->spec.console,
+		.logging = (uint8_t)g->spec.logging,
+		.log_size = g->spec.log_size,
 		.power_key = g->spec.power_key,
 		.on_reboot = (uint8_t)g->spec.on_reboot,
 		.on_crash = (uint8_t)g->spec.on_crash,
@@ -501,49 +517,4 @@ struct ghvm_vmid guest_vmid(const struct guest *g)
 	const struct ghvm_machine *m = guest_machine(g);
 
 	return m ? ghvm_machine_vmid(m) : (struct ghvm_vmid){ 0 };
-}
-
-/* FNV-1a: to notice an edit, not an attack. */
-static uint64_t mix(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *b = p;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ b[i]) * 0x100000001b3ULL;
-	return h;
-}
-
-static uint64_t mix_number(uint64_t h, uint64_t v)
-{
-	return mix(h, &v, sizeof(v));
-}
-
-static uint64_t mix_text(uint64_t h, const char *s)
-{
-	return s ? mix(h, s, strlen(s) + 1) : mix_number(h, 1);
-}
-
-void guest_digest(const struct ghvm_spec *spec, char ret[17])
-{
-	const uint64_t numbers[] = {
-		spec->memory,	spec->protection,      spec->hugepages, spec->cpus,
-		spec->console,	spec->power_key,       spec->rm_rpc,	spec->on_reboot,
-		spec->on_crash, spec->stop_timeout_ms,
-	};
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	h = mix_text(h, spec->name);
-	h = mix_text(h, spec->kernel);
-	h = mix_text(h, spec->initrd);
-	h = mix_text(h, spec->cmdline);
-	h = mix_text(h, spec->dtb_overlay);
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
-		h = mix_number(h, numbers[i]);
-	for (size_t i = 0; i < spec->n_regions; i++) {
-		h = mix_number(h, spec->regions[i].label);
-		h = mix_number(h, spec->regions[i].readonly);
-		h = mix_number(h, spec->regions[i].size);
-		h = mix_number(h, spec->regions[i].address);
-	}
-	(void)snprintf(ret, 17, "%016llx", (unsigned long long)h); /* fits */
 }

@@ -51,7 +51,7 @@ struct guest_fd {
 	int fd;
 };
 
-#define GUEST_FDS_MAX (8 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX)
+#define GUEST_FDS_MAX (7 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
 
 /**
  * struct guest - see above

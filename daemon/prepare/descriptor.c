@@ -70,6 +70,11 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 		if (!strcmp(name, s))
 			return true;
 	}
+	for (unsigned int i = 1; i < d->spec.log_count; i++) {
+		(void)snprintf(s, sizeof(s), "console-log-%u", i);
+		if (!strcmp(name, s))
+			return true;
+	}
 	for (size_t i = 0; i < d->spec.n_regions; i++) {
 		(void)snprintf(s, sizeof(s), "window-%u", d->spec.regions[i].label);
 		if (!strcmp(name, s))

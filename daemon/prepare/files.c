@@ -13,6 +13,7 @@
 
 #include "libghvm/cleanup.h"
 #include "libghvm/spec-file.h"
+#include "libghvm/spec.h"
 #include "libghvm/types.h"
 
 static const char *explain(int error)
@@ -54,31 +55,22 @@ int files_open(const char *key, const char *path, struct ghvm_error *err)
 	return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
 }
 
-/* NAME.log becomes NAME.log.1 once it is big; only one old one is kept. */
-static void rotate(int dir, const char *file)
-{
-	char old[GHVM_NAME_SIZE + sizeof(".log.1")];
-	struct stat st;
-
-	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size <= FILES_LOG_MAX)
-		return;
-	(void)snprintf(old, sizeof(old), "%s.1", file);
-	(void)renameat(dir, file, dir, old); /* if not, it goes on growing until the next start */
-}
-
-int files_open_log(const char *dir_path, const char *name, struct ghvm_error *err)
+int files_open_log(const char *dir_path, const char *name, unsigned int nth, struct ghvm_error *err)
 {
 	_cleanup_(closep) int dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
-	char file[GHVM_NAME_SIZE + sizeof(".log")];
+	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	char file[GHVM_NAME_SIZE + sizeof(".log.99")];
 	struct stat st, dir_st;
 
 	if (dir < 0 || fstat(dir, &dir_st) < 0)
 		return ghvm_error_set(err, -errno, "%s: %s", dir_path, strerror(errno));
-	(void)snprintf(file, sizeof(file), "%s.log", name);
-	rotate(dir, file);
-	fd = openat(dir, file,
-		    O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		    0640);
+	if (nth >= GHVM_SPEC_LOGS_MAX)
+		return ghvm_error_set(err, -EBADMSG, "the manager asks for too many logs");
+	if (nth)
+		(void)snprintf(file, sizeof(file), "%s.log.%u", name, nth); /* fits */
+	else
+		(void)snprintf(file, sizeof(file), "%s.log", name);
+	fd = openat(dir, file, nth ? flags : flags | O_APPEND, 0640);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return ghvm_error_set(err, -errno, "%s/%s: %s", dir_path, file, explain(errno));
 	if (!S_ISREG(st.st_mode))

@@ -7,7 +7,6 @@
 #include "libghvm/error.h"
 
 #define FILES_LOG_DIR "/var/log/gunyah"
-#define FILES_LOG_MAX (16L << 20) /* rotated above, at a start */
 
 /**
  * files_open() - an image
@@ -19,8 +18,10 @@
 int files_open(const char *key, const char *path, struct ghvm_error *err);
 
 /**
- * files_open_log() - DIR/NAME.log, append only, made if it is not there
+ * files_open_log() - a log of a console, made if it is not there
+ * @nth: 0: DIR/NAME.log, append only; others: DIR/NAME.log.NTH, for what is older
  *
+ * The runner rotates (it may open nothing by itself), so it may read all of them.
  * Return: a descriptor; negative errno.
  */
-int files_open_log(const char *dir, const char *name, struct ghvm_error *err);
+int files_open_log(const char *dir, const char *name, unsigned int nth, struct ghvm_error *err);

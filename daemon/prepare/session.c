@@ -95,14 +95,14 @@ static int give_memory(const struct ghvm_need *n, struct ghvm_error *err)
 }
 
 /* A guest runs without a log rather than not at all. */
-static int give_log(const struct session *s)
+static int give_log(const struct session *s, unsigned int nth)
 {
 	struct ghvm_error err = {};
-	int fd = files_open_log(s->log_dir, s->name, &err);
+	int fd = files_open_log(s->log_dir, s->name, nth, &err);
 
 	if (fd < 0) {
 		fprintf(stderr, SD_WARNING "No console log: %s\n", err.msg);
-		fd = open("/dev/null", O_WRONLY | O_APPEND | O_CLOEXEC);
+		fd = open("/dev/null", O_RDWR | O_APPEND | O_CLOEXEC);
 	}
 	return fd < 0 ? -errno : fd;
 }
@@ -112,7 +112,7 @@ static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_
 	if (n->kind == GHVM_LINK_MEMORY)
 		return give_memory(n, err);
 	if (n->kind == GHVM_LINK_LOG)
-		return give_log(s);
+		return give_log(s, n->index);
 	return files_open(n->key, n->path, err);
 }
 

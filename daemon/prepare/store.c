@@ -31,13 +31,17 @@ static void remove_known(void)
 {
 	static const char *const names[] = { "grant",	"control",     "listen",
 					     "machine", "console-log", "refused" };
-	char wake[STORE_NAME_SIZE];
+	char wake[STORE_NAME_SIZE], log[STORE_NAME_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		remove_name(names[i]);
 	for (int i = 0; i < GHVM_SPEC_CPUS_MAX; i++) {
 		(void)snprintf(wake, sizeof(wake), "wake-%d", i);
 		remove_name(wake);
+	}
+	for (int i = 1; i < GHVM_SPEC_LOGS_MAX; i++) {
+		(void)snprintf(log, sizeof(log), "console-log-%d", i);
+		remove_name(log);
 	}
 }
 

@@ -55,7 +55,8 @@ static void watch_path(struct console *c)
 	}
 }
 
-int console_init(struct console *c, const struct console_ops *ops, void *data, int log)
+int console_init(struct console *c, const struct console_ops *ops, void *data,
+		 struct console_log *log)
 {
 	int r;
 
@@ -64,9 +65,10 @@ int console_init(struct console *c, const struct console_ops *ops, void *data, i
 		.data = data,
 		.master = -1,
 		.watch = -1,
-		.log = log,
+		.log = *log,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
+	*log = (struct console_log){ .journal = -1 };
 	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	r = c->wake < 0 ? -errno : open_pty(c);
 	if (r < 0) {
@@ -166,34 +168,19 @@ static bool has_more(struct console *c, uint64_t cursor)
 	return more;
 }
 
-static void log_lost(struct console *c)
-{
-	char text[64];
-	int n = snprintf(text, sizeof(text), "\n[%llu bytes lost]\n", (unsigned long long)c->lost);
-
-	c->lost = 0;
-	if (write(c->log, text, (size_t)n) < 0)
-		c->log_failed = true;
-}
-
 static void write_log(struct console *c)
 {
 	uint8_t buf[CHUNK];
 	uint64_t skipped;
-	ssize_t w;
-	size_t n;
+	size_t n, w;
 
-	while (c->log >= 0 && !c->log_failed) {
+	while (console_log_wanted(&c->log)) {
 		n = peek(c, &c->logged, buf, sizeof(buf), &skipped);
-		c->lost += skipped;
-		if (c->lost)
-			log_lost(c);
-		if (!n)
+		console_log_lose(&c->log, skipped);
+		w = n ? console_log_write(&c->log, buf, n) : 0;
+		if (!w)
 			return;
-		w = write(c->log, buf, n);
-		if (w < 0 && errno != EINTR)
-			c->log_failed = true; /* a full disk must not stop the guest */
-		c->logged += w > 0 ? (uint64_t)w : 0;
+		c->logged += w;
 	}
 }
 
@@ -285,7 +272,11 @@ void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS])
 
 int console_timeout(const struct console *c)
 {
-	return c->lingering ? CONSOLE_LINGER_MS : -1;
+	int log = console_log_timeout(&c->log);
+
+	if (!c->lingering)
+		return log;
+	return log >= 0 && log < CONSOLE_LINGER_MS ? log : CONSOLE_LINGER_MS;
 }
 
 void console_process(struct console *c)
@@ -303,11 +294,12 @@ void console_done(struct console *c)
 {
 	if (!c->ops)
 		return;
+	console_log_hurry(&c->log);
 	write_log(c);
 	write_master(c);
+	console_log_done(&c->log);
 	closep(&c->master);
 	closep(&c->watch);
-	closep(&c->log);
 	closep(&c->wake);
 	(void)pthread_mutex_destroy(&c->lock); /* the guest's threads are joined */
 	*c = (struct console){};

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/runner/console-log.h"
+
 #define CONSOLE_BUFFER_SIZE 65536
 #define CONSOLE_PATH_SIZE 64
 #define CONSOLE_LINGER_MS 10
@@ -35,13 +37,11 @@ struct console_ops {
  * @watch: inotify on @path, owned: tells of readers that open it by name
  * @lingering: look again after CONSOLE_LINGER_MS
  * @seen: @written at the last look
- * @log: append only, owned, or -1
  * @wake: eventfd, owned: there is something to do
  * @attached: the other end is open, as far as we know
  * @ring: what the guest wrote, byte i of all at i modulo its size
  * @written: bytes ever written by the guest
- * @shown, @logged: of these, sent to the pty and to the log (or given up)
- * @lost: not logged for lack of time
+ * @shown, @logged: of these, sent to the pty and to @log (or given up)
  *
  * Thread: main; console_put() and console_kick() from any. @lock guards @ring, @written,
  * and @kicked.
@@ -52,15 +52,13 @@ struct console {
 	int master;
 	char path[CONSOLE_PATH_SIZE];
 	int watch;
-	int log;
 	int wake;
 	bool attached;
 	bool lingering;
-	bool log_failed;
 	uint64_t seen;
 	uint64_t shown;
 	uint64_t logged;
-	uint64_t lost;
+	struct console_log log;
 	pthread_mutex_t lock;
 	bool kicked;
 	uint64_t written;
@@ -69,11 +67,12 @@ struct console {
 
 /**
  * console_init() - make the pty
- * @log: taken over, -1: no log
+ * @log: taken over, zero is left
  *
  * Return: 0 or a negative errno; @log is closed then, too.
  */
-int console_init(struct console *c, const struct console_ops *ops, void *data, int log);
+int console_init(struct console *c, const struct console_ops *ops, void *data,
+		 struct console_log *log);
 
 /* Writes what is left to the log and closes everything. Accepts a zeroed console. */
 void console_done(struct console *c);

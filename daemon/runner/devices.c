@@ -5,6 +5,7 @@
 #include "daemon/runner/devices.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "libghvm/cleanup.h"
 #include "libghvm/layout.h"
@@ -69,7 +70,7 @@ static void on_key_ring(void *data)
 	ring(d, d->key_bell);
 }
 
-static int add_uart(struct devices *d, int log)
+static int add_uart(struct devices *d, struct console_log *log)
 {
 	const struct mmio_device device = {
 		.first = GHVM_IPA_UART,
@@ -101,14 +102,17 @@ static int add_power_key(struct devices *d)
 	return mmio_add(&d->mmio, &device);
 }
 
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int log)
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX])
 {
-	_cleanup_(closep) int owned = log;
+	bool journal = info->logging == GHVM_LOGGING_JOURNAL;
+	_cleanup_(console_log_done) struct console_log log = { .journal = -1 };
 	int r = 0;
+
+	console_log_init(&log, logs, info->log_size, journal ? STDERR_FILENO : -1);
 
 	*d = (struct devices){ .uart_bell = { GHVM_CAPID_NONE }, .key_bell = { GHVM_CAPID_NONE } };
 	if (info->console)
-		r = add_uart(d, TAKE_FD(owned));
+		r = add_uart(d, &log);
 	if (r == 0 && info->power_key)
 		r = add_power_key(d);
 	if (r < 0)

@@ -37,11 +37,11 @@ struct devices {
 /**
  * devices_init() - as @info says
  * @d: done by the caller with devices_done() on success
- * @log: taken over, also on failure; -1: none
+ * @logs: taken over, also on failure; -1 behind the last
  *
  * Return: 0 or a negative errno.
  */
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int log);
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX]);
 void devices_done(struct devices *d);
 
 /* To the doorbells of a VM, new or rebuilt: devices are as after power on. */

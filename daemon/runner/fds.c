@@ -24,11 +24,12 @@ void fds_init(struct fds *f)
 		.control = -1,
 		.listen = -1,
 		.machine = -1,
-		.console_log = -1,
 		.refused = -1,
 	};
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
 		f->wake[i] = -1;
+	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
+		f->console_log[i] = -1;
 }
 
 void fds_done(struct fds *f)
@@ -37,21 +38,24 @@ void fds_done(struct fds *f)
 	closep(&f->control);
 	closep(&f->listen);
 	closep(&f->machine);
-	closep(&f->console_log);
+	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
+		closep(&f->console_log[i]);
 	closep(&f->refused);
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
 		closep(&f->wake[i]);
 	fds_init(f);
 }
 
-/* "wake-3": one digit, as there are at most GHVM_SPEC_CPUS_MAX. */
-static int *slot_of_wake(struct fds *f, const char *name)
+/* "wake-3" or "console-log-1": one digit. */
+static int *slot_in(int *slots, size_t n, const char *prefix, const char *name)
 {
-	if (strlen(name) != 6 || strncmp(name, "wake-", 5))
+	size_t len = strlen(prefix);
+
+	if (strlen(name) != len + 1 || strncmp(name, prefix, len))
 		return NULL;
-	if (name[5] < '0' || name[5] >= '0' + GHVM_SPEC_CPUS_MAX)
+	if (name[len] < '0' || (size_t)(name[len] - '0') >= n)
 		return NULL;
-	return &f->wake[name[5] - '0'];
+	return &slots[name[len] - '0'];
 }
 
 static int *slot_of(struct fds *f, const char *name)
@@ -62,13 +66,14 @@ static int *slot_of(struct fds *f, const char *name)
 	} slots[] = {
 		{ "grant", &f->grant },	    { "control", &f->control },
 		{ "listen", &f->listen },   { "machine", &f->machine },
-		{ "refused", &f->refused }, { "console-log", &f->console_log },
+		{ "refused", &f->refused }, { "console-log", &f->console_log[0] },
 	};
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
 		if (!strcmp(slots[i].name, name))
 			return slots[i].slot;
-	return slot_of_wake(f, name);
+	return slot_in(f->wake, GHVM_SPEC_CPUS_MAX, "wake-", name)
+		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name);
 }
 
 int fds_add(struct fds *f, const char *name, int fd)

@@ -15,7 +15,7 @@
  * @control: the manager that built it
  * @listen: where a later manager dials
  * @machine: sealed memfd, what we run
- * @console_log: append only
+ * @console_log: where the console is logged, and older logs, in order
  * @refused: the start was refused for good, nothing else is there
  * @wake: eventfd of each vCPU's wake-up virq
  */
@@ -24,7 +24,7 @@ struct fds {
 	int control;
 	int listen;
 	int machine;
-	int console_log;
+	int console_log[GHVM_SPEC_LOGS_MAX];
 	int refused;
 	int wake[GHVM_SPEC_CPUS_MAX];
 };
@@ -34,7 +34,7 @@ void fds_done(struct fds *f);
 
 /**
  * fds_add() - sort one in
- * @name: "grant", "control", "listen", "machine", "console-log", "refused", "wake-N";
+ * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N";
  *        "window-LABEL" is dropped
  * @fd: taken over, also on failure; close-on-exec from here on
  *

@@ -87,9 +87,9 @@ static int check_info(const struct ghvm_runinfo *info, const int *wake, struct g
 	return 0;
 }
 
-int guest_init(struct guest *g, int machine, int log, const int *wake, struct ghvm_error *err)
+int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const int *wake,
+	       struct ghvm_error *err)
 {
-	_cleanup_(closep) int owned = log;
 	int r;
 
 	*g = (struct guest){ .wake = wake, .ended = -1, .shared.stop = -1 };
@@ -103,7 +103,7 @@ int guest_init(struct guest *g, int machine, int log, const int *wake, struct gh
 	r = check_info(&g->info, wake, err);
 	if (r < 0)
 		return r;
-	r = devices_init(&g->devices, &g->info, TAKE_FD(owned));
+	r = devices_init(&g->devices, &g->info, logs);
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot make devices: %s", strerror(-r));
 	g->has_devices = true;

@@ -49,10 +49,11 @@ struct guest {
 /**
  * guest_init() - a guest that was never started
  * @g: done by the caller with guest_done(), also on failure; not movable
- * @machine: sealed memfd, borrowed; @log: taken over, or -1
+ * @machine: sealed memfd, borrowed; @logs: taken over, -1 behind the last
  * @wake: GHVM_SPEC_CPUS_MAX eventfds (-1: none), borrowed
  */
-int guest_init(struct guest *g, int machine, int log, const int *wake, struct ghvm_error *err);
+int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const int *wake,
+	       struct ghvm_error *err);
 void guest_done(struct guest *g);
 
 /**

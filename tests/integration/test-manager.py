@@ -94,6 +94,34 @@ class Life(Case):
             self.assertEqual(unit.wait(20), 0)
         self.assertEqual(self.w.console_log("demo").split(), ["ask", "thanks"])
 
+    LOG = "devices: [{console: {logging: %s, log-size: 64K, log-count: 2}}]\n"
+
+    def test_a_log_takes_no_more_than_its_size(self):
+        lines = [f"{i:07} " + 112 * "x" for i in range(300)]  # 121 bytes each
+        self.w.vm("demo", "".join(f"print {line}\n" for line in lines) + "off\n",
+                  extra=self.LOG % "file")
+        for _ in range(2):
+            self.assertEqual(self.w.run_unit("demo", 60), 0)
+        self.assertEqual(sorted(os.listdir(self.w.path("log"))), ["demo.log", "demo.log.1"])
+        with open(self.w.path("log", "demo.log.1"), encoding="ascii") as f:
+            kept = f.read() + self.w.console_log("demo")
+        self.assertEqual(os.stat(self.w.path("log", "demo.log.1")).st_size >> 12, 15)
+        self.assertLessEqual(os.stat(self.w.path("log", "demo.log")).st_size, 65536)
+        self.assertTrue("".join(line + "\n" for line in 2 * lines).endswith(kept))
+
+    def test_a_log_in_the_journal(self):
+        """Of which standard error is the beginning; elsewhere there is no file."""
+        self.w.vm("demo", "print hello\nprint \x1b[31mred\noff\n", extra=self.LOG % "journal")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.assertIn("<6>guest: hello\n<6>guest: ?[31mred\n", self.w.said("demo"))
+        self.assertEqual(os.listdir(self.w.path("log")), [])
+
+    def test_no_log(self):
+        self.w.vm("demo", "print hello\noff\n", extra=self.LOG % "none")
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.assertNotIn("hello", self.w.said("demo"))
+        self.assertEqual(os.listdir(self.w.path("log")), [])
+
     def test_reset_ends_it_where_the_descriptor_says_so(self):
         self.w.vm("demo", "reset\n", lifecycle="on-reboot: stop")
         self.assertEqual(self.w.run_unit("demo"), 0)

@@ -415,7 +415,8 @@ class Runners(Case):
         self.assertEqual(self.w.vm_get("demo", "ExitReason"), "runner-died")
 
     def test_what_it_is_given(self):
-        self.assertEqual(sorted(self.store), ["console-log", "grant", "listen", "machine", "wake-0"])
+        self.assertEqual(sorted(self.store), ["console-log", "console-log-1", "console-log-2", "grant", "listen",
+                                              "machine", "wake-0"])
         seals = fcntl.fcntl(self.store["machine"], fcntl.F_GET_SEALS)
         self.assertEqual(seals & 0xf, 0xf)
         self.control.close()

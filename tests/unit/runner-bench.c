@@ -105,7 +105,7 @@ int bench_set_up(void **state)
 	make_listener(f);
 	make_notify(f);
 	f->log = memfd_create("log", 0);
-	f->fds.console_log = dup(f->log);
+	f->fds.console_log[0] = dup(f->log);
 	f->fds.grant = memfd_create("grant", 0);
 	f->fds.wake[0] = eventfd(0, EFD_NONBLOCK);
 	f->fds.wake[1] = eventfd(0, EFD_NONBLOCK);

@@ -52,11 +52,15 @@ static const struct console_ops ops = { on_room, on_receive };
 
 static int set_up(void **state)
 {
+	int logs[GHVM_SPEC_LOGS_MAX] = { -1, -1, -1, -1, -1, -1, -1, -1 };
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct console_log log;
 
 	f->room = sizeof(f->typed);
 	f->log = memfd_create("log", 0);
-	assert_int_equal(console_init(&f->c, &ops, f, dup(f->log)), 0);
+	logs[0] = dup(f->log);
+	console_log_init(&log, logs, GHVM_LOG_SIZE, -1);
+	assert_int_equal(console_init(&f->c, &ops, f, &log), 0);
 	*state = f;
 	return 0;
 }
@@ -262,18 +266,34 @@ static void typing_waits_for_room(void **state)
 	assert_memory_equal(f->typed, "abcdefgh", 8);
 }
 
+/* One ENOSPC does not silence the log: it goes on once there is room, and says what it lacks. */
 static void a_full_disk_is_not_the_guests_trouble(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_(closep) int fd = -1;
-	char buf[4];
+	_cleanup_(closep) int fd = console_attach(&f->c), room = dup(f->c.log.fds[0]);
+	size_t n = CONSOLE_BUFFER_SIZE + 10;
+	_cleanup_(freep) char *sent = pattern(n);
+	char buf[64] = "";
 
-	dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), f->c.log);
-	fd = console_attach(&f->c);
+	f->c.log.retry_ms = 50;
+	dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), f->c.log.fds[0]);
 	put(f, "abc", 3);
 	assert_int_equal(drain(f, fd, buf, 3), 3);
-	assert_true(f->c.log_failed);
+	assert_int_equal(f->c.log.retry_at != 0, 1);
+	put(f, sent, n);
+	for (int i = 0; i < 5; i++)
+		turn(f, 20);
+	dup2(room, f->c.log.fds[0]);
+	for (int i = 0; i < 100 && f->c.log.retry_at; i++)
+		turn(f, 20);
+	assert_int_equal(f->c.log.retry_at, 0);
+	assert_int_equal(pread(f->log, buf, 17, 0), 17);
+	assert_memory_equal(buf, "\n[13 bytes lost]\n", 17);
+	assert_int_equal(lseek(f->log, 0, SEEK_END), 17 + CONSOLE_BUFFER_SIZE);
+	put(f, "on it goes", 10);
 	settle(f);
+	assert_int_equal(pread(f->log, buf, 10, 17 + CONSOLE_BUFFER_SIZE), 10);
+	assert_memory_equal(buf, "on it goes", 10);
 }
 
 /* Its bytes come in 10 ms portions; once it is silent, so are we. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Console logs: appended to, rotated, and not written where they should not be.
+ * Console logs: appended to, and not written where they should not be.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "daemon/prepare/files.h"
+#include "libghvm/spec.h"
 
 struct fixture {
 	char dir[64];
@@ -49,37 +50,33 @@ static void path_in(const struct fixture *f, const char *file, char *ret)
 	(void)snprintf(ret, 100, "%s/%s", f->dir, file);
 }
 
-static void logs_grow_and_rotate(void **state)
+static void logs_grow_and_can_be_moved(void **state)
 {
 	struct fixture *f = *state;
 	struct ghvm_error err = {};
-	char path[128];
+	char path[128], buf[8];
 	struct stat st;
 	int fd;
 
-	fd = files_open_log(f->dir, "demo", &err);
+	fd = files_open_log(f->dir, "demo", 0, &err);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "one", 3), 3);
 	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
+	fd = files_open_log(f->dir, "demo", 0, &err);
 	assert_int_equal(write(fd, "two", 3), 3);
+	assert_int_equal(pread(fd, buf, 8, 0), 6);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, 6);
 	assert_int_equal(st.st_mode & 07777, 0640);
-	assert_int_equal(ftruncate(fd, FILES_LOG_MAX), 0); /* just not big enough */
 	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, FILES_LOG_MAX);
-	assert_int_equal(write(fd, "!", 1), 1);
+	fd = files_open_log(f->dir, "demo", GHVM_SPEC_LOGS_MAX - 1, &err);
+	assert_int_equal(pwrite(fd, "old", 3, 0), 3);
 	close(fd);
-	fd = files_open_log(f->dir, "demo", &err);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 0);
-	close(fd);
-	path_in(f, "demo.log.1", path);
+	path_in(f, "demo.log.7", path);
 	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, FILES_LOG_MAX + 1);
+	assert_int_equal(st.st_size, 3);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(files_open_log(f->dir, "demo", GHVM_SPEC_LOGS_MAX, &err), -EBADMSG);
 }
 
 static void logs_are_not_led_astray(void **state)
@@ -90,18 +87,18 @@ static void logs_are_not_led_astray(void **state)
 
 	path_in(f, "demo.log", path);
 	assert_int_equal(symlink("elsewhere", path), 0);
-	assert_int_equal(files_open_log(f->dir, "demo", &err), -ELOOP);
+	assert_int_equal(files_open_log(f->dir, "demo", 0, &err), -ELOOP);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_true(files_open_log(f->dir, "demo", &err) < 0);
-	assert_int_equal(files_open_log("/nonexistent", "demo", &err), -ENOENT);
+	assert_true(files_open_log(f->dir, "demo", 0, &err) < 0);
+	assert_int_equal(files_open_log("/nonexistent", "demo", 0, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "/nonexistent"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(logs_grow_and_rotate, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(logs_grow_and_can_be_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(logs_are_not_led_astray, set_up, tear_down),
 	};
 

@@ -46,7 +46,8 @@ static const struct store_record record = {
 static const char golden_plan[] = PLAN_OF(
 	"{version: 1, kernel: {image: \"/boot/Image\", cmdline: \"a b\", dtb-overlay: \"/o\"}, "
 	"memory: {size: 8388608, protection: protected, hugepages: never}, cpus: {count: 2}, "
-	"devices: [{console: {enabled: true}}, {power-key: {enabled: false}}], "
+	"devices: [{console: {enabled: true, logging: journal, log-size: 65536, log-count: 8}}, "
+	"{power-key: {enabled: false}}], "
 	"regions: [{label: 3, size: 4096, readonly: true, address: 1073741824}], "
 	"lifecycle: {on-reboot: restart, on-crash: stop, stop-timeout: 30000ms}, rm-rpc: true}");
 
@@ -69,6 +70,9 @@ static const struct store_record planned = {
 		.hugepages = GHVM_HUGEPAGES_NEVER,
 		.cpus = 2,
 		.console = true,
+		.logging = GHVM_LOGGING_JOURNAL,
+		.log_size = 65536,
+		.log_count = 8,
 		.rm_rpc = true,
 		.on_reboot = GHVM_ON_END_RESTART,
 		.stop_timeout_ms = 30000,

@@ -24,6 +24,8 @@ static struct ghvm_runinfo demo(void)
 		.incarnation = 0x1122334455667788,
 		.stop_timeout_ms = 90000,
 		.console = 1,
+		.logging = GHVM_LOGGING_JOURNAL,
+		.log_size = GHVM_MIB(64),
 		.power_key = 1,
 		.on_reboot = GHVM_ON_END_RESTART,
 		.vcpus = { { .cap = { 5 }, .virq = { 150 } }, { .cap = { 6 }, .virq = { 151 } } },
@@ -50,6 +52,8 @@ static void comes_back_as_it_was(void **state)
 	assert_int_equal(out.incarnation, in.incarnation);
 	assert_int_equal(out.stop_timeout_ms, 90000);
 	assert_int_equal(out.on_reboot, GHVM_ON_END_RESTART);
+	assert_int_equal(out.logging, GHVM_LOGGING_JOURNAL);
+	assert_int_equal(out.log_size, GHVM_MIB(64));
 	assert_int_equal(out.n_vcpus, 2);
 	assert_int_equal(out.vcpus[1].virq.intid, 151);
 	assert_int_equal(out.doorbells[0].cap.id, UINT64_MAX - 1);
@@ -59,8 +63,9 @@ static void comes_back_as_it_was(void **state)
 static void has_golden_head(void **state)
 {
 	static const uint8_t golden[] = {
-		'G',  'H',  'R',  'I',	1,    0,    0,	  0,	0x80, 0, 0, 0, 0x90, 0x5f, 1,	0,
-		0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, 1,    1, 1, 0, 'd',  'e',  'm', 'o',
+		'G',  'H',  'R',  'I', 1, 0,	0,    0,    0x80, 0,	0,
+		0x44, 0x90, 0x5f, 1,   0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33,
+		0x22, 0x11, 1,	  1,   1, 0,	'd',  'e',  'm',  'o',
 	};
 	struct ghvm_runinfo in = demo();
 	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);

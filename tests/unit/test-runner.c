@@ -277,6 +277,9 @@ static void fds_by_name(void **state)
 	assert_int_equal(fds_check(&f, &err), 0);
 	assert_int_equal(fds_add(&f, "listen", dup(0)), 0);
 	assert_int_equal(fds_add(&f, "console-log", dup(0)), 0);
+	assert_int_equal(fds_add(&f, "console-log-7", dup(0)), 0);
+	assert_true(f.console_log[0] >= 0 && f.console_log[7] >= 0);
+	assert_int_equal(fds_add(&f, "console-log-8", dup(0)), -ENOENT);
 	assert_int_equal(fds_add(&f, "refused", dup(0)), 0);
 	assert_int_equal(fds_add(&f, "window-7", dup(0)), 0);
 	for (int i = 0; i < GHVM_SPEC_CPUS_MAX; i++) {

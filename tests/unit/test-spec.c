@@ -33,6 +33,9 @@ static void takes_the_least(void **state)
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_AUTO);
 	assert_int_equal(s.cpus, 1);
 	assert_true(s.console);
+	assert_int_equal(s.logging, GHVM_LOGGING_FILE);
+	assert_int_equal(s.log_size, GHVM_MIB(16));
+	assert_int_equal(s.log_count, 3);
 	assert_true(s.power_key);
 	assert_false(s.rm_rpc);
 	assert_int_equal(s.on_reboot, GHVM_ON_END_RESTART);
@@ -55,7 +58,7 @@ static void takes_everything(void **state)
 		"memory: {size: 0x80000000, protection: none, hugepages: 1G}\n"
 		"cpus: {count: 8}\n"
 		"devices:\n"
-		"  - console: {enabled: false}\n"
+		"  - console: {enabled: false, logging: none, log-size: 1M, log-count: 5}\n"
 		"  - power-key: {}\n"
 		"regions:\n"
 		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
@@ -72,6 +75,9 @@ static void takes_everything(void **state)
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_1G);
 	assert_int_equal(s.cpus, 8);
 	assert_false(s.console);
+	assert_int_equal(s.logging, GHVM_LOGGING_NONE);
+	assert_int_equal(s.log_size, GHVM_MIB(1));
+	assert_int_equal(s.log_count, 5);
 	assert_true(s.power_key);
 	assert_true(s.rm_rpc);
 	assert_int_equal(s.n_regions, 2);
@@ -131,6 +137,15 @@ static const struct {
 	{ GOOD "devices: [{console: {}}, {console: {enabled: false}}]\n",
 	  "demo.yaml:4:26: devices[1]: there is a console already" },
 	{ GOOD "devices: [{}]\n", "devices[0]: not exactly one device" },
+	{ GOOD "devices: [{console: {logging: syslog}}]\n", "devices[0].console.logging" },
+	{ GOOD "devices: [{console: {log-size: 65537}}]\n",
+	  "devices[0].console.log-size: 65537 is not a multiple of 64K" },
+	{ GOOD "devices: [{console: {log-size: 0}}]\n",
+	  "devices[0].console.log-size: must not be 0" },
+	{ GOOD "devices: [{console: {log-size: 128M}}]\n",
+	  "devices[0].console.log-size: not from 64K to 64M" },
+	{ GOOD "devices: [{console: {log-count: 9}}]\n", "devices[0].console.log-count" },
+	{ GOOD "devices: [{console: {log-count: 0}}]\n", "devices[0].console.log-count" },
 	{ GOOD "devices: [{console: {enabled: 1}}]\n",
 	  "devices[0].console.enabled: neither true nor false" },
 	{ GOOD "regions: [{size: 4K}]\n", "regions[0].label: is missing" },
@@ -208,6 +223,9 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->hugepages, b->hugepages);
 	assert_int_equal(a->cpus, b->cpus);
 	assert_int_equal(a->console, b->console);
+	assert_int_equal(a->logging, b->logging);
+	assert_int_equal(a->log_size, b->log_size);
+	assert_int_equal(a->log_count, b->log_count);
 	assert_int_equal(a->power_key, b->power_key);
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
 	assert_int_equal(a->on_reboot, b->on_reboot);
