@@ -14,12 +14,6 @@
 
 #include "libghvm/cleanup.h"
 
-enum {
-	END_NONE,
-	END_WRITING,
-	END_WRITTEN,
-};
-
 /* Of all vCPUs that could not be run: that the grant was taken back explains the others. */
 static void note_error(struct guest *g, int error)
 {
@@ -48,19 +42,44 @@ static void on_off(void *data)
 		tell_main(g);
 }
 
-/* Thread: a vCPU's. An end that somebody saw counts more than one that was not seen. */
+/*
+ * How much a state says of the end. The vCPU that ends its VM by a reset or a fault says so; the
+ * hypervisor kills the others, which say that they are off for good, maybe before it.
+ */
+static int weight(uint64_t state)
+{
+	if (state == VCPU_THREAD_STOPPED)
+		return 0;
+	return state == GHVM_VCPU_POWERED_OFF ? 1 : 2;
+}
+
+static void note_end(struct guest *g, uint64_t state, uint64_t data0)
+{
+	(void)pthread_mutex_lock(&g->end_lock); /* cannot fail */
+	if (weight(state) > weight(g->end_state)) {
+		g->end_state = state;
+		g->end_data0 = data0;
+	}
+	(void)pthread_mutex_unlock(&g->end_lock);
+}
+
+static void forget_end(struct guest *g)
+{
+	(void)pthread_mutex_lock(&g->end_lock);
+	g->end_state = VCPU_THREAD_STOPPED;
+	g->end_data0 = 0;
+	(void)pthread_mutex_unlock(&g->end_lock);
+}
+
+/* Thread: a vCPU's. An end that was seen counts more than one that was not. */
 static void on_end(void *data, uint64_t state, uint64_t data0)
 {
 	struct guest *g = data;
-	int expected = END_NONE;
 
-	if (state == VCPU_THREAD_STOPPED) {
+	if (state == VCPU_THREAD_STOPPED)
 		note_error(g, (int)data0);
-	} else if (atomic_compare_exchange_strong(&g->has_end, &expected, END_WRITING)) {
-		g->end_state = state;
-		g->end_data0 = data0;
-		atomic_store(&g->has_end, END_WRITTEN);
-	}
+	else
+		note_end(g, state, data0);
 	tell_main(g);
 }
 
@@ -92,7 +111,13 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 {
 	int r;
 
-	*g = (struct guest){ .wake = wake, .ended = -1, .shared.stop = -1 };
+	*g = (struct guest){
+		.wake = wake,
+		.ended = -1,
+		.shared.stop = -1,
+		.end_lock = PTHREAD_MUTEX_INITIALIZER,
+		.end_state = VCPU_THREAD_STOPPED,
+	};
 	g->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	g->shared.stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (g->ended < 0 || g->shared.stop < 0)
@@ -177,6 +202,7 @@ int guest_start(struct guest *g, struct ghvm_error *err)
 	uint64_t count;
 
 	atomic_store(&g->shared.stopping, false);
+	atomic_store(&g->shared.n_off, 0);
 	if (read(g->shared.stop, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
 	for (size_t i = 0; i < g->info.n_vcpus; i++) {
@@ -199,7 +225,7 @@ void guest_stop(struct guest *g)
 	vcpu_thread_stop(g->threads, GHVM_SPEC_CPUS_MAX);
 	g->devices.host = NULL;
 	ghvm_host_close(TAKE_PTR(g->host));
-	atomic_store(&g->has_end, END_NONE);
+	forget_end(g);
 	atomic_store(&g->error, 0);
 	if (g->ended >= 0 && read(g->ended, &count, sizeof(count)) < 0)
 		return; /* none had ended */
@@ -211,12 +237,12 @@ bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0)
 
 	if (read(g->ended, &count, sizeof(count)) < 0)
 		return false;
-	if (atomic_load(&g->has_end) == END_WRITTEN) {
-		*ret_state = g->end_state;
-		*ret_data0 = g->end_data0;
+	(void)pthread_mutex_lock(&g->end_lock);
+	*ret_state = g->end_state;
+	*ret_data0 = g->end_data0;
+	(void)pthread_mutex_unlock(&g->end_lock);
+	if (*ret_state != VCPU_THREAD_STOPPED)
 		return true;
-	}
-	*ret_state = VCPU_THREAD_STOPPED;
 	*ret_data0 = (uint64_t)atomic_load(&g->error);
 	return *ret_data0 != 0;
 }
@@ -224,4 +250,30 @@ bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0)
 bool guest_all_off(const struct guest *g)
 {
 	return atomic_load(&g->shared.n_off) == g->info.n_vcpus;
+}
+
+void guest_look(struct guest *g)
+{
+	uint64_t one = 1;
+
+	g->rung = atomic_load(&g->shared.rings);
+	(void)atomic_fetch_add(&g->shared.look, 1);
+	for (size_t i = 0; i < g->info.n_vcpus; i++)
+		if (write(g->wake[i], &one, sizeof(one)) < 0)
+			continue; /* full: it will wake in any case */
+}
+
+bool guest_looked(const struct guest *g)
+{
+	unsigned int look = atomic_load(&g->shared.look);
+
+	for (size_t i = 0; i < g->info.n_vcpus; i++)
+		if (atomic_load(&g->threads[i].looked) != look)
+			return false;
+	return true;
+}
+
+bool guest_is_off(const struct guest *g)
+{
+	return guest_all_off(g) && atomic_load(&g->shared.rings) == g->rung + g->info.n_vcpus;
 }

@@ -25,8 +25,10 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
  * @info: what it is made of
  * @host: on the grant, owned, or NULL between two lives
  * @wake: eventfds, borrowed
- * @ended: eventfd, owned: some vCPU has come to its end, or all have turned themselves off
- * @has_end: whether @end_state and @end_data0 are written, by the first that saw an end
+ * @ended: eventfd, owned: some vCPU has come to its end, or a run said that one is off, as all are
+ * @end_lock: over @end_state and @end_data0: the end that says most of those that vCPUs saw;
+ *     VCPU_THREAD_STOPPED: none did
+ * @rung: @shared.rings when the last look began
  * @error: errno of vCPUs that could not be run, ESTALE before any other; 0: of none
  *
  * Thread: main; the vCPUs write under @shared and the atomics.
@@ -40,10 +42,11 @@ struct guest {
 	struct vcpu_thread threads[GHVM_SPEC_CPUS_MAX];
 	const int *wake;
 	int ended;
-	atomic_int has_end;
 	atomic_int error;
+	pthread_mutex_t end_lock;
 	uint64_t end_state;
 	uint64_t end_data0;
+	unsigned long long rung;
 };
 
 /**
@@ -77,5 +80,14 @@ void guest_stop(struct guest *g);
  */
 bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);
 
-/* Has every vCPU turned itself off? Then nothing can turn one on. Thread: main. */
+/* Was every vCPU off when it was run last? One may have turned on another since. */
 bool guest_all_off(const struct guest *g);
+
+/*
+ * To know it: guest_look() has each run once more, and @ended tells of it. Once guest_looked(),
+ * guest_is_off() says whether all are off still and none was woken by anything but this: then
+ * nothing can ever turn one on. Thread: main.
+ */
+void guest_look(struct guest *g);
+bool guest_looked(const struct guest *g);
+bool guest_is_off(const struct guest *g);

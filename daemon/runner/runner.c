@@ -19,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/runner/control.h"
+#include "daemon/runner/halt.h"
 #include "daemon/runner/power.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
@@ -38,7 +39,6 @@ enum runner_phase {
  * @status: what to exit with, once @phase is RUNNER_OVER
  * @end_state, @end_data0: how it ended, as far as vCPUs know
  * @orphan: when we give up without a manager
- * @halt: when a guest whose vCPUs are all off counts as ended
  * @reboot: the power off that was asked for is the first half of a reboot
  */
 struct runner {
@@ -52,7 +52,7 @@ struct runner {
 	uint64_t end_state;
 	uint64_t end_data0;
 	uint64_t orphan;
-	uint64_t halt;
+	struct halt halt;
 	bool reboot;
 	bool told_systemd;
 	bool owes_ready;
@@ -188,20 +188,14 @@ static bool is_over(const struct runner *r)
 	return r->phase == RUNNER_ENDED || r->phase == RUNNER_REBUILDING;
 }
 
-/* Before an end proper all vCPUs are off for a moment as well. */
 static void check_halt(struct runner *r)
 {
-	bool halted = r->phase == RUNNER_RUNNING && guest_all_off(&r->guest);
+	bool runs = r->phase == RUNNER_RUNNING;
 
-	if (!halted) {
-		r->halt = POWER_NEVER;
-	} else if (r->halt == POWER_NEVER) {
-		r->halt = now_ms() + r->config->halt_ms;
-	} else if (now_ms() >= r->halt) {
-		fprintf(stderr,
-			SD_NOTICE "Every vCPU has turned itself off: the guest has ended\n");
-		note_end(r, GHVM_VCPU_POWERED_OFF, 0);
-	}
+	if (!halt_check(&r->halt, &r->guest, runs, now_ms(), r->config->halt_ms))
+		return;
+	fprintf(stderr, SD_NOTICE "Every vCPU has turned itself off: the guest has ended\n");
+	note_end(r, GHVM_VCPU_POWERED_OFF, 0);
 }
 
 static void on_ended(struct runner *r)
@@ -464,8 +458,8 @@ static int poll_timeout(const struct runner *r)
 	next = sooner(next, now, r->owes_ready ? GHVM_LINK_AGAIN_MS : -1);
 	if (r->orphan < next)
 		next = r->orphan;
-	if (r->halt < next)
-		next = r->halt;
+	if (r->halt.next < next)
+		next = r->halt.next;
 	if (next == POWER_NEVER)
 		return -1;
 	if (next <= now)
@@ -569,7 +563,8 @@ int runner_run(const struct runner_config *config)
 		return RUNNER_EXIT_FAILED;
 	r->config = config;
 	r->signals = r->guest.ended = r->guest.shared.stop = -1;
-	r->orphan = r->halt = POWER_NEVER;
+	r->orphan = POWER_NEVER;
+	halt_init(&r->halt);
 	control_init(&r->control, TAKE_FD(config->fds->control), TAKE_FD(config->fds->listen));
 	run(r);
 	status = r->status;

@@ -15,7 +15,7 @@
 #define RUNNER_EXIT_STOP 134
 
 #define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, DECISIONS 26 */
-#define RUNNER_HALT_MS 5000    /* with every vCPU turned off, abi K.8 */
+#define RUNNER_HALT_MS 500     /* with every vCPU off, before each is looked at again, abi K.8 */
 
 /**
  * struct runner_config - what a runner is made of

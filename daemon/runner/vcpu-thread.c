@@ -26,8 +26,9 @@ static void wait_for_wakeup(const struct vcpu_thread *t, int timeout_ms)
 	uint64_t count;
 
 	if (poll(fds, 2, timeout_ms) > 0 && (fds[0].revents & POLLIN) &&
-	    read(t->wake, &count, sizeof(count)) < 0)
-		return; /* not ours any more: run once more and see */
+	    read(t->wake, &count, sizeof(count)) == sizeof(count))
+		(void)atomic_fetch_add(&t->shared->rings, count);
+	/* else it is not ours any more: run once more and see */
 }
 
 static void emulate_read(struct vcpu_thread *t)
@@ -46,20 +47,29 @@ static void emulate_write(struct vcpu_thread *t)
 		s->on_stray(s->data, true, t->vcpu.ipa, t->vcpu.size);
 }
 
+static void set_off(struct vcpu_thread *t, bool off)
+{
+	if (off && !t->off)
+		(void)atomic_fetch_add(&t->shared->n_off, 1);
+	else if (!off && t->off)
+		(void)atomic_fetch_sub(&t->shared->n_off, 1);
+	t->off = off;
+}
+
 /* Only another vCPU turns it on again, if there is one. */
-static void wait_turned_off(const struct vcpu_thread *t)
+static void wait_turned_off(struct vcpu_thread *t, unsigned int look)
 {
 	struct vcpu_thread_shared *s = t->shared;
 
-	(void)atomic_fetch_add(&s->n_off, 1);
+	atomic_store(&t->looked, look);
 	s->on_off(s->data);
 	wait_for_wakeup(t, -1);
-	(void)atomic_fetch_sub(&s->n_off, 1);
 }
 
-/* What a run came back with. Return: true: run again. */
-static bool handle_exit(struct vcpu_thread *t)
+/* What a run came back with; @look: as it was before. Return: true: run again. */
+static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 {
+	set_off(t, t->vcpu.state == GHVM_VCPU_POWERED_OFF && !t->vcpu.for_good);
 	switch (t->vcpu.state) {
 	case GHVM_VCPU_READY:
 	case GHVM_VCPU_BLOCKED:
@@ -71,7 +81,7 @@ static bool handle_exit(struct vcpu_thread *t)
 	case GHVM_VCPU_POWERED_OFF:
 		if (t->vcpu.for_good)
 			return false;
-		wait_turned_off(t);
+		wait_turned_off(t, look);
 		return true;
 	case GHVM_VCPU_MMIO_READ:
 		emulate_read(t);
@@ -90,6 +100,8 @@ static void *vcpu_main(void *data)
 	int r;
 
 	for (;;) {
+		unsigned int look = atomic_load(&s->look);
+
 		if (atomic_load(&s->stopping))
 			return NULL;
 		r = ghvm_vcpu_run(&t->vcpu);
@@ -97,7 +109,7 @@ static void *vcpu_main(void *data)
 			sched_yield(); /* the hypervisor is busy with it */
 		else if (r < 0 && r != -EINTR)
 			break;
-		else if (!r && !handle_exit(t))
+		else if (!r && !handle_exit(t, look))
 			break;
 	}
 	if (r == 0)

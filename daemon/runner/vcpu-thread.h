@@ -24,8 +24,10 @@
  * @mmio: frozen, borrowed
  * @stop: eventfd, borrowed: readable once the threads shall end
  * @stopping: the same, for a look between two runs
- * @n_off: how many have turned themselves off and wait to be turned on
- * @on_off: this one did. Thread: the vCPU's
+ * @n_off: how many were off when they were run last, and wait to be turned on
+ * @look: number of the last look at those that are off, see vcpu_thread.looked
+ * @rings: how often their @wake eventfds were rung, by whomever
+ * @on_off: a run said that this one is off. Thread: the vCPU's
  * @on_end: this vCPU is at its end. Thread: the vCPU's
  * @on_stray: an access met no device. Thread: the vCPU's
  * @data: passed to all of them
@@ -35,6 +37,8 @@ struct vcpu_thread_shared {
 	int stop;
 	atomic_bool stopping;
 	atomic_uint n_off;
+	atomic_uint look;
+	atomic_ullong rings;
 	void (*on_off)(void *data);
 	void (*on_end)(void *data, uint64_t state, uint64_t data0);
 	void (*on_stray)(void *data, bool is_write, uint64_t ipa, uint64_t size);
@@ -44,14 +48,18 @@ struct vcpu_thread_shared {
 /**
  * struct vcpu_thread - one vCPU
  * @wake: eventfd of its virq, non-blocking, borrowed
+ * @off: counted in @n_off
+ * @looked: @look as it was before the last run that said "off"
  *
- * Thread: its own while it runs, main before and after.
+ * Thread: its own while it runs, main before and after; @looked is read by main.
  */
 struct vcpu_thread {
 	struct vcpu_thread_shared *shared;
 	struct ghvm_vcpu vcpu;
 	int wake;
 	bool started;
+	bool off;
+	atomic_uint looked;
 	pthread_t thread;
 };
 

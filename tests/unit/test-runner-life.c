@@ -314,6 +314,53 @@ static void one_vcpu_that_is_off_is_no_end(void **state)
 	assert_int_equal(bench_join(f), 0);
 }
 
+/* A thread may be late: that its vCPU was turned on meanwhile shows when it is run again. */
+static void vcpus_that_were_off_are_run_again_before_it_counts(void **state)
+{
+	static const struct scripted_step off[] = { { .state = GHVM_VCPU_POWERED_OFF } };
+	struct bench *f = *state;
+
+	scripted_host_script(&f->hosts[0], 0, off, 1);
+	scripted_host_script(&f->hosts[0], 1, off, 1);
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 100); /* nothing but the look has woken it */
+	bench_wait_runs(&f->hosts[0], 1, 100);
+	bench_expect_silence(f, 200);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
+/*
+ * The hypervisor kills the vCPUs that did not end the VM: they say that they are off for good,
+ * before or after the one that knows more.
+ */
+static void what_says_most_of_an_end_counts(void **state)
+{
+	static const struct scripted_step dead[] = {
+		{ .state = GHVM_VCPU_POWERED_OFF, .data = { 1 }, .repeat = 1000 },
+	};
+	struct bench *f;
+
+	for (unsigned int first = 0; first < 2; first++) {
+		if (first) {
+			assert_int_equal(bench_tear_down(state), 0);
+			assert_int_equal(bench_set_up(state), 0);
+		}
+		f = *state;
+		f->config.orphan_ms = 50;
+		bench_start(f);
+		scripted_host_script(&f->hosts[0], first, first ? dead : bench_reset, 1);
+		bench_expect_exited(f, first ? GHVM_VCPU_POWERED_OFF : GHVM_VCPU_SYSTEM_RESET);
+		scripted_host_script(&f->hosts[0], !first, first ? bench_reset : dead, 1);
+		if (first)
+			bench_expect_exited(f, GHVM_VCPU_SYSTEM_RESET);
+		else
+			bench_expect_silence(f, 100);
+		bench_hang_up(f);
+		assert_int_equal(bench_join(f), 133);
+	}
+}
+
 /* Its grant was taken back: somebody undoes the guest, and will say so. */
 static void a_revoked_grant_waits_for_the_managers_word(void **state)
 {
@@ -355,6 +402,8 @@ int main(void)
 		BENCH_TEST(without_a_manager_no_start),
 		BENCH_TEST(a_guest_that_turns_every_vcpu_off_has_ended),
 		BENCH_TEST(one_vcpu_that_is_off_is_no_end),
+		BENCH_TEST(vcpus_that_were_off_are_run_again_before_it_counts),
+		BENCH_TEST(what_says_most_of_an_end_counts),
 		BENCH_TEST(a_revoked_grant_waits_for_the_managers_word),
 	};
 
