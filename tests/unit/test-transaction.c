@@ -404,7 +404,7 @@ static void over_the_budget(void **state)
 struct onlooker {
 	struct bench *b;
 	atomic_bool stop;
-	uint64_t seen;
+	atomic_ullong seen;
 };
 
 static void *look_on(void *data)
@@ -417,7 +417,7 @@ static void *look_on(void *data)
 
 		for (size_t i = 1; i < n; i++)
 			assert_true(v[i - 1].ipa + v[i - 1].size <= v[i].ipa);
-		o->seen += n;
+		(void)atomic_fetch_add(&o->seen, n);
 	}
 	return NULL;
 }
@@ -446,6 +446,8 @@ static void others_may_look(void **state)
 	o.b = &b;
 	ghvm_rm_set_dispatched(b.rm, true);
 	assert_int_equal(pthread_create(&looks, NULL, look_on, &o), 0);
+	while (!atomic_load(&o.seen)) /* a busy machine may let it begin when all is over */
+		usleep(100);
 	assert_int_equal(pthread_create(&dispatches, NULL, dispatch, &o), 0);
 	regions_must_change(&b, 10, 0);
 	for (uint32_t label = 11; label < 40; label++)
