@@ -248,6 +248,7 @@ struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 		.last_virq = LAST_VIRQ,
 		.cpus = 4,
 		.delay_ns = o->delay_ns,
+		.late_stop = o->late_stop,
 		.production = o->production,
 		.presplit_quirk = o->presplit_quirk,
 	};

@@ -28,13 +28,14 @@
  * struct fake_rm_options - what the machine is like; all zero: a plain one
  * @ram_size: bytes; 0: 64 MiB
  * @chunk_pages: pins get runs of so many pages, with holes between; 0: one run
- * @delay_ns, @presplit_quirk, @production: of the model
+ * @delay_ns, @late_stop, @presplit_quirk, @production: of the model
  * @assigns: its firmware has to be told who owns what: else the test is aborted
  */
 struct fake_rm_options {
 	uint64_t ram_size;
 	unsigned int chunk_pages;
 	uint64_t delay_ns;
+	bool late_stop;
 	bool presplit_quirk;
 	bool production;
 	bool assigns;

@@ -382,6 +382,7 @@ uint32_t bench_rm(struct bench *b, uint32_t id, const void *payload, size_t len)
 		assert_int_equal(msg.seq, b->seq);
 		assert_int_equal(msg.id, id);
 		assert_int_equal(status, BENCH_SILENCE);
+		b->notes_before_reply = b->n_notes;
 		status = ghvm_get_u32(&g);
 		memcpy(b->reply, g.buf, g.len);
 		b->reply_len = g.len;

@@ -72,6 +72,7 @@ struct bench {
 	size_t reply_len;
 	struct bench_note notes[BENCH_NOTES_MAX];
 	unsigned int n_notes;
+	unsigned int notes_before_reply; /* so many there were when the last reply came */
 	unsigned int traced;
 };
 

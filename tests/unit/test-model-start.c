@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guests of the model from START on: patched trees, windows, links to RM, ends. */
+/* Guests of the model from START on: patched trees, windows, links to RM. */
 #include "libghvm/cleanup.h"
 #include "tests/unit/model-tree.h"
 
@@ -404,65 +404,6 @@ static void an_rm_link_without_a_name_kills_rm(void **state)
 	assert_int_equal(bench_rm_vm(b, INIT, tree_configure(b, &t, &handle)), BENCH_SILENCE);
 }
 
-/* u16 vmid, u16 type, u32 size, reason */
-static void ends_of_the_guest_itself(void **state)
-{
-	static const struct tree t = {};
-	static const uint32_t reason[5] = { 0x8001, 2, 3, 4, 5 };
-	static const uint8_t want[] = { 0x80, 0, 3, 0, 16, 0, 0, 0, 1, 0x80, 0, 0,
-					2,    0, 0, 0, 3,  0, 0, 0, 4, 0,    0, 0 };
-	struct model_config config = bench_config();
-	_cleanup_(bench_freep) struct bench *b = NULL;
-	const struct bench_note *n;
-	uint32_t handle;
-	uint16_t vmid;
-
-	config.delay_ns = 1000;
-	b = bench_new(&config);
-	vmid = tree_ready(b, &t, &handle);
-	model_guest_ended(b->m, 0, 1, NULL, 0); /* does not run yet */
-	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
-	model_guest_ended(b->m, 0, 3, reason, 5);
-	model_guest_ended(b->m, 0, 1, NULL, 0); /* the first counts */
-	assert_int_equal(tree_stop(b, vmid, 1), OK);
-	assert_int_equal(bench_state(b, vmid), STATE_RUNNING);
-	assert_int_equal(b->later, 1001);
-	b->now = 1001;
-	model_work(b->m);
-	bench_drain(b);
-	n = bench_note(b, NOTE_EXITED, 0);
-	assert_int_equal(n->len, sizeof(want));
-	assert_memory_equal(n->payload, want, sizeof(want));
-	assert_null(bench_note(b, NOTE_EXITED, 1));
-	assert_int_equal(bench_state(b, vmid), STATE_EXITED);
-}
-
-static void vcpu_run_after_the_end(void **state)
-{
-	static const struct tree t = {};
-	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
-	unsigned int slot = 9, vcpu = 9;
-	struct ghvm_get g;
-	uint64_t x[8], cap;
-	uint32_t handle;
-	uint16_t vmid = tree_ready(b, &t, &handle);
-
-	assert_int_equal(bench_rm_vm(b, GET_RESOURCES, vmid), OK);
-	g = (struct ghvm_get){ .buf = b->reply + 4 + 12, .len = 8 };
-	cap = ghvm_get_u64(&g);
-	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
-	x[1] = cap;
-	assert_int_equal(model_hypercall(b->m, 0x65, x, &slot, &vcpu), MODEL_RUN_VCPU);
-	assert_int_equal(slot, 0);
-	assert_int_equal(vcpu, 0);
-	assert_true(model_vcpu_virq(b->m, 0, 0) >= BENCH_VIRQ_FIRST + 2);
-	assert_int_equal(tree_stop(b, vmid, 1), OK);
-	x[1] = cap;
-	assert_int_equal(bench_call(b, 0x65, x), 0);
-	assert_int_equal(x[1], 2);
-	assert_int_equal(x[2], 1);
-}
-
 static void guests_have_limits(void **state)
 {
 	static const struct tree t = {};
@@ -511,8 +452,6 @@ int main(void)
 		cmocka_unit_test(a_guest_speaks_of_itself),
 		cmocka_unit_test(stop_without_force_kills_rm),
 		cmocka_unit_test(an_rm_link_without_a_name_kills_rm),
-		cmocka_unit_test(ends_of_the_guest_itself),
-		cmocka_unit_test(vcpu_run_after_the_end),
 		cmocka_unit_test(guests_have_limits),
 		cmocka_unit_test(an_orphan_is_glued_into_the_next_vm),
 	};

@@ -334,6 +334,7 @@ struct rm_knob {
 	size_t len;
 	uint8_t bytes[256];
 };
+bool rm_knob_acts(struct rm_knob *k, uint32_t message);
 
 /* ---- VMs (vm.c) ---- */
 
@@ -370,6 +371,8 @@ void vm_free(struct model *m, struct vm *vm);
 /* RUNNING to EXITED, some time later: vCPUs die, VM_STATUS and VM_EXITED go out. */
 void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
 	     unsigned int n_reason);
+/* The same at once, whatever else was about to end it: a call to RM is the reason. */
+void vm_exit_by_call(struct model *m, struct vm *vm, unsigned int type, uint32_t reason);
 /* Bytes of RM's heap that go when the VM goes, or when it is reset. */
 bool vm_charge(struct model *m, struct vm *vm, uint64_t bytes);
 /* Something failed on the way to RUNNING: @status for the reply. */
@@ -543,6 +546,7 @@ struct model {
 	struct rm_knob refuse;
 	struct rm_knob mute;
 	struct rm_knob reply;
+	struct rm_knob drop_end;
 	uint8_t virqs[MODEL_VIRQS_MAX / 8];
 	struct cap caps[MODEL_CAPS_MAX];
 	struct queue queues[MODEL_QUEUES];

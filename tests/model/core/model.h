@@ -82,8 +82,10 @@ struct model_host {
  * @ram_base, @ram_size: the primary's RAM (lendable); one contiguous range
  * @first_virq, @last_virq: INTIDs for virqs of the primary; the first two are RM TX, RX
  * @cpus: of the host: a VM has at most as many vCPUs
- * @delay_ns: of RESET, and from a guest's end to EXITED (abi K.6: about 25 ms); 0: at
+ * @delay_ns: of RESET, and from a guest's own end to EXITED (abi K.6: about 25 ms); 0: at
  *     once, within the call
+ * @late_stop: a forced STOP is answered first and takes @delay_ns; else, as the real RM does
+ *     it (abi K.10), VM_STATUS and VM_EXITED come before the answer
  * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
  * @presplit_quirk: LEND does not unmap what lies in an unsplit block (abi K.3)
  * @boot_context, @address_layout: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17), and
@@ -97,6 +99,7 @@ struct model_config {
 	uint32_t last_virq;
 	unsigned int cpus;
 	uint64_t delay_ns;
+	bool late_stop;
 	bool production;
 	bool presplit_quirk;
 	bool boot_context;
@@ -204,6 +207,8 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_reply: do it, but the reply's payload is these bytes (status word included); at
  *     most 256
  * model_set_presplit: @presplit_quirk of the configuration, from now on, with nothing split
+ * model_drop_end: RM does not hear of an own end of a guest: the next after @skip others. The
+ *     VM stays RUNNING, as it does when the real hypervisor loses the interrupt (abi K.10)
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
  */
 void model_kill_rm(struct model *m);
@@ -212,5 +217,6 @@ void model_refuse(struct model *m, uint32_t message, uint32_t status, unsigned i
 void model_mute(struct model *m, uint32_t message, unsigned int skip);
 void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,
 		 unsigned int skip);
+void model_drop_end(struct model *m, unsigned int skip);
 void model_set_presplit(struct model *m, bool quirk);
 void model_hold_rm(struct model *m, bool hold);

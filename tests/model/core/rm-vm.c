@@ -98,9 +98,10 @@ static enum rm_status ask_to_shut_down(struct model *m, const struct vm *vm, uin
 	return RM_OK;
 }
 
-/* u16 vmid, u8 flags, u8 0, u32 reason */
+/* u16 vmid, u8 flags, u8 0, u32 reason: for the guest that is asked, not of one that is forced */
 static enum rm_status stop(struct rm_call *c)
 {
+	static const uint32_t none;
 	struct vm *vm = vm_find(c->m, ghvm_get_u16(&c->in));
 	uint8_t flags = ghvm_get_u8(&c->in);
 	uint32_t reason;
@@ -114,8 +115,12 @@ static enum rm_status stop(struct rm_call *c)
 	if (!(flags & STOP_FORCE))
 		return ask_to_shut_down(c->m, vm, reason);
 
+	if (!c->m->config.late_stop) {
+		vm_exit_by_call(c->m, vm, VM_EXIT_STOP_FORCED, 0);
+		return RM_OK;
+	}
 	c->m->host.vm_kill(c->m->host.ctx, (unsigned int)vm->slot);
-	vm_exit(c->m, vm, VM_EXIT_STOP_FORCED, &reason, 1);
+	vm_exit(c->m, vm, VM_EXIT_STOP_FORCED, &none, 1);
 	return RM_OK;
 }
 
@@ -168,8 +173,7 @@ static enum rm_status exit_by_call(struct rm_call *c)
 	if (vm->slot < 0)
 		return RM_DENIED;
 	c->silent = true;
-	c->m->host.vm_kill(c->m->host.ctx, (unsigned int)vm->slot);
-	vm_exit(c->m, vm, EXIT_BY_CALL, &reason, 1);
+	vm_exit_by_call(c->m, vm, EXIT_BY_CALL, reason);
 	return RM_OK;
 }
 

@@ -59,7 +59,7 @@ static const struct rm_message *find(const struct model *m, uint32_t id)
 	return r ? r : find_later(m, id);
 }
 
-static bool knob_acts(struct rm_knob *k, uint32_t id)
+bool rm_knob_acts(struct rm_knob *k, uint32_t id)
 {
 	if (!k->armed || (k->message && k->message != id))
 		return false;
@@ -88,7 +88,7 @@ static size_t finish(struct rm_call *c, enum rm_status status)
 	struct ghvm_put w = { .buf = c->client->pending.buf, .cap = STATUS_BYTES };
 	struct rm_knob *k = &c->m->reply;
 
-	if (knob_acts(k, c->id)) {
+	if (rm_knob_acts(k, c->id)) {
 		memcpy(c->client->pending.buf, k->bytes, k->len);
 		return k->len;
 	}
@@ -114,13 +114,13 @@ void rm_dispatch(struct model *m, struct rpc_client *client)
 	c.out.cap = RPC_MESSAGE_MAX - STATUS_BYTES;
 	client->pending.busy = false; /* its buffer is reused */
 
-	if (knob_acts(&m->drop, c.id))
+	if (rm_knob_acts(&m->drop, c.id))
 		return;
-	status = knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status : handle(&c);
+	status = rm_knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status : handle(&c);
 	if (c.silent || m->rm_dead)
 		return;
 	len = finish(&c, status);
-	if (!knob_acts(&m->mute, c.id))
+	if (!rm_knob_acts(&m->mute, c.id))
 		rpc_reply(m, client, &head, len);
 }
 
@@ -152,6 +152,11 @@ void model_drop(struct model *m, uint32_t message, unsigned int skip)
 void model_mute(struct model *m, uint32_t message, unsigned int skip)
 {
 	arm(&m->mute, message, skip);
+}
+
+void model_drop_end(struct model *m, unsigned int skip)
+{
+	arm(&m->drop_end, 0, skip);
 }
 
 void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t n,

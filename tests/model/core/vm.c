@@ -2,8 +2,9 @@
 /*
  * VM records: states, ends, resets (abi D.1, D.2).
  *
- * Ends and resets take time, as the real ones do: they are dates in the record, looked
- * at by model_work(). Until then a VM that has ended is still RUNNING.
+ * A guest's own end and a reset take time, as the real ones do: they are dates in the record,
+ * looked at by model_work(). Until then a VM that has ended is still RUNNING. What a call to RM
+ * ends has ended before the call is answered.
  */
 #include "tests/model/core/core.h"
 
@@ -115,22 +116,34 @@ static void exit_now(struct model *m, struct vm *vm)
 	notify_exited(m, vm);
 }
 
+static void set_reason(struct vm *vm, unsigned int type, const uint32_t *reason,
+		       unsigned int n_reason)
+{
+	vm->exit_type = type;
+	vm->n_reason = n_reason < ARRAY_SIZE(vm->reason) ? n_reason : ARRAY_SIZE(vm->reason);
+	for (unsigned int i = 0; i < vm->n_reason; i++)
+		vm->reason[i] = reason[i];
+}
+
 /* The first reason is the reason. */
 void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
 	     unsigned int n_reason)
 {
 	if (vm->exit_at)
 		return;
-	vm->exit_type = type;
-	vm->n_reason = n_reason < ARRAY_SIZE(vm->reason) ? n_reason : ARRAY_SIZE(vm->reason);
-	for (unsigned int i = 0; i < vm->n_reason; i++)
-		vm->reason[i] = reason[i];
+	set_reason(vm, type, reason, n_reason);
 	if (!m->config.delay_ns) {
 		exit_now(m, vm);
 		return;
 	}
 	vm->exit_at = m->host.now(m->host.ctx) + m->config.delay_ns;
 	model_schedule(m);
+}
+
+void vm_exit_by_call(struct model *m, struct vm *vm, unsigned int type, uint32_t reason)
+{
+	set_reason(vm, type, &reason, 1);
+	exit_now(m, vm);
 }
 
 /* After this the VMID hears no more of itself, until it is allocated anew (abi D.1). */
@@ -205,6 +218,11 @@ void model_guest_ended(struct model *m, unsigned int slot, unsigned int type,
 {
 	struct vm *vm = slot < MODEL_VMS_MAX ? m->guests[slot].vm : NULL;
 
-	if (vm && vm->state == VM_STATE_RUNNING && !m->rm_dead)
-		vm_exit(m, vm, type, reason, n_reason);
+	if (!vm || vm->state != VM_STATE_RUNNING || m->rm_dead)
+		return;
+	if (rm_knob_acts(&m->drop_end, 0)) {
+		model_log(m, "rm: an end gets lost: vmid, type", vm->vmid, type);
+		return;
+	}
+	vm_exit(m, vm, type, reason, n_reason);
 }

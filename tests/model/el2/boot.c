@@ -3,7 +3,7 @@
  * From QEMU to the primary: its device tree, our memory, the first instruction of Linux.
  *
  * The tree is edited where QEMU left it; it is 1 MiB, mostly empty. Options are in the
- * kernel command line, ghvm.model=strict,prod: see README.md.
+ * kernel command line, el2.model=strict,prod: see README.md.
  */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #include "tests/model/el2/el2.h"
 
-#define OPTION "ghvm.model="
+#define OPTION "el2.model="
 #define DELAY_NS 25000000ul /* abi K.6 */
 #define SEED 0x9e3779b97f4a7c15ul
 #define GIC_SPI 0
@@ -83,7 +83,8 @@ static void read_options(const void *fdt)
 	machine.strict = has_option(args, "strict");
 	machine.production = has_option(args, "prod");
 	machine.delay_ns = has_option(args, "hurry") ? 0 : DELAY_NS;
-	machine.presplit_quirk = has_option(args, "presplit");
+	machine.presplit_quirk = !has_option(args, "unmaps");
+	machine.late_stop = has_option(args, "late-stop");
 	machine.seed = machine.production ? SEED : 0; /* 0: capability ids are small */
 }
 
@@ -193,9 +194,10 @@ void boot_first(struct frame *f, void *fdt)
 	need(s2_primary_init() == 0, "no memory for stage 2");
 	boot_tree_patch(fdt);
 	cpu_init(f, LINUX_ADDR, (uint64_t)fdt);
-	log_fmt("%u CPUs, RAM to %lx, %lu tables%s%s", machine.cpus, machine.ram_end,
+	log_fmt("%u CPUs, RAM to %lx, %lu tables%s%s%s", machine.cpus, machine.ram_end,
 		*counter(COUNTER_tables_free), machine.strict ? ", strict" : "",
-		machine.production ? ", production" : "");
+		machine.production ? ", production" : "",
+		machine.presplit_quirk ? "" : ", LEND unmaps");
 }
 
 void boot_secondary(struct frame *f, const struct cpu_slot *slot);

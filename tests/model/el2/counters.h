@@ -54,7 +54,7 @@ enum counter {
 /* Write any value, except where it says what. */
 enum knob {
 	KNOB_KILL_RM = 0x00,  /* it never answers again */
-	KNOB_SKIP = 0x04,     /* for the two below: let so many pass first */
+	KNOB_SKIP = 0x04,     /* for the others: let so many pass first */
 	KNOB_STATUS = 0x08,   /* answer of KNOB_REFUSE */
 	KNOB_REFUSE = 0x0c,   /* message id: refuse it once */
 	KNOB_MUTE = 0x10,     /* message id: do it once, but drop the reply */
@@ -62,5 +62,6 @@ enum knob {
 	KNOB_DUMP = 0x18,     /* log the counters */
 	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
 	KNOB_HOLD_RM = 0x20,  /* 1: it does not read its queue; 0: it does again */
+	KNOB_DROP_END = 0x28, /* RM does not hear of a guest's own end, once */
 	KNOB_PRESPLIT = 0x24, /* 1: LEND leaves what lies in a block; none is split; 0: not so */
 };

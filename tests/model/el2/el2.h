@@ -137,7 +137,9 @@ struct vcpu {
 
 /**
  * struct vm - a guest
- * @ended: by itself or killed; vcpu_run answers @end_state, @end_data from then on
+ * @ended: by itself or killed: no vCPU executes any more
+ * @ended_by: the vCPU whose own doing it was: its runs answer @end_state, @end_data until RM
+ *     kills it; NULL: none. The others are dead at once: off, for good
  * @enabled, @pending, @level: SPIs; @level lines are high until told otherwise
  */
 struct vm {
@@ -149,6 +151,7 @@ struct vm {
 	uint64_t gicd;
 	uint64_t gicr;
 	uint64_t *s2;
+	const struct vcpu *ended_by;
 	uint64_t end_state;
 	uint64_t end_data[2];
 	uint32_t gicd_ctlr;
@@ -208,6 +211,7 @@ struct machine {
 	bool strict;
 	bool production;
 	bool presplit_quirk;
+	bool late_stop;
 	uint64_t delay_ns;
 	uint64_t seed;
 };
@@ -258,7 +262,8 @@ void vcpu_block(struct frame *f, uint64_t cause);
 bool vcpu_runnable(const struct vcpu *v);
 void vcpu_notice(struct vcpu *v);
 void vcpu_wake(struct vcpu *v);
-void vm_end(struct vm *vm, enum run_state state, uint64_t data0, uint64_t data1);
+void vm_end(struct vcpu *by, enum run_state state, uint64_t data0, uint64_t data1);
+void vm_kill(struct vm *vm);
 void vm_stop_all(struct vm *vm);
 bool vm_busy(const struct vm *vm);
 

@@ -107,7 +107,7 @@ static void host_vm_kill(void *ctx, unsigned int slot)
 {
 	if (!vms[slot].used)
 		return;
-	vm_end(&vms[slot], RUN_POWERED_OFF, 1, 0);
+	vm_kill(&vms[slot]);
 	vm_stop_all(&vms[slot]);
 }
 
@@ -193,6 +193,7 @@ void host_init(uint64_t arena, uint64_t *ret_end)
 		.last_virq = VIRQ_LAST,
 		.cpus = machine.cpus,
 		.delay_ns = machine.delay_ns,
+		.late_stop = machine.late_stop,
 		.production = machine.production,
 		.presplit_quirk = machine.presplit_quirk,
 		.random = machine.seed,
@@ -346,6 +347,9 @@ void host_knob(uint64_t offset, uint64_t value)
 		break;
 	case KNOB_HOLD_RM:
 		model_hold_rm(model, value & 1);
+		break;
+	case KNOB_DROP_END:
+		model_drop_end(model, knob_skip);
 		break;
 	case KNOB_PRESPLIT:
 		model_set_presplit(model, value & 1);

@@ -119,27 +119,27 @@ static uint64_t affinity_info(const struct vm *vm, uint64_t target)
 	return vm->vcpus[target].off;
 }
 
-/* abi K.8: the caller hears "off", and only its next run that it is for good. */
-static void system_off(struct frame *f, struct vm *vm)
+/* abi K.8: the caller hears "off", and that it is for good once RM was told. */
+static void system_off(struct frame *f, struct vcpu *v)
 {
 	static const uint64_t none[3];
 	const uint32_t reason = 0;
 
 	vcpu_leave(f, RUN_POWERED_OFF, none);
-	vm_end(vm, RUN_POWERED_OFF, 1, 0);
-	host_guest_ended(vm, EXIT_OFF, &reason, 1);
+	vm_end(v, RUN_POWERED_OFF, 0, 0);
+	host_guest_ended(v->vm, EXIT_OFF, &reason, 1);
 }
 
-static void system_reset(struct frame *f, struct vm *vm)
+static void system_reset(struct frame *f, struct vcpu *v)
 {
 	const uint32_t reason = 0;
 
 	vcpu_leave(f, RUN_RESET, (uint64_t[]){ RESET_PLAIN, 0, 0 });
-	vm_end(vm, RUN_RESET, RESET_PLAIN, 0);
-	host_guest_ended(vm, EXIT_RESET, &reason, 1);
+	vm_end(v, RUN_RESET, RESET_PLAIN, 0);
+	host_guest_ended(v->vm, EXIT_RESET, &reason, 1);
 }
 
-static void system_reset2(struct frame *f, struct vm *vm)
+static void system_reset2(struct frame *f, struct vcpu *v)
 {
 	bool smc64 = f->x[0] & SMC64;
 	uint64_t type = (uint32_t)f->x[1] | (smc64 ? RESET_SMC64 : 0);
@@ -148,8 +148,8 @@ static void system_reset2(struct frame *f, struct vm *vm)
 				     (uint32_t)(cookie >> 32) };
 
 	vcpu_leave(f, RUN_RESET, (uint64_t[]){ type, cookie, 0 });
-	vm_end(vm, RUN_RESET, type, cookie);
-	host_guest_ended(vm, EXIT_RESET2, reason, 4);
+	vm_end(v, RUN_RESET, type, cookie);
+	host_guest_ended(v->vm, EXIT_RESET2, reason, 4);
 }
 
 static void cpu_off(struct frame *f, struct vcpu *v)
@@ -165,13 +165,13 @@ static bool leaving_call(struct frame *f, struct vcpu *v)
 {
 	switch ((uint32_t)f->x[0] & ~SMC64) {
 	case PSCI_SYSTEM_OFF:
-		system_off(f, v->vm);
+		system_off(f, v);
 		return true;
 	case PSCI_SYSTEM_RESET:
-		system_reset(f, v->vm);
+		system_reset(f, v);
 		return true;
 	case PSCI_SYSTEM_RESET2:
-		system_reset2(f, v->vm);
+		system_reset2(f, v);
 		return true;
 	case PSCI_CPU_OFF:
 		cpu_off(f, v);

@@ -3,7 +3,7 @@
 # run-qemu.sh EL2.bin KERNEL INITRD LOG [ARGS]: boot a primary under the model hypervisor.
 #
 # KERNEL is an uncompressed arm64 Image (Debian's vmlinuz is one). LOG gets the hypervisor's
-# own words. ARGS go to the kernel; ghvm.model=strict among them ends QEMU with status 3 when
+# own words. ARGS go to the kernel; el2.model=strict among them ends QEMU with status 3 when
 # the primary touches lent memory. CPUS, MEM (1G to 3G), QEMU_ARGS: more of the same.
 set -eu
 el2=$1 kernel=$2 initrd=$3 log=$4

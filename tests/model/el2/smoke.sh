@@ -28,7 +28,7 @@ for cpus in 1 2 4; do
 	start=$(date +%s.%N)
 	status=0
 	CPUS=$cpus timeout 120 "$here/run-qemu.sh" "$el2" "$kernel" "$work/initrd" "$work/log" \
-		ghvm.model=strict quiet >"$work/console" 2>&1 </dev/null || status=$?
+		el2.model=strict quiet >"$work/console" 2>&1 </dev/null || status=$?
 	end=$(date +%s.%N)
 	want="cpus $cpus rm gunyah-resource-manager qcom,resource-manager-1-0"
 	if [ $status != 42 ] || ! grep -q "$want.*magic 0x314C45444F4D4748" "$work/console"; then

@@ -47,9 +47,24 @@ static void answer(struct frame *f, enum run_state state, const uint64_t *data)
 	f->x[4] = data[2];
 }
 
-static void answer_ended(struct frame *f, const struct vm *vm)
+/* What a run of @v answers, now that its VM has ended. */
+static enum run_state end_of(const struct vcpu *v, uint64_t data[3])
 {
-	answer(f, vm->end_state, (uint64_t[]){ vm->end_data[0], vm->end_data[1], 0 });
+	const struct vm *vm = v->vm;
+	bool own = vm->ended_by == v;
+
+	data[0] = own ? vm->end_data[0] : 1; /* for good */
+	data[1] = own ? vm->end_data[1] : 0;
+	data[2] = 0;
+	return own ? (enum run_state)vm->end_state : RUN_POWERED_OFF;
+}
+
+static void answer_ended(struct frame *f, const struct vcpu *v)
+{
+	uint64_t data[3];
+	enum run_state state = end_of(v, data);
+
+	answer(f, state, data);
 }
 
 /* Same VMID, other CPU or other vCPU: what is cached here may be of before. */
@@ -104,9 +119,10 @@ void vcpu_leave(struct frame *f, enum run_state state, const uint64_t data[3])
 
 void vcpu_leave_ended(struct frame *f)
 {
-	const struct vm *vm = this_cpu()->current->vm;
+	uint64_t data[3];
+	enum run_state state = end_of(this_cpu()->current, data);
 
-	vcpu_leave(f, vm->end_state, (uint64_t[]){ vm->end_data[0], vm->end_data[1], 0 });
+	vcpu_leave(f, state, data);
 }
 
 /* The result of a load, as its syndrome says: size, sign, width of the register. */
@@ -140,7 +156,7 @@ void vcpu_run(struct frame *f, struct vcpu *v, uint64_t resume)
 	if (v->cpu >= 0) {
 		f->x[0] = ERROR_BUSY;
 	} else if (v->vm->ended) {
-		answer_ended(f, v->vm);
+		answer_ended(f, v);
 	} else if (v->off) {
 		answer(f, RUN_POWERED_OFF, none);
 	} else if (v->blocked && !vcpu_runnable(v)) {
@@ -196,21 +212,42 @@ void vcpu_notice(struct vcpu *v)
 	}
 }
 
-/* From now on every vcpu_run answers this; those that wait are woken to hear it. */
-void vm_end(struct vm *vm, enum run_state state, uint64_t data0, uint64_t data1)
+/* Whoever waits is woken to hear that it is over; @but: knows. */
+static void tell_all(struct vm *vm, const struct vcpu *but)
 {
+	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
+		struct vcpu *v = &vm->vcpus[i];
+
+		if (v == but)
+			continue;
+		if (v->cpu >= 0)
+			vcpu_notice(v);
+		else
+			vcpu_wake(v);
+	}
+}
+
+/* @by has left with the answer that it goes on to give until RM, who is told, kills it. */
+void vm_end(struct vcpu *by, enum run_state state, uint64_t data0, uint64_t data1)
+{
+	struct vm *vm = by->vm;
+
 	if (vm->ended)
 		return;
 	vm->ended = true;
+	vm->ended_by = by;
 	vm->end_state = state;
 	vm->end_data[0] = data0;
 	vm->end_data[1] = data1;
-	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
-		if (vm->vcpus[i].cpu >= 0)
-			vcpu_notice(&vm->vcpus[i]);
-		else
-			vcpu_wake(&vm->vcpus[i]);
-	}
+	tell_all(vm, by);
+}
+
+/* RM ends it, or takes note that it has ended. */
+void vm_kill(struct vm *vm)
+{
+	vm->ended = true;
+	vm->ended_by = NULL;
+	tell_all(vm, NULL);
 }
 
 /*

@@ -224,6 +224,17 @@ static const char *cmd_mute(struct server *s, char **w)
 	return arm_silence(s, w, model_mute);
 }
 
+/* drop-end [NTH]: RM does not hear of a guest's own end */
+static const char *cmd_drop_end(struct server *s, char **w)
+{
+	unsigned int skip;
+
+	if (!parse_nth(w[1], &skip))
+		return "which one of them?";
+	model_drop_end(s->model, skip);
+	return NULL;
+}
+
 static bool parse_hex(const char *s, uint8_t *buf, size_t cap, size_t *ret_n)
 {
 	size_t n = 0;
@@ -355,6 +366,7 @@ static const struct {
 	{ "refuse", cmd_refuse },
 	{ "drop", cmd_drop },
 	{ "mute", cmd_mute },
+	{ "drop-end", cmd_drop_end },
 	{ "reply", cmd_reply },
 	{ "kill-rm", cmd_kill_rm },
 	{ "hold", cmd_hold },

@@ -114,10 +114,9 @@ static void host_vm_start(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0
 
 static void host_vm_kill(void *ctx, unsigned int slot)
 {
-	static const struct run killed = { RUN_POWERED_OFF, { 1 } };
 	struct server *s = ctx;
 
-	puppet_end(s, &s->vms[slot], &killed);
+	puppet_kill(s, &s->vms[slot]);
 }
 
 static void host_vm_destroy(void *ctx, unsigned int slot)
@@ -214,6 +213,7 @@ int machine_init(struct server *s)
 		.last_virq = VIRQ_LAST,
 		.cpus = o->cpus,
 		.delay_ns = o->delay_ms * 1000000,
+		.late_stop = o->late_stop,
 		.production = o->production,
 		.presplit_quirk = o->presplit_quirk,
 		.boot_context = o->boot_context,

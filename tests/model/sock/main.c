@@ -25,6 +25,9 @@ static const char help[] =
 	"      --fragment=N          scatter it: at most N pages belong together\n"
 	"      --cpus=N              of the host (default 4)\n"
 	"      --delay=MS            of a reset, and of the end of a guest (default 25)\n"
+	"      --late-stop           answer a forced VM_STOP first, and end the guest after the\n"
+	"                            delay; else it has ended before the answer, as with the\n"
+	"                            real resource manager\n"
 	"      --trace               RM's messages, on standard error\n"
 	"  -h, --help                this\n"
 	"\n"
@@ -49,6 +52,8 @@ static const char help[] =
 	"  mem-write ADDR VALUE, mem-await ADDR VALUE\n"
 	"                    a word (32 bits) of its memory: write it; wait until it is that\n"
 	"  off, reset, fault\n"
+	"  fault-loop        an exception loop: a fault for a debug image, which looks; with any\n"
+	"                    other the guest spins for ever\n"
 	"At its end a guest is off. mem- lines need a link to RM (rm-rpc), else they fault, as\n"
 	"they do if RM refuses, or the address is not mapped, or not so.\n"
 	"\n"
@@ -67,6 +72,8 @@ static const char help[] =
 	"  drop MESSAGE [NTH]             it gets lost: RM does not do it, nor answer\n"
 	"  mute MESSAGE [NTH]             RM does it, but does not answer\n"
 	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
+	"  drop-end [NTH]                 RM does not hear of the nth own end of a guest (off,\n"
+	"                                 reset or fault): it is lost in the hypervisor\n"
 	"  delay MS                       RM reads nothing for so long\n"
 	"  hold on|off                    RM reads nothing\n"
 	"  kill-rm                        RM never answers again, as when the real one\n"
@@ -130,6 +137,7 @@ enum option_number {
 	OPT_FRAGMENT,
 	OPT_CPUS,
 	OPT_DELAY,
+	OPT_LATE_STOP,
 	OPT_TRACE
 };
 
@@ -140,6 +148,7 @@ static const struct option long_options[] = {
 	{ "fragment", required_argument, NULL, OPT_FRAGMENT },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "delay", required_argument, NULL, OPT_DELAY },
+	{ "late-stop", no_argument, NULL, OPT_LATE_STOP },
 	{ "trace", no_argument, NULL, OPT_TRACE },
 	{ "help", no_argument, NULL, 'h' },
 	{},
@@ -168,6 +177,9 @@ static int take_option(struct options *o, int c)
 		return r;
 	case OPT_DELAY:
 		return take_number("--delay", optarg, 0, 60000, &o->delay_ms);
+	case OPT_LATE_STOP:
+		o->late_stop = true;
+		return 0;
 	case OPT_TRACE:
 		o->trace = true;
 		return 0;

@@ -136,37 +136,60 @@ void puppet_pend(struct server *s, struct vm *vm, unsigned int spi, bool pend)
 		puppet_wake(s, vm, i);
 }
 
-/* From now on every run says @end; whoever waits is woken to hear it. */
-void puppet_end(struct server *s, struct vm *vm, const struct run *end)
+/* Whoever waits is woken to hear that it is over; @but: knows. */
+static void tell_all(struct server *s, struct vm *vm, const struct vcpu *but)
 {
-	if (vm->ended)
-		return;
-	vm->ended = true;
-	vm->end = *end;
 	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
+		if (&vm->vcpus[i] == but)
+			continue;
 		vm->vcpus[i].blocked = false;
 		irq_raise(s, model_vcpu_virq(s->model, vm->slot, i));
 	}
 }
 
+void puppet_end(struct server *s, struct vm *vm, const struct vcpu *by, const struct run *end)
+{
+	if (vm->ended)
+		return;
+	vm->ended = true;
+	vm->ended_by = by;
+	vm->end = *end;
+	tell_all(s, vm, by);
+}
+
+void puppet_kill(struct server *s, struct vm *vm)
+{
+	vm->ended = true;
+	vm->ended_by = NULL;
+	tell_all(s, vm, NULL);
+}
+
 /* What cannot go on faults for ever, and RM ends the VM. */
-static void fault(struct server *s, struct vm *vm, struct run *ret)
+static void fault(struct server *s, struct vm *vm, const struct vcpu *v, struct run *ret)
 {
 	static const struct run end = { RUN_FAULT, { 0 } };
 
-	puppet_end(s, vm, &end);
+	puppet_end(s, vm, v, &end);
 	model_guest_ended(s->model, vm->slot, EXIT_SOFTWARE, NULL, 0);
 	*ret = end;
+}
+
+/* What a run says after the end. */
+static struct run run_after(const struct vm *vm, const struct vcpu *v)
+{
+	static const struct run dead = { RUN_POWERED_OFF, { 1 } };
+
+	return vm->ended_by == v ? vm->end : dead;
 }
 
 static void run_vcpu(struct server *s, struct vm *vm, struct vcpu *v, struct run *ret)
 {
 	if (vm->ended)
-		*ret = vm->end;
+		*ret = run_after(vm, v);
 	else if (v->off)
 		ret->state = RUN_POWERED_OFF;
 	else if (!v->at)
-		fault(s, vm, ret);
+		fault(s, vm, v, ret);
 	else
 		script_run(s, vm, v, ret);
 	/* waiting for a CPU_ON is waiting too */

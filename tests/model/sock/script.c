@@ -86,19 +86,18 @@ static bool take_spi(struct vm *vm, unsigned int spi)
 
 static enum step end_vm(struct context *c, const struct run *end, unsigned int type)
 {
-	puppet_end(c->s, c->vm, end);
+	puppet_end(c->s, c->vm, c->v, end);
 	model_guest_ended(c->s->model, c->vm->slot, type, NULL, 0);
 	*c->run = *end;
 	return STEP_EXIT;
 }
 
-/* First the vCPU is off, then, once it was woken, for good (abi K.8). */
+/* The vCPU is off, and for good once RM was told and has woken it (abi K.8). */
 static enum step op_off(struct context *c)
 {
-	static const struct run end = { RUN_POWERED_OFF, { 1 } };
+	static const struct run end = { RUN_POWERED_OFF, { 0 } };
 
-	(void)end_vm(c, &end, EXIT_OFF);
-	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
+	return end_vm(c, &end, EXIT_OFF);
 }
 
 static enum step op_reset(struct context *c)
@@ -113,6 +112,12 @@ static enum step op_fault(struct context *c)
 	static const struct run end = { RUN_FAULT, { 0 } };
 
 	return end_vm(c, &end, EXIT_FAULT);
+}
+
+/* A handler that faults itself: only debug images see that it will for ever (abi K.10). */
+static enum step op_fault_loop(struct context *c)
+{
+	return c->s->options->production ? leave(c, RUN_READY, 0, 0, 0) : op_fault(c);
 }
 
 static enum step op_print(struct context *c)
@@ -459,6 +464,7 @@ static const struct {
 	{ "mem-write", op_mem_write },
 	{ "mem-await", op_mem_await },
 	{ "fault", op_fault },
+	{ "fault-loop", op_fault_loop },
 	{ "reset", op_reset },
 	{ "off", op_off },
 	{ "loop", op_loop },

@@ -209,7 +209,7 @@ struct vm {
 	bool gpio_ready;
 	bool has_link; /* and has used it: @mem is valid */
 	bool ended;
-	bool off_told; /* POWERED_OFF: that it is over */
+	const struct vcpu *ended_by; /* its runs say @end until RM kills it; others: off for good */
 	struct run end;
 	struct vcpu vcpus[MODEL_VCPUS_MAX];
 	char *script;
@@ -218,7 +218,10 @@ struct vm {
 
 /* Never fails: without a script the first run faults. */
 void puppet_start(struct server *s, struct vm *vm, uint64_t pc);
-void puppet_end(struct server *s, struct vm *vm, const struct run *end);
+/* The guest's own end, by what @by did: RM does not know yet. */
+void puppet_end(struct server *s, struct vm *vm, const struct vcpu *by, const struct run *end);
+/* RM ends it, or takes note that it has ended. */
+void puppet_kill(struct server *s, struct vm *vm);
 void puppet_pend(struct server *s, struct vm *vm, unsigned int spi, bool pend);
 /* vcpu_run: @resume is its first word, X0 to X4 the answer. */
 void puppet_run(struct server *s, struct vm *vm, unsigned int vcpu, uint64_t resume, uint64_t x[8]);
@@ -266,6 +269,7 @@ struct options {
 	uint64_t ram;
 	uint64_t fragment;
 	uint64_t delay_ms;
+	bool late_stop;
 	unsigned int cpus;
 	bool production;
 	bool presplit_quirk;

@@ -2,11 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Whether a LEND unmaps is found out by looking. First of all cases that lend: that it does is
 # believed only while RM has made no parcel before.
-is_model || return 0
-knob() {
-	devmem "$(awk -v n="KNOB_$1" '$1 == n { print $2 }' $here/knobs)" 32 "$2"
-}
-
+needs_model || return 0
 quirk() { # its value and where that is from
 	ghvmctl --json host | sed -n 's/.*"presplit":{"value":\([a-z]*\),"source":"\([^"]*\)"}.*/\1 \2/p'
 }
@@ -37,6 +33,7 @@ printf '[Service]\nExecStart=\nExecStart=%s --probe-presplit\n' "$exec" >$conf/p
 systemctl daemon-reload
 
 say "a LEND unmaps, and nothing was lent before"
+knob PRESPLIT 0
 probe "false tried out"
 grep unneeded /run/gunyah-vmd/presplit.probe
 touched 4
@@ -65,7 +62,6 @@ model lent_faults >/run/lent-faults-meant
 say "and is not enough of itself then, so it is not alone"
 up one
 down one
-knob PRESPLIT 0
 
 ! find / -xdev -name 'core*' -newer /run/lent-faults-meant -path '*gunyah*' 2>/dev/null | grep . ||
 	fail "a core dump of a page that was lent"

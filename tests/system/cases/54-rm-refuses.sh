@@ -2,11 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The resource manager refuses one message of a start, each in turn: the journal names the message
 # and the status, and all that was done is undone.
-is_model || return 0
-knob() {
-	devmem "$(awk -v n="KNOB_$1" '$1 == n { print $2 }' $here/knobs)" 32 "$2"
-}
-
+needs_model || return 0
 # a refusal may pass, so systemd would try again, and succeed: the knob acts once
 conf=/run/systemd/system/gunyah-vm@cycle.service.d
 mkdir -p $conf

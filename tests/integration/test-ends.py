@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ends that the real hypervisor has: lost on the way to RM, before and after an answer, none at all."""
+import time
+import unittest
+
+import world
+from world import Refused, wait_until
+
+TWO = "cpus: {count: 2}\n"
+# the second vCPU is in the middle of something when the first one ends the machine
+BUSY = "cpu 1\nforever\n"
+
+
+class Case(unittest.TestCase):
+    model = ()
+
+    def setUp(self):
+        world.alarm(120)
+        self.w = world.World(model=self.model)
+        self.addCleanup(world.alarm, 0)
+        self.addCleanup(self.w.close)
+
+    def running(self, name, script, **kw):
+        self.w.vm(name, script, **kw)
+        unit = self.w.unit(name)
+        wait_until(lambda: self.state(name) == "running", 20)
+        return unit
+
+    def state(self, name):
+        try:
+            return self.w.vm_get(name, "State")
+        except Refused:
+            return None
+
+    def type(self, name, text=b"x"):
+        _, path = self.w.vm_call(name, "OpenConsole", "a{sv}", "0")
+        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
+            pty.write(text)
+            wait_until(lambda: "typed" in self.w.console_log(name))
+
+
+class Lost(Case):
+    """RM is not told (abi K.10): the vCPU stays off, or says "reset" again and again."""
+
+    def end(self, script, **kw):
+        """Seconds from the lost end to the unit's, and its status."""
+        unit = self.running("demo", "print up\nread\nprint typed\n" + script, **kw)
+        self.w.model_says("drop-end")
+        self.type("demo")
+        start = time.monotonic()
+        status = unit.wait(20)
+        return time.monotonic() - start, status
+
+    def check_off(self, **kw):
+        took, status = self.end(**kw)
+        self.assertEqual(status, 0, self.w.said("demo"))
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "off"])
+        # half a second for RM to say it, a second for the manager to hear it
+        self.assertLess(took, 5)
+        self.w.assert_clean()
+
+    def test_an_off_of_the_only_vcpu(self):
+        self.check_off(script="off\n")
+        self.assertIn("turned itself off", self.w.said("demo"))
+
+    def test_an_off_of_one_of_two(self):
+        self.check_off(script="cpu-on 1\noff\n" + BUSY, extra=TWO)
+
+    def check_reset(self, script, **kw):
+        unit = self.running("demo", "print up\nread\nprint typed\n" + script, **kw)
+        before = self.w.vm_get("demo", "LeaderPID", "Incarnation")
+        self.w.model_says("drop-end")
+        self.type("demo")
+        wait_until(lambda: self.w.console_log("demo").count("up") == 2, 5)
+        self.w.wait_state("demo", "running")
+        self.assertEqual(self.w.vm_get("demo", "LeaderPID", "Incarnation"), before)
+        job = self.w.stop("demo", "force")
+        self.assertEqual(self.w.wait_job(job), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_a_reset_of_the_only_vcpu(self):
+        self.check_reset("reset\n")
+
+    def test_a_reset_of_one_of_two(self):
+        self.check_reset("cpu-on 1\nreset\n" + BUSY, extra=TWO)
+
+    def test_a_reset_that_is_to_stop_it(self):
+        took, status = self.end("reset\n", lifecycle="on-reboot: stop")
+        self.assertEqual(status, 0)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "reset")
+        self.assertLess(took, 5)
+        self.w.assert_clean()
+
+    def test_a_crash(self):
+        took, status = self.end("fault\n")
+        self.assertEqual(status, 134)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "crash")
+        self.assertLess(took, 5)
+        self.w.assert_clean()
+
+    def test_an_off_after_a_stop_was_asked_for(self):
+        unit = self.running("demo", "powerkey\n")
+        self.w.model_says("drop-end")
+        start = time.monotonic()
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+        self.assertLess(time.monotonic() - start, 5)
+        self.w.assert_clean()
+
+    def test_while_there_is_no_manager(self):
+        unit = self.running("demo", "print up\nread\nprint typed\noff\n")
+        self.w.model_says("drop-end")
+        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
+        self.w.kill_manager()
+        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
+            pty.write(b"x")
+            wait_until(lambda: "turned itself off" in self.w.said("demo"), 10)
+        self.w.start_manager()
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+
+class Forced(Case):
+    """A forced STOP has ended the VM before it is answered."""
+
+    def test_a_forced_stop(self):
+        unit = self.running("demo", "forever\n")
+        job = self.w.stop("demo", "force")
+        self.assertEqual(self.w.wait_job(job), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "stopped")
+        self.w.assert_clean()
+
+    def test_a_runner_that_dies(self):
+        unit = self.running("demo", "forever\n")
+        unit.kill()
+        self.w.wait_state("demo", "failed")
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "runner-died")
+        self.w.assert_clean()
+
+    def test_what_a_dead_manager_left(self):
+        unit = self.running("demo", "forever\n")
+        unit.kill()
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.w.assert_clean(20)
+
+
+class ForcedLate(Forced):
+    """The other order."""
+    model = ("--late-stop",)
+
+
+class Spinning(Case):
+    """An exception loop that no production image sees: the guest runs, and that is all."""
+    model = ("--generation=open-2023",)
+
+    def test_only_force_ends_it(self):
+        unit = self.running("demo", "print up\nfault-loop\n", lifecycle="stop-timeout: 1s")
+        wait_until(lambda: "up" in self.w.console_log("demo"))
+        time.sleep(1)
+        self.assertEqual(self.state("demo"), "running")
+        unit.terminate()
+        self.assertEqual(unit.wait(20), 0)
+        self.assertIn("did not power off", self.w.said("demo"))
+        self.w.assert_clean()
+
+
+class Seen(Case):
+    """A debug image sees it."""
+    model = ("--generation=debug",)
+
+    def test_it_is_a_crash(self):
+        self.w.vm("demo", "fault-loop\n")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "crash")
+        self.w.assert_clean()
+
+
+if __name__ == "__main__":
+    unittest.main()
