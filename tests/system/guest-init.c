@@ -4,7 +4,7 @@
  *
  * It says that it is up, then obeys the power key and what is typed on the console, one
  * word a line: echo TEXT, cpus, busy, off, reboot, crash, sh. The kernel's command line may
- * have ghvm.guest=off or ghvm.guest=reboot, to do that at once, or ghvm.guest=deaf, not to
+ * have testbed.guest=off or testbed.guest=reboot, to do that at once, or testbed.guest=deaf, not to
  * obey the power key.
  */
 #include <errno.h>
@@ -206,10 +206,10 @@ int main(void)
 	n = 1 + open_keys(fds + 1);
 	printf("guest: %zu input devices\n", n - 1);
 	say_up();
-	deaf = told("ghvm.guest=deaf");
-	if (told("ghvm.guest=off"))
+	deaf = told("testbed.guest=deaf");
+	if (told("testbed.guest=off"))
 		end(RB_POWER_OFF);
-	if (told("ghvm.guest=reboot"))
+	if (told("testbed.guest=reboot"))
 		end(RB_AUTOBOOT);
 
 	for (;;) {

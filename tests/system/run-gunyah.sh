@@ -1,13 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# run-gunyah.sh HYPVM.ELF KERNEL INITRAMFS FOLDER CPUS [WORDS]: boots a real Gunyah image, built for
-# its QEMU platform, with the same machine inside.
+# run-gunyah.sh [--shell] HYPVM.ELF KERNEL INITRAMFS FOLDER CPUS [WORD...]: boots a real Gunyah image,
+# built for its QEMU platform, with the same machine inside.
 #
 # What that image expects: the primary VM has 0x40000000 to 0x7fffffff, its kernel at 0x41000000, its
 # device tree at 0x40f00000, without an ITS; above 0x80000000 all is the hypervisor's. CPUS is what the
-# image was configured for. It does not end QEMU by itself: a line "testbed: status N" does.
+# image was configured for. The machine cannot tell QEMU a status: a line "testbed: status N" does. With
+# --shell QEMU has the terminal instead, and ends when the machine is turned off.
 set -euo pipefail
 
+shell=
+if [ "$1" = --shell ]; then
+  shell=1
+  shift
+fi
 hypvm=$1 kernel=$2 initramfs=$3 out=$4 cpus=$5
 shift 5
 initrd=$((0x48000000))
@@ -32,11 +38,13 @@ make_tree() {
 }
 
 make_tree "$@"
+machine+=(-m 2G -kernel "$hypvm"
+  -device "loader,file=$kernel,addr=0x41000000,force-raw=on"
+  -device "loader,file=$dtb,addr=0x40f00000,force-raw=on"
+  -device "loader,file=$initramfs,addr=$initrd,force-raw=on")
+[ -z "$shell" ] || exec qemu-system-aarch64 "${machine[@]}"
 coproc QEMU {
-  exec qemu-system-aarch64 "${machine[@]}" -m 2G -kernel "$hypvm" \
-    -device loader,file="$kernel",addr=0x41000000,force-raw=on \
-    -device loader,file="$dtb",addr=0x40f00000,force-raw=on \
-    -device loader,file="$initramfs",addr=$initrd,force-raw=on </dev/null 2>&1
+  exec setpriv --pdeathsig TERM qemu-system-aarch64 "${machine[@]}" </dev/null 2>&1
 }
 # shellcheck disable=SC2153 # coproc sets it
 pid=$QEMU_PID

@@ -6,6 +6,8 @@
 # logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
 # tests/system/cases run and TAP is printed.
 #
+# One run has it at a time; one that is killed ends its QEMU.
+#
 # GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model, configured for so many CPUs as
 # GHVM_HYPERVISOR_CPUS says (8 unless told).
 # GHVM_SECONDS: patience with the whole, 2400 unless told. QEMU_ARGS: more words for QEMU.
@@ -13,6 +15,8 @@ set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
+# shellcheck source=tests/system/one-run.sh
+. "$here/one-run.sh"
 mode="test"
 case ${1:-} in
 --test | --demo | --bench | --shell)
@@ -34,6 +38,8 @@ cpus=4
 [ "$mode" = test ] || [ "$mode" = bench ] || cpus=2
 patience=${GHVM_SECONDS:-2400}
 mkdir -p "$out"
+alone_in "$out"
+say_alone "$out"
 
 # step TEXT COMMAND...: with its time; what it says is in a log, shown if it fails
 step() {
@@ -112,26 +118,27 @@ build_model() {
   "$root/tests/model/el2/build.sh" "$out/el2.bin"
 }
 
-# The words for the kernel. quiet keeps its messages out of the TAP lines.
+# The words for the kernel. quiet keeps its messages out of the TAP lines. None of ours begins with the
+# name of a module, whose parameter it would be.
 words() {
-  echo "quiet loglevel=3 systemd.show_status=0 systemd.log_level=warning ghvm.mode=$mode" \
-    "ghvm.cases=${cases// /,}"
+  echo "quiet loglevel=3 systemd.show_status=0 systemd.log_level=warning testbed.mode=$mode" \
+    "testbed.cases=${cases// /,}"
 }
 
-run_model() {
-  # shellcheck disable=SC2046 # words
-  CPUS=$cpus MEM=3G "$root/tests/model/el2/run-qemu.sh" "$out/el2.bin" \
-    "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$out/model.log" $(words)
-}
-
-run_machine() {
+# Sets machine, the command that boots it.
+choose_machine() {
+  local kernel w
+  kernel=$("$here/kernel.sh" image 6.12-cloud)/vmlinuz
+  read -ra w < <(words)
   if [ -n "${GHVM_HYPERVISOR:-}" ]; then
-    "$here/run-gunyah.sh" "$GHVM_HYPERVISOR" \
-      "$("$here/kernel.sh" image 6.12-cloud)/vmlinuz" "$out/initramfs" "$out" \
-      "${GHVM_HYPERVISOR_CPUS:-8}" "$(words)"
+    machine=("$here/run-gunyah.sh")
+    [ "$mode" != shell ] || machine+=(--shell)
+    machine+=("$GHVM_HYPERVISOR" "$kernel" "$out/initramfs" "$out" "${GHVM_HYPERVISOR_CPUS:-8}")
   else
-    run_model
+    machine=(env CPUS="$cpus" MEM=3G "$root/tests/model/el2/run-qemu.sh" "$out/el2.bin" "$kernel"
+      "$out/initramfs" "$out/model.log")
   fi
+  machine+=("${w[@]}")
 }
 
 step "module" build_module
@@ -140,18 +147,18 @@ step "guest" "$here/guest.sh" "$out/guest"
 step "initramfs" make_overlay
 
 : >"$out/model.log"
+choose_machine
 if [ "$mode" = shell ]; then
-  run_machine
-  exit
+  status=0
+  mortal "${machine[@]}" || status=$?
+  exit $status
 fi
 # The console goes through a file, so that nothing of it is lost, and is shown as it comes.
 status=0
 : >"$out/console.log"
-tail -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' &
+tail --pid=$$ -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' &
 show=$!
-export -f run_machine run_model words
-export here root out cpus mode cases
-timeout -k 10 "$patience" bash -c run_machine >"$out/console.log" 2>&1 </dev/null || status=$?
+mortal timeout -k 10 "$patience" "${machine[@]}" >"$out/console.log" 2>&1 </dev/null || status=$?
 sleep 1
 kill $show
 wait $show 2>/dev/null || true

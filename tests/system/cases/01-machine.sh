@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The machine is what a package of ours would make of a Debian host.
 say "system: $(systemctl is-system-running), $(uptime_s) s after the kernel's start"
-systemctl --no-pager --failed
+for unit in $(systemctl --no-pager --failed --no-legend --plain | cut -d' ' -f1); do
+	say "$unit has failed"
+	journalctl -q --no-pager -o short-monotonic -b -u "$unit"
+done
 [ "$(systemctl is-system-running)" = running ] || fail "some unit has failed"
 
 say "the module is loaded by modules-load, its node belongs to the manager"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest with one vCPU reaches its user space and powers off: the unit ends, and it was a success.
-vm quick 1 256M "ghvm.guest=off"
+vm quick 1 256M "testbed.guest=off"
 mark quick
 start=$(uptime_s)
 systemctl start gunyah-vm@quick

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The same with four vCPUs, which the guest all uses.
+needs_cpus 4 || return 0
 start=$(uptime_s)
 up four
 took=$(($(uptime_s) - start))

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest that does not hear the power key is stopped by force at its stop-timeout, and all returns.
-vm deaf 1 256M "ghvm.guest=deaf" 3s
+vm deaf 1 256M "testbed.guest=deaf" 3s
 up deaf
 start=$(uptime_s)
 systemctl stop gunyah-vm@deaf

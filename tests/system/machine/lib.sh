@@ -44,6 +44,20 @@ must() { # SECONDS COMMAND...: or the case fails
 	wait_for "$@" || fail "not within $*"
 }
 
+# Why a case has nothing to do here; it then returns. TAP says so.
+skip() { # WHY
+	echo "$*" >/run/case.skip
+}
+
+# Conditions of cases: "needs_model || return 0"
+needs_model() {
+	is_model || { skip "only the model has knobs and counters" && return 1; }
+}
+
+needs_cpus() { # NUMBER
+	[ "$(nproc)" -ge "$1" ] || { skip "needs $1 CPUs, this machine has $(nproc)" && return 1; }
+}
+
 refused() { # COMMAND...: must fail
 	! "$@" || fail "succeeded: $*"
 }
@@ -75,7 +89,7 @@ vm() {
 }
 
 prepare_guests() {
-	vm demo 2 256M "ghvm.guest=off"
+	vm demo 2 256M "testbed.guest=off"
 	vm one 1 256M ""
 	vm four 4 256M ""
 	vm other 1 256M ""
@@ -168,6 +182,10 @@ model() { # COUNTER: its value
 	printf '%d\n' "$(devmem "$_address" 64)"
 }
 
+knob() { # NAME VALUE: of the model, see counters.h
+	devmem "$(awk -v n="KNOB_$1" '$1 == n { print $2 }' $here/knobs)" 32 "$2"
+}
+
 model_counters() {
 	is_model || return 0
 	while read -r _name _; do
@@ -220,10 +238,10 @@ recover() {
 finish() { # STATUS: ends the machine
 	sync
 	if is_model; then
-		devmem "$(awk '$1 == "KNOB_EXIT" { print $2 }' $here/knobs)" 32 "$1"
+		knob EXIT "$1"
 	else
 		echo "testbed: status $1"
-		systemctl poweroff -ff
+		systemctl poweroff -ff # run-gunyah.sh was told, or it is a shell
 	fi
 	sleep 60
 }
