@@ -206,6 +206,7 @@ static const struct property properties[] = {
 	PROPERTY("LastRMMessage", 'u', rm_message),
 	PROPERTY("LastRMStatus", 'u', rm_status),
 	PROPERTY("FailedStep", 's', failed_step),
+	PROPERTY("DescriptorState", 's', descriptor),
 	PROPERTY("VMID", 'q', vmid),
 	PROPERTY("LeaderPID", 'u', leader_pid),
 	PROPERTY("MemoryLent", 't', lent),

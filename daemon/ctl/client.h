@@ -30,6 +30,7 @@ struct client_vm {
 	char *last_error;
 	char *last_error_name;
 	char *failed_step;
+	char *descriptor;
 	int32_t last_errno; /* positive, 0: none; the next two as in struct ghvm_error */
 	uint32_t rm_message;
 	uint32_t rm_status;

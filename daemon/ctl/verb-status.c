@@ -7,9 +7,11 @@
 #include "daemon/ctl/json.h"
 #include "daemon/ctl/table.h"
 
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_json(const struct client_vm *vm)
 {
@@ -28,6 +30,7 @@ static void print_json(const struct client_vm *vm)
 	json_text(&j, "last_error", vm->last_error);
 	json_text(&j, "last_error_name", vm->last_error_name);
 	json_text(&j, "failed_step", vm->failed_step);
+	json_text(&j, "descriptor", vm->descriptor);
 	json_close(&j, '}');
 	putchar('\n');
 }
@@ -35,6 +38,22 @@ static void print_json(const struct client_vm *vm)
 static bool some(const char *s)
 {
 	return s && *s;
+}
+
+/* NULL: nothing worth a line. */
+static const char *descriptor(const struct client_vm *vm)
+{
+	static const char *const texts[][2] = {
+		{ "changed", "changed on disk since it started: takes effect with its next start" },
+		{ "invalid",
+		  "changed on disk since it started, and has mistakes: ghvmctl validate" },
+		{ "missing", "is not there any more: it cannot be started again" },
+	};
+
+	for (size_t i = 0; some(vm->descriptor) && i < ARRAY_SIZE(texts); i++)
+		if (!strcmp(vm->descriptor, texts[i][0]))
+			return texts[i][1];
+	return NULL;
 }
 
 static void print_text(const struct client_vm *vm)
@@ -53,6 +72,8 @@ static void print_text(const struct client_vm *vm)
 		printf("  shared      %s\n", table_size(vm->shared, size));
 	if (vm->quarantined)
 		printf("  quarantine  %llu pages\n", (unsigned long long)vm->quarantined);
+	if (descriptor(vm))
+		printf("  descriptor  %s\n", descriptor(vm));
 	if (some(vm->exit_reason))
 		printf("  last end    %s\n", vm->exit_reason);
 	if (some(vm->last_error))

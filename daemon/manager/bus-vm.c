@@ -34,6 +34,7 @@ struct shown {
 	int error;
 	uint32_t rm_message;
 	uint32_t rm_status;
+	const char *descriptor;
 	char digest[17];
 	uint16_t vmid;
 	uint64_t incarnation;
@@ -94,6 +95,7 @@ static void look(const struct vm *vm, struct shown *ret)
 	ret->error = vm->last_error.code;
 	ret->rm_message = vm->last_error.rm_message;
 	ret->rm_status = vm->last_error.rm_code;
+	ret->descriptor = vm_descriptor(vm);
 	memcpy(ret->digest, vm->digest, sizeof(ret->digest));
 	ret->vmid = vm->vmid.id;
 	ret->incarnation = vm->incarnation;
@@ -123,6 +125,8 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 		text = vm->last_error.code ? failure_name(&vm->last_error) : "";
 	else if (!strcmp(property, "FailedStep"))
 		text = vm->failed_step ? vm->failed_step : "";
+	else if (!strcmp(property, "DescriptorState"))
+		text = vm_descriptor(vm);
 	else
 		text = vm->digest;
 	return sd_bus_message_append(reply, "s", text);
@@ -316,6 +320,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("LastRMMessage", "u", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("LastRMStatus", "u", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("FailedStep", "s", get_text, 0, FLAG),
+	SD_BUS_PROPERTY("DescriptorState", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("SpecDigest", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("VMID", "q", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("Incarnation", "t", get_number, 0, FLAG),
@@ -479,6 +484,7 @@ static void compare(const struct shown *was, const struct shown *is, char *names
 		{ was->rm_message != is->rm_message, { "LastRMMessage" } },
 		{ was->rm_status != is->rm_status, { "LastRMStatus" } },
 		{ was->step != is->step, { "FailedStep" } },
+		{ strcmp(was->descriptor, is->descriptor) != 0, { "DescriptorState" } },
 		{ strcmp(was->digest, is->digest) != 0, { "SpecDigest" } },
 		{ was->vmid != is->vmid, { "VMID" } },
 		{ was->incarnation != is->incarnation, { "Incarnation" } },

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -177,8 +178,15 @@ static void on_terminate(void *data)
 static void on_reload(void *data)
 {
 	struct daemon *d = data;
+	struct timespec now;
 
-	manager_scan(&d->manager);
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			 (unsigned long long)now.tv_sec * 1000000 +
+				 (unsigned long long)now.tv_nsec / 1000);
+	d->manager.scan_error = (struct ghvm_error){}; /* told again, if it is still so */
+	manager_reread(&d->manager);
+	(void)sd_notify(0, "READY=1");
 }
 
 static void on_watchdog(void *data)

@@ -36,11 +36,19 @@ static void look_at_rm(struct manager *m)
 
 /* --- what VMs say --- */
 
+/* One without a descriptor goes with its guest; not in the middle of what it says. */
+static void look_for_end(struct manager *m, const struct vm *vm)
+{
+	if (!vm->described)
+		folders_poke(&m->folders);
+}
+
 static void on_vm_changed(void *data, struct vm *vm)
 {
 	struct manager *m = data;
 
 	look_at_rm(m);
+	look_for_end(m, vm);
 	if (m->observer)
 		m->observer->on_vm_changed(m->observer_data, vm);
 }
@@ -49,6 +57,7 @@ static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
 {
 	struct manager *m = data;
 
+	look_for_end(m, vm);
 	if (m->observer)
 		m->observer->on_vm_state(m->observer_data, vm, before);
 }
@@ -81,6 +90,7 @@ static void on_quarantine_changed(void *data, const char *name)
 	if (!vm)
 		return;
 	vm->quarantined = quarantine_pages(&m->quarantine, name, &why);
+	look_for_end(m, vm);
 	if (m->observer)
 		m->observer->on_vm_changed(m->observer_data, vm);
 }
@@ -188,6 +198,21 @@ void manager_scan(struct manager *m)
 			remove_vm(m, i);
 	}
 	free_list(names);
+}
+
+void manager_reread(struct manager *m)
+{
+	folders_watch(&m->folders);
+	manager_scan(m);
+	for (size_t i = 0; i < m->n_vms; i++) {
+		folders_watch_drop_ins(&m->folders, m->vms[i]->name);
+		vm_judge_descriptor(m->vms[i], m->options->vms_dirs);
+	}
+}
+
+static void on_folders(void *data)
+{
+	manager_reread(data);
 }
 
 struct vm *manager_find(struct manager *m, const char *name)
@@ -389,7 +414,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 {
 	int r;
 
-	*m = (struct manager){ .loop = loop, .options = options };
+	*m = (struct manager){ .loop = loop, .options = options, .folders.fd = -1 };
 	probe_init(&m->probe);
 	ghvm_ledger_init(&m->ledger, &m->probe.quirks);
 	m->guest_host.ledger = &m->ledger;
@@ -408,10 +433,14 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 		r = ghvm_trace_init(&m->trace);
 	if (r == 0)
 		r = open_host(m);
+	if (r == 0)
+		r = folders_init(&m->folders, loop, options->vms_dirs, on_folders, m);
 	if (r < 0)
 		return r;
 	manager_scan(m);
-	return adopt(m);
+	r = adopt(m);
+	manager_reread(m); /* what runs is known by now, and so are its drop-ins */
+	return r;
 }
 
 bool manager_settled(const void *manager)
@@ -450,6 +479,7 @@ void manager_done(struct manager *m)
 		vm_free(m->vms[i]);
 	free(m->vms);
 	quarantine_done(&m->quarantine);
+	folders_done(&m->folders);
 	loop_watch_done(&m->rm_watch);
 	ghvm_rm_free(m->rm);
 	ghvm_host_close(m->host);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/manager/allowance.h"
+#include "daemon/manager/folders.h"
 #include "daemon/manager/guest.h"
 #include "daemon/manager/loop.h"
 #include "daemon/manager/probe.h"
@@ -80,6 +81,7 @@ struct manager {
 	struct allowance allowance;
 
 	struct vm_env env;
+	struct folders folders;
 	struct ghvm_error scan_error;
 	struct vm **vms;
 	size_t n_vms;
@@ -110,6 +112,11 @@ int manager_check_hypervisor(const struct manager *m, struct ghvm_error *err);
  * goes.
  */
 void manager_scan(struct manager *m);
+/*
+ * The same when they have changed, or when somebody says so: also, what has become of the
+ * descriptors of those that run.
+ */
+void manager_reread(struct manager *m);
 /* Looks at the directories before it says that there is none. NULL: none. */
 struct vm *manager_find(struct manager *m, const char *name);
 /* As it is known already. */

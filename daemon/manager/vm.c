@@ -181,6 +181,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->on_reboot = vm->guest->spec.on_reboot;
 	vm->on_crash = vm->guest->spec.on_crash;
 	guest_digest(&vm->guest->spec, vm->digest);
+	vm->descriptor = VM_DESCRIPTOR_CURRENT;
 	vm->last_error = (struct ghvm_error){};
 	vm->failed_step = NULL;
 	vm->reason = "";

@@ -80,6 +80,12 @@ struct vm_waiter {
 	void (*on_vacant)(void *data);
 };
 
+/* What has become of the descriptor that a guest was started by, for the bus. */
+#define VM_DESCRIPTOR_CURRENT "current" /* it says the same, in whatever words */
+#define VM_DESCRIPTOR_CHANGED "changed"
+#define VM_DESCRIPTOR_INVALID "invalid" /* it has mistakes, or cannot be read */
+#define VM_DESCRIPTOR_MISSING "missing"
+
 #define VM_CONSOLES_MAX 8
 
 /**
@@ -98,6 +104,7 @@ struct vm_console {
  * @reason: ExitReason, static text, "" never ended
  * @last_error: of the last failure; @failed_step: where: a step of the plan, or "descriptor",
  *     "prepare" (memory and files), "run", "teardown"; or NULL
+ * @descriptor: VM_DESCRIPTOR_*, of its guest
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that nobody could give back
  * @console_serial: of the last question to the runner; @console_answered: of its last answer
@@ -113,6 +120,7 @@ struct vm {
 	const char *reason;
 	struct ghvm_error last_error;
 	const char *failed_step;
+	const char *descriptor;
 	uint64_t lent;
 	uint64_t shared;
 	uint64_t quarantined;
@@ -208,6 +216,11 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status);
  * the runner would wait for a manager that never comes to it. The VM is vacant.
  */
 void vm_dismiss(struct vm *vm);
+
+/* The files may have changed: look what its guest's descriptor says now. */
+void vm_judge_descriptor(struct vm *vm, const char *const *dirs);
+/* For DescriptorState: VM_DESCRIPTOR_*, or "" without a guest. */
+const char *vm_descriptor(const struct vm *vm);
 
 /* For SubState: the step of a build, or "". */
 const char *vm_substate(const struct vm *vm);
