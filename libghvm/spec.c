@@ -401,7 +401,7 @@ static void check_address(struct spec_report *report, const struct ghvm_spec *sp
 static void check_label(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
 {
 	const uint32_t label = spec->regions[nth].label;
-	char key[32];
+	char key[40];
 
 	snprintf(key, sizeof(key), "regions[%zu].label", nth);
 	for (size_t i = 0; label && i < nth; i++) {
