@@ -200,10 +200,8 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 	if (vm_vacant(vm))
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
-	if (job) {
-		control_stop(&vm->control, how); /* the guest may not have heard the first */
+	if (job)
 		return reply_path(job, m);
-	}
 	r = new_job(j, JOB_STOP, vm, uid, &job);
 	if (r < 0)
 		return r;
