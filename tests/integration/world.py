@@ -79,6 +79,8 @@ class World:
         self.stand_in = None
         for d in ("vms", "run", "log"):
             os.mkdir(self.path(d))
+        if "GHVM_SANITIZED" in os.environ:
+            self.collect_reports()
         try:
             self.start_bus()
             self.start_model(model)
@@ -131,6 +133,21 @@ class World:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.stand_in.stdout.readline() == b"ready\n"
 
+    # --- sanitizers ---
+
+    def collect_reports(self):
+        """Of each program of this world, also of those whose output is thrown away."""
+        for name in "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS":
+            os.environ[name] = "halt_on_error=1:log_path=" + self.path("sanitizer")
+
+    def reports(self):
+        said = ""
+        for name in sorted(os.listdir(self.dir)):
+            if name.startswith("sanitizer."):
+                with open(self.path(name), encoding="utf-8", errors="replace") as f:
+                    said += f.read()
+        return said
+
     def kill_manager(self):
         self.manager.kill()
         self.manager.wait()
@@ -154,7 +171,9 @@ class World:
             p.wait()
             if p.stdout:
                 p.stdout.close()
+        said = self.reports()
         subprocess.run(["rm", "-rf", self.dir], check=True)
+        assert not said, said
 
     # --- descriptors ---
 
