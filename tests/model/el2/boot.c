@@ -85,6 +85,7 @@ static void read_options(const void *fdt)
 	machine.delay_ns = has_option(args, "hurry") ? 0 : DELAY_NS;
 	machine.presplit_quirk = !has_option(args, "unmaps");
 	machine.late_stop = has_option(args, "late-stop");
+	machine.rx_unready = has_option(args, "rx-unready");
 	machine.seed = machine.production ? SEED : 0; /* 0: capability ids are small */
 }
 
@@ -137,6 +138,33 @@ static void hex16(char *p, uint64_t v)
 	*p = '\0';
 }
 
+/* RX gets an interrupt controller that has no driver, so whoever wants its virq is to wait. */
+static void unready_rx(void *fdt)
+{
+	int node = fdt_add_subnode(fdt, fdt_path_offset(fdt, "/hypervisor"), "unready");
+	const fdt32_t *gic = fdt_getprop(fdt, 0, "interrupt-parent", NULL);
+	uint32_t phandle = fdt_get_max_phandle(fdt) + 1;
+	uint32_t irqs[8] = { gic ? fdt32_to_cpu(*gic) : 0,
+			     GIC_SPI,
+			     VIRQ_FIRST - 32,
+			     EDGE_RISING,
+			     phandle,
+			     GIC_SPI,
+			     VIRQ_FIRST + 1 - 32,
+			     EDGE_RISING };
+
+	need(node >= 0 && fdt_setprop_empty(fdt, node, "interrupt-controller") == 0 &&
+		     fdt_setprop_u32(fdt, node, "#interrupt-cells", 3) == 0 &&
+		     fdt_setprop_u32(fdt, node, "phandle", phandle) == 0,
+	     "cannot add an interrupt controller to the tree");
+	for (unsigned int i = 0; i < 8; i++)
+		irqs[i] = cpu_to_fdt32(irqs[i]);
+	node = fdt_node_offset_by_compatible(fdt, -1, "gunyah-resource-manager");
+	need(fdt_setprop(fdt, node, "interrupts-extended", irqs, sizeof(irqs)) == 0 &&
+		     fdt_delprop(fdt, node, "interrupts") == 0,
+	     "cannot change the resource manager's interrupts");
+}
+
 /* TX first, both in "reg" and in "interrupts" (abi D.8). */
 static void add_rm(void *fdt)
 {
@@ -170,6 +198,8 @@ static void add_hypervisor(void *fdt)
 		     fdt_setprop(fdt, node, "compatible", compatible, sizeof(compatible)) == 0,
 	     "cannot add /hypervisor");
 	add_rm(fdt);
+	if (machine.rx_unready)
+		unready_rx(fdt);
 }
 
 static void boot_tree_patch(void *fdt)

@@ -212,6 +212,7 @@ struct machine {
 	bool production;
 	bool presplit_quirk;
 	bool late_stop;
+	bool rx_unready; /* RM rx's interrupt controller has no driver */
 	uint64_t delay_ns;
 	uint64_t seed;
 };
