@@ -5,6 +5,8 @@
 #   kernel.sh image 6.12-cloud          folder with vmlinuz (arm64) and lib/modules/RELEASE
 #   kernel.sh image 6.1                 likewise: all drivers, needed for guests
 #   kernel.sh headers 6.12 [amd64]      what "make -C" wants; arm64 unless said
+#   kernel.sh image debug               the debug kernel of the module's tests, built on first use
+#   kernel.sh headers debug             likewise, to build the module for it
 #   kernel.sh scripts                   kernel tree with only scripts/checkpatch.pl and its data
 #   kernel.sh busybox                   static arm64 busybox
 #
@@ -14,6 +16,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ghvm}/kernels
+debug_config=$(dirname "$(realpath "$0")")/../kmod/debug.config
 default=6.1	# what the metapackages without a version mean on Debian 12
 
 die()
@@ -98,6 +101,55 @@ make_scripts()
 	rm -rf "${2:?}/usr"
 }
 
+# debug_release: VERSION-HASH, of Debian's source and of our configuration
+debug_release()
+{
+	hash=$(sha256sum "$debug_config" | cut -c 1-12)
+	v=$(apt-cache show --no-all-versions linux-source-6.12 2>/dev/null | sed -n 's/^Version: //p')
+	if [ -z "$v" ]; then
+		v=$(cd "$cache" && printf '%s\n' "debug-"*"-$hash" | sort -V | tail -n 1)
+		v=${v#debug-}
+		v=${v%-"$hash"}
+	fi
+	echo "$v-$hash"
+}
+
+# Every line of the configuration has to be in what kconfig made of it.
+debug_configure()
+{
+	"$@" KCONFIG_ALLCONFIG="$debug_config" allnoconfig
+	missing=$(grep '^CONFIG' "$debug_config" | grep -vxFf .config) || return 0
+	die "the kernel has not taken: $missing"
+}
+
+# Some ten minutes of two CPUs. What stays is the kernel and what a module is built with.
+make_debug()
+{
+	echo "kernel.sh: building the debug kernel $1, once" >&2
+	unpack "$2" "linux-source-6.12=${1%-*}"
+	mkdir "$2/src"
+	tar -xf "$2"/usr/src/linux-source-6.12.tar.* -C "$2/src" --strip-components=1
+	rm -rf "${2:?}/usr"
+	cc=${CROSS:-aarch64-linux-gnu-}gcc
+	! command -v ccache >/dev/null || cc="ccache $cc"
+	(
+		cd "$2/src"
+		set -- nice make -s -j"$(nproc)" ARCH=arm64 \
+			CROSS_COMPILE="${CROSS:-aarch64-linux-gnu-}" CC="$cc"
+		debug_configure "$@"
+		"$@" Image modules
+		mv arch/arm64/boot/Image ../vmlinuz
+		find . -path ./scripts -prune -o -type f \( -name '*.[coS]' -o -name '*.o.*' -o \
+			-name '*.a' -o -name 'vmlinux*' \) -exec rm -f {} +
+		for d in arch/* *; do
+			case $d in
+			arch/arm64 | arch | include | scripts | Kbuild | Makefile | Module.symvers) ;;
+			*) rm -rf "$d" ;;
+			esac
+		done
+	) >&2
+}
+
 make_busybox()
 {
 	unpack "$2" busybox-static:arm64
@@ -118,23 +170,28 @@ once()
 			"make_$1" "$2" "$dir.new" "$dir"
 			mv "$dir.new" "$dir"
 		fi
-	) 9>"$cache/.lock"
+	) 9>"$cache/.lock$([ "$1" != debug ] || echo -debug)"
 	echo "$dir"
 }
 
-case ${1:-} in
-image)
+case ${1:-}:${2:-} in
+image:debug | headers:debug)
+	r=$(debug_release)
+	dir=$(once debug "$r")
+	[ "$1" = image ] && echo "$dir" || echo "$dir/src"
+	;;
+image:*)
 	[ $# = 2 ] || die "usage: kernel.sh image KIND"
 	r=$(release image "$2" arm64)
 	once image "$r"
 	;;
-headers)
+headers:*)
 	[ $# = 2 ] || [ $# = 3 ] || die "usage: kernel.sh headers KIND [arm64|amd64]"
 	r=$(release headers "$2" "${3:-arm64}")
 	dir=$(once headers "$r")
 	echo "$dir/usr/src/linux-headers-$r"
 	;;
-scripts | busybox)
+scripts: | busybox:)
 	dir=$(once "$1" arm64)
 	[ "$1" = scripts ] && echo "$dir" || echo "$dir/busybox"
 	;;

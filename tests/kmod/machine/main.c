@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* main [GROUP]...: the tests of /dev/ghvm, TAP. The module is loaded. */
+/*
+ * main [GROUP]...: the tests of /dev/ghvm, TAP. The module is loaded. Without a group all but those
+ * of the debug kernel, which have to be named; "debug" is really all.
+ */
 #include "tests/kmod/machine/t.h"
 
 #include <stdio.h>
@@ -8,24 +11,28 @@
 static const struct {
 	const char *name;
 	void (*run)(void);
+	bool debug;
 } groups[] = {
-	{ "ioctl", test_ioctl }, { "irq", test_irq },	  { "pin", test_pin },
-	{ "write", test_write }, { "grant", test_grant }, { "rm", test_rm },
-	{ "vcpu", test_vcpu },	 { "guard", test_guard }, { "unload", test_unload },
+	{ "ioctl", test_ioctl, false },	  { "irq", test_irq, false },
+	{ "pin", test_pin, false },	  { "write", test_write, false },
+	{ "grant", test_grant, false },	  { "rm", test_rm, false },
+	{ "vcpu", test_vcpu, false },	  { "guard", test_guard, false },
+	{ "unload", test_unload, false }, { "faults", test_faults, true },
+	{ "stress", test_stress, true },  { "left", test_left, true },
 };
 
-static bool wanted(const char *name, int argc, char **argv)
+static bool wanted(const char *name, bool debug, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
-		if (!strcmp(name, argv[i]))
+		if (!strcmp(name, argv[i]) || !strcmp(argv[i], "debug"))
 			return true;
-	return argc == 1;
+	return argc == 1 && !debug;
 }
 
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		if (!wanted(groups[i].name, argc, argv))
+		if (!wanted(groups[i].name, groups[i].debug, argc, argv))
 			continue;
 		printf("# %s\n", groups[i].name);
 		groups[i].run();
