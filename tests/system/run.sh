@@ -99,7 +99,7 @@ make_overlay() {
   rm "$tree/lib"
 
   cp -r "$here/machine/." "$here/cases" "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
-  cp "$programs"/tests/system/ghvm-{pages,selftest} "$tree/usr/lib/ghvm-tests/"
+  cp "$programs"/tests/system/{ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
     [ -d "$test" ] || aarch64-linux-gnu-strip -o "$tree/usr/lib/ghvm-tests/unit/${test##*/}" "$test"
