@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ghvm_host_ops over a socket to the model. Holds no state: a call is a packet there and
- * one back, on a socket made for it.
+ * ghvm_host_ops over a socket to the model: a call is a packet there and one back, on a socket
+ * made for it. Held are only two spare descriptors: a process that has run out of them can still
+ * make hypercalls, as it could with the module. Else whoever makes it open many files would make
+ * it believe that the resource manager is dead.
  */
 #include "libghvm/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
 #define CALL_SEND 0x1b /* the hypercalls that take a buffer, abi A.4 */
@@ -21,9 +27,17 @@
 #define PARTS_MAX 4
 #define FDS_MAX 2
 
+#define SPARE_TRIES 100
+#define SPARE_AGAIN_MS 10
+
+/**
+ * struct sock - @spare: of use to nobody, so that there are some to close; guarded by @lock
+ */
 struct sock {
 	struct ghvm_host host;
 	int fd;
+	pthread_mutex_t lock;
+	int spare[2];
 };
 
 /**
@@ -161,6 +175,43 @@ static int run(struct call *c, bool wants_fd)
 	return r;
 }
 
+static void keep_spares(struct sock *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->spare); i++)
+		if (s->spare[i] < 0)
+			s->spare[i] = fcntl(s->fd, F_DUPFD_CLOEXEC, 0); /* else the next time */
+}
+
+static void close_spares(struct sock *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(s->spare); i++) {
+		closep(&s->spare[i]);
+		s->spare[i] = -1;
+	}
+}
+
+static bool no_descriptor(int r)
+{
+	return r == -EMFILE || r == -ENFILE;
+}
+
+/* Nothing was sent if there was no descriptor. Another thread may have taken one that was freed. */
+static int run_always(struct sock *s, struct call *c)
+{
+	int r = run(c, false);
+
+	for (int i = 0; no_descriptor(r) && i < SPARE_TRIES; i++) {
+		if (i)
+			(void)poll(NULL, 0, SPARE_AGAIN_MS); /* early is no harm */
+		pthread_mutex_lock(&s->lock);
+		close_spares(s);
+		r = run(c, false);
+		keep_spares(s);
+		pthread_mutex_unlock(&s->lock);
+	}
+	return r;
+}
+
 static int fd_of(const struct ghvm_host *h)
 {
 	return ((const struct sock *)h)->fd;
@@ -223,7 +274,7 @@ static int sock_hcall(struct ghvm_host *h, struct ghvm_hcall *call)
 		add(&c, buffer, (size_t)n);
 	else if (call->call == CALL_RECEIVE)
 		want(&c, buffer, (size_t)n);
-	r = run(&c, false);
+	r = run_always((struct sock *)h, &c);
 	if (r < 0)
 		return r;
 	if (c.got < sizeof(got))
@@ -423,6 +474,8 @@ static void sock_close(struct ghvm_host *h)
 {
 	struct sock *s = (struct sock *)h;
 
+	close_spares(s);
+	(void)pthread_mutex_destroy(&s->lock);
 	(void)close(s->fd); /* the model notices */
 	free(s);
 }
@@ -451,7 +504,9 @@ int ghvm_sock_from_fd(int fd, struct ghvm_host **ret)
 
 	if (!s)
 		return -ENOMEM;
-	*s = (struct sock){ .host = { .ops = &sock_ops }, .fd = fd };
+	*s = (struct sock){ .host = { .ops = &sock_ops }, .fd = fd, .spare = { -1, -1 } };
+	(void)pthread_mutex_init(&s->lock, NULL); /* without attributes it cannot fail */
+	keep_spares(s);
 	*ret = &s->host;
 	return 0;
 }

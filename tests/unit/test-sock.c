@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -461,6 +462,29 @@ static void threads_share_a_host(void **state)
 	}
 }
 
+/* As many as may be open are: the resource manager is asked all the same. */
+static void without_a_descriptor_left(void **state)
+{
+	_cleanup_(sock_bench_freep) struct sock_bench *b = sock_bench_new(NULL);
+	struct ghvm_hcall call = { .size = sizeof(call), .call = IDENTIFY };
+	struct rlimit old, few;
+	const int first = dup(STDERR_FILENO);
+	struct ghvm_info i;
+	int fd, last = first;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = (struct rlimit){ 64, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	while ((fd = dup(STDERR_FILENO)) >= 0)
+		last = fd;
+	assert_int_equal(b->host->ops->hcall(b->host, &call), 0);
+	assert_int_equal(b->host->ops->info(b->host, &i), -EMFILE);
+	for (fd = first; fd <= last; fd++)
+		(void)close(fd);
+	assert_int_equal(b->host->ops->info(b->host, &i), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
 static void what_is_no_request_harms_nobody(void **state)
 {
 	static const uint8_t zero[100000] = { 0 };
@@ -564,6 +588,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_grant_in_another_process),
 		cmocka_unit_test(grants_that_are_refused),
 		cmocka_unit_test(threads_share_a_host),
+		cmocka_unit_test(without_a_descriptor_left),
 		cmocka_unit_test(what_is_no_request_harms_nobody),
 		cmocka_unit_test(faults),
 		cmocka_unit_test(rm_misbehaves),
