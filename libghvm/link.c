@@ -9,7 +9,6 @@
 
 #include "libghvm/cleanup.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -23,7 +22,7 @@
 
 union link_control {
 	struct cmsghdr align;
-	char buf[CMSG_SPACE(sizeof(int) * GHVM_LINK_FDS_MAX)];
+	char buf[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * GHVM_LINK_FDS_MAX)];
 };
 
 void ghvm_link_message_done(struct ghvm_link_message *m)
@@ -94,19 +93,51 @@ int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payloa
 	}
 }
 
-/* Every descriptor that came is the message's, also if the message turns out to be bad. */
-static void take_fds(struct msghdr *mh, struct ghvm_link_message *m)
+/*
+ * Every descriptor that came is the message's, also if the message turns out to be bad. False: there
+ * were more than a message may have, as nobody's credentials took their room.
+ */
+static bool take_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
 {
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-		size_t n;
+	size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool fit = true;
+	int fd;
 
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		assert(n <= GHVM_LINK_FDS_MAX - m->n_fds); /* there was no room for more */
-		memcpy(m->fds + m->n_fds, CMSG_DATA(cm), sizeof(int) * n);
-		m->n_fds += n;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cm) + i * sizeof(fd), sizeof(fd));
+		fit = m->n_fds < GHVM_LINK_FDS_MAX;
+		if (fit)
+			m->fds[m->n_fds++] = fd;
+		else
+			closep(&fd);
 	}
+	return fit;
+}
+
+static void take_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
+{
+	struct ucred sender;
+
+	memcpy(&sender, CMSG_DATA(cm), sizeof(sender));
+	m->pid = sender.pid;
+}
+
+/* What came beside the message. */
+static bool take_control(struct msghdr *mh, struct ghvm_link_message *m)
+{
+	bool fit = true;
+
+	m->n_fds = 0;
+	m->pid = 0;
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+		if (cm->cmsg_level != SOL_SOCKET)
+			continue;
+		if (cm->cmsg_type == SCM_RIGHTS)
+			fit = take_fds(cm, m) && fit;
+		else if (cm->cmsg_type == SCM_CREDENTIALS)
+			take_sender(cm, m);
+	}
+	return fit;
 }
 
 static int read_head(struct ghvm_link_message *m, size_t len)
@@ -131,21 +162,21 @@ int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
 			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
 	ssize_t n;
+	bool fit;
 	int r;
 
-	ret->n_fds = 0;
 	do
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 
-	take_fds(&mh, ret);
+	fit = take_control(&mh, ret);
 	if (n == 0 && !ret->n_fds)
 		return 0; /* end of file: an empty message would have had a header */
 	if (mh.msg_flags & MSG_CTRUNC && ret->n_fds < GHVM_LINK_FDS_MAX)
 		r = -EMFILE; /* there was room for more */
-	else if (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	else if (!fit || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		r = -EBADMSG;
 	else
 		r = read_head(ret, (size_t)n);

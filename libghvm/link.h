@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define GHVM_LINK_VERSION 1
 #define GHVM_LINK_MAX 16384
@@ -83,11 +84,13 @@ enum ghvm_link_how {
 /**
  * struct ghvm_link_message - one message received
  * @payload: points into @buf
+ * @pid: who sent it, as the kernel says; 0 unless the socket has SO_PASSCRED
  * @fds: owned by the receiver of the message; take one by setting it to -1
  */
 struct ghvm_link_message {
 	uint32_t type;
 	struct ghvm_get payload;
+	pid_t pid;
 	int fds[GHVM_LINK_FDS_MAX];
 	size_t n_fds;
 	uint8_t buf[GHVM_LINK_MAX];

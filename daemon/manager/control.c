@@ -83,7 +83,8 @@ static int take_hello(struct control *c, struct ghvm_link_message *m)
 
 	if (ghvm_get_end(&m->payload) < 0 || m->n_fds != 1 || c->pidfd >= 0)
 		return -EBADMSG;
-	c->pid = pid_of(m->fds[0]);
+	/* the pidfd could be anybody's */
+	c->pid = pid_of(m->fds[0]) == m->pid ? m->pid : 0;
 	if (!c->pid)
 		return -EBADMSG;
 	c->pidfd = TAKE_FD(m->fds[0]);
@@ -195,6 +196,17 @@ static int attach(struct control *c, int fd)
 	return r;
 }
 
+/*
+ * Each message then names its sender. What the socket itself knows of its peer will not do: both of
+ * a pair, and the listener that is dialled, were made by a manager.
+ */
+static int ask_for_sender(int fd)
+{
+	const int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
 int control_pair(struct control *c, int *ret_peer)
 {
 	int sv[2], r;
@@ -203,7 +215,9 @@ int control_pair(struct control *c, int *ret_peer)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return -errno;
 	/* our end only: a runner that does not read must not hold us up */
-	r = fcntl(sv[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : attach(c, sv[0]);
+	r = fcntl(sv[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : ask_for_sender(sv[0]);
+	if (r == 0)
+		r = attach(c, sv[0]);
 	if (r < 0) {
 		(void)close(sv[0]);
 		(void)close(sv[1]);
@@ -257,6 +271,8 @@ int control_dial(struct control *c, const char *dir, const char *name)
 	if (fd < 0)
 		return -errno;
 	r = address(dir, name, &addr);
+	if (r == 0)
+		r = ask_for_sender(fd);
 	if (r < 0)
 		return r;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
