@@ -17,6 +17,8 @@
 #include "libghvm/link-queue.h"
 #include "libghvm/link.h"
 
+#define LISTEN_AGAIN_MS 200
+
 enum helper_phase {
 	HELPER_NEW,
 	HELPER_WAITS, /* for what is left of the VM before */
@@ -421,8 +423,6 @@ static int helper_new(struct prepare *p, int fd)
 	struct helper *h;
 	int r;
 
-	if (p->n >= PREPARE_HELPERS_MAX)
-		return -EMFILE;
 	if (!is_allowed(fd))
 		return -EPERM;
 	h = calloc(1, sizeof(*h));
@@ -441,14 +441,32 @@ static int helper_new(struct prepare *p, int fd)
 	return 0;
 }
 
+/* Who has dialled waits in the socket; to look at it again at once would only make the loop spin. */
+static void pause_listening(struct prepare *p, int why)
+{
+	if (!p->pauses)
+		log_warning(NULL, why, "Start helpers wait: none can be accepted for now");
+	p->pauses = true;
+	loop_watch_done(&p->watch);
+	(void)loop_timer_arm(&p->later, LISTEN_AGAIN_MS); /* else the next that ends does it */
+}
+
 static void on_connection(void *data)
 {
 	struct prepare *p = data;
-	int fd = accept4(p->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int r;
+	int fd, r;
 
-	if (fd < 0)
+	if (p->n >= PREPARE_HELPERS_MAX) {
+		pause_listening(p, -EUSERS);
 		return;
+	}
+	fd = accept4(p->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_listening(p, -errno);
+		return;
+	}
+	p->pauses = false;
 	r = helper_new(p, fd);
 	if (r == 0)
 		return;
@@ -456,11 +474,23 @@ static void on_connection(void *data)
 	(void)close(fd);
 }
 
+static void listen_again(void *data)
+{
+	struct prepare *p = data;
+
+	if (!loop_watching(&p->watch) &&
+	    loop_watch_read(p->manager->loop, &p->watch, p->fd, on_connection, p) < 0)
+		(void)loop_timer_arm(&p->later, LISTEN_AGAIN_MS); /* see above */
+}
+
 int prepare_init(struct prepare *p, struct manager *m, int fd)
 {
+	int r;
+
 	*p = (struct prepare){ .manager = m, .fd = -1 };
 	p->fd = fd;
-	return loop_watch_read(m->loop, &p->watch, fd, on_connection, p);
+	r = loop_watch_timer(m->loop, &p->later, listen_again, p);
+	return r < 0 ? r : loop_watch_read(m->loop, &p->watch, fd, on_connection, p);
 }
 
 void prepare_done(struct prepare *p)
@@ -468,6 +498,7 @@ void prepare_done(struct prepare *p)
 	while (p->first)
 		helper_free(p->first);
 	loop_watch_done(&p->watch);
+	loop_watch_done(&p->later);
 	closep(&p->fd);
 	p->fd = -1;
 }

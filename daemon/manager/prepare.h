@@ -13,18 +13,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PREPARE_HELPERS_MAX 128
+#define PREPARE_HELPERS_MAX 128 /* at a time; more wait to be accepted */
 
 struct helper;
 
 /**
  * struct prepare - embedded in main()
+ * @later, @pauses: nobody is accepted for now, as there is no room
  * @on_activity: called at every request; for the time-out of an idle manager without host
  */
 struct prepare {
 	struct manager *manager;
 	int fd;
 	struct loop_watch watch;
+	struct loop_watch later;
+	bool pauses;
 	struct helper *first;
 	size_t n;
 	void (*on_activity)(void *data);
