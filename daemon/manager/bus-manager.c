@@ -17,6 +17,7 @@
 
 #include "daemon/manager/auth.h"
 #include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-lane.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
 #include "libghvm/cleanup.h"
@@ -38,8 +39,10 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	int r;
 
 	r = bus_check_hypervisor(b, error);
-	if (r < 0)
-		return r;
+	if (r >= 0)
+		r = lane_turn(b->lane, m, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	manager_scan(b->manager);
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
@@ -61,17 +64,24 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return r < 0 ? r : 1;
 }
 
-static int find_vm(struct bus *b, const char *name, struct vm **ret, sd_bus_error *error)
+/* As lane_turn(): for one that is not known all descriptors are looked at. */
+static int find_vm(struct bus *b, sd_bus_message *m, const char *name, struct vm **ret,
+		   sd_bus_error *error)
 {
-	struct vm *vm = manager_find(b->manager, name);
 	struct ghvm_error err = {};
+	int r;
 
-	if (!vm) {
-		(void)ghvm_spec_absent(name, b->manager->options->vms_dirs, &err);
-		return bus_fail(error, &err);
-	}
-	*ret = vm;
-	return 0;
+	*ret = manager_known(b->manager, name);
+	if (*ret)
+		return 1;
+	r = lane_turn(b->lane, m, error);
+	if (r <= 0)
+		return r;
+	*ret = manager_find(b->manager, name);
+	if (*ret)
+		return 1;
+	(void)ghvm_spec_absent(name, b->manager->options->vms_dirs, &err);
+	return bus_fail(error, &err);
 }
 
 /* GetVM(s) -> o */
@@ -87,9 +97,9 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &name);
 	if (r >= 0)
-		r = find_vm(b, name, &vm, error);
-	if (r < 0)
-		return r;
+		r = find_vm(b, m, name, &vm, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	path = bus_vm_path(vm);
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
@@ -124,9 +134,9 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r >= 0)
-		r = find_vm(b, name, &vm, error);
-	if (r < 0)
-		return r;
+		r = find_vm(b, m, name, &vm, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.start", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;

@@ -7,6 +7,7 @@
 #include "daemon/manager/auth.h"
 #include "daemon/manager/bus-host.h"
 #include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-lane.h"
 #include "daemon/manager/bus-manager.h"
 #include "daemon/manager/bus-region.h"
 #include "daemon/manager/bus-transaction.h"
@@ -90,6 +91,8 @@ static int publish(struct bus *b)
 		r = peers_new(b->conn, kick, b, &b->peers);
 	if (r >= 0)
 		r = auth_new(b->conn, b->peers, kick, b, &b->auth);
+	if (r >= 0)
+		r = lane_new(b, &b->lane);
 	return r;
 }
 
@@ -114,6 +117,7 @@ void bus_objects_done(struct bus *b)
 		manager_observe(b->manager, NULL, NULL);
 	transactions_free(b->transactions);
 	jobs_free(b->jobs);
+	lane_free(b->lane);
 	auth_free(b->auth);
 	peers_free(b->peers);
 	bus_region_done(b);

@@ -20,16 +20,19 @@
 #include "libghvm/cleanup.h"
 
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-#define MESSAGES_PER_TURN 64 /* one client must not starve the rest of the loop */
+
+static uint64_t now_usec(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static struct timeval *until_to_timeval(uint64_t until, struct timeval *ret)
 {
-	struct timespec ts;
-	uint64_t now, left;
+	const uint64_t now = now_usec(), left = until > now ? until - now : 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
-	now = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-	left = until > now ? until - now : 0;
 	*ret = (struct timeval){ .tv_sec = (time_t)(left / 1000000),
 				 .tv_usec = (suseconds_t)(left % 1000000) };
 	return ret;
@@ -69,11 +72,12 @@ static void lost(struct bus *b, int r)
 static void on_bus(evutil_socket_t fd, short what, void *data)
 {
 	struct bus *b = data;
-	int r, n = 0;
+	const uint64_t begun = now_usec();
+	int r;
 
-	do
+	do /* clients must not starve helpers and runners */
 		r = sd_bus_process(b->conn, NULL);
-	while (r > 0 && ++n < MESSAGES_PER_TURN);
+	while (r > 0 && now_usec() - begun < LOOP_TURN_USEC);
 	if (r >= 0)
 		r = bus_arm(b); /* messages left over give a timeout of zero */
 	if (r < 0)
@@ -230,9 +234,7 @@ int bus_start(struct bus *b, loop_fn on_flush)
 {
 	int r;
 
-	r = loop_watch_deferred(b->loop, &b->flush, on_flush, b);
-	if (r < 0)
-		return r;
+	loop_watch_deferred(b->loop, &b->flush, on_flush, b);
 	b->event = event_new(loop_base(b->loop), -1, 0, on_bus, b);
 	if (!b->event)
 		return -ENOMEM;

@@ -25,6 +25,7 @@
 struct auth;
 struct peers;
 struct jobs;
+struct lane;
 struct transactions;
 struct bus_regions;
 struct bus_vm_changes;
@@ -48,6 +49,7 @@ struct bus {
 	bool host_changed;
 	struct peers *peers;
 	struct auth *auth;
+	struct lane *lane;
 	struct jobs *jobs;
 	struct bus_regions *regions;
 	struct transactions *transactions;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The main loop, on libevent.
+ *
+ * What is ready in one turn is handled before anything is ready again, and what was deferred runs
+ * after each turn: whoever always has something to say keeps nobody else from being heard. Priorities
+ * of libevent would not do: the lower ones wait until nothing of the higher is left.
  */
 #include "daemon/manager/loop.h"
 
@@ -9,11 +13,13 @@
 
 #include <event2/event.h>
 
-/* What is deferred runs only when nothing of the first kind is left in a turn. */
-enum { PRIORITY_NORMAL, PRIORITY_DEFERRED, PRIORITIES };
-
+/**
+ * struct loop - @deferred: what runs after this turn
+ */
 struct loop {
 	struct event_base *base;
+	struct loop_watch *deferred;
+	bool stopped;
 	int result;
 };
 
@@ -24,7 +30,7 @@ int loop_new(struct loop **ret)
 	if (!l)
 		return -ENOMEM;
 	l->base = event_base_new();
-	if (!l->base || event_base_priority_init(l->base, PRIORITIES) < 0) {
+	if (!l->base) {
 		loop_free(l);
 		return -ENOMEM;
 	}
@@ -41,10 +47,49 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
+static void forget(struct loop_watch *w)
+{
+	struct loop_watch **at = &w->loop->deferred;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	w->deferred = false;
+}
+
+static struct loop_watch *due(const struct loop *l)
+{
+	struct loop_watch *w = l->deferred;
+
+	while (w && !w->due)
+		w = w->next;
+	return w;
+}
+
+/* What they defer themselves is for the next turn. */
+static void run_deferred(struct loop *l)
+{
+	struct loop_watch *w;
+
+	for (w = l->deferred; w; w = w->next)
+		w->due = true;
+	while (!l->stopped && (w = due(l))) {
+		forget(w);
+		w->fn(w->data);
+	}
+}
+
 int loop_run(struct loop *l)
 {
-	if (event_base_dispatch(l->base) < 0)
-		return -EIO;
+	int r;
+
+	for (l->stopped = false; !l->stopped; run_deferred(l)) {
+		r = event_base_loop(l->base, EVLOOP_ONCE | (l->deferred ? EVLOOP_NONBLOCK : 0));
+		if (r < 0)
+			return -EIO;
+		if (r > 0 && !l->deferred) /* there is nothing to wait for */
+			break;
+	}
 	return l->result;
 }
 
@@ -62,6 +107,7 @@ int loop_run_until(struct loop *l, bool (*done)(const void *data), const void *d
 void loop_stop(struct loop *l, int result)
 {
 	l->result = result;
+	l->stopped = true;
 	(void)event_base_loopbreak(l->base); /* fails only for no base */
 }
 
@@ -82,13 +128,7 @@ static int watch(struct loop *l, struct loop_watch *w, int fd, short what, loop_
 	w->fn = fn;
 	w->data = data;
 	w->ev = event_new(l->base, fd, what, on_event, w);
-	if (!w->ev)
-		return -ENOMEM;
-	if (event_priority_set(w->ev, PRIORITY_NORMAL) < 0) {
-		loop_watch_done(w);
-		return -EINVAL;
-	}
-	return 0;
+	return w->ev ? 0 : -ENOMEM;
 }
 
 static int watch_now(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn,
@@ -134,26 +174,25 @@ void loop_timer_disarm(struct loop_watch *w)
 		(void)event_del(w->ev); /* fails only for no event */
 }
 
-int loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data)
+void loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data)
 {
-	int r = watch(l, w, -1, 0, fn, data);
-
-	if (r < 0)
-		return r;
-	if (event_priority_set(w->ev, PRIORITY_DEFERRED) < 0) {
-		loop_watch_done(w);
-		return -EINVAL;
-	}
-	return 0;
+	*w = (struct loop_watch){ .loop = l, .fn = fn, .data = data };
 }
 
 void loop_defer(struct loop_watch *w)
 {
-	event_active(w->ev, EV_TIMEOUT, 1);
+	if (w->deferred)
+		return;
+	w->deferred = true;
+	w->due = false;
+	w->next = w->loop->deferred;
+	w->loop->deferred = w;
 }
 
 void loop_watch_done(struct loop_watch *w)
 {
+	if (w->deferred)
+		forget(w);
 	if (w->ev)
 		event_free(w->ev);
 	w->ev = NULL;

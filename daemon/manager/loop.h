@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LOOP_TURN_USEC 5000 /* that who has more to do may take of one turn */
+
 struct loop;
 struct event;
 struct event_base;
@@ -19,9 +21,14 @@ typedef void (*loop_fn)(void *data);
 /**
  * struct loop_watch - one thing waited for; embedded, zero is "nothing"
  * @ev: owned
+ * @loop, @next, @deferred, @due: of what runs after the turn; the loop's
  */
 struct loop_watch {
 	struct event *ev;
+	struct loop *loop;
+	struct loop_watch *next;
+	bool deferred;
+	bool due;
 	loop_fn fn;
 	void *data;
 };
@@ -49,7 +56,7 @@ int loop_timer_arm(struct loop_watch *w, uint64_t ms);
 void loop_timer_disarm(struct loop_watch *w);
 
 /* Runs once after loop_defer(), when all that was ready in this turn was handled. */
-int loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data);
+void loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data);
 void loop_defer(struct loop_watch *w);
 
 /* Stop waiting. Leaves @w reusable; right for a zeroed one. */

@@ -90,8 +90,10 @@ class Client:
 
     def message(self, path, interface, method, *args):
         m = ctypes.c_void_p()
+        if "." not in interface:
+            interface = NAME.decode() + "." + interface
         _check(SD.sd_bus_message_new_method_call(
-            self.bus, ctypes.byref(m), NAME, path.encode(), NAME + b"." + interface.encode(),
+            self.bus, ctypes.byref(m), NAME, path.encode(), interface.encode(),
             method.encode()), "message")
         for kind, value in args:
             if kind == "a{sv}":

@@ -128,6 +128,63 @@ class Questions(Case):
         self.assertEqual(self.waiting(), 0)
 
 
+class Floods(Case):
+    polkit = "yes"
+    dear = (ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+    vms = 300
+
+    def cpu(self):
+        """Of the manager, in seconds: the machine may be busy, what it works does not change."""
+        with open(f"/proc/{self.w.manager.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def describe(self):
+        for n in range(self.vms):
+            self.w.vm(f"v{n}", "off\n", kernel="/boot/Image")
+        self.assertEqual(len(self.w.call(ROOT, "Manager", "ListVMs")[0]), self.vms + 2)
+
+    def test_all_objects_for_one_user_and_a_start_for_root(self):
+        self.describe()
+        before = self.cpu()
+        for _ in range(10):
+            self.client(None).call(*self.dear)
+        one = (self.cpu() - before) / 10
+        before = self.cpu()
+        for _ in range(20):
+            c = self.client(ONE)
+            for _ in range(100):
+                c.send(*self.dear)
+        job = self.client(None).call(ROOT, "Manager", "StartVM", ("s", "demo"), NOTHING,
+                                     returns="o")
+        self.assertEqual(self.w.wait_job(job, 60), ["done", "", ""])
+        # 2 of each connection are answered, the others refused; before, 2000 were answered first
+        self.assertLess(self.cpu() - before, 200 * one + 1)
+        self.w.stop("demo", "force")
+        self.w.assert_clean()
+
+    def test_each_user_has_his_turn(self):
+        self.describe()
+        for _ in range(30):
+            c = self.client(ONE)
+            c.send(*self.dear)
+            c.send(*self.dear)
+        before = self.cpu()
+        for uid in (None, TWO):
+            self.client(uid).call(*self.dear)
+        self.assertLess(self.cpu() - before, 1)
+
+    def test_more_than_two_at_a_time_are_refused(self):
+        c = self.client(ONE)
+        for _ in range(50):
+            c.send(ROOT, "Manager", "GetVM", ("s", "nobody"))
+        with self.assertRaises(Error) as e:
+            c.call(ROOT, "Manager", "GetVM", ("s", "nobody"), returns="o")
+        self.assertIn(e.exception.name, ("QuotaExceeded", "NoSuchVM"))
+        self.assertEqual(c.call(ROOT, "Manager", "GetVM", ("s", "demo"), returns="o"),
+                         ROOT + "/vm/demo")
+
+
 class Jobs(Case):
     polkit = "yes"
 

@@ -166,7 +166,7 @@ static void what_is_deferred_runs_once_and_last(void **state)
 	struct noted x = { .bench = b, .fd = eventfd(1, EFD_CLOEXEC), .letter = 'x' };
 	struct noted y = { .bench = b, .fd = eventfd(1, EFD_CLOEXEC), .letter = 'x' };
 
-	assert_int_equal(loop_watch_deferred(b->loop, &deferred.watch, note, &deferred), 0);
+	loop_watch_deferred(b->loop, &deferred.watch, note, &deferred);
 	loop_defer(&deferred.watch);
 	loop_defer(&deferred.watch);
 	assert_int_equal(loop_watch_read(b->loop, &x.watch, x.fd, note, &x), 0);
@@ -178,6 +178,42 @@ static void what_is_deferred_runs_once_and_last(void **state)
 	loop_watch_done(&y.watch);
 	(void)close(x.fd);
 	(void)close(y.fd);
+}
+
+/* Always ready: what it reads it did not take. */
+static void flood(void *data)
+{
+	((struct noted *)data)->bench->order[0] = 'f';
+}
+
+static void again(void *data)
+{
+	struct noted *n = data;
+
+	if (++n->fd < 3)
+		loop_defer(&n->watch);
+	else
+		loop_stop(n->bench->loop, 7);
+}
+
+static void a_flood_does_not_keep_the_deferred_from_running(void **state)
+{
+	struct bench *b = *state;
+	struct noted flooding = { .bench = b, .fd = eventfd(1, EFD_CLOEXEC) };
+	struct noted deferred = { .bench = b }, never = { .bench = b, .fd = -1, .letter = 'n' };
+
+	assert_int_equal(loop_watch_read(b->loop, &flooding.watch, flooding.fd, flood, &flooding),
+			 0);
+	loop_watch_deferred(b->loop, &deferred.watch, again, &deferred);
+	loop_watch_deferred(b->loop, &never.watch, note, &never);
+	loop_defer(&never.watch);
+	loop_defer(&deferred.watch);
+	loop_watch_done(&never.watch);
+	assert_int_equal(loop_run(b->loop), 7);
+	assert_string_equal(b->order, "f");
+	loop_watch_done(&deferred.watch);
+	loop_watch_done(&flooding.watch);
+	(void)close(flooding.fd);
 }
 
 static void timers_fire_once_and_can_be_moved(void **state)
@@ -208,6 +244,7 @@ int main(void)
 		ON_BENCH(the_next_may_start_when_one_is_done),
 		ON_BENCH(done_waits_without_telling),
 		ON_BENCH(what_is_deferred_runs_once_and_last),
+		ON_BENCH(a_flood_does_not_keep_the_deferred_from_running),
 		ON_BENCH(timers_fire_once_and_can_be_moved),
 	};
 
