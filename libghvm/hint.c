@@ -206,8 +206,10 @@ struct failure {
 };
 
 #define SILENT                                                                                     \
-	"ghvmctl host says whether the resource manager answers at all: if not, guests run on, "   \
-	"but none can start or stop until the host reboots"
+	"ghvmctl host says whether the resource manager answers at all: if not, guests run on "    \
+	"and can be stopped, but what they had stays in quarantine, and none can start, until "    \
+	"the "                                                                                     \
+	"host reboots"
 #define SILENT_ON_MEMORY                                                                           \
 	"a resource manager whose heap is full may drop such a message: see ghvmctl "              \
 	"host; if it still answers, use huge pages (memory.hugepages: 2M), or fewer VMs"
@@ -233,7 +235,10 @@ static const struct failure failures[] = {
 	{ -EREMOTEIO,
 	  ANY,
 	  { "", "the hypervisor refused a call: the kernel's log, and ghvmctl host" } },
-	{ -ENODEV, ANY, { "", "is this a Gunyah host, and is ghvm.ko loaded? ghvmctl host" } },
+	{ -ENODEV,
+	  ANY,
+	  { "", "load the module (modprobe ghvm) and start it again, nothing else has to be "
+		"restarted; if it refuses, this kernel does not run on Gunyah (see dmesg)" } },
 	{ -EPROTO, ANY, { "", "ghvm.ko and gunyah-vmd are of different versions: ghvmctl host" } },
 	{ -EINVAL, ANY, { "", LOOK_AT_SPEC } },
 	{ -ENOENT, ANY, { "", "a file is not there: ghvmctl validate NAME" } },

@@ -61,6 +61,14 @@ static int check(struct ghvm_host *h, const char *name, struct ghvm_error *err)
 	return 0;
 }
 
+const char *ghvm_host_path(const char *uri)
+{
+	if (!uri)
+		return DEFAULT_NODE;
+	return strncmp(uri, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) ? uri
+								  : uri + strlen(SOCKET_PREFIX);
+}
+
 static int open_uri(const char *uri, struct ghvm_host **ret, struct ghvm_error *err)
 {
 	if (!strncmp(uri, SOCKET_PREFIX, strlen(SOCKET_PREFIX)))

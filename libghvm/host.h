@@ -88,6 +88,9 @@ struct ghvm_host {
  */
 int ghvm_host_open(const char *uri, struct ghvm_host **ret, struct ghvm_error *err);
 
+/* The node or socket that @uri names; a part of @uri, or static. */
+const char *ghvm_host_path(const char *uri);
+
 /**
  * ghvm_host_from_fd() - a host on a grant file: only hcall and irq work
  * @fd: grant file; taken over on success

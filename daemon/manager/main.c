@@ -23,6 +23,7 @@
 #include "daemon/manager/log.h"
 #include "daemon/manager/loop.h"
 #include "daemon/manager/manager.h"
+#include "daemon/manager/node.h"
 #include "daemon/manager/prepare.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
@@ -47,6 +48,7 @@ static const char usage[] =
 /**
  * struct daemon - the program
  * @dir: --run-dir, or NULL
+ * @node: until there is a hypervisor
  */
 struct daemon {
 	struct loop *loop;
@@ -58,6 +60,7 @@ struct daemon {
 	struct loop_watch reload;
 	struct loop_watch watchdog;
 	struct loop_watch idle;
+	struct node node;
 	uint64_t watchdog_ms;
 
 	struct manager_options options;
@@ -222,6 +225,20 @@ static void on_activity(void *data)
 		(void)loop_timer_arm(&d->idle, IDLE_MS); /* or it ends a little early */
 }
 
+/*
+ * Another process of ours takes it up: systemd starts it at once, and its device cgroup has the
+ * node then, which for us stays denied.
+ */
+static void on_node(void *data)
+{
+	struct daemon *d = data;
+
+	if (d->manager.host_state != MANAGER_HOST_UNAVAILABLE)
+		return;
+	log_info(NULL, "%s has come or changed: starting anew", d->node.path);
+	loop_stop(d->loop, EXIT_SUCCESS);
+}
+
 /* --- its life --- */
 
 static int take_socket(struct daemon *d)
@@ -276,7 +293,11 @@ static int start(struct daemon *d)
 	if (r == 0)
 		r = watch_signals(d);
 	if (r == 0)
+		r = node_init(&d->node, d->loop, d->options.uri, on_node, d);
+	if (r == 0)
 		r = manager_init(&d->manager, d->loop, &d->options);
+	if (r == 0 && d->manager.host_state != MANAGER_HOST_UNAVAILABLE)
+		node_done(&d->node);
 	if (r == 0) /* before anything is said on the bus: a guest that runs has a runner */
 		r = loop_run_until(d->loop, manager_settled, &d->manager);
 	if (r < 0)
@@ -304,6 +325,7 @@ static void stop(struct daemon *d)
 	loop_watch_done(&d->reload);
 	loop_watch_done(&d->watchdog);
 	loop_watch_done(&d->idle);
+	node_done(&d->node);
 	loop_free(d->loop);
 }
 
@@ -316,9 +338,10 @@ static int serve(struct daemon *d)
 		r = EXIT_SUCCESS; /* told to end before it was ready */
 	} else if (r < 0) {
 		log_error(NULL, r, "Cannot start");
+		(void)sd_notifyf(0, "STATUS=Cannot start: %s", strerror(-r));
 		r = EXIT_FAILURE;
 	} else {
-		(void)sd_notify(0, "READY=1");
+		(void)sd_notifyf(0, "READY=1\nSTATUS=%s", d->manager.host_error.msg);
 		r = loop_run(d->loop);
 	}
 	stop(d);
