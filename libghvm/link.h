@@ -33,6 +33,7 @@ enum ghvm_link_type {
 	GHVM_LINK_ERROR = 7, /* both i32 errno, u8 permanent, text: the start has failed */
 	GHVM_LINK_RELEASE = 8,	/* h>m  name: undo whatever is left of it, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
+	GHVM_LINK_WANTED = 10,	/* h>m before RELEASE: the unit has not failed, it was stopped */
 
 	/* runner and manager */
 	GHVM_LINK_RUNNER = 16,	/* r>m  u16 vmid, u64 incarnation; pidfd */

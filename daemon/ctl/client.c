@@ -145,12 +145,13 @@ int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *er
 
 /* ---- one property ---- */
 
-static sd_bus_message *get(sd_bus *bus, const char *path, const char *name, const char *type)
+static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface, const char *name,
+			   const char *type)
 {
 	const struct call c = {
 		.service = CLIENT_MANAGER,
 		.path = path,
-		.interface = VM_INTERFACE,
+		.interface = interface,
 		.waits_for = "the manager to answer",
 		.no_start = true,
 	};
@@ -164,7 +165,8 @@ static sd_bus_message *get(sd_bus *bus, const char *path, const char *name, cons
 
 void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CLIENT_TEXT])
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = get(bus, path, name, "s");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+		get(bus, path, VM_INTERFACE, name, "s");
 	const char *text;
 
 	*ret = '\0';
@@ -174,12 +176,24 @@ void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CL
 
 uint64_t client_vm_number(sd_bus *bus, const char *path, const char *name)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = get(bus, path, name, "t");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+		get(bus, path, VM_INTERFACE, name, "t");
 	uint64_t value = 0;
 
 	if (m && sd_bus_message_read(m, "t", &value) < 0)
 		value = 0;
 	return value;
+}
+
+int client_host_code(sd_bus *bus)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
+		get(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "State", "s");
+	const char *state;
+
+	if (!m || sd_bus_message_read(m, "s", &state) < 0 || !strcmp(state, "ok"))
+		return 0;
+	return strcmp(state, "rm-dead") ? -ENODEV : -EHOSTDOWN;
 }
 
 /* ---- reading objects ---- */
@@ -203,6 +217,7 @@ static const struct property properties[] = {
 	PROPERTY("LastError", 's', last_error),
 	PROPERTY("LastErrorName", 's', last_error_name),
 	PROPERTY("LastErrno", 'i', last_errno),
+	PROPERTY("LastErrorTime", 't', last_error_time),
 	PROPERTY("LastRMMessage", 'u', rm_message),
 	PROPERTY("LastRMStatus", 'u', rm_status),
 	PROPERTY("FailedStep", 's', failed_step),

@@ -31,7 +31,8 @@ struct client_vm {
 	char *last_error_name;
 	char *failed_step;
 	char *descriptor;
-	int32_t last_errno; /* positive, 0: none; the next two as in struct ghvm_error */
+	uint64_t last_error_time; /* microseconds of CLOCK_REALTIME, 0: none */
+	int32_t last_errno;	  /* positive, 0: none; the next two as in struct ghvm_error */
 	uint32_t rm_message;
 	uint32_t rm_status;
 	uint16_t vmid;
@@ -85,6 +86,9 @@ int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *er
 /* One property of a VM, whose object is @path: "" or 0 if it cannot be had. */
 void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CLIENT_TEXT]);
 uint64_t client_vm_number(sd_bus *bus, const char *path, const char *name);
+
+/* 0; -ENODEV there is no hypervisor; -EHOSTDOWN its resource manager is dead. */
+int client_host_code(sd_bus *bus);
 
 /* The exit status that an error of these functions deserves: enum ctl_status. */
 int client_status(int r);

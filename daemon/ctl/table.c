@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int table_row(struct table *t, const char *const *cells)
 {
@@ -81,5 +82,32 @@ const char *table_size(uint64_t bytes, char buf[TABLE_SIZE_TEXT])
 			 (unsigned int)(bytes % unit / (unit / 10 + 1)), units[at]);
 	else
 		snprintf(buf, TABLE_SIZE_TEXT, "%" PRIu64 "%c", bytes / unit, units[at]);
+	return buf;
+}
+
+/* "12 s", "3 min", "5 h", "2 d" */
+static void span(int64_t s, char *buf, size_t cap)
+{
+	if (s < 120)
+		(void)snprintf(buf, cap, "%" PRId64 " s", s);
+	else if (s < 7200)
+		(void)snprintf(buf, cap, "%" PRId64 " min", s / 60);
+	else if (s < 172800)
+		(void)snprintf(buf, cap, "%" PRId64 " h", s / 3600);
+	else
+		(void)snprintf(buf, cap, "%" PRId64 " d", s / 86400);
+}
+
+const char *table_time(uint64_t usec, char buf[TABLE_TIME_TEXT])
+{
+	const time_t then = (time_t)(usec / 1000000), now = time(NULL);
+	char clock[24] = "", ago[24];
+	struct tm tm;
+
+	span(now > then ? now - then : 0, ago, sizeof(ago));
+	if (localtime_r(&then, &tm))
+		(void)strftime(clock, sizeof(clock),
+			       now - then < 43200 ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);
+	(void)snprintf(buf, TABLE_TIME_TEXT, "%s, %s ago", clock, ago);
 	return buf;
 }

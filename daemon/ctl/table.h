@@ -29,5 +29,10 @@ int table_row(struct table *t, const char *const *cells);
 void table_print(const struct table *t, bool color);
 void table_done(struct table *t);
 
+#define TABLE_TIME_TEXT 48
+
+/* "14:03:22, 12 s ago", or with its date if that is long ago; of microseconds. */
+const char *table_time(uint64_t usec, char buf[TABLE_TIME_TEXT]);
+
 /* "512M", "1.5G", "0": for people, at most one digit behind the point. */
 const char *table_size(uint64_t bytes, char buf[TABLE_SIZE_TEXT]);

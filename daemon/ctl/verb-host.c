@@ -8,6 +8,7 @@
 #include "daemon/ctl/table.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/hint.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -289,6 +290,7 @@ static void host_text(const struct host *h)
 {
 	if (is_unavailable(h)) {
 		printf("state        %s: %s\n", h->state, h->reason);
+		printf("try          %s\n", ghvm_hint_find(-ENODEV, 0, 0)->advice);
 		return;
 	}
 	printf("hypervisor   %s, API %" PRIu64 ", module ABI %u\n", h->hypervisor,

@@ -12,6 +12,7 @@
 #include "daemon/ctl/unit.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/hint.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>
@@ -25,11 +26,13 @@
  * struct start - one call
  * @vm: path of its object, owned
  * @told: which try was told of last; 0: none has failed
+ * @failed_at: when it failed last, before; what is older is not of this start
  */
 struct start {
 	const char *name;
 	char *vm;
 	unsigned int told;
+	uint64_t failed_at;
 };
 
 static void start_done(struct start *s)
@@ -69,6 +72,14 @@ static void tell(void *data, sd_bus *bus, struct wait *w)
 		wait_for(w, "systemd to start the unit of %s", s->name);
 }
 
+/* What this start failed with; "": the manager has not heard of it. */
+static void last_error(const struct start *s, sd_bus *bus, char ret[CLIENT_TEXT])
+{
+	*ret = '\0';
+	if (client_vm_number(bus, s->vm, "LastErrorTime") != s->failed_at)
+		client_vm_text(bus, s->vm, "LastError", ret);
+}
+
 /* ---- tries ---- */
 
 /* Which try is it, or comes next? */
@@ -86,7 +97,7 @@ static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct
 		return;
 	s->told = try;
 	wait_clear(w);
-	client_vm_text(bus, s->vm, "LastError", error);
+	last_error(s, bus, error);
 	if (*error)
 		(void)ctl_fail(0, "%s: %s", s->name, error);
 	(void)ctl_fail(0, "systemd tries again to start %s (%u of %u)", s->name, try, u->burst);
@@ -158,7 +169,7 @@ static int settle(struct start *s, sd_bus *bus, int r, const struct ghvm_error *
 				       ordinal(s->told));
 		return CTL_OK;
 	}
-	client_vm_text(bus, s->vm, "LastError", last);
+	last_error(s, bus, last);
 	return failed(s, &u, *last ? last : err->msg);
 }
 
@@ -175,6 +186,16 @@ static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
 	return ctl_fail(CTL_FAILED, "%s", err->msg);
 }
 
+static int refused(sd_bus *bus, int r, const struct ghvm_error *err)
+{
+	const int host = r == -ENODEV ? client_host_code(bus) : 0;
+
+	(void)ctl_fail(0, "%s", err->msg);
+	if (host < 0)
+		fprintf(stderr, "try: %s\n", ghvm_hint_find(host, 0, 0)->advice);
+	return client_status(r);
+}
+
 static int start(struct start *s, sd_bus *bus)
 {
 	const struct call c = client_verb(CLIENT_ROOT, CLIENT_MANAGER ".Manager", "StartVM");
@@ -183,12 +204,14 @@ static int start(struct start *s, sd_bus *bus)
 	const char *job;
 	int r = client_path(bus, s->name, &s->vm, &err);
 
-	if (r == 0)
+	if (r == 0) {
+		s->failed_at = client_vm_number(bus, s->vm, "LastErrorTime");
 		r = client_call(bus, &c, &reply, &err, s->name, "sa{sv}", s->name, 0);
+	}
 	if (r == -ESRCH)
 		return already(s, bus, &err);
 	if (r < 0)
-		return ctl_fail(client_status(r), "%s", err.msg);
+		return refused(bus, r, &err);
 	if (sd_bus_message_read(reply, "o", &job) < 0)
 		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
 	r = job_follow(bus, job, tell, s, &err);

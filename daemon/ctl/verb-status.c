@@ -29,6 +29,7 @@ static void print_json(const struct client_vm *vm)
 	json_text(&j, "exit_reason", vm->exit_reason);
 	json_text(&j, "last_error", vm->last_error);
 	json_text(&j, "last_error_name", vm->last_error_name);
+	json_number(&j, "last_error_usec", vm->last_error_time);
 	json_text(&j, "failed_step", vm->failed_step);
 	json_text(&j, "descriptor", vm->descriptor);
 	json_close(&j, '}');
@@ -58,7 +59,7 @@ static const char *descriptor(const struct client_vm *vm)
 
 static void print_text(const struct client_vm *vm)
 {
-	char size[TABLE_SIZE_TEXT];
+	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
 
 	printf("%s: %s%s%s\n", vm->name, vm->state, some(vm->sub_state) ? ", " : "",
 	       some(vm->sub_state) ? vm->sub_state : "");
@@ -77,7 +78,8 @@ static void print_text(const struct client_vm *vm)
 	if (some(vm->exit_reason))
 		printf("  last end    %s\n", vm->exit_reason);
 	if (some(vm->last_error))
-		printf("  last error  %s\n", vm->last_error);
+		printf("  last error  %s: %s\n", table_time(vm->last_error_time, when),
+		       vm->last_error);
 }
 
 int verb_status(const struct ctl *ctl, char **args, int n)

@@ -6,6 +6,7 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/json.h"
 #include "daemon/ctl/messages.h"
+#include "daemon/ctl/table.h"
 
 #include "libghvm/cleanup.h"
 #include "libghvm/hint.h"
@@ -91,9 +92,9 @@ static const struct tail *fetch(const struct client_vm *vm, struct said *s)
 }
 
 /* Empty if there is none. NAME in a hint is the VM's. */
-static void hint_for(const struct client_vm *vm, char ret[HINT_SIZE])
+static void hint_for(int code, const struct client_vm *vm, char ret[HINT_SIZE])
 {
-	const char *text = ghvm_hint_find(-vm->last_errno, vm->rm_message, vm->rm_status)->advice;
+	const char *text = ghvm_hint_find(code, vm->rm_message, vm->rm_status)->advice;
 	const char *at;
 	size_t n = 0;
 
@@ -124,6 +125,7 @@ static void print_json(const struct client_vm *vm, const char *hint, const struc
 	json_text(&j, "failed_step", vm->failed_step);
 	json_text(&j, "last_error", vm->last_error);
 	json_text(&j, "last_error_name", vm->last_error_name);
+	json_number(&j, "last_error_usec", vm->last_error_time);
 	json_number(&j, "errno", (uint64_t)vm->last_errno);
 	json_text(&j, "rm_message", vm->rm_message ? message : NULL);
 	json_text(&j, "rm_status", refused(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
@@ -144,16 +146,23 @@ static void print_tail(const struct client_vm *vm, const struct tail *t)
 		messages_print(nth(t, i), "         ", false);
 }
 
-static void print_text(const struct client_vm *vm, const char *hint, const struct tail *t)
+static void print_text(const struct client_vms *vms, const struct client_vm *vm, const char *hint,
+		       const struct tail *t)
 {
+	char when[TABLE_TIME_TEXT];
+
 	printf("%s is %s\n", vm->name, vm->state);
-	if (some(vm->failed_step))
-		printf("  step   %s\n", vm->failed_step);
-	if (some(vm->last_error))
+	if (vms->host.code < 0)
+		printf("  host   %s\n", vms->host.msg);
+	if (some(vm->last_error)) {
+		printf("  when   %s\n", table_time(vm->last_error_time, when));
+		if (some(vm->failed_step))
+			printf("  step   %s\n", vm->failed_step);
 		printf("  error  %s\n", vm->last_error);
+	}
 	if (some(vm->exit_reason))
 		printf("  end    %s\n", vm->exit_reason);
-	if (!some(vm->last_error) && !some(vm->exit_reason))
+	if (!some(vm->last_error) && !some(vm->exit_reason) && !vms->host.code)
 		puts("  nothing has failed since the manager started");
 	if (*hint)
 		printf("  try    %s\n", hint);
@@ -172,12 +181,12 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 
 	if (r != CTL_OK)
 		return r;
-	hint_for(vm, hint);
+	hint_for(vms.host.code < 0 ? vms.host.code : -vm->last_errno, vm, hint);
 	tail = fetch(vm, &said);
 	if (ctl->json)
 		print_json(vm, hint, tail);
 	else
-		print_text(vm, hint, tail);
+		print_text(&vms, vm, hint, tail);
 	if (said.err.code < 0)
 		fprintf(stderr, "(its messages are missing: %s)\n", said.err.msg);
 	return CTL_OK;

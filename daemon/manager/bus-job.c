@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * org.gunyah.vmm1.Job, and systemd's jobs behind starts.
- *
- * systemd is listened to only while a start runs: it tells of every job of the system.
+ * org.gunyah.vmm1.Job.
  */
 #include "daemon/manager/bus-job.h"
 
@@ -12,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/manager/bus-job-internal.h"
 #include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
@@ -20,53 +19,11 @@
 #include "libghvm/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
-#define SYSTEMD "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define SYSTEMD_MANAGER SYSTEMD ".Manager"
 #define WRITE_QUEUE_HIGH_WATER 4096 /* messages; beyond it calls are refused */
 #define JOBS_PER_UID 8		    /* that run; with transactions that are open */
 #define JOBS_KEPT 64		    /* of a user's that are over */
 
-enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
-
-/**
- * struct job - one
- * @how: of a stop
- * @vm: NULL: it is gone
- * @uid: of who asked for it
- * @result: "" while it runs; static
- * @error: why, if it failed
- * @unit_job: systemd's, owned
- * @request: of a start, until systemd has answered
- */
-struct job {
-	struct jobs *jobs;
-	struct job *next;
-	uint32_t id;
-	enum job_kind kind;
-	enum ghvm_link_how how;
-	struct vm *vm;
-	char vm_name[GHVM_NAME_SIZE];
-	uid_t uid;
-	const char *result;
-	struct ghvm_error error;
-	char *unit_job;
-	sd_bus_message *request;
-	sd_bus_slot *slot;
-};
-
-/**
- * struct jobs - all, oldest first
- * @match: for JobRemoved, while starts run
- */
-struct jobs {
-	struct bus *bus;
-	struct job *first;
-	uint32_t last_id;
-	sd_bus_slot *match;
-};
-
-static bool runs(const struct job *job)
+bool job_runs(const struct job *job)
 {
 	return !*job->result;
 }
@@ -79,7 +36,7 @@ static char *path_of(const struct job *job)
 	return asprintf(&path, "%s/%" PRIu32, BUS_JOB_PREFIX, job->id) < 0 ? NULL : path;
 }
 
-static void free_job(struct job *job)
+void job_free(struct job *job)
 {
 	struct job **at = &job->jobs->first;
 
@@ -100,7 +57,7 @@ static void forget_old(struct jobs *j, uid_t uid)
 	char *path;
 
 	for (struct job *job = j->first; job; job = job->next) {
-		if (runs(job) || job->uid != uid)
+		if (job_runs(job) || job->uid != uid)
 			continue;
 		if (!oldest)
 			oldest = job;
@@ -112,18 +69,10 @@ static void forget_old(struct jobs *j, uid_t uid)
 	if (!path || sd_bus_emit_object_removed(j->bus->conn, path) < 0)
 		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
 	free(path);
-	free_job(oldest);
+	job_free(oldest);
 }
 
-static void stop_listening(struct jobs *j)
-{
-	for (struct job *job = j->first; job; job = job->next)
-		if (runs(job) && job->kind == JOB_START)
-			return;
-	j->match = sd_bus_slot_unref(j->match);
-}
-
-static void finish(struct job *job, const char *result, const struct ghvm_error *err)
+void job_finish(struct job *job, const char *result, const struct ghvm_error *err)
 {
 	struct jobs *j = job->jobs;
 	char *path = path_of(job);
@@ -135,12 +84,12 @@ static void finish(struct job *job, const char *result, const struct ghvm_error 
 						    "Result", "Error", "ErrorName", NULL) < 0)
 		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
 	free(path);
-	stop_listening(j);
+	job_unlisten(j);
 	forget_old(j, job->uid);
 	bus_defer(j->bus);
 }
 
-static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct job **ret)
+int job_new(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct job **ret)
 {
 	struct job *job = calloc(1, sizeof(*job)), **end = &j->first;
 
@@ -168,7 +117,7 @@ static int reply_path(const struct job *job, sd_bus_message *m)
 }
 
 /* From here on it can be found, and then its path is told. */
-static int publish(struct job *job, sd_bus_message *m)
+int job_publish(struct job *job, sd_bus_message *m)
 {
 	_cleanup_(freep) char *path = path_of(job);
 	int r;
@@ -185,7 +134,7 @@ static struct job *equal_stop(const struct jobs *j, const struct vm *vm, enum gh
 {
 	struct job *job = j->first;
 
-	while (job && (job->vm != vm || job->kind != JOB_STOP || job->how != how || !runs(job)))
+	while (job && (job->vm != vm || job->kind != JOB_STOP || job->how != how || !job_runs(job)))
 		job = job->next;
 	return job;
 }
@@ -197,40 +146,46 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 	struct job *job = equal_stop(j, vm, how);
 	int r;
 
-	if (vm_vacant(vm))
-		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
-					 vm_state_to_string(vm->state));
+	if (job && job->request)
+		return sd_bus_error_setf(error, FAILURE_BUSY,
+					 "systemd is being asked to stop %s already", vm->name);
 	if (job)
 		return reply_path(job, m);
-	r = new_job(j, JOB_STOP, vm, uid, &job);
+	if (vm_vacant(vm))
+		return job_stop_unit(j, vm, how, uid, m, error);
+	r = job_new(j, JOB_STOP, vm, uid, &job);
 	if (r < 0)
 		return r;
 	job->how = how;
+	if (!vm_has_runner(vm))
+		job_stop_start(j, vm); /* what fails so is not to be tried again */
 	r = vm_stop(vm, how);
 	if (r < 0 && r != -ESRCH) { /* that: it is being torn down already, which will do */
-		free_job(job);
+		job_free(job);
 		return r;
 	}
-	r = publish(job, m);
+	r = job_publish(job, m);
 	if (r < 0)
-		free_job(job);
+		job_free(job);
 	return r < 0 ? r : 1;
 }
 
 void jobs_on_vm_state(struct jobs *j, struct vm *vm)
 {
+	struct ghvm_error none = {};
 	struct job *next;
 
 	if (vm->state != VM_STOPPED && vm->state != VM_FAILED)
 		return;
+	(void)ghvm_error_set(&none, -ESRCH, "it has ended: %s", vm->reason);
 	for (struct job *job = j->first; job; job = next) {
 		next = job->next;
-		if (job->vm != vm || job->kind != JOB_STOP || !runs(job))
+		if (job->vm != vm || job->kind != JOB_STOP || job->by_unit || !job_runs(job))
 			continue;
 		if (vm->state == VM_STOPPED)
-			finish(job, "done", NULL);
+			job_finish(job, "done", NULL);
 		else
-			finish(job, "failed", &vm->last_error);
+			job_finish(job, "failed", vm->failed_now ? &vm->last_error : &none);
 	}
 }
 
@@ -250,148 +205,27 @@ int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, uid_t uid, sd_bus
 	struct job *job;
 	int r;
 
-	r = new_job(j, JOB_COMMIT, vm, uid, &job);
+	r = job_new(j, JOB_COMMIT, vm, uid, &job);
 	if (r < 0)
 		return r;
 	if (vm_transaction_commit(vm, ms, &err) < 0) {
-		free_job(job);
+		job_free(job);
 		return bus_fail(error, &err);
 	}
-	r = publish(job, m);
+	r = job_publish(job, m);
 	if (r < 0)
-		free_job(job);
+		job_free(job);
 	return r < 0 ? r : 1;
 }
 
 void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err)
 {
 	for (struct job *job = j->first; job; job = job->next) {
-		if (job->vm != vm || job->kind != JOB_COMMIT || !runs(job))
+		if (job->vm != vm || job->kind != JOB_COMMIT || !job_runs(job))
 			continue;
-		finish(job, err ? "failed" : "done", err);
+		job_finish(job, err ? "failed" : "done", err);
 		return;
 	}
-}
-
-/* --- starts --- */
-
-static void fail_start(struct job *job, const char *result)
-{
-	struct ghvm_error err = {};
-
-	if (job->vm && job->vm->last_error.code < 0)
-		err = job->vm->last_error;
-	else
-		(void)ghvm_error_set(&err, strcmp(result, "canceled") ? -EIO : -ECANCELED,
-				     "unit gunyah-vm@%s.service: %s", job->vm_name, result);
-	finish(job, strcmp(result, "canceled") ? "failed" : "cancelled", &err);
-}
-
-/* JobRemoved(u id, o job, s unit, s result) */
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct jobs *j = userdata;
-	const char *path, *unit, *result;
-	struct job *next;
-	uint32_t id;
-
-	if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0)
-		return 0;
-	for (struct job *job = j->first; job; job = next) {
-		next = job->next;
-		if (!runs(job) || !job->unit_job || strcmp(job->unit_job, path))
-			continue;
-		if (!strcmp(result, "done"))
-			finish(job, "done", NULL);
-		else
-			fail_start(job, result);
-	}
-	return 0;
-}
-
-static int listen_to_systemd(struct jobs *j)
-{
-	int r;
-
-	if (j->match)
-		return 0;
-	r = sd_bus_match_signal_async(j->bus->conn, &j->match, SYSTEMD, SYSTEMD_PATH,
-				      SYSTEMD_MANAGER, "JobRemoved", on_job_removed, NULL, j);
-	if (r < 0)
-		return r;
-	/* it may be subscribed already: no answer is waited for */
-	return sd_bus_call_method_async(j->bus->conn, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
-					"Subscribe", NULL, NULL, NULL);
-}
-
-static int refuse_start(struct job *job, sd_bus_message *answer)
-{
-	const sd_bus_error *e = sd_bus_message_get_error(answer);
-	int r;
-
-	if (sd_bus_error_has_name(e, SD_BUS_ERROR_ACCESS_DENIED) ||
-	    sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-		r = sd_bus_reply_method_errorf(job->request, FAILURE_NOT_AUTHORIZED,
-					       "systemd lets nobody start gunyah-vm@%s.service "
-					       "through the manager: is the polkit rule installed? "
-					       "systemctl start does it with your own rights",
-					       job->vm_name);
-	else
-		r = sd_bus_reply_method_error(job->request, e);
-	job->result = "failed";
-	stop_listening(job->jobs);
-	free_job(job);
-	return r;
-}
-
-static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct job *job = userdata;
-	sd_bus_message *request;
-	const char *path;
-	int r;
-
-	if (sd_bus_message_is_method_error(m, NULL))
-		return refuse_start(job, m);
-	r = sd_bus_message_read(m, "o", &path);
-	if (r >= 0 && !(job->unit_job = strdup(path)))
-		r = -ENOMEM;
-	request = TAKE_PTR(job->request);
-	if (r >= 0)
-		r = publish(job, request);
-	if (r < 0) {
-		(void)sd_bus_reply_method_errno(request, r, NULL); /* nobody else is left */
-		free_job(job);
-	}
-	(void)sd_bus_message_unref(request);
-	return 1;
-}
-
-/*
- * The VM does not run. Its unit may still do so for a moment, as the runner that has ended is not yet
- * reaped: to start it then would be "done" at once, to restart it waits and does what was asked.
- */
-int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bus_error *error)
-{
-	char unit[64];
-	struct job *job;
-	int r;
-
-	r = new_job(j, JOB_START, vm, uid, &job);
-	if (r < 0)
-		return r;
-	(void)snprintf(unit, sizeof(unit), "gunyah-vm@%s.service", vm->name); /* fits */
-	r = listen_to_systemd(j);
-	if (r >= 0)
-		r = sd_bus_call_method_async(j->bus->conn, &job->slot, SYSTEMD, SYSTEMD_PATH,
-					     SYSTEMD_MANAGER, "RestartUnit", on_unit_queued, job,
-					     "ss", unit, "fail");
-	if (r < 0) {
-		free_job(job);
-		return r;
-	}
-	job->request = sd_bus_message_ref(m);
-	return 1;
 }
 
 /* --- objects --- */
@@ -414,7 +248,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 	if (!strcmp(property, "Kind"))
 		text = kinds[job->kind];
 	else if (!strcmp(property, "State"))
-		text = runs(job) ? "running" : "done";
+		text = job_runs(job) ? "running" : "done";
 	else if (!strcmp(property, "Result"))
 		text = job->result;
 	else if (!strcmp(property, "Error"))
@@ -511,7 +345,7 @@ static unsigned int of_user(const struct jobs *j, uid_t uid)
 	unsigned int n = transactions_of(j->bus->transactions, uid);
 
 	for (const struct job *job = j->first; job; job = job->next)
-		n += runs(job) && job->kind != JOB_STOP && job->uid == uid;
+		n += job_runs(job) && job->kind != JOB_STOP && job->uid == uid;
 	return n;
 }
 
@@ -552,7 +386,7 @@ void jobs_free(struct jobs *j)
 	if (!j)
 		return;
 	while (j->first)
-		free_job(j->first);
+		job_free(j->first);
 	(void)sd_bus_slot_unref(j->match);
 	free(j);
 }

@@ -114,8 +114,10 @@ static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
 	if (quarantine_check_name(&b->manager->quarantine, vm->name, &err) < 0 ||
-	    manager_load_spec(b->manager, vm->name, &spec, &err) < 0)
+	    manager_load_spec(b->manager, vm->name, &spec, &err) < 0) {
+		vm_refused(vm, "descriptor", &err);
 		return bus_fail(error, &err);
+	}
 	return 0;
 }
 

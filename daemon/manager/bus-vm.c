@@ -31,7 +31,7 @@ struct shown {
 	const char *substate;
 	const char *reason;
 	const char *step;
-	int error;
+	uint64_t failed_at;
 	uint32_t rm_message;
 	uint32_t rm_status;
 	const char *descriptor;
@@ -92,7 +92,7 @@ static void look(const struct vm *vm, struct shown *ret)
 	ret->substate = vm_substate(vm);
 	ret->reason = vm->reason;
 	ret->step = vm->failed_step;
-	ret->error = vm->last_error.code;
+	ret->failed_at = vm->failed_at;
 	ret->rm_message = vm->last_error.rm_message;
 	ret->rm_status = vm->last_error.rm_code;
 	ret->descriptor = vm_descriptor(vm);
@@ -141,6 +141,8 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 		return sd_bus_message_append(reply, "q", vm->vmid.id);
 	if (!strcmp(property, "LastErrno"))
 		return sd_bus_message_append(reply, "i", -vm->last_error.code);
+	if (!strcmp(property, "LastErrorTime"))
+		return sd_bus_message_append(reply, "t", vm->failed_at);
 	if (!strcmp(property, "LastRMMessage"))
 		return sd_bus_message_append(reply, "u", vm->last_error.rm_message);
 	if (!strcmp(property, "LastRMStatus"))
@@ -317,6 +319,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("LastError", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("LastErrorName", "s", get_text, 0, FLAG),
 	SD_BUS_PROPERTY("LastErrno", "i", get_number, 0, FLAG),
+	SD_BUS_PROPERTY("LastErrorTime", "t", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("LastRMMessage", "u", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("LastRMStatus", "u", get_number, 0, FLAG),
 	SD_BUS_PROPERTY("FailedStep", "s", get_text, 0, FLAG),
@@ -475,12 +478,13 @@ static void compare(const struct shown *was, const struct shown *is, char *names
 {
 	const struct {
 		bool differs;
-		const char *names[3];
+		const char *names[4];
 	} what[] = {
 		{ was->state != is->state, { "State" } },
 		{ was->substate != is->substate, { "SubState" } },
 		{ was->reason != is->reason, { "ExitReason" } },
-		{ was->error != is->error, { "LastError", "LastErrorName", "LastErrno" } },
+		{ was->failed_at != is->failed_at,
+		  { "LastError", "LastErrorName", "LastErrno", "LastErrorTime" } },
 		{ was->rm_message != is->rm_message, { "LastRMMessage" } },
 		{ was->rm_status != is->rm_status, { "LastRMStatus" } },
 		{ was->step != is->step, { "FailedStep" } },
@@ -496,7 +500,7 @@ static void compare(const struct shown *was, const struct shown *is, char *names
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(what); i++)
-		for (size_t k = 0; what[i].differs && k < 3 && what[i].names[k]; k++)
+		for (size_t k = 0; what[i].differs && k < 4 && what[i].names[k]; k++)
 			names[n++] = (char *)what[i].names[k];
 	names[n] = NULL;
 }

@@ -30,6 +30,7 @@ enum helper_phase {
 
 /**
  * struct helper - a connection
+ * @wanted: of a release: the unit was stopped
  * @waiter: while HELPER_WAITS or HELPER_RELEASES
  * @builder: borrowed by the VM while HELPER_GIVES and HELPER_BUILDS
  * @queue: what it does not read yet; @again: when to try it
@@ -38,6 +39,7 @@ struct helper {
 	struct prepare *prepare;
 	struct helper *next;
 	enum helper_phase phase;
+	bool wanted;
 	int fd;
 	struct loop_watch watch;
 	struct loop_watch again;
@@ -243,7 +245,7 @@ static void give_up(struct helper *h, const struct ghvm_error *err)
 	if (building)
 		vm_abandon(h->vm, err);
 	else if (waits)
-		vm_refused(h->vm, err);
+		vm_refused(h->vm, "descriptor", err);
 }
 
 static void refuse(struct helper *h, const struct ghvm_error *err)
@@ -266,12 +268,14 @@ static int take_hello(struct helper *h, struct ghvm_error *err)
 	struct manager *m = h->prepare->manager;
 	int r;
 
-	r = manager_check_host(m, err);
-	if (r < 0)
-		return r;
 	h->vm = manager_find(m, h->name);
 	if (!h->vm)
 		return ghvm_spec_absent(h->name, m->options->vms_dirs, err);
+	r = manager_check_host(m, err);
+	if (r < 0) {
+		vm_refused(h->vm, "host", err);
+		return r;
+	}
 	if (!vm_vacant(h->vm) && h->vm->state != VM_STOPPING)
 		return ghvm_error_set(err, -EBUSY, "%s is %s", h->name,
 				      vm_state_to_string(h->vm->state));
@@ -341,7 +345,7 @@ static int take_release(struct helper *h)
 	h->phase = HELPER_RELEASES;
 	h->vm = manager_known(m, h->name);
 	if (h->vm)
-		vm_release(h->vm);
+		vm_release(h->vm, h->wanted);
 	if (!h->vm || m->host_state == MANAGER_HOST_UNAVAILABLE) {
 		send_released(h);
 		return 0;
@@ -375,6 +379,9 @@ static int take(struct helper *h, struct ghvm_link_message *m, struct ghvm_error
 		return take_given(h, err);
 	case GHVM_LINK_ERROR:
 		return take_failure(h, m, err);
+	case GHVM_LINK_WANTED:
+		h->wanted = true;
+		return 0;
 	}
 	return 0;
 }

@@ -377,7 +377,7 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 	struct vm *vm = data;
 	struct log_about a = vm_about(vm);
 	enum vm_state final = vm->final;
-	bool failed_before = vm->last_error.code < 0 && final == VM_FAILED;
+	bool failed_before = vm->failed_now && final == VM_FAILED;
 
 	vm->reason = vm->final_reason;
 	if (result < 0) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "libghvm/cleanup.h"
 
@@ -67,20 +68,27 @@ static const char *step_of(const struct vm *vm)
 	}
 }
 
-void vm_set_error(struct vm *vm, const struct ghvm_error *err)
+static void note_failure(struct vm *vm, const char *step, const struct ghvm_error *err)
 {
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
 	vm->last_error = *err;
-	vm->failed_step = step_of(vm);
+	vm->failed_step = step;
+	vm->failed_at = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	vm->failed_now = true;
 	vm_changed(vm);
 }
 
-void vm_refused(struct vm *vm, const struct ghvm_error *err)
+void vm_set_error(struct vm *vm, const struct ghvm_error *err)
 {
-	if (!vm_vacant(vm))
-		return;
-	vm->last_error = *err;
-	vm->failed_step = "descriptor";
-	vm_changed(vm);
+	note_failure(vm, step_of(vm), err);
+}
+
+void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err)
+{
+	if (vm_vacant(vm))
+		note_failure(vm, step, err);
 }
 
 /* No operation runs: what others may look at while one does. */
@@ -182,8 +190,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->on_crash = vm->guest->spec.on_crash;
 	guest_digest(&vm->guest->spec, vm->digest);
 	vm->descriptor = VM_DESCRIPTOR_CURRENT;
-	vm->last_error = (struct ghvm_error){};
-	vm->failed_step = NULL;
+	vm->failed_now = false;
 	vm->reason = "";
 	vm->builder = builder;
 	vm_set_state(vm, VM_STARTING);
@@ -209,11 +216,33 @@ void vm_abandon(struct vm *vm, const struct ghvm_error *why)
 	vm_settle(vm);
 }
 
-void vm_release(struct vm *vm)
+/* Its helper has ended too early, of which it is only known now that somebody stopped it. */
+static void was_cancelled(struct vm *vm)
 {
+	const struct ghvm_error err = {
+		.code = -ECANCELED,
+		.msg = "the unit was stopped while it started",
+	};
+
+	if (!vm->failed_now || vm->last_error.code != -EPIPE)
+		return;
+	note_failure(vm, vm->failed_step, &err);
+	vm->final = VM_STOPPED;
+	vm->final_reason = "stopped";
+	if (vm_vacant(vm) && vm->state == VM_FAILED) {
+		vm->reason = vm->final_reason;
+		vm_set_state(vm, VM_STOPPED);
+	}
+}
+
+void vm_release(struct vm *vm, bool wanted)
+{
+	const bool stopped = vm->asked || wanted;
+
+	if (wanted)
+		was_cancelled(vm);
 	if (vm->guest && !vm->doomed)
-		vm_doom(vm, vm->asked ? VM_STOPPED : VM_FAILED,
-			vm->asked ? "stopped" : "runner-died");
+		vm_doom(vm, stopped ? VM_STOPPED : VM_FAILED, stopped ? "stopped" : "runner-died");
 	vm_settle(vm);
 }
 

@@ -102,8 +102,9 @@ struct vm_console {
  * struct vm - see above
  * @described: there is a descriptor of that name
  * @reason: ExitReason, static text, "" never ended
- * @last_error: of the last failure; @failed_step: where: a step of the plan, or "descriptor",
- *     "prepare" (memory and files), "run", "teardown"; or NULL
+ * @last_error: of the last failure, also when a later start has worked; @failed_step: where: a step
+ *     of the plan, or "host", "descriptor", "prepare" (memory and files), "run", "teardown"; or NULL
+ * @failed_at: when, microseconds of CLOCK_REALTIME; @failed_now: it was of this guest, or start
  * @descriptor: VM_DESCRIPTOR_*, of its guest
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that nobody could give back
@@ -120,6 +121,8 @@ struct vm {
 	const char *reason;
 	struct ghvm_error last_error;
 	const char *failed_step;
+	uint64_t failed_at;
+	bool failed_now;
 	const char *descriptor;
 	uint64_t lent;
 	uint64_t shared;
@@ -182,15 +185,15 @@ void vm_unwait(struct vm_waiter *w);
  */
 int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
 	     struct ghvm_error *err);
-/* Nothing could begin, @err says why. What runs is not concerned. */
-void vm_refused(struct vm *vm, const struct ghvm_error *err);
+/* Nothing could begin, @err says why, @step what it was for. What runs is not concerned. */
+void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err);
 /* Everything was given: build. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
 /* The builder is gone, @why says how; nothing is called any more. */
 void vm_abandon(struct vm *vm, const struct ghvm_error *why);
 
-/* Undo whatever there is of a guest, since its unit is over. */
-void vm_release(struct vm *vm);
+/* Undo whatever there is of a guest, since its unit is over; @wanted: by a stop, not a failure. */
+void vm_release(struct vm *vm, bool wanted);
 
 /* As Stop() on the bus; asking again changes nothing. -ESRCH there is nothing to stop. */
 int vm_stop(struct vm *vm, enum ghvm_link_how how);

@@ -173,11 +173,13 @@ static int prepare(const struct options *o)
 static int release(const struct options *o)
 {
 	struct ghvm_error err = {};
+	const char *result = getenv("SERVICE_RESULT"); /* by systemd: how the unit ended */
 	char text[GHVM_ERROR_TEXT] = "";
 	uint64_t pages = 0;
 	int r;
 
-	r = release_run(o->socket, o->name, RELEASE_TIMEOUT_MS, &pages, text, &err);
+	r = release_run(o->socket, o->name, result && !strcmp(result, "success"),
+			RELEASE_TIMEOUT_MS, &pages, text, &err);
 	if (r < 0)
 		fprintf(stderr, SD_ERR "Cannot release: %s\n", err.msg);
 	else if (pages)

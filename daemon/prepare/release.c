@@ -54,11 +54,17 @@ int release_dial(const char *path, struct ghvm_error *err)
 	return TAKE_FD(sock);
 }
 
-static int ask(int sock, const char *name)
+/* A manager that is older than us ignores what it does not know. */
+static int ask(int sock, const char *name, bool wanted)
 {
 	uint8_t buf[64];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	int r = 0;
 
+	if (wanted)
+		r = ghvm_link_send_within(sock, GHVM_LINK_WANTED, NULL, NULL, 0, SEND_MS);
+	if (r < 0)
+		return r;
 	ghvm_link_put_string(&w, name);
 	return ghvm_link_send_within(sock, GHVM_LINK_RELEASE, &w, NULL, 0, SEND_MS);
 }
@@ -117,15 +123,16 @@ static int wait_for_answer(int sock, const struct patience *patience, uint64_t *
 	}
 }
 
-static int try_once(const char *path, const char *name, const struct patience *patience,
-		    uint64_t *ret_pages, char *text, struct ghvm_error *err)
+static int try_once(const char *path, const char *name, bool wanted,
+		    const struct patience *patience, uint64_t *ret_pages, char *text,
+		    struct ghvm_error *err)
 {
 	_cleanup_(closep) int sock = release_dial(path, err);
 	int r;
 
 	if (sock < 0)
 		return sock;
-	r = ask(sock, name);
+	r = ask(sock, name, wanted);
 	if (r == 0)
 		r = wait_for_answer(sock, patience, ret_pages, text);
 	return r < 0 ? ghvm_error_set(err, r, "no answer from the manager: %s", strerror(-r)) : 0;
@@ -137,8 +144,8 @@ static bool worth_another(int r)
 	return r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET;
 }
 
-int release_run(const char *path, const char *name, unsigned int timeout_ms, uint64_t *ret_pages,
-		char *text, struct ghvm_error *err)
+int release_run(const char *path, const char *name, bool wanted, unsigned int timeout_ms,
+		uint64_t *ret_pages, char *text, struct ghvm_error *err)
 {
 	const struct patience patience = {
 		.deadline = now_ms() + timeout_ms,
@@ -147,7 +154,7 @@ int release_run(const char *path, const char *name, unsigned int timeout_ms, uin
 	int r;
 
 	for (;;) {
-		r = try_once(path, name, &patience, ret_pages, text, err);
+		r = try_once(path, name, wanted, &patience, ret_pages, text, err);
 		if (!worth_another(r) || now_ms() + RETRY_MS >= patience.deadline)
 			return r;
 		(void)poll(NULL, 0, RETRY_MS); /* early is no harm */

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "libghvm/error.h"
@@ -16,10 +17,11 @@ int release_dial(const char *path, struct ghvm_error *err);
 /**
  * release_run() - undo what is left of a VM
  * @path: of the manager's socket, dialled again if the manager is restarted meanwhile
+ * @wanted: its unit was stopped, and nothing failed
  * @ret_pages: set to what is still in quarantine
  * @text: set to the manager's words, at least GHVM_ERROR_TEXT bytes
  *
  * Return: 0; -ETIMEDOUT; -EBADMSG; what dialling failed with.
  */
-int release_run(const char *path, const char *name, unsigned int timeout_ms, uint64_t *ret_pages,
-		char *text, struct ghvm_error *err);
+int release_run(const char *path, const char *name, bool wanted, unsigned int timeout_ms,
+		uint64_t *ret_pages, char *text, struct ghvm_error *err);

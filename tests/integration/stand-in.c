@@ -125,11 +125,14 @@ static void forget(struct unit *u)
 }
 
 /* ExecStopPost= */
-static void release(const struct world *w, const char *vm)
+static void release(const struct unit *u, const char *vm)
 {
+	const struct world *w = u->world;
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		(void)setenv("SERVICE_RESULT", u->stopping || !u->status ? "success" : "exit-code",
+			     1);
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--release", vm, NULL);
 		_exit(127);
 	}
@@ -176,7 +179,11 @@ static int spawn(struct unit *u, const char *vm)
 	if (u->pid < 0)
 		return -errno;
 	if (u->pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* units do not outlive their world */
+		sigset_t none;
+
+		sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* ours is not theirs */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	     /* units do not outlive their world */
 		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
 			    "--vms-dir", arg(w, 6), "--exec", arg(w, 3), vm, NULL);
@@ -219,7 +226,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
 		return 0;
 	u->status = si->si_status;
 	forget(u);
-	release(u->world, vm);
+	release(u, vm);
 	if (u->again || (u->status == STATUS_RESTART && !u->stopping)) {
 		u->again = false;
 		return start(u, vm);
@@ -296,9 +303,12 @@ static int method_stop(sd_bus_message *m, void *data, sd_bus_error *error)
 		return r;
 	none.world = w;
 	u = find_unit(w, name) ?: &none;
+	if (!u->stopping || !u->job) {
+		end_job(u, "canceled"); /* of a start */
+		u->job = ++w->last_job;
+	}
 	u->stopping = true;
 	u->later = sd_event_source_disable_unref(u->later);
-	u->job = ++w->last_job;
 	job_path(path, sizeof(path), u->job);
 	r = sd_bus_reply_method_return(m, "o", path);
 	if (u->pid)

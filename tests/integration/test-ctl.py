@@ -83,6 +83,14 @@ class Case(unittest.TestCase):
     def json(self, *args):
         return json.loads(self.ctl("--json", *args)[0])
 
+    def start_in_background(self, name):
+        p = subprocess.Popen([CTL, "--dir=" + self.w.path("vms"), "start", name], env=self.env,
+                             text=True, stderr=subprocess.PIPE)
+        self.addCleanup(p.stderr.close)
+        self.addCleanup(p.wait)
+        self.addCleanup(p.kill)
+        return p
+
     def terminal(self, *args):
         t = Terminal(self.env, *args)
         self.addCleanup(t.close)
@@ -243,6 +251,28 @@ class ExitStatus(Case):
             self.assertIn("/nosuch/ghvm: no such device", err)
             self.assertIn("stopped", out)
         self.assertNotIn("entries", self.ctl("host", status=4)[0])
+        for args in (["start", "demo"], ["host"], ["why", "demo"]):
+            out, err = self.ctl(*args, status=0 if args[0] == "why" else 4)
+            self.assertIn("load the module (modprobe ghvm)", out + err)
+
+    def test_a_hypervisor_that_comes(self):
+        """The manager ends, for systemd to start it at once."""
+        self.w.vm("demo", "powerkey\n")
+        self.w.kill_manager()
+        node = self.w.path("late")
+        self.w.start_manager(hypervisor="unix:" + node)
+        self.ctl("start", "demo", status=4)
+        self.assertNotEqual(self.w.run_unit("demo"), 0)
+        self.assertEqual(self.w.vm_get("demo", "FailedStep", "LastErrorName"),
+                         ["host", world.NAME + ".Error.HostUnavailable"])
+        with open(self.w.path("unrelated"), "w", encoding="ascii"):
+            pass
+        self.assertEqual(self.json("list")[0]["name"], "demo")
+        os.rename(self.w.path("hyp"), node)
+        self.assertEqual(self.w.manager.wait(10), 0)
+        self.w.start_manager(hypervisor="unix:" + node)
+        self.ctl("start", "demo")
+        self.ctl("stop", "demo")
 
 
 class Waits(Case):
@@ -264,11 +294,7 @@ class Waits(Case):
     def test_a_start_says_what_it_waits_for(self):
         self.w.vm("demo", "powerkey\n")
         self.w.model.send_signal(signal.SIGSTOP)
-        p = subprocess.Popen([CTL, "--dir=" + self.w.path("vms"), "start", "demo"], env=self.env,
-                             text=True, stderr=subprocess.PIPE)
-        self.addCleanup(p.wait)
-        self.addCleanup(p.kill)
-        self.addCleanup(p.stderr.close)
+        p = self.start_in_background("demo")
         self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
         self.assertIn("waiting for demo to start: ", p.stderr.readline())
         self.w.model.send_signal(signal.SIGCONT)
@@ -308,6 +334,57 @@ class Tries(Case):
                                      "ghvmctl: demo runs, at the 3rd try"])
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         self.ctl("stop", "demo")
+
+
+    def test_a_stop_between_two_tries(self):
+        """It is vacant then, and yet there is something to stop."""
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("fail hcall EIO 1 manager")
+        p = self.start_in_background("demo")
+        for line in p.stderr:
+            if "tries again to start demo (2 of 3)" in line:
+                break
+        self.ctl("stop", "demo")
+        self.assertEqual(p.wait(20), 1)
+        time.sleep(1)  # twice what the stand-in waits before it tries again
+        self.assertIn(self.w.vm_get("demo", "State"), ("failed", "stopped"))
+
+    def test_a_stop_while_it_starts(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
+        start = self.start_in_background("demo")
+        wait_until(lambda: self.w.vm_get("demo", "State") == "starting")
+        wait_until(lambda: self.w.vm_get("demo", "SubState"))
+        stop = subprocess.Popen([CTL, "stop", "demo"], env=self.env, stderr=subprocess.PIPE)
+        self.addCleanup(stop.stderr.close)
+        wait_until(lambda: self.w.vm_get("demo", "State") == "stopping")
+        self.w.model.send_signal(signal.SIGCONT)
+        self.assertEqual(stop.wait(20), 0)
+        self.assertEqual(start.wait(20), 1)
+        self.assertEqual(start.stderr.read().splitlines()[-1],
+                         "ghvmctl: demo: somebody has stopped it before it was started")
+        time.sleep(1)
+        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "stopped"])
+        self.w.assert_clean()
+
+    def test_its_unit_is_stopped_while_it_starts(self):
+        self.w.vm("demo", "powerkey\n")
+        self.w.model.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
+        self.start_in_background("demo")
+        wait_until(lambda: self.w.vm_get("demo", "State") == "starting")
+        wait_until(lambda: self.w.vm_get("demo", "SubState"))
+        r = subprocess.run(["busctl", "--address=" + self.w.bus, "call", "org.freedesktop.systemd1",
+                            "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                            "StopUnit", "ss", "gunyah-vm@demo.service", "replace"], check=False,
+                           capture_output=True)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.w.model.send_signal(signal.SIGCONT)
+        self.w.wait_state("demo", "stopped")
+        self.assertEqual(self.w.vm_get("demo", "ExitReason", "LastErrorName"),
+                         ["stopped", world.NAME + ".Error.Cancelled"])
+        self.w.assert_clean()
 
 
 class LastTry(Case):
@@ -692,19 +769,24 @@ class Why(Case):
         self.assertEqual({m["vm"] for m in got["messages"]}, {"demo"})
 
         lines = text.splitlines()
-        self.assertEqual(lines[:2], ["demo is failed", "  step   init"])
-        self.assertEqual(lines[2], "  error  " + got["last_error"])
+        self.assertEqual(lines[0], "demo is failed")
+        self.assertRegex(lines[1], r"^  when   \d\d:\d\d:\d\d, \d+ s ago$")
+        self.assertEqual(lines[2:4], ["  step   init", "  error  " + got["last_error"]])
+        self.assertRegex(self.ctl("status", "demo")[0],
+                         r"  last error  \d\d:\d\d:\d\d, \d+ s ago: cannot initialise")
         self.assertIn("  try    " + got["hint"], lines)
         self.assertIn("  said   (more: ghvmctl trace demo)", lines)
         self.assertEqual([l.split(" ", 10)[-1] for l in lines if l.startswith("         ")], said)
         self.assertEqual(lines[-1], "  more   journalctl -u gunyah-vm@demo")
 
-        # a start that works has nothing to say
+        # it is not forgotten when a later start has worked
         self.ctl("start", "demo")
         self.w.wait_state("demo", "stopped")
-        got = self.json("why", "demo")
-        self.assertEqual((got["failed_step"], got["errno"], got["rm_message"], got["hint"]),
-                         ("", 0, None, None))
+        again = self.json("why", "demo")
+        self.assertEqual((again["state"], again["exit_reason"]), ("stopped", "off"))
+        for key in ("failed_step", "last_error", "last_error_usec", "errno", "rm_message", "hint"):
+            self.assertEqual(again[key], got[key])
+        self.assertAlmostEqual(got["last_error_usec"] / 1e6, time.time(), delta=60)
 
     def test_another_message_is_another_hint(self):
         got, _ = self.refused("VM_ALLOCATE", 2)

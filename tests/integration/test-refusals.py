@@ -98,7 +98,9 @@ class ResourceManager(Case):
                 self.w.assert_clean()
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.w.wait_state("demo", "stopped")
-        self.assertEqual(self.w.vm_get("demo", "LastError"), "")
+        error, when = self.w.vm_get("demo", "LastError", "LastErrorTime")
+        self.assertIn("VM_START", error)  # of the last failure, which is not forgotten
+        self.assertAlmostEqual(when / 1e6, time.time(), delta=60)
 
     def test_a_host_call_that_fails_is_undone(self):
         self.w.vm("demo", "off\n")

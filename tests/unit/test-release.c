@@ -103,7 +103,7 @@ static int release(struct fixture *f, struct releaser *r, unsigned int timeout_m
 	assert_int_equal(bind(r->listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(r->listener, 4), 0);
 	assert_int_equal(pthread_create(&thread, NULL, releaser_main, r), 0);
-	result = release_run(a.sun_path, "demo", timeout_ms, pages, text, &f->err);
+	result = release_run(a.sun_path, "demo", false, timeout_ms, pages, text, &f->err);
 	pthread_join(thread, NULL);
 	close(r->listener);
 	return result;
@@ -137,7 +137,8 @@ static void release_does_not_wait_for_nobody(void **state)
 	path_in(f, "nobody", a.sun_path);
 	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(release_run(a.sun_path, "demo", 400, &pages, text, &f->err), -EHOSTDOWN);
+	assert_int_equal(release_run(a.sun_path, "demo", false, 400, &pages, text, &f->err),
+			 -EHOSTDOWN);
 	assert_int_equal(pages, 77);
 	close(listener);
 }
@@ -151,8 +152,9 @@ static void release_does_not_wait_for_ever(void **state)
 
 	assert_int_equal(release(f, &silent, 100, &pages, text), -ETIMEDOUT);
 	assert_string_not_equal(f->err.msg, "");
-	assert_int_equal(release_run("/nonexistent/sock", "demo", 5000, &pages, text, &f->err),
-			 -ENOENT);
+	assert_int_equal(
+		release_run("/nonexistent/sock", "demo", false, 5000, &pages, text, &f->err),
+		-ENOENT);
 	memset(text, 'x', 200);
 	text[0] = '/';
 	text[200] = '\0';
