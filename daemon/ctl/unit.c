@@ -133,67 +133,77 @@ int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err)
 /* ---- how it is ---- */
 
 struct property {
-	const char *interface;
 	const char *name;
 	char type;
 	size_t offset;
 	size_t size;
 };
 
-#define PROPERTY(interface, name, type, member)                                                    \
+#define PROPERTY(name, type, member)                                                               \
 	{                                                                                          \
-		SYSTEMD interface, name, type, offsetof(struct unit_state, member),                \
+		name, type, offsetof(struct unit_state, member),                                   \
 			sizeof(((struct unit_state *)NULL)->member)                                \
 	}
 
 static const struct property properties[] = {
-	PROPERTY(".Unit", "ActiveState", 's', active),
-	PROPERTY(".Unit", "SubState", 's', sub),
-	PROPERTY(".Unit", "StartLimitBurst", 'u', burst),
-	PROPERTY(".Service", "Result", 's', result),
-	PROPERTY(".Service", "StatusText", 's', text),
-	PROPERTY(".Service", "ExecMainStatus", 'i', status),
-	PROPERTY(".Service", "NRestarts", 'u', restarts),
+	PROPERTY("ActiveState", 's', active),	 PROPERTY("SubState", 's', sub),
+	PROPERTY("StartLimitBurst", 'u', burst), PROPERTY("Result", 's', result),
+	PROPERTY("StatusText", 's', text),	 PROPERTY("ExecMainStatus", 'i', status),
+	PROPERTY("NRestarts", 'u', restarts),
 };
 
-static int get(sd_bus *bus, const char *path, const struct property *p, struct unit_state *ret)
+static int read_value(sd_bus_message *m, const struct property *p, struct unit_state *ret)
 {
-	const struct call c = {
-		.service = SYSTEMD,
-		.path = path,
-		.interface = p->interface,
-		.waits_for = "systemd to answer",
-	};
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char type[2] = { p->type, '\0' };
 	char *at = (char *)ret + p->offset;
-	sd_bus_error e = SD_BUS_ERROR_NULL;
 	const char *text;
-	int r = call_get(bus, &c, p->name, type, &reply, &e);
+	int r;
 
-	sd_bus_error_free(&e);
-	if (r < 0)
-		return r;
 	if (p->type != 's')
-		return sd_bus_message_read_basic(reply, p->type, at);
-	r = sd_bus_message_read_basic(reply, 's', &text);
+		return sd_bus_message_read(m, "v", type, at);
+	r = sd_bus_message_read(m, "v", "s", &text);
 	if (r >= 0)
 		(void)snprintf(at, p->size, "%s", text); /* cut */
 	return r;
 }
 
-/* Which properties there are depends on systemd; but who does not answer is not asked again. */
+static int read_member(sd_bus_message *m, struct unit_state *ret)
+{
+	const char *key;
+	int r = sd_bus_message_read(m, "s", &key);
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(properties); i++)
+		if (!strcmp(key, properties[i].name))
+			return read_value(m, &properties[i], ret);
+	return r < 0 ? r : sd_bus_message_skip(m, "v");
+}
+
+/* All in one answer, of whatever interface: what is asked for one by one may change between. */
 void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret)
 {
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 	_cleanup_(freep) char *path = NULL;
+	struct call c = {
+		.service = SYSTEMD,
+		.interface = "org.freedesktop.DBus.Properties",
+		.member = "GetAll",
+		.waits_for = "systemd to answer",
+	};
+	sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path);
 
 	*ret = (struct unit_state){};
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(properties); i++) {
-		r = get(bus, path, &properties[i], ret);
-		if (r != -ETIMEDOUT && r != -ECONNRESET && r != -ENOTCONN)
-			r = 0;
+	c.path = path;
+	if (r >= 0)
+		r = call_method(bus, &c, &m, &e, "s", "");
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = read_member(m, ret);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
 	}
+	sd_bus_error_free(&e);
 }
 
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret)

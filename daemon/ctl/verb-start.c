@@ -26,12 +26,14 @@
  * struct start - one call
  * @vm: path of its object, owned
  * @told: which try was told of last; 0: none has failed
+ * @told_at: when that one before it had failed
  * @failed_at: when it failed last, before; what is older is not of this start
  */
 struct start {
 	const char *name;
 	char *vm;
 	unsigned int told;
+	uint64_t told_at;
 	uint64_t failed_at;
 };
 
@@ -54,22 +56,6 @@ static int check_exists(const struct ctl *ctl, const char *name)
 	if (all.n)
 		return ctl_fail(CTL_FAILED, "%s is not started: its descriptor has mistakes", name);
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err.msg);
-}
-
-/* What the manager is doing for it. */
-static void tell(void *data, sd_bus *bus, struct wait *w)
-{
-	struct start *s = data;
-	char state[CLIENT_TEXT], step[CLIENT_TEXT];
-
-	client_vm_text(bus, s->vm, "State", state);
-	client_vm_text(bus, s->vm, "SubState", step);
-	if (*step)
-		wait_for(w, "%s to start: %s", s->name, step);
-	else if (!strcmp(state, "starting"))
-		wait_for(w, "%s to start: its memory and files", s->name);
-	else
-		wait_for(w, "systemd to start the unit of %s", s->name);
 }
 
 /* What this start failed with; "": the manager has not heard of it. */
@@ -101,6 +87,38 @@ static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct
 	if (*error)
 		(void)ctl_fail(0, "%s: %s", s->name, error);
 	(void)ctl_fail(0, "systemd tries again to start %s (%u of %u)", s->name, try, u->burst);
+}
+
+/* Has a try failed of which nothing was said? Then the next one may have begun. */
+static void look_at_tries(struct start *s, sd_bus *bus, struct wait *w)
+{
+	const uint64_t failed_at = client_vm_number(bus, s->vm, "LastErrorTime");
+	struct unit_state u;
+
+	if (failed_at == s->failed_at || failed_at == s->told_at)
+		return;
+	unit_look(bus, s->name, &u);
+	if (strcmp(u.active, "activating") != 0)
+		return;
+	say_again(s, bus, w, &u);
+	s->told_at = failed_at;
+}
+
+/* What the manager is doing for it. */
+static void tell(void *data, sd_bus *bus, struct wait *w)
+{
+	struct start *s = data;
+	char state[CLIENT_TEXT], step[CLIENT_TEXT];
+
+	look_at_tries(s, bus, w);
+	client_vm_text(bus, s->vm, "State", state);
+	client_vm_text(bus, s->vm, "SubState", step);
+	if (strcmp(state, "starting") != 0)
+		wait_for(w, "systemd to start the unit of %s", s->name);
+	else if (!strcmp(step, "prepare"))
+		wait_for(w, "%s to start: its memory and files", s->name);
+	else
+		wait_for(w, "%s to start: %s", s->name, step);
 }
 
 /*
@@ -140,6 +158,13 @@ static const char *ordinal(unsigned int n)
 	return n % 100 / 10 == 1 || n % 10 > 3 ? ends[0] : ends[n % 10];
 }
 
+static int runs(const struct start *s)
+{
+	if (s->told)
+		(void)ctl_fail(0, "%s runs, at the %u%s try", s->name, s->told, ordinal(s->told));
+	return CTL_OK;
+}
+
 static int failed(const struct start *s, const struct unit_state *u, const char *why)
 {
 	(void)ctl_fail(0, "%s: %s", s->name, why);
@@ -156,19 +181,15 @@ static int settle(struct start *s, sd_bus *bus, int r, const struct ghvm_error *
 	struct unit_state u;
 
 	if (r == 0)
-		return CTL_OK;
+		return runs(s);
 	if (r == -ECANCELED)
 		return ctl_fail(CTL_FAILED, "%s: somebody has stopped it before it was started",
 				s->name);
 	r = follow_unit(s, bus, &u);
 	if (r == -ETIMEDOUT)
 		return ctl_fail(CTL_FAILED, "%s", err->msg);
-	if (r == 0) {
-		if (s->told)
-			(void)ctl_fail(0, "%s runs, at the %u%s try", s->name, s->told,
-				       ordinal(s->told));
-		return CTL_OK;
-	}
+	if (r == 0)
+		return runs(s);
 	last_error(s, bus, last);
 	return failed(s, &u, *last ? last : err->msg);
 }

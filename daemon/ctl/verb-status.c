@@ -6,6 +6,7 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/json.h"
 #include "daemon/ctl/table.h"
+#include "daemon/ctl/unit.h"
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
@@ -82,6 +83,21 @@ static void print_text(const struct client_vm *vm)
 		       vm->last_error);
 }
 
+/* A start that has failed may not be the last. */
+static void print_tries(const struct client_vm *vm)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	struct unit_state unit = {};
+
+	if (strcmp(vm->state, "failed") != 0)
+		return;
+	if (client_open(&bus, NULL) == 0)
+		unit_look(bus, vm->name, &unit);
+	if (!strcmp(unit.sub, "auto-restart"))
+		printf("  next        systemd tries again to start it (%u of %u)\n",
+		       unit.restarts + 2, unit.burst);
+}
+
 int verb_status(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
@@ -90,9 +106,11 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 
 	if (r != CTL_OK)
 		return r;
-	if (ctl->json)
+	if (ctl->json) {
 		print_json(vm);
-	else
-		print_text(vm);
+		return CTL_OK;
+	}
+	print_text(vm);
+	print_tries(vm);
 	return CTL_OK;
 }

@@ -18,6 +18,7 @@ enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
  * @by_unit: its end is that of systemd's job, not the VM's
  * @unit_job: systemd's, owned
  * @request: until systemd has answered
+ * @again: while systemd tries a failed start again: to look at the unit
  */
 struct job {
 	struct jobs *jobs;
@@ -33,6 +34,7 @@ struct job {
 	bool by_unit;
 	char *unit_job;
 	sd_bus_message *request;
+	struct loop_watch again;
 	sd_bus_slot *slot;
 };
 

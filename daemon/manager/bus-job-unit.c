@@ -19,6 +19,7 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER SYSTEMD ".Manager"
 #define UNIT_SIZE 64
+#define AGAIN_MS 300
 
 static void unit_of(const char *vm, char ret[UNIT_SIZE])
 {
@@ -33,6 +34,8 @@ void job_unlisten(struct jobs *j)
 	j->match = sd_bus_slot_unref(j->match);
 }
 
+/* --- the ends of starts --- */
+
 static void fail(struct job *job, const char *result)
 {
 	struct ghvm_error err = {};
@@ -43,6 +46,68 @@ static void fail(struct job *job, const char *result)
 		(void)ghvm_error_set(&err, strcmp(result, "canceled") ? -EIO : -ECANCELED,
 				     "unit gunyah-vm@%s.service: %s", job->vm_name, result);
 	job_finish(job, strcmp(result, "canceled") ? "failed" : "cancelled", &err);
+}
+
+static bool will_run(const char *active)
+{
+	return !strcmp(active, "activating") || !strcmp(active, "active") ||
+	       !strcmp(active, "reloading") || !strcmp(active, "deactivating");
+}
+
+/* Get: ActiveState of the job's unit. */
+static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
+{
+	_cleanup_(freep) char *path = NULL;
+	char unit[UNIT_SIZE];
+	int r;
+
+	unit_of(job->vm_name, unit);
+	r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path);
+	if (r < 0)
+		return r;
+	job->slot = sd_bus_slot_unref(job->slot);
+	return sd_bus_call_method_async(job->jobs->bus->conn, &job->slot, SYSTEMD, path,
+					"org.freedesktop.DBus.Properties", "Get", fn, job, "ss",
+					SYSTEMD ".Unit", "ActiveState");
+}
+
+/* v s. Its try has failed; the next one is systemd's, which has no job that we know of. */
+static int on_state_after(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct job *job = userdata;
+	const char *active;
+
+	if (sd_bus_message_is_method_error(m, NULL) ||
+	    sd_bus_message_read(m, "v", "s", &active) < 0)
+		fail(job, "failed");
+	else if (!strcmp(active, "active"))
+		job_finish(job, "done", NULL);
+	else if (!will_run(active)) /* what failed stays "failed" */
+		fail(job, strcmp(active, "inactive") ? "failed" : "canceled");
+	else if (loop_timer_arm(&job->again, AGAIN_MS) < 0)
+		fail(job, "failed");
+	return 1;
+}
+
+static void look_again(void *data)
+{
+	struct job *job = data;
+
+	if (ask_for_state(job, on_state_after) < 0)
+		fail(job, "failed");
+	bus_kick(job->jobs->bus);
+}
+
+/* A start is over when nobody tries it any more. */
+static void try_failed(struct job *job)
+{
+	struct jobs *j = job->jobs;
+
+	free(job->unit_job);
+	job->unit_job = NULL;
+	if (loop_watch_timer(j->bus->loop, &job->again, look_again, job) < 0 ||
+	    ask_for_state(job, on_state_after) < 0)
+		fail(job, "failed");
 }
 
 /* JobRemoved(u id, o job, s unit, s result) */
@@ -61,6 +126,8 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
 			continue;
 		if (!strcmp(result, "done"))
 			job_finish(job, "done", NULL);
+		else if (job->kind == JOB_START && !strcmp(result, "failed"))
+			try_failed(job);
 		else
 			fail(job, result);
 	}
@@ -180,12 +247,6 @@ int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bu
 
 /* --- stops --- */
 
-static bool will_run(const char *active)
-{
-	return !strcmp(active, "activating") || !strcmp(active, "active") ||
-	       !strcmp(active, "reloading") || !strcmp(active, "deactivating");
-}
-
 static int refuse_stop(struct job *job)
 {
 	int r = sd_bus_reply_method_errorf(
@@ -210,21 +271,6 @@ static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return queue(job, "StopUnit", "replace") < 0 ? refuse_stop(job) : 1;
 }
 
-static int ask_for_state(struct job *job)
-{
-	_cleanup_(freep) char *path = NULL;
-	char unit[UNIT_SIZE];
-	int r;
-
-	unit_of(job->vm_name, unit);
-	r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path);
-	if (r < 0)
-		return r;
-	return sd_bus_call_method_async(job->jobs->bus->conn, &job->slot, SYSTEMD, path,
-					"org.freedesktop.DBus.Properties", "Get", on_unit_state,
-					job, "ss", SYSTEMD ".Unit", "ActiveState");
-}
-
 int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid,
 		  sd_bus_message *m, sd_bus_error *error)
 {
@@ -235,7 +281,7 @@ int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t u
 	if (r < 0)
 		return r;
 	job->how = how;
-	r = ask_for_state(job);
+	r = ask_for_state(job, on_unit_state);
 	if (r < 0) {
 		job_free(job);
 		return r;

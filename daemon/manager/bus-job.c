@@ -44,6 +44,7 @@ void job_free(struct job *job)
 		at = &(*at)->next;
 	*at = job->next;
 	(void)sd_bus_slot_unref(job->slot);
+	loop_watch_done(&job->again);
 	(void)sd_bus_message_unref(job->request);
 	free(job->unit_job);
 	free(job);

@@ -29,7 +29,8 @@ static void look_at_rm(struct manager *m)
 		return;
 	m->host_state = MANAGER_HOST_RM_DEAD;
 	(void)ghvm_error_set(&m->host_error, -EHOSTDOWN,
-			     "the resource manager does not answer any more; only a reboot helps");
+			     "the resource manager does not answer any more: guests run on and can "
+			     "be stopped, but none can start; only a reboot helps");
 	log_write(LOG_CRIT, &a, 0, "%s", m->host_error.msg);
 	tell_host(m);
 }

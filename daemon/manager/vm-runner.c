@@ -57,6 +57,7 @@ static void on_runner_stopping(void *data, enum ghvm_link_how how)
 
 	vm->asked = how != GHVM_LINK_REBOOT;
 	vm->forced = how == GHVM_LINK_FORCE;
+	vm_changed(vm);
 }
 
 static void on_runner_gone(void *data, const char *why)

@@ -263,6 +263,7 @@ int vm_stop(struct vm *vm, enum ghvm_link_how how)
 		return 0; /* patience runs, and a runner that does not read needs no second word */
 	vm->told = true;
 	vm->told_how = how;
+	vm_changed(vm);
 	control_stop(&vm->control, how);
 	if (how != GHVM_LINK_FORCE)
 		patience = (uint64_t)vm->stop_timeout_ms + STOP_GRACE_MS;
@@ -284,9 +285,17 @@ const char *vm_substate(const struct vm *vm)
 {
 	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
 
-	if (step < 0 || (vm->state != VM_STARTING && vm->state != VM_REBOOTING))
+	switch (vm->state) {
+	case VM_STARTING:
+	case VM_REBOOTING:
+		return step < 0 ? "prepare" : ghvm_step_to_string((enum ghvm_step_kind)step);
+	case VM_RUNNING:
+		return vm->asked ? "power-off" : "";
+	case VM_STOPPING:
+		return "teardown";
+	default:
 		return "";
-	return ghvm_step_to_string((enum ghvm_step_kind)step);
+	}
 }
 
 /* --- its life --- */

@@ -225,5 +225,5 @@ void vm_judge_descriptor(struct vm *vm, const char *const *dirs);
 /* For DescriptorState: VM_DESCRIPTOR_*, or "" without a guest. */
 const char *vm_descriptor(const struct vm *vm);
 
-/* For SubState: the step of a build, or "". */
+/* For SubState: the step of a build, what else goes on, or "". */
 const char *vm_substate(const struct vm *vm);

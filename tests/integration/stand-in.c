@@ -4,10 +4,10 @@
  * are started by running the real helper and the real runner, again after 133, and polkit says
  * what it was told.
  *
- * stand-in BUS HELPER RUNNER SOCKET LOG-DIR VMS-DIR POLKIT [TRIES]
+ * stand-in BUS HELPER RUNNER SOCKET LOG-DIR VMS-DIR POLKIT [TRIES [PAUSE]]
  * POLKIT: yes, no, challenge, absent, or silent: who asks waits until ANSWER is called, as if a
- * person were asked for a password. TRIES: how often a start is tried in all, 1 if not said.
- * Prints "ready" when its names are taken.
+ * person were asked for a password. TRIES: how often a start is tried in all, 1 if not said; PAUSE:
+ * between two of them, in milliseconds. Prints "ready" when its names are taken.
  */
 #include <errno.h>
 #include <signal.h>
@@ -35,7 +35,6 @@
 
 #define STATUS_RESTART 133
 #define STATUS_PREVENT 134
-#define AGAIN_USEC 500000 /* RestartSec= */
 
 /**
  * struct unit - a VM's, kept after its end
@@ -206,6 +205,12 @@ static uint32_t tries(const struct world *w)
 	return w->argc > 8 ? (uint32_t)atoi(arg(w, 8)) : 1;
 }
 
+/* RestartSec= */
+static uint64_t pause_usec(const struct world *w)
+{
+	return w->argc > 9 ? 1000 * (uint64_t)atoi(arg(w, 9)) : 500000;
+}
+
 /* Restart=on-failure */
 static int on_later(sd_event_source *s, uint64_t usec, void *data)
 {
@@ -235,7 +240,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *data)
 	return !u->stopping && u->status && u->status != STATUS_PREVENT &&
 			       u->restarts + 1 < tries(u->world)
 		       ? sd_event_add_time_relative(u->world->event, &u->later, CLOCK_MONOTONIC,
-						    AGAIN_USEC, 1, on_later, u)
+						    pause_usec(u->world), 1, on_later, u)
 		       : 0;
 }
 
@@ -516,7 +521,7 @@ int main(int argc, char **argv)
 	sigset_t set;
 	int r;
 
-	if (argc != 8 && argc != 9)
+	if (argc < 8 || argc > 10)
 		return EXIT_FAILURE;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);

@@ -124,12 +124,12 @@ class World:
         if wait:
             wait_until(self.answers, 20)
 
-    def start_stand_in(self, tries=1):
+    def start_stand_in(self, tries=1, pause_ms=500):
         self.stand_in = self.spawn(
             program("tests/integration/stand-in"), self.bus,
             program("daemon/prepare/gunyah-vm-prepare"), program("daemon/runner/gunyah-vm"),
             self.path("run", "prepare.sock"), self.path("log"), self.path("vms"), self.polkit,
-            str(tries),
+            str(tries), str(pause_ms),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self.stand_in.stdout.readline() == b"ready\n"
 
