@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/ctl/call.h"
 
+#include "daemon/ctl/agent.h"
 #include "daemon/ctl/wait.h"
 
 #include "libghvm/cleanup.h"
@@ -48,16 +49,21 @@ static int send(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_mes
 		sd_bus_error *e)
 {
 	struct answer a = {};
+	struct agent agent = {};
 	struct wait w = {};
 	sd_bus_slot *slot = NULL;
 	int r;
 
 	(void)sd_bus_message_set_auto_start(m, !c->no_start);
+	if (c->consent && sd_bus_get_allow_interactive_authorization(bus) > 0)
+		agent_open(&agent);
+	w.plain = agent.pid; /* who is asked for a password can do without a spinner */
 	r = sd_bus_call_async(bus, &slot, m, on_answer, &a, limit_of(c) * 1000000ULL);
 	wait_for(&w, "%s", c->waits_for);
 	while (r >= 0 && !a.m)
 		r = wait_on(&w, bus);
 	wait_clear(&w);
+	agent_close(&agent);
 	(void)sd_bus_slot_unref(slot);
 	if (r < 0)
 		return sd_bus_error_set_errno(e, r);

@@ -18,6 +18,7 @@
  * @service: bus name; @path: of the object
  * @waits_for: "the manager to answer"
  * @limit_s: 0: CALL_LIMIT_S
+ * @consent: polkit may ask for a password, so there is to be somebody who asks
  * @no_start: do not have the service started for it
  */
 struct call {
@@ -27,6 +28,7 @@ struct call {
 	const char *member;
 	const char *waits_for;
 	unsigned int limit_s;
+	bool consent;
 	bool no_start;
 };
 

@@ -116,6 +116,7 @@ struct call client_verb(const char *path, const char *interface, const char *mem
 		.member = member,
 		.waits_for = "the manager to answer; polkit may be asking for a password",
 		.limit_s = CALL_CONSENT_S,
+		.consent = true,
 	};
 }
 

@@ -66,7 +66,7 @@ static void tick(struct wait *w)
 
 	if (now - w->began < SILENT_MS)
 		return;
-	if (isatty(STDERR_FILENO)) {
+	if (isatty(STDERR_FILENO) && !w->plain) {
 		spin(w, now);
 	} else if ((!w->said || now - w->said >= SILENT_MS) && strcmp(w->told, w->what)) {
 		fprintf(stderr, "ghvmctl: waiting for %s\n", w->what);

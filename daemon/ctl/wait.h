@@ -17,6 +17,7 @@
  * @began, @said: milliseconds of CLOCK_MONOTONIC; 0: not yet
  * @what: it is waited for that
  * @told: what was told last, off a terminal
+ * @plain: lines, on a terminal too
  * @shown: there is a line on the terminal
  */
 struct wait {
@@ -24,6 +25,7 @@ struct wait {
 	uint64_t said;
 	char what[WAIT_TEXT];
 	char told[WAIT_TEXT];
+	bool plain;
 	bool shown;
 };
 

@@ -23,19 +23,21 @@ LEAVE = b"\x1d"  # Ctrl-]
 class Terminal:
     """ghvmctl on a terminal of its own."""
 
-    def __init__(self, env, *args):
+    def __init__(self, env, *args, user=None):
         self.fd, self.slave = pty.openpty()
         self.before = termios.tcgetattr(self.slave)
-        self.text = b""
+        self.text = self.all = b""
         self.process = subprocess.Popen([CTL, *args], stdin=self.slave, stdout=self.slave,
-                                        stderr=self.slave, env=env, start_new_session=True)
+                                        stderr=self.slave, env=env, start_new_session=True,
+                                        user=user, extra_groups=None if user is None else [])
 
     def wait_for(self, text, seconds=20):
         end = time.monotonic() + seconds
         while text not in self.text:
             assert time.monotonic() < end, self.text
             if select.select([self.fd], [], [], 0.2)[0]:
-                self.text += os.read(self.fd, 4096)
+                self.all += (new := os.read(self.fd, 4096))
+                self.text += new
         self.text = self.text[self.text.index(text) + len(text):]
 
     def type(self, data):
@@ -130,6 +132,26 @@ class Verbs(Case):
         self.assertEqual(self.json("quarantine"), [])
         self.assertEqual(self.json("plan", "demo")["memory"], 8 << 20)
         self.ctl("stop", "demo")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
+    def test_polkit_has_somebody_to_ask_on_a_terminal(self):
+        agent = self.w.path("bin", "pkttyagent")
+        os.mkdir(self.w.path("bin"))
+        with open(agent, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\necho \"asks for you: $*\"\neval \"exec $2>&-\"\n"
+                    "exec sleep 100\n")
+        os.chmod(agent, 0o755)
+        env = {**self.env, "PATH": self.w.path("bin") + ":" + os.environ["PATH"]}
+        self.w.vm("demo", "forever\n")
+        self.ctl("start", "demo")
+        for args, asked in ((("--force", "stop", "demo"), True), (("list",), False)):
+            t = Terminal(env, "--dir=" + self.w.path("vms"), *args, user=65534)
+            self.assertEqual(t.process.wait(60), 0)
+            os.write(t.slave, b"the end")
+            t.wait_for(b"the end")
+            self.assertEqual(b"asks for you: --notify-fd" in t.all, asked, t.all)
+            t.close()
+        self.w.assert_clean()
 
     def test_stop_by_force_does_not_ask(self):
         self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 100s")
