@@ -111,18 +111,27 @@ for v in start retry trace; do
 	grep -q "^asked: org.gunyah.vmm1" /run/agent.out || fail "nobody was asked"
 done
 ! running || fail "started"
+if as stranger ghvmctl start one >/run/said 2>&1; then
+	fail "a stranger has started it"
+fi
+cat /run/said
+grep -q "authentication is required.*group gunyah" /run/said || fail "ghvmctl does not say why"
 
 say "root and members start, use and stop, without a word of polkit"
 for user in root member; do
 	mark one
-	allowed as $user -- start
-	must 60 running
+	as $user ghvmctl start one
+	running || fail "does not run"
 	for v in console plan memory retry trace; do
 		allowed as $user -- $v
 	done
 	hears one 90 "guest: user space reached"
 	echo "echo by $user" | as $user timeout 20 ghvmctl console one
 	hears one 10 "guest: by $user"
+	as $user ghvmctl --force stop one
+	must 30 gone
+	allowed as $user -- start
+	must 60 running
 	allowed as $user -- stop
 	must 30 gone
 done
@@ -140,6 +149,9 @@ running || fail "stopped"
 for v in console plan memory retry trace stop; do
 	allowed as_asked yes stranger -- $v
 done
+must 30 gone
+as_asked yes stranger ghvmctl start one
+as_asked yes stranger ghvmctl --force stop one
 must 30 gone
 
 say "units stay root's: with the right to manage them came modes of jobs that touch all others"
