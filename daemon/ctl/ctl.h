@@ -22,6 +22,7 @@ enum ctl_status {
  * @json: --json
  * @color: standard output is a terminal that wants it
  * @force: --force, of stop
+ * @offline: --offline, of validate
  * @retry: --retry, of quarantine; @running: --running, of plan
  * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
  * @label, @address, @size, @file, @readonly: of region; NULL: not given. Borrowed
@@ -33,6 +34,7 @@ struct ctl {
 	bool force;
 	bool retry;
 	bool running;
+	bool offline;
 	bool follow;
 	const char *pcapng;
 	const char *label;

@@ -53,6 +53,7 @@ static const struct option options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "label", required_argument, NULL, 'l' },
+	{ "offline", no_argument, NULL, 'O' },
 	{ "pcapng", required_argument, NULL, 'p' },
 	{ "readonly", no_argument, NULL, 'o' },
 	{ "retry", no_argument, NULL, 'r' },
@@ -83,6 +84,7 @@ static void help(void)
 	     "  --json      for programs\n"
 	     "  --dir=DIR   look for descriptors there (again for more)\n"
 	     "  --force     with stop: do not ask the guest\n"
+	     "  --offline   with validate: look at nothing but the descriptor\n"
 	     "  --running   with plan: what it was started by\n"
 	     "  --retry     with quarantine: try again now\n"
 	     "  --follow    with trace: go on as more come\n"
@@ -131,7 +133,8 @@ static bool note_option(int c, struct ctl *ctl)
 	};
 	bool *const flags[] = {
 		['F'] = &ctl->follow,	['f'] = &ctl->force,   ['j'] = &ctl->json,
-		['o'] = &ctl->readonly, ['R'] = &ctl->running, ['r'] = &ctl->retry,
+		['o'] = &ctl->readonly, ['R'] = &ctl->running, ['O'] = &ctl->offline,
+		['r'] = &ctl->retry,
 	};
 
 	if ((size_t)c < ARRAY_SIZE(texts) && texts[c])

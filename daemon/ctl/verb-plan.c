@@ -166,11 +166,11 @@ static int failed(int r, const struct ghvm_error *err)
 }
 
 /* What the plan finds is one more complaint, with a place, if it is about a key. */
-static int add_plan(const struct ghvm_spec *spec, struct ghvm_complaints *all,
-		    struct ghvm_error *err)
+static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
+		    struct ghvm_complaints *all, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
-	int r = make_plan(spec, &plan, err);
+	int r = ctl->offline ? ghvm_plan_check(spec, NULL, err) : make_plan(spec, &plan, err);
 
 	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
 		err->msg[0] = '\0'; /* told by that */
@@ -187,7 +187,7 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 
 	parsed = r == 0;
 	if (parsed)
-		r = add_plan(&spec, &all, &err);
+		r = add_plan(ctl, &spec, &all, &err);
 	if (ctl->json)
 		complaints_print_json(&all);
 	else

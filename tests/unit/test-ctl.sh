@@ -114,6 +114,15 @@ prints '{"version":1,"name":"good","vcpus":1,"memory":67108864,"protected":true,
 sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"
 expect 1 validate "$work/gone.yaml"
 prints "gone.yaml:2:17: kernel.image: $work/nosuch: No such file"
+expect 0 --offline validate "$work/gone.yaml"
+prints "gone: good"
+expect 1 --offline validate "$work/bad.yaml"
+sed 's/64M/16G/' "$work/gone.yaml" >"$work/large.yaml"
+expect 1 --offline validate "$work/large.yaml"
+prints "large.yaml:3:16: memory.size: takes at least 8192 entries"
+prints "with memory.hugepages: 1G it takes 16"
+sed 's/64M/30G, hugepages: 1G/; $a cpus: {count: 8}' "$work/gone.yaml" >"$work/largest.yaml"
+expect 0 --offline validate "$work/largest.yaml"
 expect 1 --json validate "$work/gone.yaml"
 prints '"rule":"plan","file":"'
 prints '"line":2,"column":17,"key":"kernel.image"'
