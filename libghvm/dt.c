@@ -381,7 +381,8 @@ static int put_overlay(const struct ghvm_dt_machine *m, void *fdt, const uint8_t
 	if (r == 0 && m->rm_rpc)
 		r = ghvm_dt_lint_link(fdt, err);
 	if (r < 0 && err && m->overlay_name)
-		return ghvm_error_set(err, r, "%s: %s", m->overlay_name, err->msg);
+		return ghvm_error_set(err, r, "kernel.dtb-overlay: %s: %s", m->overlay_name,
+				      err->msg);
 	return r;
 }
 

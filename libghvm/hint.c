@@ -243,7 +243,7 @@ static const struct failure failures[] = {
 	{ -EINVAL, ANY, { "", LOOK_AT_SPEC } },
 	{ -ENOENT, ANY, { "", "a file is not there: ghvmctl validate NAME" } },
 	{ -ENOEXEC, ANY, { "", LOOK_AT_IMAGE } },
-	{ -EFBIG, ANY, { "", LOOK_AT_IMAGE } },
+	{ -EFBIG, ANY, { "", "a file is too large: ghvmctl validate NAME says which" } },
 	{ -ENODATA, ANY, { "", "the file got shorter while it was read: start it again" } },
 	{ -EOPNOTSUPP,
 	  ANY,

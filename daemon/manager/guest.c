@@ -216,14 +216,16 @@ static int read_overlay(struct guest *g, struct store_origin *ret, struct ghvm_e
 	if (r < 0 || fd < 0)
 		return r;
 	if (!file.size || file.size > OVERLAY_MAX)
-		return ghvm_error_set(err, -EFBIG, "%s: has %llu bytes, at most %llu are taken",
+		return ghvm_error_set(err, -EFBIG,
+				      "kernel.dtb-overlay: %s: has %llu bytes, at most %llu are taken",
 				      g->spec.dtb_overlay, (unsigned long long)file.size,
 				      (unsigned long long)OVERLAY_MAX);
 	blob = malloc(file.size);
 	if (!blob)
 		return -ENOMEM;
 	if (pread(fd, blob, file.size, 0) != (ssize_t)file.size)
-		return ghvm_error_set(err, -EIO, "%s: cannot be read", g->spec.dtb_overlay);
+		return ghvm_error_set(err, -EIO, "kernel.dtb-overlay: %s: cannot be read",
+				      g->spec.dtb_overlay);
 	ret->overlay = TAKE_PTR(blob);
 	ret->overlay_size = file.size;
 	return 0;
@@ -235,7 +237,7 @@ static int read_header(struct guest *g, uint8_t header[KERNEL_HEADER], size_t *r
 	ssize_t n = pread(need_fd(g, GHVM_LINK_KERNEL), header, KERNEL_HEADER, 0);
 
 	if (n < 0)
-		return ghvm_error_set(err, -errno, "%s: cannot be read: %s", g->spec.kernel,
+		return ghvm_error_set(err, -errno, "kernel.image: %s: cannot be read: %s", g->spec.kernel,
 				      strerror(errno));
 	*ret = (size_t)n;
 	memcpy(g->origin.kernel_header, header, sizeof(g->origin.kernel_header));
@@ -257,8 +259,10 @@ static int make_plan(struct guest *g, struct ghvm_error *err)
 		r = identify(need_fd(g, GHVM_LINK_INITRD), &o->initrd);
 	if (r == 0)
 		r = read_overlay(g, o, err);
-	if (r < 0)
+	if (r < 0) {
+		ghvm_spec_locate(&g->spec, err);
 		return r;
+	}
 	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
 	return guest_plan(g, &in, err);
 }

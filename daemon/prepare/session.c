@@ -109,11 +109,16 @@ static int give_log(const struct session *s, unsigned int nth)
 
 static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
+	int fd;
+
 	if (n->kind == GHVM_LINK_MEMORY)
 		return give_memory(n, err);
 	if (n->kind == GHVM_LINK_LOG)
 		return give_log(s, n->index);
-	return files_open(n->key, n->path, err);
+	fd = files_open(n->key, n->path, err);
+	if (fd < 0)
+		ghvm_spec_locate(&s->descriptor.spec, err);
+	return fd;
 }
 
 /* u8 kind, u8 0, u16 index; the descriptor */

@@ -145,6 +145,46 @@ class Folders(Case):
             self.assertEqual(self.w.log().count("is not complete"), before + 1)
 
 
+class Places(Case):
+    """Whoever finds out what is wrong with a file, the place of its key is told."""
+
+    def refused(self, text, **kw):
+        self.w.vm("demo", "off\n", **kw)
+        self.assertNotEqual(self.w.run_unit("demo"), 0)
+        place = self.w.path("vms", "demo.yaml") + ":"
+        for said in self.w.said("demo"), self.w.vm_get("demo", "LastError"):
+            self.assertRegex(said, place + text)
+            self.assertEqual(said.count(place), 1)
+        self.w.assert_clean()
+
+    def file(self, name, data):
+        with open(self.w.path(name), "wb") as f:
+            f.write(data)
+        return self.w.path(name)
+
+    def test_files_that_the_helper_opens(self):
+        self.refused("2:17: kernel.image: /nonexistent/Image: No such file",
+                     kernel="/nonexistent/Image")
+        image = self.file("Image-6.1", world.image("off\n"))
+        os.symlink("Image-6.1", self.w.path("vmlinuz"))
+        self.refused("2:17: kernel.image: .*vmlinuz: is a symbolic link; name the file itself: "
+                     + image, kernel=self.w.path("vmlinuz"))
+
+    def test_files_that_the_manager_reads(self):
+        lz4 = self.file("lz4", b"\x04\x22\x4d\x18" + bytes(4096))
+        self.refused("2:17: kernel.image: .*/lz4: compressed with lz4", kernel=lz4)
+        empty = self.file("empty", b"")
+        self.refused("2:17: kernel.image: .*/empty: is empty", kernel=empty)
+        image = self.file("Image", world.image("off\n"))
+        self.refused("2:[0-9]+: kernel.initrd: .*/empty: is empty",
+                     kernel=f"{image}, initrd: {empty}")
+        self.refused("2:[0-9]+: kernel.dtb-overlay: .*/lz4: device tree overlay",
+                     kernel=f"{image}, dtb-overlay: {lz4}")
+        self.refused("2:[0-9]+: kernel.dtb-overlay: .*/empty: has 0 bytes",
+                     kernel=f"{image}, dtb-overlay: {empty}")
+        self.refused("3:16: memory.size: 2M is too small", memory="2M")
+
+
 class Running(Case):
     """What it was started by, and what stands there now."""
 

@@ -119,7 +119,8 @@ static const struct {
 	/* what killed a manager */
 	{ FRAGMENT "a{ b=<9> phandle=<1> } b{ c=<1> phandle=<9> } " IN_BOTH "__symbols__{ a=\"" AT
 		   "/a\" b=\"" AT "/b\" } " FIXUPS "a{ b=<fb000000> } b{ c=<0> } } } }",
-	  "/etc/my.dtbo: device tree overlay: /__local_fixups__" AT "/a: b: offset 4211081216 is "
+	  "kernel.dtb-overlay: /etc/my.dtbo: device tree overlay: /__local_fixups__" AT
+	  "/a: b: offset 4211081216 is "
 	  "outside of the property, which has 4 bytes" },
 	{ FRAGMENT "b=<9> " IN_BOTH FIXUPS "b=<1> } } }", ": b: offset 1 is outside" },
 	{ FRAGMENT "b=<9> " IN_BOTH FIXUPS "b=<fffffffe> } } }", ": b: offset 4294967294 is out" },
@@ -176,7 +177,9 @@ static void says_where_it_is_bad(void **state)
 
 		assert_int_equal(build(buf, n, &fdt, &err), -EINVAL);
 		assert_null(fdt);
-		assert_ptr_equal(strstr(err.msg, "/etc/my.dtbo: device tree overlay: "), err.msg);
+		assert_ptr_equal(
+			strstr(err.msg, "kernel.dtb-overlay: /etc/my.dtbo: device tree overlay: "),
+			err.msg);
 		if (!strstr(err.msg, bad[i].complaint))
 			fail_msg("%zu: %s", i, err.msg);
 	}
