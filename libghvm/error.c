@@ -13,6 +13,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/hint.h"
+#include "libghvm/printable.h"
 #include "libghvm/rm-abi.h"
 
 struct rm_name {
@@ -107,6 +108,7 @@ static int set(struct ghvm_error *err, int code, const char *fmt, va_list args)
 		return code;
 	/* A text of its own first: @args may be err->msg. */
 	(void)vsnprintf(text, sizeof(text), fmt, args); /* cut if too long */
+	ghvm_make_printable(text);
 	*err = (struct ghvm_error){ .code = code };
 	memcpy(err->msg, text, sizeof(text));
 	return code;
@@ -147,6 +149,7 @@ int ghvm_error_set_rm(struct ghvm_error *err, uint32_t message, uint32_t status,
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args); /* cut if too long */
 	va_end(args);
+	ghvm_make_printable(text);
 
 	err->code = -EREMOTEIO;
 	err->rm_message = message;

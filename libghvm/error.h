@@ -31,7 +31,7 @@ struct ghvm_error {
  * ghvm_error_set() - write an error
  * @err: may be NULL; a text already there is replaced
  * @code: negative errno
- * @fmt: the sentence
+ * @fmt: the sentence; what it quotes may come from anywhere, it is made printable
  *
  * Return: @code.
  */

@@ -7,7 +7,7 @@
  */
 #include "libghvm/link.h"
 
-#include "libghvm/cleanup.h"
+#include "libghvm/foreign.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,7 +28,7 @@ union link_control {
 void ghvm_link_message_done(struct ghvm_link_message *m)
 {
 	for (size_t i = 0; i < m->n_fds; i++)
-		closep(&m->fds[i]);
+		ghvm_close_foreign(m->fds[i]);
 	m->n_fds = 0;
 }
 
@@ -109,7 +109,7 @@ static bool take_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
 		if (fit)
 			m->fds[m->n_fds++] = fd;
 		else
-			closep(&fd);
+			ghvm_close_foreign(fd);
 	}
 	return fit;
 }

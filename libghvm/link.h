@@ -97,7 +97,7 @@ struct ghvm_link_message {
 	uint8_t buf[GHVM_LINK_MAX];
 };
 
-/* Close the descriptors that nobody took. */
+/* Close the descriptors that nobody took, without waiting for it (foreign.h). */
 void ghvm_link_message_done(struct ghvm_link_message *m);
 
 /**

@@ -7,6 +7,22 @@
 #include <ctype.h>
 #include <stdint.h>
 
+/* What the second byte may be: no character is written longer than need be, or is a surrogate. */
+static int second_is_good(uint8_t first, uint8_t second)
+{
+	switch (first) {
+	case 0xe0:
+		return second >= 0xa0;
+	case 0xed:
+		return second < 0xa0;
+	case 0xf0:
+		return second >= 0x90;
+	case 0xf4:
+		return second < 0x90;
+	}
+	return first < 0xf5;
+}
+
 size_t ghvm_character(const char *text)
 {
 	const uint8_t *s = (const uint8_t *)text;
@@ -15,7 +31,7 @@ size_t ghvm_character(const char *text)
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	return n;
+	return n > 1 && !second_is_good(s[0], s[1]) ? 0 : n;
 }
 
 void ghvm_make_printable(char *text)

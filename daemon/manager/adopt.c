@@ -57,14 +57,12 @@ static void report_unreadable(const struct adopt_target *t, const struct ghvm_or
 }
 
 /* Tags win: a record of another life says nothing of this one. True: it is of this one. */
-static bool recall(const struct adopt_target *t, struct guest *g)
+static bool use_record(const struct adopt_target *t, struct guest *g)
 {
 	_cleanup_(store_record_done) struct store_record rec = {};
 	const struct log_about a = { .vm = g->name };
 	int r;
 
-	if (!*g->name)
-		return false;
 	r = store_read(t->state_dir, g->name, &rec);
 	if (r < 0 && r != -ENOENT)
 		log_warning(&a, r, "Cannot use the state file");
@@ -73,6 +71,25 @@ static bool recall(const struct adopt_target *t, struct guest *g)
 	if (rec.planned)
 		guest_recall(g, &rec);
 	return true;
+}
+
+static bool recall(const struct adopt_target *t, struct guest *g)
+{
+	const struct log_about a = { .vm = g->name };
+	bool used;
+	int r;
+
+	if (!*g->name)
+		return false;
+	r = store_try(t->state_dir, g->name);
+	if (r == -EEXIST) {
+		log_warning(&a, 0, "A manager died while it read the state file: it is not used");
+		return false;
+	}
+	used = use_record(t, g);
+	if (r == 0)
+		store_tried(t->state_dir, g->name);
+	return used;
 }
 
 static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,

@@ -147,6 +147,9 @@ static int take(struct control *c, struct ghvm_link_message *m)
 	/* who it is comes first */
 	if (c->pidfd < 0 && m->type != GHVM_LINK_RUNNER)
 		return -EBADMSG;
+	/* each that we did not ask for may take a thread to be closed (foreign.h) */
+	if (m->n_fds && m->type != GHVM_LINK_RUNNER && m->type != GHVM_LINK_CONSOLE_IS)
+		return -EBADMSG;
 	switch (m->type) {
 	case GHVM_LINK_RUNNER:
 		return take_hello(c, m);

@@ -18,6 +18,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/file.h"
 
 void guest_file_of(const struct stat *st, struct store_file *ret)
 {
@@ -58,12 +59,14 @@ static int reopen(struct guest *g, enum ghvm_link_kind kind, const struct store_
 
 	if (!n)
 		return 0;
-	fd = open(n->is.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -errno, "%s: cannot be opened again: %s", n->is.path,
-				      strerror(errno));
+	fd = ghvm_file_open(AT_FDCWD, n->is.path);
+	if (fd < 0)
+		return ghvm_error_set(err, fd, "%s: cannot be opened again: %s", n->is.path,
+				      strerror(-fd));
+	if (fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", n->is.path, strerror(errno));
 	guest_file_of(&st, &file);
-	if (!S_ISREG(st.st_mode) || memcmp(&file, want, sizeof(file)) != 0)
+	if (memcmp(&file, want, sizeof(file)) != 0)
 		return ghvm_error_set(err, -ESTALE, "%s: is not what it was started from any more",
 				      n->is.path);
 	n->fd = TAKE_FD(fd);

@@ -13,6 +13,8 @@
 
 #include <systemd/sd-journal.h>
 
+#include "libghvm/printable.h"
+
 #define LINE_SIZE 1024
 #define FIELD_SIZE 96
 #define FIELDS_MAX 8
@@ -83,6 +85,7 @@ void log_write(int priority, const struct log_about *about, int code, const char
 	va_start(ap, fmt);
 	n = vsnprintf(e.message + len, LINE_SIZE - len, fmt, ap);
 	va_end(ap);
+	ghvm_make_printable(e.message);
 	if (n > 0)
 		len = strlen(e.message);
 	if (code < 0 && len < LINE_SIZE)

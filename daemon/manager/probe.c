@@ -14,6 +14,7 @@
 #include "daemon/manager/log.h"
 #include "daemon/manager/witness.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/file.h"
 #include "libghvm/machine-presplit.h"
 #include "libghvm/machine.h"
 #include "libghvm/rm-probe.h"
@@ -51,11 +52,11 @@ enum { UNNEEDED, NEEDED, UNCLEAR };
 
 static int read_text(int dir, const char *path, char *ret, size_t size)
 {
-	_cleanup_(closep) int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_(closep) int fd = ghvm_file_open(dir, path);
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	n = read(fd, ret, size - 1);
 	if (n <= 0)
 		return n < 0 ? -errno : -ENODATA;
@@ -97,10 +98,9 @@ static int keep(int dir, int answer)
 
 	if (r < 0)
 		return r;
-	fd = openat(dir, STATE_FILE ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
+	fd = ghvm_file_create(dir, STATE_FILE ".new");
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
 		return -EIO;
 	return renameat(dir, STATE_FILE ".new", dir, STATE_FILE) < 0 ? -errno : 0;

@@ -12,25 +12,53 @@
 #include <sys/stat.h>
 
 #include "libghvm/cleanup.h"
+#include "libghvm/file.h"
 
 /* An overlay, in hexadecimal, and as much again for all else. */
 #define RECORD_MAX (4 * STORE_OVERLAY_MAX)
 
 #define TEMPORARY_SIZE (GHVM_NAME_SIZE + 8)
+#define TRIED_SIZE TEMPORARY_SIZE
 
 static void temporary_name(char ret[TEMPORARY_SIZE], const char *name)
 {
 	(void)snprintf(ret, TEMPORARY_SIZE, ".%s.new", name); /* fits */
 }
 
+static void tried_name(char ret[TRIED_SIZE], const char *name)
+{
+	(void)snprintf(ret, TRIED_SIZE, ".%s.tried", name); /* fits */
+}
+
+int store_try(const char *dir, const char *name)
+{
+	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	char tried[TRIED_SIZE];
+
+	if (dirfd < 0)
+		return -errno;
+	tried_name(tried, name);
+	fd = openat(dirfd, tried, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : 0;
+}
+
+void store_tried(const char *dir, const char *name)
+{
+	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char tried[TRIED_SIZE];
+
+	tried_name(tried, name);
+	if (dirfd >= 0)
+		(void)unlinkat(dirfd, tried, 0); /* it need not be there */
+}
+
 static int write_file(int dir, const char *name, const char *text, size_t len)
 {
-	_cleanup_(closep) int fd =
-		openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_(closep) int fd = ghvm_file_create(dir, name);
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	n = write(fd, text, len);
 	if (n < 0)
 		return -errno;
@@ -55,21 +83,24 @@ int store_write(const char *dir, const struct store_record *rec)
 		r = -errno;
 	if (r < 0)
 		(void)unlinkat(dirfd, temporary, 0); /* may not have come to be */
+	else
+		store_tried(dir, rec->name); /* that was another record */
 	return r;
 }
 
 static int read_file(const char *dir, const char *name, char **ret)
 {
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(closep) int fd =
-		dirfd < 0 ? -1 : openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_(closep) int fd = dirfd < 0 ? -errno : ghvm_file_open(dirfd, name);
 	_cleanup_(freep) char *text = NULL;
 	struct stat st;
 	ssize_t n;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
+		return fd == -EINVAL ? -EBADMSG : fd; /* no file at all */
+	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > RECORD_MAX)
+	if (st.st_size > RECORD_MAX)
 		return -EBADMSG;
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
@@ -102,4 +133,5 @@ void store_remove(const char *dir, const char *name)
 	temporary_name(temporary, name);
 	(void)unlinkat(dirfd, name, 0);	     /* it need not be there */
 	(void)unlinkat(dirfd, temporary, 0); /* of a manager that died while it wrote */
+	store_tried(dir, name);
 }

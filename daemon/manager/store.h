@@ -79,6 +79,17 @@ int store_write(const char *dir, const struct store_record *rec);
  */
 int store_read(const char *dir, const char *name, struct store_record *ret);
 
+/**
+ * store_try() - about to use the record of @name
+ *
+ * What a record makes of us should be an error at worst. If it is our death all the same, the next
+ * manager must not die of it again, and goes on without the record.
+ *
+ * Return: 0: store_tried() follows; -EEXIST: somebody began and did not come to an end; errno.
+ */
+int store_try(const char *dir, const char *name);
+void store_tried(const char *dir, const char *name);
+
 /* A record that is not there is fine. */
 void store_remove(const char *dir, const char *name);
 

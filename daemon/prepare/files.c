@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libghvm/cleanup.h"
+#include "libghvm/file.h"
 #include "libghvm/spec-file.h"
 #include "libghvm/spec.h"
 #include "libghvm/types.h"
@@ -21,34 +22,16 @@ static const char *explain(int error)
 	return error == ELOOP ? "a symbolic link; name the file itself" : strerror(error);
 }
 
-/* What an O_PATH descriptor is of, opened. By its number, so it is that one and no other. */
-static int reopen(int fd)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
-	fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-/* To open some things is to do something to them, so it is looked at before it is opened. */
 int files_open(const char *key, const char *path, struct ghvm_error *err)
 {
-	_cleanup_(closep) int fd = -1;
 	struct ghvm_error why = {};
-	struct stat st;
 	int r;
 
 	if (path[0] != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: '%s' is not an absolute path", key, path);
-	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-	if (r == 0 && S_ISLNK(st.st_mode)) /* which O_PATH opens */
-		r = -ELOOP;
-	if (r == 0 && !S_ISREG(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
-	if (r == 0)
-		r = reopen(fd);
+	r = ghvm_file_open(AT_FDCWD, path);
+	if (r == -EINVAL)
+		return ghvm_error_set(err, r, "%s: %s: not a regular file", key, path);
 	if (r >= 0)
 		return r;
 	(void)ghvm_file_fail(path, -r, &why);

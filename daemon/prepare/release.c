@@ -18,6 +18,7 @@
 
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
+#include "libghvm/printable.h"
 
 #define RETRY_MS 500
 #define SEND_MS 10000 /* for the kernel to have room for a message */
@@ -77,6 +78,7 @@ static int take_answer(struct ghvm_link_message *m, uint64_t *ret_pages, char *t
 	ghvm_link_get_string(&m->payload, text, GHVM_ERROR_TEXT);
 	if (m->payload.bad)
 		return -EBADMSG;
+	ghvm_make_printable(text);
 	*ret_pages = pages;
 	return 0;
 }

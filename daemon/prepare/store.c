@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "libghvm/cleanup.h"
+#include "libghvm/foreign.h"
 #include "libghvm/link.h"
 #include "libghvm/spec.h"
 
@@ -91,9 +92,14 @@ static int push(const char *name, int fd)
 	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
 }
 
+static void close_foreignp(int *fd)
+{
+	ghvm_close_foreign(*fd);
+}
+
 int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err)
 {
-	_cleanup_(closep) int owned = fd;
+	_cleanup_(close_foreignp) int owned = fd; /* the manager's, whoever it is by now */
 	int r;
 
 	if (!name_good(name))

@@ -23,6 +23,7 @@
 #include "daemon/runner/power.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
+#include "libghvm/printable.h"
 
 #define STOP_GRACE_MS 10000 /* beyond the stop time-out, until systemd may kill us */
 
@@ -283,6 +284,7 @@ static void on_refused(struct runner *r, struct ghvm_link_message *m)
 	char text[GHVM_ERROR_TEXT];
 
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
+	ghvm_make_printable(text);
 	fprintf(stderr, SD_ERR "The manager refuses: %s\n",
 		m->payload.bad ? "(no reason given)" : text);
 	finish(r, RUNNER_EXIT_FAILED);

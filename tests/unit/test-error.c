@@ -22,6 +22,31 @@ static void writes_code_and_sentence(void **state)
 	assert_int_equal(e.rm_message, 0);
 }
 
+/* Paths come from descriptors, and errors go to terminals, journals and the bus. */
+static void is_printable_whatever_it_quotes(void **state)
+{
+	static const char *const texts[][2] = {
+		{ "/tmp/\033[2J\n<0>x", "/tmp/?[2J?<0>x" },
+		{ "\x7f\t\xc2\x9b"
+		  "31m",
+		  "????"
+		  "31m" }, /* CSI as one character of UTF-8 */
+		{ "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", NULL }, /* is fine */
+		{ "\xff\xc0\xaf\xe0\x80\xaf\xed\xa0\x80", "?????????" },
+		{ "\xf5\x80\x80\x80\xe2\x82", "??????" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const char *want = texts[i][1] ? texts[i][1] : texts[i][0];
+		struct ghvm_error e = {};
+
+		(void)ghvm_error_set(&e, -ENOENT, "%s", texts[i][0]);
+		assert_string_equal(e.msg, want);
+		(void)ghvm_error_set_rm(&e, GHVM_RM_VM_START, GHVM_RM_DENIED, "%s", texts[i][0]);
+		assert_non_null(strstr(e.msg, want));
+	}
+}
+
 static void takes_no_error(void **state)
 {
 	assert_int_equal(ghvm_error_set(NULL, -EIO, "x"), -EIO);
@@ -112,6 +137,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_code_and_sentence),
+		cmocka_unit_test(is_printable_whatever_it_quotes),
 		cmocka_unit_test(takes_no_error),
 		cmocka_unit_test(replaces_an_older_refusal),
 		cmocka_unit_test(keeps_what_was_not_answered),

@@ -206,6 +206,38 @@ static void removes(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Neither to be read, nor in the way of one that is written. */
+static void waits_for_no_fifo(void **state)
+{
+	struct store_record rec;
+	char path[PATH_MAX];
+
+	(void)snprintf(path, sizeof(path), "%s/demo", (char *)*state);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(store_read(*state, "demo", &rec), -EBADMSG);
+	(void)snprintf(path, sizeof(path), "%s/.demo.new", (char *)*state);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(store_write(*state, &record), 0);
+	assert_int_equal(store_read(*state, "demo", &rec), 0);
+	store_record_done(&rec);
+}
+
+/* What killed one manager does not kill the next. */
+static void one_that_was_not_survived_is_not_tried_again(void **state)
+{
+	assert_int_equal(store_write(*state, &record), 0);
+	assert_int_equal(store_try(*state, "demo"), 0);
+	store_tried(*state, "demo");
+	assert_int_equal(store_try(*state, "demo"), 0); /* and here it dies */
+	assert_int_equal(store_try(*state, "demo"), -EEXIST);
+	assert_int_equal(store_write(*state, &record), 0); /* another one */
+	assert_int_equal(store_try(*state, "demo"), 0);
+	store_remove(*state, "demo");
+	assert_int_equal(store_try(*state, "demo"), 0);
+	store_tried(*state, "demo");
+	assert_int_equal(store_try("/nonexistent", "demo"), -ENOENT);
+}
+
 static void refuses_what_is_no_record(void **state)
 {
 	static const char *const bad[] = {
@@ -380,6 +412,8 @@ int main(void)
 		IN_DIR(takes_overlays_up_to_the_limit),
 		IN_DIR(replaces),
 		IN_DIR(removes),
+		IN_DIR(waits_for_no_fifo),
+		IN_DIR(one_that_was_not_survived_is_not_tried_again),
 		IN_DIR(refuses_what_is_no_record),
 		IN_DIR(refuses_every_cut),
 		IN_DIR(refuses_zeroes_and_floods),

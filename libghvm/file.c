@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * O_PATH first: it opens nothing, but what it found can be opened later and cannot be another.
+ */
+#include "libghvm/file.h"
+
+#include "libghvm/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+int ghvm_file_open(int dir, const char *path)
+{
+	_cleanup_(closep) int found = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char number[64];
+	struct stat st;
+	int fd;
+
+	if (found < 0 || fstat(found, &st) < 0)
+		return -errno;
+	if (S_ISLNK(st.st_mode)) /* which O_PATH finds */
+		return -ELOOP;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	(void)snprintf(number, sizeof(number), "/proc/self/fd/%d", found); /* fits */
+	fd = open(number, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int ghvm_file_create(int dir, const char *name)
+{
+	int fd;
+
+	(void)unlinkat(dir, name, 0); /* it need not be there */
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
