@@ -34,6 +34,10 @@ def _check(r, what):
 
 
 def _append(m, kind, value):
+    if kind == "ay":
+        _check(SD.sd_bus_message_append_array(m, ctypes.c_char(b"y"), value,
+                                              ctypes.c_size_t(len(value))), "append")
+        return
     if kind in NUMBERS:
         p = ctypes.byref(NUMBERS[kind](value))
     else:
