@@ -60,7 +60,8 @@ static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	if (m->payload.bad)
 		return ghvm_error_set(err, -EBADMSG, "the manager sent a malformed error");
-	(void)ghvm_error_set(err, code, "%s", text);
+	(void)ghvm_error_set(err, code, "%s",
+			     *text ? text : "the manager refuses, and gives no reason");
 	return permanent ? SESSION_REFUSED : err->code;
 }
 

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define PROMISE(condition)                                                                         \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);    \
+			dprintf(2, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);         \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)

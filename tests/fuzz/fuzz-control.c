@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A runner that a guest has taken over, and the manager. */
+#include "daemon/manager/control.h"
+#include "libghvm/cleanup.h"
+#include "libghvm/link.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/messages.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/**
+ * struct told - what the manager's part was told
+ * @gone: once, and then nothing more
+ */
+struct told {
+	unsigned int hellos;
+	unsigned int gone;
+};
+
+static void speaks(struct told *t)
+{
+	PROMISE(t->hellos == 1 && !t->gone);
+}
+
+static void on_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnation)
+{
+	((struct told *)data)->hellos++;
+	speaks(data);
+}
+
+static void on_ready(void *data)
+{
+	speaks(data);
+}
+
+static void on_exited(void *data, uint64_t state, uint64_t data0)
+{
+	speaks(data);
+}
+
+static void on_stopping(void *data, enum ghvm_link_how how)
+{
+	speaks(data);
+	PROMISE(how <= GHVM_LINK_REBOOT);
+}
+
+static void on_console(void *data, uint32_t serial, const char *path, int fd)
+{
+	speaks(data);
+	PROMISE((fd >= 0) == (*path != '\0'));
+	PROMISE(fd < 0 || (!strncmp(path, "/dev/pts/", 9) && !strstr(path, "..")));
+}
+
+static void on_gone(void *data, const char *why)
+{
+	PROMISE(*why && !((struct told *)data)->gone++);
+}
+
+static bool is_gone(const void *data)
+{
+	return ((const struct told *)data)->gone;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct control_calls calls = { on_hello,	 on_ready,   on_exited,
+						    on_stopping, on_console, on_gone };
+	static struct loop *loop;
+	static int fds[MESSAGE_KINDS];
+	struct told told = {};
+	struct control c;
+	int peer, before;
+
+	if (!loop) {
+		PROMISE(loop_new(&loop) == 0);
+		fds[1] = (int)syscall(SYS_pidfd_open, getpid(), 0);
+		fds[2] = eventfd(0, EFD_CLOEXEC);
+		fds[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
+		messages_quiet();
+	}
+	before = messages_next_fd();
+	control_init(&c, loop, &calls, &told);
+	PROMISE(control_pair(&c, &peer) == 0);
+	PROMISE(fcntl(peer, F_SETFL, O_NONBLOCK) == 0);
+	messages_send(peer, data, size, fds);
+	PROMISE(loop_run_until(loop, is_gone, &told) == 0);
+	PROMISE(told.gone == 1);
+	control_done(&c);
+	(void)close(peer);
+	for (int i = 0; messages_next_fd() != before && i < 1000; i++)
+		(void)usleep(1000); /* a foreign one is closed in its own time */
+	PROMISE(messages_next_fd() == before);
+	return 0;
+}
