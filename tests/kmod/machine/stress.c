@@ -235,6 +235,32 @@ static void pinner(int dev)
 	}
 }
 
+/* One pin in two processes: its state changes under who writes, asks and reads extents. */
+static void sharer(int dev)
+{
+	int pin = (int)t_pin(dev, t_map(PAGES * PAGE), PAGES * PAGE);
+	bool first = fork();
+
+	if (pin < 0)
+		_exit(1);
+	if (!first)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		struct ghvm_extent x[4];
+		struct ghvm_pin_extents arg = { .count = 4, .first = any(PAGES) };
+		struct ghvm_hcall call = { .call = 0x1c, .args = { t_info(dev).rm_rx_capid } };
+
+		arg.extents = (uintptr_t)x;
+		call.args[1] = (uintptr_t)x;
+		call.args[2] = sizeof(x);
+		(void)t_set(pin, any(2) ? GHVM_PIN_HELD : GHVM_PIN_GUARDED, "shared");
+		(void)!pwrite(pin, "stress", 6, (off_t)any(PAGES * PAGE - 6));
+		(void)t_status(pin);
+		(void)t_call(pin, GHVM_PIN_EXTENTS, &arg);
+		(void)t_call(dev, GHVM_HCALL, &call);
+	}
+}
+
 /* In a control group of 8 MiB, where pinning ends with -ENOMEM, -EFAULT or the OOM killer. */
 static void limited(int dev)
 {
@@ -255,7 +281,8 @@ static void limited(int dev)
 }
 
 static void (*const workers[])(int dev) = {
-	closer, closer, adopter, adopter, binder, binder, granter, revoker, pinner, pinner, limited,
+	closer,	 closer,  adopter, adopter, binder, binder,
+	granter, revoker, pinner,  pinner,  sharer, limited,
 };
 
 #define WORKERS (sizeof(workers) / sizeof(workers[0]))
