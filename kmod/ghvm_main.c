@@ -92,7 +92,7 @@ static long cmd_info(void *priv, void *p)
 	memcpy(arg->identify, ghvm_hyp.identify, sizeof(arg->identify));
 	arg->rm_tx_capid = ghvm_hyp.rm_tx_capid;
 	arg->rm_rx_capid = ghvm_hyp.rm_rx_capid;
-	arg->quarantined_pages = ghvm_quarantined_pages();
+	arg->quarantined_pages = READ_ONCE(ghvm_quarantined);
 	return 0;
 }
 

@@ -26,7 +26,7 @@
  * @id: never used again
  * @length: bytes
  * @extents: where they are
- * @mm: whose pinned_vm shows it
+ * @mm: whose VmPin shows it: of who pinned it, then of who adopted it
  * @payer: whose user is charged, referenced; NULL: nobody
  * @lock: nests outside of ghvm_guard_lock
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
@@ -51,12 +51,27 @@ struct ghvm_pin_file {
 
 static DEFINE_MUTEX(ghvm_guard_lock);
 /* guarded by it: */
+u64 ghvm_quarantined;
 static LIST_HEAD(quarantine);
-static u64 quarantined_pages;
 static u64 n_guarded;
 static bool hibernating;
 
 static const struct file_operations pin_fops;
+
+static void show(struct ghvm_pin_file *pin, struct mm_struct *mm)
+{
+	s64 n = pin->length >> PAGE_SHIFT;
+
+	if (mm) {
+		mmgrab(mm);
+		atomic64_add(n, &mm->pinned_vm);
+	}
+	if (pin->mm) {
+		atomic64_sub(n, &pin->mm->pinned_vm);
+		mmdrop(pin->mm);
+	}
+	pin->mm = mm;
+}
 
 /* By user, as io_uring and iommufd do: a fork begins with nothing pinned by its mm. */
 static bool charge(struct ghvm_pin_file *pin)
@@ -72,20 +87,15 @@ static bool charge(struct ghvm_pin_file *pin)
 		} while (!atomic_long_try_cmpxchg(locked, &was, was + n));
 		pin->payer = get_current_cred();
 	}
-	pin->mm = current->mm;
-	mmgrab(pin->mm);
-	atomic64_add(n, &pin->mm->pinned_vm);
+	show(pin, current->mm);
 	return true;
 }
 
 static void uncharge(struct ghvm_pin_file *pin)
 {
-	long n = pin->length >> PAGE_SHIFT;
-
-	atomic64_sub(n, &pin->mm->pinned_vm);
-	mmdrop(pin->mm);
+	show(pin, NULL);
 	if (pin->payer)
-		atomic_long_sub(n, &pin->payer->user->locked_vm);
+		atomic_long_sub(pin->length >> PAGE_SHIFT, &pin->payer->user->locked_vm);
 	put_cred(pin->payer);
 }
 
@@ -453,7 +463,7 @@ static void quarantine_add(struct ghvm_pin_file *pin)
 	mutex_lock(&ghvm_guard_lock);
 	after = quarantine_find(id);
 	list_add_tail(&pin->node, after ? &after->node : &quarantine);
-	quarantined_pages += npages;
+	ghvm_quarantined += npages;
 	mutex_unlock(&ghvm_guard_lock);
 	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", id,
 			      npages);
@@ -490,11 +500,6 @@ int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_mo
 		ret = run(&pin->extents, &pin->away, m);
 	mutex_unlock(&pin->lock);
 	return ret;
-}
-
-u64 ghvm_quarantined_pages(void)
-{
-	return READ_ONCE(quarantined_pages);
 }
 
 /* Nobody else has a pin in the quarantine, so the guard lock covers all of it. */
@@ -539,22 +544,23 @@ long ghvm_quarantine_adopt(void *priv, void *p)
 	const struct ghvm_quarantine_adopt *arg = p;
 	struct ghvm_pin_file *pin;
 	struct file *file;
-	int fd;
+	int fd = -ENOENT;
 
 	if (arg->flags)
 		return -EINVAL;
 	mutex_lock(&ghvm_guard_lock);
 	pin = quarantine_find(arg->id);
-	fd = -ENOENT;
 	if (pin && pin->id == arg->id)
 		fd = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
 	if (fd >= 0) {
 		list_del(&pin->node);
-		quarantined_pages -= pin->length >> PAGE_SHIFT;
+		ghvm_quarantined -= pin->length >> PAGE_SHIFT;
 	}
 	mutex_unlock(&ghvm_guard_lock);
-	if (fd >= 0)
+	if (fd >= 0) {
+		show(pin, current->mm); /* nobody else knows it yet */
 		fd_install(fd, file);
+	}
 	return fd;
 }
 
@@ -590,5 +596,5 @@ void ghvm_pin_exit(void)
 {
 	unregister_pm_notifier(&pm_notifier);
 	if (n_guarded)
-		pr_emerg("unloaded by force: %llu pages stay pinned for ever\n", quarantined_pages);
+		pr_emerg("unloaded by force: %llu pages stay pinned for ever\n", ghvm_quarantined);
 }

@@ -100,7 +100,7 @@ void ghvm_irqs_rm_end(void);
 int ghvm_pin_init(void);
 void ghvm_pin_exit(void);
 long ghvm_pin(void *priv, void *p);
-u64 ghvm_quarantined_pages(void);
+extern u64 ghvm_quarantined; /* pages */
 long ghvm_quarantine_list(void *priv, void *p);
 long ghvm_quarantine_adopt(void *priv, void *p);
 

@@ -273,8 +273,8 @@ struct ghvm_quarantine_list {
  * @flags: Must be 0
  * @id: from GHVM_QUARANTINE_LIST (-ENOENT: not there)
  *
- * Return: a pin file, GUARDED, with its tag. No charge moves: the pages count against the
- * user that pinned them, until they are unpinned.
+ * Return: a pin file, GUARDED, with its tag. VmPin of the caller shows the pages now; they go
+ * on counting against the user that pinned them, until they are unpinned.
  */
 struct ghvm_quarantine_adopt {
 	__u32 size;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define MEM "/proc/meminfo"
+#define SELF "/proc/self/status"
 #define SIZE MIB(32)
 
 static long list(int dev, uint64_t after, struct ghvm_quarantine_entry *to, uint32_t count)
@@ -119,7 +120,7 @@ static void mem_returns(long wanted)
 static void killed(int dev)
 {
 	struct ghvm_quarantine_entry e[2] = {};
-	long before = t_proc(MEM, "MemFree:"), during, after;
+	long before = t_proc(MEM, "MemFree:"), during, after, pinned = t_proc(SELF, "VmPin:");
 	pid_t pid = t_child(guard_much, &dev);
 	int pin;
 
@@ -143,6 +144,7 @@ static void killed(int dev)
 
 	pin = (int)adopt(dev, e[0].id);
 	t_ok(pin >= 0, "adopt");
+	t_eq(t_proc(SELF, "VmPin:"), pinned + (long)(SIZE / 1024), "adopted: VmPin shows it");
 	t_eq(adopt(dev, e[0].id), -ENOENT, "adopt: only once");
 	t_eq(list(dev, 0, e + 1, 1), 0, "adopted: not listed any more");
 	t_eq((int64_t)t_info(dev).quarantined_pages, 0, "adopted: not counted any more");
@@ -159,6 +161,7 @@ static void killed(int dev)
 	t_eq(pwrite(pin, "x", 1, 0), 1, "unguarded: it can be written");
 	close(pin);
 	t_eq(list(dev, 0, e, 1), 0, "unguarded and closed: gone");
+	t_eq(t_proc(SELF, "VmPin:"), pinned, "unguarded and closed: VmPin as before");
 	mem_returns(before - 4096);
 }
 
