@@ -22,6 +22,7 @@
 #define FORMAT_VERSION 1
 #define STOP_TIMEOUT_MS 30000
 #define DEVICES_MAX 64
+#define REGION_KEY_SIZE 48 /* "regions[N].address" with any N */
 
 void ghvm_spec_done(struct ghvm_spec *spec)
 {
@@ -368,7 +369,7 @@ static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 
 static unsigned int line_of_region(const struct ghvm_spec *spec, size_t nth)
 {
-	char key[32];
+	char key[REGION_KEY_SIZE];
 
 	snprintf(key, sizeof(key), "regions[%zu]", nth);
 	return spec_find_place(spec, key).line;
@@ -377,7 +378,7 @@ static unsigned int line_of_region(const struct ghvm_spec *spec, size_t nth)
 static void check_address(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
 {
 	const struct ghvm_spec_region *r = &spec->regions[nth];
-	char key[32];
+	char key[REGION_KEY_SIZE];
 
 	if (!r->address || !r->size)
 		return;
@@ -401,7 +402,7 @@ static void check_address(struct spec_report *report, const struct ghvm_spec *sp
 static void check_label(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
 {
 	const uint32_t label = spec->regions[nth].label;
-	char key[40];
+	char key[REGION_KEY_SIZE];
 
 	snprintf(key, sizeof(key), "regions[%zu].label", nth);
 	for (size_t i = 0; label && i < nth; i++) {
