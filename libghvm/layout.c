@@ -341,7 +341,8 @@ static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
 	return 0;
 }
 
-static int check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus, struct ghvm_error *err)
+int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
+			 struct ghvm_error *err)
 {
 	if (!host_cpus || spec->cpus <= host_cpus)
 		return 0;
@@ -370,7 +371,7 @@ static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
 
 static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
 {
-	int r = check_cpus(p->spec, in->host_cpus, err);
+	int r = ghvm_plan_check_cpus(p->spec, in->host_cpus, err);
 
 	if (r == 0)
 		r = check_rm(p->spec, in->quirks, err);

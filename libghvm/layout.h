@@ -166,6 +166,10 @@ void ghvm_plan_done(struct ghvm_plan *plan);
 int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quirks,
 		    struct ghvm_error *err);
 
+/* The same of the host's CPUs, of which a VM has at most as many (abi K.7); 0: not known. */
+int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
+			 struct ghvm_error *err);
+
 /* What its size and these pages allow: @entries_best to @huge_worst. */
 void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);
 

@@ -244,11 +244,24 @@ static int read_header(struct guest *g, uint8_t header[KERNEL_HEADER], size_t *r
 	return 0;
 }
 
+static unsigned int host_cpus(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus > 0 ? (unsigned int)cpus : 0;
+}
+
+int guest_check(const struct guest_host *host, const struct ghvm_spec *spec, struct ghvm_error *err)
+{
+	int r = ghvm_plan_check_cpus(spec, host_cpus(), err);
+
+	return r == 0 ? ghvm_plan_check(spec, host->quirks, err) : r;
+}
+
 static int make_plan(struct guest *g, struct ghvm_error *err)
 {
 	uint8_t header[KERNEL_HEADER] = {};
 	struct ghvm_plan_input in = { .kernel_header = header };
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct store_origin *o = &g->origin;
 	int r;
 
@@ -263,7 +276,7 @@ static int make_plan(struct guest *g, struct ghvm_error *err)
 		ghvm_spec_locate(&g->spec, err);
 		return r;
 	}
-	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
+	in.host_cpus = host_cpus();
 	return guest_plan(g, &in, err);
 }
 

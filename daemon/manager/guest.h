@@ -79,6 +79,10 @@ struct guest {
 	void *data;
 };
 
+/* Whether this host and its resource manager can have it, as far as no file is needed to say so. */
+int guest_check(const struct guest_host *host, const struct ghvm_spec *spec,
+		struct ghvm_error *err);
+
 /**
  * guest_new() - of a descriptor
  * @spec: taken over on success

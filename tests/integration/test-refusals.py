@@ -192,6 +192,13 @@ class Descriptors(Case):
         self.w.vm("demo", "off\n", extra="colour: blue\n")
         self.refused("demo", "demo.yaml:4:1")
 
+    def test_more_vcpus_than_cpus_and_nothing_is_looked_at(self):
+        # the kernel would be opened, and memory populated, by the helper: it is not asked
+        n = os.cpu_count()
+        self.w.vm("demo", "", kernel="/nonexistent/Image", extra=f"cpus: {{count: {n + 1}}}\n")
+        if n < 8:  # else no descriptor can say so many
+            self.refused("demo", f"cpus.count: {n + 1} vCPUs, but the host has {n} CPUs")
+
     def test_there_is_no_kernel(self):
         self.w.vm("demo", "", kernel="/nonexistent/Image")
         self.refused("demo", "/nonexistent/Image")
