@@ -2,6 +2,7 @@
 #include "daemon/ctl/unit.h"
 
 #include "daemon/ctl/call.h"
+#include "daemon/ctl/client.h"
 #include "daemon/ctl/wait.h"
 
 #include "libghvm/bits.h"
@@ -218,4 +219,20 @@ bool unit_is_busy(const struct unit_state *u)
 {
 	return !strcmp(u->active, "active") || !strcmp(u->active, "activating") ||
 	       !strcmp(u->active, "deactivating") || !strcmp(u->active, "reloading");
+}
+
+void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE])
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	static const char before[] = "Running; ";
+	struct ghvm_error err = {};
+	struct unit_state u;
+
+	*ret = '\0';
+	if (strcmp(vm->state, "running") || client_open(&bus, &err) < 0)
+		return; /* whoever asked about the VM has said why */
+	unit_look(bus, vm->name, &u);
+	if (!strncmp(u.text, before, strlen(before)))
+		snprintf(ret, UNIT_REMARK_SIZE, "%.*s", UNIT_REMARK_SIZE - 1,
+			 u.text + strlen(before));
 }

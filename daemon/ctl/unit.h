@@ -45,5 +45,12 @@ struct unit_state {
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret);
 void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret);
 
+#define UNIT_REMARK_SIZE 256
+
+struct client_vm;
+
+/* What the runner of a VM has to say of its guest; "" nothing, or systemd does not answer. */
+void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE]);
+
 /* It runs, or will; or is about to end. */
 bool unit_is_busy(const struct unit_state *u);

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_json(const struct client_vm *vm)
+static void print_json(const struct client_vm *vm, const char *remark)
 {
 	struct json j = { .first = true };
 
@@ -33,6 +33,7 @@ static void print_json(const struct client_vm *vm)
 	json_number(&j, "last_error_usec", vm->last_error_time);
 	json_text(&j, "failed_step", vm->failed_step);
 	json_text(&j, "descriptor", vm->descriptor);
+	json_text(&j, "guest", *remark ? remark : NULL);
 	json_close(&j, '}');
 	putchar('\n');
 }
@@ -58,7 +59,7 @@ static const char *descriptor(const struct client_vm *vm)
 	return NULL;
 }
 
-static void print_text(const struct client_vm *vm)
+static void print_text(const struct client_vm *vm, const char *remark)
 {
 	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
 
@@ -68,6 +69,8 @@ static void print_text(const struct client_vm *vm)
 		printf("  vmid        %u\n", vm->vmid);
 	if (vm->leader_pid)
 		printf("  runner      pid %u\n", vm->leader_pid);
+	if (*remark)
+		printf("  guest       %s\n", remark);
 	if (vm->lent)
 		printf("  lent        %s\n", table_size(vm->lent, size));
 	if (vm->shared)
@@ -101,16 +104,18 @@ static void print_tries(const struct client_vm *vm)
 int verb_status(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
+	char remark[UNIT_REMARK_SIZE];
 	const struct client_vm *vm;
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;
+	unit_remark(vm, remark);
 	if (ctl->json) {
-		print_json(vm);
+		print_json(vm, remark);
 		return CTL_OK;
 	}
-	print_text(vm);
+	print_text(vm, remark);
 	print_tries(vm);
 	return CTL_OK;
 }

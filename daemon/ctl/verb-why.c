@@ -7,6 +7,7 @@
 #include "daemon/ctl/json.h"
 #include "daemon/ctl/messages.h"
 #include "daemon/ctl/table.h"
+#include "daemon/ctl/unit.h"
 
 #include "libghvm/cleanup.h"
 #include "libghvm/hint.h"
@@ -113,7 +114,8 @@ static bool some(const char *s)
 	return s && *s;
 }
 
-static void print_json(const struct client_vm *vm, const char *hint, const struct tail *t)
+static void print_json(const struct client_vm *vm, const char *hint, const char *remark,
+		       const struct tail *t)
 {
 	struct json j = { .first = true };
 	const char *message = ghvm_rm_message_to_string(vm->rm_message);
@@ -130,6 +132,7 @@ static void print_json(const struct client_vm *vm, const char *hint, const struc
 	json_text(&j, "rm_message", vm->rm_message ? message : NULL);
 	json_text(&j, "rm_status", refused(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
 	json_text(&j, "hint", *hint ? hint : NULL);
+	json_text(&j, "guest", *remark ? remark : NULL);
 	json_open(&j, "messages", '[');
 	for (size_t i = first(t); i < t->n; i++)
 		messages_print_json(&j, nth(t, i));
@@ -147,7 +150,7 @@ static void print_tail(const struct client_vm *vm, const struct tail *t)
 }
 
 static void print_text(const struct client_vms *vms, const struct client_vm *vm, const char *hint,
-		       const struct tail *t)
+		       const char *remark, const struct tail *t)
 {
 	char when[TABLE_TIME_TEXT];
 
@@ -164,6 +167,8 @@ static void print_text(const struct client_vms *vms, const struct client_vm *vm,
 		printf("  end    %s\n", vm->exit_reason);
 	if (!some(vm->last_error) && !some(vm->exit_reason) && !vms->host.code)
 		puts("  nothing has failed since the manager started");
+	if (*remark)
+		printf("  guest  %s\n", remark);
 	if (*hint)
 		printf("  try    %s\n", hint);
 	print_tail(vm, t);
@@ -176,17 +181,18 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 	const struct client_vm *vm;
 	const struct tail *tail;
 	struct said said = {};
-	char hint[HINT_SIZE];
+	char hint[HINT_SIZE], remark[UNIT_REMARK_SIZE];
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;
 	hint_for(vms.host.code < 0 ? vms.host.code : -vm->last_errno, vm, hint);
+	unit_remark(vm, remark);
 	tail = fetch(vm, &said);
 	if (ctl->json)
-		print_json(vm, hint, tail);
+		print_json(vm, hint, remark, tail);
 	else
-		print_text(&vms, vm, hint, tail);
+		print_text(&vms, vm, hint, remark, tail);
 	if (said.err.code < 0)
 		fprintf(stderr, "(its messages are missing: %s)\n", said.err.msg);
 	return CTL_OK;

@@ -77,6 +77,9 @@ int console_init(struct console *c, const struct console_ops *ops, void *data,
 /* Writes what is left to the log and closes everything. Accepts a zeroed console. */
 void console_done(struct console *c);
 
+/* How many bytes the guest has written, ever. */
+uint64_t console_written(const struct console *c);
+
 /* The guest wrote a byte. Thread: any. */
 void console_put(struct console *c, uint8_t byte);
 

@@ -75,6 +75,7 @@ static int run(const char *name, struct fds *fds, bool by_option)
 		.open_host = ghvm_host_from_fd,
 		.orphan_ms = RUNNER_ORPHAN_MS,
 		.halt_ms = RUNNER_HALT_MS,
+		.quiet_ms = RUNNER_QUIET_MS,
 	};
 	struct ghvm_error err = {};
 

@@ -21,6 +21,7 @@
 #include "daemon/runner/control.h"
 #include "daemon/runner/halt.h"
 #include "daemon/runner/power.h"
+#include "daemon/runner/quiet.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 #include "libghvm/printable.h"
@@ -54,6 +55,7 @@ struct runner {
 	uint64_t end_data0;
 	uint64_t orphan;
 	struct halt halt;
+	struct quiet quiet;
 	bool reboot;
 	bool told_systemd;
 	bool owes_ready;
@@ -199,6 +201,17 @@ static void check_halt(struct runner *r)
 	note_end(r, GHVM_VCPU_POWERED_OFF, 0);
 }
 
+static void check_quiet(struct runner *r)
+{
+	char what[128];
+
+	if (r->phase != RUNNER_RUNNING)
+		r->quiet = (struct quiet){};
+	else if (quiet_look(&r->quiet, &r->guest, now_ms(), r->config->quiet_ms, what,
+			    sizeof(what)))
+		(void)sd_notifyf(0, "STATUS=Running%s%s", *what ? "; " : "", what);
+}
+
 static void on_ended(struct runner *r)
 {
 	uint64_t state, data0;
@@ -273,6 +286,7 @@ static void tick(struct runner *r)
 	if (r->owes_ready)
 		tell_running(r);
 	check_halt(r);
+	check_quiet(r);
 	if (now >= r->orphan)
 		give_up(r);
 }
@@ -462,6 +476,8 @@ static int poll_timeout(const struct runner *r)
 		next = r->orphan;
 	if (r->halt.next < next)
 		next = r->halt.next;
+	if (r->phase == RUNNER_RUNNING && r->quiet.next < next)
+		next = r->quiet.next;
 	if (next == POWER_NEVER)
 		return -1;
 	if (next <= now)

@@ -15,6 +15,7 @@
 #define RUNNER_EXIT_STOP 134
 
 #define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, DECISIONS 26 */
+#define RUNNER_QUIET_MS 60000  /* of a vCPU that runs without an exit, until that is said */
 #define RUNNER_HALT_MS 500     /* with every vCPU off, before each is looked at again, abi K.8 */
 
 /**
@@ -22,7 +23,8 @@
  * @name: of the VM, as the unit says
  * @fds: taken over
  * @open_host: ghvm_host_from_fd(); tests have their own
- * @orphan_ms: RUNNER_ORPHAN_MS; @halt_ms: RUNNER_HALT_MS
+ * @orphan_ms: RUNNER_ORPHAN_MS; @halt_ms: RUNNER_HALT_MS;
+ * @quiet_ms: RUNNER_QUIET_MS
  */
 struct runner_config {
 	const char *name;
@@ -30,6 +32,7 @@ struct runner_config {
 	guest_open_host open_host;
 	unsigned int orphan_ms;
 	unsigned int halt_ms;
+	unsigned int quiet_ms;
 };
 
 /* Block the signals that runner_run() reads. Before any thread is made. */

@@ -17,7 +17,7 @@
 #define LOOK_AGAIN_MS 10000
 
 /* Sleep until the wake-up virq or the stop. The virq may have fired already. */
-static void wait_for_wakeup(const struct vcpu_thread *t, int timeout_ms)
+static void wait_for_wakeup(struct vcpu_thread *t, int timeout_ms)
 {
 	struct pollfd fds[] = {
 		{ .fd = t->wake, .events = POLLIN },
@@ -25,10 +25,12 @@ static void wait_for_wakeup(const struct vcpu_thread *t, int timeout_ms)
 	};
 	uint64_t count;
 
+	atomic_store(&t->waits, true);
 	if (poll(fds, 2, timeout_ms) > 0 && (fds[0].revents & POLLIN) &&
 	    read(t->wake, &count, sizeof(count)) == sizeof(count))
 		(void)atomic_fetch_add(&t->shared->rings, count);
 	/* else it is not ours any more: run once more and see */
+	atomic_store(&t->waits, false);
 }
 
 static void emulate_read(struct vcpu_thread *t)
@@ -69,6 +71,8 @@ static void wait_turned_off(struct vcpu_thread *t, unsigned int look)
 /* What a run came back with; @look: as it was before. Return: true: run again. */
 static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 {
+	if (t->vcpu.state != GHVM_VCPU_READY && t->vcpu.state != GHVM_VCPU_BLOCKED)
+		(void)atomic_fetch_add_explicit(&t->exits, 1, memory_order_relaxed);
 	set_off(t, t->vcpu.state == GHVM_VCPU_POWERED_OFF && !t->vcpu.for_good);
 	switch (t->vcpu.state) {
 	case GHVM_VCPU_READY:

@@ -50,8 +50,10 @@ struct vcpu_thread_shared {
  * @wake: eventfd of its virq, non-blocking, borrowed
  * @off: counted in @n_off
  * @looked: @look as it was before the last run that said "off"
+ * @exits: how often a run came back for something that the guest did
+ * @waits: it sleeps until something wakes it
  *
- * Thread: its own while it runs, main before and after; @looked is read by main.
+ * Thread: its own while it runs, main before and after; the last three are read by main.
  */
 struct vcpu_thread {
 	struct vcpu_thread_shared *shared;
@@ -60,6 +62,8 @@ struct vcpu_thread {
 	bool started;
 	bool off;
 	atomic_uint looked;
+	atomic_ullong exits;
+	atomic_bool waits;
 	pthread_t thread;
 };
 

@@ -47,6 +47,7 @@
  * @restarts: how often it was started by itself since
  * @later: of the next of these
  * @notify: its socket
+ * @said: what it says of itself
  */
 struct unit {
 	struct world *world;
@@ -62,6 +63,7 @@ struct unit {
 	int notify;
 	char notify_path[108];
 	sd_event_source *on_notify;
+	char said[256];
 };
 
 struct world {
@@ -100,12 +102,17 @@ static void end_job(struct unit *u, const char *result)
 static int on_notify(sd_event_source *s, int fd, uint32_t events, void *data)
 {
 	struct unit *u = data;
+	const char *said;
 	char text[512];
 	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
+	said = strstr(text, "STATUS=");
+	if (said)
+		(void)snprintf(u->said, sizeof(u->said), "%.*s", (int)strcspn(said + 7, "\n"),
+			       said + 7);
 	if (!strstr(text, "READY=1"))
 		return 0;
 	u->ready = true;
@@ -121,6 +128,7 @@ static void forget(struct unit *u)
 	(void)unlink(u->notify_path);
 	u->pid = 0;
 	u->ready = false;
+	*u->said = '\0';
 }
 
 /* ExecStopPost= */
@@ -369,6 +377,14 @@ static int get_burst(sd_bus *bus, const char *path, const char *interface, const
 	return sd_bus_message_append(reply, "u", tries(u->world));
 }
 
+static int get_said(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct unit *u = userdata;
+
+	return sd_bus_message_append(reply, "s", u->said);
+}
+
 static int get_result(sd_bus *bus, const char *path, const char *interface, const char *property,
 		      sd_bus_message *reply, void *data, sd_bus_error *error)
 {
@@ -388,6 +404,7 @@ static const sd_bus_vtable unit_vtable[] = {
 static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Result", "s", get_result, 0, 0),
+	SD_BUS_PROPERTY("StatusText", "s", get_said, 0, 0),
 	SD_BUS_PROPERTY("ExecMainStatus", "i", NULL, offsetof(struct unit, status), 0),
 	SD_BUS_PROPERTY("NRestarts", "u", NULL, offsetof(struct unit, restarts), 0),
 	SD_BUS_VTABLE_END,

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ghvmctl against the real manager, with real helpers and runners below a stand-in for systemd."""
 import errno
+import glob
 import json
 import os
 import pty
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -117,6 +119,22 @@ class Verbs(Case):
         self.assertEqual(self.ctl("stop", "demo"), ("", ""))
         self.w.assert_clean()
         self.assertEqual(self.ctl("status", "demo")[0].splitlines()[0], "demo: stopped")
+
+    def test_what_the_runner_says_of_its_guest(self):
+        """A guest that spins for ever is running, as far as anybody can see."""
+        self.w.vm("demo", "forever\n")
+        self.ctl("start", "demo")
+        said = "vCPU 0 runs without an exit since 2026-11-30 03:00:00, no output at all"
+        (path,) = glob.glob(self.w.path("log", "notify-*"))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"STATUS=Running; " + said.encode(), path)
+        wait_until(lambda: f"  guest       {said}" in self.ctl("status", "demo")[0].splitlines())
+        self.assertIn(f"  guest  {said}", self.ctl("why", "demo")[0].splitlines())
+        self.assertEqual(self.json("status", "demo")["guest"], said)
+        self.assertEqual(self.json("why", "demo")["guest"], said)
+        self.ctl("--force", "stop", "demo")
+        self.assertNotIn("guest", self.ctl("status", "demo")[0])
+        self.w.assert_clean()
 
     def test_json_is_json(self):
         self.w.vm("demo", "powerkey\n")

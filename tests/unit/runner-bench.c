@@ -115,6 +115,7 @@ int bench_set_up(void **state)
 		.open_host = open_host,
 		.orphan_ms = 10000,
 		.halt_ms = 50,
+		.quiet_ms = 60000,
 	};
 	current = f;
 	*state = f;

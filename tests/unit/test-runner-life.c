@@ -361,6 +361,35 @@ static void what_says_most_of_an_end_counts(void **state)
 	}
 }
 
+static void await_notice(struct bench *f, const char *what)
+{
+	for (int i = 0; !bench_notified(f, what); i++) {
+		assert_true(i < 5000);
+		usleep(1000);
+	}
+}
+
+/* A loop of exceptions in a production image, or a long computation: it is only said. */
+static void a_vcpu_that_never_comes_out_is_spoken_of(void **state)
+{
+	static const struct scripted_step asleep[] = {
+		{ .state = GHVM_VCPU_EXPECTS_WAKEUP, .data = { 0, 1 }, .repeat = 1000000 },
+	};
+	struct bench *f = *state;
+
+	f->config.quiet_ms = 100;
+	scripted_host_script(&f->hosts[0], 0, says_hi, ARRAY_SIZE(says_hi));
+	scripted_host_script(&f->hosts[0], 1, asleep, 1);
+	bench_start(f);
+	await_notice(f, "STATUS=Running; vCPU 0 runs without an exit since 2");
+	scripted_host_script(&f->hosts[0], 0, asleep, 1);
+	await_notice(f, "STATUS=Running");
+	usleep(300000); /* asleep is not lost */
+	assert_false(bench_notified(f, "without"));
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
 /* Its grant was taken back: somebody undoes the guest, and will say so. */
 static void a_revoked_grant_waits_for_the_managers_word(void **state)
 {
@@ -403,6 +432,7 @@ int main(void)
 		BENCH_TEST(a_guest_that_turns_every_vcpu_off_has_ended),
 		BENCH_TEST(one_vcpu_that_is_off_is_no_end),
 		BENCH_TEST(vcpus_that_were_off_are_run_again_before_it_counts),
+		BENCH_TEST(a_vcpu_that_never_comes_out_is_spoken_of),
 		BENCH_TEST(what_says_most_of_an_end_counts),
 		BENCH_TEST(a_revoked_grant_waits_for_the_managers_word),
 	};
