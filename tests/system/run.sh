@@ -77,9 +77,17 @@ model_names() {
     done >"$1/knobs"
 }
 
+# As the package's script does it when it is installed. The unit that does it at boot has 90 s, which is not
+# enough where other work leaves QEMU a tenth of a CPU; then there is no user, and no manager.
+make_users() { # TREE ROOT-CPIO
+  (cd "$1" && cpio -i -d --quiet ./etc/{passwd,group,shadow,gshadow} <"$2") || return
+  SYSTEMD_LOG_LEVEL=warning systemd-sysusers --root="$1" || return
+  ln -s /dev/null "$1/etc/systemd/system/systemd-sysusers.service"
+}
+
 # All of ours that is in the machine, over the root of root.sh.
 make_overlay() {
-  local tree=$out/tree release image test
+  local tree=$out/tree release image test root_cpio
   image=$("$here/kernel.sh" image 6.12-cloud)
   release=$(basename "$image"/lib/modules/*)
   rm -rf "$tree"
@@ -88,6 +96,8 @@ make_overlay() {
   # units of a package are enabled when it is installed
   mkdir -p "$tree"/etc/systemd/system/{sockets,multi-user}.target.wants
   ln -s /usr/lib/systemd/system/gunyah-vmd.socket "$tree/etc/systemd/system/sockets.target.wants/"
+  root_cpio=$("$here/root.sh")
+  make_users "$tree" "$root_cpio" || return
 
   cp -r "$image/lib/modules/$release" "$tree/usr/lib/modules/"
   # only what the machine uses: the module has no dependencies
@@ -111,7 +121,7 @@ make_overlay() {
   ln -s /usr/lib/systemd/system/ghvm-testbed.service \
     "$tree/etc/systemd/system/multi-user.target.wants/"
   (cd "$tree" && find . | cpio -o -H newc -R 0:0 --quiet) >"$out/overlay.cpio"
-  cat "$("$here/root.sh")" "$out/overlay.cpio" >"$out/initramfs"
+  cat "$root_cpio" "$out/overlay.cpio" >"$out/initramfs"
 }
 
 build_model() {

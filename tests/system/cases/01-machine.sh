@@ -4,7 +4,7 @@
 say "system: $(systemctl is-system-running), $(uptime_s) s after the kernel's start"
 for unit in $(systemctl --no-pager --failed --no-legend --plain | cut -d' ' -f1); do
 	say "$unit has failed"
-	journalctl -q --no-pager -o short-monotonic -b -u "$unit"
+	systemctl --no-pager -n 20 status "$unit" || true
 done
 [ "$(systemctl is-system-running)" = running ] || fail "some unit has failed"
 
