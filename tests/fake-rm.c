@@ -54,6 +54,8 @@ int fake_rm_enter(struct ghvm_host *h)
 	f->calls++;
 	if (f->calls == f->kill_at)
 		die_here(f);
+	if (f->dead_from && f->calls >= f->dead_from)
+		return -EIO;
 	return f->calls == f->fail_at ? -EIO : 0;
 }
 

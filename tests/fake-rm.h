@@ -83,9 +83,11 @@ struct fake_rm_exit {
  * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
  * @kill_at: the one that its thread does not survive: it waits for ever, before the call does
  *     anything; then @killed, and @on_kill is signalled
+ * @dead_from: the first call that fails, with -EIO, as do all after it: the process is dead, 0: none
  * @on_leave, @on_leave_data: called at the end of each call, with the lock, so that a guest does
  *     something meanwhile; may be NULL
  * @sent: ids of the messages to RM, in order; only the first FAKE_RM_SENT_MAX are kept
+ * @answered: how long the payloads of its replies are, in order; so many are kept as well
  * @script: answers of vcpu_run; after the last one: EXPECTS_WAKEUP
  */
 struct fake_rm {
@@ -103,6 +105,7 @@ struct fake_rm {
 	unsigned long calls;
 	unsigned long fail_at;
 	unsigned long kill_at;
+	unsigned long dead_from;
 	bool killed;
 	pthread_cond_t on_kill;
 	void (*on_leave)(void *data);
@@ -113,6 +116,8 @@ struct fake_rm {
 	struct fake_irq irqs[FAKE_RM_IRQS_MAX];
 	uint32_t sent[FAKE_RM_SENT_MAX];
 	size_t n_sent;
+	size_t answered[FAKE_RM_SENT_MAX];
+	size_t n_answered;
 	struct fake_rm_exit script[FAKE_RM_SCRIPT_MAX];
 	size_t n_script;
 	size_t script_at;

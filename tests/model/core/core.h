@@ -331,6 +331,7 @@ struct rm_knob {
 	uint32_t message;
 	uint32_t status;
 	unsigned int skip;
+	size_t offset;
 	size_t len;
 	uint8_t bytes[256];
 };
@@ -547,6 +548,7 @@ struct model {
 	struct rm_knob mute;
 	struct rm_knob reply;
 	struct rm_knob drop_end;
+	struct rm_knob lie;
 	uint8_t virqs[MODEL_VIRQS_MAX / 8];
 	struct cap caps[MODEL_CAPS_MAX];
 	struct queue queues[MODEL_QUEUES];

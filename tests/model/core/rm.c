@@ -82,6 +82,12 @@ static enum rm_status handle(struct rm_call *c)
 	return msg->handle(c);
 }
 
+static void overwrite(const struct rm_knob *k, uint8_t *buf, size_t len)
+{
+	for (size_t i = 0; i < k->len && k->offset + i < len; i++)
+		buf[k->offset + i] = k->bytes[i];
+}
+
 /* The status word goes before what the handler wrote. */
 static size_t finish(struct rm_call *c, enum rm_status status)
 {
@@ -98,6 +104,8 @@ static size_t finish(struct rm_call *c, enum rm_status status)
 		c->out.len = 0;
 	}
 	ghvm_put_u32(&w, (uint32_t)status);
+	if (rm_knob_acts(&c->m->lie, c->id))
+		overwrite(&c->m->lie, c->client->pending.buf, STATUS_BYTES + c->out.len);
 	return STATUS_BYTES + c->out.len;
 }
 
@@ -165,6 +173,20 @@ void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t
 	arm(&m->reply, message, skip);
 	m->reply.len = n < sizeof(m->reply.bytes) ? n : sizeof(m->reply.bytes);
 	memcpy(m->reply.bytes, bytes, m->reply.len);
+}
+
+void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *bytes, size_t n,
+	       unsigned int skip)
+{
+	arm(&m->lie, message, skip);
+	m->lie.offset = offset;
+	m->lie.len = n < sizeof(m->lie.bytes) ? n : sizeof(m->lie.bytes);
+	memcpy(m->lie.bytes, bytes, m->lie.len);
+}
+
+bool model_lie_waits(const struct model *m)
+{
+	return m->lie.armed;
 }
 
 void model_hold_rm(struct model *m, bool hold)

@@ -268,6 +268,26 @@ static const char *cmd_reply(struct server *s, char **w)
 	return NULL;
 }
 
+/* lie MESSAGE OFFSET HEX [NTH] */
+static const char *cmd_lie(struct server *s, char **w)
+{
+	uint8_t bytes[256];
+	unsigned int offset, skip;
+	uint32_t message;
+	size_t n;
+
+	if (!parse_message(w[1], &message))
+		return "which message?";
+	if (!w[2] || sscanf(w[2], "%u", &offset) != 1)
+		return "from which byte on?";
+	if (!w[3] || !parse_hex(w[3], bytes, sizeof(bytes), &n))
+		return "which bytes?";
+	if (!parse_nth(w[4], &skip))
+		return "which one of them?";
+	model_lie(s->model, message, offset, bytes, n, skip);
+	return NULL;
+}
+
 static const char *cmd_kill_rm(struct server *s, char **w)
 {
 	model_kill_rm(s->model);
@@ -368,6 +388,7 @@ static const struct {
 	{ "mute", cmd_mute },
 	{ "drop-end", cmd_drop_end },
 	{ "reply", cmd_reply },
+	{ "lie", cmd_lie },
 	{ "kill-rm", cmd_kill_rm },
 	{ "hold", cmd_hold },
 	{ "kill-client", cmd_kill_client },

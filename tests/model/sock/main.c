@@ -74,6 +74,7 @@ static const char help[] =
 	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
 	"  drop-end [NTH]                 RM does not hear of the nth own end of a guest (off,\n"
 	"                                 reset or fault): it is lost in the hypervisor\n"
+	"  lie MESSAGE OFFSET HEX [NTH]   RM does it, but these bytes of its answer are others\n"
 	"  delay MS                       RM reads nothing for so long\n"
 	"  hold on|off                    RM reads nothing\n"
 	"  kill-rm                        RM never answers again, as when the real one\n"
