@@ -107,6 +107,12 @@ int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
 	return 0;
 }
 
+static bool no_such_vm(int r, const struct ghvm_error *e, const struct ghvm_rm_vm_state *state)
+{
+	return r == -EREMOTEIO ? e->rm_code == GHVM_RM_NORESOURCE
+			       : r == 0 && state->status == GHVM_VM_NONE;
+}
+
 /* -ENOENT: sending DEALLOCATE would kill RM. */
 static int check_allocated(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
@@ -116,9 +122,12 @@ static int check_allocated(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghv
 
 	if (ghvm_rm_fact(rm, vmid, GHVM_RM_FACT_ALLOCATED))
 		return 0;
-	r = ghvm_rm_vm_get_state(rm, vmid, &state, &e);
-	if ((r == -EREMOTEIO && e.rm_code == GHVM_RM_NORESOURCE) ||
-	    (r == 0 && state.status == GHVM_VM_NONE))
+	for (unsigned int i = 0; i < 2; i++) { /* that there is none is believed if said twice */
+		r = ghvm_rm_vm_get_state(rm, vmid, &state, &e);
+		if (!no_such_vm(r, &e, &state))
+			break;
+	}
+	if (no_such_vm(r, &e, &state))
 		return ghvm_error_set(err, -ENOENT, "there is no VM %u", vmid.id);
 	if (r < 0 && err)
 		*err = e;
@@ -127,22 +136,12 @@ static int check_allocated(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghv
 
 int ghvm_rm_vm_deallocate(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
-	bool configured = ghvm_rm_fact(rm, vmid, GHVM_RM_FACT_CONFIGURED);
-	int r;
+	int r = check_allocated(rm, vmid, err);
 
-	r = check_allocated(rm, vmid, err);
 	if (r < 0)
 		return r;
-
-	/* Whatever comes of it but a refusal: the next one has to ask. */
-	ghvm_rm_fact_clear(rm, vmid);
-	r = vm_simple(rm, GHVM_RM_VM_DEALLOCATE, vmid, "give back", err);
-	if (r == -EREMOTEIO) {
-		ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_ALLOCATED);
-		if (configured)
-			ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED);
-	}
-	return r;
+	ghvm_rm_fact_clear(rm, vmid); /* whatever comes of it: the next one has to ask */
+	return vm_simple(rm, GHVM_RM_VM_DEALLOCATE, vmid, "give back", err);
 }
 
 static bool range_inside(uint64_t offset, uint64_t size, uint64_t whole)
@@ -196,10 +195,7 @@ int ghvm_rm_vm_config_image(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 		return r;
 	put_image(&w, vmid, image);
 	r = vm_call(rm, GHVM_RM_VM_CONFIG_IMAGE, vmid, "configure", &w, &g, err);
-	if (r < 0)
-		return r;
-	ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED);
-	return check_end(&g, GHVM_RM_VM_CONFIG_IMAGE, vmid, err);
+	return r < 0 ? r : check_end(&g, GHVM_RM_VM_CONFIG_IMAGE, vmid, err);
 }
 
 int ghvm_rm_vm_init(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
@@ -269,14 +265,11 @@ int ghvm_rm_vm_reset(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_erro
 	if (r < 0)
 		return r;
 
-	/* The configuration goes with the reset; only a refusal leaves it. */
+	/* The configuration goes with the reset, perhaps also with one that RM says it refused. */
 	ghvm_rm_fact_clear(rm, vmid);
 	if (allocated)
 		ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_ALLOCATED);
-	r = vm_simple(rm, GHVM_RM_VM_RESET, vmid, "reset", err);
-	if (r == -EREMOTEIO)
-		ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED);
-	return r;
+	return vm_simple(rm, GHVM_RM_VM_RESET, vmid, "reset", err);
 }
 
 /* u8 vm status, u8 os status, u16 app status */
@@ -380,6 +373,7 @@ int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 		return ghvm_error_set(err, r, "VM %u: %s", vmid.id,
 				      r == -ENOMEM ? strerror(ENOMEM)
 						   : "malformed reply to VM_GET_HYP_RESOURCES");
+	ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED); /* it has shown it */
 	return 0;
 }
 

@@ -384,14 +384,19 @@ static bool was_sent(const struct fixture *f, uint32_t id)
 	return false;
 }
 
+static void script_no_such_vm(struct fixture *f)
+{
+	for (unsigned int i = 0; i < 2; i++)
+		script_answer(f->s, GHVM_RM_VM_GET_STATE, GHVM_RM_NORESOURCE, NULL, 0);
+}
+
 /* abi I.7: DEALLOCATE of an unknown VMID kills RM. */
 static void deallocate_asks_about_a_strangers_vmid(void **state)
 {
 	struct fixture *f = *state;
 
 	script_answer(f->s, GHVM_RM_VM_GET_STATE, GHVM_RM_NORESOURCE, NULL, 0);
-	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ENOENT);
-	script_answer(f->s, GHVM_RM_VM_GET_STATE, 0, "\0\0\0\0", 4);
+	script_answer(f->s, GHVM_RM_VM_GET_STATE, 0, "\0\0\0\0", 4); /* said twice */
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ENOENT);
 	script_answer(f->s, GHVM_RM_VM_GET_STATE, GHVM_RM_DENIED, NULL, 0);
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -EREMOTEIO);
@@ -410,12 +415,23 @@ static void deallocate_twice_is_sent_once(void **state)
 
 	script_answer(f->s, GHVM_RM_VM_ALLOCATE, 0, vmid_reply, 4);
 	assert_int_equal(do_allocate(f), 0);
-	script_answer(f->s, GHVM_RM_VM_DEALLOCATE, GHVM_RM_VM_STATE, NULL, 0);
-	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -EREMOTEIO);
-	script_answer(f->s, GHVM_RM_VM_DEALLOCATE, 0, NULL, 0); /* still known: not asked */
+	script_answer(f->s, GHVM_RM_VM_DEALLOCATE, 0, NULL, 0); /* known: not asked */
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), 0);
 	assert_false(was_sent(f, GHVM_RM_VM_GET_STATE));
-	script_answer(f->s, GHVM_RM_VM_GET_STATE, GHVM_RM_NORESOURCE, NULL, 0);
+	script_no_such_vm(f);
+	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ENOENT);
+}
+
+/* RM may have done it, whatever status it gives: DEALLOCATE once more would kill it then. */
+static void a_deallocate_that_was_refused_is_asked_about(void **state)
+{
+	struct fixture *f = *state;
+
+	script_answer(f->s, GHVM_RM_VM_ALLOCATE, 0, vmid_reply, 4);
+	assert_int_equal(do_allocate(f), 0);
+	script_answer(f->s, GHVM_RM_VM_DEALLOCATE, GHVM_RM_VM_STATE, NULL, 0);
+	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -EREMOTEIO);
+	script_no_such_vm(f);
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ENOENT);
 }
 
@@ -425,7 +441,7 @@ static void a_deallocate_without_answer_is_asked_about(void **state)
 
 	know(f);
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ETIMEDOUT);
-	script_answer(f->s, GHVM_RM_VM_GET_STATE, GHVM_RM_NORESOURCE, NULL, 0);
+	script_no_such_vm(f);
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), -ENOENT);
 }
 
@@ -465,23 +481,36 @@ static void reset_knows_its_own_configuration(void **state)
 
 	script_answer(f->s, GHVM_RM_VM_ALLOCATE, 0, vmid_reply, 4);
 	assert_int_equal(do_allocate(f), 0);
-	script_answer(f->s, GHVM_RM_VM_CONFIG_IMAGE, 0, NULL, 0);
-	assert_int_equal(do_config(f), 0);
+	script_answer(f->s, GHVM_RM_VM_GET_HYP_RESOURCES, 0, "\0\0\0\0", 4); /* it has one */
+	assert_int_equal(ghvm_rm_vm_get_hyp_resources(f->rm, vm, &f->out_res, NULL), 0);
 	n = f->s->n_requests;
-	script_answer(f->s, GHVM_RM_VM_RESET, GHVM_RM_VM_STATE, NULL, 0);
-	assert_int_equal(ghvm_rm_vm_reset(f->rm, vm, &f->err), -EREMOTEIO);
 	script_answer(f->s, GHVM_RM_VM_RESET, 0, NULL, 0);
 	assert_int_equal(ghvm_rm_vm_reset(f->rm, vm, &f->err), 0);
-	assert_int_equal(f->s->n_requests, n + 2); /* no question */
+	assert_int_equal(f->s->n_requests, n + 1); /* no question */
 
 	script_answer(f->s, GHVM_RM_VM_GET_STATE, 0, "\x0b\0\0\0", 4); /* but for a second */
 	assert_int_equal(ghvm_rm_vm_reset(f->rm, vm, &f->err), -ENOENT);
 	script_answer(f->s, GHVM_RM_VM_DEALLOCATE, 0, NULL, 0); /* still known as ours */
 	assert_int_equal(ghvm_rm_vm_deallocate(f->rm, vm, &f->err), 0);
-	assert_int_equal(f->s->n_requests, n + 4);
+	assert_int_equal(f->s->n_requests, n + 3);
 }
 
-/* A refused CONFIG_IMAGE leaves no configuration: the next RESET must ask. */
+/* RM may have done it all the same, and a RESET without configuration kills it. */
+static void a_reset_that_was_refused_is_asked_about(void **state)
+{
+	struct fixture *f = *state;
+
+	script_answer(f->s, GHVM_RM_VM_ALLOCATE, 0, vmid_reply, 4);
+	assert_int_equal(do_allocate(f), 0);
+	script_answer(f->s, GHVM_RM_VM_GET_HYP_RESOURCES, 0, "\0\0\0\0", 4);
+	assert_int_equal(ghvm_rm_vm_get_hyp_resources(f->rm, vm, &f->out_res, NULL), 0);
+	script_answer(f->s, GHVM_RM_VM_RESET, GHVM_RM_VM_STATE, NULL, 0);
+	assert_int_equal(ghvm_rm_vm_reset(f->rm, vm, &f->err), -EREMOTEIO);
+	script_answer(f->s, GHVM_RM_VM_GET_STATE, 0, "\x0b\0\0\0", 4);
+	assert_int_equal(ghvm_rm_vm_reset(f->rm, vm, &f->err), -ENOENT);
+}
+
+/* What CONFIG_IMAGE is said to have left has not been seen: the next RESET must ask. */
 static void a_refused_configuration_is_none(void **state)
 {
 	struct fixture *f = *state;
@@ -513,9 +542,11 @@ int main(void)
 		T(neither_ourselves_nor_anybody),
 		T(deallocate_asks_about_a_strangers_vmid),
 		T(deallocate_twice_is_sent_once),
+		T(a_deallocate_that_was_refused_is_asked_about),
 		T(a_deallocate_without_answer_is_asked_about),
 		T(reset_asks_about_a_configuration),
 		T(reset_knows_its_own_configuration),
+		T(a_reset_that_was_refused_is_asked_about),
 		T(a_refused_configuration_is_none),
 	};
 
