@@ -58,6 +58,18 @@ static void create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m
 		l->v[l->n++].step = l->step;
 }
 
+/* Of what one message can name RM is asked whether it has it under that handle. */
+static void show(struct list *l, const struct ghvm_plan_parcel *m)
+{
+	const bool can = !appends(l->plan->quirks, m->entries_best);
+	const bool does = !appends(l->plan->quirks, m->entries_worst);
+
+	if (!can)
+		return;
+	add(l, GHVM_RM_MEM_LOOKUP_SGL);
+	l->v[l->n - 1].least = does;
+}
+
 static void give(struct list *l, const struct ghvm_plan_parcel *m)
 {
 	if (m->lend && ghvm_quirk(l->plan->quirks, GHVM_QUIRK_PRESPLIT)) {
@@ -65,6 +77,8 @@ static void give(struct list *l, const struct ghvm_plan_parcel *m)
 		add(l, GHVM_RM_MEM_RECLAIM);
 	}
 	create(l, m->lend ? GHVM_RM_MEM_LEND : GHVM_RM_MEM_SHARE, m);
+	if (m != l->plan->parcels)
+		show(l, m);
 }
 
 size_t ghvm_plan_messages(const struct ghvm_plan *p,

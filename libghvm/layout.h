@@ -195,7 +195,7 @@ struct ghvm_plan_message {
 	uint64_t most;
 };
 
-#define GHVM_PLAN_MESSAGES_MAX (8 + 5 * GHVM_PLAN_PARCELS_MAX)
+#define GHVM_PLAN_MESSAGES_MAX (8 + 6 * GHVM_PLAN_PARCELS_MAX)
 
 /* All messages of a start, in order. Return: how many of @ret were written. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,

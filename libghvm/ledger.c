@@ -157,7 +157,7 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 				      name, p->handle.id);
 	}
 	r = take(l, p, true, name, ret, err);
-	if (r == 0)
+	if (r == 0 && p->sure)
 		see(l, p->handle);
 	unlock(l);
 	return r;
@@ -229,23 +229,115 @@ void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_
 	unlock(l);
 }
 
-void ghvm_ledger_name(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle)
+static bool has_handle(const struct ghvm_ledger_parcel *e, struct ghvm_parcel_handle handle)
 {
+	return e->used && e->handle.id == handle.id && handle.id != GHVM_PARCEL_NONE;
+}
+
+bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle)
+{
+	struct ghvm_ledger_parcel *mine;
+	bool alone = true;
+
 	lock(l);
-	held(l, entry)->handle = handle;
-	see(l, handle);
+	mine = held(l, entry);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e == mine || !has_handle(e, handle))
+			continue;
+		alone = false;
+		e->disputed |= !e->sure;
+	}
+	mine->handle.id = alone ? handle.id : GHVM_PARCEL_NONE;
+	mine->sure = mine->disputed = false;
+	unlock(l);
+	return alone;
+}
+
+bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_content)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held(l, entry);
+	if (by_content)
+		e->disputed = false;
+	e->sure = !e->disputed;
+	if (e->sure)
+		see(l, e->handle);
+	unlock(l);
+	return e->sure;
+}
+
+void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held(l, entry);
+	e->handle.id = GHVM_PARCEL_NONE;
+	e->sure = e->disputed = false;
 	unlock(l);
 }
 
-bool ghvm_ledger_named(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+void ghvm_ledger_dispute(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
 {
-	bool named = false;
-
 	lock(l);
 	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
-		named |= l->parcels[i].used && l->parcels[i].handle.id == handle.id;
+		if (has_handle(&l->parcels[i], handle) && !l->parcels[i].sure)
+			l->parcels[i].disputed = true;
 	unlock(l);
-	return named;
+}
+
+bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry)
+{
+	const struct ghvm_ledger_parcel *mine;
+	bool doubted;
+
+	lock(l);
+	mine = held(l, entry);
+	doubted = mine->disputed;
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e != mine && e->used && e->vmid.id && e->handle.id == GHVM_PARCEL_NONE)
+			doubted = true;
+	}
+	unlock(l);
+	return doubted;
+}
+
+bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry)
+{
+	const struct ghvm_ledger_parcel *mine;
+	bool sure = true;
+
+	lock(l);
+	mine = held(l, entry);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e != mine && e->used && e->vmid.id && !e->sure)
+			sure = false;
+	}
+	unlock(l);
+	return sure;
+}
+
+enum ghvm_ledger_naming ghvm_ledger_naming(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	enum ghvm_ledger_naming naming = GHVM_LEDGER_FREE;
+
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (has_handle(e, handle) && naming != GHVM_LEDGER_SURE)
+			naming = e->sure ? GHVM_LEDGER_SURE : GHVM_LEDGER_CLAIMED;
+	}
+	unlock(l);
+	return naming;
 }
 
 int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
@@ -275,6 +367,18 @@ void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 {
 	ret_first->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
 	ret_last->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST);
+}
+
+bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	const uint64_t bit = vmid_bit(l, vmid);
+	bool unused;
+
+	lock(l);
+	unused = bit && !(l->vmids & bit);
+	l->vmids |= bit;
+	unlock(l);
+	return unused;
 }
 
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)

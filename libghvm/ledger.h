@@ -24,7 +24,9 @@
 /**
  * struct ghvm_ledger_parcel - one parcel that may exist in RM
  * @owned: a struct ghvm_parcel stands behind it; else it is in the quarantine
- * @handle: GHVM_PARCEL_NONE: not (yet) known
+ * @handle: what RM has named it; GHVM_PARCEL_NONE: not (yet) known
+ * @sure: RM has shown that it has it under @handle, and not only said so once
+ * @disputed: RM has named another one so as well
  * @entries: charged to the host
  */
 struct ghvm_ledger_parcel {
@@ -34,6 +36,8 @@ struct ghvm_ledger_parcel {
 	uint64_t incarnation;
 	uint32_t label;
 	struct ghvm_parcel_handle handle;
+	bool sure;
+	bool disputed;
 	uint64_t entries;
 };
 
@@ -42,7 +46,7 @@ struct ghvm_ledger_parcel {
  * @numbering: held over a call that has RM give out a number, so that calls and numbers
  *     are in one order; taken before @lock
  * @quirks: the limits; borrowed, set before use by others
- * @last: the youngest handle seen, if @seen
+ * @last: the youngest handle that is sure, if @seen
  * @vmids: a bit for each VMID from the first on that somebody here has
  * @stuck: those that RM can neither use nor take back (abi K.6)
  * @distrusted: see ghvm_ledger_distrust()
@@ -113,19 +117,52 @@ int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parc
 void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry);
 /* RM may have something of it, and nobody here cares: it is in the quarantine. */
 void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry);
-/* The VM it is promised to; its handle, or GHVM_PARCEL_NONE when it has lost it again. */
+/* The VM it is promised to. */
 void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
 			 uint64_t incarnation);
-void ghvm_ledger_name(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle);
+/*
+ * RM has named it so in one reply. False: RM has named another one so, too: one of the two is wrong,
+ * and if that other one is not sure nobody knows which; it has no handle then.
+ */
+bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle);
+/*
+ * RM has acted on its handle. False: that may have been another's, since its handle is disputed.
+ * @by_content: RM has found the handle by the pages, which settles a dispute.
+ */
+bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_content);
+/* It has no handle, or nobody knows it any more. */
+void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry);
+/* RM has found this handle by the pages of a parcel: whatever has it on RM's word alone is wrong. */
+void ghvm_ledger_dispute(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
+/*
+ * May the handle of one that is not sure be that of another? It is disputed, or there is one whose
+ * handle is not known.
+ */
+bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry);
+/* Is each of the others sure of its handle? Then one that nothing here has is not another's. */
+bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry);
 
-/* Does anybody have this handle? */
-bool ghvm_ledger_named(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
-/* 1 and the youngest handle seen; 0 none was. */
+/**
+ * enum ghvm_ledger_naming - does anything here have this handle?
+ * @GHVM_LEDGER_FREE: nothing
+ * @GHVM_LEDGER_CLAIMED: something that is not sure
+ * @GHVM_LEDGER_SURE: something that is
+ */
+enum ghvm_ledger_naming {
+	GHVM_LEDGER_FREE,
+	GHVM_LEDGER_CLAIMED,
+	GHVM_LEDGER_SURE,
+};
+
+enum ghvm_ledger_naming ghvm_ledger_naming(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
+/* 1 and the youngest handle that is sure; 0 none is. */
 int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret);
 
 void ghvm_ledger_numbering_begin(struct ghvm_ledger *l);
 void ghvm_ledger_numbering_end(struct ghvm_ledger *l);
 
+/* False: RM does not give out such a one, or somebody here has it. */
+bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* It stays somebody's for ever. */

@@ -55,9 +55,14 @@ static bool same_life(const struct ghvm_tag *a, const struct ghvm_tag *b)
 	       !strncmp(a->name, b->name, sizeof(a->name));
 }
 
-static bool names_handle(const struct ghvm_tag *t)
+static bool is_sure(const struct ghvm_tag *t)
 {
-	return t->handle.id != GHVM_PARCEL_NONE && !(t->flags & GHVM_TAG_HANDLE_AFTER);
+	return t->flags & GHVM_TAG_SURE;
+}
+
+static bool same_handle(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	return a->handle.id != GHVM_PARCEL_NONE && a->handle.id == b->handle.id;
 }
 
 /*
@@ -66,7 +71,7 @@ static bool names_handle(const struct ghvm_tag *t)
  */
 static const char *contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
 {
-	if (names_handle(a) && names_handle(b) && a->handle.id == b->handle.id)
+	if (same_handle(a, b) && is_sure(a) && is_sure(b))
 		return "has the handle of another in its tag";
 	if (a->vmid.id != b->vmid.id)
 		return NULL;
@@ -93,6 +98,19 @@ static void find_contradictions(struct ghvm_orphan *v, size_t n)
 		}
 }
 
+/* RM has named two alike: who wrote a tag that is not sure of its handle knew no better. */
+static void find_disputes(struct ghvm_orphan *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++)
+			if (k != i && v[i].tag.kind && v[k].tag.kind && !is_sure(&v[i].tag) &&
+			    same_handle(&v[i].tag, &v[k].tag))
+				v[i].disputed = true;
+	for (size_t i = 0; i < n; i++)
+		if (v[i].disputed)
+			v[i].tag.handle.id = GHVM_PARCEL_NONE; /* it is LOST */
+}
+
 int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
 		      struct ghvm_error *err)
 {
@@ -117,6 +135,7 @@ int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *
 					      strerror(-r));
 	}
 	find_contradictions(v, n);
+	find_disputes(v, n);
 	if (n)
 		qsort(v, n, sizeof(*v), compare_orphans);
 	*ret = TAKE_PTR(v);

@@ -39,11 +39,16 @@ static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error
 
 	ghvm_ledger_numbering_begin(m->ledger);
 	r = ghvm_rm_vm_allocate(m->rm, &vmid, &e);
+	if (r == 0 && !ghvm_ledger_vmid_claim(m->ledger, vmid))
+		r = ghvm_error_set(
+			&e, -EBADMSG,
+			"the resource manager gives out VMID %u, which is no guest's, or "
+			"another's",
+			vmid.id);
 	if (r == 0) {
-		ghvm_ledger_vmid_add(m->ledger, vmid);
 		ghvm_machine_set_vmid(m, vmid);
 		m->adopted = false; /* what it gets is known first-hand */
-	} else if (r != -EHOSTDOWN && !ghvm_machine_refused(r, &e)) {
+	} else if (r != -EHOSTDOWN && !ghvm_rm_made_nothing(e.rm_message, e.rm_code)) {
 		m->vmid_lost = true;
 	}
 	ghvm_ledger_numbering_end(m->ledger);
@@ -119,9 +124,18 @@ static int step_guard(struct build *b, unsigned int parcel, struct ghvm_error *e
 	return ghvm_parcel_guard(&m->parcels[parcel], ghvm_machine_vmid(m), m->incarnation, err);
 }
 
+/*
+ * A handle is only a number that RM has said once. That of RAM is borne out when more is appended
+ * to it, or at the latest by CONFIG_IMAGE; about the others it is asked.
+ */
 static int step_give(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
-	return ghvm_parcel_give(&b->m->parcels[parcel], err);
+	struct ghvm_parcel *p = &b->m->parcels[parcel];
+	int r = ghvm_parcel_give(p, err);
+
+	if (r == 0 && parcel > 0)
+		r = ghvm_parcel_show(p, err);
+	return r < 0 ? r : 0;
 }
 
 static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_error *err)
@@ -135,8 +149,11 @@ static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_e
 		.dt_offset = p->dtb_offset,
 		.dt_size = p->dtb_room,
 	};
+	int r = ghvm_rm_vm_config_image(b->m->rm, ghvm_machine_vmid(b->m), &image, err);
 
-	return ghvm_rm_vm_config_image(b->m->rm, ghvm_machine_vmid(b->m), &image, err);
+	if (r == 0)
+		ghvm_parcel_confirm(&b->m->parcels[0]);
+	return r;
 }
 
 static int step_init(struct build *b, unsigned int parcel, struct ghvm_error *err)

@@ -163,6 +163,12 @@ static void unguard_ours(struct ghvm_machine *m)
 			(void)ghvm_parcel_unguard(&m->parcels[i], NULL); /* tried again later */
 }
 
+/* It was said not to run; but it has a page, so it may. */
+static bool still_has_some(int r, const struct ghvm_error *e)
+{
+	return ghvm_machine_refused(r, e) && e->rm_code == GHVM_RM_MEM_INUSE;
+}
+
 /* Every parcel, also after one has failed; the first error is told. */
 static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
 {
@@ -173,6 +179,8 @@ static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
 		struct ghvm_error e = {};
 		int r = ghvm_parcel_reclaim(p, &e);
 
+		if (still_has_some(r, &e))
+			m->settled = false;
 		if (r == 0)
 			r = ghvm_parcel_unguard(p, &e);
 		if (r < 0 && first == 0) {

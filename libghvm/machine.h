@@ -167,13 +167,15 @@ bool ghvm_machine_undo_failed(const struct ghvm_machine *m);
  * @id: for GHVM_QUARANTINE_ADOPT
  * @readable: its tag is whole, and no other one contradicts it; else nobody knows whose the
  *     pages are, and they stay
+ * @disputed: another tag names the same handle, and this one is not sure of it
  * @flaw: if not @readable: what is wrong with the tag; static
- * @tag: zero if it is not whole
+ * @tag: zero if it is not whole; without the handle, if that is @disputed
  */
 struct ghvm_orphan {
 	uint64_t id;
 	uint64_t pages;
 	bool readable;
+	bool disputed;
 	const char *flaw;
 	struct ghvm_tag tag;
 };

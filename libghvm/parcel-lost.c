@@ -3,9 +3,12 @@
  * Lost parcels: RM may have our pages under a handle that nobody told us.
  *
  * RM executes requests in order and numbers parcels by counting, so the handle lies after
- * the last that was seen before the request and before the one of a probe parcel that is
+ * the last that was sure before the request and before the one of a probe parcel that is
  * made now. Of these, all that nobody else here has are reclaimed: whichever was
  * ours is gone then, and if all are unknown there was none (DECISIONS 28, abi K.6).
+ *
+ * As everywhere, one reply decides nothing: each handle is asked for twice, what RM finds by its
+ * pages it has to find twice, and it has to find the probe.
  */
 #include "libghvm/parcel-internal.h"
 
@@ -21,20 +24,36 @@
 #define CANDIDATES_MAX 4096
 #define DEPTH_MAX 2 /* a probe may be lost in its turn, but not for ever */
 
-/* By content, which needs no counting: exact, but RM may not find it. 1: found; 0: not. */
-static int look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
+/* Of one that was lost with its first message RM has only a part, if there are more. */
+static bool fits_one_message(const struct ghvm_parcel *p)
+{
+	return p->n_extents <= ghvm_parcel_message_entries(p);
+}
+
+/* By content, which needs no counting: exact, but RM may not find it. */
+enum ghvm_parcel_found ghvm_parcel_look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
 {
 	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
+	struct ghvm_error e = {};
 	struct ghvm_mem_acl acl[2];
 	struct ghvm_mem_create m;
+	int r;
 
-	if (p->n_extents >
-	    ghvm_parcel_message_entries(p)) /* lost with its first message: incomplete */
-		return 0;
-	if (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0)
-		return 0;
+	if (!fits_one_message(p) || (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0))
+		return GHVM_PARCEL_UNKNOWN;
 	ghvm_parcel_describe(p, trans, acl, &m);
-	return ghvm_rm_mem_lookup_sgl(p->rm, &m, ret, NULL) == 0;
+	r = ghvm_rm_mem_lookup_sgl(p->rm, &m, ret, &e);
+	if (r == 0)
+		return GHVM_PARCEL_FOUND;
+	if (r != -EREMOTEIO || !e.rm_message)
+		return GHVM_PARCEL_UNKNOWN;
+	switch (e.rm_code) {
+	case GHVM_RM_LOOKUP_FAILED:
+		return GHVM_PARCEL_ABSENT;
+	case GHVM_RM_UNIMPLEMENTED:
+		return GHVM_PARCEL_NO_SUCH_QUESTION;
+	}
+	return GHVM_PARCEL_UNKNOWN;
 }
 
 void ghvm_parcel_drop_probe(struct ghvm_parcel *p)
@@ -88,6 +107,22 @@ static int recover_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 	return r;
 }
 
+/* It is the end of the search, so its handle has to be right, and not only said once. */
+static int check_probe(struct ghvm_parcel *probe, struct ghvm_error *err)
+{
+	struct ghvm_parcel_handle h;
+	int r = ghvm_parcel_show(probe, err);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (ghvm_parcel_look_up(probe, &h) == GHVM_PARCEL_NO_SUCH_QUESTION)
+		return 0; /* this RM cannot bear it out */
+	return ghvm_error_set(err, -EBADMSG,
+			      "probe: the resource manager has called it parcel %" PRIu32
+			      ", and does not find it",
+			      probe->handle.id);
+}
+
 /* The handle that RM gives out now. */
 static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
 			 struct ghvm_error *err)
@@ -99,6 +134,8 @@ static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
 	if (r == 0)
 		r = ghvm_parcel_give(p->probe, err);
 	if (r == 0)
+		r = check_probe(p->probe, err);
+	if (r == 0)
 		*ret = p->probe->handle;
 	if (r < 0) {
 		(void)recover_probe(p, NULL); /* else by the next attempt */
@@ -107,45 +144,99 @@ static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
 	return recover_probe(p, err);
 }
 
+/* It may be one that was lent, if another is not sure of its handle: then it is wiped. */
 static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
 			     struct ghvm_error *err)
 {
+	const bool sanitise = p->config.lend || !ghvm_ledger_others_sure(p->ledger, p->entry);
 	struct ghvm_error e = {};
-	int r;
+	bool existed;
+	int r = -EREMOTEIO;
 
-	if (ghvm_ledger_named(p->ledger, h))
+	switch (ghvm_ledger_naming(p->ledger, h)) {
+	case GHVM_LEDGER_SURE:
 		return 0;
-	r = ghvm_parcel_reclaim_handle(p, h, p->config.lend, &e);
+	case GHVM_LEDGER_CLAIMED:
+		return ghvm_error_set(err, -EBUSY,
+				      "%s: its handle may be %" PRIu32
+				      ", which another region has until it ends",
+				      p->config.name, h.id);
+	case GHVM_LEDGER_FREE:
+		break;
+	}
+	for (unsigned int i = 0; i < 2;
+	     i++) { /* that it is a guest's own: believed if said twice */
+		r = ghvm_parcel_reclaim_handle(p, h, sanitise, &existed, &e);
+		if (r != -EREMOTEIO || e.rm_code != GHVM_RM_DENIED)
+			break;
+	}
 	if (r == -EREMOTEIO && e.rm_code == GHVM_RM_DENIED)
-		return 0; /* a guest's own parcel */
+		return 0;
 	if (r < 0 && err)
 		*err = e;
 	return r;
 }
 
-int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err)
+/* 1: RM has found it, twice the same, and given it back; 0: it has to be searched for. */
+static int reclaim_by_content(struct ghvm_parcel *p, enum ghvm_parcel_found *ret_found,
+			      struct ghvm_error *err)
 {
-	struct ghvm_parcel_handle h, end = { GHVM_PARCEL_NONE };
+	struct ghvm_parcel_handle h, again;
+	bool existed = false;
 	int r;
 
-	p->maybe_gone = true; /* most candidates do not exist */
-	if (look_up(p, &h) > 0)
-		return ghvm_parcel_reclaim_handle(p, h, p->config.lend, err);
-	if (p->depth == DEPTH_MAX)
-		return ghvm_error_set(err, -EBUSY, "%s: lost as well", p->config.name);
-	r = probe_counter(p, &end, err);
-	if (r < 0)
-		return r;
+	*ret_found = ghvm_parcel_look_up(p, &h);
+	if (*ret_found != GHVM_PARCEL_FOUND ||
+	    ghvm_parcel_look_up(p, &again) != GHVM_PARCEL_FOUND || h.id != again.id)
+		return 0;
+	ghvm_ledger_dispute(p->ledger, h);
+	if (ghvm_ledger_naming(p->ledger, h) == GHVM_LEDGER_SURE)
+		return 0;
+	r = ghvm_parcel_reclaim_handle(p, h, p->config.lend, &existed, err);
+	return r < 0 ? r : existed;
+}
 
-	h.id = p->after_known ? p->after.id + 1 : 0;
+static int reclaim_range(struct ghvm_parcel *p, struct ghvm_parcel_handle end,
+			 struct ghvm_error *err)
+{
+	struct ghvm_parcel_handle h = { p->after_known ? p->after.id + 1 : 0 };
+
 	if (end.id - h.id > CANDIDATES_MAX)
 		return ghvm_error_set(err, -ENOTUNIQ,
 				      "%s: its handle is one of %" PRIu32 ", too many to try",
 				      p->config.name, end.id - h.id);
 	for (; h.id != end.id; h.id++) {
-		r = reclaim_candidate(p, h, err);
+		int r = reclaim_candidate(p, h, err);
+
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* RM has refused it, and nothing speaks against that. */
+static bool refused_indeed(const struct ghvm_parcel *p)
+{
+	return p->refused && !p->unproven;
+}
+
+int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	struct ghvm_parcel_handle end = { GHVM_PARCEL_NONE };
+	enum ghvm_parcel_found found;
+	struct ghvm_error e = {};
+	int r = reclaim_by_content(p, &found, err);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (found == GHVM_PARCEL_ABSENT && refused_indeed(p))
+		return 0;
+	if (p->depth == DEPTH_MAX)
+		return ghvm_error_set(err, -EBUSY, "%s: lost as well", p->config.name);
+	r = probe_counter(p, &end, &e);
+	if (r == -EREMOTEIO && refused_indeed(p) && ghvm_rm_made_nothing(e.rm_message, e.rm_code))
+		return 0; /* it refuses a single page as well, which it says twice */
+	if (r < 0 && err)
+		*err = e;
+	return r < 0 ? r : reclaim_range(p, end, err);
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory parcels: pin, guard, lend or share, reclaim.
- *
- * The state is moved before a request that may give pages away, and back only by an
- * answer that says they are ours.
+ * Memory parcels: pin, guard, adopt. Giving is in parcel-give.c, taking back in parcel-reclaim.c.
  */
 #include "libghvm/parcel.h"
 
@@ -268,6 +265,7 @@ static int set_guard(struct ghvm_parcel *p)
 		.flags = p->change,
 		.label = p->config.label,
 		.handle = p->handle,
+		.after = { p->after_known ? p->after.id : GHVM_PARCEL_NONE },
 		.incarnation = p->incarnation,
 		.ipa = p->config.ipa,
 	};
@@ -275,10 +273,8 @@ static int set_guard(struct ghvm_parcel *p)
 	int r;
 
 	memcpy(tag.name, p->config.vm_name, sizeof(tag.name));
-	if (p->handle.id == GHVM_PARCEL_NONE && p->after_known) {
-		tag.handle = p->after;
-		tag.flags |= GHVM_TAG_HANDLE_AFTER;
-	}
+	if (p->sure)
+		tag.flags |= GHVM_TAG_SURE;
 	if (p->config.rights == GHVM_MEM_R)
 		tag.flags |= GHVM_TAG_READONLY;
 	ghvm_tag_encode(&tag, bytes);
@@ -286,6 +282,16 @@ static int set_guard(struct ghvm_parcel *p)
 	if (r == 0)
 		p->tag_named = p->handle.id != GHVM_PARCEL_NONE;
 	return r;
+}
+
+int ghvm_parcel_note(struct ghvm_parcel *p, struct ghvm_error *err)
+{
+	int r = set_guard(p);
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot note its handle: %s", p->config.name,
+				      strerror(-r));
+	return 0;
 }
 
 int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,
@@ -297,6 +303,7 @@ int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t inc
 	p->vmid = vmid;
 	p->incarnation = incarnation;
 	p->handle.id = GHVM_PARCEL_NONE;
+	p->sure = p->refused = p->unproven = false;
 	p->after_known = ghvm_ledger_last(p->ledger, &p->after) > 0;
 	ghvm_ledger_promise(p->ledger, p->entry, vmid, incarnation);
 
@@ -345,220 +352,11 @@ int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *e
 			      strerror(-r));
 }
 
-/* ---- giving ---- */
-
-/* Did RM itself say no? Only then it has certainly made nothing (or it never heard of it). */
-static bool refused(int r, const struct ghvm_error *e)
-{
-	return r == -EHOSTDOWN || (r == -EREMOTEIO && e->rm_message && e->rm_code != GHVM_RM_OK);
-}
-
-static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct ghvm_error *err)
-{
-	struct ghvm_error e = {};
-	int r;
-
-	ghvm_ledger_numbering_begin(p->ledger);
-	p->after_known = ghvm_ledger_last(p->ledger, &p->after);
-	p->state = GHVM_PARCEL_LOST;
-	r = ghvm_rm_mem_create(p->rm, m, &p->handle, &e);
-	if (r == 0) {
-		ghvm_ledger_name(p->ledger, p->entry, p->handle);
-		p->maybe_gone = false;
-		p->state = GHVM_PARCEL_PARTIAL;
-	} else if (refused(r, &e)) {
-		p->state = GHVM_PARCEL_GUARDED;
-	}
-	ghvm_ledger_numbering_end(p->ledger);
-	if (r < 0 && err)
-		*err = e;
-	return r;
-}
-
-size_t ghvm_parcel_message_entries(const struct ghvm_parcel *p)
-{
-	return ghvm_quirk(p->ledger->quirks, GHVM_QUIRK_MESSAGE_ENTRIES);
-}
-
-/* All after the first message. */
-static int append(struct ghvm_parcel *p, struct ghvm_error *err)
-{
-	const size_t most = ghvm_parcel_message_entries(p);
-	size_t at = most;
-
-	while (at < p->n_extents) {
-		size_t left = p->n_extents - at;
-		size_t n = left < most ? left : most;
-		int r = ghvm_rm_mem_append(p->rm, p->handle, p->extents + at, n, n == left, err);
-
-		if (r < 0)
-			return r;
-		at += n;
-	}
-	return 0;
-}
-
-/* The handle, or that there is none, goes into the tag. */
-static int note_handle(struct ghvm_parcel *p, struct ghvm_error *err)
-{
-	int r = set_guard(p);
-
-	if (r < 0)
-		return ghvm_error_set(err, r, "%s: cannot note its handle: %s", p->config.name,
-				      strerror(-r));
-	return 0;
-}
-
-static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
-			     struct ghvm_error *err)
-{
-	struct ghvm_mem_acl acl[2];
-	struct ghvm_mem_create m;
-	int r;
-
-	ghvm_parcel_describe(p, trans, acl, &m);
-	if (m.n_extents > ghvm_parcel_message_entries(p)) {
-		m.n_extents = ghvm_parcel_message_entries(p);
-		m.append = true;
-	}
-	r = p->tag_named ? note_handle(p, err) : 0; /* the tag names one that is gone */
-	if (r < 0)
-		return r;
-	r = create(p, &m, err);
-	if (r < 0)
-		return r;
-	r = note_handle(p, err);
-	if (r < 0)
-		return r;
-	return append(p, err);
-}
-
-/* RM splits large blocks of our address space for a SHARE, but not for a LEND (abi K.3). */
-static int presplit(struct ghvm_parcel *p, struct ghvm_error *err)
-{
-	int r = create_and_append(p, GHVM_MEM_SHARE, err);
-
-	if (r < 0)
-		return r;
-	r = ghvm_parcel_reclaim_handle(p, p->handle, false, err); /* it holds the images */
-	if (r < 0)
-		return r;
-	ghvm_parcel_reclaimed(p);
-	return 0;
-}
-
-int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
-{
-	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
-	int r = 0;
-
-	assert(p->state == GHVM_PARCEL_GUARDED);
-	if (!p->extents) /* adopted */
-		r = ghvm_parcel_read_extents(p, err);
-	if (r == 0)
-		r = ghvm_parcel_assign(p, err);
-	if (r == 0 && p->config.lend && p->config.presplit)
-		r = presplit(p, err);
-	if (r == 0)
-		r = create_and_append(p, trans, err);
-	if (r == 0)
-		p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;
-	else
-		(void)ghvm_parcel_reclaim(p, NULL); /* if it fails: the state says so */
-	return r;
-}
-
-void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
-			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret)
-{
-	acl[0] = (struct ghvm_mem_acl){ p->vmid, p->config.rights };
-	acl[1] = (struct ghvm_mem_acl){ ghvm_rm_vmid(p->rm), GHVM_MEM_RWX };
-	*ret = (struct ghvm_mem_create){
-		.trans = trans,
-		.type = GHVM_MEM_NORMAL,
-		.label = p->config.label,
-		.acl = acl,
-		.n_acl = trans == GHVM_MEM_SHARE ? 2 : 1,
-		.extents = p->extents,
-		.n_extents = p->n_extents,
-	};
-}
-
-/* ---- taking back ---- */
-
-void ghvm_parcel_reclaimed(struct ghvm_parcel *p)
-{
-	p->handle.id = GHVM_PARCEL_NONE;
-	ghvm_ledger_name(p->ledger, p->entry, p->handle);
-	p->state = GHVM_PARCEL_GUARDED;
-}
-
-int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle handle,
-			       bool sanitise, struct ghvm_error *err)
-{
-	struct ghvm_error e = {};
-	int r = ghvm_rm_mem_reclaim(p->rm, handle, sanitise, p->size, &e);
-
-	/* Not answered: done or not, the same question again has an answer that tells. */
-	if (r < 0 && !refused(r, &e)) {
-		p->maybe_gone = true;
-		e = (struct ghvm_error){};
-		r = ghvm_rm_mem_reclaim(p->rm, handle, sanitise, p->size, &e);
-	}
-	/* Handles are not used twice: this one existed once, or never. */
-	if (r == -EREMOTEIO && e.rm_message && e.rm_code == GHVM_RM_HANDLE_INVALID && p->maybe_gone)
-		return 0;
-	if (r < 0 && err)
-		*err = e;
-	return r;
-}
-
-int ghvm_parcel_reclaim(struct ghvm_parcel *p, struct ghvm_error *err)
-{
-	int r;
-
-	if (p->state <= GHVM_PARCEL_GUARDED)
-		return 0;
-	if (p->state == GHVM_PARCEL_LOST)
-		r = ghvm_parcel_find_lost(p, err);
-	else
-		r = ghvm_parcel_reclaim_handle(p, p->handle, p->config.lend, err);
-	if (r < 0)
-		return r;
-	ghvm_parcel_reclaimed(p);
-	return 0;
-}
-
 /* ---- adoption ---- */
 
-int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag,
-		      struct ghvm_error *err)
+/* Its state is no more than what the tag says of the handle. */
+static void take_tag(struct ghvm_parcel *p, const struct ghvm_tag *tag)
 {
-	struct ghvm_ledger_parcel account = { .vmid = tag->vmid,
-					      .incarnation = tag->incarnation,
-					      .label = tag->label,
-					      .handle = { GHVM_PARCEL_NONE } };
-	bool after = tag->flags & GHVM_TAG_HANDLE_AFTER;
-	struct ghvm_pin_status st;
-	int r;
-
-	assert(p->state == GHVM_PARCEL_UNPINNED);
-	p->pin = pin;
-	r = ask_platform(p, err);
-	if (r == 0)
-		r = pin_status(p, &st, err);
-	if (r == 0) {
-		account.entries = st.n_extents;
-		account.handle.id = after ? GHVM_PARCEL_NONE : tag->handle.id;
-		r = ghvm_ledger_adopt(p->ledger, &account, p->config.name, &p->entry, err);
-	}
-	if (r < 0) {
-		p->pin = -1;
-		return r;
-	}
-
-	p->size = st.length;
-	p->n_extents = st.n_extents;
 	p->vmid = tag->vmid;
 	p->incarnation = tag->incarnation;
 	p->config.label = tag->label;
@@ -567,14 +365,46 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 	p->config.rights =
 		ghvm_parcel_rights(tag->label, p->config.lend, tag->flags & GHVM_TAG_READONLY);
 	memcpy(p->config.vm_name, tag->name, sizeof(p->config.vm_name));
-	p->maybe_gone = true;
 	p->change = tag->flags & GHVM_TAG_CHANGE;
-	p->tag_named = !after && tag->handle.id != GHVM_PARCEL_NONE;
-	p->handle = account.handle;
-	p->after = tag->handle;
-	p->after_known = after;
+	p->tag_named = tag->handle.id != GHVM_PARCEL_NONE;
+	p->after = tag->after;
+	p->after_known = tag->after.id != GHVM_PARCEL_NONE;
+	p->refused = p->unproven = false;
 	p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;
 	if (p->handle.id == GHVM_PARCEL_NONE)
 		p->state = GHVM_PARCEL_LOST;
+}
+
+int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag,
+		      struct ghvm_error *err)
+{
+	struct ghvm_ledger_parcel account = { .vmid = tag->vmid,
+					      .incarnation = tag->incarnation,
+					      .label = tag->label,
+					      .handle = tag->handle };
+	struct ghvm_pin_status st;
+	int r;
+
+	assert(p->state == GHVM_PARCEL_UNPINNED);
+	account.sure = tag->flags & GHVM_TAG_SURE && account.handle.id != GHVM_PARCEL_NONE;
+	if (!account.sure && ghvm_ledger_naming(p->ledger, account.handle) != GHVM_LEDGER_FREE)
+		account.handle.id = GHVM_PARCEL_NONE; /* one of the two is wrong */
+	p->pin = pin;
+	r = ask_platform(p, err);
+	if (r == 0)
+		r = pin_status(p, &st, err);
+	if (r == 0) {
+		account.entries = st.n_extents;
+		r = ghvm_ledger_adopt(p->ledger, &account, p->config.name, &p->entry, err);
+	}
+	if (r < 0) {
+		p->pin = -1;
+		return r;
+	}
+	p->size = st.length;
+	p->n_extents = st.n_extents;
+	p->handle = account.handle;
+	p->sure = account.sure;
+	take_tag(p, tag);
 	return 0;
 }

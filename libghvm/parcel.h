@@ -8,6 +8,10 @@
  *
  *	NONE -pin-> OURS -guard-> GUARDED -lend, share-> LENT, SHARED
  *	     <-done-     <-unguard-       <---reclaim---   (or LOST, PARTIAL)
+ *
+ * One reply of RM proves nothing, as it may be wrong: that RM has nothing of a page any more takes
+ * two that agree. RM has given the parcel back, and then does not know its handle; or it does
+ * not know, twice, a handle that it has acted on before. The same holds for whoever adopts.
  */
 #pragma once
 
@@ -64,12 +68,14 @@ struct ghvm_parcel_config {
  * @host, @rm, @ledger: borrowed, outlive the parcel
  * @pin: owned, -1 if UNPINNED
  * @extents: owned; NULL after adoption until they are needed
- * @handle: RM's name, if PARTIAL, LENT or SHARED
- * @after: if @after_known: a lost handle is younger than this one
+ * @handle: RM's name, if PARTIAL, LENT or SHARED; of a LOST one only for its tag
+ * @sure: RM has shown that it has the parcel under @handle (tag.h)
+ * @after: if @after_known: its handle is younger than this one, whatever RM says
  * @probe: owned; one page that was given while looking for a lost handle, and is not back yet
  * @assigns: the platform's firmware must be told of changes of hands (abi G)
  * @depth: 0; of a probe 1, of a probe's probe 2
- * @maybe_gone: RM may have reclaimed it already: an unknown handle is then no surprise
+ * @refused: LOST because of a refusal: if nothing contradicts it, RM has made nothing
+ * @unproven: LOST, and RM may have the parcel before that one as well
  * @tag_named: the tag names a handle; before another parcel is made of the same pages it
  *     must not, or a reader of the tag would take the pages for ours once that one is gone
  * @change: what its tag says of a transaction: of GHVM_TAG_CHANGE
@@ -88,12 +94,14 @@ struct ghvm_parcel {
 	struct ghvm_extent *extents;
 	size_t n_extents;
 	struct ghvm_parcel_handle handle;
+	bool sure;
 	struct ghvm_parcel_handle after;
 	bool after_known;
 	struct ghvm_parcel *probe;
 	bool assigns;
 	unsigned int depth;
-	bool maybe_gone;
+	bool refused;
+	bool unproven;
 	bool tag_named;
 	uint8_t change;
 	unsigned int entry;
@@ -138,6 +146,19 @@ int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *e
  * else PARTIAL or LOST, from where ghvm_parcel_reclaim() gets it back.
  */
 int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err);
+
+/* RM has acted on its handle as on one that is there: so it is, and the tag says so. */
+void ghvm_parcel_confirm(struct ghvm_parcel *p);
+
+/**
+ * ghvm_parcel_show() - ask RM under which handle it has just these pages
+ *
+ * Of a few entries only, as one message has to say them all.
+ *
+ * Return: 1 under @p's, which is sure now; 0 nobody knows: it does not find them, or cannot look;
+ * -EBADMSG under another one: @p is LOST.
+ */
+int ghvm_parcel_show(struct ghvm_parcel *p, struct ghvm_error *err);
 
 /**
  * ghvm_parcel_reclaim() - any guarded state -> GUARDED: RM has nothing of it any more

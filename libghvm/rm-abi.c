@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of what the resource manager says of a VM (abi D.1, D.2).
+ * Names of what the resource manager says of a VM (abi D.1, D.2), and which of its words are a no.
  */
 #include "libghvm/rm-abi.h"
 
@@ -36,4 +36,39 @@ const char *ghvm_exit_type_to_string(enum ghvm_exit_type t)
 	};
 
 	return (size_t)t < ARRAY_SIZE(names) ? names[t] : "unknown";
+}
+
+/* abi C.6 and K.9 */
+static const uint32_t create_refusals[] = {
+	GHVM_RM_NOMEM,	     GHVM_RM_NORESOURCE,       GHVM_RM_DENIED,
+	GHVM_RM_MSG_INVALID, GHVM_RM_ARGUMENT_INVALID, GHVM_RM_MAP_FAILED,
+	GHVM_RM_MEM_INVALID, GHVM_RM_VMID_INVALID,
+};
+
+/* abi C.5 */
+static const uint32_t allocate_refusals[] = {
+	GHVM_RM_NOMEM,
+	GHVM_RM_NORESOURCE,
+	GHVM_RM_DENIED,
+	GHVM_RM_MSG_INVALID,
+};
+
+static bool is_among(const uint32_t *v, size_t n, uint32_t status)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == status)
+			return true;
+	return false;
+}
+
+bool ghvm_rm_made_nothing(uint32_t message, uint32_t status)
+{
+	switch (message) {
+	case GHVM_RM_MEM_LEND:
+	case GHVM_RM_MEM_SHARE:
+		return is_among(create_refusals, ARRAY_SIZE(create_refusals), status);
+	case GHVM_RM_VM_ALLOCATE:
+		return is_among(allocate_refusals, ARRAY_SIZE(allocate_refusals), status);
+	}
+	return false;
 }

@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #define GHVM_RM_MEM_LEND 0x51000012U
 #define GHVM_RM_MEM_SHARE 0x51000013U
 #define GHVM_RM_MEM_RELEASE 0x51000014U
@@ -95,3 +98,11 @@ enum ghvm_exit_type {
 /* "init-failed", "software-error"; never NULL, "unknown" for what is in no list. */
 const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
 const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
+
+/**
+ * ghvm_rm_made_nothing() - is this a refusal of that message that somebody has written down?
+ * @message: one that makes something: a parcel, a VM
+ *
+ * Of any other status nobody knows what RM had done by then.
+ */
+bool ghvm_rm_made_nothing(uint32_t message, uint32_t status);

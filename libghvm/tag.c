@@ -4,6 +4,7 @@
  */
 #include "libghvm/tag.h"
 
+#include "libghvm/bits.h"
 #include "libghvm/wire.h"
 
 #include <assert.h>
@@ -11,7 +12,9 @@
 #include <string.h>
 
 #define TAG_MAGIC 0x4847 /* "GH" */
-#define TAG_VERSION 1
+#define TAG_VERSION 2
+#define TAG_VERSION_FIRST 1
+#define TAG_FIRST_AFTER 0x1 /* a flag of version 1: its handle is not the parcel's, but older */
 #define TAG_CRC_AT 4
 
 #define CRC32_POLYNOMIAL 0xedb88320U /* IEEE 802.3, reflected */
@@ -52,8 +55,9 @@ void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 	ghvm_put_u8(&w, tag->flags);
 	ghvm_put_u32(&w, tag->label);
 	ghvm_put_u32(&w, tag->handle.id);
+	ghvm_put_u32(&w, tag->after.id);
 	ghvm_put_u64(&w, tag->incarnation);
-	ghvm_put_u64(&w, tag->ipa);
+	ghvm_put_u32(&w, (uint32_t)(tag->ipa / GHVM_PAGE)); /* of 16 TiB, twice 36 bits */
 	ghvm_put_bytes(&w, tag->name, len);
 	ghvm_put_zero(&w, GHVM_NAME_SIZE - len);
 	assert(!w.bad && w.len == GHVM_TAG_BYTES);
@@ -61,11 +65,34 @@ void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 	ghvm_put_u32(&crc, tag_crc(ret));
 }
 
+/* What is known of the handle, and where the guest has the pages. */
+static void get_place(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	t->handle.id = ghvm_get_u32(g);
+	t->after.id = ghvm_get_u32(g);
+	t->incarnation = ghvm_get_u64(g);
+	t->ipa = (uint64_t)ghvm_get_u32(g) * GHVM_PAGE;
+}
+
+static void get_place_first(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	const struct ghvm_parcel_handle named = { ghvm_get_u32(g) }, none = { GHVM_PARCEL_NONE };
+	const bool after = t->flags & TAG_FIRST_AFTER;
+
+	t->handle = after ? none : named;
+	t->after = after ? named : none;
+	t->flags &= (uint8_t) ~(TAG_FIRST_AFTER | GHVM_TAG_SURE);
+	t->incarnation = ghvm_get_u64(g);
+	t->ipa = ghvm_get_u64(g);
+}
+
 int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
 {
 	struct ghvm_get g = { .buf = tag, .len = GHVM_TAG_BYTES };
 	struct ghvm_tag t = {};
-	bool known = ghvm_get_u16(&g) == TAG_MAGIC && ghvm_get_u16(&g) == TAG_VERSION;
+	bool magic = ghvm_get_u16(&g) == TAG_MAGIC;
+	uint16_t version = ghvm_get_u16(&g);
+	bool known = magic && version >= TAG_VERSION_FIRST && version <= TAG_VERSION;
 
 	if (!known || ghvm_get_u32(&g) != tag_crc(tag))
 		return -EBADMSG;
@@ -73,9 +100,10 @@ int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
 	t.kind = ghvm_get_u8(&g);
 	t.flags = ghvm_get_u8(&g);
 	t.label = ghvm_get_u32(&g);
-	t.handle.id = ghvm_get_u32(&g);
-	t.incarnation = ghvm_get_u64(&g);
-	t.ipa = ghvm_get_u64(&g);
+	if (version == TAG_VERSION_FIRST)
+		get_place_first(&g, &t);
+	else
+		get_place(&g, &t);
 	ghvm_get_bytes(&g, t.name, sizeof(t.name));
 	if (ghvm_get_end(&g) < 0 || t.name[GHVM_NAME_SIZE - 1] ||
 	    (t.kind != GHVM_TAG_LENT && t.kind != GHVM_TAG_SHARED))

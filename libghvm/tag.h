@@ -4,7 +4,11 @@
  * its pages back.
  *
  * 64 bytes, little-endian: u16 magic, u16 version, u32 crc32 (of all, itself as 0), u16 vmid, u8
- * kind, u8 flags, u32 label, u32 handle, u64 incarnation, u64 ipa, name[28].
+ * kind, u8 flags, u32 label, u32 handle, u32 after, u64 incarnation, u32 page of ipa, name[28].
+ *
+ * Version 1, which earlier managers wrote, is read as well: it had u64 ipa instead of u32 after and
+ * u32 page, and where flag 1 was set its handle was what is in after now. It knew of nothing that
+ * is SURE.
  */
 #pragma once
 
@@ -20,8 +24,6 @@ enum ghvm_tag_kind {
 	GHVM_TAG_SHARED = 2,
 };
 
-/* @handle is not the parcel's, but older: the parcel's, if it has one, was given out later. */
-#define GHVM_TAG_HANDLE_AFTER 0x1
 #define GHVM_TAG_READONLY 0x2
 
 /*
@@ -33,6 +35,12 @@ enum ghvm_tag_kind {
 #define GHVM_TAG_UNDECIDED 0x10
 #define GHVM_TAG_CHANGE (GHVM_TAG_COMING | GHVM_TAG_GOING | GHVM_TAG_UNDECIDED)
 
+/*
+ * RM has shown that it has this parcel under @handle. Without it there was one reply that said so,
+ * which nothing else has borne out: that RM knows no such handle proves nothing then.
+ */
+#define GHVM_TAG_SURE 0x20
+
 /**
  * struct ghvm_tag - whose pages these are
  * @vmid: the VM that they were promised to
@@ -40,8 +48,10 @@ enum ghvm_tag_kind {
  * @flags: GHVM_TAG_*
  * @label: of the parcel, unique in the VM
  * @handle: RM's name for the parcel; GHVM_PARCEL_NONE: not known
+ * @after: RM gave out the parcel's real handle, if it has one, later than this one;
+ *     GHVM_PARCEL_NONE: at any time
  * @incarnation: which run of the VM
- * @ipa: where the guest has them
+ * @ipa: where the guest has them; whole pages
  * @name: of the VM
  */
 struct ghvm_tag {
@@ -50,6 +60,7 @@ struct ghvm_tag {
 	uint8_t flags;
 	uint32_t label;
 	struct ghvm_parcel_handle handle;
+	struct ghvm_parcel_handle after;
 	uint64_t incarnation;
 	uint64_t ipa;
 	char name[GHVM_NAME_SIZE];

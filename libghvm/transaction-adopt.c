@@ -15,13 +15,14 @@
 #include "libghvm/transaction.h"
 
 /* Only a guest with a link can be told: for another one RM would die (abi K.6). */
-static void tell(struct ghvm_machine *m, const struct ghvm_parcel *p)
+static void tell(struct ghvm_machine *m, struct ghvm_parcel *p)
 {
 	const uint32_t tag = (uint32_t)(p->config.ipa / GHVM_PAGE);
 
-	if (m->plan && m->plan->spec->rm_rpc && p->state == GHVM_PARCEL_SHARED)
-		(void)ghvm_rm_mem_notify(m->rm, p->handle, GHVM_MEM_NOTIFY_SHARED, tag,
-					 ghvm_machine_vmid(m), NULL); /* it is there all the same */
+	if (m->plan && m->plan->spec->rm_rpc && p->state == GHVM_PARCEL_SHARED &&
+	    ghvm_rm_mem_notify(m->rm, p->handle, GHVM_MEM_NOTIFY_SHARED, tag, ghvm_machine_vmid(m),
+			       NULL) == 0)
+		ghvm_parcel_confirm(p); /* else it is there all the same */
 }
 
 static int take_back(struct ghvm_machine *m, struct ghvm_parcel *p)

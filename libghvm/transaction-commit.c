@@ -59,12 +59,16 @@ static int tell(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		enum ghvm_mem_notify what, struct ghvm_error *err)
 {
 	const uint32_t tag = (uint32_t)(c->add.ipa / GHVM_PAGE); /* below GHVM_IPA_END */
+	struct ghvm_parcel *p = parcel_of(t, c);
+	int r;
 
 	if (!ghvm_transaction_runs(t->m))
 		return ghvm_error_set(err, -ESTALE, "its guest has ended");
 	c->told = true; /* whatever is answered */
-	return ghvm_rm_mem_notify(t->m->rm, parcel_of(t, c)->handle, what, tag,
-				  ghvm_machine_vmid(t->m), err);
+	r = ghvm_rm_mem_notify(t->m->rm, p->handle, what, tag, ghvm_machine_vmid(t->m), err);
+	if (r == 0)
+		ghvm_parcel_confirm(p);
+	return r;
 }
 
 /* ---- what a successor shall do ---- */

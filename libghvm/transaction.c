@@ -226,21 +226,23 @@ static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes
 /**
  * struct stage - what is done with all that comes, or goes, before the next begins
  * @id: of the message, 0: there is none
+ * @times: it is sent: that a region is back takes two answers (parcel.h)
  */
 struct stage {
 	const char *name;
 	uint32_t id;
+	unsigned int times;
 	bool removes;
 };
 
 /* The order of transaction-commit.c. */
 static const struct stage stages[] = {
-	{ "PIN", 0, false },
-	{ "SHARE", GHVM_RM_MEM_SHARE, false },
-	{ "RECALL", GHVM_RM_MEM_NOTIFY, true },
-	{ "RECLAIM", GHVM_RM_MEM_RECLAIM, true },
-	{ "TELL", GHVM_RM_MEM_NOTIFY, false },
-	{ "UNPIN", 0, true },
+	{ "PIN", 0, 0, false },
+	{ "SHARE", GHVM_RM_MEM_SHARE, 1, false },
+	{ "RECALL", GHVM_RM_MEM_NOTIFY, 1, true },
+	{ "RECLAIM", GHVM_RM_MEM_RECLAIM, 2, true },
+	{ "TELL", GHVM_RM_MEM_NOTIFY, 1, false },
+	{ "UNPIN", 0, 0, true },
 };
 
 static size_t stage_messages(const struct ghvm_transaction *t, const struct stage *s,
@@ -249,7 +251,7 @@ static size_t stage_messages(const struct ghvm_transaction *t, const struct stag
 	struct ghvm_plan_parcel p = { .size = a->size };
 
 	if (s->id != GHVM_RM_MEM_SHARE) {
-		ret[0] = (struct ghvm_plan_message){ s->id, 0, 1, 1 };
+		ret[0] = (struct ghvm_plan_message){ s->id, 0, s->times, s->times };
 		return s->id != 0;
 	}
 	ghvm_plan_parcel_forecast(&p, GHVM_HUGEPAGES_AUTO);

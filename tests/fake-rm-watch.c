@@ -27,7 +27,8 @@ static const struct fake_pin *pin_of(const struct fake_rm *f, const struct parce
 
 /*
  * What a guest had for itself comes back without its secrets; what is shared with a guest comes
- * back with what is in it. A presplit's SHARE of memory that will be lent is neither.
+ * back with what is in it, unless nobody knows which of several lost ones it is. A presplit's SHARE of
+ * memory that will be lent is neither.
  */
 static void watch_reclaim(struct fake_rm *f, struct ghvm_get *g)
 {
@@ -40,7 +41,8 @@ static void watch_reclaim(struct fake_rm *f, struct ghvm_get *g)
 		return;
 	if (p->trans == TRANS_LEND && !sanitise)
 		fake_rm_die("lent memory is reclaimed with what the guest left in it", p->handle);
-	if (tag.kind == GHVM_TAG_SHARED && sanitise && p->label != PROBE_LABEL)
+	if (tag.kind == GHVM_TAG_SHARED && sanitise && p->label != PROBE_LABEL &&
+	    tag.handle.id == p->handle)
 		fake_rm_die("shared memory is wiped", p->handle);
 }
 

@@ -7,6 +7,16 @@
 #include <errno.h>
 #include <string.h>
 
+#define PAGE_BITS 12
+
+/* Of the first version, which says nothing that is sure, or of the second. */
+static void check_whole(const struct ghvm_tag *t, const uint8_t raw[GHVM_TAG_BYTES])
+{
+	PROMISE(memchr(t->name, '\0', sizeof(t->name)));
+	PROMISE(raw[2] == 2 || (raw[2] == 1 && !(t->flags & GHVM_TAG_SURE)));
+	PROMISE(raw[2] == 2 || t->handle.id == UINT32_MAX || t->after.id == UINT32_MAX);
+}
+
 static void check_raw(const uint8_t *data, size_t size)
 {
 	uint8_t raw[GHVM_TAG_BYTES] = {};
@@ -16,7 +26,7 @@ static void check_raw(const uint8_t *data, size_t size)
 	if (ghvm_tag_decode(raw, &t) < 0)
 		PROMISE(t.label == 77); /* untouched */
 	else
-		PROMISE(memchr(t.name, '\0', sizeof(t.name)));
+		check_whole(&t, raw);
 }
 
 static void check_same(const struct ghvm_tag *t)
@@ -33,6 +43,7 @@ static void check_same(const struct ghvm_tag *t)
 	}
 	PROMISE(r == 0 && !strcmp(back.name, t->name));
 	PROMISE(back.vmid.id == t->vmid.id && back.handle.id == t->handle.id);
+	PROMISE(back.after.id == t->after.id);
 	PROMISE(back.label == t->label && back.flags == t->flags && back.kind == t->kind);
 	PROMISE(back.incarnation == t->incarnation && back.ipa == t->ipa);
 	for (size_t bit = 0; bit < 8 * sizeof(raw); bit += 37) { /* no bit may tip unseen */
@@ -53,8 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	t.flags = ghvm_get_u8(&g);
 	t.label = ghvm_get_u32(&g);
 	t.handle.id = ghvm_get_u32(&g);
+	t.after.id = ghvm_get_u32(&g);
 	t.incarnation = ghvm_get_u64(&g);
-	t.ipa = ghvm_get_u64(&g);
+	t.ipa = (uint64_t)ghvm_get_u32(&g) << PAGE_BITS;
 	memcpy(t.name, g.buf, g.len < sizeof(t.name) - 1 ? g.len : sizeof(t.name) - 1);
 	check_same(&t);
 	return 0;

@@ -249,11 +249,14 @@ int bench_recover(struct bench *b, struct ghvm_error *err)
 		r = adopt_all(b, m, &n, err);
 	if (r == 0)
 		r = adopt_strays(b, m, &n, err);
-	for (size_t i = 0; i < n; i++) {
-		ghvm_machine_set_patience(m[i], PATIENCE_MS);
-		if (r == 0)
-			r = ghvm_machine_teardown(m[i], err);
-		ghvm_machine_free(m[i]);
+	for (size_t i = 0; i < n; i++) { /* what one of them keeps does not keep the others */
+		int torn;
+
+		ghvm_machine_set_patience(m[i], b->settle_ms ? b->settle_ms : PATIENCE_MS);
+		torn = ghvm_machine_teardown(m[i], r < 0 ? NULL : err);
+		r = r < 0 ? r : torn;
 	}
+	for (size_t i = 0; i < n; i++)
+		ghvm_machine_free(m[i]);
 	return r;
 }

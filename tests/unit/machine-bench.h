@@ -45,6 +45,7 @@ struct bench_process {
 
 struct bench {
 	unsigned int patience_ms;    /* of RM calls; 0: the default */
+	unsigned int settle_ms;	     /* of machines that bench_recover() makes; 0: the default */
 	struct bench_process before; /* bench_init() */
 	struct bench_process ready;  /* it has ended */
 	struct fake_rm *f;

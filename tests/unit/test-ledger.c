@@ -119,6 +119,16 @@ static void the_row_says_how_many_parcels_and_which_vmids(void **state)
 	assert_false(ghvm_ledger_vmid_known(&l, (struct ghvm_vmid){ 0x80 }));
 }
 
+static enum ghvm_ledger_naming naming(struct ghvm_ledger *l, uint32_t handle)
+{
+	return ghvm_ledger_naming(l, (struct ghvm_parcel_handle){ handle });
+}
+
+static bool claim(struct ghvm_ledger *l, unsigned int entry, uint32_t handle)
+{
+	return ghvm_ledger_claim(l, entry, (struct ghvm_parcel_handle){ handle });
+}
+
 static void knows_its_handles(void **state)
 {
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
@@ -130,18 +140,68 @@ static void knows_its_handles(void **state)
 	assert_int_equal(h.id, 77); /* untouched */
 	assert_int_equal(take(&l, 1, 1, &a), 0);
 	assert_int_equal(take(&l, 2, 1, &b), 0);
-	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 0 }); /* a real one */
-	ghvm_ledger_name(&l, b, (struct ghvm_parcel_handle){ 9 });
-	assert_true(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 0 }));
-	assert_true(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 9 }));
-	assert_false(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 5 }));
-	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 4 }); /* older than the last */
+	assert_true(claim(&l, a, 0)); /* a real one */
+	assert_true(claim(&l, b, 9));
+	assert_int_equal(naming(&l, 0), GHVM_LEDGER_CLAIMED);
+	assert_int_equal(naming(&l, 9), GHVM_LEDGER_CLAIMED);
+	assert_int_equal(naming(&l, 5), GHVM_LEDGER_FREE);
+	assert_int_equal(naming(&l, GHVM_PARCEL_NONE), GHVM_LEDGER_FREE);
+	assert_int_equal(ghvm_ledger_last(&l, &h), 0); /* RM has only said so */
+	assert_true(ghvm_ledger_confirm(&l, b, false));
+	assert_int_equal(naming(&l, 9), GHVM_LEDGER_SURE);
+	assert_true(claim(&l, a, 4)); /* older than the last */
+	assert_true(ghvm_ledger_confirm(&l, a, false));
 	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
 	assert_int_equal(h.id, 9);
-	ghvm_ledger_name(&l, b, (struct ghvm_parcel_handle){ GHVM_PARCEL_NONE });
-	assert_false(ghvm_ledger_named(&l, (struct ghvm_parcel_handle){ 9 }));
+	ghvm_ledger_unname(&l, b);
+	assert_int_equal(naming(&l, 9), GHVM_LEDGER_FREE);
 	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
 	assert_int_equal(h.id, 9);
+}
+
+/* RM has called two alike: which of the two replies was wrong nobody knows, unless one is sure. */
+static void believes_no_handle_that_two_have(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a, b, c;
+
+	init(&l, 1000);
+	assert_int_equal(take(&l, 1, 1, &a), 0);
+	assert_int_equal(take(&l, 2, 1, &b), 0);
+	assert_int_equal(take(&l, 3, 1, &c), 0);
+	assert_true(claim(&l, a, 6));
+	assert_false(claim(&l, b, 6));
+	assert_int_equal(naming(&l, 6), GHVM_LEDGER_CLAIMED);
+	assert_true(ghvm_ledger_doubted(&l, a));
+	assert_false(ghvm_ledger_confirm(&l, a, false)); /* the other's may have done as well */
+	assert_true(ghvm_ledger_confirm(&l, a, true));
+	assert_int_equal(naming(&l, 6), GHVM_LEDGER_SURE);
+
+	assert_false(claim(&l, c, 6)); /* a lie: it is the first's */
+	assert_int_equal(naming(&l, 6), GHVM_LEDGER_SURE);
+	assert_true(claim(&l, c, 7));
+	ghvm_ledger_dispute(&l, (struct ghvm_parcel_handle){ 6 });
+	assert_int_equal(naming(&l, 6), GHVM_LEDGER_SURE); /* it is sure */
+	ghvm_ledger_dispute(&l, (struct ghvm_parcel_handle){ 7 });
+	assert_true(ghvm_ledger_doubted(&l, c));
+	assert_int_equal(naming(&l, 7), GHVM_LEDGER_CLAIMED);
+}
+
+static void doubts_who_may_have_the_handle_of_a_lost_one(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a, b;
+
+	init(&l, 1000);
+	assert_int_equal(take(&l, 1, 1, &a), 0);
+	assert_int_equal(take(&l, 2, 1, &b), 0);
+	assert_true(claim(&l, a, 6));
+	assert_true(ghvm_ledger_doubted(&l, a));
+	assert_true(claim(&l, b, 7));
+	assert_false(ghvm_ledger_doubted(&l, a));
+	ghvm_ledger_unname(&l, b);
+	ghvm_ledger_abandon(&l, b); /* in the quarantine, and lost all the same */
+	assert_true(ghvm_ledger_doubted(&l, a));
 }
 
 static void counter_may_wrap(void **state)
@@ -152,10 +212,28 @@ static void counter_may_wrap(void **state)
 
 	init(&l, 1000);
 	assert_int_equal(take(&l, 1, 1, &a), 0);
-	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ UINT32_MAX - 1 });
-	ghvm_ledger_name(&l, a, (struct ghvm_parcel_handle){ 1 });
+	assert_true(claim(&l, a, UINT32_MAX - 1));
+	assert_true(ghvm_ledger_confirm(&l, a, false));
+	assert_true(claim(&l, a, 1));
+	assert_true(ghvm_ledger_confirm(&l, a, false));
 	assert_int_equal(ghvm_ledger_last(&l, &h), 1);
 	assert_int_equal(h.id, 1);
+}
+
+static void gives_out_no_vmid_twice(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_vmid first, last;
+
+	init(&l, 1000);
+	ghvm_ledger_vmids(&l, &first, &last);
+	assert_true(ghvm_ledger_vmid_claim(&l, first));
+	assert_true(ghvm_ledger_vmid_known(&l, first));
+	assert_false(ghvm_ledger_vmid_claim(&l, first));
+	assert_false(ghvm_ledger_vmid_claim(&l, (struct ghvm_vmid){ 1 }));
+	assert_false(ghvm_ledger_vmid_claim(&l, (struct ghvm_vmid){ (uint16_t)(last.id + 1) }));
+	ghvm_ledger_vmid_remove(&l, first);
+	assert_true(ghvm_ledger_vmid_claim(&l, first));
 }
 
 /* A machine that is freed with guarded pages leaves its entry to who adopts them. */
@@ -211,7 +289,10 @@ int main(void)
 		cmocka_unit_test(refuses_the_65th_parcel),
 		cmocka_unit_test(the_row_says_how_many_parcels_and_which_vmids),
 		cmocka_unit_test(knows_its_handles),
+		cmocka_unit_test(believes_no_handle_that_two_have),
+		cmocka_unit_test(doubts_who_may_have_the_handle_of_a_lost_one),
 		cmocka_unit_test(counter_may_wrap),
+		cmocka_unit_test(gives_out_no_vmid_twice),
 		cmocka_unit_test(heir_takes_over_what_was_abandoned),
 		cmocka_unit_test(counts_vmids),
 	};

@@ -46,7 +46,7 @@ static void to_label(struct ghvm_tag *t, uint64_t to)
 static void to_handle(struct ghvm_tag *t, uint64_t to)
 {
 	t->handle.id = (uint32_t)to;
-	t->flags &= (uint8_t)~GHVM_TAG_HANDLE_AFTER;
+	t->flags |= GHVM_TAG_SURE;
 }
 
 static void to_name(struct ghvm_tag *t, uint64_t to)

@@ -81,9 +81,9 @@ static void starts_and_stops(void **state)
 static void sends_what_the_plan_says(void **state)
 {
 	static const uint32_t want[] = {
-		GHVM_RM_VM_ALLOCATE,	 GHVM_RM_MEM_LEND, GHVM_RM_MEM_SHARE,
-		GHVM_RM_VM_CONFIG_IMAGE, GHVM_RM_VM_INIT,  GHVM_RM_VM_GET_HYP_RESOURCES,
-		GHVM_RM_VM_START,
+		GHVM_RM_VM_ALLOCATE,	      GHVM_RM_MEM_LEND,	       GHVM_RM_MEM_SHARE,
+		GHVM_RM_MEM_LOOKUP_SGL,	      GHVM_RM_VM_CONFIG_IMAGE, GHVM_RM_VM_INIT,
+		GHVM_RM_VM_GET_HYP_RESOURCES, GHVM_RM_VM_START,
 	};
 	static const struct bench_options options = { .demo = { .window = true } };
 	_cleanup_(bench_done) struct bench b;
@@ -445,7 +445,7 @@ static void unpins_what_is_back_although_not_all_is(void **state)
 
 	bench_init(&b, &options);
 	start(&b);
-	model_refuse(b.f->model, GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_INUSE, 1);
+	model_refuse(b.f->model, GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_INUSE, 2);
 	assert_true(ghvm_machine_teardown(b.m, NULL) < 0);
 	assert_int_equal(ghvm_machine_quarantined(b.m), 4);
 	assert_int_equal(fake_rm_pins(b.f), 1);

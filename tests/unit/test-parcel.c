@@ -183,13 +183,19 @@ static void tag_says_what_is_known(void **state)
 	tag = tag_of(&b, &first);
 	assert_int_equal(tag.handle.id, GHVM_PARCEL_NONE); /* none was ever seen */
 	assert_int_equal(tag.flags, 0);
+	assert_int_equal(tag.after.id, GHVM_PARCEL_NONE);
 	assert_int_equal(ghvm_parcel_give(&first, NULL), 0);
-	assert_int_equal(tag_of(&b, &first).handle.id, 0);
+	tag = tag_of(&b, &first);
+	assert_int_equal(tag.handle.id, 0);
+	assert_int_equal(tag.flags, 0); /* so far there is one reply that says so */
+	assert_int_equal(ghvm_parcel_show(&first, NULL), 1);
+	assert_int_equal(tag_of(&b, &first).flags, GHVM_TAG_SURE);
 
 	prepare(&b, &p, 2, true, vmid, GHVM_PAGE);
 	tag = tag_of(&b, &p);
-	assert_int_equal(tag.flags, GHVM_TAG_HANDLE_AFTER);
-	assert_int_equal(tag.handle.id, 0);
+	assert_int_equal(tag.flags, 0);
+	assert_int_equal(tag.handle.id, GHVM_PARCEL_NONE);
+	assert_int_equal(tag.after.id, 0);
 	assert_int_equal(tag.vmid.id, vmid.id);
 	assert_int_equal(tag.kind, GHVM_TAG_LENT);
 	assert_int_equal(tag.label, 2);
@@ -252,7 +258,7 @@ static void keeps_half_a_parcel_that_cannot_be_undone(void **state)
 	bench_init(&b, &scattered);
 	prepare(&b, &p, 0, true, allocate(&b), SIZE);
 	model_reply(b.f->model, GHVM_RM_MEM_APPEND, nomem, sizeof(nomem), 0);
-	model_refuse(b.f->model, GHVM_RM_MEM_RECLAIM, GHVM_RM_BUSY, 0);
+	model_refuse(b.f->model, GHVM_RM_MEM_RECLAIM, GHVM_RM_MEM_INUSE, 0);
 	assert_int_equal(ghvm_parcel_give(&p, NULL), -EREMOTEIO);
 	assert_int_equal(p.state, GHVM_PARCEL_PARTIAL);
 	assert_int_equal(fake_rm_counts(b.f).parcels, 1);
@@ -288,6 +294,7 @@ static void finds_a_lost_parcel_by_counting(void **state)
 	vmid = allocate(&b);
 	prepare(&b, &before, 1, true, vmid, GHVM_PAGE);
 	assert_int_equal(ghvm_parcel_give(&before, NULL), 0);
+	assert_int_equal(ghvm_parcel_show(&before, NULL), 1);
 	prepare(&b, &p, 2, true, vmid, SIZE);
 	prepare(&b, &after, 3, true, vmid, GHVM_PAGE);
 
@@ -298,6 +305,9 @@ static void finds_a_lost_parcel_by_counting(void **state)
 	assert_non_null(p.probe);
 	assert_int_equal(ghvm_parcel_give(&after, NULL), 0);
 
+	assert_int_equal(ghvm_parcel_reclaim(&p, NULL), -EBUSY); /* that one's handle may be ours */
+	assert_int_equal(p.state, GHVM_PARCEL_LOST);
+	assert_int_equal(ghvm_parcel_show(&after, NULL), 1);
 	assert_int_equal(ghvm_parcel_reclaim(&p, NULL), 0);
 	assert_int_equal(before.state, GHVM_PARCEL_LENT);
 	assert_int_equal(model_page_owner(b.f->model, before.extents[0].pa), 1);
@@ -357,6 +367,80 @@ static void malformed_handles_are_no_handles(void **state)
 		assert_int_equal(fake_rm_counts(b.f).parcels, 0); /* found and undone */
 		take_back(&p);
 	}
+}
+
+/* RM has made a parcel and says something else: known refusals of a LEND, others', and none. */
+static void no_status_makes_pages_ours(void **state)
+{
+	static const uint32_t statuses[] = {
+		0x2509b8f5,	GHVM_RM_UNIMPLEMENTED,	  GHVM_RM_NOMEM,
+		GHVM_RM_DENIED, GHVM_RM_ARGUMENT_INVALID, GHVM_RM_HANDLE_INVALID,
+		GHVM_RM_BUSY
+	};
+	static const uint64_t sizes[] = { GHVM_PAGE, SIZE }; /* one message, and two */
+
+	for (size_t i = 0; i < 4 * ARRAY_SIZE(statuses); i++) {
+		const uint64_t size = sizes[i / 2 % 2];
+		_cleanup_(bench_done) struct bench b;
+		struct ghvm_parcel p;
+
+		bench_init(&b, &scattered);
+		prepare(&b, &p, 1, i % 2, allocate(&b), size);
+		model_lie(b.f->model, 0, 0, (const uint8_t *)&statuses[i / 4], 4, 0);
+		assert_true(ghvm_parcel_give(&p, NULL) < 0);
+		assert_int_equal(p.state, GHVM_PARCEL_GUARDED); /* found, and undone */
+		assert_int_equal(fake_rm_counts(b.f).parcels, 0);
+		take_back(&p);
+	}
+}
+
+/* The pages' own life goes on with what the last one knew: a number that RM has said once. */
+static void whoever_adopts_believes_no_more(void **state)
+{
+	static const uint32_t handles[] = { 0x77777777, 1, 12 };
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(handles); i++) {
+		_cleanup_(bench_done) struct bench b;
+		struct ghvm_parcel p, heir;
+		struct ghvm_tag tag;
+
+		bench_init(&b, &scattered);
+		prepare(&b, &p, 1, i % 2, allocate(&b), GHVM_PAGE);
+		model_lie(b.f->model, 0, 4, (const uint8_t *)&handles[i / 2], 4, 0);
+		assert_int_equal(ghvm_parcel_give(&p, NULL), 0);
+		tag = tag_of(&b, &p);
+		assert_int_equal(tag.handle.id, handles[i / 2]);
+		assert_int_equal(tag.flags, 0);
+
+		init(&b, &heir, 1, i % 2);
+		assert_int_equal(ghvm_parcel_adopt(&heir, p.pin, &tag, NULL), 0);
+		assert_int_equal(ghvm_parcel_reclaim(&heir, NULL), 0); /* the real one, 0 */
+		assert_int_equal(fake_rm_counts(b.f).parcels, 0);
+		take_back(&heir);
+	}
+}
+
+/* Two handles in the tags of two that RM has named alike: neither is believed. */
+static void a_handle_that_two_have_is_nobodys(void **state)
+{
+	static const uint8_t first[] = { 0, 0, 0, 0 };
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {};
+	struct ghvm_parcel p, other;
+	struct ghvm_vmid vmid;
+
+	bench_init(&b, NULL);
+	vmid = allocate(&b);
+	prepare(&b, &p, 1, true, vmid, GHVM_PAGE);
+	assert_int_equal(ghvm_parcel_give(&p, NULL), 0);
+	prepare(&b, &other, 2, true, vmid, GHVM_PAGE);
+	model_lie(b.f->model, 0, 4, first, sizeof(first), 0); /* it is 1 */
+	assert_int_equal(ghvm_parcel_give(&other, &err), -EBADMSG);
+	assert_int_equal(other.state, GHVM_PARCEL_GUARDED);
+	assert_int_equal(model_page_owner(b.f->model, p.extents[0].pa), 1);
+	take_back(&p);
+	take_back(&other);
+	assert_int_equal(fake_rm_counts(b.f).parcels, 0);
 }
 
 /* ---- a host that lies about a pin ---- */
@@ -505,6 +589,9 @@ int main(void)
 		cmocka_unit_test(keeps_a_lost_parcel_that_it_cannot_count_to),
 		cmocka_unit_test(asks_again_when_a_reclaim_is_not_answered),
 		cmocka_unit_test(malformed_handles_are_no_handles),
+		cmocka_unit_test(no_status_makes_pages_ours),
+		cmocka_unit_test(whoever_adopts_believes_no_more),
+		cmocka_unit_test(a_handle_that_two_have_is_nobodys),
 		cmocka_unit_test(believes_no_nonsense_about_a_pin),
 		cmocka_unit_test(many_vms_share_one_ledger),
 	};

@@ -148,7 +148,7 @@ static void says_what_it_would_do(void **state)
 		"{\"step\":\"RECALL\",\"label\":7,"
 		"\"messages\":[{\"message\":\"MEM_NOTIFY\",\"count\":[1,1]}]},"
 		"{\"step\":\"RECLAIM\",\"label\":7,"
-		"\"messages\":[{\"message\":\"MEM_RECLAIM\",\"count\":[1,1]}]},"
+		"\"messages\":[{\"message\":\"MEM_RECLAIM\",\"count\":[2,2]}]},"
 		"{\"step\":\"TELL\",\"label\":8,"
 		"\"messages\":[{\"message\":\"MEM_NOTIFY\",\"count\":[1,1]}]},"
 		"{\"step\":\"UNPIN\",\"label\":7}]}\n");
