@@ -255,7 +255,11 @@ int guest_check(const struct guest_host *host, const struct ghvm_spec *spec, str
 {
 	int r = ghvm_plan_check_cpus(spec, host_cpus(), err);
 
-	return r == 0 ? ghvm_plan_check(spec, host->quirks, err) : r;
+	if (r == 0)
+		r = ghvm_plan_check(spec, host->quirks, err);
+	if (r < 0)
+		ghvm_spec_locate(spec, err);
+	return r;
 }
 
 static int make_plan(struct guest *g, struct ghvm_error *err)
