@@ -80,7 +80,8 @@ model_names() {
 # As the package's script does it when it is installed. The unit that does it at boot has 90 s, which is not
 # enough where other work leaves QEMU a tenth of a CPU; then there is no user, and no manager.
 make_users() { # TREE ROOT-CPIO
-  (cd "$1" && cpio -i -d --quiet ./etc/{passwd,group,shadow,gshadow} <"$2") || return
+  (cd "$1" && cpio -i -d --quiet etc/{passwd,group,shadow,gshadow} <"$2") &&
+    grep -q ^messagebus: "$1/etc/passwd" || return
   SYSTEMD_LOG_LEVEL=warning systemd-sysusers --root="$1" || return
   ln -s /dev/null "$1/etc/systemd/system/systemd-sysusers.service"
 }
