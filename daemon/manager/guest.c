@@ -216,10 +216,11 @@ static int read_overlay(struct guest *g, struct store_origin *ret, struct ghvm_e
 	if (r < 0 || fd < 0)
 		return r;
 	if (!file.size || file.size > OVERLAY_MAX)
-		return ghvm_error_set(err, -EFBIG,
-				      "kernel.dtb-overlay: %s: has %llu bytes, at most %llu are taken",
-				      g->spec.dtb_overlay, (unsigned long long)file.size,
-				      (unsigned long long)OVERLAY_MAX);
+		return ghvm_error_set(
+			err, -EFBIG,
+			"kernel.dtb-overlay: %s: has %llu bytes, at most %llu are taken",
+			g->spec.dtb_overlay, (unsigned long long)file.size,
+			(unsigned long long)OVERLAY_MAX);
 	blob = malloc(file.size);
 	if (!blob)
 		return -ENOMEM;
@@ -237,8 +238,8 @@ static int read_header(struct guest *g, uint8_t header[KERNEL_HEADER], size_t *r
 	ssize_t n = pread(need_fd(g, GHVM_LINK_KERNEL), header, KERNEL_HEADER, 0);
 
 	if (n < 0)
-		return ghvm_error_set(err, -errno, "kernel.image: %s: cannot be read: %s", g->spec.kernel,
-				      strerror(errno));
+		return ghvm_error_set(err, -errno, "kernel.image: %s: cannot be read: %s",
+				      g->spec.kernel, strerror(errno));
 	*ret = (size_t)n;
 	memcpy(g->origin.kernel_header, header, sizeof(g->origin.kernel_header));
 	return 0;
