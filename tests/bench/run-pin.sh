@@ -42,7 +42,7 @@ chmod +x "$tree/init"
 
 status=0
 QEMU_ARGS="-icount shift=0,sleep=off ${QEMU_ARGS:-}" CPUS=1 MEM=2G \
-	timeout "${GHVM_SECONDS:-1500}" "$root/tests/model/el2/run-qemu.sh" \
+	setpriv --pdeathsig TERM timeout "${GHVM_SECONDS:-1500}" "$root/tests/model/el2/run-qemu.sh" \
 	"$out/el2.bin" "$("$kernel" image "$kind")/vmlinuz" "$out/initrd" "$out/model.log" \
 	quiet loglevel=3 </dev/null >"$out/console.log" 2>&1 || status=$?
 tr -d '\r' <"$out/console.log"

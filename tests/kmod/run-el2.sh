@@ -80,7 +80,7 @@ chmod +x "$tree/init"
 boot() # WORDS...
 {
 	status=0
-	CPUS=${CPUS:-2} timeout "${GHVM_SECONDS:-600}" "$root/tests/model/el2/run-qemu.sh" \
+	CPUS=${CPUS:-2} setpriv --pdeathsig TERM timeout "${GHVM_SECONDS:-600}" "$root/tests/model/el2/run-qemu.sh" \
 		"$out/el2.bin" "$("$kernel" image "$kind")/vmlinuz" "$out/initrd" "$out/model.log" \
 		quiet "$@" </dev/null >"$out/console.log" 2>&1 || status=$?
 	tr -d '\r' <"$out/console.log"
