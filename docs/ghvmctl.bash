@@ -32,7 +32,7 @@ _ghvmctl() {
   esac
   case $cur in
   -*)
-    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --offline --pcapng= --running --retry --label= --address= --size= --readonly --file= --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --offline --pcapng= --running --retry --label= --address= --size= --readonly --read-only --wait --file= --help --version' -- "$cur")
     [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     return
     ;;

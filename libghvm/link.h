@@ -52,9 +52,14 @@ enum ghvm_link_type {
 	 * then FORCE at the time-out, and the runner exits without waiting for ENDED).
 	 */
 	GHVM_LINK_STOP = 23,
-	GHVM_LINK_CONSOLE = 24,	   /* m>r  u32 serial */
-	GHVM_LINK_CONSOLE_IS = 25, /* r>m u32 serial, path of the pty; its descriptor */
-	GHVM_LINK_PING = 26,	   /* both u32 serial */
+	/* m>r  u32 serial, u8 flags, enum ghvm_link_console; earlier managers sent no flags */
+	GHVM_LINK_CONSOLE = 24,
+	/*
+	 * r>m  u32 serial, string "", u32 errno; a stream socket, or none. Without flags no errno
+	 * either. Earlier runners send the path and descriptor of a pty.
+	 */
+	GHVM_LINK_CONSOLE_IS = 25,
+	GHVM_LINK_PING = 26, /* both u32 serial */
 	GHVM_LINK_PONG = 27,
 };
 
@@ -74,6 +79,11 @@ enum ghvm_link_action {
 	GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
 	GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
 	GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
+};
+
+enum ghvm_link_console {
+	GHVM_LINK_CONSOLE_FORCE = 1,	 /* whoever has it is sent away */
+	GHVM_LINK_CONSOLE_READ_ONLY = 2, /* and may be one of several */
 };
 
 enum ghvm_link_how {

@@ -40,6 +40,7 @@ static const struct {
 	{ "org.gunyah.vmm1.Error.HostUnavailable", -ENODEV },
 	{ "org.gunyah.vmm1.Error.NoSuchVM", -ENOENT },
 	{ "org.gunyah.vmm1.Error.BadState", -ESRCH },
+	{ "org.gunyah.vmm1.Error.Busy", -EBUSY },
 };
 
 int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)

@@ -100,7 +100,8 @@ int client_status(int r);
  * @what: the beginning of the text if it fails
  *
  * Return: 0; -EHOSTDOWN the manager is not there or does not answer; -ENODEV it has no hypervisor,
- * or one that is dead; -ENOENT no such VM; -ESRCH not in this state; another errno, with a text.
+ * or one that is dead; -ENOENT no such VM; -ESRCH not in this state; -EBUSY another has it, or
+ * too many ask; another errno, with a text.
  */
 int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct ghvm_error *err,
 		const char *what, const char *types, ...);

@@ -21,17 +21,19 @@ enum ctl_status {
  * struct ctl - one call of the program
  * @json: --json
  * @color: standard output is a terminal that wants it
- * @force: --force, of stop
+ * @force: --force, of stop and console; @wait: --wait, of console
  * @offline: --offline, of validate
  * @retry: --retry, of quarantine; @running: --running, of plan
  * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
- * @label, @address, @size, @file, @readonly: of region; NULL: not given. Borrowed
+ * @label, @address, @size, @file: of region; NULL: not given. Borrowed
+ * @readonly: of region and console
  * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
  */
 struct ctl {
 	bool json;
 	bool color;
 	bool force;
+	bool wait;
 	bool retry;
 	bool running;
 	bool offline;

@@ -55,10 +55,12 @@ static const struct option options[] = {
 	{ "label", required_argument, NULL, 'l' },
 	{ "offline", no_argument, NULL, 'O' },
 	{ "pcapng", required_argument, NULL, 'p' },
+	{ "read-only", no_argument, NULL, 'o' },
 	{ "readonly", no_argument, NULL, 'o' },
 	{ "retry", no_argument, NULL, 'r' },
 	{ "running", no_argument, NULL, 'R' },
 	{ "size", required_argument, NULL, 's' },
+	{ "wait", no_argument, NULL, 'w' },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{},
 };
@@ -83,7 +85,9 @@ static void help(void)
 	puts("\n"
 	     "  --json      for programs\n"
 	     "  --dir=DIR   look for descriptors there (again for more)\n"
-	     "  --force     with stop: do not ask the guest\n"
+	     "  --force     with stop: do not ask the guest; with console: take it over\n"
+	     "  --read-only with console: watch, beside the one who types\n"
+	     "  --wait      with console: for a VM that is not up\n"
 	     "  --offline   with validate: look at nothing but the descriptor\n"
 	     "  --running   with plan: what it was started by\n"
 	     "  --retry     with quarantine: try again now\n"
@@ -134,7 +138,7 @@ static bool note_option(int c, struct ctl *ctl)
 	bool *const flags[] = {
 		['F'] = &ctl->follow,	['f'] = &ctl->force,   ['j'] = &ctl->json,
 		['o'] = &ctl->readonly, ['R'] = &ctl->running, ['O'] = &ctl->offline,
-		['r'] = &ctl->retry,
+		['r'] = &ctl->retry,	['w'] = &ctl->wait,
 	};
 
 	if ((size_t)c < ARRAY_SIZE(texts) && texts[c])

@@ -204,35 +204,74 @@ static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 struct console_call {
 	struct bus *bus;
+	uint8_t flags;
 	sd_bus_message *request;
 };
 
-static void on_console(void *data, const char *path, int fd)
+/* Why there is none, to a client that asked with @flags. */
+static int refuse_console(const struct console_call *c, int error)
+{
+	const bool watches = c->flags & GHVM_LINK_CONSOLE_READ_ONLY;
+
+	if (error == -EBUSY)
+		return sd_bus_reply_method_errorf(
+			c->request, FAILURE_BUSY,
+			watches ? "too many watch this console; by force the oldest makes room"
+				: "another has this console: read-only watches it, force takes "
+				  "it over");
+	if (error == -EPROTOTYPE)
+		return sd_bus_reply_method_errorf(
+			c->request, FAILURE_BAD_STATE,
+			"there is no console: the runner is of an earlier "
+			"version, and ends with the VM's next stop");
+	return sd_bus_reply_method_errorf(c->request, FAILURE_BAD_STATE, "there is no console: %s",
+					  strerror(-error));
+}
+
+static void on_console(void *data, int fd)
 {
 	_cleanup_(freep) struct console_call *c = data;
 	int r;
 
 	if (fd >= 0)
-		r = sd_bus_reply_method_return(c->request, "hs", fd, path);
+		r = sd_bus_reply_method_return(c->request, "hs", fd, "");
 	else
-		r = sd_bus_reply_method_errorf(c->request, FAILURE_BAD_STATE,
-					       "there is no console: %s", strerror(-fd));
+		r = refuse_console(c, fd);
 	if (r < 0)
 		log_warning(NULL, r, "Cannot reply");
 	(void)sd_bus_message_unref(c->request);
 	bus_kick(c->bus);
 }
 
-static int open_console(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_error *error)
+static int console_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
+{
+	uint8_t *flags = data, flag;
+	int r, on;
+
+	if (!strcmp(key, "force"))
+		flag = GHVM_LINK_CONSOLE_FORCE;
+	else if (!strcmp(key, "read-only"))
+		flag = GHVM_LINK_CONSOLE_READ_ONLY;
+	else
+		return bus_unknown_option(key, error);
+	r = sd_bus_message_read(m, "v", "b", &on);
+	if (r >= 0 && on)
+		*flags |= flag;
+	return r;
+}
+
+static int open_console(struct bus *b, struct vm *vm, uint8_t flags, sd_bus_message *m,
+			sd_bus_error *error)
 {
 	_cleanup_(freep) struct console_call *c = calloc(1, sizeof(*c));
-	const struct vm_console call = { .data = c, .on_console = on_console };
+	const struct vm_console call = { .flags = flags, .data = c, .on_console = on_console };
 	int r;
 
 	if (!c)
 		return -ENOMEM;
 	c->bus = b;
 	c->request = m;
+	c->flags = flags;
 	r = vm_open_console(vm, &call);
 	if (r == -ESRCH)
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
@@ -246,22 +285,26 @@ static int open_console(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_
 	return 1;
 }
 
-/* OpenConsole(a{sv}) -> h, s path */
+/*
+ * OpenConsole(a{sv}) -> h, s: a stream socket, and "", which was a path once. Options: "force" (b),
+ * "read-only" (b).
+ */
 static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = bus_of(m);
+	uint8_t flags = 0;
 	uid_t uid;
 	int r;
 
 	r = bus_check_hypervisor(b, error);
 	if (r >= 0)
-		r = bus_read_options(m, error);
+		r = bus_read_known_options(m, console_option, &flags, error);
 	if (r < 0)
 		return r;
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	return open_console(b, userdata, m, error);
+	return open_console(b, userdata, flags, m, error);
 }
 
 static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)

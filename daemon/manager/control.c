@@ -15,7 +15,8 @@
 #include "daemon/manager/log.h"
 #include "libghvm/cleanup.h"
 
-#define CONSOLE_PATH_SIZE 64
+#define CONSOLE_PATH_SIZE 64 /* of a pty; runners of before */
+#define ERRNO_MAX 4095
 
 void control_init(struct control *c, struct loop *loop, const struct control_calls *calls,
 		  void *data)
@@ -117,28 +118,33 @@ static int take_stopping(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
-/* Of a stranger, and clients may open it by name: nothing but a pty. */
-static bool is_pty_path(const char *path)
+/* A client is given what a stranger has sent: nothing but a stream. */
+static bool is_stream(int fd)
 {
-	static const char dir[] = "/dev/pts/";
-	const char *number = path + strlen(dir);
+	int domain, type;
+	socklen_t n = sizeof(domain);
 
-	return !strncmp(path, dir, strlen(dir)) && *number &&
-	       strspn(number, "0123456789") == strlen(number);
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM;
 }
 
-/* u32 serial, path; 1 descriptor or none */
+/* u32 serial, string, u32 errno; 1 descriptor or none. Runners of before send no errno. */
 static int take_console(struct control *c, struct ghvm_link_message *m)
 {
 	uint32_t serial = ghvm_get_u32(&m->payload);
 	char path[CONSOLE_PATH_SIZE];
+	uint32_t error;
+	int fd;
 
 	ghvm_link_get_string(&m->payload, path, sizeof(path));
-	if (ghvm_get_end(&m->payload) < 0 || m->n_fds > 1)
+	error = m->payload.len ? ghvm_get_u32(&m->payload) : ENOTTY;
+	if (ghvm_get_end(&m->payload) < 0 || m->n_fds > 1 || error > ERRNO_MAX)
 		return -EBADMSG;
-	if (m->n_fds == 1 && !is_pty_path(path))
-		return -EBADMSG;
-	c->calls->on_console(c->data, serial, m->n_fds ? path : "", m->n_fds ? m->fds[0] : -1);
+	if (m->n_fds)
+		fd = is_stream(m->fds[0]) ? m->fds[0] : -EPROTOTYPE;
+	else
+		fd = error ? -(int)error : -ENOTTY;
+	c->calls->on_console(c->data, serial, fd);
 	return 0;
 }
 
@@ -358,11 +364,12 @@ void control_stop(struct control *c, enum ghvm_link_how how)
 	send_message(c, GHVM_LINK_STOP, &w, NULL, 0);
 }
 
-void control_ask_console(struct control *c, uint32_t serial)
+void control_ask_console(struct control *c, uint32_t serial, uint8_t flags)
 {
-	uint8_t buf[4];
+	uint8_t buf[8];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u32(&w, serial);
+	ghvm_put_u8(&w, flags);
 	send_message(c, GHVM_LINK_CONSOLE, &w, NULL, 0);
 }

@@ -23,7 +23,7 @@
  * @on_ready: it wants to be started
  * @on_exited: its vCPUs saw the end: run state of the hypervisor
  * @on_stopping: it was asked to stop, from outside
- * @on_console: a pty; @fd is borrowed, -1: it has none; @path is "" then
+ * @on_console: a stream socket; @fd is borrowed, a negative errno: it has none
  * @on_gone: the process or its connection ended, or it broke the protocol; once
  */
 struct control_calls {
@@ -31,7 +31,7 @@ struct control_calls {
 	void (*on_ready)(void *data);
 	void (*on_exited)(void *data, uint64_t state, uint64_t data0);
 	void (*on_stopping)(void *data, enum ghvm_link_how how);
-	void (*on_console)(void *data, uint32_t serial, const char *path, int fd);
+	void (*on_console)(void *data, uint32_t serial, int fd);
 	void (*on_gone)(void *data, const char *why);
 };
 
@@ -83,4 +83,5 @@ void control_refused(struct control *c, const char *text);
 void control_ended(struct control *c, enum ghvm_exit_type type, enum ghvm_link_action action);
 void control_rebuilt(struct control *c, int machine, int grant);
 void control_stop(struct control *c, enum ghvm_link_how how);
-void control_ask_console(struct control *c, uint32_t serial);
+/* @flags: of enum ghvm_link_console */
+void control_ask_console(struct control *c, uint32_t serial, uint8_t flags);

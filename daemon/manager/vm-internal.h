@@ -34,7 +34,7 @@ void vm_tell_waiters(struct vm *vm);
 void vm_transaction_over(struct vm *vm);
 
 void vm_fail_consoles(struct vm *vm, int error);
-void vm_on_console(void *data, uint32_t serial, const char *path, int fd);
+void vm_on_console(void *data, uint32_t serial, int fd);
 
 /* Of its timers. */
 void vm_on_patience(void *data);

@@ -89,13 +89,16 @@ struct vm_waiter {
 #define VM_CONSOLES_MAX 8
 
 /**
- * struct vm_console - who waits for a pty
- * @on_console: once; @fd is borrowed; -errno: there is none
+ * struct vm_console - who waits for a console
+ * @flags: of enum ghvm_link_console
+ * @on_console: once; @fd is borrowed; -errno: there is none, -EBUSY another has it,
+ *     -EPROTOTYPE the runner is of an earlier version
  */
 struct vm_console {
 	uint32_t serial;
+	uint8_t flags;
 	void *data;
-	void (*on_console)(void *data, const char *path, int fd);
+	void (*on_console)(void *data, int fd);
 };
 
 /**

@@ -1,59 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pty, the log, and the ring between them and the guest.
+ * The clients, the log, and the ring between them and the guest.
  */
 #include "daemon/runner/console.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
-#include <sys/ioctl.h>
-#include <termios.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "libghvm/cleanup.h"
 
 #define CHUNK 4096
-
-static int make_raw(int master)
-{
-	struct termios t;
-
-	/* On Linux the master's attributes are those of the other end. */
-	if (tcgetattr(master, &t) < 0)
-		return -errno;
-	cfmakeraw(&t);
-	return tcsetattr(master, TCSANOW, &t) < 0 ? -errno : 0;
-}
-
-static int open_pty(struct console *c)
-{
-	int r;
-
-	c->master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (c->master < 0)
-		return -errno;
-	r = ptsname_r(c->master, c->path, sizeof(c->path));
-	if (r)
-		return -r;
-	if (unlockpt(c->master) < 0)
-		return -errno;
-	return make_raw(c->master);
-}
-
-/* Without it only readers that came by console_attach() are noticed. */
-static void watch_path(struct console *c)
-{
-	c->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (c->watch >= 0 && inotify_add_watch(c->watch, c->path, IN_OPEN) < 0) {
-		(void)close(c->watch); /* nothing was written to it */
-		c->watch = -1;
-	}
-}
 
 uint64_t console_written(const struct console *c)
 {
@@ -69,25 +30,23 @@ uint64_t console_written(const struct console *c)
 int console_init(struct console *c, const struct console_ops *ops, void *data,
 		 struct console_log *log)
 {
-	int r;
+	int r = 0;
 
 	*c = (struct console){
 		.ops = ops,
 		.data = data,
-		.master = -1,
-		.watch = -1,
 		.log = *log,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	*log = (struct console_log){ .journal = -1 };
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		c->clients[i].fd = -1;
 	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	r = c->wake < 0 ? -errno : open_pty(c);
-	if (r < 0) {
+	if (c->wake < 0) {
+		r = -errno;
 		console_done(c);
-		return r;
 	}
-	watch_path(c);
-	return 0;
+	return r;
 }
 
 static void lock(struct console *c)
@@ -148,18 +107,26 @@ static void linger(struct console *c)
 	unlock(c);
 }
 
+/* To what the ring still has. Return: how much of it is gone. @lock is held. */
+static uint64_t skip_overwritten(const struct console *c, uint64_t *cursor)
+{
+	uint64_t oldest = c->written > CONSOLE_BUFFER_SIZE ? c->written - CONSOLE_BUFFER_SIZE : 0;
+	uint64_t skipped = *cursor < oldest ? oldest - *cursor : 0;
+
+	*cursor += skipped;
+	return skipped;
+}
+
 /*
  * Copy what comes after @cursor, at most @cap bytes. What the ring has overwritten is
  * skipped and counted in *skipped.
  */
 static size_t peek(struct console *c, uint64_t *cursor, uint8_t *buf, size_t cap, uint64_t *skipped)
 {
-	uint64_t oldest, n;
+	uint64_t n;
 
 	lock(c);
-	oldest = c->written > CONSOLE_BUFFER_SIZE ? c->written - CONSOLE_BUFFER_SIZE : 0;
-	*skipped = *cursor < oldest ? oldest - *cursor : 0;
-	*cursor += *skipped;
+	*skipped = skip_overwritten(c, cursor);
 	n = c->written - *cursor;
 	if (n > cap)
 		n = cap;
@@ -195,90 +162,159 @@ static void write_log(struct console *c)
 	}
 }
 
-static void write_master(struct console *c)
+/* ---- clients ---- */
+
+static void detach(struct console_client *k)
+{
+	closep(&k->fd);
+	k->fd = -1;
+}
+
+/* What was overwritten before it could be sent is said. Return: there is no more to say of it. */
+static bool say_lost(struct console_client *k)
+{
+	char text[64];
+	int n;
+
+	if (!k->lost)
+		return true;
+	n = snprintf(text, sizeof(text), "\r\n[%llu bytes lost]\r\n", (unsigned long long)k->lost);
+	if (send(k->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return false;
+	k->lost = 0;
+	return true;
+}
+
+static void write_client(struct console *c, struct console_client *k)
 {
 	uint8_t buf[CHUNK];
 	uint64_t skipped;
 	ssize_t w;
 	size_t n;
 
-	while (c->attached) {
-		n = peek(c, &c->shown, buf, sizeof(buf), &skipped);
-		if (!n)
+	while (k->fd >= 0) {
+		n = peek(c, &k->shown, buf, sizeof(buf), &skipped);
+		k->lost += skipped;
+		if (!n || !say_lost(k))
 			return;
-		w = write(c->master, buf, n);
+		w = send(k->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (w < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
+			detach(k);
 		if (w <= 0)
 			return;
-		c->shown += (uint64_t)w;
+		k->shown += (uint64_t)w;
 	}
 }
 
-static void read_master(struct console *c)
+static void write_clients(struct console *c)
 {
-	uint8_t buf[256];
-	size_t room;
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		write_client(c, &c->clients[i]);
+	if (c->clients[0].fd >= 0)
+		c->shown = c->clients[0].shown;
+}
+
+/* What was typed, as far as the guest has room. Only who was told that there is none is woken. */
+static void feed(struct console *c)
+{
+	size_t room, n;
+
+	while (c->n_typed && (room = c->ops->room(c->data)) > 0) {
+		n = c->n_typed < room ? c->n_typed : room;
+		(void)c->ops->receive(c->data, c->typed, n); /* there was room, and we are alone */
+		c->n_typed -= n;
+		memmove(c->typed, c->typed + n, c->n_typed);
+	}
+}
+
+static bool wants_input(const struct console *c)
+{
+	return !c->clients[0].input_over && c->n_typed < sizeof(c->typed);
+}
+
+static void read_typed(struct console *c)
+{
+	struct console_client *k = &c->clients[0];
 	ssize_t n;
 
-	/* Also when the reader has gone: what it left is read until the end. */
-	for (;;) {
-		room = c->ops->room(c->data);
-		if (!room)
-			return;
-		n = read(c->master, buf, room < sizeof(buf) ? room : sizeof(buf));
-		if (n <= 0)
-			return;
-		(void)c->ops->receive(c->data, buf,
-				      (size_t)n); /* there was room, and we are alone */
+	while (k->fd >= 0 && wants_input(c)) {
+		n = recv(k->fd, c->typed + c->n_typed, sizeof(c->typed) - c->n_typed, MSG_DONTWAIT);
+		if (n < 0)
+			break;
+		k->input_over = n == 0;
+		c->n_typed += (size_t)n;
+		feed(c);
+	}
+	feed(c);
+}
+
+/* What it typed before it left is here by now. */
+static void check_hangups(struct console *c)
+{
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
+		struct console_client *k = &c->clients[i];
+		struct pollfd p = { .fd = k->fd };
+
+		if (k->fd < 0 || poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR)))
+			continue;
+		if (i == 0)
+			read_typed(c);
+		detach(k);
 	}
 }
 
-/* Somebody opened the other end by its path. */
-static void read_watch(struct console *c)
+/* Where a new one goes. NULL: there is no room. */
+static struct console_client *find_place(struct console *c, bool read_only, bool force)
 {
-	char buf[sizeof(struct inotify_event) + 256];
+	struct console_client *oldest = NULL;
 
-	while (c->watch >= 0 && read(c->watch, buf, sizeof(buf)) > 0)
-		c->attached = true;
+	check_hangups(c);
+	if (!read_only)
+		return c->clients[0].fd < 0 || force ? &c->clients[0] : NULL;
+	for (size_t i = 1; i < CONSOLE_CLIENTS_MAX; i++) {
+		if (c->clients[i].fd < 0)
+			return &c->clients[i];
+		if (!oldest || c->clients[i].nth < oldest->nth)
+			oldest = &c->clients[i];
+	}
+	return force ? oldest : NULL;
 }
 
-/*
- * The last reader has gone: everything from now on is for the next one. What it typed between
- * our read and its end is here by now, and nobody would wake us for it.
- */
-static void check_hangup(struct console *c)
+int console_attach(struct console *c, bool read_only, bool force)
 {
-	struct pollfd p = { .fd = c->master };
+	struct console_client *k = find_place(c, read_only, force);
+	int pair[2];
 
-	if (!c->attached || poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP))
-		return;
-	c->attached = false;
-	read_master(c);
-}
-
-int console_attach(struct console *c)
-{
-	int fd = ioctl(c->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	if (fd < 0)
+	if (!k)
+		return -EBUSY;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	c->attached = true;
-	(void)make_raw(c->master); /* the last reader may have changed it */
+	if (!read_only)
+		read_typed(c); /* of the one that is sent away */
+	else
+		(void)shutdown(pair[0], SHUT_RD); /* it shall notice that nobody listens */
+	detach(k);
+	*k = (struct console_client){ .fd = pair[0], .nth = ++c->n_clients };
+	k->shown = c->shown;
+	lock(c);
+	(void)skip_overwritten(c, &k->shown); /* nobody has promised it more */
+	unlock(c);
 	signal_wake(c);
-	return fd;
+	return pair[1];
 }
 
 void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS])
 {
-	short events = 0;
-
 	ret[0] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
-	ret[1] = (struct pollfd){ .fd = c->watch, .events = POLLIN };
-	ret[2] = (struct pollfd){ .fd = -1 };
-	if (!c->attached)
-		return;
-	events |= c->ops->room(c->data) ? POLLIN : 0;
-	events |= has_more(c, c->shown) ? POLLOUT : 0;
-	ret[2] = (struct pollfd){ .fd = c->master, .events = events };
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
+		const struct console_client *k = &c->clients[i];
+
+		ret[1 + i] = (struct pollfd){ .fd = k->fd };
+		if (i == 0 && wants_input(c))
+			ret[1 + i].events |= POLLIN;
+		if (k->fd >= 0 && has_more(c, k->shown))
+			ret[1 + i].events |= POLLOUT;
+	}
 }
 
 int console_timeout(const struct console *c)
@@ -293,11 +329,10 @@ int console_timeout(const struct console *c)
 void console_process(struct console *c)
 {
 	clear_wake(c);
-	read_watch(c);
 	write_log(c);
-	read_master(c);
-	check_hangup(c);
-	write_master(c);
+	read_typed(c);
+	check_hangups(c);
+	write_clients(c);
 	linger(c);
 }
 
@@ -307,10 +342,10 @@ void console_done(struct console *c)
 		return;
 	console_log_hurry(&c->log);
 	write_log(c);
-	write_master(c);
+	write_clients(c);
 	console_log_done(&c->log);
-	closep(&c->master);
-	closep(&c->watch);
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		detach(&c->clients[i]);
 	closep(&c->wake);
 	(void)pthread_mutex_destroy(&c->lock); /* the guest's threads are joined */
 	*c = (struct console){};

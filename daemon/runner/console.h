@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the UART's bytes go: a pty for people and a log file, and from the pty back.
+ * Where the UART's bytes go: to clients and to the log, and from one of the clients back.
  *
- * Nobody may be there to read. The pty's master is therefore written only while its other
- * end is open, and the last 64 KiB wait here for the next reader; the guest never waits.
- * The log is written from the same buffer by the main thread, since a disk may stall.
+ * A client is a pair of sockets of its own. One at a time may type; others watch, and each gets
+ * all that the guest says, however slow the rest are. Nobody may be there: the last 64 KiB that
+ * were not shown to one that types wait here for the next client. The guest never waits; who
+ * reads too slowly is told how much is lost. The log is written from the same buffer.
  */
 #pragma once
 
@@ -17,7 +18,8 @@
 #include "daemon/runner/console-log.h"
 
 #define CONSOLE_BUFFER_SIZE 65536
-#define CONSOLE_PATH_SIZE 64
+#define CONSOLE_TYPED_SIZE 4096
+#define CONSOLE_CLIENTS_MAX 8 /* one that types, the others watch */
 #define CONSOLE_LINGER_MS 10
 
 /**
@@ -31,17 +33,32 @@ struct console_ops {
 };
 
 /**
+ * struct console_client - one that is connected; [0] is the one that types
+ * @fd: our end, owned, non-blocking; -1: nobody
+ * @input_over: it types no more, and may still read
+ * @shown: bytes of all that were sent to it, or skipped
+ * @lost: of these, skipped and not said yet
+ * @nth: the later it came, the larger
+ */
+struct console_client {
+	int fd;
+	bool input_over;
+	uint64_t shown;
+	uint64_t lost;
+	uint64_t nth;
+};
+
+/**
  * struct console - one console
  * @ops: borrowed, static; @data: passed to them
- * @master: of the pty, owned, non-blocking; @path: of its other end
- * @watch: inotify on @path, owned: tells of readers that open it by name
  * @lingering: look again after CONSOLE_LINGER_MS
  * @seen: @written at the last look
  * @wake: eventfd, owned: there is something to do
- * @attached: the other end is open, as far as we know
+ * @n_clients: that ever came
+ * @typed: what the guest has no room for yet, @n_typed bytes
  * @ring: what the guest wrote, byte i of all at i modulo its size
  * @written: bytes ever written by the guest
- * @shown, @logged: of these, sent to the pty and to @log (or given up)
+ * @shown, @logged: of these, sent to one that types and to @log (or given up)
  *
  * Thread: main; console_put() and console_kick() from any. @lock guards @ring, @written,
  * and @kicked.
@@ -49,16 +66,16 @@ struct console_ops {
 struct console {
 	const struct console_ops *ops;
 	void *data;
-	int master;
-	char path[CONSOLE_PATH_SIZE];
-	int watch;
 	int wake;
-	bool attached;
 	bool lingering;
 	uint64_t seen;
 	uint64_t shown;
 	uint64_t logged;
 	struct console_log log;
+	struct console_client clients[CONSOLE_CLIENTS_MAX];
+	uint64_t n_clients;
+	uint8_t typed[CONSOLE_TYPED_SIZE];
+	size_t n_typed;
 	pthread_mutex_t lock;
 	bool kicked;
 	uint64_t written;
@@ -66,7 +83,7 @@ struct console {
 };
 
 /**
- * console_init() - make the pty
+ * console_init() - without clients
  * @log: taken over, zero is left
  *
  * Return: 0 or a negative errno; @log is closed then, too.
@@ -87,17 +104,19 @@ void console_put(struct console *c, uint8_t byte);
 void console_kick(struct console *c);
 
 /**
- * console_attach() - the other end, for a reader
+ * console_attach() - the end of a new client
+ * @read_only: it watches
+ * @force: whoever types is sent away; of watchers, if there are too many, the oldest
  *
- * Return: a descriptor for the caller to pass on and close; negative errno.
+ * Return: a socket for the caller to pass on and close; -EBUSY; another errno.
  */
-int console_attach(struct console *c);
+int console_attach(struct console *c, bool read_only, bool force);
 
-#define CONSOLE_POLLFDS 3
+#define CONSOLE_POLLFDS (1 + CONSOLE_CLIENTS_MAX)
 
 /**
  * console_poll() - what to wait for
- * @ret: set to three entries
+ * @ret: set, all of it
  */
 void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS]);
 

@@ -139,13 +139,15 @@ void control_pong(struct control *c, uint32_t serial)
 	post(c, GHVM_LINK_PONG, &w, NULL, 0);
 }
 
-/* u32 serial, path; the pty's other end */
-void control_console_is(struct control *c, uint32_t serial, const char *path, int fd)
+/* u32 serial, "", u32 errno; a socket */
+void control_console_is(struct control *c, uint32_t serial, int fd, bool plain)
 {
-	uint8_t buf[128];
+	uint8_t buf[16];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u32(&w, serial);
-	ghvm_link_put_string(&w, path);
+	ghvm_link_put_string(&w, "");
+	if (!plain)
+		ghvm_put_u32(&w, fd < 0 ? (uint32_t)-fd : 0);
 	post(c, GHVM_LINK_CONSOLE_IS, &w, &fd, fd >= 0);
 }

@@ -56,5 +56,5 @@ void control_ready(struct control *c);
 void control_exited(struct control *c, uint64_t state, uint64_t data0);
 void control_stopping(struct control *c, enum ghvm_link_how how);
 void control_pong(struct control *c, uint32_t serial);
-/* @path may be "" and @fd -1: there is no console. @fd is borrowed. */
-void control_console_is(struct control *c, uint32_t serial, const char *path, int fd);
+/* @fd is borrowed; a negative errno: there is no console. @plain: the manager knows no errno. */
+void control_console_is(struct control *c, uint32_t serial, int fd, bool plain);

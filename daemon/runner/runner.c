@@ -381,15 +381,18 @@ static void on_stop(struct runner *r, struct ghvm_link_message *m)
 
 static void on_console(struct runner *r, struct ghvm_link_message *m)
 {
-	_cleanup_(closep) int fd = -1;
+	_cleanup_(closep) int fd = -ENOTTY;
 	uint32_t serial = ghvm_get_u32(&m->payload);
+	bool plain = !m->payload.len;
+	uint8_t flags = plain ? 0 : ghvm_get_u8(&m->payload);
 	struct devices *d = &r->guest.devices;
 
 	if (m->payload.bad)
 		return;
 	if (d->has_console)
-		fd = console_attach(&d->console);
-	control_console_is(&r->control, serial, fd >= 0 ? d->console.path : "", fd);
+		fd = console_attach(&d->console, flags & GHVM_LINK_CONSOLE_READ_ONLY,
+				    flags & GHVM_LINK_CONSOLE_FORCE);
+	control_console_is(&r->control, serial, fd, plain);
 }
 
 static void on_ping(struct runner *r, struct ghvm_link_message *m)

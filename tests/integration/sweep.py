@@ -115,10 +115,10 @@ class Sweep:
 
     def reset(self, n):
         wait_until(lambda: self.running("key"), 20)
-        _, path = self.w.vm_call("key", "OpenConsole", "a{sv}", "0")
+        console = self.w.console("key")
         self.arm(n)
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(b"x")
+        with console:
+            console.write(b"x")
         self.alive(lambda: self.over() or (self.ups() == 2 and self.running("key")), n)
         if self.ups() == 2:
             self.rebooted += 1

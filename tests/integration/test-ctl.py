@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ghvmctl against the real manager, with real helpers and runners below a stand-in for systemd."""
 import errno
+import fcntl
 import glob
 import json
 import os
@@ -31,7 +32,13 @@ class Terminal:
         self.text = self.all = b""
         self.process = subprocess.Popen([CTL, *args], stdin=self.slave, stdout=self.slave,
                                         stderr=self.slave, env=env, start_new_session=True,
-                                        user=user, extra_groups=None if user is None else [])
+                                        user=user, extra_groups=None if user is None else [],
+                                        preexec_fn=self.own)
+
+    @staticmethod
+    def own():
+        """In the child: its keys make signals."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def wait_for(self, text, seconds=20):
         end = time.monotonic() + seconds
@@ -508,16 +515,143 @@ class Console(Case):
         self.assertEqual(t.process.wait(20), 0)
         self.ctl("--force", "stop", "demo")
 
-    def test_a_signal_leaves_the_terminal_as_it_was(self):
-        self.w.vm("demo", "powerkey\n")
+    def connected(self, script="powerkey\n", *options):
+        self.w.vm("demo", script)
         self.ctl("start", "demo")
-        t = self.terminal("console", "demo")
+        t = self.terminal("console", *options, "demo")
         t.wait_for(b"Connected")
         wait_until(lambda: not t.is_as_before())
-        t.process.send_signal(signal.SIGTERM)
+        return t
+
+    def test_a_signal_leaves_the_terminal_as_it_was(self):
+        t = self.connected()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            t.process.send_signal(number)
+            self.assertEqual(t.process.wait(20), 0)
+            self.assertTrue(t.is_as_before())
+            t = self.terminal("console", "demo")
+            t.wait_for(b"Connected")
+        t.type(LEAVE)
+        t.process.wait(20)
+        self.ctl("stop", "demo")
+
+    def state_of(self, process):
+        with open(f"/proc/{process.pid}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+
+    def test_while_it_is_stopped_the_terminal_is_as_it_was(self):
+        t = self.connected("expect yes\nprint thanks\npowerkey\n")
+        for _ in range(2):
+            t.process.send_signal(signal.SIGTSTP)
+            wait_until(lambda: self.state_of(t.process) == "T")
+            self.assertTrue(t.is_as_before())
+            t.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: not t.is_as_before())
+        t.type(b"yes\n")
+        t.wait_for(b"thanks")
+        t.type(LEAVE)
+        self.assertEqual(t.process.wait(20), 0)
+        self.assertTrue(t.is_as_before())
+
+    def test_a_guest_that_takes_no_input(self):
+        """Ctrl-] and signals are heard all the same."""
+        t = self.connected("forever\n")
+        for leave in (lambda: t.type(LEAVE), lambda: t.process.send_signal(signal.SIGTERM)):
+            for _ in range(100):
+                t.type(4000 * b"x")
+                while select.select([t.fd], [], [], 0)[0]:
+                    os.read(t.fd, 65536)  # bells
+            leave()
+            self.assertEqual(t.process.wait(20), 0)
+            self.assertTrue(t.is_as_before())
+            t = self.terminal("console", "demo")
+            t.wait_for(b"Connected")
+        t.type(LEAVE)
+        self.assertEqual(t.process.wait(20), 0)
+        _, err = self.ctl("console", "demo", input=500000 * "x", status=1)
+        self.assertRegex(err, r"demo takes no input: \d+ bytes are not typed")
+
+    def test_a_guest_whose_runner_is_killed(self):
+        t = self.connected()
+        os.kill(self.w.vm_get("demo", "LeaderPID"), signal.SIGKILL)
         t.process.wait(20)
         self.assertTrue(t.is_as_before())
-        self.ctl("stop", "demo")
+
+    def test_it_outlives_its_manager(self):
+        t = self.connected("print ask\nexpect yes\nprint thanks\npowerkey\n")
+        t.wait_for(b"ask")
+        self.w.kill_manager()
+        t.type(b"yes\n")
+        t.wait_for(b"thanks")
+        t.type(LEAVE)
+        self.assertEqual(t.process.wait(20), 0)
+        self.assertTrue(t.is_as_before())
+        self.w.start_manager()
+
+    ECHO = "print up\necho bye\npowerkey\n"
+
+    def test_one_at_a_time(self):
+        t = self.connected(self.ECHO)
+        t.wait_for(b"up")
+        _, err = self.ctl("console", "demo", status=1)
+        self.assertIn("another has this console: read-only watches it, force takes it over", err)
+        watchers = [self.terminal("console", "--read-only", "demo") for _ in range(2)]
+        for watcher in watchers:
+            watcher.wait_for(b"Connected to demo, to watch")
+        t.type(b"to all\n")
+        for one in (t, *watchers):
+            one.wait_for(b"to all")
+        watchers[0].type(b"nobody hears this\n")
+        other = self.terminal("console", "--force", "demo")
+        t.wait_for(b"another has taken this console")
+        self.assertEqual(t.process.wait(20), 1)
+        self.assertTrue(t.is_as_before())
+        other.wait_for(b"Connected")
+        other.type(b"mine\n")
+        for one in (other, *watchers):
+            one.wait_for(b"mine")
+            self.assertNotIn(b"hears", one.text)
+        watchers[0].type(LEAVE)
+        self.assertEqual(watchers[0].process.wait(20), 0)
+        watchers[1].type(b"\x03")  # Ctrl-C, which is the watcher's own
+        self.assertEqual(watchers[1].process.wait(20), 0)
+        self.assertTrue(watchers[1].is_as_before())
+        self.ctl("--force", "stop", "demo")
+        self.assertEqual(other.process.wait(20), 0)
+
+    def test_it_waits_for_a_vm_that_is_not_up(self):
+        self.w.vm("demo", self.ECHO)
+        self.ctl("console", "--wait", "nosuch", status=3)
+        t = self.terminal("console", "--wait", "demo")
+        t.wait_for(b"demo is stopped; waiting for it to start, Ctrl-C leaves")
+        self.assertTrue(t.is_as_before())
+        for _ in range(2):
+            self.ctl("start", "demo")
+            t.wait_for(b"Connected")
+            t.wait_for(b"up")
+            self.ctl("--force", "stop", "demo")
+            t.wait_for(b"waiting for it, Ctrl-C leaves")
+            wait_until(t.is_as_before)
+        t.process.send_signal(signal.SIGINT)
+        t.process.wait(20)
+
+    def test_output_that_nobody_reads(self):
+        self.w.vm("demo", self.ECHO)
+        self.ctl("start", "demo")
+        with self.w.console("demo") as types:
+            read, write = os.pipe()
+            self.addCleanup(os.close, read)
+            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+            watcher = subprocess.Popen([CTL, "console", "--read-only", "demo"], stdout=write,
+                                       stdin=subprocess.DEVNULL, env=self.env)
+            os.close(write)
+            for _ in range(100):
+                types.write(99 * b"x" + b"\n")
+                left = 100
+                while left:
+                    left -= len(types.read(left))
+            watcher.terminate()
+            self.assertEqual(watcher.wait(20), 0)
 
     def test_input_that_is_no_terminal(self):
         self.w.vm("demo", "print ask\nexpect yes\nprint thanks\npowerkey\n")

@@ -70,8 +70,8 @@ class Life(Case):
     def test_reboot_keeps_pins_and_changes_the_vmid(self):
         unit = self.running("demo", "print up\nread\nreset\n")
         before = self.w.vm_get("demo", "VMID", "LeaderPID", "Incarnation")
-        with self.console("demo") as pty:
-            pty.write(b"x")
+        with self.w.console("demo") as console:
+            console.write(b"x")
             wait_until(lambda: self.w.console_log("demo").count("up") == 2)
         self.w.wait_state("demo", "running")
         after = self.w.vm_get("demo", "VMID", "LeaderPID", "Incarnation")
@@ -82,15 +82,10 @@ class Life(Case):
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()
 
-    def console(self, name):
-        # busctl cannot keep a descriptor for us, but the path is the same pty
-        _, path = self.w.vm_call(name, "OpenConsole", "a{sv}", "0")
-        return open(path, "r+b", buffering=0, opener=world.no_controlling_terminal)
-
     def test_console_speaks_both_ways(self):
         unit = self.running("demo", "print ask\nexpect yes\nprint thanks\noff\n")
-        with self.console("demo") as pty:
-            pty.write(b"yes\n")
+        with self.w.console("demo") as console:
+            console.write(b"yes\n")
             self.assertEqual(unit.wait(20), 0)
         self.assertEqual(self.w.console_log("demo").split(), ["ask", "thanks"])
 
@@ -253,9 +248,8 @@ class Death(Case):
         wait_until(lambda: self.runner_pid("demo"))
         self.assertEqual(before, self.w.vm_get("demo", "VMID", "Incarnation", "SpecDigest",
                                                "MemoryLent", "LeaderPID"))
-        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(b"yes\n")
+        with self.w.console("demo") as console:
+            console.write(b"yes\n")
             wait_until(lambda: "thanks" in self.w.console_log("demo"))
         self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
         self.assertEqual(unit.wait(20), 0)
@@ -350,9 +344,8 @@ class Death(Case):
         return unit
 
     def reset(self):
-        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(b"x")
+        with self.w.console("demo") as console:
+            console.write(b"x")
 
     def replace_manager(self, meanwhile=lambda: None):
         self.w.kill_manager()
@@ -497,8 +490,7 @@ class RmDead(Case):
         with self.assertRaisesRegex(Refused, "only a reboot helps"):
             self.promptly(self.w.call, ROOT, "Manager", "StartVM", "sa{sv}", "demo", "0")
         self.assertIsNone(other.poll())
-        _, pty = self.promptly(self.w.vm_call, "other", "OpenConsole", "a{sv}", "0")
-        self.assertTrue(pty.startswith("/dev/pts/"), pty)
+        self.promptly(self.w.console, "other").close()
         job = self.promptly(self.w.stop, "other", "force")
         self.assertEqual(other.wait(20), 0)
         self.assertIn("only a reboot", self.w.wait_job(job)[1])

@@ -404,9 +404,8 @@ class Guests(Case):
         t.remove(7)
         self.assertEqual(self.states()[7], "removing")
         job = t.commit(20000)
-        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(b"x")
+        with self.w.console("demo") as console:
+            console.write(b"x")
             self.assertEqual(unit.wait(15), 0)  # not only when those 20 s are over
         self.assertEqual(self.w.wait_job(job)[0], "failed")
         self.w.assert_clean()

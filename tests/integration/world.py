@@ -14,6 +14,8 @@ import subprocess
 import tempfile
 import time
 
+from client import Client
+
 BUILD = os.environ.get("GHVM_BUILD", "build")
 NAME = "org.gunyah.vmm1"
 ROOT = "/org/gunyah/vmm1"
@@ -44,11 +46,6 @@ def wait_until(what, seconds=10, step=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(step)
-
-
-def no_controlling_terminal(path, flags):
-    """For open(): meson makes us a session leader, whom the end of its terminal would kill."""
-    return os.open(path, flags | os.O_NOCTTY)
 
 
 def die_with_test():
@@ -226,6 +223,17 @@ class World:
 
     def vm_call(self, name, method, *args, **kw):
         return self.call(f"{ROOT}/vm/{name}", "VM", method, *args, **kw)
+
+    def console(self, name, **options):
+        """A socket to it, as an unbuffered file. Options are booleans, _ for -."""
+        client = Client(self.bus)
+        try:
+            options = {k.replace("_", "-"): ("b", v) for k, v in options.items()}
+            fd = client.call(f"{ROOT}/vm/{name}", "VM", "OpenConsole", ("a{sv}", options),
+                             returns="h")
+        finally:
+            client.close()
+        return open(fd, "r+b", buffering=0)
 
     def stop(self, name, how="graceful"):
         return self.vm_call(name, "Stop", "sa{sv}", how, "0")[0]

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The console on a real pty: with a reader, without one, and with one that does not read.
+ * The console and its clients: with one, without, with several, and with one that does not read.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,6 +26,7 @@
 struct fixture {
 	struct console c;
 	size_t room;
+	bool waits; /* it was told that there is no room, and is to be woken */
 	char typed[8192];
 	size_t n_typed;
 	int log; /* our copy */
@@ -34,7 +34,10 @@ struct fixture {
 
 static size_t on_room(void *data)
 {
-	return ((struct fixture *)data)->room;
+	struct fixture *f = data;
+
+	f->waits = !f->room;
+	return f->room;
 }
 
 static size_t on_receive(void *data, const uint8_t *buf, size_t n)
@@ -112,7 +115,7 @@ static char *pattern(size_t n)
 	return s;
 }
 
-/* Read from the pty until @n bytes came or it is dry. */
+/* Read from a client's end until @n bytes came or it is dry. */
 static size_t drain(struct fixture *f, int fd, char *buf, size_t n)
 {
 	size_t got = 0;
@@ -133,18 +136,18 @@ static size_t drain(struct fixture *f, int fd, char *buf, size_t n)
 static void both_ways(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_(closep) int fd = console_attach(&f->c);
+	_cleanup_(closep) int fd = console_attach(&f->c, false, false);
 	char buf[64];
 
 	assert_true(fd >= 0);
 	put(f, "hello\n", 6);
 	assert_int_equal(drain(f, fd, buf, 6), 6);
-	assert_memory_equal(buf, "hello\n", 6); /* raw: no CR was added */
+	assert_memory_equal(buf, "hello\n", 6);
 	assert_int_equal(write(fd, "ls\r\3", 4), 4);
 	settle(f);
 	assert_int_equal(f->n_typed, 4);
-	assert_memory_equal(f->typed, "ls\r\3", 4); /* nor a signal made */
-	assert_int_equal(drain(f, fd, buf, 1), 0);  /* nothing is echoed */
+	assert_memory_equal(f->typed, "ls\r\3", 4);
+	assert_int_equal(drain(f, fd, buf, 1), 0); /* nothing is echoed */
 	assert_int_equal(pread(f->log, buf, 64, 0), 6);
 	assert_memory_equal(buf, "hello\n", 6);
 }
@@ -158,7 +161,7 @@ static void the_next_reader_gets_the_last_64k(void **state)
 
 	put(f, sent, n);
 	settle(f);
-	fd = console_attach(&f->c);
+	fd = console_attach(&f->c, false, false);
 	assert_int_equal(drain(f, fd, got, n), CONSOLE_BUFFER_SIZE);
 	assert_memory_equal(got, sent + 5000, CONSOLE_BUFFER_SIZE);
 }
@@ -193,7 +196,7 @@ static void the_log_says_what_it_lost(void **state)
 static void a_reader_that_does_not_read_stops_nobody(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_(closep) int fd = console_attach(&f->c);
+	_cleanup_(closep) int fd = console_attach(&f->c, false, false);
 	size_t n = 40 * 8192;
 	_cleanup_(freep) char *sent = pattern(n);
 
@@ -203,8 +206,7 @@ static void a_reader_that_does_not_read_stops_nobody(void **state)
 	}
 	settle(f); /* comes to rest although much is left */
 	assert_int_equal(lseek(f->log, 0, SEEK_END), n);
-	assert_true(f->c.shown < n);
-	assert_true(fd >= 0);
+	assert_true(f->c.shown < n && fd >= 0);
 }
 
 static void readers_come_and_go(void **state)
@@ -213,17 +215,17 @@ static void readers_come_and_go(void **state)
 	char buf[16];
 
 	for (int i = 0; i < 5; i++) {
-		int fd = console_attach(&f->c);
+		int fd = console_attach(&f->c, false, false);
 
 		put(f, "on", 2);
 		assert_int_equal(drain(f, fd, buf, 2), 2);
 		assert_memory_equal(buf, "on", 2);
 		close(fd);
 		settle(f);
-		assert_false(f->c.attached);
+		assert_int_equal(f->c.clients[0].fd, -1);
 		put(f, "off", 3);
 		settle(f);
-		fd = console_attach(&f->c);
+		fd = console_attach(&f->c, false, false);
 		assert_int_equal(drain(f, fd, buf, 3), 3);
 		assert_memory_equal(buf, "off", 3);
 		close(fd);
@@ -231,27 +233,120 @@ static void readers_come_and_go(void **state)
 	}
 }
 
-static void a_reader_by_path_is_noticed(void **state)
+/* One types; others watch, get all of it, and are not heard. */
+static void one_types_and_others_watch(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_(closep) int fd = -1;
+	_cleanup_(closep) int types = console_attach(&f->c, false, false);
+	_cleanup_(closep) int one = console_attach(&f->c, true, false);
+	_cleanup_(closep) int two = console_attach(&f->c, true, false);
 	char buf[16];
 
-	put(f, "early", 5);
+	assert_int_equal(console_attach(&f->c, false, false), -EBUSY);
+	put(f, "to all", 6);
+	assert_int_equal(drain(f, types, buf, 6), 6);
+	assert_int_equal(drain(f, one, buf, 6), 6);
+	assert_int_equal(drain(f, two, buf, 6), 6);
+	assert_memory_equal(buf, "to all", 6);
+	assert_int_equal(send(one, "no", 2, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	assert_int_equal(send(types, "yes", 3, MSG_NOSIGNAL), 3);
 	settle(f);
-	fd = open(f->c.path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(drain(f, fd, buf, 5), 5);
-	assert_memory_equal(buf, "early", 5);
-	put(f, "late", 4);
+	assert_int_equal(f->n_typed, 3);
+	assert_memory_equal(f->typed, "yes", 3);
+}
+
+/* What it had typed is not lost, and what it has not seen is for the next. */
+static void force_takes_over(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int old = console_attach(&f->c, false, false), new = -1;
+	char buf[16];
+
+	settle(f);
+	assert_int_equal(write(old, "ab", 2), 2);
+	new = console_attach(&f->c, false, true);
+	assert_true(new >= 0);
+	assert_int_equal(read(old, buf, sizeof(buf)), 0);
+	assert_int_equal(write(new, "cd", 2), 2);
+	settle(f);
+	assert_memory_equal(f->typed, "abcd", 4);
+	put(f, "news", 4);
+	assert_int_equal(drain(f, new, buf, 4), 4);
+	closep(&new);
+	new = console_attach(&f->c, false, false); /* not even a turn later */
+	assert_true(new >= 0);
+}
+
+static void too_many_do_not_watch(void **state)
+{
+	struct fixture *f = *state;
+	int fds[CONSOLE_CLIENTS_MAX], last;
+	char c;
+
+	for (int i = 1; i < CONSOLE_CLIENTS_MAX; i++) {
+		fds[i] = console_attach(&f->c, true, false);
+		assert_true(fds[i] >= 0);
+	}
+	assert_int_equal(console_attach(&f->c, true, false), -EBUSY);
+	fds[0] = console_attach(&f->c, false, false); /* that place is not theirs */
+	assert_true(fds[0] >= 0);
+	last = console_attach(&f->c, true, true);
+	assert_true(last >= 0);
+	assert_int_equal(read(fds[1], &c, 1), 0); /* the one that came first */
+	for (int i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		close(fds[i]);
+	close(last);
+}
+
+/* It may be as slow as it likes; the others do not notice, and it knows what it has missed. */
+static void a_slow_one_is_told_what_it_missed(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int slow = console_attach(&f->c, true, false);
+	_cleanup_(closep) int quick = console_attach(&f->c, true, false);
+	size_t n = 80 * 8192;
+	_cleanup_(freep) char *sent = pattern(n), *got = calloc(1, n + 100);
+	unsigned long long lost = 0;
+	const char *mark;
+	size_t k;
+
+	for (size_t i = 0; i < n; i += 8192) {
+		put(f, sent + i, 8192);
+		assert_int_equal(drain(f, quick, got, 8192), 8192);
+		assert_memory_equal(got, sent + i, 8192);
+	}
+	memset(got, 0, n + 100);
+	k = drain(f, slow, got, n + 100);
+	mark = strchr(got, '\r');
+	assert_non_null(mark);
+	assert_int_equal(sscanf(mark, "\r\n[%llu bytes lost]\r\n", &lost), 1);
+	assert_memory_equal(got, sent, (size_t)(mark - got));
+	mark = strchr(mark, ']') + 3;
+	k -= (size_t)(mark - got); /* behind it: all to the end */
+	assert_memory_equal(mark, sent + n - k, k);
+	assert_int_equal((size_t)(strchr(got, '\r') - got) + lost + k, n);
+}
+
+/* It types no more, and may look on; and we do not spin. */
+static void half_a_client(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(closep) int fd = console_attach(&f->c, false, false);
+	char buf[8];
+
+	assert_int_equal(write(fd, "last", 4), 4);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	settle(f);
+	assert_int_equal(f->n_typed, 4);
+	put(f, "said", 4);
 	assert_int_equal(drain(f, fd, buf, 4), 4);
-	assert_memory_equal(buf, "late", 4);
 }
 
 static void typing_waits_for_room(void **state)
 {
 	struct fixture *f = *state;
-	int fd = console_attach(&f->c);
+	int fd = console_attach(&f->c, false, false);
 
 	f->room = 3;
 	assert_int_equal(write(fd, "abcdefgh", 8), 8);
@@ -259,9 +354,13 @@ static void typing_waits_for_room(void **state)
 	assert_int_equal(f->n_typed, 3);
 	close(fd); /* and gone: what was typed is not */
 	settle(f);
-	f->room = 100;
-	console_kick(&f->c);
-	settle(f);
+	for (int i = 0; i < 5; i++) {
+		assert_true(f->waits); /* else nobody would wake it */
+		f->room = 1;
+		f->waits = false;
+		console_kick(&f->c);
+		settle(f);
+	}
 	assert_int_equal(f->n_typed, 8);
 	assert_memory_equal(f->typed, "abcdefgh", 8);
 }
@@ -270,7 +369,7 @@ static void typing_waits_for_room(void **state)
 static void a_full_disk_is_not_the_guests_trouble(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_(closep) int fd = console_attach(&f->c), room = dup(f->c.log.fds[0]);
+	_cleanup_(closep) int fd = console_attach(&f->c, false, false), room = dup(f->c.log.fds[0]);
 	size_t n = CONSOLE_BUFFER_SIZE + 10;
 	_cleanup_(freep) char *sent = pattern(n);
 	char buf[64] = "";
@@ -330,36 +429,22 @@ static void the_end_flushes(void **state)
 	console_done(&f->c); /* twice is no harm */
 }
 
-static atomic_size_t taken;
-
-/* One byte a visit, each when the one before has arrived. */
-static void *visit(void *path)
-{
-	for (size_t i = 0; i < VISITS; i++) {
-		int fd = open(path, O_RDWR | O_NOCTTY);
-
-		if (fd < 0 || write(fd, "x", 1) != 1)
-			abort();
-		close(fd);
-		while (atomic_load(&taken) == i)
-			sched_yield();
-	}
-	return NULL;
-}
-
-/* Whenever it leaves, also between our last read and the look whether it is still there. */
-static void what_a_reader_left_arrives(void **state)
+/* Whenever it leaves: what it typed before has arrived. */
+static void what_a_client_left_arrives(void **state)
 {
 	struct fixture *f = *state;
-	pthread_t t;
 
-	atomic_store(&taken, 0);
-	assert_int_equal(pthread_create(&t, NULL, visit, f->c.path), 0);
-	while (f->n_typed < VISITS) {
-		assert_true(turn(f, 5000));
-		atomic_store(&taken, f->n_typed);
+	for (size_t i = 0; i < VISITS; i++) {
+		int fd = console_attach(&f->c, false, false);
+
+		assert_true(fd >= 0);
+		if (i % 2)
+			assert_true(turn(f, 1000));
+		assert_int_equal(write(fd, "x", 1), 1);
+		close(fd);
 	}
-	assert_int_equal(pthread_join(t, NULL), 0);
+	settle(f);
+	assert_int_equal(f->n_typed, VISITS);
 }
 
 #define CONSOLE_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -373,12 +458,16 @@ int main(void)
 		CONSOLE_TEST(the_log_says_what_it_lost),
 		CONSOLE_TEST(a_reader_that_does_not_read_stops_nobody),
 		CONSOLE_TEST(readers_come_and_go),
-		CONSOLE_TEST(a_reader_by_path_is_noticed),
+		CONSOLE_TEST(one_types_and_others_watch),
+		CONSOLE_TEST(force_takes_over),
+		CONSOLE_TEST(too_many_do_not_watch),
+		CONSOLE_TEST(a_slow_one_is_told_what_it_missed),
+		CONSOLE_TEST(half_a_client),
 		CONSOLE_TEST(typing_waits_for_room),
 		CONSOLE_TEST(a_full_disk_is_not_the_guests_trouble),
 		CONSOLE_TEST(a_busy_guest_wakes_nobody_a_byte),
 		CONSOLE_TEST(the_end_flushes),
-		CONSOLE_TEST(what_a_reader_left_arrives),
+		CONSOLE_TEST(what_a_client_left_arrives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

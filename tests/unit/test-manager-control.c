@@ -102,7 +102,7 @@ static void a_runner_that_does_not_read(void **state)
 	unsigned int n = 0;
 
 	while (n < MORE_THAN_A_SOCKET_TAKES)
-		control_ask_console(&b->control, n++);
+		control_ask_console(&b->control, n++, 0);
 	control_ended(&b->control, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
 	turn(b, 120);
 	assert_int_equal(b->gone, 0);
@@ -122,7 +122,7 @@ static void a_runner_that_never_reads(void **state)
 	struct bench *b = *state;
 
 	for (unsigned int i = 0; i < 2 * MORE_THAN_A_SOCKET_TAKES + GHVM_LINK_QUEUE_MAX; i++)
-		control_ask_console(&b->control, i);
+		control_ask_console(&b->control, i, 0);
 	turn(b, 120);
 	assert_int_equal(b->gone, 1);
 	assert_false(control_connected(&b->control));
@@ -133,7 +133,7 @@ static void a_runner_that_has_gone(void **state)
 	struct bench *b = *state;
 
 	for (unsigned int i = 0; i < MORE_THAN_A_SOCKET_TAKES; i++)
-		control_ask_console(&b->control, i);
+		control_ask_console(&b->control, i, 0);
 	closep(&b->runner);
 	b->runner = -1;
 	turn(b, 120);

@@ -3,6 +3,7 @@
  * The runner while its guest lives: console, reboots in place, managers that go and come,
  * messages that make no sense.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -45,24 +46,23 @@ static void read_exactly(int fd, char *buf, size_t n)
 	}
 }
 
-static int open_console(struct bench *f, uint32_t serial)
+static int open_console(struct bench *f, uint32_t serial, uint8_t flags)
 {
-	uint8_t buf[4];
-	struct ghvm_put w = { .buf = buf, .cap = 4 };
+	uint8_t buf[8];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	uint32_t error;
 	char path[64];
 
 	ghvm_put_u32(&w, serial);
-	bench_say(f, GHVM_LINK_CONSOLE, buf, 4, NULL, 0);
+	ghvm_put_u8(&w, flags);
+	bench_say(f, GHVM_LINK_CONSOLE, buf, w.len, NULL, 0);
 	bench_expect(f, GHVM_LINK_CONSOLE_IS);
 	assert_int_equal(ghvm_get_u32(&f->m.payload), serial);
 	ghvm_link_get_string(&f->m.payload, path, sizeof(path));
+	assert_string_equal(path, "");
+	error = ghvm_get_u32(&f->m.payload);
 	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
-	if (!f->m.n_fds) {
-		assert_string_equal(path, "");
-		return -1;
-	}
-	assert_int_equal(strncmp(path, "/dev/pts/", 9), 0);
-	return TAKE_FD(f->m.fds[0]);
+	return f->m.n_fds ? TAKE_FD(f->m.fds[0]) : -(int)error;
 }
 
 static void the_console_goes_both_ways(void **state)
@@ -74,7 +74,7 @@ static void the_console_goes_both_ways(void **state)
 	SCRIPT(f, says_hi);
 	bench_start(f);
 	bench_wait_runs(&f->hosts[0], 0, 10);
-	fd = open_console(f, 7);
+	fd = open_console(f, 7, 0);
 	read_exactly(fd, buf, 2);
 	assert_memory_equal(buf, "Hi", 2);
 	assert_int_equal(write(fd, "x", 1), 1);
@@ -113,13 +113,53 @@ static void a_manager_that_does_not_read_is_not_gone(void **state)
 	assert_int_equal(bench_join(f), RUNNER_EXIT_OK);
 }
 
+static void consoles_as_they_are_asked_for(void **state)
+{
+	struct bench *f = *state;
+	int fd, watch;
+	char c;
+
+	bench_start(f);
+	fd = open_console(f, 1, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(open_console(f, 2, 0), -EBUSY);
+	watch = open_console(f, 3, GHVM_LINK_CONSOLE_READ_ONLY);
+	assert_true(watch >= 0);
+	close(watch);
+	watch = open_console(f, 4, GHVM_LINK_CONSOLE_FORCE);
+	assert_true(watch >= 0);
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(watch);
+	close(fd);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), RUNNER_EXIT_OK);
+}
+
+/* Which sends no flags, and cannot read an errno. */
+static void an_earlier_manager_asks(void **state)
+{
+	struct bench *f = *state;
+	uint8_t buf[4] = { 5 };
+	char path[8];
+
+	bench_start(f);
+	bench_say(f, GHVM_LINK_CONSOLE, buf, sizeof(buf), NULL, 0);
+	bench_expect(f, GHVM_LINK_CONSOLE_IS);
+	assert_int_equal(ghvm_get_u32(&f->m.payload), 5);
+	ghvm_link_get_string(&f->m.payload, path, sizeof(path));
+	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
+	assert_int_equal(f->m.n_fds, 1);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), RUNNER_EXIT_OK);
+}
+
 static void no_console_no_descriptor(void **state)
 {
 	struct bench *f = *state;
 
 	f->info.console = 0;
 	bench_start(f);
-	assert_int_equal(open_console(f, 1), -1);
+	assert_int_equal(open_console(f, 1, 0), -ENOTTY);
 	bench_say_stop(f, GHVM_LINK_FORCE);
 	assert_int_equal(bench_join(f), 0);
 }
@@ -155,7 +195,7 @@ static void reboots_in_place(void **state)
 	SCRIPT(f, bench_reset);
 	bench_start(f);
 	bench_expect_exited(f, GHVM_VCPU_SYSTEM_RESET);
-	fd = open_console(f, 1);
+	fd = open_console(f, 1, 0);
 	left = f->hosts[0].fd;
 	bench_say_ended(f, GHVM_EXIT_SYSTEM_RESET, GHVM_LINK_WAIT);
 	for (int i = 0; fcntl(left, F_GETFD) >= 0; i++) { /* the grant is let go first */
@@ -420,6 +460,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_console_goes_both_ways),
 		BENCH_TEST(a_manager_that_does_not_read_is_not_gone),
+		BENCH_TEST(consoles_as_they_are_asked_for),
+		BENCH_TEST(an_earlier_manager_asks),
 		BENCH_TEST(no_console_no_descriptor),
 		BENCH_TEST(nonsense_is_ignored),
 		BENCH_TEST(reboots_in_place),
