@@ -238,6 +238,7 @@ static void put_power_key(struct writer *w)
 	put_string(w, "label", "power");
 	put_cell(w, "linux,code", KEY_POWER);
 	put_cells(w, "gpios", line, ARRAY_SIZE(line));
+	put_empty(w, "wakeup-source"); /* a guest that sleeps (s2idle) hears the key, too */
 	end(w);
 	end(w);
 }

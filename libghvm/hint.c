@@ -257,8 +257,10 @@ static const struct failure failures[] = {
 	    "or the limit that the message names raised" } },
 	{ -ENOMEM,
 	  ANY,
-	  { "", "not enough memory, or it cannot be pinned: free some, lower memory.size, or raise "
-		"LimitMEMLOCK of gunyah-vmd.service" } },
+	  { "",
+	    "not enough memory, or it cannot be pinned: free some, lower memory.size, or raise "
+	    "the limit that the message names: LimitMEMLOCK of gunyah-vmd.service, or one of the "
+	    "unit's cgroup" } },
 	{ -EAGAIN, ANY, { "", "something ran out for the moment: try again" } },
 	{ -EFAULT,
 	  ANY,

@@ -65,13 +65,26 @@ static uint64_t reclaimable(const char *dir)
 	       read_key(dir, "memory.stat", "active_file");
 }
 
-static void look(const char *dir, struct ghvm_room *ret)
+/* The lower of the two that are set. Return: its name; NULL: none is. */
+static const char *read_limit(const char *dir, uint64_t *ret)
+{
+	uint64_t high = UINT64_MAX, max = UINT64_MAX;
+
+	(void)ghvm_room_number(dir, "memory.high", &high); /* or it stays */
+	(void)ghvm_room_number(dir, "memory.max", &max);
+	*ret = high < max ? high : max;
+	if (*ret == UINT64_MAX)
+		return NULL;
+	return high < max ? "MemoryHigh=" : "MemoryMax=";
+}
+
+static void look(const char *dir, void *data)
 {
 	uint64_t max, current, spare, left;
-	const char *name = strrchr(dir, '/');
+	const char *name = strrchr(dir, '/'), *directive = read_limit(dir, &max);
+	struct ghvm_room *ret = data;
 
-	if (!ghvm_room_number(dir, "memory.max", &max) || max == UINT64_MAX ||
-	    !ghvm_room_number(dir, "memory.current", &current))
+	if (!directive || !ghvm_room_number(dir, "memory.current", &current))
 		return;
 	if (max < ret->limit)
 		ret->limit = max;
@@ -82,6 +95,7 @@ static void look(const char *dir, struct ghvm_room *ret)
 		return;
 	ret->max = max;
 	ret->left = left;
+	ret->directive = directive;
 	(void)snprintf(ret->cgroup, sizeof(ret->cgroup), "%s", name ? name + 1 : dir);
 }
 
@@ -102,7 +116,8 @@ static bool own_cgroup(const struct ghvm_room_sources *from, char *ret, size_t c
 	return false;
 }
 
-static void read_cgroups(const struct ghvm_room_sources *from, struct ghvm_room *ret)
+void ghvm_room_each_cgroup(const struct ghvm_room_sources *from,
+			   void (*fn)(const char *dir, void *data), void *data)
 {
 	char path[PATH_MAX], own[PATH_MAX / 2];
 	size_t root;
@@ -114,7 +129,7 @@ static void read_cgroups(const struct ghvm_room_sources *from, struct ghvm_room 
 		return;
 	memcpy(path + root, own, strlen(own) + 1);
 	while (strlen(path) > root) { /* the root itself has no limit */
-		look(path, ret);
+		fn(path, data);
 		*strrchr(path, '/') = '\0'; /* there is one: own begins with it */
 	}
 }
@@ -129,7 +144,7 @@ void ghvm_room_read(const struct ghvm_room_sources *from, struct ghvm_room *ret)
 		.max = UINT64_MAX,
 		.left = UINT64_MAX,
 	};
-	read_cgroups(from, ret);
+	ghvm_room_each_cgroup(from, look, ret);
 }
 
 /* ---- is it enough? ---- */
@@ -161,10 +176,10 @@ int ghvm_room_check(const struct ghvm_room *room, uint64_t bytes,
 
 	if (need > room->left) /* the more exact figure first */
 		return ghvm_error_set(err, need > room->max ? -EDQUOT : -ENOSPC,
-				      "memory: %s takes %" PRIu64 " MiB, MemoryMax= of %.200s "
+				      "memory: %s takes %" PRIu64 " MiB, %s of %.200s "
 				      "leaves %" PRIu64 " of %" PRIu64 " MiB: raise it, or %s",
-				      words->who, mib_up(need), room->cgroup, mib(room->left),
-				      mib(room->max), words->remedy);
+				      words->who, mib_up(need), room->directive, room->cgroup,
+				      mib(room->left), mib(room->max), words->remedy);
 	if (need > room->available)
 		return ghvm_error_set(err, -ENOSPC,
 				      "memory: %s takes %" PRIu64 " MiB, the host has %" PRIu64

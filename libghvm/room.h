@@ -26,8 +26,11 @@ struct ghvm_room_sources ghvm_room_sources_default(void);
 /**
  * struct ghvm_room - bytes; UINT64_MAX: there is no limit, or none is told
  * @available: of the host's memory, MemAvailable
- * @limit: the lowest MemoryMax= of our cgroup and of those above it
- * @left, @max, @cgroup: of the one among them that leaves least
+ * @limit: the lowest MemoryMax= or MemoryHigh= of our cgroup and of those above it
+ * @left, @max, @cgroup: of the one among them that leaves least; @directive: which of the two
+ *
+ * Above MemoryHigh= nothing is refused: who touches a page is put to sleep, and guest memory has
+ * nothing that could be reclaimed. A start would only stand still until its time-out.
  */
 struct ghvm_room {
 	uint64_t available;
@@ -35,10 +38,15 @@ struct ghvm_room {
 	uint64_t left;
 	uint64_t max;
 	char cgroup[NAME_MAX + 1];
+	const char *directive;
 };
 
 /* As of now, for this process. */
 void ghvm_room_read(const struct ghvm_room_sources *from, struct ghvm_room *ret);
+
+/* Our cgroup and those above it but the root, as folders. */
+void ghvm_room_each_cgroup(const struct ghvm_room_sources *from,
+			   void (*fn)(const char *dir, void *data), void *data);
 
 /* A file that is one number; "max" is UINT64_MAX. False, @ret untouched or not: it is none. */
 bool ghvm_room_number(const char *dir, const char *file, uint64_t *ret);

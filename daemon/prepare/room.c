@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "libghvm/bits.h"
 
@@ -36,6 +37,61 @@ static int check_pool(const struct ghvm_room_sources *from, uint64_t need, uint6
 			      pages, page >> 20, free_pages + more, dir);
 }
 
+/**
+ * struct hugetlb - pages of one size
+ * @size: as in the names of files, "2MB" or "1GB"
+ * @left, @max, @file, @cgroup: of the limit that leaves least, in bytes
+ */
+struct hugetlb {
+	const char *size;
+	uint64_t left;
+	uint64_t max;
+	char file[32];
+	char cgroup[NAME_MAX + 1];
+};
+
+/* Reserved pages and used ones have limits of their own. */
+static void look_at(const char *dir, const char *kind, struct hugetlb *h)
+{
+	const char *name = strrchr(dir, '/');
+	char file[32], current_file[32];
+	uint64_t max, current;
+
+	(void)snprintf(file, sizeof(file), "hugetlb.%s%s.max", h->size, kind); /* fits */
+	(void)snprintf(current_file, sizeof(current_file), "hugetlb.%s%s.current", h->size, kind);
+	if (!ghvm_room_number(dir, file, &max) || max == UINT64_MAX ||
+	    !ghvm_room_number(dir, current_file, &current))
+		return;
+	current = max > current ? max - current : 0; /* that is left */
+	if (current >= h->left)
+		return;
+	h->left = current;
+	h->max = max;
+	memcpy(h->file, file, sizeof(file));
+	(void)snprintf(h->cgroup, sizeof(h->cgroup), "%s", name ? name + 1 : dir);
+}
+
+static void look(const char *dir, void *data)
+{
+	look_at(dir, "", data);
+	look_at(dir, ".rsvd", data);
+}
+
+static int check_hugetlb(const struct ghvm_room_sources *from, uint64_t need, const char *size,
+			 struct ghvm_error *err)
+{
+	struct hugetlb h = { .size = size, .left = UINT64_MAX, .max = UINT64_MAX };
+
+	ghvm_room_each_cgroup(from, look, &h);
+	if (need <= h.left)
+		return 0;
+	return ghvm_error_set(err, need > h.max ? -EDQUOT : -ENOSPC,
+			      "memory: the guest takes %" PRIu64 " MiB of huge pages, %s of the "
+			      "cgroup %.200s leaves %" PRIu64 " of %" PRIu64 " MiB: raise it, or "
+			      "use hugepages: auto",
+			      need >> 20, h.file, h.cgroup, h.left >> 20, h.max >> 20);
+}
+
 int room_check(const struct ghvm_room_sources *from, const struct room_want *want,
 	       struct ghvm_error *err)
 {
@@ -45,6 +101,10 @@ int room_check(const struct ghvm_room_sources *from, const struct room_want *wan
 
 	ghvm_room_read(from, &room);
 	r = ghvm_room_check(&room, want->pages, &words, err);
+	if (r == 0)
+		r = check_hugetlb(from, want->pool_2m, "2MB", err);
+	if (r == 0)
+		r = check_hugetlb(from, want->pool_1g, "1GB", err);
 	if (r == 0)
 		r = check_pool(from, want->pool_2m, GHVM_MIB(2), err);
 	if (r == 0)

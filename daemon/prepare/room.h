@@ -21,7 +21,8 @@ struct room_want {
 };
 
 /**
- * room_check() - against free memory, the limits of our cgroup and of those above, and the pools
+ * room_check() - against free memory, the limits of our cgroup and of those above, for huge pages
+ * too, and the pools
  *
  * What the kernel does not tell (no memory controller, no such pool) is not checked here.
  *

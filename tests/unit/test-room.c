@@ -137,6 +137,52 @@ static void limits_above_the_unit_count(void **state)
 	assert_non_null(strstr(err.msg, "leaves 0 of 300 MiB"));
 }
 
+/* Above it a start would stand still until its time-out, without a word. */
+static void memory_high_is_a_limit(void **state)
+{
+	struct machine *m = *state;
+	struct ghvm_error err = {};
+
+	put(m->sys, UNIT "/memory.high", "268435456\n");
+	assert_int_equal(ask(m, GHVM_MIB(300), &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "MemoryHigh= of gunyah-vm@demo.service leaves 244 of 256"));
+	put(m->sys, UNIT "/memory.high", "max\n");
+	assert_int_equal(ask(m, GHVM_MIB(300), &err), 0);
+	put(m->sys, "/fs/cgroup/machine.slice/memory.high", "134217728\n");
+	assert_int_equal(ask(m, GHVM_MIB(300), &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "MemoryHigh= of machine.slice"));
+	put(m->sys, "/fs/cgroup/machine.slice/memory.high", "1073741824\n");
+	put(m->sys, UNIT "/memory.high", "1073741824\n"); /* higher than memory.max */
+	assert_int_equal(ask(m, GHVM_MIB(600), &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "MemoryMax= of gunyah-vm@demo.service"));
+}
+
+/* The pool has them, but not for us. */
+static void huge_pages_have_limits_in_a_cgroup(void **state)
+{
+	struct machine *m = *state;
+	struct room_want want = { .pool_2m = GHVM_MIB(16) };
+	struct ghvm_error err = {};
+
+	put(m->sys, UNIT "/hugetlb.2MB.max", "16777216\n");
+	put(m->sys, UNIT "/hugetlb.2MB.current", "0\n");
+	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "max\n");
+	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.current", "0\n");
+	assert_int_equal(room_check(&m->from, &want, &err), 0);
+	put(m->sys, UNIT "/hugetlb.2MB.current", "4194304\n");
+	assert_int_equal(room_check(&m->from, &want, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "16 MiB of huge pages, hugetlb.2MB.max of the cgroup "
+					"gunyah-vm@demo.service leaves 12 of 16 MiB"));
+	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "8388608\n");
+	assert_int_equal(room_check(&m->from, &want, &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "hugetlb.2MB.rsvd.max of the cgroup machine.slice"));
+	want = (struct room_want){ .pool_1g = GHVM_GIB(1) };
+	put(m->sys, UNIT "/hugetlb.1GB.max", "0\n");
+	put(m->sys, UNIT "/hugetlb.1GB.current", "0\n");
+	assert_int_equal(room_check(&m->from, &want, &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "hugetlb.1GB.max"));
+}
+
 static void free_memory_counts(void **state)
 {
 	struct machine *m = *state;
@@ -211,6 +257,8 @@ int main(void)
 		ROOM_TEST(the_units_limit_is_named),
 		ROOM_TEST(cached_files_do_not_count),
 		ROOM_TEST(limits_above_the_unit_count),
+		ROOM_TEST(memory_high_is_a_limit),
+		ROOM_TEST(huge_pages_have_limits_in_a_cgroup),
 		ROOM_TEST(free_memory_counts),
 		ROOM_TEST(what_is_not_told_is_not_checked),
 		ROOM_TEST(pools_of_huge_pages),
