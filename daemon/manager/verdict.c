@@ -9,19 +9,20 @@
 static struct verdict of_reset(const struct verdict_input *in)
 {
 	if (in->asked || in->on_reboot == GHVM_ON_END_STOP)
-		return (struct verdict){ GHVM_LINK_EXIT_OK, false, "reset" };
+		return (struct verdict){ GHVM_LINK_EXIT_OK, false, "reset", false };
 	return (struct verdict){
 		in->can_rebuild ? GHVM_LINK_WAIT : GHVM_LINK_EXIT_RESTART,
 		false,
 		"reset",
+		false,
 	};
 }
 
 static struct verdict of_crash(const struct verdict_input *in, const char *reason)
 {
 	if (in->on_crash == GHVM_ON_END_RESTART && !in->asked)
-		return (struct verdict){ GHVM_LINK_EXIT_RESTART, true, reason };
-	return (struct verdict){ GHVM_LINK_EXIT_STOP, true, reason };
+		return (struct verdict){ GHVM_LINK_EXIT_RESTART, true, reason, false };
+	return (struct verdict){ GHVM_LINK_EXIT_STOP, true, reason, false };
 }
 
 struct verdict verdict_of(const struct verdict_input *in)
@@ -29,7 +30,7 @@ struct verdict verdict_of(const struct verdict_input *in)
 	switch (in->type) {
 	case GHVM_EXIT_VM_EXIT:
 	case GHVM_EXIT_SYSTEM_OFF:
-		return (struct verdict){ GHVM_LINK_EXIT_OK, false, "off" };
+		return (struct verdict){ GHVM_LINK_EXIT_OK, false, "off", false };
 	case GHVM_EXIT_SYSTEM_RESET:
 	case GHVM_EXIT_SYSTEM_RESET2:
 		return of_reset(in);
@@ -41,12 +42,17 @@ struct verdict verdict_of(const struct verdict_input *in)
 		return of_crash(in, "abort");
 	case GHVM_EXIT_FORCED:
 		if (in->asked)
-			return (struct verdict){ GHVM_LINK_EXIT_OK, false, "forced" };
+			return (struct verdict){ GHVM_LINK_EXIT_OK, false, "forced", false };
 		break;
 	case GHVM_EXIT_UNKNOWN:
 		break;
 	}
-	return (struct verdict){ GHVM_LINK_EXIT_FAILED, true, "unknown" };
+	return (struct verdict){ GHVM_LINK_EXIT_FAILED, true, "unknown", false };
+}
+
+struct verdict verdict_of_loop(void)
+{
+	return (struct verdict){ GHVM_LINK_EXIT_STOP, true, "reboot-loop", true };
 }
 
 int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret)

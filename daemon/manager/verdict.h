@@ -28,16 +28,20 @@ struct verdict_input {
 /**
  * struct verdict - what follows
  * @action: for the runner
- * @crashed: the guest did not mean to end
+ * @crashed: the guest did not mean to end; @looped: it does nothing but reboot
  * @reason: for ExitReason, static
  */
 struct verdict {
 	enum ghvm_link_action action;
 	bool crashed;
 	const char *reason;
+	bool looped;
 };
 
 struct verdict verdict_of(const struct verdict_input *in);
+
+/* Of a reboot too many. */
+struct verdict verdict_of_loop(void);
 
 /*
  * What the vCPUs saw, where RM's notification was lost (DECISIONS 26). 1 and the type;

@@ -40,3 +40,4 @@ void vm_on_console(void *data, uint32_t serial, int fd);
 void vm_on_patience(void *data);
 void vm_on_hint_patience(void *data);
 void vm_on_console_patience(void *data);
+void vm_on_reboot_pause(void *data);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/manager/store.h"
 #include "daemon/manager/verdict.h"
@@ -48,6 +49,8 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->hint_patience);
+	loop_timer_disarm(&vm->reboot_pause);
+	vm->pausing = false;
 	vm_fail_consoles(vm, -ESRCH);
 	control_done(&vm->control);
 }
@@ -104,7 +107,9 @@ static void log_end(const struct vm *vm, const struct verdict *v, enum ghvm_exit
 {
 	struct log_about a = vm_about_event(vm, v->crashed ? LOG_ID_CRASHED : LOG_ID_STOPPED);
 
-	if (v->crashed)
+	if (v->looped)
+		log_error(&a, 0, "Guest reboots and reboots: it is not started again");
+	else if (v->crashed)
 		log_error(&a, 0, "Guest crashed: %s", ghvm_exit_type_to_string(type));
 	else
 		log_info(&a, "Guest ended: %s", ghvm_exit_type_to_string(type));
@@ -113,11 +118,67 @@ static void log_end(const struct vm *vm, const struct verdict *v, enum ghvm_exit
 			 vm->guest->no_rebuild.msg);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void reboot(struct vm *vm, uint64_t pause)
+{
+	struct log_about a = vm_about(vm);
+
+	vm->ready = vm->told = false;
+	vm->pausing = pause > 0;
+	vm_set_state(vm, VM_REBOOTING);
+	if (pause && loop_timer_arm(&vm->reboot_pause, pause) == 0) {
+		log_info(&a, "It reboots in %llu ms: %u times in a row it did within %u s",
+			 (unsigned long long)pause, vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
+		return;
+	}
+	vm_on_reboot_pause(vm);
+}
+
+/* The machine is as its guest left it, and no page of it has come back yet. */
+void vm_on_reboot_pause(void *data)
+{
+	struct vm *vm = data;
+
+	vm->pausing = false;
+	vm_changed(vm);
+	if (vm->state != VM_REBOOTING || vm->doomed || op_busy(&vm->op))
+		return;
+	if (start_op_of(vm, &rebuild_op) == 0)
+		return;
+	vm_doom(vm, VM_FAILED, "start-failed");
+	vm_settle(vm);
+}
+
+static void set_crash(struct vm *vm, const struct verdict *v, enum ghvm_exit_type type)
+{
+	struct ghvm_error err = {};
+
+	if (v->looped)
+		(void)ghvm_error_set(&err, -ECONNABORTED,
+				     "the guest has rebooted %u times in a row within %u s: it is "
+				     "not started again",
+				     vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
+	else
+		(void)ghvm_error_set(&err, -ECONNABORTED, "the guest crashed: %s",
+				     ghvm_exit_type_to_string(type));
+	vm_set_error(vm, &err);
+}
+
 /* The guest is over; no operation runs. */
 void vm_end(struct vm *vm, enum ghvm_exit_type type)
 {
 	struct verdict v = judge(vm, type);
+	int pause = v.action == GHVM_LINK_WAIT ? reboots_again(&vm->reboots, now_ms()) : 0;
 
+	if (pause < 0)
+		v = verdict_of_loop();
 	loop_timer_disarm(&vm->hint_patience);
 	vm->hinted = false;
 	log_end(vm, &v, type);
@@ -125,18 +186,11 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 	control_ended(&vm->control, type, v.action);
 	vm_transaction_over(vm);
 	if (v.action == GHVM_LINK_WAIT) {
-		vm->ready = vm->told = false;
-		vm_set_state(vm, VM_REBOOTING);
-		if (start_op_of(vm, &rebuild_op) == 0)
-			return;
+		reboot(vm, (uint64_t)pause);
+		return;
 	}
-	if (v.crashed) {
-		struct ghvm_error err = {};
-
-		(void)ghvm_error_set(&err, -ECONNABORTED, "the guest crashed: %s",
-				     ghvm_exit_type_to_string(type));
-		vm_set_error(vm, &err);
-	}
+	if (v.crashed)
+		set_crash(vm, &v, type);
 	vm_doom(vm, v.crashed ? VM_FAILED : VM_STOPPED, v.reason);
 }
 
@@ -340,6 +394,7 @@ static void on_start_done(void *data, int result, const struct ghvm_error *err)
 		if (vm->state == VM_REBOOTING)
 			a.id = LOG_ID_REBOOTED;
 		control_started(&vm->control);
+		reboots_began(&vm->reboots, now_ms());
 		vm_set_state(vm, VM_RUNNING);
 		log_info(&a, "Guest runs");
 	}

@@ -32,7 +32,7 @@ static void on_runner_ready(void *data)
 {
 	struct vm *vm = data;
 
-	if (vm->state == VM_STARTING || vm->state == VM_REBOOTING)
+	if (vm->state == VM_STARTING || (vm->state == VM_REBOOTING && !vm->pausing))
 		vm->ready = true;
 	vm_settle(vm);
 }

@@ -195,6 +195,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->descriptor = VM_DESCRIPTOR_CURRENT;
 	vm->failed_now = false;
 	vm->reason = "";
+	vm->reboots = (struct reboots){};
 	vm->builder = builder;
 	vm_set_state(vm, VM_STARTING);
 	return 0;
@@ -288,6 +289,8 @@ const char *vm_substate(const struct vm *vm)
 {
 	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
 
+	if (vm->pausing)
+		return "reboot-pause";
 	switch (vm->state) {
 	case VM_STARTING:
 	case VM_REBOOTING:
@@ -311,6 +314,8 @@ static int init_timers(struct vm *vm)
 	if (r == 0)
 		r = loop_watch_timer(vm->env->loop, &vm->console_patience, vm_on_console_patience,
 				     vm);
+	if (r == 0)
+		r = loop_watch_timer(vm->env->loop, &vm->reboot_pause, vm_on_reboot_pause, vm);
 	if (r == 0)
 		r = loop_watch_timer(vm->env->loop, &vm->hint_patience, vm_on_hint_patience, vm);
 	return r;
@@ -347,6 +352,7 @@ void vm_free(struct vm *vm)
 	loop_watch_done(&vm->patience);
 	loop_watch_done(&vm->console_patience);
 	loop_watch_done(&vm->hint_patience);
+	loop_watch_done(&vm->reboot_pause);
 	guest_free(vm->guest);
 	free(vm);
 }

@@ -12,6 +12,7 @@
 #include "daemon/manager/guest.h"
 #include "daemon/manager/loop.h"
 #include "daemon/manager/op.h"
+#include "daemon/manager/reboots.h"
 #include "daemon/manager/vm-transaction.h"
 #include "libghvm/error.h"
 #include "libghvm/link.h"
@@ -112,6 +113,7 @@ struct vm_console {
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that nobody could give back
  * @console_serial: of the last question to the runner; @console_answered: of its last answer
+ * @pausing: it reboots in place after @reboot_pause, and until then nothing is done
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
  * @doomed: the guest is to be torn down; @final and @final_reason are what it then is
@@ -152,6 +154,10 @@ struct vm {
 	bool hinted;
 	bool awaits_hint;
 	enum ghvm_exit_type hint;
+
+	struct reboots reboots;
+	bool pausing;
+	struct loop_watch reboot_pause;
 
 	bool asked;
 	bool told;

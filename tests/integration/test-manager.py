@@ -123,6 +123,21 @@ class Life(Case):
         self.assertEqual(self.w.vm_get("demo", "ExitReason"), "reset")
         self.w.assert_clean()
 
+    def test_a_guest_that_does_nothing_but_reboot(self):
+        """It has to wait after a few times, which shows; and it can be stopped meanwhile."""
+        self.w.vm("demo", "print up\nreset\n")
+        unit = self.w.unit("demo")
+        wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")))
+        wait_until(lambda: self.w.vm_get("demo", "State", "SubState") ==
+                   ["rebooting", "reboot-pause"], 20, 0.01)
+        self.assertGreaterEqual(self.w.console_log("demo").count("up"), 4)
+        wait_until(lambda: self.w.console_log("demo").count("up") >= 6)
+        self.assertRegex(self.w.log(), r"demo: It reboots in 250 ms: 4 times in a row")
+        wait_until(lambda: self.w.vm_get("demo", "SubState") == "reboot-pause", 20, 0.01)
+        self.assertEqual(self.w.wait_job(self.w.stop("demo")), ["done", "", ""])
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
     def test_a_crash_stops_it_for_good(self):
         self.w.vm("demo", "fault\n")
         self.assertEqual(self.w.run_unit("demo"), 134)
