@@ -3,7 +3,7 @@
  * The user space of the guests that the tests run: PID 1, static, alone but for busybox.
  *
  * It says that it is up, then obeys the power key and what is typed on the console, one
- * word a line: echo TEXT, cpus, busy, off, reboot, crash, sh. The kernel's command line may
+ * word a line: echo TEXT, cpus, busy, sleep, off, reboot, crash, sh. The kernel's command line may
  * have testbed.guest=off or testbed.guest=reboot, to do that at once, or testbed.guest=deaf, not to
  * obey the power key.
  */
@@ -87,6 +87,20 @@ static void crash(void)
 		printf("guest: cannot crash: %s\n", strerror(errno));
 }
 
+/* s2idle, until something wakes us. */
+static void fall_asleep(void)
+{
+	int fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
+
+	printf("guest: falls asleep\n");
+	fflush(stdout);
+	if (fd < 0 || write(fd, "freeze", 6) != 6)
+		printf("guest: cannot sleep: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	printf("guest: is awake\n");
+}
+
 static void busy(void)
 {
 	for (long n = sysconf(_SC_NPROCESSORS_ONLN); n > 0; n--) {
@@ -117,6 +131,8 @@ static void obey(const char *line)
 		printf("guest: %ld CPUs\n", sysconf(_SC_NPROCESSORS_ONLN));
 	else if (!strcmp(line, "busy"))
 		busy();
+	else if (!strcmp(line, "sleep"))
+		fall_asleep();
 	else if (!strcmp(line, "off"))
 		end(RB_POWER_OFF);
 	else if (!strcmp(line, "reboot"))

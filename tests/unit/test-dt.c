@@ -159,6 +159,9 @@ static void says_what_is_loaded(void **state)
 	assert_int_equal(number(fdt, "/chosen", "linux,initrd-start", 0), 0x84000000);
 	assert_int_equal(number(fdt, "/chosen", "linux,initrd-end", 0), 0x84012345);
 	assert_int_equal(number(fdt, "/chosen", "kaslr-seed", 0), 0x0123456789abcdef);
+	assert_int_equal(cell(fdt, "/gpio-keys/power", "linux,code", 0), 116);
+	assert_non_null(fdt_getprop(fdt, fdt_path_offset(fdt, "/gpio-keys/power"), "wakeup-source",
+				    NULL)); /* else it does not wake a guest that sleeps */
 	free(fdt);
 
 	m.initrd_size = 0;

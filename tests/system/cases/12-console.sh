@@ -18,4 +18,34 @@ say "a long line arrives whole"
 long=$(printf '%0200d' 7)
 type_line one "echo $long"
 hears one 20 "guest: $long"
+say "one types, others watch, and --force takes over"
+(sleep 60 | timeout 60 ghvmctl console one >/run/types.out 2>&1) &
+types=$!
+timeout 60 ghvmctl console --read-only one >/run/watches.out 2>&1 </dev/null &
+watches=$!
+sleep 3
+refused ghvmctl console one </dev/null
+{
+	echo "echo to all of you"
+	sleep 4
+} | timeout 20 ghvmctl console --force one >/run/console.out
+grep -q "guest: to all of you" /run/console.out || fail "who took over hears nothing"
+must 10 grep -q "guest: to all of you" /run/watches.out
+must 10 grep -q "another has taken this console" /run/types.out
+kill "$watches"
+wait "$types" || true
 down one
+say "a log takes no more than its size, in the runner's sandbox"
+sed 's/console: {}/console: {log-size: 64K, log-count: 2}/' $vms/one.yaml >$vms/small.yaml
+rm -f "$logs"/small.log*
+up small
+type_line small sh
+type_line small "sleep 2; for i in \$(seq 450); do echo \$i $long; done; echo all \$((600 + 11))"
+hears small 120 "all 611"
+ls -l "$logs"/small.log*
+[ "$(stat -c %s "$logs"/small.log)" -le 65536 ] || fail "small.log is too large"
+[ "$(stat -c %s "$logs"/small.log.1)" -le 65536 ] || fail "small.log.1 is too large"
+[ "$(stat -c %s "$logs"/small.log.1)" -ge 60000 ] || fail "small.log.1 is not what was before"
+type_line small exit
+down small
+rm $vms/small.yaml

@@ -49,3 +49,7 @@ END
 say "and one that is not there"
 start_refused nosuch nosuch
 start_refused Bad_Name Bad_Name
+
+say "a name that looks like an option"
+start_refused -x "'-x' is not a VM's name"
+[ "$(unit_show -x NRestarts)" = 0 ] || fail "-x was tried again"
