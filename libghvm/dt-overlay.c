@@ -22,6 +22,9 @@
 
 #define DEPTH_MAX 32 /* Linux reads 64 levels; the target has some above */
 #define PATH_SIZE 256
+/* libfdt looks each up from the beginning: thousands would take seconds, in a manager's loop */
+#define NODES_MAX 512
+#define PROPERTIES_MAX 1024
 #define VERSION 17 /* of the format; older ones have no sizes of their parts */
 
 #define LOCAL_FIXUPS "__local_fixups__"
@@ -103,16 +106,21 @@ static int find(const struct check *c, int parent, const char *name)
 /**
  * struct walk - where in the overlay
  * @open: nodes that are not ended, @depth of them
+ * @nodes, @properties: so far
  * @ended: a node has just ended
  */
 struct walk {
 	int open[DEPTH_MAX];
 	int depth;
+	unsigned int nodes;
+	unsigned int properties;
 	bool ended;
 };
 
 static int enter(const struct check *c, struct walk *w, int node)
 {
+	if (w->nodes++ == NODES_MAX)
+		return complain(c, 0, NULL, "more than %d nodes", NODES_MAX);
 	if (w->depth == DEPTH_MAX)
 		return complain(c, w->open[0], NULL, "more than %d levels of nodes", DEPTH_MAX);
 	if (w->depth && !is_name(fdt_get_name(c->o, node, NULL)))
@@ -122,12 +130,14 @@ static int enter(const struct check *c, struct walk *w, int node)
 	return 0;
 }
 
-static int pass_property(const struct check *c, const struct walk *w, int at)
+static int pass_property(const struct check *c, struct walk *w, int at)
 {
 	const int node = w->open[w->depth - 1];
 	const char *name;
 	int len;
 
+	if (w->properties++ == PROPERTIES_MAX)
+		return complain(c, 0, NULL, "more than %d properties", PROPERTIES_MAX);
 	(void)fdt_getprop_by_offset(c->o, at, &name, &len); /* fdt_check_full() has */
 	if (!is_name(name))
 		return complain(c, node, NULL, "a property of it has a bad name");

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <libfdt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +204,36 @@ static void refuses_deep_nests(void **state)
 	assert_non_null(strstr(err.msg, "more than 32 levels of nodes"));
 }
 
+/* To apply thousands takes seconds, and the bus is served by the thread that does it. */
+static void refuses_crowds(void **state)
+{
+	static uint8_t buf[GHVM_KIB(32)];
+	uint8_t *fdt = NULL;
+	struct ghvm_error err = {};
+
+	for (int properties = 0; properties < 2; properties++) {
+		(void)fdt_create(buf, sizeof(buf));
+		(void)fdt_finish_reservemap(buf);
+		(void)fdt_begin_node(buf, "");
+		for (int i = 0; i < (properties ? 1025 : 512); i++) {
+			char name[16];
+
+			(void)snprintf(name, sizeof(name), "n%d", i);
+			if (properties) {
+				assert_int_equal(fdt_property(buf, name, NULL, 0), 0);
+				continue;
+			}
+			assert_int_equal(fdt_begin_node(buf, name), 0);
+			assert_int_equal(fdt_end_node(buf), 0);
+		}
+		(void)fdt_end_node(buf);
+		assert_int_equal(fdt_finish(buf), 0);
+		assert_int_equal(build(buf, fdt_totalsize((const void *)buf), &fdt, &err), -EINVAL);
+		assert_non_null(strstr(err.msg, properties ? "/: more than 1024 properties"
+							   : "/: more than 512 nodes"));
+	}
+}
+
 /* As it is in a message on the bus. */
 static void need_not_be_aligned(void **state)
 {
@@ -274,6 +305,7 @@ int main(void)
 		cmocka_unit_test(takes_targets_of_its_own),
 		cmocka_unit_test(says_where_it_is_bad),
 		cmocka_unit_test(refuses_deep_nests),
+		cmocka_unit_test(refuses_crowds),
 		cmocka_unit_test(need_not_be_aligned),
 		cmocka_unit_test(parts_that_overlap_are_taken_apart),
 		cmocka_unit_test(refuses_what_is_no_overlay),
