@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 
+#define SILENT_MS 5000
 #define SEND_MS 10000 /* for the kernel to have room for a message */
 
 static int lost(int r, struct ghvm_error *err)
@@ -39,14 +41,30 @@ static int send_hello(struct session *s, struct ghvm_error *err)
 	return r < 0 ? lost(r, err) : 0;
 }
 
+/* Whoever reads the unit's journal shall know what takes so long. */
+static void tell_of_wait(struct session *s)
+{
+	struct pollfd p = { .fd = s->sock, .events = POLLIN };
+
+	if (poll(&p, 1, SILENT_MS) != 0)
+		return;
+	if (s->heard)
+		fprintf(stderr, SD_INFO "Waiting for the manager to build the machine\n");
+	else
+		fprintf(stderr, SD_NOTICE "Waiting for the manager, which does not answer; see "
+					  "systemctl status gunyah-vmd\n");
+}
+
 /* The next message. Return: 0, *ret to be done by the caller; negative errno. */
 static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm_error *err)
 {
 	int r;
 
+	tell_of_wait(s);
 	do
 		r = ghvm_link_recv(s->sock, ret);
 	while (ghvm_link_try_later(r));
+	s->heard = true;
 	return r == 1 ? 0 : lost(r, err);
 }
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/prepare/descriptor.h"
@@ -19,7 +20,7 @@
  * @vms_dirs: of descriptors, as ghvm_spec_load()
  * @store: borrowed
  * @room: borrowed; where to ask for room; NULL: this machine
- * @descriptor: of session_run()
+ * @heard, @descriptor: of session_run(): the manager has answered; the descriptor
  */
 struct session {
 	int sock;
@@ -28,6 +29,7 @@ struct session {
 	const char *const *vms_dirs;
 	struct store *store;
 	const struct ghvm_room_sources *room;
+	bool heard;
 	struct descriptor descriptor;
 };
 

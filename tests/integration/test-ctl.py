@@ -330,6 +330,7 @@ class Waits(Case):
         self.w.vm("demo", "powerkey\n")
         self.w.manager.send_signal(signal.SIGSTOP)
         self.addCleanup(self.w.manager.send_signal, signal.SIGCONT)
+        helper = self.w.unit("demo")
         began = time.monotonic()
         out, err = self.all_of_ctl("list")
         self.assertLess(time.monotonic() - began, 15)
@@ -338,6 +339,8 @@ class Waits(Case):
             "ghvmctl: waiting for the manager to answer",
             "ghvmctl: no virtual machine can run: waited 10 s for the manager to answer, in vain: "
             "it hangs, or has too much to do; only descriptors are listed"])
+        self.assertIn("Waiting for the manager, which does not answer", self.w.said("demo"))
+        helper.kill()
 
     def test_a_start_says_what_it_waits_for(self):
         self.w.vm("demo", "powerkey\n")
