@@ -17,7 +17,8 @@
 #define LIMIT_S 120	 /* the unit's own is as long */
 #define PATIENCE_MS 8000 /* with one that has failed and is tried again */
 #define LOOK_MS 500
-#define RESTARTS 3 /* so many while we wait: it will not come */
+#define AGAIN_MS 3000 /* more than RestartSec= and a start that fails */
+#define RESTARTS 3    /* so many while we wait: it will not come */
 
 /**
  * struct start - of the manager, by the bus
@@ -84,6 +85,20 @@ static int look(struct start *s, sd_bus *bus, struct ghvm_error *err)
 	return 0;
 }
 
+/* A unit that is started again has forgotten how it ended before: wait for the next time. */
+static bool find_failed(struct start *s, sd_bus *bus)
+{
+	const uint64_t until = wait_ms(&s->wait) + AGAIN_MS;
+
+	for (;;) {
+		unit_look_at(bus, UNIT_MANAGER, &s->unit);
+		if (has_failed(&s->unit) || !*s->unit.active || wait_ms(&s->wait) >= until)
+			return *s->unit.active && has_failed(&s->unit);
+		if (wait_on(&s->wait, bus) < 0)
+			return false;
+	}
+}
+
 /* What the bus says, and what the unit says of the reason. */
 static int judge(struct start *s, sd_bus *bus, struct ghvm_error *err)
 {
@@ -92,8 +107,7 @@ static int judge(struct start *s, sd_bus *bus, struct ghvm_error *err)
 
 	if (!sd_bus_message_is_method_error(s->answer, NULL))
 		return 0;
-	unit_look_at(bus, UNIT_MANAGER, &s->unit);
-	if (*s->unit.active && has_failed(&s->unit))
+	if (find_failed(s, bus))
 		return cannot_start(&s->unit, err);
 	(void)sd_bus_error_copy(&e, sd_bus_message_get_error(s->answer));
 	r = client_error(err, &e, -sd_bus_message_get_errno(s->answer),
