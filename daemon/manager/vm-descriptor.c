@@ -9,11 +9,14 @@
 
 #include "libghvm/cleanup.h"
 
-/* An older manager may have reckoned its digest in another way: the spec itself says more. */
+/*
+ * An older manager may have reckoned its digest in another way: the spec itself says more, where it
+ * is known. An operation that makes the plan meanwhile only reads the spec.
+ */
 static void started_by(const struct vm *vm, char ret[17])
 {
 	memcpy(ret, vm->digest, sizeof(vm->digest));
-	if (vm->guest->planned)
+	if (vm->guest->spec.kernel)
 		guest_digest(&vm->guest->spec, ret);
 }
 
