@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_MS 1000 /* should news of it be lost */
+#define LOOK_MS 250 /* a unit that waits for its next try, 1 s, tells no news */
 
 /**
  * struct view - of a job

@@ -991,7 +991,7 @@ class Why(Case):
         self.w.vm("demo", "off\n", memory="30G")
         self.ctl("start", "demo", status=1)
         got = self.json("why", "demo")
-        self.assertEqual(got["failed_step"], "prepare", got)
+        self.assertEqual(got["failed_step"], "descriptor", got)
         self.assertEqual(got["messages"], [])
         with open(self.w.path("vms", "demo.yaml"), "a", encoding="ascii") as f:
             f.write("colour: blue\n")

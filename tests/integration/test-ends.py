@@ -34,9 +34,8 @@ class Case(unittest.TestCase):
             return None
 
     def type(self, name, text=b"x"):
-        _, path = self.w.vm_call(name, "OpenConsole", "a{sv}", "0")
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(text)
+        with self.w.console(name) as console:
+            console.write(text)
             wait_until(lambda: "typed" in self.w.console_log(name))
 
 
@@ -55,7 +54,8 @@ class Lost(Case):
     def check_off(self, **kw):
         took, status = self.end(**kw)
         self.assertEqual(status, 0, self.w.said("demo"))
-        self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "off"])
+        self.w.wait_state("demo", "stopped")  # the runner ends before the memory is back
+        self.assertEqual(self.w.vm_get("demo", "ExitReason"), "off")
         # half a second for RM to say it, a second for the manager to hear it
         self.assertLess(took, 5)
         self.w.assert_clean()
@@ -112,10 +112,10 @@ class Lost(Case):
     def test_while_there_is_no_manager(self):
         unit = self.running("demo", "print up\nread\nprint typed\noff\n")
         self.w.model_says("drop-end")
-        _, path = self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
+        console = self.w.console("demo")
         self.w.kill_manager()
-        with open(path, "r+b", buffering=0, opener=world.no_controlling_terminal) as pty:
-            pty.write(b"x")
+        with console:
+            console.write(b"x")
             wait_until(lambda: "turned itself off" in self.w.said("demo"), 10)
         self.w.start_manager()
         self.assertEqual(unit.wait(20), 0)

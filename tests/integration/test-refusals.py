@@ -357,10 +357,11 @@ class Helpers(Case):
             send(s, HELLO, put_string("demo"))
             _, permanent, text = self.error_of(s)
         self.assertEqual(permanent, 1)
-        self.assertIn("needs at least 14848 of the resource manager's 4000 entries", text)
-        self.w.wait_state("demo", "failed")
-        self.assertEqual(self.w.vm_get("demo", "LastError", "LastErrorName"),
-                         [text, NAME + ".Error.QuotaExceeded"])
+        self.assertIn("takes at least 14848 entries of the resource manager's 4000", text)
+        # nothing began
+        self.assertEqual(self.w.vm_get("demo", "State", "FailedStep", "LastError",
+                                       "LastErrorName"),
+                         ["stopped", "descriptor", text, NAME + ".Error.QuotaExceeded"])
 
     def test_a_kernel_that_shrinks_under_us(self):
         self.w.vm("demo", "off\n")

@@ -19,6 +19,7 @@ from client import Client
 BUILD = os.environ.get("GHVM_BUILD", "build")
 NAME = "org.gunyah.vmm1"
 ROOT = "/org/gunyah/vmm1"
+SANITIZED = "GHVM_SANITIZED" in os.environ
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
@@ -76,7 +77,7 @@ class World:
         self.stand_in = None
         for d in ("vms", "run", "log"):
             os.mkdir(self.path(d))
-        if "GHVM_SANITIZED" in os.environ:
+        if SANITIZED:
             self.collect_reports()
         try:
             self.start_bus()
