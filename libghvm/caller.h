@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* For ghvm_rm_enter(): nobody has to see what is said, as it is about no VM that there is. */
+#define GHVM_CALLER_UNSEEN "?"
+
 #define GHVM_CALLER_VMIDS 256	/* RM's are below */
 #define GHVM_CALLER_THREADS 128 /* twice the VMs that there can be; any more are nobody's */
 

@@ -412,6 +412,20 @@ bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 	return known;
 }
 
+bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l)
+{
+	uint64_t shown = 0;
+	bool all;
+
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		if (l->parcels[i].used)
+			shown |= vmid_bit(l, l->parcels[i].vmid);
+	all = !(l->vmids & ~shown) && !l->stuck && !l->distrusted;
+	unlock(l);
+	return all;
+}
+
 void ghvm_ledger_distrust(struct ghvm_ledger *l)
 {
 	lock(l);

@@ -168,6 +168,8 @@ void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* It stays somebody's for ever. */
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* Has each of them a parcel? Then whoever adopts the parcels finds them all. */
+bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
 /* The range that RM gives out. */
 void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 		       struct ghvm_vmid *ret_last);

@@ -8,6 +8,7 @@
 #include "libghvm/machine-internal.h"
 
 #include "libghvm/bits.h"
+#include "libghvm/caller.h"
 #include "libghvm/cleanup.h"
 
 #include <errno.h>
@@ -268,6 +269,7 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err)
 {
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(rm, GHVM_CALLER_UNSEEN);
 	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
 	struct ghvm_vmid first, last;
 	size_t n = 0;

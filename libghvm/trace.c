@@ -6,6 +6,8 @@
  */
 #include "libghvm/trace.h"
 
+#include "libghvm/caller.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +165,8 @@ void ghvm_trace_add(void *trace, const char *vm, char dir, uint32_t id, uint16_t
 		.kept = (uint32_t)(len < GHVM_TRACE_BYTES ? len : GHVM_TRACE_BYTES),
 	};
 
+	if (!strcmp(vm, GHVM_CALLER_UNSEEN))
+		return;
 	(void)snprintf(m.vm, sizeof(m.vm), "%s", vm); /* a name fits */
 	pthread_mutex_lock(&t->lock);
 	add_to(t->all, &m, payload);

@@ -60,7 +60,8 @@ int ghvm_trace_init(struct ghvm_trace *t);
 void ghvm_trace_done(struct ghvm_trace *t);
 
 /*
- * As ghvm_rm_set_on_trace() calls it; @trace is a struct ghvm_trace. A VM's ring is made by its
+ * As ghvm_rm_set_on_trace() calls it; @trace is a struct ghvm_trace. What GHVM_CALLER_UNSEEN says and
+ * hears is not kept: it would leave no room for what is about VMs. A VM's ring is made by its
  * first message, in place of the one that was silent for the longest if there are too many. What
  * finds no memory is counted, and lost.
  */

@@ -30,7 +30,7 @@ allowed=(
   "libghvm/host.c:hvc"
 )
 manager=(
-  "allowance failure folders log loop node probe reboots record store verdict witness"
+  "allowance failure folders log loop node probe reboots record settled store verdict witness"
   "control guest guest-* op"
   "admission vm vm-*"
   "quarantine"

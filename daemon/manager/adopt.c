@@ -148,6 +148,16 @@ static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orpha
 	return found;
 }
 
+/* That it does not run, so that it is undone, is believed if said twice. */
+static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+{
+	int r = ghvm_machine_status(m, ret, err);
+
+	if (r == 0 && *ret != GHVM_VM_RUNNING)
+		r = ghvm_machine_status(m, ret, err);
+	return r;
+}
+
 /* Where it stands. One that runs but cannot be carried on is undone. */
 static void ask(struct adopt_found *f)
 {
@@ -156,7 +166,7 @@ static void ask(struct adopt_found *f)
 	struct ghvm_error err = {};
 
 	f->status = GHVM_VM_NONE;
-	if (ghvm_machine_status(m, &f->status, &err) < 0) {
+	if (ask_surely(m, &f->status, &err) < 0) {
 		a.err = &err;
 		log_error(&a, 0, "Cannot ask where it stands: %s", err.msg);
 		return;
@@ -247,7 +257,8 @@ int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *re
 	for (size_t i = 0; i < *ret_n; i++)
 		ask(&(*ret)[i]);
 	qsort(*ret, *ret_n, sizeof(**ret), compare_found);
-	if (t->host->rm && !ghvm_ledger_distrusted(t->host->ledger)) /* a stray might be theirs */
+	/* a stray might be that of a tag that nobody believes */
+	if (t->host->rm && !t->settled && !ghvm_ledger_distrusted(t->host->ledger))
 		undo_strays(t);
 	return 0;
 }

@@ -13,11 +13,13 @@
 
 /**
  * struct adopt_target - where things go; borrowed
+ * @settled: no VMID has been left that no tag names (settled.h)
  */
 struct adopt_target {
 	const struct guest_host *host;
 	struct quarantine *quarantine;
 	const char *state_dir;
+	bool settled;
 };
 
 /**
@@ -38,7 +40,7 @@ struct adopt_found {
  *     name the first is what the name means now; the others are remains of earlier lives
  *
  * Pages without a readable tag, and all if RM is dead, are only counted. VMIDs that
- * nobody has are given back.
+ * nobody has are given back, unless it is known that there are none.
  */
 int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *ret_n);
 

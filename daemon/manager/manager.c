@@ -11,6 +11,7 @@
 
 #include "daemon/manager/adopt.h"
 #include "daemon/manager/log.h"
+#include "daemon/manager/settled.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
@@ -388,6 +389,7 @@ static int adopt(struct manager *m)
 		.host = &m->guest_host,
 		.quarantine = &m->quarantine,
 		.state_dir = m->options->state_dir,
+		.settled = settled_take(m->options->state_dir),
 	};
 	struct adopt_found *found = NULL;
 	size_t n = 0;
@@ -472,8 +474,19 @@ static void stop_dispatch(struct manager *m)
 	ghvm_rm_set_dispatched(m->rm, false);
 }
 
+/* Nothing is under way, and nothing waits to be given back. */
+static bool is_at_rest(const struct manager *m)
+{
+	for (size_t i = 0; i < m->n_vms; i++)
+		if (op_busy(&m->vms[i]->op))
+			return false;
+	return m->rm && !ghvm_rm_dead(m->rm) && !m->quarantine.first;
+}
+
 void manager_done(struct manager *m)
 {
+	const bool rests = is_at_rest(m);
+
 	m->observer = NULL;
 	stop_dispatch(m);
 	for (size_t i = 0; i < m->n_vms; i++)
@@ -485,5 +498,7 @@ void manager_done(struct manager *m)
 	ghvm_rm_free(m->rm);
 	ghvm_host_close(m->host);
 	ghvm_trace_done(&m->trace);
+	if (rests && ghvm_ledger_vmids_shown(&m->ledger))
+		settled_leave(m->options->state_dir);
 	ghvm_ledger_done(&m->ledger);
 }

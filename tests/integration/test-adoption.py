@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is left of a life of a VM, and its next life."""
+import json
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -58,6 +60,36 @@ class Adoption(unittest.TestCase):
         os.unlink(self.w.path("run", "state", "demo"))
         self.w.start_manager()
         self.assert_carried_on(unit, before)
+
+    def next_manager_asks(self):
+        """How often it calls the hypervisor at its start, and the messages in its trace."""
+        before = self.w.counts()["calls"]
+        self.w.start_manager()
+        asked = self.w.counts()["calls"] - before
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus)
+        r = subprocess.run([world.program("daemon/ctl/ghvmctl"), "--json", "trace"], env=env,
+                           capture_output=True, text=True, check=True)
+        return asked, [json.loads(line) for line in r.stdout.splitlines()]
+
+    def test_a_manager_asks_only_what_it_needs(self):
+        self.w.vm("demo", "powerkey\n")  # it sleeps, and calls nobody
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        self.w.manager.terminate()
+        self.assertEqual(self.w.manager.wait(20), 0)
+        few, trace = self.next_manager_asks()
+        self.assertLess(few, 90)
+        self.assertIn("VM_GET_STATE", [m["message"] for m in trace if m["vm"] == "demo"])
+
+        # one that was killed may have left any VMID; that it has not is of no interest later
+        self.w.kill_manager()
+        many, trace = self.next_manager_asks()
+        self.assertGreater(many, few + 100)
+        self.assertNotIn("VM_GET_STATE", [m["message"] for m in trace if m["vm"] != "demo"])
+        self.assertLess(len(trace), 60)
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
 
     def test_a_guest_that_runs_has_a_runner(self):
         """The manager is on the bus only once the runner of each guest has answered it."""
