@@ -91,8 +91,8 @@ class Adoption(unittest.TestCase):
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()
 
-    def test_a_guest_that_runs_has_a_runner(self):
-        """The manager is on the bus only once the runner of each guest has answered it."""
+    def next_manager_and_a_frozen_runner(self):
+        """A new manager has found the guest, whose runner does not answer it."""
         self.w.vm("demo", "forever\n")
         unit = self.w.unit("demo")
         self.w.wait_state("demo", "running")
@@ -100,6 +100,11 @@ class Adoption(unittest.TestCase):
         unit.send_signal(signal.SIGSTOP)
         self.w.start_manager(wait=False)
         wait_until(lambda: "Found a guest of an earlier manager" in self.w.log())
+        return unit
+
+    def test_a_guest_that_runs_has_a_runner(self):
+        """The manager is on the bus only once the runner of each guest has answered it."""
+        unit = self.next_manager_and_a_frozen_runner()
         time.sleep(0.3)
         self.assertFalse(self.w.answers())
         unit.send_signal(signal.SIGCONT)
@@ -107,13 +112,7 @@ class Adoption(unittest.TestCase):
         self.assertEqual(self.w.vm_get("demo", "State", "LeaderPID"), ["running", unit.pid])
 
     def test_a_manager_can_be_ended_while_it_waits_for_a_runner(self):
-        self.w.vm("demo", "forever\n")
-        unit = self.w.unit("demo")
-        self.w.wait_state("demo", "running")
-        self.w.kill_manager()
-        unit.send_signal(signal.SIGSTOP)
-        self.w.start_manager(wait=False)
-        wait_until(lambda: "Found a guest of an earlier manager" in self.w.log())
+        unit = self.next_manager_and_a_frozen_runner()
         self.w.manager.terminate()
         self.assertEqual(self.w.manager.wait(10), 0)
         unit.send_signal(signal.SIGCONT)
