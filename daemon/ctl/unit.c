@@ -150,7 +150,7 @@ static const struct property properties[] = {
 	PROPERTY("ActiveState", 's', active),	 PROPERTY("SubState", 's', sub),
 	PROPERTY("StartLimitBurst", 'u', burst), PROPERTY("Result", 's', result),
 	PROPERTY("StatusText", 's', text),	 PROPERTY("ExecMainStatus", 'i', status),
-	PROPERTY("NRestarts", 'u', restarts),
+	PROPERTY("NRestarts", 'u', restarts),	 PROPERTY("RestartUSec", 't', pause_usec),
 };
 
 static int read_value(sd_bus_message *m, const struct property *p, struct unit_state *ret)
@@ -219,6 +219,21 @@ bool unit_is_busy(const struct unit_state *u)
 {
 	return !strcmp(u->active, "active") || !strcmp(u->active, "activating") ||
 	       !strcmp(u->active, "deactivating") || !strcmp(u->active, "reloading");
+}
+
+unsigned int unit_try(const struct unit_state *u)
+{
+	return u->restarts + (strcmp(u->sub, "auto-restart") ? 1 : 2);
+}
+
+const char *unit_try_text(const struct unit_state *u, char buf[UNIT_TRY_SIZE])
+{
+	char pause[24] = "";
+
+	if (!strcmp(u->sub, "auto-restart"))
+		snprintf(pause, sizeof(pause), "in %g s ", (double)u->pause_usec / 1e6);
+	snprintf(buf, UNIT_TRY_SIZE, "%s(%u of %u)", pause, unit_try(u), u->burst);
+	return buf;
 }
 
 void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE])

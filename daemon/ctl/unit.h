@@ -30,6 +30,7 @@ int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err);
  * @status: exit status or signal of its process
  * @restarts: how often systemd has started it again by itself
  * @burst: how many starts are allowed in a while
+ * @pause_usec: of systemd, between a start that failed and the next try
  */
 struct unit_state {
 	char active[16];
@@ -39,11 +40,20 @@ struct unit_state {
 	int status;
 	uint32_t restarts;
 	uint32_t burst;
+	uint64_t pause_usec;
 };
 
 /* Of the VM @name. */
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret);
 void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret);
+
+/* Which try of a start it is in, or waits for: from 1. */
+unsigned int unit_try(const struct unit_state *u);
+
+#define UNIT_TRY_SIZE 64
+
+/* The same for people: "in 1 s (2 of 30)", and without the time when that try has begun. */
+const char *unit_try_text(const struct unit_state *u, char buf[UNIT_TRY_SIZE]);
 
 #define UNIT_REMARK_SIZE 256
 

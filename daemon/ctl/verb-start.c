@@ -68,25 +68,21 @@ static void last_error(const struct start *s, sd_bus *bus, char ret[CLIENT_TEXT]
 
 /* ---- tries ---- */
 
-/* Which try is it, or comes next? */
-static unsigned int try_of(const struct unit_state *u)
-{
-	return u->restarts + (strcmp(u->sub, "auto-restart") ? 1 : 2);
-}
-
+/* The try that failed may not have ended yet in the eyes of systemd: then it is told of later. */
 static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct unit_state *u)
 {
-	const unsigned int try = try_of(u);
-	char error[CLIENT_TEXT];
+	const unsigned int try = unit_try(u);
+	char error[CLIENT_TEXT], which[UNIT_TRY_SIZE];
 
 	if (try < 2 || try == s->told)
 		return;
 	s->told = try;
+	s->told_at = client_vm_number(bus, s->vm, "LastErrorTime");
 	wait_clear(w);
 	last_error(s, bus, error);
 	if (*error)
 		(void)ctl_fail(0, "%s: %s", s->name, error);
-	(void)ctl_fail(0, "systemd tries again to start %s (%u of %u)", s->name, try, u->burst);
+	(void)ctl_fail(0, "systemd tries again to start %s %s", s->name, unit_try_text(u, which));
 }
 
 /* Has a try failed of which nothing was said? Then the next one may have begun. */
@@ -98,10 +94,8 @@ static void look_at_tries(struct start *s, sd_bus *bus, struct wait *w)
 	if (failed_at == s->failed_at || failed_at == s->told_at)
 		return;
 	unit_look(bus, s->name, &u);
-	if (strcmp(u.active, "activating") != 0)
-		return;
-	say_again(s, bus, w, &u);
-	s->told_at = failed_at;
+	if (!strcmp(u.active, "activating"))
+		say_again(s, bus, w, &u);
 }
 
 /* What the manager is doing for it. */

@@ -91,14 +91,15 @@ static void print_tries(const struct client_vm *vm)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	struct unit_state unit = {};
+	char which[UNIT_TRY_SIZE];
 
 	if (strcmp(vm->state, "failed") != 0)
 		return;
 	if (client_open(&bus, NULL) == 0)
 		unit_look(bus, vm->name, &unit);
 	if (!strcmp(unit.sub, "auto-restart"))
-		printf("  next        systemd tries again to start it (%u of %u)\n",
-		       unit.restarts + 2, unit.burst);
+		printf("  next        systemd tries again to start it %s\n",
+		       unit_try_text(&unit, which));
 }
 
 int verb_status(const struct ctl *ctl, char **args, int n)

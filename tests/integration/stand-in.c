@@ -377,6 +377,14 @@ static int get_burst(sd_bus *bus, const char *path, const char *interface, const
 	return sd_bus_message_append(reply, "u", tries(u->world));
 }
 
+static int get_pause(sd_bus *bus, const char *path, const char *interface, const char *property,
+		     sd_bus_message *reply, void *data, sd_bus_error *error)
+{
+	const struct unit *u = data;
+
+	return sd_bus_message_append(reply, "t", pause_usec(u->world));
+}
+
 static int get_said(sd_bus *bus, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -407,6 +415,7 @@ static const sd_bus_vtable service_vtable[] = {
 	SD_BUS_PROPERTY("StatusText", "s", get_said, 0, 0),
 	SD_BUS_PROPERTY("ExecMainStatus", "i", NULL, offsetof(struct unit, status), 0),
 	SD_BUS_PROPERTY("NRestarts", "u", NULL, offsetof(struct unit, restarts), 0),
+	SD_BUS_PROPERTY("RestartUSec", "t", get_pause, 0, 0),
 	SD_BUS_VTABLE_END,
 };
 
