@@ -148,16 +148,6 @@ static int finish_start(const struct options *o, struct store *store)
 	return EXIT_FAILURE;
 }
 
-/*
- * The unit is stopped while it starts, which is no failure: to be killed by the signal would be one,
- * in the eyes of systemd. The manager undoes what it has begun. A start that took too long is
- * stopped the same way, but systemd knows better than to believe us then.
- */
-static void on_terminate(int signum)
-{
-	_exit(EXIT_SUCCESS);
-}
-
 static int prepare(const struct options *o)
 {
 	struct ghvm_error err = {};
@@ -172,7 +162,6 @@ static int prepare(const struct options *o)
 	};
 	int r;
 
-	(void)signal(SIGTERM, on_terminate);
 	store_init(&store, o->runner);
 	r = sock < 0 ? sock : session_run(&session, &err);
 	if (r == 0)

@@ -52,3 +52,10 @@ for by in "ghvmctl stop one" "systemctl stop gunyah-vm@one"; do
 	systemctl reset-failed gunyah-vm@one 2>/dev/null || true
 	must 15 returned
 done
+
+say "stopped before its helper has begun"
+for _ in 1 2 3; do
+	systemctl --no-block start gunyah-vm@one
+	systemctl stop gunyah-vm@one
+	unit_is one inactive || fail "$(systemctl status gunyah-vm@one)"
+done
