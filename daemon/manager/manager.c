@@ -249,7 +249,12 @@ int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
 		      struct ghvm_error *err)
 {
-	return ghvm_spec_load(name, m->options->vms_dirs, ret, NULL, err);
+	int r = ghvm_spec_load(name, m->options->vms_dirs, ret, NULL, err);
+
+	/* The file's mode is wrong, which no further try changes; whoever asks has all rights. */
+	if (r == -EACCES)
+		r = err->code = -EINVAL;
+	return r;
 }
 
 int manager_check_host(const struct manager *m, struct ghvm_error *err)
