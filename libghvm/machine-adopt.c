@@ -10,6 +10,7 @@
 #include "libghvm/bits.h"
 #include "libghvm/caller.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 
 #include <errno.h>
 #include <stdio.h>

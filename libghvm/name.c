@@ -3,7 +3,9 @@
  * Names of VMs. They become unit instances, user names, object paths and files, so
  * what is good for all of these is little: [a-z0-9]([a-z0-9-]{0,25}[a-z0-9])?
  */
-#include "libghvm/spec.h"
+#include "libghvm/name.h"
+
+#include "libghvm/types.h"
 
 #include <string.h>
 

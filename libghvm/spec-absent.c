@@ -2,6 +2,7 @@
 /*
  * The one wording for a VM that there is not: where it was looked for, and which name is near.
  */
+#include "libghvm/name.h"
 #include "libghvm/near.h"
 #include "libghvm/printable.h"
 #include "libghvm/spec-file.h"

@@ -5,6 +5,7 @@
 #include "libghvm/spec-file.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 #include <dirent.h>

@@ -8,7 +8,8 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
-#include "libghvm/layout.h"
+#include "libghvm/guest-map.h"
+#include "libghvm/name.h"
 #include "libghvm/spec-complain.h"
 #include "libghvm/spec-file.h"
 #include "libghvm/yaml.h"

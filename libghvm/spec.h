@@ -155,9 +155,6 @@ struct ghvm_complaints {
 
 void ghvm_complaints_done(struct ghvm_complaints *c);
 
-/* 1 if @name may name a VM, 0 otherwise. */
-bool ghvm_name_valid(const char *name);
-
 /**
  * ghvm_spec_parse() - YAML text to a checked VM
  * @name: of the VM (checked)

@@ -13,7 +13,7 @@ complain() { # FILE TEXT
 
 # The files of one layer may include each other and every layer before it.
 library=(
-  "types cleanup bits error file foreign hint wire packet rm-abi backlog caller name near populate printable region room tag trace trace-* quirks ledger layout layout-* dt dt-* image spec spec-* yaml"
+  "types cleanup bits error file foreign guest-map hint wire packet rm-abi backlog caller name near populate printable region room tag trace trace-* quirks ledger layout layout-* dt dt-* image spec spec-* yaml"
   "host"
   "hvc dev sock"
   "msgq"

@@ -14,6 +14,7 @@
 
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>

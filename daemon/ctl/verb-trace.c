@@ -8,6 +8,7 @@
 #include "daemon/ctl/pcapng.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>

@@ -12,6 +12,7 @@
 #include "daemon/manager/log.h"
 #include "daemon/manager/store.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)

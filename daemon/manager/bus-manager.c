@@ -22,6 +22,7 @@
 #include "daemon/manager/failure.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/layout.h"
+#include "libghvm/name.h"
 
 #define INTERFACE BUS_NAME ".Manager"
 #define OPTION_MAX GHVM_SPEC_FILE_MAX /* no kernel header or overlay is as long */

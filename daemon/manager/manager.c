@@ -14,6 +14,7 @@
 #include "daemon/manager/settled.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 
 static void tell_host(struct manager *m)
 {

@@ -16,6 +16,7 @@
 #include "libghvm/cleanup.h"
 #include "libghvm/link-queue.h"
 #include "libghvm/link.h"
+#include "libghvm/name.h"
 
 #define LISTEN_AGAIN_MS 200
 

@@ -23,6 +23,7 @@
 #include "daemon/prepare/session.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 #define EXIT_REFUSED 134 /* as the runner's, DECISIONS 19 */

@@ -17,6 +17,7 @@
 
 #include "daemon/runner/runner.h"
 #include "libghvm/host.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 static const char usage[] =

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "libghvm/bits.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 
 static void good_names(void **state)

@@ -2,6 +2,7 @@
 /* Descriptors: what is taken, what is complained about, and where. */
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+#include "libghvm/name.h"
 #include "libghvm/spec.h"
 #include "tests/unit/unit.h"
 
