@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The units load without a complaint, and are as tight as they were measured to be.
+# Check that the units load without warnings and that their exposure level has not grown.
 # check-units.sh BUILT SOURCE LIBEXECDIR
 set -eu
 
@@ -10,7 +10,7 @@ libexecdir=$3
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# `verify` wants the programs to exist, which here they need not yet
+# `verify` requires the programs to exist; they may not be installed yet
 for u in gunyah-vm@.service gunyah-vmd.service gunyah-vmd.socket; do
 	sed "s#$libexecdir/gunyah-vm[a-z-]*#/bin/true#" "$built/$u" >"$tmp/$u"
 done
@@ -19,7 +19,7 @@ cp "$tmp/gunyah-vm@.service" "$tmp/gunyah-vm@demo.service"
 cd "$tmp"
 systemd-analyze verify --man=no ./gunyah-vmd.socket ./gunyah-vmd.service \
 	./gunyah-vm@demo.service 2>"$tmp/said" || { cat "$tmp/said"; exit 1; }
-# of this folder's files only: what else the machine has installed is not our business
+# ignore warnings about other units of this machine
 if grep -i "gunyah" "$tmp/said"; then
 	exit 1
 fi
@@ -38,13 +38,13 @@ if command -v xmllint >/dev/null; then
 	xmllint --noout --nonet "$source"/org.gunyah.vmm1.conf "$source"/org.gunyah.vmm1.policy
 fi
 
-# without it polkitd answers the manager's questions with an error
+# without the annotation polkitd answers the manager with an error
 policy=$source/org.gunyah.vmm1.policy
 owner='<annotate key="org.freedesktop.policykit.owner">unix-user:gunyah-vmd</annotate>'
 [ "$(grep -c '<action id=' "$policy")" = "$(grep -cF "$owner" "$policy")" ] ||
 	{ echo "$policy: an action without its owner"; exit 1; }
-# and each action that the manager asks about is there
+# the policy has exactly the actions that the manager uses
 sed -n 's/.*"\(org\.gunyah\.vmm1\.[a-z]*\)", .*error);/\1/p' "$source"/../daemon/manager/bus*.c |
 	sort -u >"$tmp/asked"
 sed -n 's/.*<action id="\(.*\)">/\1/p' "$policy" | sort -u | diff "$tmp/asked" - ||
-	{ echo "< is asked about in daemon/manager, > is in $policy"; exit 1; }
+	{ echo "< is used in daemon/manager, > is in $policy"; exit 1; }

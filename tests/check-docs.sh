@@ -77,7 +77,7 @@ offered '--json' ghvmctl --j
 offered 'add list remove' ghvmctl region ''
 offered 'demo' ghvmctl region list de
 offered 'demo other' ghvmctl region add --label = 7 ''
-offered 'configs/appliance.yaml configs/demo.yaml configs/windows.yaml' ghvmctl validate configs/
+offered 'configs/appliance.yaml configs/demo.yaml configs/shared-memory.yaml' ghvmctl validate configs/
 offered 'demo' ghvmctl --dir = status plan de
 offered 'daemon' ghvmctl --dir = daem
 offered 'dev' ghvmctl --pcapng = dev

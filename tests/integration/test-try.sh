@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What README.md says of ./dev try: a VM starts, shows itself and stops; a refusal is explained.
+# The commands that README.md shows for ./dev try work: start, list, plan, trace, stop; and why explains a
+# refused request.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# try.sh [COMMAND...]: the host of lib.sh to play with, without QEMU, privileges or systemd: runs
-# COMMAND there, or a shell. It has ghvmctl and
-#   model COMMAND...   ask or upset the model: counts, refuse MESSAGE STATUS, kill-rm; see
+# try.sh [COMMAND...]: set up the host of lib.sh, without QEMU, privileges or systemd, and run COMMAND or a
+# shell there. It offers ghvmctl and
+#   model COMMAND...   control the model: counts, refuse MESSAGE STATUS, kill-rm; see
 #                      ghvm-model --help
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 
-# What stands for systemd starts the real helper and the real runner as a unit would.
+# The stand-in for systemd starts the real start helper and the real runner, as the unit does.
 start_units() {
   "$GHVM_BUILD/tests/integration/stand-in" "$DBUS_SYSTEM_BUS_ADDRESS" "$prepare" "$runner" \
     "$work/run/prepare.sock" "$work/log" "$work/vms" yes >"$work/out/units" 2>&1 &
@@ -38,10 +38,10 @@ if [ $# -gt 0 ]; then
   exit
 fi
 cat <<END
-A hypervisor model, a manager, and a VM "hello" whose guest is a script.
-Its descriptor and others of yours: $work/vms
+This shell has a model of Gunyah, a manager, and a VM "hello" whose guest is a script.
+Descriptors are in $work/vms; you can add your own. Try:
   ghvmctl start hello; ghvmctl console hello; ghvmctl status hello; ghvmctl stop hello
   model refuse MEM_LEND 1; ghvmctl start hello; ghvmctl why hello
-The shell's end takes all of it away.
+When you exit, everything is stopped and removed.
 END
 "${SHELL:-/bin/bash}" -i || true
