@@ -89,14 +89,14 @@ for p in manager:gunyah-vmd prepare:gunyah-vm-prepare runner:gunyah-vm; do
     "$(options_of_page "docs/${p#*:}.8")"
 done
 
-# --- the bus: gunyah-vmd.8 has a paragraph for each object, with all methods of its interface ---
+# --- the bus: gunyah-vmd.8 has a paragraph for each object, with what is on its interface ---
 
 for f in systemd/dbus-interfaces/*.xml; do
   interface=$(basename "$f" .xml)
   paragraph=$(awk -v i="[.]Li ${interface//./[.]}[ \n]" 'BEGIN { RS = "\n[.](It Pa|El)" } $0 ~ i' docs/gunyah-vmd.8)
   while read -r m; do
     grep -qw "$m" <<<"$paragraph" || fail "gunyah-vmd.8: $interface has no $m"
-  done < <(sed -n 's/.*<method name="\([A-Za-z]*\)".*/\1/p' "$f")
+  done < <(sed -n 's/.*<\(method\|property\|signal\) name="\([A-Za-z]*\)".*/\2/p' "$f")
 done
 
 named=$(sed -n 's/.*FAILURE_PREFIX "\([A-Za-z]*\)".*/\1/p' daemon/manager/failure.[ch])

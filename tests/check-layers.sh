@@ -123,6 +123,7 @@ check_file() {
     daemon/manager/*:daemon/manager/*)
       check_layer "$file" daemon/manager "$(basename "$name" .h)" "${manager[@]}"
       ;;
+    daemon/*:daemon/ipc/*) ;; # what the programs share
     daemon/*:daemon/*)
       program=${file#daemon/}
       [[ $name == daemon/${program%%/*}/* ]] || complain "$file" "includes another program's $name"

@@ -146,6 +146,9 @@ int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *er
 	return 0;
 }
 
+#define OBJECT_STRUCT struct client_vm
+static const struct object_field fields[] = { BUS_VM_PROPERTIES(OBJECT_FIELD, OBJECT_NO_FIELD) };
+
 /* ---- one property ---- */
 
 static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface, const char *name,
@@ -166,10 +169,10 @@ static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface,
 	return m;
 }
 
-void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CLIENT_TEXT])
+void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p, char ret[CLIENT_TEXT])
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-		get(bus, path, VM_INTERFACE, name, "s");
+		get(bus, path, VM_INTERFACE, fields[p].name, "s");
 	const char *text;
 
 	*ret = '\0';
@@ -177,10 +180,10 @@ void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CL
 		(void)snprintf(ret, CLIENT_TEXT, "%s", text); /* as long as they get */
 }
 
-uint64_t client_vm_number(sd_bus *bus, const char *path, const char *name)
+uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property p)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-		get(bus, path, VM_INTERFACE, name, "t");
+		get(bus, path, VM_INTERFACE, fields[p].name, "t");
 	uint64_t value = 0;
 
 	if (m && sd_bus_message_read(m, "t", &value) < 0)
@@ -201,97 +204,12 @@ int client_host_code(sd_bus *bus)
 
 /* ---- reading objects ---- */
 
-struct property {
-	const char *name;
-	char type;
-	size_t offset;
-};
-
-#define PROPERTY(name, type, member)                                                               \
-	{                                                                                          \
-		name, type, offsetof(struct client_vm, member)                                     \
-	}
-
-static const struct property properties[] = {
-	PROPERTY("Name", 's', name),
-	PROPERTY("State", 's', state),
-	PROPERTY("SubState", 's', sub_state),
-	PROPERTY("ExitReason", 's', exit_reason),
-	PROPERTY("LastError", 's', last_error),
-	PROPERTY("LastErrorName", 's', last_error_name),
-	PROPERTY("LastErrno", 'i', last_errno),
-	PROPERTY("LastErrorTime", 't', last_error_time),
-	PROPERTY("LastRMMessage", 'u', rm_message),
-	PROPERTY("LastRMStatus", 'u', rm_status),
-	PROPERTY("FailedStep", 's', failed_step),
-	PROPERTY("DescriptorState", 's', descriptor),
-	PROPERTY("VMID", 'q', vmid),
-	PROPERTY("LeaderPID", 'u', leader_pid),
-	PROPERTY("MemoryLent", 't', lent),
-	PROPERTY("MemoryShared", 't', shared),
-	PROPERTY("PagesQuarantined", 't', quarantined),
-};
-
-static void vm_done(struct client_vm *vm)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
-		if (properties[i].type == 's')
-			free(*(char **)(void *)((uint8_t *)vm + properties[i].offset));
-	*vm = (struct client_vm){};
-}
-
 void client_vms_done(struct client_vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++)
-		vm_done(&vms->v[i]);
+		object_done(fields, ARRAY_SIZE(fields), &vms->v[i]);
 	free(vms->v);
 	*vms = (struct client_vms){};
-}
-
-static int read_property(sd_bus_message *m, const struct property *p, struct client_vm *vm)
-{
-	const char type[2] = { p->type, '\0' };
-	void *at = (uint8_t *)vm + p->offset;
-	const char *text;
-	int r = sd_bus_message_enter_container(m, 'v', type);
-
-	if (r < 0)
-		return r;
-	if (p->type == 's') {
-		r = sd_bus_message_read_basic(m, 's', &text);
-		if (r >= 0) {
-			free(*(char **)at);
-			*(char **)at = strdup(text);
-			r = *(char **)at ? 0 : -ENOMEM;
-		}
-	} else {
-		r = sd_bus_message_read_basic(m, p->type, at);
-	}
-	return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int read_member(sd_bus_message *m, struct client_vm *vm)
-{
-	const char *key;
-	int r = sd_bus_message_read_basic(m, 's', &key);
-
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(properties); i++)
-		if (!strcmp(key, properties[i].name))
-			return read_property(m, &properties[i], vm);
-	return r < 0 ? r : sd_bus_message_skip(m, "v");
-}
-
-/* a{sv} */
-static int read_vm(sd_bus_message *m, struct client_vm *vm)
-{
-	int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = read_member(m, vm);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
-	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 /* a{sa{sv}}: the interfaces of one object */
@@ -306,7 +224,7 @@ static int read_object(sd_bus_message *m, struct client_vms *vms)
 		r = sd_bus_message_read_basic(m, 's', &interface);
 		if (r >= 0 && !strcmp(interface, VM_INTERFACE)) {
 			is_vm = true;
-			r = read_vm(m, &vm);
+			r = object_read(m, fields, ARRAY_SIZE(fields), &vm);
 		} else if (r >= 0) {
 			r = sd_bus_message_skip(m, "a{sv}");
 		}
@@ -316,12 +234,12 @@ static int read_object(sd_bus_message *m, struct client_vms *vms)
 	if (r >= 0)
 		r = sd_bus_message_exit_container(m);
 	if (r < 0 || !is_vm || !vm.name) {
-		vm_done(&vm);
+		object_done(fields, ARRAY_SIZE(fields), &vm);
 		return r;
 	}
 	v = reallocarray(vms->v, vms->n + 1, sizeof(*v));
 	if (!v) {
-		vm_done(&vm);
+		object_done(fields, ARRAY_SIZE(fields), &vm);
 		return -ENOMEM;
 	}
 	vms->v = v;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "daemon/ctl/call.h"
+#include "daemon/ctl/object.h"
 
 #include "libghvm/error.h"
 
@@ -20,26 +21,13 @@
 #define CLIENT_HOST "/org/gunyah/vmm1/host"
 
 /**
- * struct client_vm - a VM as the manager tells of it; all strings owned
+ * struct client_vm - a VM as the manager tells of it; texts are owned, NULL if not told
+ *
+ * last_error_time is in microseconds of CLOCK_REALTIME, 0: none. last_errno is positive, 0: none;
+ * rm_message and rm_status are as in struct ghvm_error. incarnation tells the lives of a VM apart.
  */
 struct client_vm {
-	char *name;
-	char *state;
-	char *sub_state;
-	char *exit_reason;
-	char *last_error;
-	char *last_error_name;
-	char *failed_step;
-	char *descriptor;
-	uint64_t last_error_time; /* microseconds of CLOCK_REALTIME, 0: none */
-	int32_t last_errno;	  /* positive, 0: none; the next two as in struct ghvm_error */
-	uint32_t rm_message;
-	uint32_t rm_status;
-	uint16_t vmid;
-	uint32_t leader_pid;
-	uint64_t lent;
-	uint64_t shared;
-	uint64_t quarantined;
+	BUS_VM_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
 };
 
 /**
@@ -83,9 +71,19 @@ int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *er
 
 #define CLIENT_TEXT GHVM_ERROR_TEXT
 
-/* One property of a VM, whose object is @path: "" or 0 if it cannot be had. */
-void client_vm_text(sd_bus *bus, const char *path, const char *name, char ret[CLIENT_TEXT]);
-uint64_t client_vm_number(sd_bus *bus, const char *path, const char *name);
+/* The properties of a VM: CLIENT_VM_state and so on. */
+enum client_vm_property {
+#define CLIENT_VM_PROPERTY(id, name, type, news) CLIENT_VM_##id,
+	BUS_VM_PROPERTIES(CLIENT_VM_PROPERTY, CLIENT_VM_PROPERTY)
+};
+
+/*
+ * One property of a VM, whose object is @path: "" or 0 if it cannot be had, or is of the other
+ * kind: a text, or a number without sign.
+ */
+void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p,
+		    char ret[CLIENT_TEXT]);
+uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property p);
 
 /* 0; -ENODEV there is no hypervisor; -EHOSTDOWN its resource manager is dead. */
 int client_host_code(sd_bus *bus);

@@ -2,7 +2,9 @@
 #include "daemon/ctl/job.h"
 
 #include "daemon/ctl/client.h"
+#include "daemon/ctl/object.h"
 
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
 #include <errno.h>
@@ -11,6 +13,16 @@
 #include <string.h>
 
 #define LOOK_MS 250 /* a unit that waits for its next try, 1 s, tells no news */
+
+/**
+ * struct answer - what the manager says of a job; texts are owned
+ */
+struct answer {
+	BUS_JOB_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
+};
+
+#define OBJECT_STRUCT struct answer
+static const struct object_field fields[] = { BUS_JOB_PROPERTIES(OBJECT_FIELD, OBJECT_NO_FIELD) };
 
 /**
  * struct view - of a job
@@ -41,21 +53,10 @@ static int watch(sd_bus *bus, bool *news, sd_bus_slot *slots[2])
 				   "org.freedesktop.DBus", "NameOwnerChanged", on_news, news);
 }
 
-static int read_member(sd_bus_message *m, struct view *v)
+static void keep(struct view *v, const struct answer *a)
 {
-	const char *key, *text;
-	int r = sd_bus_message_read(m, "s", &key);
-
-	if (r < 0 || (strcmp(key, "Result") && strcmp(key, "Error")))
-		return r < 0 ? r : sd_bus_message_skip(m, "v");
-	r = sd_bus_message_read(m, "v", "s", &text);
-	if (r < 0)
-		return r;
-	if (!strcmp(key, "Result"))
-		(void)snprintf(v->result, sizeof(v->result), "%s", text); /* short */
-	else
-		(void)snprintf(v->error, sizeof(v->error), "%s", text); /* as long */
-	return 0;
+	(void)snprintf(v->result, sizeof(v->result), "%s", a->result ? a->result : ""); /* short */
+	(void)snprintf(v->error, sizeof(v->error), "%s", a->error ? a->error : ""); /* as long */
 }
 
 static int look(sd_bus *bus, const char *path, struct view *v, struct ghvm_error *err)
@@ -67,17 +68,16 @@ static int look(sd_bus *bus, const char *path, struct view *v, struct ghvm_error
 		.no_start = true, /* another manager does not know it */
 	};
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	struct answer a = {};
 	int r = client_call(bus, &c, &m, err, "what has become of it cannot be said", "s",
 			    CLIENT_MANAGER ".Job");
 
 	if (r < 0)
 		return r;
-	r = sd_bus_message_enter_container(m, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = read_member(m, v);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
+	r = object_read(m, fields, ARRAY_SIZE(fields), &a);
+	if (r >= 0)
+		keep(v, &a);
+	object_done(fields, ARRAY_SIZE(fields), &a);
 	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;
 }
 

@@ -5,8 +5,10 @@
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/json.h"
+#include "daemon/ctl/object.h"
 #include "daemon/ctl/table.h"
 
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/hint.h"
 
@@ -32,53 +34,25 @@ struct quirk {
 	char *source;
 };
 
-/* All owned. @identify: words of hyp_identify */
+/**
+ * struct host - as the manager tells of it; texts are owned
+ * @identify: words of hyp_identify
+ */
 struct host {
-	char *state;
-	char *reason;
-	char *hypervisor;
+	BUS_HOST_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
 	uint64_t identify[4];
-	char *generation;
-	char *why;
 	struct quirk quirks[QUIRKS_MAX];
 	size_t n_quirks;
-	uint32_t abi;
 	uint64_t limit;
 	uint64_t used;
 	uint32_t parcels;
 	uint32_t vmids;
 	uint32_t stuck;
-	uint64_t quarantined;
 };
 
-static void host_done(struct host *h)
+static int read_identify(sd_bus_message *m, void *object)
 {
-	free(h->state);
-	free(h->reason);
-	free(h->hypervisor);
-	free(h->generation);
-	free(h->why);
-	for (size_t i = 0; i < h->n_quirks; i++) {
-		free(h->quirks[i].name);
-		free(h->quirks[i].source);
-	}
-}
-
-/* Into an owned text of @h. */
-static int read_text(sd_bus_message *m, char **ret)
-{
-	const char *text;
-	int r = sd_bus_message_read(m, "v", "s", &text);
-
-	if (r < 0)
-		return r;
-	free(*ret);
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int read_identify(sd_bus_message *m, struct host *h)
-{
+	struct host *h = object;
 	const void *words;
 	size_t size;
 	int r = sd_bus_message_enter_container(m, 'v', "at");
@@ -166,37 +140,35 @@ static int read_list(sd_bus_message *m, const char *element, struct host *h,
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int read_member(sd_bus_message *m, struct host *h)
+static int read_quirks(sd_bus_message *m, void *object)
 {
-	const char *key;
-	int r = sd_bus_message_read(m, "s", &key);
+	return read_list(m, "{sv}", object, read_quirk);
+}
 
-	if (r < 0)
-		return r;
-	if (!strcmp(key, "State"))
-		return read_text(m, &h->state);
-	if (!strcmp(key, "Reason"))
-		return read_text(m, &h->reason);
-	if (!strcmp(key, "Hypervisor"))
-		return read_text(m, &h->hypervisor);
-	if (!strcmp(key, "Generation"))
-		return read_text(m, &h->generation);
-	if (!strcmp(key, "GenerationReason"))
-		return read_text(m, &h->why);
-	if (!strcmp(key, "ModuleABI"))
-		return sd_bus_message_read(m, "v", "u", &h->abi);
-	if (!strcmp(key, "PagesQuarantined"))
-		return sd_bus_message_read(m, "v", "t", &h->quarantined);
-	if (!strcmp(key, "Budget"))
-		return sd_bus_message_read(m, "v", "(ttuuu)", &h->limit, &h->used, &h->parcels,
-					   &h->vmids, &h->stuck);
-	if (!strcmp(key, "Identify"))
-		return read_identify(m, h);
-	if (!strcmp(key, "Quirks"))
-		return read_list(m, "{sv}", h, read_quirk);
-	if (!strcmp(key, "QuirkSources"))
-		return read_list(m, "{ss}", h, read_source);
-	return sd_bus_message_skip(m, "v");
+static int read_sources(sd_bus_message *m, void *object)
+{
+	return read_list(m, "{ss}", object, read_source);
+}
+
+static int read_budget(sd_bus_message *m, void *object)
+{
+	struct host *h = object;
+
+	return sd_bus_message_read(m, "v", "(ttuuu)", &h->limit, &h->used, &h->parcels, &h->vmids,
+				   &h->stuck);
+}
+
+#define OBJECT_STRUCT struct host
+static const struct object_field fields[] = { BUS_HOST_PROPERTIES(OBJECT_FIELD,
+								  OBJECT_FIELD_OTHER) };
+
+static void host_done(struct host *h)
+{
+	object_done(fields, ARRAY_SIZE(fields), h);
+	for (size_t i = 0; i < h->n_quirks; i++) {
+		free(h->quirks[i].name);
+		free(h->quirks[i].source);
+	}
 }
 
 static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
@@ -211,12 +183,7 @@ static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
 
 	if (r < 0)
 		return r;
-	r = sd_bus_message_enter_container(m, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		r = read_member(m, h);
-		if (r >= 0)
-			r = sd_bus_message_exit_container(m);
-	}
+	r = object_read(m, fields, ARRAY_SIZE(fields), h);
 	if (r >= 0 && (!h->state || !h->reason || !h->hypervisor || !h->generation || !h->why))
 		r = -EBADMSG;
 	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;

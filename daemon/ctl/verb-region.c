@@ -9,6 +9,7 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/json.h"
+#include "daemon/ctl/object.h"
 #include "daemon/ctl/table.h"
 
 #include "libghvm/bits.h"
@@ -27,17 +28,15 @@
 #define TRANSACTION CLIENT_MANAGER ".Transaction"
 
 /**
- * struct region - as the manager tells of it; texts borrowed from its answer
+ * struct region - as the manager tells of it; texts are owned, NULL if not told
  */
 struct region {
-	uint32_t label;
-	uint64_t address;
-	uint64_t size;
-	const char *access;
-	const char *kind;
-	const char *state;
-	int added;
+	BUS_REGION_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
 };
+
+#define OBJECT_STRUCT struct region
+static const struct object_field fields[] = { BUS_REGION_PROPERTIES(OBJECT_FIELD,
+								    OBJECT_NO_FIELD) };
 
 struct regions {
 	struct region *v;
@@ -46,56 +45,26 @@ struct regions {
 
 static void regions_done(struct regions *r)
 {
+	for (size_t i = 0; i < r->n; i++)
+		object_done(fields, ARRAY_SIZE(fields), &r->v[i]);
 	free(r->v);
 }
 
 /* ---- reading ---- */
 
-static int read_member(sd_bus_message *m, struct region *r)
-{
-	const char *key;
-	int e = sd_bus_message_read_basic(m, 's', &key);
-
-	if (e < 0)
-		return e;
-	if (!strcmp(key, "Label"))
-		return sd_bus_message_read(m, "v", "u", &r->label);
-	if (!strcmp(key, "GuestAddress"))
-		return sd_bus_message_read(m, "v", "t", &r->address);
-	if (!strcmp(key, "Size"))
-		return sd_bus_message_read(m, "v", "t", &r->size);
-	if (!strcmp(key, "Access"))
-		return sd_bus_message_read(m, "v", "s", &r->access);
-	if (!strcmp(key, "Kind"))
-		return sd_bus_message_read(m, "v", "s", &r->kind);
-	if (!strcmp(key, "State"))
-		return sd_bus_message_read(m, "v", "s", &r->state);
-	if (!strcmp(key, "AddedAtRuntime"))
-		return sd_bus_message_read(m, "v", "b", &r->added);
-	return sd_bus_message_skip(m, "v");
-}
-
 /* a{sv} */
 static int read_region(sd_bus_message *m, struct regions *all)
 {
-	struct region r = { .access = "", .kind = "", .state = "" }, *v;
-	int e = sd_bus_message_enter_container(m, 'a', "{sv}");
+	struct region *v = reallocarray(all->v, all->n + 1, sizeof(*v)), *r;
+	int e;
 
-	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-		e = read_member(m, &r);
-		if (e >= 0)
-			e = sd_bus_message_exit_container(m);
-	}
-	if (e >= 0)
-		e = sd_bus_message_exit_container(m);
-	if (e < 0)
-		return e;
-	v = reallocarray(all->v, all->n + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	all->v = v;
-	all->v[all->n++] = r;
-	return 0;
+	r = &v[all->n++];
+	*r = (struct region){};
+	e = object_read(m, fields, ARRAY_SIZE(fields), r);
+	return e >= 0 && (!r->access || !r->kind || !r->state) ? -EBADMSG : e;
 }
 
 /* a{sa{sv}}: the interfaces of one object */
@@ -186,7 +155,7 @@ static int list_table(const struct regions *all, bool color)
 static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
 {
 	_cleanup_(regions_done) struct regions all = {};
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* texts are its */
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct ghvm_error err = {};
 	int r = client_objects(bus, &reply, &err);
 

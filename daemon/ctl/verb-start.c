@@ -62,8 +62,8 @@ static int check_exists(const struct ctl *ctl, const char *name)
 static void last_error(const struct start *s, sd_bus *bus, char ret[CLIENT_TEXT])
 {
 	*ret = '\0';
-	if (client_vm_number(bus, s->vm, "LastErrorTime") != s->failed_at)
-		client_vm_text(bus, s->vm, "LastError", ret);
+	if (client_vm_number(bus, s->vm, CLIENT_VM_last_error_time) != s->failed_at)
+		client_vm_text(bus, s->vm, CLIENT_VM_last_error, ret);
 }
 
 /* ---- tries ---- */
@@ -77,7 +77,7 @@ static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct
 	if (try < 2 || try == s->told)
 		return;
 	s->told = try;
-	s->told_at = client_vm_number(bus, s->vm, "LastErrorTime");
+	s->told_at = client_vm_number(bus, s->vm, CLIENT_VM_last_error_time);
 	wait_clear(w);
 	last_error(s, bus, error);
 	if (*error)
@@ -88,7 +88,7 @@ static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct
 /* Has a try failed of which nothing was said? Then the next one may have begun. */
 static void look_at_tries(struct start *s, sd_bus *bus, struct wait *w)
 {
-	const uint64_t failed_at = client_vm_number(bus, s->vm, "LastErrorTime");
+	const uint64_t failed_at = client_vm_number(bus, s->vm, CLIENT_VM_last_error_time);
 	struct unit_state u;
 
 	if (failed_at == s->failed_at || failed_at == s->told_at)
@@ -105,8 +105,8 @@ static void tell(void *data, sd_bus *bus, struct wait *w)
 	char state[CLIENT_TEXT], step[CLIENT_TEXT];
 
 	look_at_tries(s, bus, w);
-	client_vm_text(bus, s->vm, "State", state);
-	client_vm_text(bus, s->vm, "SubState", step);
+	client_vm_text(bus, s->vm, CLIENT_VM_state, state);
+	client_vm_text(bus, s->vm, CLIENT_VM_sub_state, step);
 	if (strcmp(state, "starting") != 0)
 		wait_for(w, "systemd to start the unit of %s", s->name);
 	else if (!strcmp(step, "prepare"))
@@ -193,7 +193,7 @@ static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
 {
 	char state[CLIENT_TEXT];
 
-	client_vm_text(bus, s->vm, "State", state);
+	client_vm_text(bus, s->vm, CLIENT_VM_state, state);
 	if (!strcmp(state, "running") || !strcmp(state, "rebooting"))
 		return CTL_OK;
 	if (!strcmp(state, "starting"))
@@ -220,7 +220,7 @@ static int start(struct start *s, sd_bus *bus)
 	int r = client_path(bus, s->name, &s->vm, &err);
 
 	if (r == 0) {
-		s->failed_at = client_vm_number(bus, s->vm, "LastErrorTime");
+		s->failed_at = client_vm_number(bus, s->vm, CLIENT_VM_last_error_time);
 		r = client_call(bus, &c, &reply, &err, s->name, "sa{sv}", s->name, 0);
 	}
 	if (r == -ESRCH)

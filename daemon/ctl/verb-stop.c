@@ -41,7 +41,7 @@ static void tell(void *data, sd_bus *bus, struct wait *w)
 	const struct stop *s = data;
 	char state[CLIENT_TEXT];
 
-	client_vm_text(bus, s->vm, "State", state);
+	client_vm_text(bus, s->vm, CLIENT_VM_state, state);
 	if (!strcmp(state, "stopping"))
 		wait_for(w, "all memory of %s to come back", s->name);
 	else if (s->force)
@@ -75,10 +75,10 @@ static void wait_for_unit(const struct stop *s, sd_bus *bus)
 /* What did not go as one would think. */
 static int report(const struct stop *s, sd_bus *bus)
 {
-	const uint64_t pages = client_vm_number(bus, s->vm, "PagesQuarantined");
+	const uint64_t pages = client_vm_number(bus, s->vm, CLIENT_VM_quarantined);
 	char reason[CLIENT_TEXT];
 
-	client_vm_text(bus, s->vm, "ExitReason", reason);
+	client_vm_text(bus, s->vm, CLIENT_VM_exit_reason, reason);
 	if (!s->force && !strcmp(reason, "forced"))
 		(void)ctl_fail(0, "%s did not power off in time, and was ended by force", s->name);
 	if (pages <= s->quarantined)
@@ -139,6 +139,6 @@ int verb_stop(const struct ctl *ctl, char **args, int n)
 		return stop_without_manager(&s, bus, &err);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	s.quarantined = client_vm_number(bus, s.vm, "PagesQuarantined");
+	s.quarantined = client_vm_number(bus, s.vm, CLIENT_VM_quarantined);
 	return call_stop(&s, bus);
 }

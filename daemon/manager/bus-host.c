@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "daemon/manager/auth.h"
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
+#include "libghvm/bits.h"
 
 #define INTERFACE BUS_NAME ".Host"
 
@@ -26,33 +28,34 @@ static const char *host_state_to_string(enum manager_host_state s)
 	return names[s];
 }
 
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+/* Thread: main, so one text will do. */
+static const char *hypervisor_of(const struct bus *b)
 {
-	struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "s", host_state_to_string(b->manager->host_state));
-}
-
-static int get_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "s", b->manager->host_error.msg);
-}
-
-static int get_hypervisor(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *userdata,
-			  sd_bus_error *error)
-{
-	const struct ghvm_info *info = &((struct bus *)userdata)->manager->info;
-	char text[64];
+	const struct ghvm_info *info = &b->manager->info;
+	static char text[64];
 
 	(void)snprintf(text, sizeof(text), "%08x-%08x-%08x-%08x", info->uid[0], info->uid[1],
 		       info->uid[2], info->uid[3]); /* fits */
-	return sd_bus_message_append(reply, "s", info->abi ? text : "");
+	return info->abi ? text : "";
 }
+
+static uint64_t pages_quarantined(const struct bus *b)
+{
+	const char *why;
+
+	return quarantine_pages(&b->manager->quarantine, NULL, &why);
+}
+
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct bus *b, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct bus *b, number, value)
+
+TEXT(state, host_state_to_string(b->manager->host_state))
+TEXT(reason, b->manager->host_error.msg)
+TEXT(hypervisor, hypervisor_of(b))
+NUMBER(abi, b->manager->info.abi)
+TEXT(generation, b->manager->probe.quirks.generation)
+TEXT(why, b->manager->probe.why)
+NUMBER(quarantined, pages_quarantined(b))
 
 static int get_identify(sd_bus *bus, const char *path, const char *interface, const char *property,
 			sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -61,31 +64,6 @@ static int get_identify(sd_bus *bus, const char *path, const char *interface, co
 
 	return sd_bus_message_append(reply, "at", 4, info->identify[0], info->identify[1],
 				     info->identify[2], info->identify[3]);
-}
-
-static int get_abi(sd_bus *bus, const char *path, const char *interface, const char *property,
-		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "u", b->manager->info.abi);
-}
-
-static int get_generation(sd_bus *bus, const char *path, const char *interface,
-			  const char *property, sd_bus_message *reply, void *userdata,
-			  sd_bus_error *error)
-{
-	struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "s", b->manager->probe.quirks.generation);
-}
-
-static int get_why(sd_bus *bus, const char *path, const char *interface, const char *property,
-		   sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	struct bus *b = userdata;
-
-	return sd_bus_message_append(reply, "s", b->manager->probe.why);
 }
 
 static int append_quirk(sd_bus_message *reply, const struct ghvm_quirks *q, enum ghvm_quirk which)
@@ -133,15 +111,13 @@ static int get_budget(sd_bus *bus, const char *path, const char *interface, cons
 				     f.vmids, f.stuck);
 }
 
-static int get_quarantined(sd_bus *bus, const char *path, const char *interface,
-			   const char *property, sd_bus_message *reply, void *userdata,
-			   sd_bus_error *error)
-{
-	struct bus *b = userdata;
-	const char *why;
+static const struct property rows[] = { BUS_HOST_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
 
-	return sd_bus_message_append(reply, "t",
-				     quarantine_pages(&b->manager->quarantine, NULL, &why));
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
 }
 
 /* ListQuarantine(a{sv}) -> a(sqtus): VM, VMID, pages, attempts, reason */
@@ -263,21 +239,9 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("Reason", "s", get_reason, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("Hypervisor", "s", get_hypervisor, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Identify", "at", get_identify, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("ModuleABI", "u", get_abi, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Generation", "s", get_generation, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("GenerationReason", "s", get_why, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Quirks", "a{sv}", get_quirks, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("QuirkSources", "a{ss}", get_sources, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Budget", "(ttuuu)", get_budget, 0, 0),
-	SD_BUS_PROPERTY("PagesQuarantined", "t", get_quarantined, 0,
-			SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_METHOD_WITH_ARGS("ListQuarantine", SD_BUS_ARGS("a{sv}", options),
-				SD_BUS_RESULT("a(sqtus)", entries), method_list,
-				SD_BUS_VTABLE_UNPRIVILEGED),
+	BUS_HOST_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_METHOD_WITH_ARGS(
+		"ListQuarantine", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a(sqtus)", entries),
+		method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("RetryQuarantine", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT,
 				method_retry, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Trace", SD_BUS_ARGS("t", after, "a{sv}", options),
@@ -293,8 +257,7 @@ int bus_host_publish(struct bus *b)
 
 void bus_host_emit(struct bus *b)
 {
-	int r = sd_bus_emit_properties_changed(b->conn, BUS_HOST_PATH, INTERFACE, "State", "Reason",
-					       "PagesQuarantined", NULL);
+	int r = property_tell_all(b->conn, BUS_HOST_PATH, &table);
 
 	if (r < 0)
 		log_warning(NULL, r, "Cannot tell the bus of the host");

@@ -11,11 +11,13 @@
 #include <string.h>
 
 #include "daemon/manager/bus-job-internal.h"
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
 #include "daemon/manager/log.h"
 #include "daemon/manager/peer.h"
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
@@ -35,6 +37,59 @@ static char *path_of(const struct job *job)
 
 	return asprintf(&path, "%s/%" PRIu32, BUS_JOB_PREFIX, job->id) < 0 ? NULL : path;
 }
+
+/* --- properties --- */
+
+static const char *error_name(const struct job *job)
+{
+	if (!job->error.code)
+		return "";
+	return job->kind == JOB_COMMIT ? failure_name_of_region(&job->error)
+				       : failure_name(&job->error);
+}
+
+static const char *kind_of(const struct job *job)
+{
+	static const char *const kinds[] = { "start", "stop", "commit" };
+
+	return kinds[job->kind];
+}
+
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct job *job, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct job *job, number, value)
+
+NUMBER(id, job->id)
+TEXT(kind, kind_of(job))
+TEXT(state, job_runs(job) ? "running" : "done")
+TEXT(result, job->result)
+TEXT(error, job->error.msg)
+TEXT(error_name, error_name(job))
+
+static int get_vm(sd_bus *bus, const char *path, const char *interface, const char *property,
+		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	const struct job *job = userdata;
+	_cleanup_(freep) char *vm = NULL;
+	int r = sd_bus_path_encode(BUS_VM_PREFIX, job->vm_name, &vm);
+
+	return r < 0 ? r : sd_bus_message_append(reply, "o", vm);
+}
+
+static const struct property rows[] = { BUS_JOB_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	BUS_JOB_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_VTABLE_END,
+};
+
+/* --- their life --- */
 
 void job_free(struct job *job)
 {
@@ -81,8 +136,7 @@ void job_finish(struct job *job, const char *result, const struct ghvm_error *er
 	job->result = result;
 	if (err)
 		job->error = *err;
-	if (!path || sd_bus_emit_properties_changed(j->bus->conn, path, INTERFACE, "State",
-						    "Result", "Error", "ErrorName", NULL) < 0)
+	if (!path || property_tell_all(j->bus->conn, path, &table) < 0)
 		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
 	free(path);
 	job_unlisten(j);
@@ -230,64 +284,6 @@ void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error
 }
 
 /* --- objects --- */
-
-static const char *error_name(const struct job *job)
-{
-	if (!job->error.code)
-		return "";
-	return job->kind == JOB_COMMIT ? failure_name_of_region(&job->error)
-				       : failure_name(&job->error);
-}
-
-static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	static const char *const kinds[] = { "start", "stop", "commit" };
-	const struct job *job = userdata;
-	const char *text;
-
-	if (!strcmp(property, "Kind"))
-		text = kinds[job->kind];
-	else if (!strcmp(property, "State"))
-		text = job_runs(job) ? "running" : "done";
-	else if (!strcmp(property, "Result"))
-		text = job->result;
-	else if (!strcmp(property, "Error"))
-		text = job->error.msg;
-	else
-		text = error_name(job);
-	return sd_bus_message_append(reply, "s", text);
-}
-
-static int get_id(sd_bus *bus, const char *path, const char *interface, const char *property,
-		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct job *job = userdata;
-
-	return sd_bus_message_append(reply, "u", job->id);
-}
-
-static int get_vm(sd_bus *bus, const char *path, const char *interface, const char *property,
-		  sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct job *job = userdata;
-	_cleanup_(freep) char *vm = NULL;
-	int r = sd_bus_path_encode(BUS_VM_PREFIX, job->vm_name, &vm);
-
-	return r < 0 ? r : sd_bus_message_append(reply, "o", vm);
-}
-
-static const sd_bus_vtable vtable[] = {
-	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Kind", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("VM", "o", get_vm, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("Result", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("Error", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("ErrorName", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_VTABLE_END,
-};
 
 /* Before systemd has answered a job cannot be found. */
 static bool visible(const struct job *job)

@@ -18,8 +18,10 @@
 #include "daemon/manager/auth.h"
 #include "daemon/manager/bus-job.h"
 #include "daemon/manager/bus-lane.h"
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
+#include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
 #include "libghvm/layout.h"
 #include "libghvm/name.h"
@@ -354,17 +356,25 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return json ? bus_reply_text(m, json) : -ENOMEM;
 }
 
-static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
-		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static struct property_value get_version(const void *object)
 {
-	return sd_bus_message_append(reply, "s", GHVM_VERSION);
+	return (struct property_value){ .text = GHVM_VERSION };
+}
+
+static const struct property rows[] = { BUS_MANAGER_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
 }
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sso)", vms),
-				method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	BUS_MANAGER_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER)
+		SD_BUS_METHOD_WITH_ARGS("ListVMs", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sso)", vms),
+					method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetVM", SD_BUS_ARGS("s", name), SD_BUS_RESULT("o", vm), method_get,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("StartVM", SD_BUS_ARGS("s", name, "a{sv}", options),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/log.h"
 #include "libghvm/bits.h"
@@ -50,49 +51,29 @@ static char *path_of(const struct vm *vm, const struct ghvm_machine_region *r)
 
 /* --- properties --- */
 
-static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, number, value)
+
+NUMBER(label, r->label)
+NUMBER(address, r->ipa)
+NUMBER(size, r->size)
+TEXT(access, r->readonly ? "r" : "rw")
+TEXT(kind, r->lent ? "lent" : "shared")
+TEXT(state, state_of(r))
+NUMBER(added, r->added)
+
+static const struct property rows[] = { BUS_REGION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-	const struct ghvm_machine_region *r = userdata;
-	const char *text;
-
-	if (!strcmp(property, "Access"))
-		text = r->readonly ? "r" : "rw";
-	else if (!strcmp(property, "Kind"))
-		text = r->lent ? "lent" : "shared";
-	else
-		text = state_of(r);
-	return sd_bus_message_append(reply, "s", text);
-}
-
-static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct ghvm_machine_region *r = userdata;
-
-	if (!strcmp(property, "Label"))
-		return sd_bus_message_append(reply, "u", r->label);
-	return sd_bus_message_append(reply, "t", strcmp(property, "Size") ? r->ipa : r->size);
-}
-
-static int get_added(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct ghvm_machine_region *r = userdata;
-
-	return sd_bus_message_append(reply, "b", (int)r->added);
+	return property_get(&table, property, userdata, reply, error);
 }
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Label", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("GuestAddress", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Size", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Access", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("Kind", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("State", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("AddedAtRuntime", "b", get_added, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_VTABLE_END,
+	BUS_REGION_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_VTABLE_END,
 };
 
 /* --- objects --- */
@@ -161,7 +142,7 @@ static void tell(struct bus *b, const struct vm *vm, const struct ghvm_machine_r
 
 static int emit_state(sd_bus *conn, const char *path)
 {
-	return sd_bus_emit_properties_changed(conn, path, INTERFACE, "State", NULL);
+	return property_tell_all(conn, path, &table);
 }
 
 static bool same(const struct ghvm_machine_region *a, const struct ghvm_machine_region *b)

@@ -16,10 +16,13 @@
 #include <unistd.h>
 
 #include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/bus-vm.h"
 #include "daemon/manager/failure.h"
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
+
+#define INTERFACE BUS_NAME ".Transaction"
 
 /* The second bounds what a stop of the VM, or of us, may have to wait for. */
 #define COMMIT_MS 10000
@@ -286,29 +289,28 @@ static int get_vm(sd_bus *bus, const char *path, const char *interface, const ch
 	return vm ? sd_bus_message_append(reply, "o", vm) : -ENOMEM;
 }
 
-static int get_state(sd_bus *bus, const char *path, const char *interface, const char *property,
-		     sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct transaction *t = userdata;
+PROPERTY_GETTER(state, const struct transaction *t, text, transaction_state_to_string(t->state))
+PROPERTY_GETTER(expires, const struct transaction *t, number, t->expires)
 
-	return sd_bus_message_append(reply, "s", transaction_state_to_string(t->state));
+static const struct property rows[] = { BUS_TRANSACTION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
 }
 
-static int get_expires(sd_bus *bus, const char *path, const char *interface, const char *property,
-		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+int transaction_tell(sd_bus *conn, const char *path)
 {
-	const struct transaction *t = userdata;
-
-	return sd_bus_message_append(reply, "t", t->expires);
+	return property_tell_all(conn, path, &table);
 }
 
 const sd_bus_vtable transaction_vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("VM", "o", get_vm, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-	SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_METHOD_WITH_ARGS("AddRegion", SD_BUS_ARGS("h", memory, "a{sv}", options),
-				SD_BUS_NO_RESULT, method_add, SD_BUS_VTABLE_UNPRIVILEGED),
+	BUS_TRANSACTION_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER)
+		SD_BUS_METHOD_WITH_ARGS("AddRegion", SD_BUS_ARGS("h", memory, "a{sv}", options),
+					SD_BUS_NO_RESULT, method_add, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("AddFreshRegion", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("h", memory), method_add_fresh,
 				SD_BUS_VTABLE_UNPRIVILEGED),

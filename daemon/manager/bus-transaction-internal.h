@@ -42,6 +42,8 @@ struct transactions {
 };
 
 extern const sd_bus_vtable transaction_vtable[];
+/* PropertiesChanged of what can change. */
+int transaction_tell(sd_bus *conn, const char *path);
 
 const char *transaction_state_to_string(enum transaction_state s);
 void transaction_set_state(struct transaction *t, enum transaction_state state);

@@ -99,8 +99,7 @@ void transaction_set_state(struct transaction *t, enum transaction_state state)
 	const struct log_about a = { .vm = t->vm->name };
 
 	t->state = state;
-	if (!path ||
-	    sd_bus_emit_properties_changed(t->all->bus->conn, path, INTERFACE, "State", NULL) < 0)
+	if (!path || transaction_tell(t->all->bus->conn, path) < 0)
 		log_warning(&a, 0, "Cannot tell the bus of a transaction's state");
 	bus_defer(t->all->bus);
 	if (state != OPEN)

@@ -11,6 +11,7 @@
 
 #include "daemon/manager/auth.h"
 #include "daemon/manager/bus-job.h"
+#include "daemon/manager/bus-property.h"
 #include "daemon/manager/bus-region.h"
 #include "daemon/manager/bus-transaction.h"
 #include "daemon/manager/failure.h"
@@ -20,39 +21,6 @@
 #include "libghvm/layout.h"
 
 #define INTERFACE BUS_NAME ".VM"
-#define CHANGES_MAX 24
-#define FLAG SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-
-/**
- * struct shown - a VM's properties as they were told last
- */
-struct shown {
-	enum vm_state state;
-	const char *substate;
-	const char *reason;
-	const char *step;
-	uint64_t failed_at;
-	uint32_t rm_message;
-	uint32_t rm_status;
-	const char *descriptor;
-	char digest[17];
-	uint16_t vmid;
-	uint64_t incarnation;
-	uint32_t leader;
-	uint64_t lent;
-	uint64_t shared;
-	uint64_t quarantined;
-};
-
-/**
- * struct bus_vm_changes - a VM that may have something to tell
- */
-struct bus_vm_changes {
-	struct bus_vm_changes *next;
-	struct vm *vm;
-	bool dirty;
-	struct shown shown;
-};
 
 char *bus_vm_path(const struct vm *vm)
 {
@@ -85,78 +53,53 @@ struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word,
 
 /* --- properties --- */
 
-static void look(const struct vm *vm, struct shown *ret)
+static uint64_t bytes_of(uint64_t pages)
 {
-	memset(ret, 0, sizeof(*ret));
-	ret->state = vm->state;
-	ret->substate = vm_substate(vm);
-	ret->reason = vm->reason;
-	ret->step = vm->failed_step;
-	ret->failed_at = vm->failed_at;
-	ret->rm_message = vm->last_error.rm_message;
-	ret->rm_status = vm->last_error.rm_code;
-	ret->descriptor = vm_descriptor(vm);
-	memcpy(ret->digest, vm->digest, sizeof(ret->digest));
-	ret->vmid = vm->vmid.id;
-	ret->incarnation = vm->incarnation;
-	ret->leader = (uint32_t)vm->control.pid;
-	ret->lent = vm->lent;
-	ret->shared = vm->shared;
-	ret->quarantined = vm->quarantined;
+	return pages * GHVM_PAGE;
 }
 
-static int get_text(sd_bus *bus, const char *path, const char *interface, const char *property,
-		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct vm *vm = userdata;
-	const char *text;
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct vm *vm, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct vm *vm, number, (uint64_t)(value))
 
-	if (!strcmp(property, "Name"))
-		text = vm->name;
-	else if (!strcmp(property, "State"))
-		text = vm_state_to_string(vm->state);
-	else if (!strcmp(property, "SubState"))
-		text = vm_substate(vm);
-	else if (!strcmp(property, "ExitReason"))
-		text = vm->reason;
-	else if (!strcmp(property, "LastError"))
-		text = vm->last_error.msg;
-	else if (!strcmp(property, "LastErrorName"))
-		text = vm->last_error.code ? failure_name(&vm->last_error) : "";
-	else if (!strcmp(property, "FailedStep"))
-		text = vm->failed_step ? vm->failed_step : "";
-	else if (!strcmp(property, "DescriptorState"))
-		text = vm_descriptor(vm);
-	else
-		text = vm->digest;
-	return sd_bus_message_append(reply, "s", text);
+TEXT(name, vm->name)
+TEXT(state, vm_state_to_string(vm->state))
+TEXT(sub_state, vm_substate(vm))
+TEXT(exit_reason, vm->reason)
+TEXT(last_error, vm->last_error.msg)
+TEXT(last_error_name, vm->last_error.code ? failure_name(&vm->last_error) : "")
+NUMBER(last_errno, -vm->last_error.code)
+NUMBER(last_error_time, vm->failed_at)
+NUMBER(rm_message, vm->last_error.rm_message)
+NUMBER(rm_status, vm->last_error.rm_code)
+TEXT(failed_step, vm->failed_step ? vm->failed_step : "")
+TEXT(descriptor, vm_descriptor(vm))
+TEXT(digest, vm->digest)
+NUMBER(vmid, vm->vmid.id)
+NUMBER(incarnation, vm->incarnation)
+NUMBER(leader_pid, vm->control.pid)
+NUMBER(lent, bytes_of(vm->lent))
+NUMBER(shared, bytes_of(vm->shared))
+NUMBER(quarantined, vm->quarantined)
+
+static const struct property rows[] = { BUS_VM_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
 }
 
-static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
-		      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	const struct vm *vm = userdata;
-
-	if (!strcmp(property, "VMID"))
-		return sd_bus_message_append(reply, "q", vm->vmid.id);
-	if (!strcmp(property, "LastErrno"))
-		return sd_bus_message_append(reply, "i", -vm->last_error.code);
-	if (!strcmp(property, "LastErrorTime"))
-		return sd_bus_message_append(reply, "t", vm->failed_at);
-	if (!strcmp(property, "LastRMMessage"))
-		return sd_bus_message_append(reply, "u", vm->last_error.rm_message);
-	if (!strcmp(property, "LastRMStatus"))
-		return sd_bus_message_append(reply, "u", vm->last_error.rm_code);
-	if (!strcmp(property, "LeaderPID"))
-		return sd_bus_message_append(reply, "u", (uint32_t)vm->control.pid);
-	if (!strcmp(property, "Incarnation"))
-		return sd_bus_message_append(reply, "t", vm->incarnation);
-	if (!strcmp(property, "MemoryLent"))
-		return sd_bus_message_append(reply, "t", vm->lent * GHVM_PAGE);
-	if (!strcmp(property, "MemoryShared"))
-		return sd_bus_message_append(reply, "t", vm->shared * GHVM_PAGE);
-	return sd_bus_message_append(reply, "t", vm->quarantined);
-}
+/**
+ * struct bus_vm_changes - a VM that may have something to tell
+ * @shown: its properties as they were told last
+ */
+struct bus_vm_changes {
+	struct bus_vm_changes *next;
+	struct vm *vm;
+	bool dirty;
+	struct property_value shown[ARRAY_SIZE(rows)];
+};
 
 /* --- methods --- */
 
@@ -355,27 +298,9 @@ static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_PROPERTY("Name", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-	SD_BUS_PROPERTY("State", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("SubState", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("ExitReason", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("LastError", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("LastErrorName", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("LastErrno", "i", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("LastErrorTime", "t", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("LastRMMessage", "u", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("LastRMStatus", "u", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("FailedStep", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("DescriptorState", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("SpecDigest", "s", get_text, 0, FLAG),
-	SD_BUS_PROPERTY("VMID", "q", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("Incarnation", "t", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("LeaderPID", "u", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("MemoryLent", "t", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("MemoryShared", "t", get_number, 0, FLAG),
-	SD_BUS_PROPERTY("PagesQuarantined", "t", get_number, 0, FLAG),
-	SD_BUS_METHOD_WITH_ARGS("Stop", SD_BUS_ARGS("s", how, "a{sv}", options),
-				SD_BUS_RESULT("o", job), method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+	BUS_VM_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_METHOD_WITH_ARGS(
+		"Stop", SD_BUS_ARGS("s", how, "a{sv}", options), SD_BUS_RESULT("o", job),
+		method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("h", fd, "s", path), method_open_console,
 				SD_BUS_VTABLE_UNPRIVILEGED),
@@ -440,14 +365,21 @@ static struct bus_vm_changes *changes_of(struct bus *b, const struct vm *vm)
 	return c;
 }
 
+static void changes_free(struct bus_vm_changes *c)
+{
+	property_forget(&table, c->shown);
+	free(c);
+}
+
 static int track(struct bus *b, struct vm *vm)
 {
 	struct bus_vm_changes *c = calloc(1, sizeof(*c));
+	const char *names[PROPERTIES_MAX + 1];
 
 	if (!c)
 		return -ENOMEM;
 	c->vm = vm;
-	look(vm, &c->shown);
+	property_differences(&table, vm, c->shown, names); /* from now on; not told */
 	c->next = b->changes;
 	b->changes = c;
 	bus_region_track(b, vm);
@@ -487,7 +419,7 @@ void bus_vm_removed(struct bus *b, struct vm *vm)
 			continue;
 		c = *at;
 		*at = c->next;
-		free(c);
+		changes_free(c);
 		return;
 	}
 }
@@ -517,56 +449,18 @@ void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before)
 	bus_defer(b);
 }
 
-static void compare(const struct shown *was, const struct shown *is, char *names[CHANGES_MAX])
-{
-	const struct {
-		bool differs;
-		const char *names[4];
-	} what[] = {
-		{ was->state != is->state, { "State" } },
-		{ was->substate != is->substate, { "SubState" } },
-		{ was->reason != is->reason, { "ExitReason" } },
-		{ was->failed_at != is->failed_at,
-		  { "LastError", "LastErrorName", "LastErrno", "LastErrorTime" } },
-		{ was->rm_message != is->rm_message, { "LastRMMessage" } },
-		{ was->rm_status != is->rm_status, { "LastRMStatus" } },
-		{ was->step != is->step, { "FailedStep" } },
-		{ strcmp(was->descriptor, is->descriptor) != 0, { "DescriptorState" } },
-		{ strcmp(was->digest, is->digest) != 0, { "SpecDigest" } },
-		{ was->vmid != is->vmid, { "VMID" } },
-		{ was->incarnation != is->incarnation, { "Incarnation" } },
-		{ was->leader != is->leader, { "LeaderPID" } },
-		{ was->lent != is->lent, { "MemoryLent" } },
-		{ was->shared != is->shared, { "MemoryShared" } },
-		{ was->quarantined != is->quarantined, { "PagesQuarantined" } },
-	};
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(what); i++)
-		for (size_t k = 0; what[i].differs && k < 4 && what[i].names[k]; k++)
-			names[n++] = (char *)what[i].names[k];
-	names[n] = NULL;
-}
-
 static void flush(struct bus *b, struct bus_vm_changes *c)
 {
 	_cleanup_(freep) char *path = bus_vm_path(c->vm);
 	const struct log_about a = { .vm = c->vm->name };
-	struct shown now;
-	char *names[CHANGES_MAX];
 	int r = -ENOMEM;
 
 	c->dirty = false;
 	bus_region_flush(b, c->vm);
-	look(c->vm, &now);
-	compare(&c->shown, &now, names);
-	if (!names[0])
-		return;
 	if (path)
-		r = sd_bus_emit_properties_changed_strv(b->conn, path, INTERFACE, names);
+		r = property_tell(b->conn, path, &table, c->vm, c->shown);
 	if (r < 0)
 		log_warning(&a, r, "Cannot tell the bus of changes");
-	c->shown = now;
 }
 
 void bus_vm_flush(struct bus *b)
@@ -595,6 +489,6 @@ void bus_vm_done(struct bus *b)
 	while (b->changes) {
 		c = b->changes;
 		b->changes = c->next;
-		free(c);
+		changes_free(c);
 	}
 }
