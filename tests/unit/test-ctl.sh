@@ -140,8 +140,8 @@ prints "cut.yaml:2:17: kernel.image: $work/short: truncated"
 # lists what there is without a bus, and says so
 expect 0 --dir="$configs" list
 complains "only descriptors are listed"
-prints "NAME       STATE    VMID  LENT  SHARED  NOTE"
-prints "demo       unknown  -     -     -"
+prints "NAME           STATE    VMID  LENT  SHARED  NOTE"
+prints "demo           unknown  -     -     -"
 expect 0 --dir="$configs" --json list
 prints '[{"name":"appliance","state":"unknown","substate":null,"vmid":0,'
 # nothing else does without it
