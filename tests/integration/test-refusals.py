@@ -576,11 +576,11 @@ class Runners(Case):
         for _ in range(8):
             client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
         time.sleep(5.5)  # by now they have been answered: there is no console
-        began = time.monotonic()
         for _ in range(400):
+            began = time.monotonic()
             with self.assertRaisesRegex(ClientError, "does not answer"):
                 self.open_console(client)
-        self.assertLess(time.monotonic() - began, 4)
+            self.assertLess(time.monotonic() - began, 4)  # one that waits for the runner takes 5 s
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         for _ in range(8):
             payload, _ = receive_kind(self.control, world.CONSOLE)
