@@ -23,13 +23,30 @@ struct loop {
 	int result;
 };
 
+/*
+ * By itself libevent counts a timer from the beginning of the turn that arms it, on a clock of
+ * 4 ms: what follows long work would come too early.
+ */
+static struct event_base *new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME |
+							    EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 int loop_new(struct loop **ret)
 {
 	struct loop *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return -ENOMEM;
-	l->base = event_base_new();
+	l->base = new_base();
 	if (!l->base) {
 		loop_free(l);
 		return -ENOMEM;
