@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Kept notifications.
+ * Notifications kept until there is a handler.
  */
 #include "libghvm/backlog.h"
 

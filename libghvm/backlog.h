@@ -21,6 +21,9 @@ struct ghvm_backlog {
 	size_t n;
 };
 
-/* A copy at the end. What finds no room is lost: GET_STATE tells the same. */
+/*
+ * Append a copy. If the backlog is full or memory short the notification is lost; GET_STATE tells
+ * the same.
+ */
 void ghvm_backlog_add(struct ghvm_backlog *b, uint32_t id, const uint8_t *payload, size_t len);
 void ghvm_backlog_done(struct ghvm_backlog *b);

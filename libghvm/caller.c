@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of VMs, by thread and by VMID. Layouts: abi C.5.1, C.7.
+ * The VM that a thread works for, and the owner of a VMID. Layouts: abi C.5.1, C.7.
  */
 #include "libghvm/caller.h"
 
@@ -18,10 +18,10 @@ void ghvm_callers_init(struct ghvm_callers *c)
 
 void ghvm_callers_done(struct ghvm_callers *c)
 {
-	(void)pthread_mutex_destroy(&c->lock); /* nobody has it */
+	(void)pthread_mutex_destroy(&c->lock); /* not locked any more */
 }
 
-/* That of this thread, or a free one, or NULL; the lock is held. */
+/* The calling thread's slot, or a free one, or NULL. The lock is held. */
 static struct ghvm_caller *find_self(struct ghvm_callers *c)
 {
 	struct ghvm_caller *unused = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which VM a message to or from the resource manager is about, for traces (rm.c).
+ * Attributes messages to and from the resource manager to VMs, for traces (rm.c).
  *
- * A request is its thread's: who works for a VM says so first, since neither an ALLOCATE nor
- * its refusal names one. A notification is that of the VMID in it.
+ * A request is attributed to the VM that its thread works for. The thread has to name that VM
+ * beforehand, as neither ALLOCATE nor its refusal names one. A notification is attributed to the
+ * owner of the VMID in it.
  */
 #pragma once
 
@@ -13,15 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* For ghvm_rm_enter(): nobody has to see what is said, as it is about no VM that there is. */
+/* For ghvm_rm_enter(): the calls of this thread are not traced, as they concern no VM. */
 #define GHVM_CALLER_UNSEEN "?"
 
-#define GHVM_CALLER_VMIDS 256	/* RM's are below */
-#define GHVM_CALLER_THREADS 128 /* twice the VMs that there can be; any more are nobody's */
+#define GHVM_CALLER_VMIDS 256	/* RM uses lower ones */
+#define GHVM_CALLER_THREADS 128 /* twice the possible VMs; further threads have no VM */
 
 /**
  * struct ghvm_caller - a thread that works for a VM
- * @name: borrowed from that thread; NULL: not used
+ * @name: borrowed from the thread; NULL: the slot is free
  */
 struct ghvm_caller {
 	pthread_t thread;
@@ -29,9 +30,9 @@ struct ghvm_caller {
 };
 
 /**
- * struct ghvm_callers - who is who on one connection
+ * struct ghvm_callers - threads and VMIDs of one connection, with their VMs
  * @threads: guarded by @lock
- * @names: by VMID, guarded by @lock; "": nobody's
+ * @names: by VMID, guarded by @lock; "": the VMID has no owner
  */
 struct ghvm_callers {
 	pthread_mutex_t lock;
@@ -43,19 +44,19 @@ void ghvm_callers_init(struct ghvm_callers *c);
 void ghvm_callers_done(struct ghvm_callers *c);
 
 /**
- * ghvm_callers_enter() - this thread works for a VM from now on
- * @name: borrowed until another is set; NULL: for none
+ * ghvm_callers_enter() - set the VM that the calling thread works for
+ * @name: borrowed until the next call; NULL: no VM
  *
- * Return: for whom before. Thread: any.
+ * Return: the VM set before. Thread: any.
  */
 const char *ghvm_callers_enter(struct ghvm_callers *c, const char *name);
 
-/* For whom this thread works; "" if for nobody. */
+/* The VM that the calling thread works for; "" if none. */
 void ghvm_callers_current(struct ghvm_callers *c, char ret[GHVM_NAME_SIZE]);
 
-/* Whose a VMID is; "": nobody's any more. Thread: any. */
+/* Set the owner of @vmid; "" clears it. Thread: any. */
 void ghvm_callers_name_vmid(struct ghvm_callers *c, struct ghvm_vmid vmid, const char *name);
 
-/* Of a notification, which is not trusted; "": nobody's. Thread: any. */
+/* The owner of the VMID in a notification, which is not trusted; "": unknown. Thread: any. */
 void ghvm_callers_notified(struct ghvm_callers *c, uint32_t id, const uint8_t *payload, size_t len,
 			   char ret[GHVM_NAME_SIZE]);

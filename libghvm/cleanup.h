@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ownership: automatic release, and handing on.
+ * Ownership: release at the end of a scope, and transfer.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
-/* Evaluate to the value and leave "nothing" behind: the caller is the owner now. */
+/* Evaluate to the value and clear the variable: ownership moves to the caller. */
 #define TAKE_PTR(p)                                                                                \
 	({                                                                                         \
 		__typeof__(p) taken_ = (p);                                                        \
@@ -44,5 +44,5 @@ static inline void closep(int *fd)
 static inline void fclosep(FILE **f)
 {
 	if (*f)
-		(void)fclose(*f); /* only for files that were read */
+		(void)fclose(*f); /* only for files opened for reading */
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Errors as sentences, and the names of the resource manager's messages and statuses.
- *
- * The text is made in a buffer of its own first, so that an argument may be the old text.
+ * Error messages, and the names of the resource manager's messages and statuses.
  */
 #include "libghvm/error.h"
 
@@ -82,7 +80,7 @@ static const struct rm_name statuses[] = {
 
 static const struct rm_name unknown = { 0, "unknown" };
 
-static const struct rm_name *find(const struct rm_name *names, size_t n, uint32_t number)
+static const struct rm_name *find_name(const struct rm_name *names, size_t n, uint32_t number)
 {
 	for (size_t i = 0; i < n; i++)
 		if (names[i].number == number)
@@ -92,21 +90,21 @@ static const struct rm_name *find(const struct rm_name *names, size_t n, uint32_
 
 const char *ghvm_rm_message_to_string(uint32_t message)
 {
-	return find(messages, ARRAY_SIZE(messages), message)->name;
+	return find_name(messages, ARRAY_SIZE(messages), message)->name;
 }
 
 const char *ghvm_rm_status_to_string(uint32_t status)
 {
-	return find(statuses, ARRAY_SIZE(statuses), status)->name;
+	return find_name(statuses, ARRAY_SIZE(statuses), status)->name;
 }
 
-static int set(struct ghvm_error *err, int code, const char *fmt, va_list args)
+static int vset_error(struct ghvm_error *err, int code, const char *fmt, va_list args)
 {
 	char text[GHVM_ERROR_TEXT];
 
 	if (!err)
 		return code;
-	/* A text of its own first: @args may be err->msg. */
+	/* Formatted into a separate buffer, since @args may refer to err->msg. */
 	(void)vsnprintf(text, sizeof(text), fmt, args); /* cut if too long */
 	ghvm_make_printable(text);
 	*err = (struct ghvm_error){ .code = code };
@@ -119,7 +117,7 @@ int ghvm_error_set(struct ghvm_error *err, int code, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	(void)set(err, code, fmt, args);
+	(void)vset_error(err, code, fmt, args);
 	va_end(args);
 	return code;
 }
@@ -130,7 +128,7 @@ int ghvm_error_set_unanswered(struct ghvm_error *err, uint32_t message, int code
 	va_list args;
 
 	va_start(args, fmt);
-	(void)set(err, code, fmt, args);
+	(void)vset_error(err, code, fmt, args);
 	va_end(args);
 	if (err)
 		err->rm_message = message;
@@ -140,7 +138,7 @@ int ghvm_error_set_unanswered(struct ghvm_error *err, uint32_t message, int code
 int ghvm_error_set_rm(struct ghvm_error *err, uint32_t message, uint32_t status, const char *fmt,
 		      ...)
 {
-	char text[GHVM_ERROR_TEXT / 2]; /* room for names and hint after it */
+	char text[GHVM_ERROR_TEXT / 2]; /* leaves space for names and hint */
 	va_list args;
 
 	if (!err)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What went wrong, for the person who asked.
+ * The error object: a code, and a sentence for people.
  *
- * Written once, by the innermost function that knows what failed; callers only
- * return the code. Errors of the resource manager keep their status.
+ * Written once, by the innermost function that knows what failed; callers only return the code.
+ * Errors of the resource manager keep their status.
  */
 #pragma once
 
@@ -16,8 +16,8 @@
 /**
  * struct ghvm_error - one failure
  * @code: negative errno; 0: nothing failed yet. -EREMOTEIO: RM or the hypervisor refused
- * @rm_message: RM message id that was refused, or, with another @code, not answered; or 0
- * @rm_code: RM's status (abi C.3), of a refusal
+ * @rm_message: RM message id that was refused; with another @code, that was not answered; or 0
+ * @rm_code: RM's status (abi C.3) of a refusal
  * @msg: sentence without full stop, starts in lower case, names what and where
  */
 struct ghvm_error {
@@ -31,7 +31,7 @@ struct ghvm_error {
  * ghvm_error_set() - write an error
  * @err: may be NULL; a text already there is replaced
  * @code: negative errno
- * @fmt: the sentence; what it quotes may come from anywhere, it is made printable
+ * @fmt: the sentence; it may quote untrusted text, which is made printable
  *
  * Return: @code.
  */
@@ -39,8 +39,8 @@ int ghvm_error_set(struct ghvm_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /**
- * ghvm_error_set_unanswered() - as ghvm_error_set(), of a request to the resource manager
- * @message: RM message id that was not sent, not answered, or not as it should have been
+ * ghvm_error_set_unanswered() - as ghvm_error_set(), for a request to the resource manager
+ * @message: RM message id that was not sent, not answered, or answered with a malformed reply
  * @code: negative errno, not -EREMOTEIO
  *
  * Return: @code.
@@ -53,8 +53,8 @@ int ghvm_error_set_unanswered(struct ghvm_error *err, uint32_t message, int code
  * @err: may be NULL
  * @message: RM message id
  * @status: RM's status, not OK
- * @fmt: what was asked for, e.g. "lend memory \"ram\" (512 MiB, 3 entries)"; the
- *       names of message and status and what it means (hint.h) are appended
+ * @fmt: what was asked for, e.g. "lend memory \"ram\" (512 MiB, 3 entries)"; the names of message
+ *       and status, and the meaning of the status (hint.h), are appended
  *
  * Return: -EREMOTEIO.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * O_PATH first: it opens nothing, but what it found can be opened later and cannot be another.
+ * Opens in two steps: O_PATH finds the file without opening it; once checked, the same file is
+ * opened through /proc/self/fd, whatever its name refers to by then.
  */
 #include "libghvm/file.h"
 
@@ -20,7 +21,7 @@ int ghvm_file_open(int dir, const char *path)
 
 	if (found < 0 || fstat(found, &st) < 0)
 		return -errno;
-	if (S_ISLNK(st.st_mode)) /* which O_PATH finds */
+	if (S_ISLNK(st.st_mode)) /* O_PATH | O_NOFOLLOW opens links */
 		return -ELOOP;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
@@ -33,7 +34,7 @@ int ghvm_file_create(int dir, const char *name)
 {
 	int fd;
 
-	(void)unlinkat(dir, name, 0); /* it need not be there */
+	(void)unlinkat(dir, name, 0); /* may not exist */
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
 }

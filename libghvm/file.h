@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening a file without being led astray.
+ * Opening files whose names other users may manipulate.
  */
 #pragma once
 
 /**
- * ghvm_file_open() - a regular file, to be read
- * @dir: of a relative @path; AT_FDCWD
+ * ghvm_file_open() - open a regular file for reading
+ * @dir: start of a relative @path, or AT_FDCWD
  * @path: its last part is not followed if it is a symbolic link
  *
- * It is looked at before it is opened: a FIFO would wait for a writer, and to open a device can be
- * to do something to it.
+ * The file is checked before it is opened: opening a FIFO waits for a writer, and opening a
+ * device may act on it.
  *
- * Return: a descriptor, the caller's; -ELOOP a symbolic link; -EINVAL something else that is no
- * regular file; another errno of open().
+ * Return: a descriptor, owned by the caller; -ELOOP a symbolic link; -EINVAL not a regular file;
+ * another errno of open().
  */
 int ghvm_file_open(int dir, const char *path);
 
 /**
- * ghvm_file_create() - an empty file, to be written
+ * ghvm_file_create() - create an empty file for writing
  *
- * Whatever has that name is removed, not opened. Only its owner may read it.
+ * An existing file of that name is removed, not opened. Only the owner may read the new one.
  *
- * Return: a descriptor, the caller's; errno of open().
+ * Return: a descriptor, owned by the caller; errno of open().
  */
 int ghvm_file_create(int dir, const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Closing what may not want to be closed.
+ * Closing descriptors received from other processes, without blocking.
  */
 #include "libghvm/foreign.h"
 
@@ -17,7 +17,7 @@
 
 #define STACK_SIZE (64 * 1024)
 
-/* Made by a system call and of no file system: an eventfd, a pidfd, a grant, a pipe. */
+/* True for files of no file system: eventfds, pidfds, grants, pipes. */
 static bool is_nameless(int fd)
 {
 	char number[64], target[16] = "";
@@ -27,7 +27,7 @@ static bool is_nameless(int fd)
 	       (!strncmp(target, "anon_inode:", 11) || !strncmp(target, "pipe:", 5));
 }
 
-/* None of these questions reaches a file system. */
+/* True if close() cannot block. None of these calls reaches a file system. */
 static bool is_harmless(int fd)
 {
 	int domain = -1;
@@ -40,14 +40,14 @@ static bool is_harmless(int fd)
 	return is_nameless(fd);
 }
 
-static void *close_it(void *data)
+static void *close_thread(void *data)
 {
 	(void)close((int)(intptr_t)data); /* nothing can be done about it */
 	return NULL;
 }
 
-/* Signals are for the threads that expect them. */
-static int start(int fd)
+/* Close @fd in a thread of its own, with all signals blocked: other threads expect them. */
+static int start_close_thread(int fd)
 {
 	pthread_attr_t attr;
 	sigset_t all, before;
@@ -61,7 +61,7 @@ static int start(int fd)
 	(void)pthread_attr_setstacksize(&attr, STACK_SIZE); /* else the usual one */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, close_it, (void *)(intptr_t)fd);
+	r = pthread_create(&thread, &attr, close_thread, (void *)(intptr_t)fd);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	(void)pthread_attr_destroy(&attr);
 	return -r;
@@ -74,5 +74,6 @@ void ghvm_close_foreign(int fd)
 	if (is_harmless(fd))
 		(void)close(fd); /* nothing can be done about it */
 	else
-		(void)start(fd); /* without a thread it stays open: that is better than to hang */
+		(void)start_close_thread(
+			fd); /* without a thread it stays open, which is better than blocking */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where everything lies in a guest: intermediate physical addresses of devices, windows and
- * RAM, and the numbers of its doorbells.
+ * The guest's address map: intermediate physical addresses of devices, regions and RAM, and
+ * doorbell numbers.
  */
 #pragma once
 
@@ -12,13 +12,13 @@
 #define GHVM_IPA_MMIO_PAGE 0x1000ULL
 #define GHVM_IPA_GICD 0x3fff0000ULL
 #define GHVM_IPA_GICD_SIZE 0x10000ULL
-#define GHVM_IPA_GICR 0x3fee0000ULL   /* room for 8 vCPUs */
-#define GHVM_IPA_GICR_SIZE 0x20000ULL /* of each */
+#define GHVM_IPA_GICR 0x3fee0000ULL   /* space for 8 vCPUs */
+#define GHVM_IPA_GICR_SIZE 0x20000ULL /* per vCPU */
 #define GHVM_IPA_WINDOWS 0x40000000ULL
 #define GHVM_IPA_RAM 0x80000000ULL
-#define GHVM_IPA_END 0x800000000ULL /* end of RAM we place: 32 GiB, below 36 bits */
+#define GHVM_IPA_END 0x800000000ULL /* end of placed RAM: 32 GiB, below 36 bits */
 
 /* Doorbell labels double as guest SPI numbers (SPI n is INTID 32 + n). */
 #define GHVM_DOORBELL_UART 0
 #define GHVM_DOORBELL_PL061 1
-#define GHVM_DOORBELL_MAX 32 /* room for those of one VM */
+#define GHVM_DOORBELL_MAX 32 /* of one VM */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table. Refusals: abi C.3, C.5, C.6 and D.5 to D.7, and what was seen on a real image, K.
- *
- * A line for a message comes before those for any message.
+ * The table. Sources for refusals: abi C.3, C.5, C.6, D.5 to D.7, and a real image (K). An entry
+ * for one message comes before those for any message.
  */
 #include "libghvm/hint.h"
 
@@ -247,7 +246,7 @@ static const struct failure failures[] = {
 	{ -ENODATA, ANY, { "", "the file got shorter while it was read: start it again" } },
 	{ -EOPNOTSUPP,
 	  ANY,
-	  { "", "this resource manager cannot do that, or nobody has tried: ghvmctl host" } },
+	  { "", "this resource manager cannot do that, or it is untested: ghvmctl host" } },
 	{ -E2BIG, ANY, { "", LESS } },
 	{ -ENOSPC, ANY, { "", LESS } },
 	{ -EDQUOT,
@@ -264,8 +263,8 @@ static const struct failure failures[] = {
 	{ -EAGAIN, ANY, { "", "something ran out for the moment: try again" } },
 	{ -EFAULT,
 	  ANY,
-	  { "", "pages that cannot be pinned for long (CMA, movable): free some memory; or it was "
-		"changed by somebody else" } },
+	  { "", "pages that cannot be pinned for long (CMA, movable): free some memory; or "
+		"another process changed the file" } },
 	{ -EBUSY, ANY, { "", "try again when what it is doing has ended" } },
 	{ -ENOTUNIQ, ANY, { "", STAYS } },
 	{ -ESTALE, ANY, { "", "start it again" } },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What an error means, and what to try: one table, for all who tell people of errors. Pure.
+ * What an error means and what to try: one table for all programs. Pure.
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 
 /**
  * struct ghvm_hint - static texts
- * @means: what the resource manager says by its status to that message; "": not a refusal,
- *         its text says all
+ * @means: meaning of the resource manager's status for this message; "": not a refusal, the error
+ *         message says all
  * @advice: what to try, a sentence without full stop; the word NAME in it stands for the VM's
- *         name. "": nothing
+ *          name. "": none
  */
 struct ghvm_hint {
 	const char *means;
@@ -19,7 +19,7 @@ struct ghvm_hint {
 };
 
 /**
- * ghvm_hint_find() - the line of the table that fits best
+ * ghvm_hint_find() - the best matching entry of the table
  * @code: negative errno, as in struct ghvm_error
  * @message: RM's message that was refused or not answered, 0: none
  * @status: of the refusal, if @code is -EREMOTEIO and there is a message

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which host a URI or a file means, and whether it is one that we understand.
+ * Opens the host that a URI or a file names, and checks that this library supports it.
  */
 #include "libghvm/host.h"
 
@@ -31,7 +31,7 @@ static bool uid_known(const uint32_t uid[4])
 	return false;
 }
 
-static int check(struct ghvm_host *h, const char *name, struct ghvm_error *err)
+static int check_host(struct ghvm_host *h, const char *name, struct ghvm_error *err)
 {
 	struct ghvm_hyp_identity id;
 	struct ghvm_info info;
@@ -88,7 +88,7 @@ int ghvm_host_open(const char *uri, struct ghvm_host **ret, struct ghvm_error *e
 	r = open_uri(name, &h, err);
 	if (r < 0)
 		return r;
-	r = check(h, name, err);
+	r = check_host(h, name, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(h);

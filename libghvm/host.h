@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the kernel module does for us, as operations: the one seam below the library.
+ * Operations of the kernel module: the library reaches the hypervisor only through them.
  *
- * Two real implementations: dev.c (ioctls on /dev/ghvm and on grant files) and
- * sock.c (the same to the user-space model); tests add tests/fake-rm.c.
- * Structures and meanings are those of kmod/uapi/ghvm.h; sizes are filled in here.
+ * Two real implementations: dev.c (ioctls on /dev/ghvm and on grant files) and sock.c (the same
+ * over a socket to the user-space model); tests add tests/fake-rm.c. Structures and meanings are
+ * those of kmod/uapi/ghvm.h; the host fills in their sizes.
  */
 #pragma once
 
@@ -21,9 +21,9 @@ struct ghvm_host;
 /**
  * struct ghvm_host_ops - implementation of a host
  *
- * Thread: any, at the same time. Return: 0 (or what is said) or a negative errno;
- * outputs are untouched on failure. A *pin* is an int that the host understands;
- * in both real hosts it is a file descriptor, closed by @pin_close only.
+ * Thread: any, concurrently. Return: 0 (or as noted) or a negative errno; outputs are untouched
+ * on failure. A *pin* is an int that the host understands; in both real hosts it is a file
+ * descriptor, closed by @pin_close only.
  *
  * @info: GHVM_INFO
  * @hcall: GHVM_HCALL; addresses in @call->args are the caller's own
@@ -35,14 +35,14 @@ struct ghvm_host;
  * @pin_set: GHVM_PIN_SET
  * @pin_write: write all of @length bytes into a HELD pin; -EBUSY if GUARDED
  * @pin_close: close; GUARDED pages go to the quarantine
- * @grant: GHVM_GRANT; returns a file descriptor that can be passed to a process,
- *         where ghvm_host_from_fd() makes a host of it
+ * @grant: GHVM_GRANT; returns a file descriptor to pass to another process, which opens it with
+ *         ghvm_host_from_fd()
  * @revoke: GHVM_REVOKE
  * @quarantine_list: up to @count entries with ids above @after; returns how many
  * @quarantine_adopt: returns a pin
- * @assign: GHVM_ASSIGN; @pin is this host's
+ * @assign: GHVM_ASSIGN; @pin belongs to this host
  * @close: release the host; pins and grants made by it live on
- * @charges_memlock: what is pinned counts against RLIMIT_MEMLOCK of the caller
+ * @charges_memlock: pinned pages count against RLIMIT_MEMLOCK of the caller
  */
 struct ghvm_host_ops {
 	int (*info)(struct ghvm_host *h, struct ghvm_info *ret);

@@ -2,7 +2,7 @@
 /*
  * Typed hypercalls over a host.
  *
- * X0 of hyp_identify is not a status; of all others it is, in its low 32 bits only.
+ * X0 is a status in its low 32 bits, except for hyp_identify.
  */
 #include "libghvm/hvc.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Hypercalls that we make, by name (abi A.4).
+ * Typed wrappers of the hypercalls that this library makes (abi A.4).
  *
- * A function returns 0 when the hypercall was made, whatever the hypervisor said: that is
- * in ret->status; the other results are valid if it is GHVM_HYP_OK, else 0.
- * Negative: the host's errno, nothing was done and *ret is untouched. Thread: any.
+ * A function returns 0 when the hypercall was made. The hypervisor's answer is in ret->status;
+ * the other results are valid if it is GHVM_HYP_OK, else 0. Negative: the host's errno, nothing
+ * was done and *ret is untouched. Thread: any.
  */
 #pragma once
 
@@ -58,10 +58,10 @@ enum ghvm_hyp_status { /* abi A.5 */
 const char *ghvm_hyp_status_to_string(int32_t status);
 
 /**
- * struct ghvm_hyp_identity - what hyp_identify says (abi A.3)
- * @api_version: 1 is ours
+ * struct ghvm_hyp_identity - results of hyp_identify (abi A.3)
+ * @api_version: GHVM_HYP_API_VERSION is supported
  * @big_endian, @is_64bit: of the API
- * @variant: 0x48 Gunyah, 0x51 Qualcomm; decides nothing
+ * @variant: 0x48 Gunyah, 0x51 Qualcomm; informative
  * @flags: feature words
  */
 struct ghvm_hyp_identity {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Accounts of what a host's VMs have of its resource manager.
+ * Accounts of the resource manager's resources that the VMs of a host use.
  */
 #include "libghvm/ledger.h"
 
@@ -11,12 +11,12 @@
 
 static void lock(struct ghvm_ledger *l)
 {
-	(void)pthread_mutex_lock(&l->lock); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock(&l->lock); /* cannot fail */
 }
 
 static void unlock(struct ghvm_ledger *l)
 {
-	(void)pthread_mutex_unlock(&l->lock); /* ours */
+	(void)pthread_mutex_unlock(&l->lock);
 }
 
 void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
@@ -38,18 +38,18 @@ void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
 
 void ghvm_ledger_done(struct ghvm_ledger *l)
 {
-	(void)pthread_mutex_destroy(&l->lock); /* nobody uses them any more */
+	(void)pthread_mutex_destroy(&l->lock); /* not in use any more */
 	(void)pthread_mutex_destroy(&l->numbering);
 }
 
 void ghvm_ledger_numbering_begin(struct ghvm_ledger *l)
 {
-	(void)pthread_mutex_lock(&l->numbering); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock(&l->numbering); /* cannot fail */
 }
 
 void ghvm_ledger_numbering_end(struct ghvm_ledger *l)
 {
-	(void)pthread_mutex_unlock(&l->numbering); /* ours */
+	(void)pthread_mutex_unlock(&l->numbering);
 }
 
 static bool same_parcel(const struct ghvm_ledger_parcel *a, const struct ghvm_ledger_parcel *b)
@@ -57,8 +57,8 @@ static bool same_parcel(const struct ghvm_ledger_parcel *a, const struct ghvm_le
 	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation && a->label == b->label;
 }
 
-/* Handles are given out by counting, and may wrap. Called with the lock. */
-static void see(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+/* Note the newest handle. RM counts, and may wrap. Called with the lock. */
+static void note_handle(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
 {
 	if (handle.id == GHVM_PARCEL_NONE)
 		return;
@@ -67,7 +67,7 @@ static void see(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
 	l->seen = true;
 }
 
-/* The abandoned one that is taken up again, or a free one, or -1. Called with the lock. */
+/* The abandoned entry of the same parcel, or a free one, or -1. Called with the lock. */
 static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
 {
 	int unused = -1;
@@ -83,15 +83,15 @@ static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parc
 	return unused;
 }
 
-/* Adopted ones may have gone over the limit already. */
-static bool fits(uint64_t limit, uint64_t used, uint64_t more)
+/* Adopted parcels may have exceeded the limit already. */
+static bool fits_limit(uint64_t limit, uint64_t used, uint64_t more)
 {
 	return more <= limit && used <= limit - more;
 }
 
-/* @exists: RM has it already, so there is nothing to refuse. Called with the lock. */
-static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
-		const char *name, unsigned int *ret, struct ghvm_error *err)
+/* @exists: RM has the parcel already, so limits do not apply. Called with the lock. */
+static int charge_parcel(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
+			 const char *name, unsigned int *ret, struct ghvm_error *err)
 {
 	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
 	const uint64_t parcels = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
@@ -105,7 +105,7 @@ static int take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool 
 				      name, parcels);
 	e = &l->parcels[i];
 	before = e->used ? e->entries : 0;
-	if (!exists && !fits(limit, l->used - before, p->entries))
+	if (!exists && !fits_limit(limit, l->used - before, p->entries))
 		return ghvm_error_set(err, -E2BIG,
 				      "%s: memory is too scattered: it needs %" PRIu64
 				      " of the resource manager's %" PRIu64 " entries, of which "
@@ -128,7 +128,7 @@ int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, 
 	int r;
 
 	lock(l);
-	r = take(l, p, false, name, ret, err);
+	r = charge_parcel(l, p, false, name, ret, err);
 	unlock(l);
 	return r;
 }
@@ -156,15 +156,15 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 		return ghvm_error_set(err, -EINVAL, "%s: handle %" PRIu32 " is another parcel's",
 				      name, p->handle.id);
 	}
-	r = take(l, p, true, name, ret, err);
+	r = charge_parcel(l, p, true, name, ret, err);
 	if (r == 0 && p->sure)
-		see(l, p->handle);
+		note_handle(l, p->handle);
 	unlock(l);
 	return r;
 }
 
-/* Who could make room: another VM, if there is one, and the one that asks. */
-static const char *others(uint64_t used)
+/* Another VM can be stopped only if there is one. */
+static const char *stop_advice(uint64_t used)
 {
 	return used ? "stop one of them, or " : "";
 }
@@ -177,22 +177,22 @@ int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parc
 	int r = 0;
 
 	lock(l);
-	if (!fits(limit, l->used, entries))
+	if (!fits_limit(limit, l->used, entries))
 		r = ghvm_error_set(err, entries > limit ? -EDQUOT : -E2BIG,
 				   "memory: needs at least %" PRIu64 " of the resource manager's "
 				   "%" PRIu64 " entries, of which others use %" PRIu64 ": %s%s",
-				   entries, limit, l->used, others(l->used), remedy);
-	else if (!fits(most, l->n_parcels, parcels))
+				   entries, limit, l->used, stop_advice(l->used), remedy);
+	else if (!fits_limit(most, l->n_parcels, parcels))
 		r = ghvm_error_set(err, parcels > most ? -EDQUOT : -E2BIG,
 				   "memory: needs %u of the host's %" PRIu64
 				   " memory parcels, of which others use %u: %shave fewer regions",
-				   parcels, most, l->n_parcels, others(l->n_parcels));
+				   parcels, most, l->n_parcels, stop_advice(l->n_parcels));
 	unlock(l);
 	return r;
 }
 
-/* An entry that its holder talks about. Called with the lock. */
-static struct ghvm_ledger_parcel *held(struct ghvm_ledger *l, unsigned int entry)
+/* An owned entry. Called with the lock. */
+static struct ghvm_ledger_parcel *held_entry(struct ghvm_ledger *l, unsigned int entry)
 {
 	assert(entry < GHVM_LEDGER_PARCELS && l->parcels[entry].used && l->parcels[entry].owned);
 	return &l->parcels[entry];
@@ -203,7 +203,7 @@ void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry)
 	struct ghvm_ledger_parcel *e;
 
 	lock(l);
-	e = held(l, entry);
+	e = held_entry(l, entry);
 	l->used -= e->entries;
 	l->n_parcels--;
 	*e = (struct ghvm_ledger_parcel){};
@@ -213,7 +213,7 @@ void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry)
 void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry)
 {
 	lock(l);
-	held(l, entry)->owned = false;
+	held_entry(l, entry)->owned = false;
 	unlock(l);
 }
 
@@ -223,7 +223,7 @@ void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_
 	struct ghvm_ledger_parcel *e;
 
 	lock(l);
-	e = held(l, entry);
+	e = held_entry(l, entry);
 	e->vmid = vmid;
 	e->incarnation = incarnation;
 	unlock(l);
@@ -240,7 +240,7 @@ bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_pa
 	bool alone = true;
 
 	lock(l);
-	mine = held(l, entry);
+	mine = held_entry(l, entry);
 	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
 		struct ghvm_ledger_parcel *e = &l->parcels[i];
 
@@ -260,12 +260,12 @@ bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_cont
 	struct ghvm_ledger_parcel *e;
 
 	lock(l);
-	e = held(l, entry);
+	e = held_entry(l, entry);
 	if (by_content)
 		e->disputed = false;
 	e->sure = !e->disputed;
 	if (e->sure)
-		see(l, e->handle);
+		note_handle(l, e->handle);
 	unlock(l);
 	return e->sure;
 }
@@ -275,7 +275,7 @@ void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry)
 	struct ghvm_ledger_parcel *e;
 
 	lock(l);
-	e = held(l, entry);
+	e = held_entry(l, entry);
 	e->handle.id = GHVM_PARCEL_NONE;
 	e->sure = e->disputed = false;
 	unlock(l);
@@ -296,7 +296,7 @@ bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry)
 	bool doubted;
 
 	lock(l);
-	mine = held(l, entry);
+	mine = held_entry(l, entry);
 	doubted = mine->disputed;
 	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
 		const struct ghvm_ledger_parcel *e = &l->parcels[i];
@@ -314,7 +314,7 @@ bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry)
 	bool sure = true;
 
 	lock(l);
-	mine = held(l, entry);
+	mine = held_entry(l, entry);
 	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
 		const struct ghvm_ledger_parcel *e = &l->parcels[i];
 
@@ -352,7 +352,7 @@ int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
 	return seen;
 }
 
-/* 0: not one of RM's choice, which are all that we use. */
+/* 0: outside the range that RM allocates. */
 static uint64_t vmid_bit(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	const uint64_t first = ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the VMs of a host together take from its one resource manager: SGL entries of its
- * small heap, parcels, VMIDs (abi K.2); and which of its numbers are spoken for.
+ * Accounts of the one resource manager's limited resources, for all VMs of a host: SGL entries of
+ * its small heap, parcels, VMIDs (abi K.2); and which of its numbers are in use.
  *
- * The numbers matter when a reply is lost: RM has then made a parcel or a VM that we
- * cannot name. It gives handles out by counting, so the lost one is younger than the last
- * we saw, older than the next we get, and not one that somebody here has (DECISIONS 28).
+ * Numbers matter when a reply is lost: RM has then created a parcel or a VM whose number is
+ * unknown. RM hands out handles by counting, so the lost one lies between the last handle seen
+ * and the next one received, and is not in use here (DECISIONS 28).
  */
 #pragma once
 
@@ -17,17 +17,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Room for what a row of quirks may allow. */
+/* Capacity; rows of quirks may not exceed it. */
 #define GHVM_LEDGER_PARCELS 64
 #define GHVM_LEDGER_VMIDS 64
 
 /**
  * struct ghvm_ledger_parcel - one parcel that may exist in RM
- * @owned: a struct ghvm_parcel stands behind it; else it is in the quarantine
- * @handle: what RM has named it; GHVM_PARCEL_NONE: not (yet) known
- * @sure: RM has shown that it has it under @handle, and not only said so once
- * @disputed: RM has named another one so as well
- * @entries: charged to the host
+ * @owned: a struct ghvm_parcel exists for it; false: its pages are in the quarantine
+ * @handle: RM's number for it; GHVM_PARCEL_NONE: unknown
+ * @sure: RM has acted on @handle, not only reported it once
+ * @disputed: RM has reported the same handle for another parcel
+ * @entries: SGL entries charged to the host
  */
 struct ghvm_ledger_parcel {
 	bool used;
@@ -42,19 +42,19 @@ struct ghvm_ledger_parcel {
 };
 
 /**
- * struct ghvm_ledger - embedded by who manages the host; Thread: any
- * @numbering: held over a call that has RM give out a number, so that calls and numbers
- *     are in one order; taken before @lock
- * @quirks: the limits; borrowed, set before use by others
- * @last: the youngest handle that is sure, if @seen
- * @vmids: a bit for each VMID from the first on that somebody here has
- * @stuck: those that RM can neither use nor take back (abi K.6)
+ * struct ghvm_ledger - embedded by the owner of the host; Thread: any
+ * @numbering: held during a call that makes RM hand out a number, so that calls and numbers have
+ *             the same order; taken before @lock
+ * @quirks: the limits; borrowed, set before other threads use the ledger
+ * @last: the newest handle that is sure, if @seen
+ * @vmids: a bit per VMID in use here, from the first on
+ * @stuck: VMIDs that RM can neither use nor deallocate (abi K.6)
  * @distrusted: see ghvm_ledger_distrust()
  */
 struct ghvm_ledger {
 	pthread_mutex_t numbering;
 	const struct ghvm_quirks *quirks;
-	pthread_mutex_t lock; /* over all that follows */
+	pthread_mutex_t lock; /* guards the following members */
 	uint64_t used;
 	unsigned int n_parcels;
 	struct ghvm_ledger_parcel parcels[GHVM_LEDGER_PARCELS];
@@ -79,12 +79,12 @@ struct ghvm_ledger_figures {
 /* @quirks: borrowed, outlives the ledger */
 void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
 void ghvm_ledger_done(struct ghvm_ledger *l);
-/* Other limits, once they are known; before use by others. */
+/* Replace the limits, before other threads use the ledger. */
 void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
 
 /**
- * ghvm_ledger_take() - charge a parcel before RM hears of it
- * @ret: names the entry to the functions below
+ * ghvm_ledger_take() - charge a parcel before it is created in RM
+ * @ret: index of the entry, for the functions below
  *
  * Return: 0; -E2BIG over the budget, with the figures in @err; -ENOSPC too many parcels.
  */
@@ -92,9 +92,10 @@ int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, 
 		     unsigned int *ret, struct ghvm_error *err);
 
 /**
- * ghvm_ledger_adopt() - the same for a parcel that RM may have already: no budget
+ * ghvm_ledger_adopt() - as ghvm_ledger_take(), without limits, for a parcel that RM may have
+ * already
  *
- * An abandoned entry of the same VMID, incarnation and label is taken over.
+ * An abandoned entry of the same VMID, incarnation and label is reused.
  *
  * Return: 0; -ENOSPC: too many parcels; -EINVAL: another parcel has its handle.
  */
@@ -102,51 +103,57 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 		      unsigned int *ret, struct ghvm_error *err);
 
 /**
- * ghvm_ledger_check() - would so much fit now?
- * @entries: at least; @parcels: so many
- * @remedy: of too many entries, "lower memory.size"
+ * ghvm_ledger_check() - check whether an allocation would fit now
+ * @entries: a lower bound; @parcels: number of parcels
+ * @remedy: advice against too many entries, "lower memory.size"
  *
- * Nothing is taken: this is asked before memory is populated, ghvm_ledger_take() decides.
+ * Charges nothing. Called before memory is populated; ghvm_ledger_take() decides.
  *
  * Return: 0; -E2BIG not now, -EDQUOT never, with the figures in @err.
  */
 int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
 		      const char *remedy, struct ghvm_error *err);
 
-/* RM has nothing of it any more. */
+/* Release the entry: RM has no such parcel any more. */
 void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry);
-/* RM may have something of it, and nobody here cares: it is in the quarantine. */
+/*
+ * Mark the entry as not owned: the pages are in the quarantine, and RM may still have the parcel.
+ */
 void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry);
-/* The VM it is promised to. */
+/* Set the VM that the parcel is for. */
 void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
 			 uint64_t incarnation);
 /*
- * RM has named it so in one reply. False: RM has named another one so, too: one of the two is wrong,
- * and if that other one is not sure nobody knows which; it has no handle then.
+ * Record a handle that RM has reported once. False: RM has reported it for another parcel too, so
+ * one of the two is wrong. The entry then has no handle; if the other one is not sure, it is
+ * disputed.
  */
 bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle);
 /*
- * RM has acted on its handle. False: that may have been another's, since its handle is disputed.
+ * Record that RM has acted on the handle. False: it is disputed, and may be another parcel's.
  * @by_content: RM has found the handle by the pages, which settles a dispute.
  */
 bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_content);
-/* It has no handle, or nobody knows it any more. */
+/* Clear the handle: there is none, or it is unknown. */
 void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry);
-/* RM has found this handle by the pages of a parcel: whatever has it on RM's word alone is wrong. */
+/*
+ * RM has found @handle by the pages of a parcel: dispute it for each entry that is not sure of
+ * it.
+ */
 void ghvm_ledger_dispute(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
 /*
- * May the handle of one that is not sure be that of another? It is disputed, or there is one whose
- * handle is not known.
+ * True if the handle of an entry that is not sure may be another parcel's: it is disputed, or the
+ * handle of another entry is unknown.
  */
 bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry);
-/* Is each of the others sure of its handle? Then one that nothing here has is not another's. */
+/* True if all other entries are sure. Then a handle not in use here belongs to none of them. */
 bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry);
 
 /**
- * enum ghvm_ledger_naming - does anything here have this handle?
- * @GHVM_LEDGER_FREE: nothing
- * @GHVM_LEDGER_CLAIMED: something that is not sure
- * @GHVM_LEDGER_SURE: something that is
+ * enum ghvm_ledger_naming - does an entry have this handle?
+ * @GHVM_LEDGER_FREE: no entry
+ * @GHVM_LEDGER_CLAIMED: an entry that is not sure
+ * @GHVM_LEDGER_SURE: an entry that is sure
  */
 enum ghvm_ledger_naming {
 	GHVM_LEDGER_FREE,
@@ -155,28 +162,28 @@ enum ghvm_ledger_naming {
 };
 
 enum ghvm_ledger_naming ghvm_ledger_naming(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
-/* 1 and the youngest handle that is sure; 0 none is. */
+/* Return: 1 and the newest handle that is sure; 0: there is none. */
 int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret);
 
 void ghvm_ledger_numbering_begin(struct ghvm_ledger *l);
 void ghvm_ledger_numbering_end(struct ghvm_ledger *l);
 
-/* False: RM does not give out such a one, or somebody here has it. */
+/* Mark @vmid as in use. False: it is outside RM's range, or in use already. */
 bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
-/* It stays somebody's for ever. */
+/* @vmid is never deallocated. */
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
-/* Has each of them a parcel? Then whoever adopts the parcels finds them all. */
+/* True if each VMID in use has a parcel. Then adopting all parcels finds all VMs. */
 bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
-/* The range that RM gives out. */
+/* The range of VMIDs that RM allocates. */
 void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 		       struct ghvm_vmid *ret_last);
 
 /*
- * Some guarded pin has no readable tag: any VM that was found may have one more parcel than
- * its tags say, so the VMID of no adopted machine is given back from now on.
+ * Record that a guarded pin has no readable tag. Each adopted VM may then have one more parcel
+ * than the tags say, so no VMID of an adopted machine is deallocated from now on.
  */
 void ghvm_ledger_distrust(struct ghvm_ledger *l);
 bool ghvm_ledger_distrusted(struct ghvm_ledger *l);

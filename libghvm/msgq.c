@@ -87,15 +87,15 @@ void ghvm_msgq_done(struct ghvm_msgq *q)
 	q->host = NULL;
 }
 
-/* Until the virq says that there is room, or it is time to look again anyway. */
-static void wait_for_room(struct ghvm_msgq *q, uint64_t left)
+/* Wait until the virq signals space, or FULL_WAIT_MS. */
+static void wait_for_space(struct ghvm_msgq *q, uint64_t left)
 {
 	struct pollfd p = { .fd = q->tx_fd, .events = POLLIN };
 	uint64_t ms = left / NS_PER_MS + 1;
 	eventfd_t n;
 
 	if (poll(&p, 1, ms < FULL_WAIT_MS ? (int)ms : FULL_WAIT_MS) > 0)
-		(void)eventfd_read(q->tx_fd, &n); /* only so that it can fire again */
+		(void)eventfd_read(q->tx_fd, &n); /* clear it for the next edge */
 }
 
 int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, uint64_t deadline)
@@ -120,7 +120,7 @@ int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, 
 		if (now >= deadline)
 			return -ETIMEDOUT;
 		if (sent.status == GHVM_HYP_MSGQUEUE_FULL)
-			wait_for_room(q, deadline - now);
+			wait_for_space(q, deadline - now);
 	}
 }
 

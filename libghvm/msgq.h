@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A pair of message queues, as to the resource manager: packets out, packets in (abi B).
+ * A pair of message queues, for packets to and from the resource manager (abi B).
  *
- * The virqs are edges: a full queue is waited for at most 10 ms at a time, because the
- * edge may never come (abi K.1), and a reader reads until EMPTY.
+ * The virqs are edge-triggered. A full queue is polled every 10 ms, because the edge may never
+ * come (abi K.1), and a reader reads until EMPTY.
  */
 #pragma once
 
@@ -40,9 +40,9 @@ void ghvm_msgq_done(struct ghvm_msgq *q);
  * ghvm_msgq_send() - one packet
  * @len: 1 to GHVM_MSGQUEUE_BYTES
  * @push: on the last packet of a message only
- * @deadline: CLOCK_MONOTONIC nanoseconds until which a full queue is waited for
+ * @deadline: CLOCK_MONOTONIC nanoseconds; -ETIMEDOUT if the queue is still full then
  *
- * Thread: one at a time (the caller holds the lock of the whole message).
+ * Thread: one at a time; the caller holds a lock for the whole message.
  * Return: 0; -ETIMEDOUT still full; -EREMOTEIO the hypervisor refused; other errno.
  */
 int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, uint64_t deadline);
@@ -52,8 +52,8 @@ int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, 
  * @buf: GHVM_MSGQUEUE_BYTES
  *
  * Thread: one at a time.
- * Return: 1: *ret_len bytes; 0: empty; -EREMOTEIO the hypervisor refused; -EPROTO it
- * says OK and gives nothing, which would repeat for ever; other errno.
+ * Return: 1: *ret_len bytes; 0: empty; -EREMOTEIO the hypervisor refused; -EPROTO the hypervisor
+ * returned OK with an impossible size, and would do so for ever; other errno.
  */
 int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], size_t *ret_len);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of VMs. They become unit instances, user names, object paths and files, so
- * what is good for all of these is little: [a-z0-9]([a-z0-9-]{0,25}[a-z0-9])?
+ * Names of VMs. They become unit instances, user names, object paths and file names, so only what
+ * is valid for all of these is allowed: [a-z0-9]([a-z0-9-]{0,25}[a-z0-9])?
  */
 #include "libghvm/name.h"
 

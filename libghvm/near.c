@@ -5,48 +5,48 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BEGINNING_MIN 3 /* letters from which on a beginning is as good as the word */
+#define BEGINNING_MIN 3 /* length from which a prefix counts as the word */
 
-/* Three rows of the table of distances: of what was typed before the last letter, and now. */
+/* Three rows of the table of edit distances. */
 struct rows {
 	unsigned int before[GHVM_NEAR_WORD + 1];
 	unsigned int last[GHVM_NEAR_WORD + 1];
 	unsigned int now[GHVM_NEAR_WORD + 1];
 };
 
-/* Not tolower(): it is not to depend on a locale. */
-static char plain(char c)
+/* Lower case, '_' as '-'. Not tolower(), which depends on the locale. */
+static char fold_case(char c)
 {
 	if (c == '_')
 		return '-';
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-static bool same(char a, char b)
+static bool same_letter(char a, char b)
 {
-	return plain(a) == plain(b);
+	return fold_case(a) == fold_case(b);
 }
 
-static unsigned int least(unsigned int a, unsigned int b)
+static unsigned int smaller(unsigned int a, unsigned int b)
 {
 	return a < b ? a : b;
 }
 
-/* One row: @a up to and with a[i], against each beginning of @b. */
+/* Fill the row of the first i + 1 letters of @a, against each prefix of @b. */
 static void fill_row(struct rows *r, const char *a, size_t i, const char *b, size_t nb)
 {
 	r->now[0] = (unsigned int)i + 1;
 	for (size_t j = 0; j < nb; j++) {
-		unsigned int d = r->last[j] + (same(a[i], b[j]) ? 0 : 1);
+		unsigned int d = r->last[j] + (same_letter(a[i], b[j]) ? 0 : 1);
 
-		d = least(d, least(r->last[j + 1], r->now[j]) + 1);
-		if (i && j && same(a[i], b[j - 1]) && same(a[i - 1], b[j]))
-			d = least(d, r->before[j - 1] + 1); /* swapped */
+		d = smaller(d, smaller(r->last[j + 1], r->now[j]) + 1);
+		if (i && j && same_letter(a[i], b[j - 1]) && same_letter(a[i - 1], b[j]))
+			d = smaller(d, r->before[j - 1] + 1); /* swapped */
 		r->now[j + 1] = d;
 	}
 }
 
-/* How many letters are wrong, missing, too many or swapped. Both at most GHVM_NEAR_WORD long. */
+/* The number of wrong, missing, additional or swapped letters. Both at most GHVM_NEAR_WORD long. */
 static unsigned int distance(const char *a, size_t na, const char *b, size_t nb)
 {
 	struct rows r = {};
@@ -64,7 +64,7 @@ static unsigned int distance(const char *a, size_t na, const char *b, size_t nb)
 static bool begins_with(const char *whole, const char *beginning, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!same(whole[i], beginning[i])) /* the end of the shorter one differs, too */
+		if (!same_letter(whole[i], beginning[i])) /* also stops at the end of @whole */
 			return false;
 	return true;
 }
@@ -72,11 +72,10 @@ static bool begins_with(const char *whole, const char *beginning, size_t n)
 struct ghvm_near ghvm_near_begin(const char *word)
 {
 	size_t n = strnlen(word, GHVM_NEAR_WORD + 1);
-	unsigned int slips =
-		(unsigned int)(n + 2) / 3; /* one in each three letters, be they begun */
+	unsigned int slips = (unsigned int)(n + 2) / 3; /* one in three letters, rounded up */
 
 	if (n == 1 || n > GHVM_NEAR_WORD)
-		slips = 0; /* every other letter would be near */
+		slips = 0; /* any other letter would match */
 	return (struct ghvm_near){ .word = word, .distance = n ? slips + 1 : 0 };
 }
 

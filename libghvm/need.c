@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Needs, and how they are written.
+ * The needs of a descriptor, and their wire format.
  *
- * A path is never written: who is told one by a process of fewer rights would open it.
+ * A path is never sent: it would make a privileged helper open it on behalf of a less privileged
+ * process.
  */
 #include "libghvm/need.h"
 
@@ -26,8 +27,11 @@ static void add_memory(struct ghvm_need *ret, size_t *n, const char *key, uint64
 	(*n)++;
 }
 
-/* As the plan does: those with an address first. The pools are for RAM; windows are small. */
-static void add_windows(const struct ghvm_spec *spec, struct ghvm_need *ret, size_t *n)
+/*
+ * In the order of the plan: regions with an address first. Preallocated huge pages are for RAM;
+ * regions are small.
+ */
+static void add_regions(const struct ghvm_spec *spec, struct ghvm_need *ret, size_t *n)
 {
 	enum ghvm_hugepages pages = spec->hugepages == GHVM_HUGEPAGES_NEVER ? GHVM_HUGEPAGES_NEVER
 									    : GHVM_HUGEPAGES_AUTO;
@@ -53,7 +57,7 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	size_t n = 0;
 
 	add_memory(ret, &n, "memory.size", spec->memory, spec->hugepages);
-	add_windows(spec, ret, &n);
+	add_regions(spec, ret, &n);
 	add_file(ret, &n, GHVM_LINK_KERNEL, "kernel.image", spec->kernel);
 	add_file(ret, &n, GHVM_LINK_INITRD, "kernel.initrd", spec->initrd);
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a start needs, after its descriptor. Manager and helper each read the descriptor and
- * work this out: what the one asks for and the descriptor does not say, the other refuses.
+ * Files that a start needs besides its descriptor. Manager and helper each derive them from the
+ * descriptor; the helper refuses a request that its own reading of the descriptor does not
+ * contain.
  */
 #pragma once
 
@@ -15,11 +16,11 @@
 #define GHVM_NEED_KEY_SIZE 32
 
 /**
- * struct ghvm_need - one file that the helper gives
- * @index: which of its kind
+ * struct ghvm_need - one file that the helper provides
+ * @index: index among those of its kind
  * @size, @hugepages: of memory
- * @key: of the descriptor that asks for it; goes over the wire, static
- * @path: of a file that is there already, borrowed from the spec; NULL: none. Never sent.
+ * @key: key of the descriptor that asks for it, static; sent
+ * @path: of an existing file, borrowed from the spec; NULL: none. Never sent.
  */
 struct ghvm_need {
 	enum ghvm_link_kind kind;
@@ -30,10 +31,10 @@ struct ghvm_need {
 	const char *path;
 };
 
-/* In the order of the plan's parcels, files after memory. Return: how many. */
+/* Memory in the order of the plan's parcels, then files. Return: the number of needs. */
 size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEEDS_MAX]);
 
 /* One element of GHVM_LINK_NEED. */
 void ghvm_need_put(struct ghvm_put *w, const struct ghvm_need *n);
-/* @ret: without path; its key is in @key. The cursor goes bad if it is malformed. */
+/* @ret: without a path; @key holds its key. A malformed element marks the cursor bad. */
 void ghvm_need_get(struct ghvm_get *g, struct ghvm_need *ret, char key[GHVM_NEED_KEY_SIZE]);

@@ -41,7 +41,7 @@ static void put_header(struct ghvm_put *w, const struct header *h)
 	ghvm_put_u32(w, h->id);
 }
 
-/* False: to be dropped. */
+/* False: the packet is to be dropped. */
 static bool get_header(struct ghvm_get *g, struct header *ret)
 {
 	uint8_t first = ghvm_get_u8(g);
@@ -78,7 +78,7 @@ size_t ghvm_packet_build(uint32_t id, uint16_t seq, const uint8_t *payload, size
 	return w.len;
 }
 
-static void begin(struct ghvm_assembly *a, const struct header *h)
+static void begin_assembly(struct ghvm_assembly *a, const struct header *h)
 {
 	a->type = h->type;
 	a->left = h->fragments + 1;
@@ -88,28 +88,28 @@ static void begin(struct ghvm_assembly *a, const struct header *h)
 	a->len = 0;
 }
 
-static bool continues(const struct ghvm_assembly *a, const struct header *h)
+static bool is_continued_by(const struct ghvm_assembly *a, const struct header *h)
 {
 	return a->left && a->seq == h->seq && a->id == h->id && a->fragments == h->fragments;
 }
 
-static struct ghvm_assembly *find(struct ghvm_assembler *a, const struct header *h)
+static struct ghvm_assembly *find_assembly(struct ghvm_assembler *a, const struct header *h)
 {
 	switch (h->type) {
 	case GHVM_PACKET_REPLY:
-		begin(&a->reply, h); /* what was begun before is lost */
+		begin_assembly(&a->reply, h); /* an incomplete earlier one is dropped */
 		return &a->reply;
 	case GHVM_PACKET_NOTIFICATION:
-		begin(&a->notification, h);
+		begin_assembly(&a->notification, h);
 		return &a->notification;
 	case GHVM_PACKET_CONTINUATION:
-		if (continues(&a->reply, h))
+		if (is_continued_by(&a->reply, h))
 			return &a->reply;
-		if (continues(&a->notification, h))
+		if (is_continued_by(&a->notification, h))
 			return &a->notification;
 		return NULL;
 	case GHVM_PACKET_REQUEST:
-		return NULL; /* RM asks us nothing */
+		return NULL; /* RM sends no requests */
 	}
 	return NULL;
 }
@@ -123,11 +123,11 @@ const struct ghvm_assembly *ghvm_assembler_feed(struct ghvm_assembler *a, const 
 
 	if (!get_header(&g, &h))
 		return NULL;
-	m = find(a, &h);
+	m = find_assembly(a, &h);
 	if (!m)
 		return NULL;
 
-	/* Always fits: a packet is no longer than CONTENT, and no more than 63 are taken. */
+	/* Always fits: at most 63 packets of at most CONTENT bytes each. */
 	if (g.len)
 		memcpy(m->buf + m->len, g.buf, g.len);
 	m->len += g.len;

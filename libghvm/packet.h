@@ -2,8 +2,8 @@
 /*
  * Resource manager packets: a message cut into fragments, and put together again (abi C.1).
  *
- * Pure. RM never interleaves fragments of two messages, but nothing is lost if it does
- * with a reply and a notification: each kind has its own assembly.
+ * Pure. RM never interleaves the fragments of two messages; if it interleaved those of a reply
+ * and a notification, nothing would be lost, as each kind has its own assembly.
  */
 #pragma once
 
@@ -37,9 +37,9 @@ size_t ghvm_packet_build(uint32_t id, uint16_t seq, const uint8_t *payload, size
 			 unsigned int index, uint8_t ret[GHVM_PACKET_SIZE]);
 
 /**
- * struct ghvm_assembly - a message of which packets came
+ * struct ghvm_assembly - a message being assembled from packets
  * @left: packets missing; 0: none begun, or complete
- * @fragments: as in each of its packets
+ * @fragments: the same in each of its packets
  */
 struct ghvm_assembly {
 	enum ghvm_packet_type type;
@@ -58,8 +58,8 @@ struct ghvm_assembler {
 };
 
 /**
- * ghvm_assembler_feed() - one packet as it came
- * @packet: @len bytes, not trusted; what does not fit is dropped
+ * ghvm_assembler_feed() - process one received packet
+ * @packet: @len bytes, not trusted; dropped if it fits no message
  *
  * Return: the message that it completes, valid until the next call; or NULL.
  */

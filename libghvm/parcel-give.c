@@ -2,8 +2,8 @@
 /*
  * Memory parcels: lend or share.
  *
- * The state is moved before a request that may give pages away, and back only by answers that
- * show that they are ours.
+ * The state changes before a request that may give pages away. It changes back only when RM's
+ * answers prove that the host has them.
  */
 #include "libghvm/parcel-internal.h"
 
@@ -32,20 +32,20 @@ void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans
 	};
 }
 
-/* ---- what RM has shown ---- */
+/* confirming a handle */
 
-static void confirm(struct ghvm_parcel *p, bool by_content)
+static void confirm_handle(struct ghvm_parcel *p, bool by_content)
 {
 	if (p->sure || p->state <= GHVM_PARCEL_LOST)
 		return;
 	p->sure = ghvm_ledger_confirm(p->ledger, p->entry, by_content);
 	if (p->sure)
-		(void)ghvm_parcel_note(p, NULL); /* without it whoever adopts has to search */
+		(void)ghvm_parcel_note(p, NULL); /* else an adopter has to search */
 }
 
 void ghvm_parcel_confirm(struct ghvm_parcel *p)
 {
-	confirm(p, false);
+	confirm_handle(p, false);
 }
 
 int ghvm_parcel_show(struct ghvm_parcel *p, struct ghvm_error *err)
@@ -57,7 +57,7 @@ int ghvm_parcel_show(struct ghvm_parcel *p, struct ghvm_error *err)
 	if (ghvm_parcel_look_up(p, &h) != GHVM_PARCEL_FOUND)
 		return 0;
 	if (h.id == p->handle.id) {
-		confirm(p, true);
+		confirm_handle(p, true);
 		return 1;
 	}
 	(void)ghvm_error_set(err, -EBADMSG,
@@ -68,30 +68,31 @@ int ghvm_parcel_show(struct ghvm_parcel *p, struct ghvm_error *err)
 	return -EBADMSG;
 }
 
-/* ---- giving ---- */
+/* giving */
 
-/* RM has made something, under a handle that may still be a lie. */
-static int take_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle h, struct ghvm_error *err)
+/* RM has created a parcel. The reported handle may be wrong. */
+static int record_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle h, struct ghvm_error *err)
 {
 	p->handle = h;
 	if (ghvm_ledger_claim(p->ledger, p->entry, h)) {
 		p->state = GHVM_PARCEL_PARTIAL;
 		return 0;
 	}
-	(void)ghvm_parcel_note(p, NULL); /* of two tags that name it nobody believes either */
+	(void)ghvm_parcel_note(p, NULL); /* an adopter distrusts a handle in two tags */
 	return ghvm_error_set(err, -EBADMSG,
 			      "%s: the resource manager calls it parcel %" PRIu32
 			      ", as it called another one",
 			      p->config.name, h.id);
 }
 
-/* RM has never heard of it: the codec would not have it, or RM is known to be dead. */
+/* True if the request never left: the codec refused it, or RM is known to be dead. */
 static bool never_sent(int r, const struct ghvm_error *e)
 {
 	return r == -EHOSTDOWN || (r < 0 && !e->rm_message);
 }
 
-static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct ghvm_error *err)
+static int create_parcel(struct ghvm_parcel *p, const struct ghvm_mem_create *m,
+			 struct ghvm_error *err)
 {
 	struct ghvm_parcel_handle h;
 	struct ghvm_error e = {};
@@ -104,7 +105,7 @@ static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct
 	p->sure = p->refused = false;
 	r = ghvm_rm_mem_create(p->rm, m, &h, &e);
 	if (r == 0)
-		r = take_handle(p, h, &e);
+		r = record_handle(p, h, &e);
 	else if (never_sent(r, &e) && !p->unproven)
 		p->state = GHVM_PARCEL_GUARDED;
 	else if (r == -EREMOTEIO && e.rm_message)
@@ -115,8 +116,8 @@ static int create(struct ghvm_parcel *p, const struct ghvm_mem_create *m, struct
 	return r;
 }
 
-/* All after the first message. */
-static int append(struct ghvm_parcel *p, struct ghvm_error *err)
+/* Send the extents that did not fit into the first message. */
+static int append_rest(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	const size_t most = ghvm_parcel_message_entries(p);
 	size_t at = most;
@@ -146,23 +147,24 @@ static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
 		m.n_extents = ghvm_parcel_message_entries(p);
 		m.append = true;
 	}
-	r = p->tag_named ? ghvm_parcel_note(p, err) : 0; /* the tag names one that is gone */
+	r = p->tag_named ? ghvm_parcel_note(p, err) : 0; /* drop the old handle from the tag */
 	if (r < 0)
 		return r;
-	r = create(p, &m, err);
+	r = create_parcel(p, &m, err);
 	if (r < 0)
 		return r;
 	r = ghvm_parcel_note(p, err);
 	if (r < 0)
 		return r;
-	return append(p, err);
+	return append_rest(p, err);
 }
 
-/* Not answered: done or not, the same again has an answer. */
-static int take_back_once(struct ghvm_parcel *p, struct ghvm_error *err)
+/* RECLAIM; without an answer, repeat it: then HANDLE_INVALID means that it was done. */
+static int reclaim_shared(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	struct ghvm_error e = {};
-	int r = ghvm_rm_mem_reclaim(p->rm, p->handle, false, p->size, &e); /* it has the images */
+	int r = ghvm_rm_mem_reclaim(p->rm, p->handle, false, p->size,
+				    &e); /* not sanitised: it holds the images */
 
 	if (r < 0 && r != -EREMOTEIO && r != -EHOSTDOWN) {
 		r = ghvm_rm_mem_reclaim(p->rm, p->handle, false, p->size, &e);
@@ -175,15 +177,15 @@ static int take_back_once(struct ghvm_parcel *p, struct ghvm_error *err)
 }
 
 /*
- * RM splits large blocks of our address space for a SHARE, but not for a LEND (abi K.3). That the
- * shared parcel is gone is shown by the LEND, which RM refuses while it has the pages.
+ * RM splits large blocks of the host's address space for a SHARE, but not for a LEND (abi K.3).
+ * The following LEND proves that the shared parcel is gone: RM refuses it while it has the pages.
  */
-static int presplit(struct ghvm_parcel *p, struct ghvm_error *err)
+static int split_blocks(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	int r = create_and_append(p, GHVM_MEM_SHARE, err);
 
 	if (r == 0)
-		r = take_back_once(p, err);
+		r = reclaim_shared(p, err);
 	if (r < 0)
 		return r;
 	ghvm_ledger_unname(p->ledger, p->entry);
@@ -200,19 +202,19 @@ int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
 	int r = 0;
 
 	assert(p->state == GHVM_PARCEL_GUARDED);
-	if (!p->extents) /* adopted */
+	if (!p->extents) /* adopted parcels have none yet */
 		r = ghvm_parcel_read_extents(p, err);
 	if (r == 0)
 		r = ghvm_parcel_assign(p, err);
 	if (r == 0 && p->config.lend && p->config.presplit)
-		r = presplit(p, err);
+		r = split_blocks(p, err);
 	if (r == 0)
 		r = create_and_append(p, trans, err);
 	if (r == 0) {
 		p->unproven = false;
 		p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;
 	} else {
-		(void)ghvm_parcel_reclaim(p, NULL); /* if it fails: the state says so */
+		(void)ghvm_parcel_reclaim(p, NULL); /* on failure the state tells */
 	}
 	return r;
 }

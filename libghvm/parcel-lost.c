@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lost parcels: RM may have our pages under a handle that nobody told us.
+ * Lost parcels: RM may have pages of this host under an unknown handle.
  *
- * RM executes requests in order and numbers parcels by counting, so the handle lies after
- * the last that was sure before the request and before the one of a probe parcel that is
- * made now. Of these, all that nobody else here has are reclaimed: whichever was
- * ours is gone then, and if all are unknown there was none (DECISIONS 28, abi K.6).
+ * RM executes requests in order and numbers parcels by counting. So the lost handle lies after
+ * the last sure handle before the request, and before the handle of a probe parcel created now.
+ * All handles in this range that are not in use here are reclaimed. Afterwards the lost parcel is
+ * gone; if RM knows none of them, it never existed (DECISIONS 28, abi K.6).
  *
- * As everywhere, one reply decides nothing: each handle is asked for twice, what RM finds by its
- * pages it has to find twice, and it has to find the probe.
+ * No single reply decides: each handle is reclaimed until two replies agree, a look-up by pages
+ * must give the same handle twice, and RM must find the probe by its page.
  */
 #include "libghvm/parcel-internal.h"
 
@@ -22,15 +22,15 @@
 #include <sys/mman.h>
 
 #define CANDIDATES_MAX 4096
-#define DEPTH_MAX 2 /* a probe may be lost in its turn, but not for ever */
+#define DEPTH_MAX 2 /* a probe may get lost too */
 
-/* Of one that was lost with its first message RM has only a part, if there are more. */
+/* If the list needs more messages, RM has only a part of a parcel lost with the first. */
 static bool fits_one_message(const struct ghvm_parcel *p)
 {
 	return p->n_extents <= ghvm_parcel_message_entries(p);
 }
 
-/* By content, which needs no counting: exact, but RM may not find it. */
+/* Look up by pages: exact, but RM may not find the parcel. */
 enum ghvm_parcel_found ghvm_parcel_look_up(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret)
 {
 	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
@@ -70,7 +70,7 @@ static int guard_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 	int r;
 
 	if (memfd < 0 || ftruncate(memfd, GHVM_PAGE) < 0)
-		return ghvm_error_set(err, -errno, "probe: no memory: %s", strerror(errno));
+		return ghvm_error_set(err, -errno, "probe parcel: no memory: %s", strerror(errno));
 	r = ghvm_parcel_pin(p->probe, memfd, GHVM_PAGE, err);
 	if (r < 0)
 		return r;
@@ -85,14 +85,14 @@ static int make_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 
 	p->probe = calloc(1, sizeof(*p->probe));
 	if (!p->probe)
-		return ghvm_error_set(err, -ENOMEM, "probe: out of memory");
+		return ghvm_error_set(err, -ENOMEM, "probe parcel: out of memory");
 	memcpy(config.vm_name, p->config.vm_name, sizeof(config.vm_name));
 	ghvm_parcel_init(p->probe, p->host, p->rm, p->ledger, &config);
 	p->probe->depth = p->depth + 1;
 	return guard_probe(p, err);
 }
 
-/* The probe is the VM's as well until it is back: then nothing names its VMID any more. */
+/* Take the probe back. Until then it belongs to the VM; afterwards no tag names its VMID. */
 static int recover_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	int r;
@@ -107,7 +107,7 @@ static int recover_probe(struct ghvm_parcel *p, struct ghvm_error *err)
 	return r;
 }
 
-/* It is the end of the search, so its handle has to be right, and not only said once. */
+/* The probe's handle bounds the search, so RM must confirm it. */
 static int check_probe(struct ghvm_parcel *probe, struct ghvm_error *err)
 {
 	struct ghvm_parcel_handle h;
@@ -116,18 +116,18 @@ static int check_probe(struct ghvm_parcel *probe, struct ghvm_error *err)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (ghvm_parcel_look_up(probe, &h) == GHVM_PARCEL_NO_SUCH_QUESTION)
-		return 0; /* this RM cannot bear it out */
+		return 0; /* this RM cannot confirm it */
 	return ghvm_error_set(err, -EBADMSG,
-			      "probe: the resource manager has called it parcel %" PRIu32
-			      ", and does not find it",
+			      "probe parcel: the resource manager called it %" PRIu32
+			      ", and now does not find it",
 			      probe->handle.id);
 }
 
-/* The handle that RM gives out now. */
-static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
-			 struct ghvm_error *err)
+/* Learn the next handle that RM hands out, by creating a probe parcel. */
+static int learn_next_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
+			     struct ghvm_error *err)
 {
-	int r = recover_probe(p, err); /* of an earlier attempt */
+	int r = recover_probe(p, err); /* left by an earlier attempt */
 
 	if (r == 0)
 		r = make_probe(p, err);
@@ -138,13 +138,16 @@ static int probe_counter(struct ghvm_parcel *p, struct ghvm_parcel_handle *ret,
 	if (r == 0)
 		*ret = p->probe->handle;
 	if (r < 0) {
-		(void)recover_probe(p, NULL); /* else by the next attempt */
+		(void)recover_probe(p, NULL); /* on failure the next attempt retries */
 		return r;
 	}
 	return recover_probe(p, err);
 }
 
-/* It may be one that was lent, if another is not sure of its handle: then it is wiped. */
+/*
+ * Reclaim a handle in the range. Unless all others are sure it may be one that was lent, and is
+ * then sanitised.
+ */
 static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
 			     struct ghvm_error *err)
 {
@@ -165,7 +168,7 @@ static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
 		break;
 	}
 	for (unsigned int i = 0; i < 2;
-	     i++) { /* that it is a guest's own: believed if said twice */
+	     i++) { /* DENIED means a guest's own parcel; believed if RM says it twice */
 		r = ghvm_parcel_reclaim_handle(p, h, sanitise, &existed, &e);
 		if (r != -EREMOTEIO || e.rm_code != GHVM_RM_DENIED)
 			break;
@@ -177,7 +180,9 @@ static int reclaim_candidate(struct ghvm_parcel *p, struct ghvm_parcel_handle h,
 	return r;
 }
 
-/* 1: RM has found it, twice the same, and given it back; 0: it has to be searched for. */
+/*
+ * Return: 1, RM has found the parcel twice under the same handle and given it back; 0, not found.
+ */
 static int reclaim_by_content(struct ghvm_parcel *p, enum ghvm_parcel_found *ret_found,
 			      struct ghvm_error *err)
 {
@@ -214,7 +219,7 @@ static int reclaim_range(struct ghvm_parcel *p, struct ghvm_parcel_handle end,
 	return 0;
 }
 
-/* RM has refused it, and nothing speaks against that. */
+/* True if RM refused to create it, and no other reply contradicts that. */
 static bool refused_indeed(const struct ghvm_parcel *p)
 {
 	return p->refused && !p->unproven;
@@ -232,10 +237,11 @@ int ghvm_parcel_find_lost(struct ghvm_parcel *p, struct ghvm_error *err)
 	if (found == GHVM_PARCEL_ABSENT && refused_indeed(p))
 		return 0;
 	if (p->depth == DEPTH_MAX)
-		return ghvm_error_set(err, -EBUSY, "%s: lost as well", p->config.name);
-	r = probe_counter(p, &end, &e);
+		return ghvm_error_set(err, -EBUSY, "%s: this parcel is lost as well",
+				      p->config.name);
+	r = learn_next_handle(p, &end, &e);
 	if (r == -EREMOTEIO && refused_indeed(p) && ghvm_rm_made_nothing(e.rm_message, e.rm_code))
-		return 0; /* it refuses a single page as well, which it says twice */
+		return 0; /* the refusal of a single page confirms the first one */
 	if (r < 0 && err)
 		*err = e;
 	return r < 0 ? r : reclaim_range(p, end, err);

@@ -2,25 +2,25 @@
 /*
  * Memory parcels: taking back.
  *
- * A page is ours when two replies of RM agree that it is, of which one alone may be wrong
- * (parcel.h). What they do not settle stays as it is, or is searched for (parcel-lost.c).
+ * A page is the host's when two replies of RM agree (parcel.h); a single one may be wrong. If
+ * they do not agree the state stays as it is, or the parcel is searched for (parcel-lost.c).
  */
 #include "libghvm/parcel-internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-#define ASKED_MOST 6 /* times, of one handle */
+#define RECLAIMS_MAX 6 /* attempts per handle */
 
-static bool says(int r, const struct ghvm_error *e, uint32_t status)
+static bool is_refusal(int r, const struct ghvm_error *e, uint32_t status)
 {
 	return r == -EREMOTEIO && e->rm_message && e->rm_code == status;
 }
 
 /**
- * struct asking - what RM has said of a handle so far
- * @given, @unknown: how often: it is yours; there is none such
- * @silent: how often it said nothing that can be read
+ * struct asking - RM's replies for one handle so far
+ * @given: number of successful RECLAIMs; @unknown: number of HANDLE_INVALIDs
+ * @silent: number of missing or malformed replies
  */
 struct asking {
 	unsigned int given;
@@ -28,12 +28,12 @@ struct asking {
 	unsigned int silent;
 };
 
-/* 1: it is settled; 0: to be asked again. */
-static int take_answer(struct asking *a, int r, const struct ghvm_error *e)
+/* Return: 1, settled; 0, ask again; negative errno, a refusal or no connection. */
+static int count_answer(struct asking *a, int r, const struct ghvm_error *e)
 {
 	if (r == 0)
 		a->given++;
-	else if (says(r, e, GHVM_RM_HANDLE_INVALID))
+	else if (is_refusal(r, e, GHVM_RM_HANDLE_INVALID))
 		a->unknown++;
 	else if (r == -EREMOTEIO || r == -EHOSTDOWN || a->silent++)
 		return r;
@@ -45,11 +45,11 @@ int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle 
 {
 	struct asking a = {};
 
-	for (unsigned int i = 0; i < ASKED_MOST; i++) {
+	for (unsigned int i = 0; i < RECLAIMS_MAX; i++) {
 		struct ghvm_error e = {};
 		int r = ghvm_rm_mem_reclaim(p->rm, handle, sanitise, p->size, &e);
 
-		r = take_answer(&a, r, &e);
+		r = count_answer(&a, r, &e);
 		if (r < 0 && err)
 			*err = e;
 		if (r < 0)
@@ -70,10 +70,10 @@ void ghvm_parcel_lose(struct ghvm_parcel *p)
 	p->handle.id = GHVM_PARCEL_NONE;
 	p->sure = p->refused = false;
 	p->state = GHVM_PARCEL_LOST;
-	(void)ghvm_parcel_note(p, NULL); /* else whoever adopts finds it out as we did */
+	(void)ghvm_parcel_note(p, NULL); /* else an adopter finds out by itself */
 }
 
-/* By its handle, unless that turns out to be wrong: then it is LOST. */
+/* Reclaim by handle. If the handle proves wrong the parcel becomes LOST. */
 static int reclaim_named(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	struct ghvm_error e = {};
@@ -81,7 +81,7 @@ static int reclaim_named(struct ghvm_parcel *p, struct ghvm_error *err)
 	int r = ghvm_parcel_show(p, err);
 
 	if (r == 0 && ghvm_ledger_doubted(p->ledger, p->entry)) {
-		r = ghvm_error_set(err, -EBADMSG, "%s: its handle may be another's",
+		r = ghvm_error_set(err, -EBADMSG, "%s: its handle may be that of another parcel",
 				   p->config.name);
 		ghvm_parcel_lose(p);
 	}
@@ -89,7 +89,7 @@ static int reclaim_named(struct ghvm_parcel *p, struct ghvm_error *err)
 		return r;
 	r = ghvm_parcel_reclaim_handle(p, p->handle, p->config.lend, &existed, &e);
 	if (!p->sure &&
-	    ((r == 0 && !existed) || (r == -EREMOTEIO && !says(r, &e, GHVM_RM_MEM_INUSE)))) {
+	    ((r == 0 && !existed) || (r == -EREMOTEIO && !is_refusal(r, &e, GHVM_RM_MEM_INUSE)))) {
 		ghvm_parcel_lose(p);
 		r = r < 0 ? r : -EBADMSG;
 	}
@@ -98,7 +98,7 @@ static int reclaim_named(struct ghvm_parcel *p, struct ghvm_error *err)
 	return r;
 }
 
-static void reclaimed(struct ghvm_parcel *p)
+static void mark_reclaimed(struct ghvm_parcel *p)
 {
 	ghvm_ledger_unname(p->ledger, p->entry);
 	p->handle.id = GHVM_PARCEL_NONE;
@@ -117,6 +117,6 @@ int ghvm_parcel_reclaim(struct ghvm_parcel *p, struct ghvm_error *err)
 	if (p->state == GHVM_PARCEL_LOST)
 		r = ghvm_parcel_find_lost(p, err);
 	if (r == 0)
-		reclaimed(p);
+		mark_reclaimed(p);
 	return r;
 }

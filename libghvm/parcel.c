@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory parcels: pin, guard, adopt. Giving is in parcel-give.c, taking back in parcel-reclaim.c.
+ * Memory parcels: pin, guard, adopt. Lending and sharing is in parcel-give.c, reclaiming in
+ * parcel-reclaim.c.
  */
 #include "libghvm/parcel.h"
 
@@ -111,14 +112,14 @@ int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err)
 	return 0;
 }
 
-static int ask_platform(struct ghvm_parcel *p, struct ghvm_error *err)
+static int query_platform(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	struct ghvm_info info;
 	int r = p->host->ops->info(p->host, &info);
 
 	if (r < 0)
-		return ghvm_error_set(err, r, "%s: cannot ask the host what it is: %s",
-				      p->config.name, strerror(-r));
+		return ghvm_error_set(err, r, "%s: cannot query the host: %s", p->config.name,
+				      strerror(-r));
 	p->assigns = info.flags & GHVM_INFO_ASSIGN;
 	return 0;
 }
@@ -128,16 +129,17 @@ static int pin_status(struct ghvm_parcel *p, struct ghvm_pin_status *ret, struct
 	int r = p->host->ops->pin_status(p->host, p->pin, ret);
 
 	if (r < 0)
-		return ghvm_error_set(err, r, "%s: cannot look at its pin: %s", p->config.name,
+		return ghvm_error_set(err, r, "%s: cannot query its pin: %s", p->config.name,
 				      strerror(-r));
 	if (!ret->length || !ghvm_aligned(ret->length, GHVM_PAGE) || !ret->n_extents ||
 	    ret->n_extents > ret->length / GHVM_PAGE)
-		return ghvm_error_set(err, -EBADMSG, "%s: its pin makes no sense", p->config.name);
+		return ghvm_error_set(err, -EBADMSG, "%s: the status of its pin is malformed",
+				      p->config.name);
 	return 0;
 }
 
-/* A probe may go over the budget by its one entry: without it a lost parcel stays lost. */
-static int charge(struct ghvm_parcel *p, uint64_t entries, struct ghvm_error *err)
+/* A probe parcel may exceed the budget by its one entry: without it a lost parcel stays lost. */
+static int charge_entries(struct ghvm_parcel *p, uint64_t entries, struct ghvm_error *err)
 {
 	const struct ghvm_ledger_parcel account = { .label = p->config.label,
 						    .handle = { GHVM_PARCEL_NONE },
@@ -148,7 +150,7 @@ static int charge(struct ghvm_parcel *p, uint64_t entries, struct ghvm_error *er
 	return ghvm_ledger_take(p->ledger, &account, p->config.name, &p->entry, err);
 }
 
-/* The pin is there: is it what we wanted, and can RM hold so many entries? */
+/* Check the new pin against the request, and charge its entries. */
 static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	struct ghvm_pin_status st;
@@ -160,7 +162,7 @@ static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 		return ghvm_error_set(err, -EBADMSG,
 				      "%s: %" PRIu64 " bytes are pinned, not %" PRIu64,
 				      p->config.name, (uint64_t)st.length, p->size);
-	r = charge(p, st.n_extents, err);
+	r = charge_entries(p, st.n_extents, err);
 	if (r < 0)
 		return r;
 
@@ -171,7 +173,7 @@ static int check_pin(struct ghvm_parcel *p, struct ghvm_error *err)
 	return r;
 }
 
-/* Whatever of the memory cannot be pinned; other errors are of the host, not of it. */
+/* Errors of the memory become -EFAULT; other errors are the host's. */
 static int explain_pin(const struct ghvm_parcel *p, uint64_t size, int r, struct ghvm_error *err)
 {
 	switch (r) {
@@ -204,7 +206,7 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 	if (!size || !ghvm_aligned(size, GHVM_PAGE))
 		return ghvm_error_set(err, -EINVAL, "%s: size 0x%" PRIx64 " is not whole pages",
 				      p->config.name, size);
-	r = ask_platform(p, err);
+	r = query_platform(p, err);
 	if (r < 0)
 		return r;
 	r = p->host->ops->pin(p->host, memfd, 0, size);
@@ -245,7 +247,7 @@ int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, s
 	assert(p->state == GHVM_PARCEL_OURS);
 	if (len > p->size || offset > p->size - len)
 		return ghvm_error_set(err, -ERANGE,
-				      "%s: %zu bytes at 0x%" PRIx64 " do not fit into it",
+				      "%s: %zu bytes at 0x%" PRIx64 " are outside its memory",
 				      p->config.name, len, offset);
 	r = p->host->ops->pin_write(p->host, p->pin, offset, buf, len);
 	if (r < 0)
@@ -256,7 +258,7 @@ int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, s
 
 /* ---- the guard ---- */
 
-/* Say in the module's words what we know. */
+/* Set the guard with a tag of what is known. */
 static int set_guard(struct ghvm_parcel *p)
 {
 	struct ghvm_tag tag = {
@@ -289,8 +291,8 @@ int ghvm_parcel_note(struct ghvm_parcel *p, struct ghvm_error *err)
 	int r = set_guard(p);
 
 	if (r < 0)
-		return ghvm_error_set(err, r, "%s: cannot note its handle: %s", p->config.name,
-				      strerror(-r));
+		return ghvm_error_set(err, r, "%s: cannot write its handle into its tag: %s",
+				      p->config.name, strerror(-r));
 	return 0;
 }
 
@@ -322,7 +324,7 @@ int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err)
 
 	if (p->state <= GHVM_PARCEL_OURS)
 		return 0;
-	assert(p->state == GHVM_PARCEL_GUARDED); /* RM has said that nobody has them */
+	assert(p->state == GHVM_PARCEL_GUARDED); /* RM has confirmed that it has none of them */
 	r = ghvm_parcel_unassign(p, err);
 	if (r < 0)
 		return r;
@@ -331,7 +333,7 @@ int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "%s: cannot clear the guard of its pages: %s",
 				      p->config.name, strerror(-r));
 	p->state = GHVM_PARCEL_OURS;
-	p->change = 0; /* and no tag */
+	p->change = 0; /* the tag is blank */
 	return 0;
 }
 
@@ -341,21 +343,22 @@ int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *e
 	int r = 0;
 
 	p->change = change;
-	if (p->state == GHVM_PARCEL_GUARDED) /* RM has none: if it ever gets one, it is younger */
+	if (p->state ==
+	    GHVM_PARCEL_GUARDED) /* RM has no handle for it: a later one will be newer */
 		p->after_known = ghvm_ledger_last(p->ledger, &p->after) > 0;
 	if (change != before && ghvm_parcel_guarded(p))
 		r = set_guard(p);
 	if (r == 0)
 		return 0;
 	p->change = before;
-	return ghvm_error_set(err, r, "%s: cannot note what happens to it: %s", p->config.name,
-			      strerror(-r));
+	return ghvm_error_set(err, r, "%s: cannot write the transaction into its tag: %s",
+			      p->config.name, strerror(-r));
 }
 
 /* ---- adoption ---- */
 
-/* Its state is no more than what the tag says of the handle. */
-static void take_tag(struct ghvm_parcel *p, const struct ghvm_tag *tag)
+/* Take the configuration and state from the tag. */
+static void apply_tag(struct ghvm_parcel *p, const struct ghvm_tag *tag)
 {
 	p->vmid = tag->vmid;
 	p->incarnation = tag->incarnation;
@@ -388,9 +391,10 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 	assert(p->state == GHVM_PARCEL_UNPINNED);
 	account.sure = tag->flags & GHVM_TAG_SURE && account.handle.id != GHVM_PARCEL_NONE;
 	if (!account.sure && ghvm_ledger_naming(p->ledger, account.handle) != GHVM_LEDGER_FREE)
-		account.handle.id = GHVM_PARCEL_NONE; /* one of the two is wrong */
+		account.handle.id =
+			GHVM_PARCEL_NONE; /* another entry has it: one of the two is wrong */
 	p->pin = pin;
-	r = ask_platform(p, err);
+	r = query_platform(p, err);
 	if (r == 0)
 		r = pin_status(p, &st, err);
 	if (r == 0) {
@@ -405,6 +409,6 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 	p->n_extents = st.n_extents;
 	p->handle = account.handle;
 	p->sure = account.sure;
-	take_tag(p, tag);
+	apply_tag(p, tag);
 	return 0;
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory parcels: who owns which page right now.
+ * Memory parcels: track the owner of each page.
  *
- * The one rule: a page that a guest may still own never returns to Linux. So a pin is
- * guarded before RM hears of its pages, and the guard falls only after RM has confirmed
- * that nobody else has them. Whatever is not known counts as the guest's.
+ * The one rule: a page that a guest may still own never returns to Linux. So a pin is guarded
+ * before RM hears of its pages, and the guard is cleared only after RM has confirmed that no VM
+ * has them. Pages in an unknown state count as the guest's.
  *
  *	NONE -pin-> OURS -guard-> GUARDED -lend, share-> LENT, SHARED
  *	     <-done-     <-unguard-       <---reclaim---   (or LOST, PARTIAL)
  *
- * One reply of RM proves nothing, as it may be wrong: that RM has nothing of a page any more takes
- * two that agree. RM has given the parcel back, and then does not know its handle; or it does
- * not know, twice, a handle that it has acted on before. The same holds for whoever adopts.
+ * A single reply of RM proves nothing, as it may be wrong. Two replies have to agree that RM has
+ * no parcel of a page any more: RM has given the parcel back, and afterwards does not know its
+ * handle; or twice RM does not know a handle that it has acted on before. The same holds for an
+ * adopter.
  */
 #pragma once
 
@@ -29,8 +30,8 @@
 #define GHVM_PARCEL_NAME_SIZE 24
 
 /*
- * LOST: RM may have a parcel of these pages, whose handle we do not know.
- * PARTIAL: RM has one by our handle, but not all its pages are in it.
+ * LOST: RM may have a parcel of these pages, with an unknown handle. PARTIAL: RM has a parcel
+ * with a known handle that lacks some of the pages.
  */
 enum ghvm_parcel_state {
 	GHVM_PARCEL_UNPINNED,
@@ -46,9 +47,9 @@ const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s);
 
 /**
  * struct ghvm_parcel_config - what a parcel is for
- * @name: for people, "ram"
- * @vm_name: goes into the tag
- * @lend: the guest alone gets it, else guest and host
+ * @name: for messages, "ram"
+ * @vm_name: for the tag
+ * @lend: accessible to the guest only; false: to guest and host
  * @rights: of the guest, GHVM_MEM_R and so on
  * @presplit: SHARE and RECLAIM before each LEND, for hypervisors whose LEND does not
  *     unmap parts of large blocks (abi K.3, DECISIONS 11)
@@ -64,22 +65,23 @@ struct ghvm_parcel_config {
 };
 
 /**
- * struct ghvm_parcel - some pinned memory and whose it is; Thread: one at a time
+ * struct ghvm_parcel - pinned memory and its owner; Thread: one at a time
  * @host, @rm, @ledger: borrowed, outlive the parcel
  * @pin: owned, -1 if UNPINNED
  * @extents: owned; NULL after adoption until they are needed
- * @handle: RM's name, if PARTIAL, LENT or SHARED; of a LOST one only for its tag
+ * @handle: RM's handle if PARTIAL, LENT or SHARED; if LOST, only kept for the tag
  * @sure: RM has shown that it has the parcel under @handle (tag.h)
- * @after: if @after_known: its handle is younger than this one, whatever RM says
- * @probe: owned; one page that was given while looking for a lost handle, and is not back yet
- * @assigns: the platform's firmware must be told of changes of hands (abi G)
- * @depth: 0; of a probe 1, of a probe's probe 2
- * @refused: LOST because of a refusal: if nothing contradicts it, RM has made nothing
- * @unproven: LOST, and RM may have the parcel before that one as well
- * @tag_named: the tag names a handle; before another parcel is made of the same pages it
- *     must not, or a reader of the tag would take the pages for ours once that one is gone
- * @change: what its tag says of a transaction: of GHVM_TAG_CHANGE
- * @entry: in the ledger, if not UNPINNED
+ * @after: if @after_known: its real handle is newer than this one
+ * @probe: owned; a one-page parcel created to find a lost handle, until it is reclaimed
+ * @assigns: the platform's firmware must be told of ownership changes (abi G)
+ * @depth: 0; 1 for a probe, 2 for a probe's probe
+ * @refused: LOST after a refusal: unless another reply contradicts it, RM has created nothing
+ * @unproven: LOST, and RM may still have an earlier parcel of the pages as well
+ * @tag_named: the tag has a handle. It is cleared before another parcel is created of the same
+ *             pages: once the old one is gone, a reader of the tag would take the pages for the
+ *             host's.
+ * @change: GHVM_TAG_CHANGE flags of its tag
+ * @entry: its entry in the ledger, if not UNPINNED
  */
 struct ghvm_parcel {
 	struct ghvm_host *host;
@@ -110,68 +112,68 @@ struct ghvm_parcel {
 void ghvm_parcel_init(struct ghvm_parcel *p, struct ghvm_host *host, struct ghvm_rm *rm,
 		      struct ghvm_ledger *ledger, const struct ghvm_parcel_config *config);
 
-/* Close the pin: the pages go back, or into the quarantine while they are guarded. */
+/* Close the pin: the pages go back to Linux or, while guarded, into the quarantine. */
 void ghvm_parcel_done(struct ghvm_parcel *p);
 
 /**
  * ghvm_parcel_pin() - pin memory and charge its entries
- * @memfd: populated, borrowed; @size: bytes, page aligned, from its start
+ * @memfd: populated, borrowed; @size: bytes from its start, page aligned
  *
- * Return: 0, OURS; -E2BIG the host's entry budget, -ENOSPC its parcels; -ENOMEM; -EFAULT
- * @memfd is shorter, or cannot be pinned for long; host's errno.
+ * Return: 0, OURS; -E2BIG over the host's entry budget; -ENOSPC too many parcels; -ENOMEM;
+ * -EFAULT @memfd is too short, or cannot be pinned for long; host's errno.
  */
 int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err);
 
-/* Aligned blocks of 2 MiB that its extents cover; 0 too if the module does not tell them. */
+/* Number of aligned 2 MiB blocks in its extents; 0 if the module does not tell them. */
 uint64_t ghvm_parcel_huge(struct ghvm_parcel *p);
 
 /* Write into OURS. Return: 0; -ERANGE; host's errno. */
 int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,
 		      struct ghvm_error *err);
 
-/* OURS -> GUARDED, promised to @vmid. No process may map the memory of a lent one by now. */
+/* OURS -> GUARDED, for @vmid. From now on no process may map memory to be lent. */
 int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,
 		      struct ghvm_error *err);
 
 /*
- * Say in its tag, or when it will be guarded, what a transaction does with it: of GHVM_TAG_CHANGE.
- * Return: 0; host's errno: it says what it said before.
+ * Set the GHVM_TAG_CHANGE flags of its tag, now or when it is guarded. Return: 0; host's errno,
+ * the flags are unchanged.
  */
 int ghvm_parcel_mark(struct ghvm_parcel *p, uint8_t change, struct ghvm_error *err);
 
 /**
  * ghvm_parcel_give() - GUARDED -> LENT or SHARED, as configured
  *
- * Return: 0. On failure the state says what is known: GUARDED if RM has nothing of it,
- * else PARTIAL or LOST, from where ghvm_parcel_reclaim() gets it back.
+ * Return: 0. On failure the state tells: GUARDED if RM has none of its pages, else PARTIAL or
+ * LOST; ghvm_parcel_reclaim() takes it back.
  */
 int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err);
 
-/* RM has acted on its handle as on one that is there: so it is, and the tag says so. */
+/* RM has acted on the handle, which proves it: the parcel is sure, and its tag says so. */
 void ghvm_parcel_confirm(struct ghvm_parcel *p);
 
 /**
- * ghvm_parcel_show() - ask RM under which handle it has just these pages
+ * ghvm_parcel_show() - ask RM for the handle of exactly these pages
  *
- * Of a few entries only, as one message has to say them all.
+ * Works only for lists that fit into one message.
  *
- * Return: 1 under @p's, which is sure now; 0 nobody knows: it does not find them, or cannot look;
- * -EBADMSG under another one: @p is LOST.
+ * Return: 1, @p's handle is confirmed and sure; 0, RM does not find them or cannot look them up;
+ * -EBADMSG, RM has them under another handle: @p is LOST.
  */
 int ghvm_parcel_show(struct ghvm_parcel *p, struct ghvm_error *err);
 
 /**
- * ghvm_parcel_reclaim() - any guarded state -> GUARDED: RM has nothing of it any more
+ * ghvm_parcel_reclaim() - any guarded state -> GUARDED: RM has none of its pages
  *
- * Lent memory comes back zeroed. The VM must not run; if it has accepted the
- * parcel it must have been reset. Right to repeat after a failure.
+ * Lent memory comes back zeroed. The VM must not run; if it has accepted the parcel it must have
+ * been reset. May be repeated after a failure.
  *
- * Return: 0; -EREMOTEIO with MEM_INUSE: the VM still has it; -ETIMEDOUT, -EHOSTDOWN,
- * -EBADMSG: not known; -EBUSY, -ENOTUNIQ: a lost handle could not be found out.
+ * Return: 0; -EREMOTEIO with MEM_INUSE: the VM still has it; -ETIMEDOUT, -EHOSTDOWN, -EBADMSG:
+ * unknown; -EBUSY, -ENOTUNIQ: a lost handle was not found.
  */
 int ghvm_parcel_reclaim(struct ghvm_parcel *p, struct ghvm_error *err);
 
-/* GUARDED -> OURS. Nothing is done if OURS or UNPINNED. */
+/* GUARDED -> OURS. No-op if OURS or UNPINNED. */
 int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err);
 
 /**
@@ -184,9 +186,9 @@ int ghvm_parcel_unguard(struct ghvm_parcel *p, struct ghvm_error *err);
 int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag,
 		      struct ghvm_error *err);
 
-/* What the guest may do with memory: RAM is label 0 or lent, all else is data. */
+/* Rights of the guest: RAM (label 0 or lent) is executable, other memory is not. */
 uint8_t ghvm_parcel_rights(uint32_t label, bool lend, bool readonly);
 
-/* Pages in it, and whether a guest may own them. */
+/* Number of pages, and whether a guest may own them. */
 uint64_t ghvm_parcel_pages(const struct ghvm_parcel *p);
 bool ghvm_parcel_guarded(const struct ghvm_parcel *p);

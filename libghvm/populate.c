@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Populating, piece by piece.
+ * Populates guest memory huge page by huge page.
  */
 #include "libghvm/populate.h"
 
@@ -26,7 +26,7 @@ void ghvm_mapping_done(struct ghvm_mapping *m)
 	*m = (struct ghvm_mapping){};
 }
 
-/* Such a mapping is rounded up to whole pages of its own, over what comes behind. */
+/* hugetlbfs rounds a mapping up to its own page size, beyond the reserved range. */
 static bool is_hugetlb(int fd)
 {
 	struct statfs s;
@@ -68,7 +68,7 @@ int ghvm_mapping_make(int fd, uint64_t size, bool align, struct ghvm_mapping *re
 	return 0;
 }
 
-/* -EFAULT means a full memory cgroup or file system too: say so in one way. */
+/* madvise() reports a full memory cgroup or file system as -EFAULT: return -ENOMEM for both. */
 int ghvm_populate(uint8_t *at, uint64_t size)
 {
 	int r;
@@ -79,15 +79,15 @@ int ghvm_populate(uint8_t *at, uint64_t size)
 	return r == -EFAULT ? -ENOMEM : r;
 }
 
-static bool collapse(uint8_t *at)
+static bool make_huge(uint8_t *at)
 {
 	return madvise(at, GHVM_HUGE_PAGE, MADV_COLLAPSE) == 0;
 }
 
 /*
- * One piece. Its first page is enough for the kernel to make a huge one, zeroed where there was
- * nothing; to fill it with 512 pages first and have them copied takes several times as long, and
- * is what is left if that fails.
+ * Populate one huge page. The kernel can make it of the first small page, zeroing the rest.
+ * Populating all 512 pages first and copying them takes several times as long, and is the
+ * fallback.
  */
 static int populate_piece(uint8_t *at, uint64_t *huge)
 {
@@ -96,15 +96,15 @@ static int populate_piece(uint8_t *at, uint64_t *huge)
 
 	if (r < 0)
 		return r;
-	is_huge = collapse(at);
+	is_huge = make_huge(at);
 	r = ghvm_populate(at, GHVM_HUGE_PAGE);
 	if (r < 0)
 		return r;
-	*huge += is_huge || collapse(at);
+	*huge += is_huge || make_huge(at);
 	return 0;
 }
 
-/* Piece by piece, so that the 4 KiB pages of one are free again before the next. */
+/* Huge page by huge page, so that the small pages of one are free before the next. */
 int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret)
 {
 	uint64_t done = 0, huge = 0;

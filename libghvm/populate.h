@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Memory that is all there, in huge pages wherever the kernel can: the resource manager has
- * room for few thousand entries on the whole host, so they are worth copies (abi K.2).
+ * Populates memory in advance, in huge pages wherever the kernel can: the resource manager can
+ * hold only a few thousand entries for the whole host, which justifies copying (abi K.2).
  *
- * MADV_POPULATE_WRITE and MADV_COLLAPSE return errors where a touch would be a SIGBUS.
+ * MADV_POPULATE_WRITE and MADV_COLLAPSE return errors where a plain access would raise SIGBUS.
  */
 #pragma once
 
@@ -15,8 +15,8 @@
 
 /**
  * struct ghvm_mapping - a memfd, mapped for populating only
- * @at: where it begins
- * @all, @all_size: what is unmapped
+ * @at: its start
+ * @all, @all_size: range to unmap
  */
 struct ghvm_mapping {
 	uint8_t *at;
@@ -25,27 +25,30 @@ struct ghvm_mapping {
 };
 
 /**
- * ghvm_mapping_make() - map the first @size bytes of @fd, to write
- * @align: on a boundary of GHVM_HUGE_PAGE, without which nothing can become one
+ * ghvm_mapping_make() - map the first @size bytes of @fd for writing
+ * @align: to a multiple of GHVM_HUGE_PAGE, as transparent huge pages require
  * @ret: ghvm_mapping_done(); untouched on failure
  *
- * Return: 0; -EOPNOTSUPP @align is asked for of hugetlb pages, which are huge without; mmap()'s.
+ * Return: 0; -EOPNOTSUPP @align for hugetlb pages, which are huge anyway; errno of mmap().
  */
 int ghvm_mapping_make(int fd, uint64_t size, bool align, struct ghvm_mapping *ret);
-/* Right for a blank one, and twice. */
+/* May be repeated, and called on a zeroed mapping. */
 void ghvm_mapping_done(struct ghvm_mapping *m);
 
-/* Pages as they come. Return: 0; -ENOMEM, also of a memory cgroup or a file system; madvise()'s. */
+/*
+ * Populate with pages of any size. Return: 0; -ENOMEM, also if a memory cgroup or file system is
+ * full; errno of madvise().
+ */
 int ghvm_populate(uint8_t *at, uint64_t size);
 
 /**
- * ghvm_populate_huge() - huge pages where there are any to be had, others where not
- * @at: on a boundary of GHVM_HUGE_PAGE; @size: whole pages
- * @ret: how many are huge; untouched on failure; may be NULL
+ * ghvm_populate_huge() - populate with huge pages where possible
+ * @at: a multiple of GHVM_HUGE_PAGE; @size: whole pages
+ * @ret: number of huge pages; untouched on failure; may be NULL
  *
  * Return: as ghvm_populate().
  */
 int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret);
 
-/* The same for the first @size bytes of a memfd, which stays unmapped. */
+/* As ghvm_populate_huge(), for the first @size bytes of a memfd, which is mapped meanwhile only. */
 int ghvm_populate_memfd(int memfd, uint64_t size);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * No control characters, and no character cut in two where a text did not fit.
+ * Makes text printable: no control characters, no truncated UTF-8 characters.
  */
 #include "libghvm/printable.h"
 
 #include <ctype.h>
 #include <stdint.h>
 
-/* What the second byte may be: no character is written longer than need be, or is a surrogate. */
-static int second_is_good(uint8_t first, uint8_t second)
+/* The second byte excludes overlong encodings and surrogates. */
+static int second_byte_valid(uint8_t first, uint8_t second)
 {
 	switch (first) {
 	case 0xe0:
@@ -31,7 +31,7 @@ size_t ghvm_character(const char *text)
 	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	return n > 1 && !second_is_good(s[0], s[1]) ? 0 : n;
+	return n > 1 && !second_byte_valid(s[0], s[1]) ? 0 : n;
 }
 
 void ghvm_make_printable(char *text)
@@ -45,6 +45,6 @@ void ghvm_make_printable(char *text)
 			n = 0;
 		if (n == 0 || iscntrl(*s))
 			*s = '?';
-		s += n ? n : 1; /* the rest of what is none goes the same way */
+		s += n ? n : 1; /* the rest of an invalid character follows */
 	}
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Text from files, guests and callers, as it may be shown on a terminal and sent over the bus.
+ * Text from files, guests and callers, made safe for terminals and the bus.
  */
 #pragma once
 
 #include <stddef.h>
 
 /**
- * ghvm_character() - the UTF-8 character at @s
+ * ghvm_character() - length of the UTF-8 character at @s
  * @s: NUL-terminated
  *
- * Return: its bytes; 0: it is cut off, or none. The NUL is one of 1.
+ * Return: its bytes; 0: truncated or invalid. The NUL counts as one byte.
  */
 size_t ghvm_character(const char *s);
 

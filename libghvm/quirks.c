@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table of resource managers, and which of them this one is.
+ * The table of resource managers, and the choice of a row.
  *
- * Only the open one was run, as a debug image and as a production one (abi K). Of the others
- * the messages are known and hardly a number: they have the open one's, which are small.
+ * Only the open one was tried, as a debug and as a production image (abi K). Of the others the
+ * messages are known but few numbers; their rows have the small numbers of the open one.
  */
 #include "libghvm/quirks.h"
 
 #include "libghvm/bits.h"
 
-#define SMALL_CAPID 0x10000 /* in an image for production they are random 64-bit numbers */
+#define SMALL_CAPID 0x10000 /* production images have random 64-bit ones */
 #define NOT_TRIED "not tried: as open-2023"
 #define CAREFUL "not tried: the careful side"
 
@@ -33,7 +33,7 @@ static const struct {
 
 static const struct ghvm_quirks rows[] = {
 	{
-		/* the open one, as for production */
+		/* the open one, production image */
 		.generation = "open-2023",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, "abi K.2" },
@@ -51,7 +51,7 @@ static const struct ghvm_quirks rows[] = {
 		},
 	},
 	{
-		/* the same, built for debugging */
+		/* the same, debug image */
 		.generation = "debug",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, "abi K.2" },
@@ -87,7 +87,7 @@ static const struct ghvm_quirks rows[] = {
 		},
 	},
 	{
-		/* and VM_SET_ADDRESS_LAYOUT */
+		/* also knows VM_SET_ADDRESS_LAYOUT */
 		.generation = "v17",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, NOT_TRIED },
@@ -105,7 +105,7 @@ static const struct ghvm_quirks rows[] = {
 		},
 	},
 	{
-		/* nobody knows: last */
+		/* not recognised; the last row */
 		.generation = "unknown",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, NOT_TRIED },
@@ -124,7 +124,7 @@ static const struct ghvm_quirks rows[] = {
 	},
 };
 
-/* Rows as the choice names them. */
+/* Indices of rows. */
 enum {
 	ROW_OPEN_2023,
 	ROW_DEBUG,

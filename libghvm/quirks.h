@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What resource managers (RM) differ in, as data: one row a generation, each number with
- * where it is from. All limits that this library keeps to are read from here.
+ * Differences between resource managers (RM) as data: one row per generation, each number with
+ * its source. All limits of this library are read from here.
  *
- * Which row is right is guessed from facts that are safe to ask for. A wrong guess costs
- * speed or a refusal, never a page: what nobody has tried has the most careful value.
+ * The row is chosen by facts that are safe to ask for. A wrong choice costs speed or a refusal,
+ * never a page: untried numbers have the most careful value.
  */
 #pragma once
 
@@ -14,18 +14,19 @@
 
 /**
  * enum ghvm_quirk - one number of a row; those marked (bool) are 0 or 1
- * @GHVM_QUIRK_ENTRIES: SGL entries of all VMs of a host together
- * @GHVM_QUIRK_MESSAGE_ENTRIES: of one message
- * @GHVM_QUIRK_PARCELS: of one owner
- * @GHVM_QUIRK_VMID_FIRST, @GHVM_QUIRK_VMID_LAST: those that RM gives out
- * @GHVM_QUIRK_DOORBELLS: of one VM
- * @GHVM_QUIRK_TREE_SIZE: a guest's device tree stays below this, bytes
- * @GHVM_QUIRK_TREE_ALIGN: and is padded to a multiple of this
+ * @GHVM_QUIRK_ENTRIES: SGL entries, all VMs of a host together
+ * @GHVM_QUIRK_MESSAGE_ENTRIES: SGL entries in one message
+ * @GHVM_QUIRK_PARCELS: memory parcels of one owner
+ * @GHVM_QUIRK_VMID_FIRST, @GHVM_QUIRK_VMID_LAST: range of VMIDs that RM allocates
+ * @GHVM_QUIRK_DOORBELLS: doorbells of one VM
+ * @GHVM_QUIRK_TREE_SIZE: exclusive limit of a guest's device tree, bytes
+ * @GHVM_QUIRK_TREE_ALIGN: the device tree is padded to a multiple of this
  * @GHVM_QUIRK_PRESPLIT: (bool) SHARE and RECLAIM must come before a LEND, which alone may
  *     leave the pages mapped in the host
  * @GHVM_QUIRK_IMAGE_SHARE: (bool) RAM may be shared with the host: protection "none"
- * @GHVM_QUIRK_WINDOWS: (bool) we choose where a window is, by a vdevice and a node of its label
- * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs that the hypervisor schedules are safe
+ * @GHVM_QUIRK_WINDOWS: (bool) the guest address of a region follows from a vdevice and a node
+ *                      with its label
+ * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs scheduled by the hypervisor are safe
  */
 enum ghvm_quirk {
 	GHVM_QUIRK_ENTRIES,
@@ -44,8 +45,8 @@ enum ghvm_quirk {
 };
 
 /**
- * struct ghvm_quirk_value - a number, and who says so
- * @source: a section of the notes, or how it was found out; static text
+ * struct ghvm_quirk_value - a number and its source
+ * @source: a section of docs/gunyah-abi.md, or how it was found out; static text
  */
 struct ghvm_quirk_value {
 	uint64_t value;
@@ -53,7 +54,7 @@ struct ghvm_quirk_value {
 };
 
 /**
- * struct ghvm_quirks - a row, or a copy of one with what a probe has found out
+ * struct ghvm_quirks - a row, or a copy of one corrected by a probe
  * @generation: "open-2023" and so on; static text
  */
 struct ghvm_quirks {
@@ -68,22 +69,24 @@ static inline uint64_t ghvm_quirk(const struct ghvm_quirks *q, enum ghvm_quirk w
 
 /* "message-entries"; @which is below GHVM_QUIRK_COUNT_. */
 const char *ghvm_quirk_to_string(enum ghvm_quirk which);
-/* Is it one of those that are 0 or 1? */
+/* Is its value 0 or 1? */
 bool ghvm_quirk_is_bool(enum ghvm_quirk which);
 
-/* The row for a resource manager that nobody recognised. Static. */
+/* The row for an unrecognised resource manager. Static. */
 const struct ghvm_quirks *ghvm_quirks_unknown(void);
-/* All rows, that one last; NULL: @i is past the end. Static. */
+/*
+ * Row @i; the last one is for an unrecognised resource manager. NULL: @i is past the end. Static.
+ */
 const struct ghvm_quirks *ghvm_quirks_row(size_t i);
 
 #define GHVM_QUIRKS_HOST_TYPE 0x01000164U /* what the open RM answers, abi C.5 */
 
 /**
- * struct ghvm_quirks_facts - what was seen of this one
- * @rm_capid: of a queue to RM: one of a debug image is small (abi K.1)
- * @answered: RM has answered all that follows
- * @has_host_type: it has VM_HOST_GET_TYPE, whose answer is @host_type
- * @has_boot_context, @has_address_layout: it knows these messages (abi C.4)
+ * struct ghvm_quirks_facts - facts seen of a resource manager
+ * @rm_capid: of a queue to RM; small in a debug image (abi K.1)
+ * @answered: RM has answered the questions behind the following members
+ * @has_host_type: RM knows VM_HOST_GET_TYPE, whose answer is @host_type
+ * @has_boot_context, @has_address_layout: RM knows these messages (abi C.4)
  */
 struct ghvm_quirks_facts {
 	uint64_t rm_capid;
@@ -96,7 +99,7 @@ struct ghvm_quirks_facts {
 
 /**
  * ghvm_quirks_choose() - the row that fits
- * @ret_why: what decided; static text
+ * @ret_why: the deciding fact; static text
  *
  * Return: a row, never NULL. Thread: any.
  */

@@ -2,9 +2,9 @@
 /*
  * The guest-physical map of one VM.
  *
- * Two of libc's balanced trees (tsearch) over the same nodes. The one by address
- * compares ranges, and two that overlap are "equal": as regions of the table never do, that
- * is an order, and looking a range up finds whatever lies across it.
+ * Two balanced trees of libc (tsearch) share the nodes. The comparison by address treats
+ * overlapping ranges as equal. As regions of the table never overlap this is a total order, and
+ * looking up a range finds a region that overlaps it.
  */
 #include "libghvm/region.h"
 
@@ -18,7 +18,7 @@
 #include <search.h>
 
 struct ghvm_region_table {
-	pthread_mutex_t lock; /* over all that follows, and what the nodes hold */
+	pthread_mutex_t lock; /* guards the following members and the nodes */
 	uint64_t last_ipa;
 	void *by_ipa;
 	void *by_label; /* owns the nodes */
@@ -56,15 +56,15 @@ static struct ghvm_region *find_label(const struct ghvm_region_table *t, uint32_
 	return found ? *found : NULL;
 }
 
-/* A constant table may be read from any thread: the lock is not part of its value. */
+/* Readers have a constant table; the lock is not part of its value. */
 static void lock(const struct ghvm_region_table *t)
 {
-	(void)pthread_mutex_lock((pthread_mutex_t *)&t->lock); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock((pthread_mutex_t *)&t->lock); /* cannot fail */
 }
 
 static void unlock(const struct ghvm_region_table *t)
 {
-	(void)pthread_mutex_unlock((pthread_mutex_t *)&t->lock); /* ours */
+	(void)pthread_mutex_unlock((pthread_mutex_t *)&t->lock);
 }
 
 int ghvm_region_table_new(uint64_t last_ipa, struct ghvm_region_table **ret)
@@ -79,7 +79,7 @@ int ghvm_region_table_new(uint64_t last_ipa, struct ghvm_region_table **ret)
 	return 0;
 }
 
-static void keep(void *node)
+static void keep_node(void *node)
 {
 }
 
@@ -87,9 +87,9 @@ void ghvm_region_table_free(struct ghvm_region_table *t)
 {
 	if (!t)
 		return;
-	tdestroy(t->by_ipa, keep);
+	tdestroy(t->by_ipa, keep_node);
 	tdestroy(t->by_label, free);
-	(void)pthread_mutex_destroy(&t->lock); /* nobody uses it any more */
+	(void)pthread_mutex_destroy(&t->lock); /* not in use any more */
 	free(t);
 }
 
@@ -98,7 +98,7 @@ void ghvm_region_table_freep(struct ghvm_region_table **t)
 	ghvm_region_table_free(*t);
 }
 
-/* Does the request make sense, whatever else there is? */
+/* Checks that do not depend on other regions. */
 static int check_request(const struct ghvm_region_table *t, const struct ghvm_region_request *q,
 			 struct ghvm_error *err)
 {
@@ -117,7 +117,7 @@ static int check_request(const struct ghvm_region_table *t, const struct ghvm_re
 	return 0;
 }
 
-/* Is anybody in the way? Called with the lock. */
+/* Checks against other regions. Called with the lock. */
 static int check_free(const struct ghvm_region_table *t, const struct ghvm_region *r,
 		      struct ghvm_error *err)
 {
@@ -135,8 +135,8 @@ static int check_free(const struct ghvm_region_table *t, const struct ghvm_regio
 	return 0;
 }
 
-/* Into both trees, or into none. Called with the lock. */
-static int insert(struct ghvm_region_table *t, struct ghvm_region *r)
+/* Insert into both trees or, on failure, none. Called with the lock. */
+static int insert_region(struct ghvm_region_table *t, struct ghvm_region *r)
 {
 	if (!tsearch(r, &t->by_ipa, by_ipa))
 		return -ENOMEM;
@@ -172,16 +172,16 @@ int ghvm_region_add_begin(struct ghvm_region_table *t, const struct ghvm_region_
 	lock(t);
 	ret = check_free(t, r, err);
 	if (ret == 0)
-		ret = insert(t, r);
+		ret = insert_region(t, r);
 	if (ret == 0)
-		(void)TAKE_PTR(r); /* the table's now */
+		(void)TAKE_PTR(r); /* owned by the table */
 	unlock(t);
 	return ret;
 }
 
-/* The one whose change somebody has begun: nobody else can have ended it. */
-static struct ghvm_region *changing(const struct ghvm_region_table *t, uint32_t label,
-				    enum ghvm_region_state state)
+/* The region whose change the caller has begun; no other caller can have ended it. */
+static struct ghvm_region *find_changing(const struct ghvm_region_table *t, uint32_t label,
+					 enum ghvm_region_state state)
 {
 	struct ghvm_region *r = find_label(t, label);
 
@@ -189,13 +189,13 @@ static struct ghvm_region *changing(const struct ghvm_region_table *t, uint32_t 
 	return r;
 }
 
-static void end(struct ghvm_region_table *t, uint32_t label, enum ghvm_region_state from,
-		bool mapped)
+static void end_change(struct ghvm_region_table *t, uint32_t label, enum ghvm_region_state from,
+		       bool mapped)
 {
 	struct ghvm_region *r;
 
 	lock(t);
-	r = changing(t, label, from);
+	r = find_changing(t, label, from);
 	if (mapped) {
 		r->state = GHVM_REGION_MAPPED;
 	} else {
@@ -209,22 +209,22 @@ static void end(struct ghvm_region_table *t, uint32_t label, enum ghvm_region_st
 
 void ghvm_region_add_end(struct ghvm_region_table *t, uint32_t label)
 {
-	end(t, label, GHVM_REGION_RESERVED, true);
+	end_change(t, label, GHVM_REGION_RESERVED, true);
 }
 
 void ghvm_region_add_cancel(struct ghvm_region_table *t, uint32_t label)
 {
-	end(t, label, GHVM_REGION_RESERVED, false);
+	end_change(t, label, GHVM_REGION_RESERVED, false);
 }
 
 void ghvm_region_remove_end(struct ghvm_region_table *t, uint32_t label)
 {
-	end(t, label, GHVM_REGION_REMOVING, false);
+	end_change(t, label, GHVM_REGION_REMOVING, false);
 }
 
 void ghvm_region_remove_cancel(struct ghvm_region_table *t, uint32_t label)
 {
-	end(t, label, GHVM_REGION_REMOVING, true);
+	end_change(t, label, GHVM_REGION_REMOVING, true);
 }
 
 int ghvm_region_remove_begin(struct ghvm_region_table *t, uint32_t label, struct ghvm_region *ret,
@@ -236,7 +236,7 @@ int ghvm_region_remove_begin(struct ghvm_region_table *t, uint32_t label, struct
 	lock(t);
 	r = find_label(t, label);
 	if (!r) {
-		res = ghvm_error_set(err, -ENOENT, "region %u: there is none", label);
+		res = ghvm_error_set(err, -ENOENT, "region %u: not found", label);
 	} else if (r->state != GHVM_REGION_MAPPED) {
 		res = ghvm_error_set(err, -EBUSY, "region %u: it is being %s", label,
 				     r->state == GHVM_REGION_RESERVED ? "added" : "removed");
@@ -294,7 +294,7 @@ struct list {
 	size_t max;
 };
 
-static void append(const void *node, VISIT order, void *data)
+static void append_region(const void *node, VISIT order, void *data)
 {
 	struct list *l = data;
 
@@ -307,12 +307,12 @@ size_t ghvm_region_list(const struct ghvm_region_table *t, struct ghvm_region *r
 	struct list l = { .v = ret, .max = max };
 
 	lock(t);
-	twalk_r(t->by_ipa, append, &l);
+	twalk_r(t->by_ipa, append_region, &l);
 	unlock(t);
 	return l.n;
 }
 
-static void collect(const void *node, VISIT order, void *data)
+static void collect_mapped(const void *node, VISIT order, void *data)
 {
 	const struct ghvm_region *r = *(struct ghvm_region *const *)node;
 	struct ghvm_region_map *map = data;
@@ -328,7 +328,7 @@ int ghvm_region_map_new(const struct ghvm_region_table *t, struct ghvm_region_ma
 	lock(t);
 	map = calloc(1, sizeof(*map) + t->n * sizeof(map->v[0]));
 	if (map)
-		twalk_r(t->by_ipa, collect, map);
+		twalk_r(t->by_ipa, collect_mapped, map);
 	unlock(t);
 
 	if (!map)

@@ -2,10 +2,10 @@
 /*
  * The guest-physical map of one VM: which labels and addresses are taken, and by what.
  *
- * A change has a beginning and an end. From the beginning on the region stands in the
- * table, RESERVED or REMOVING, so nobody else can start a change of the same label or
- * take its addresses; it is visible to look-ups only in between, while MAPPED. Regions
- * never overlap. Ranges are closed, so one may end at the top of the address space.
+ * A change has a beginning and an end. From its beginning the region is in the table as RESERVED
+ * or REMOVING, which blocks other changes of its label and addresses. Only MAPPED regions are
+ * visible to look-ups. Regions never overlap. Ranges are closed, so one may end at the top of the
+ * address space.
  */
 #pragma once
 
@@ -18,8 +18,8 @@
 struct ghvm_region_table;
 
 enum ghvm_region_kind {
-	GHVM_REGION_LENT,   /* the guest's alone: out of the host's reach */
-	GHVM_REGION_SHARED, /* guest and host */
+	GHVM_REGION_LENT,   /* accessible to the guest only */
+	GHVM_REGION_SHARED, /* accessible to guest and host */
 };
 
 enum ghvm_region_state {
@@ -32,11 +32,11 @@ enum ghvm_region_state {
  * struct ghvm_region - one run of guest-physical memory
  * @first: first guest-physical byte, page aligned
  * @last: last byte, inclusive
- * @hva: where @first is mapped here, or NULL; borrowed, outlives the table
- * @label: names the memory parcel behind it, unique in the VM
- * @kind: what the host may do with it
+ * @hva: host address of @first, or NULL; borrowed, outlives the table
+ * @label: label of its memory parcel, unique in the VM
+ * @kind: access of the host
  * @readonly: the guest may only read it
- * @state: where in its life it is
+ * @state: see above
  */
 struct ghvm_region {
 	uint64_t first;
@@ -49,7 +49,7 @@ struct ghvm_region {
 };
 
 /**
- * struct ghvm_region_request - a region as somebody asks for it: not yet trusted
+ * struct ghvm_region_request - a requested region, not trusted
  * @ipa: first guest-physical byte
  * @size: bytes
  * @hva: as in struct ghvm_region
@@ -65,8 +65,8 @@ struct ghvm_region_request {
 
 /**
  * ghvm_region_table_new() - an empty map
- * @last_ipa: the last address that a guest can have
- * @ret: owned, ghvm_region_table_free(); every other function: any thread
+ * @last_ipa: the last guest-physical address
+ * @ret: owned, ghvm_region_table_free(); all other functions: any thread
  *
  * Return: 0; -ENOMEM.
  */
@@ -77,8 +77,8 @@ void ghvm_region_table_freep(struct ghvm_region_table **t);
 /**
  * ghvm_region_add_begin() - check a region and reserve its label and its addresses
  *
- * To be ended by ghvm_region_add_end(), once the pages are the guest's, or
- * by ghvm_region_add_cancel(), in both cases by whom this returned 0 to.
+ * On success the caller ends the change by ghvm_region_add_end(), once the guest has the pages,
+ * or by ghvm_region_add_cancel().
  *
  * Return: 0; -EINVAL size 0, or address or size not page aligned; -EOVERFLOW the range
  * wraps or leaves the address space; -EEXIST the label or an address is taken; -ENOMEM.
@@ -90,10 +90,10 @@ void ghvm_region_add_cancel(struct ghvm_region_table *t, uint32_t label);
 
 /**
  * ghvm_region_remove_begin() - hide a region; its label and addresses stay taken
- * @ret: what it is; may be NULL
+ * @ret: a copy; may be NULL
  *
- * To be ended by ghvm_region_remove_end(), once the pages are ours again, or by
- * ghvm_region_remove_cancel(), in both cases by whom this returned 0 to.
+ * On success the caller ends the change by ghvm_region_remove_end(), once the host has the pages
+ * back, or by ghvm_region_remove_cancel().
  *
  * Return: 0; -ENOENT no such label; -EBUSY it is being added or removed.
  */
@@ -102,23 +102,23 @@ int ghvm_region_remove_begin(struct ghvm_region_table *t, uint32_t label, struct
 void ghvm_region_remove_end(struct ghvm_region_table *t, uint32_t label);
 void ghvm_region_remove_cancel(struct ghvm_region_table *t, uint32_t label);
 
-/* O(log n), only MAPPED ones. Return: 0, @ret a copy; -ENOENT. */
+/* Find a MAPPED region, in O(log n). Return: 0, @ret a copy; -ENOENT. */
 int ghvm_region_find_label(const struct ghvm_region_table *t, uint32_t label,
 			   struct ghvm_region *ret);
 int ghvm_region_find_ipa(const struct ghvm_region_table *t, uint64_t ipa, struct ghvm_region *ret);
 
-/* All of them, whatever their state. */
+/* The number of regions in any state. */
 size_t ghvm_region_count(const struct ghvm_region_table *t);
 
-/* Copies of all of them, whatever their state, by rising address. Return: how many. */
+/* Copy up to @max regions in any state, by rising address. Return: how many. */
 size_t ghvm_region_list(const struct ghvm_region_table *t, struct ghvm_region *ret, size_t max);
 
 /**
- * struct ghvm_region_map - what was MAPPED at one moment, never changing
- * @n: regions
+ * struct ghvm_region_map - a constant snapshot of the MAPPED regions
+ * @n: number of regions
  * @v: by rising address
  *
- * For threads that look up without a lock. Thread: any. Owned by who made it, free().
+ * For look-ups without a lock. Thread: any. Owned by its creator, free().
  */
 struct ghvm_region_map {
 	size_t n;
@@ -134,8 +134,8 @@ int ghvm_region_map_new(const struct ghvm_region_table *t, struct ghvm_region_ma
  * @len: bytes wanted, at least 1
  * @ret: set to @len contiguous bytes, borrowed from the map
  *
- * Return: 0; -EFAULT if any byte is unbacked, in another region, or lent and so
- * out of the host's reach.
+ * Return: 0; -EFAULT if any byte is unbacked, in another region, or lent and so not accessible to
+ * the host.
  */
 int ghvm_region_map_hva(const struct ghvm_region_map *map, uint64_t ipa, uint64_t len,
 			uint8_t **ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of what the resource manager says of a VM (abi D.1, D.2), and which of its words are a no.
+ * Names of VM states and exit types (abi D.1, D.2), and refusals that are known to have changed
+ * nothing.
  */
 #include "libghvm/rm-abi.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Numbers of the resource manager's protocol (abi C.3, C.4, D): pure, for codecs and names.
- *
- * Only what we send, or can be told about, is here.
+ * Numbers of the resource manager's protocol (abi C.3, C.4, D): pure, for codecs and names. Only
+ * those that this library sends or may receive.
  */
 #pragma once
 
@@ -91,7 +90,7 @@ enum ghvm_exit_type {
 	GHVM_EXIT_SOFTWARE_ERROR = 5,
 	GHVM_EXIT_ASYNC_ABORT = 6,
 	GHVM_EXIT_FORCED = 7,
-	/* not RM's word: it has ended, but nobody saw VM_EXITED (DECISIONS 26) */
+	/* not of the protocol: the VM has ended, and its VM_EXITED was not seen (DECISIONS 26) */
 	GHVM_EXIT_UNKNOWN = 0xffff,
 };
 
@@ -100,9 +99,9 @@ const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
 const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
 
 /**
- * ghvm_rm_made_nothing() - is this a refusal of that message that somebody has written down?
- * @message: one that makes something: a parcel, a VM
+ * ghvm_rm_made_nothing() - is @status a documented refusal of @message?
+ * @message: a message that creates a parcel or a VM
  *
- * Of any other status nobody knows what RM had done by then.
+ * After any other status it is unknown whether RM has created it.
  */
 bool ghvm_rm_made_nothing(uint32_t message, uint32_t status);

@@ -45,7 +45,7 @@ static int connect_rm(struct ghvm_rm *rm, struct ghvm_host *host, struct ghvm_er
 		return ghvm_error_set(err, r, "no queues to the resource manager: %s",
 				      strerror(-r));
 
-	r = ghvm_rm_receive(rm); /* what a predecessor left */
+	r = ghvm_rm_receive(rm); /* left over from an earlier process */
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot read the resource manager's queue: %s",
 				      strerror(-r));
@@ -84,7 +84,7 @@ void ghvm_rm_free(struct ghvm_rm *rm)
 	closep(&rm->wake_fd);
 	ghvm_backlog_done(&rm->backlog);
 	ghvm_callers_done(&rm->callers);
-	(void)pthread_cond_destroy(&rm->cond); /* nobody waits: none of these fails */
+	(void)pthread_cond_destroy(&rm->cond); /* without waiters none of these fails */
 	(void)pthread_mutex_destroy(&rm->state);
 	(void)pthread_mutex_destroy(&rm->rx_lock);
 	(void)pthread_mutex_destroy(&rm->call_lock);

@@ -13,15 +13,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define GHVM_RM_FACTS 256 /* VMIDs with facts; RM's are below */
+#define GHVM_RM_FACTS 256 /* VMIDs with facts; RM uses lower ones */
 
 /**
- * struct ghvm_rm_waiter - who waits for a reply; guarded by state
- * @used: only once the whole request is on its way
- * @vm: for whom it asks; "": for nobody
+ * struct ghvm_rm_waiter - a wait for one reply; guarded by state
+ * @used: set just before the last packet of the request is sent
+ * @vm: name of the VM that the request belongs to; "" if none
  */
 struct ghvm_rm_waiter {
-	int failed; /* of sending */
+	int failed; /* errno of sending */
 	bool used;
 	bool done;
 	bool too_long;
@@ -35,12 +35,13 @@ struct ghvm_rm_waiter {
 
 /**
  * struct ghvm_rm - a connection
- * @call_lock: held over a call: one is outstanding, the others queue
+ * @call_lock: held during a call: one is outstanding, the others queue
  * @next_seq: guarded by call_lock
- * @rx_lock: over @assembler, @backlog, the handler and the receive queue
- * @state: over the rest, down to @sync_ms; @cond: a waiter is done or RM is dead
+ * @rx_lock: guards @assembler, @backlog, the handler and the receive queue
+ * @state: guards the members from @cond to @sync_ms; @cond: a waiter is done or RM is dead
  * @call: the request in flight; @sync: the GET_VMID after it
- * @polling: the caller reads the queue itself and must be told by @wake_fd if another did
+ * @polling: the caller polls the queue itself; if another thread reads its reply, @wake_fd wakes
+ *           it
  */
 struct ghvm_rm {
 	struct ghvm_msgq q;
@@ -67,19 +68,19 @@ struct ghvm_rm {
 	unsigned int call_ms;
 	unsigned int sync_ms;
 
-	ghvm_rm_on_trace on_trace; /* set before use by others */
+	ghvm_rm_on_trace on_trace; /* set before other threads use it */
 	void *on_trace_data;
 	atomic_bool dispatched;
 	atomic_bool dead;
 	atomic_uchar facts[GHVM_RM_FACTS];
 };
 
-/* Take everything queued: reads it, and tells who waits. */
+/* Read the queue, deliver its messages and wake waiters. */
 int ghvm_rm_receive(struct ghvm_rm *rm);
 
 /*
- * Is RM alive? A GET_VMID with a sequence number that no other request has; its answer
- * also proves that all earlier requests were executed (abi K.1). Holds call_lock, or nobody
- * else has the connection yet.
+ * Prove that RM is alive, by a GET_VMID with a sequence number that no other request has. Its
+ * reply also proves that all earlier requests were executed (abi K.1). The caller holds
+ * call_lock, or is the only user of @rm.
  */
 int ghvm_rm_synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Parcel messages: structures to bytes. Everything is checked before anything is sent.
+ * Parcel messages: checked, then encoded and sent.
  */
 #include "libghvm/rm-mem.h"
 
@@ -36,11 +36,12 @@ static int check_acl(const struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 	bool with_us;
 
 	if (!m->n_acl || m->n_acl > GHVM_RM_MEM_ACL_MAX)
-		return ghvm_error_set(err, -EINVAL, "label %u: for %zu VMs, not 1 to %d", m->label,
-				      m->n_acl, GHVM_RM_MEM_ACL_MAX);
+		return ghvm_error_set(err, -EINVAL, "label %u: %zu VMs in its ACL, not 1 to %d",
+				      m->label, m->n_acl, GHVM_RM_MEM_ACL_MAX);
 	for (size_t i = 0; i < m->n_acl; i++) {
 		if (!m->acl[i].vmid.id || acl_has(m, i, m->acl[i].vmid))
-			return ghvm_error_set(err, -EINVAL, "label %u: VM %u is 0, or there twice",
+			return ghvm_error_set(err, -EINVAL,
+					      "label %u: VMID %u is 0, or twice in its ACL",
 					      m->label, m->acl[i].vmid.id);
 		if (!rights_valid(m->acl[i].rights) ||
 		    (m->type == GHVM_MEM_IO && m->acl[i].rights & GHVM_MEM_RX & ~GHVM_MEM_R))
@@ -50,8 +51,8 @@ static int check_acl(const struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 	with_us = acl_has(m, m->n_acl, ghvm_rm_vmid(rm));
 	if (with_us != (m->trans == GHVM_MEM_SHARE))
 		return ghvm_error_set(err, -EINVAL, "label %u: %s", m->label,
-				      with_us ? "what is lent, we cannot keep"
-					      : "what is shared, we have to keep");
+				      with_us ? "memory to lend must not have the host in its ACL"
+					      : "memory to share must have the host in its ACL");
 	return 0;
 }
 
@@ -74,7 +75,7 @@ static int check_create(const struct ghvm_rm *rm, const struct ghvm_mem_create *
 	int r;
 
 	if (m->type != GHVM_MEM_NORMAL && m->type != GHVM_MEM_IO)
-		return ghvm_error_set(err, -EINVAL, "label %u: no such type of memory", m->label);
+		return ghvm_error_set(err, -EINVAL, "label %u: unknown memory type", m->label);
 	if (m->sanitise && m->type == GHVM_MEM_IO)
 		return ghvm_error_set(err, -EINVAL, "label %u: I/O memory cannot be zeroed",
 				      m->label);
@@ -119,7 +120,7 @@ static uint64_t bytes_of(const struct ghvm_mem_create *m)
 
 /* ---- calls ---- */
 
-/* Waits for a reply that is one handle. @what: for the sentence. */
+/* Call with a handle as its reply. @what: verb for error messages. */
 static int handle_call(struct ghvm_rm *rm, uint32_t id, const char *what,
 		       const struct ghvm_mem_create *m, const struct ghvm_put *w,
 		       struct ghvm_parcel_handle *ret, struct ghvm_error *err)
@@ -148,7 +149,7 @@ static int handle_call(struct ghvm_rm *rm, uint32_t id, const char *what,
 	return 0;
 }
 
-/* Waits for an empty reply. */
+/* Call with an empty reply. @what: verb for error messages. */
 static int parcel_call(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms, const char *what,
 		       struct ghvm_parcel_handle handle, const struct ghvm_put *w,
 		       struct ghvm_error *err)
@@ -172,7 +173,7 @@ static int parcel_call(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms, c
 
 /*
  * u8 type, u8 0, u8 flags, u8 0, u32 label, acl, extents, u16 0, u16 0 -> u32 handle
- * (the last list, of attributes, stays empty: RM wants that of an image parcel)
+ * The last list, of attributes, is empty: RM requires that of an image parcel.
  */
 int ghvm_rm_mem_create(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 		       struct ghvm_parcel_handle *ret, struct ghvm_error *err)
@@ -224,7 +225,7 @@ static void put_give_back(struct ghvm_put *w, struct ghvm_parcel_handle handle, 
 	ghvm_put_zero(w, 3);
 }
 
-/* One second for each begun 64 MiB. */
+/* One second for each started 64 MiB. */
 static unsigned int sanitise_ms(uint64_t bytes)
 {
 	uint64_t s = bytes / SANITISE_BYTES_PER_S + (bytes % SANITISE_BYTES_PER_S != 0);
@@ -282,7 +283,8 @@ int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	if (what != GHVM_MEM_NOTIFY_SHARED && what != GHVM_MEM_NOTIFY_RECALL)
-		return ghvm_error_set(err, -EINVAL, "parcel %u: not for its owner to say",
+		return ghvm_error_set(err, -EINVAL,
+				      "parcel %u: its owner cannot send this notification",
 				      handle.id);
 	if (!ghvm_rm_fact(rm, vmid, GHVM_RM_FACT_LINKED))
 		return ghvm_error_set(err, -EOPNOTSUPP,
@@ -298,7 +300,7 @@ int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 	ghvm_put_u16(&w, vmid.id);
 	ghvm_put_zero(&w, 2);
 	return parcel_call(rm, GHVM_RM_MEM_NOTIFY, 0,
-			   what == GHVM_MEM_NOTIFY_SHARED ? "tell of" : "recall", handle, &w, err);
+			   what == GHVM_MEM_NOTIFY_SHARED ? "announce" : "recall", handle, &w, err);
 }
 
 /* u32 handle, u16 vmid, u16 0, u32 tag */

@@ -2,9 +2,10 @@
 /*
  * Resource manager: memory parcels. Codec and call, no policy (abi C.6, K.2, K.9).
  *
- * One message carries at most GHVM_RM_MEM_ENTRIES_MAX entries, because RM goes silent on
- * big ones when its heap is short; parcel.c splits. Lists that RM would refuse, or that
- * could hurt the primary VM, are -EINVAL and not sent. Entries must come from pin extents.
+ * One message carries at most GHVM_RM_MEM_ENTRIES_MAX entries, because RM does not answer larger
+ * ones when its heap is short; parcel.c splits the list. Lists that RM would refuse, or that
+ * could hurt the primary VM, are refused with -EINVAL and not sent. Entries must come from pin
+ * extents.
  *
  * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with
  * the sentence in @err; outputs are untouched on failure.
@@ -35,7 +36,7 @@ enum ghvm_mem_type {
 	GHVM_MEM_IO = 1,
 };
 
-/* The only combinations that RM takes. */
+/* The only combinations that RM accepts. */
 #define GHVM_MEM_R 4
 #define GHVM_MEM_RX 5
 #define GHVM_MEM_RW 6
@@ -47,9 +48,9 @@ struct ghvm_mem_acl {
 };
 
 /**
- * struct ghvm_mem_create - memory that is to change hands
- * @trans: LEND: we are not in the ACL; SHARE: we are
- * @sanitise: RM zeroes it now; normal memory only
+ * struct ghvm_mem_create - a parcel to be created
+ * @trans: LEND: the ACL must not contain the host; SHARE: it must
+ * @sanitise: RM zeroes it when creating the parcel; normal memory only
  * @append: more entries follow by ghvm_rm_mem_append()
  * @acl: borrowed, 1 to GHVM_RM_MEM_ACL_MAX, each VM once
  * @extents: borrowed, 1 to GHVM_RM_MEM_ENTRIES_MAX (a look-up: GHVM_RM_MEM_LOOKUP_MAX),
@@ -67,39 +68,40 @@ struct ghvm_mem_create {
 	size_t n_extents;
 };
 
-/* MEM_LEND or MEM_SHARE. On -ETIMEDOUT the parcel may exist: ghvm_rm_mem_lookup_sgl(). */
+/* MEM_LEND or MEM_SHARE. On -ETIMEDOUT the parcel may exist: see ghvm_rm_mem_lookup_sgl(). */
 int ghvm_rm_mem_create(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 		       struct ghvm_parcel_handle *ret, struct ghvm_error *err);
 
-/* Further entries of a parcel created with @append; @done: these are the last. */
+/* Add entries to a parcel created with @append; @done: these are the last. */
 int ghvm_rm_mem_append(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 		       const struct ghvm_extent *extents, size_t n_extents, bool done,
 		       struct ghvm_error *err);
 
 /*
- * Take a parcel back. @bytes of it: what a sanitising RM may take longer for
- * (DECISIONS 27). MEM_INUSE: a VM still has it; HANDLE_INVALID: there is none.
+ * Take a parcel back. @bytes: its size, for which a sanitising RM gets more time (DECISIONS 27).
+ * MEM_INUSE: a VM still has it; HANDLE_INVALID: there is no such parcel.
  */
 int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
 			uint64_t bytes, struct ghvm_error *err);
 
-/* Give back a parcel that we accepted from somebody. */
+/* Give back a parcel that this host has accepted from another VM. */
 int ghvm_rm_mem_release(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
 			struct ghvm_error *err);
 
 enum ghvm_mem_notify {
-	GHVM_MEM_NOTIFY_SHARED = 1, /* it is there: accept it */
-	GHVM_MEM_NOTIFY_RECALL = 8, /* we want it back: release it */
+	GHVM_MEM_NOTIFY_SHARED = 1, /* asks the VM to accept it */
+	GHVM_MEM_NOTIFY_RECALL = 8, /* asks the VM to release it */
 };
 
 /**
- * ghvm_rm_mem_notify() - as its owner, tell a VM of a parcel
- * @tag: the guest gets it as well; the first of a parcel sticks, another is ARGUMENT_INVALID
+ * ghvm_rm_mem_notify() - send a VM a notification about a parcel of this host
+ * @tag: passed to the guest; RM keeps the first tag of a parcel and answers ARGUMENT_INVALID to
+ *       another
  *
- * A VM that is READY, not RUNNING, accepts what is shared at once.
+ * A VM that is READY, not RUNNING, accepts shared memory at once.
  *
- * Also returns: -EOPNOTSUPP, not sent: the VM is not known to have a link to RM
- * (GHVM_RM_FACT_LINKED), without which this would kill RM (abi K.6).
+ * Also returns: -EOPNOTSUPP, not sent: the VM is not known to have an RM node in its tree
+ * (GHVM_RM_FACT_LINKED), without which the message would kill RM (abi K.6).
  */
 int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 		       enum ghvm_mem_notify what, uint32_t tag, struct ghvm_vmid vmid,
@@ -107,9 +109,9 @@ int ghvm_rm_mem_notify(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 
 /**
  * struct ghvm_rm_mem_event - notification MEM_ACCEPTED or MEM_RELEASED
- * @vmid: who did it; @tag: of the parcel
+ * @vmid: the VM that accepted or released it; @tag: of the parcel
  *
- * A guest says so itself, and may lie: whether a parcel is in use only RECLAIM tells.
+ * The guest sends it and may lie: only RECLAIM tells whether a parcel is in use.
  */
 struct ghvm_rm_mem_event {
 	struct ghvm_parcel_handle handle;
@@ -121,6 +123,9 @@ struct ghvm_rm_mem_event {
 /* 0; -ENOMSG: another notification; -EBADMSG. Thread: any. */
 int ghvm_rm_mem_decode_event(const struct ghvm_rm_notification *n, struct ghvm_rm_mem_event *ret);
 
-/* The handle of our complete parcel with exactly these lists. LOOKUP_FAILED: none. */
+/*
+ * Look up the complete parcel of this host with exactly these lists. LOOKUP_FAILED: there is
+ * none.
+ */
 int ghvm_rm_mem_lookup_sgl(struct ghvm_rm *rm, const struct ghvm_mem_create *m,
 			   struct ghvm_parcel_handle *ret, struct ghvm_error *err);

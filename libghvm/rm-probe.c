@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Questions to RM about itself.
+ * Which resource manager is this?
  */
 #include "libghvm/rm-probe.h"
 
@@ -8,9 +8,12 @@
 
 #include "libghvm/rm-abi.h"
 
-/* 1: RM knows the message, and *ret_code is its answer; 0: UNIMPLEMENTED. */
-static int ask(struct ghvm_rm *rm, uint32_t id, uint8_t buf[GHVM_RM_MSG_MAX], struct ghvm_get *ret,
-	       uint32_t *ret_code, struct ghvm_error *err)
+/*
+ * Send @id without a payload. Return: 1, RM knows it and *ret_code is its status; 0,
+ * UNIMPLEMENTED.
+ */
+static int send_query(struct ghvm_rm *rm, uint32_t id, uint8_t buf[GHVM_RM_MSG_MAX],
+		      struct ghvm_get *ret, uint32_t *ret_code, struct ghvm_error *err)
 {
 	struct ghvm_put w = { .buf = buf, .cap = GHVM_RM_MSG_MAX };
 	struct ghvm_error e;
@@ -29,14 +32,14 @@ static int ask(struct ghvm_rm *rm, uint32_t id, uint8_t buf[GHVM_RM_MSG_MAX], st
 }
 
 /* nothing -> u32 type */
-static int ask_type(struct ghvm_rm *rm, struct ghvm_quirks_facts *f, struct ghvm_error *err)
+static int query_type(struct ghvm_rm *rm, struct ghvm_quirks_facts *f, struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
 	struct ghvm_get g;
 	uint32_t code = GHVM_RM_OK;
 	int r;
 
-	r = ask(rm, GHVM_RM_VM_HOST_GET_TYPE, buf, &g, &code, err);
+	r = send_query(rm, GHVM_RM_VM_HOST_GET_TYPE, buf, &g, &code, err);
 	if (r <= 0 || code != GHVM_RM_OK)
 		return r;
 	f->host_type = ghvm_get_u32(&g);
@@ -46,14 +49,14 @@ static int ask_type(struct ghvm_rm *rm, struct ghvm_quirks_facts *f, struct ghvm
 	return 0;
 }
 
-static int ask_known(struct ghvm_rm *rm, uint32_t id, bool *ret, struct ghvm_error *err)
+static int query_known(struct ghvm_rm *rm, uint32_t id, bool *ret, struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
 	struct ghvm_get g;
 	uint32_t code;
 	int r;
 
-	r = ask(rm, id, buf, &g, &code, err);
+	r = send_query(rm, id, buf, &g, &code, err);
 	if (r >= 0)
 		*ret = r > 0;
 	return r;
@@ -64,11 +67,11 @@ int ghvm_rm_probe(struct ghvm_rm *rm, struct ghvm_quirks_facts *ret, struct ghvm
 	struct ghvm_quirks_facts f = { .rm_capid = ret->rm_capid };
 	int r;
 
-	r = ask_type(rm, &f, err);
+	r = query_type(rm, &f, err);
 	if (r >= 0)
-		r = ask_known(rm, GHVM_RM_VM_SET_BOOT_CONTEXT, &f.has_boot_context, err);
+		r = query_known(rm, GHVM_RM_VM_SET_BOOT_CONTEXT, &f.has_boot_context, err);
 	if (r >= 0)
-		r = ask_known(rm, GHVM_RM_VM_SET_ADDRESS_LAYOUT, &f.has_address_layout, err);
+		r = query_known(rm, GHVM_RM_VM_SET_ADDRESS_LAYOUT, &f.has_address_layout, err);
 	f.answered = r >= 0;
 	*ret = f;
 	return r < 0 ? r : 0;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which resource manager is this? Asked with what none is known to die of.
+ * Identify the resource manager, by messages that are known to be safe on all of them.
  *
- * One query that changes nothing, and two messages without their payload: who knows them
- * refuses their length before it looks at anything, who does not answers UNIMPLEMENTED
- * (abi C.2, J). Nothing of abi I.7, K.2, K.3 or K.6 is among them, and no other message can
- * be sent from here.
+ * One query changes nothing. Two further messages are sent without their payload: an RM that
+ * knows them refuses their length before it looks at anything else; one that does not know them
+ * answers UNIMPLEMENTED (abi C.2, J). No message of abi I.7, K.2, K.3 or K.6 is sent.
  */
 #pragma once
 
@@ -14,10 +13,10 @@
 #include "libghvm/rm.h"
 
 /**
- * ghvm_rm_probe() - the facts that RM itself has to tell
- * @ret: all but rm_capid; @answered is false if an answer is missing or makes no sense
+ * ghvm_rm_probe() - collect the facts that RM tells about itself
+ * @ret: all but rm_capid; @answered is false if a reply is missing or malformed
  *
- * Thread: any but the dispatcher's. Return: 0, all was answered; -EBADMSG; what
- * ghvm_rm_call() returns but for refusals, which are answers.
+ * Thread: any but the dispatcher's. Return: 0, all was answered; -EBADMSG; errors of
+ * ghvm_rm_call() other than refusals, which are answers here.
  */
 int ghvm_rm_probe(struct ghvm_rm *rm, struct ghvm_quirks_facts *ret, struct ghvm_error *err);

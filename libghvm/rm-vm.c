@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Life cycle messages: bytes to structures and back.
+ * Life cycle messages: encoding, decoding and calls.
  */
 #include "libghvm/rm-vm.h"
 
@@ -17,10 +17,7 @@
 #define RESOURCE_SIZE 44
 #define VIRQ_NONE UINT32_MAX
 
-/*
- * One request and its reply, of which @ret is set to what follows the status. A refusal's
- * sentence is made of @what and the VMID.
- */
+/* Send a request. @ret: the reply after its status. @what: verb for error messages. */
 static int vm_call(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
 		   const struct ghvm_put *w, struct ghvm_get *ret, struct ghvm_error *err)
 {
@@ -45,7 +42,7 @@ static int check_end(const struct ghvm_get *g, uint32_t id, struct ghvm_vmid vmi
 	return 0;
 }
 
-/* 0 means "any" or "myself" to RM: never what our callers mean. */
+/* To RM 0 means "any" or "the caller", which no caller of this library means. */
 static int check_vmid(const struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
 	if (!vmid.id || vmid.id == ghvm_rm_vmid(rm).id)
@@ -122,7 +119,7 @@ static int check_allocated(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghv
 
 	if (ghvm_rm_fact(rm, vmid, GHVM_RM_FACT_ALLOCATED))
 		return 0;
-	for (unsigned int i = 0; i < 2; i++) { /* that there is none is believed if said twice */
+	for (unsigned int i = 0; i < 2; i++) { /* only two equal answers prove that there is none */
 		r = ghvm_rm_vm_get_state(rm, vmid, &state, &e);
 		if (!no_such_vm(r, &e, &state))
 			break;
@@ -140,7 +137,7 @@ int ghvm_rm_vm_deallocate(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm
 
 	if (r < 0)
 		return r;
-	ghvm_rm_fact_clear(rm, vmid); /* whatever comes of it: the next one has to ask */
+	ghvm_rm_fact_clear(rm, vmid); /* even if it fails: the next call has to ask RM */
 	return vm_simple(rm, GHVM_RM_VM_DEALLOCATE, vmid, "give back", err);
 }
 
@@ -227,7 +224,7 @@ int ghvm_rm_vm_stop(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error
 	return r < 0 ? r : check_end(&g, GHVM_RM_VM_STOP, vmid, err);
 }
 
-/* A state in which RM may have no configuration any more, or will have none soon. */
+/* True for states in which RM may have no configuration, or may lose it soon. */
 static bool state_without_config(uint8_t status)
 {
 	return status == GHVM_VM_NONE || status == GHVM_VM_LOAD || status == GHVM_VM_RESETTING ||
@@ -265,7 +262,7 @@ int ghvm_rm_vm_reset(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_erro
 	if (r < 0)
 		return r;
 
-	/* The configuration goes with the reset, perhaps also with one that RM says it refused. */
+	/* A reset removes the configuration; perhaps a refused one does too. */
 	ghvm_rm_fact_clear(rm, vmid);
 	if (allocated)
 		ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_ALLOCATED);
@@ -373,7 +370,7 @@ int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 		return ghvm_error_set(err, r, "VM %u: %s", vmid.id,
 				      r == -ENOMEM ? strerror(ENOMEM)
 						   : "malformed reply to VM_GET_HYP_RESOURCES");
-	ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED); /* it has shown it */
+	ghvm_rm_fact_set(rm, vmid, GHVM_RM_FACT_CONFIGURED); /* RM has just shown it */
 	return 0;
 }
 
@@ -405,9 +402,10 @@ int ghvm_rm_vm_get_vmid(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
 
 	r = ghvm_rm_call(rm, GHVM_RM_VM_GET_VMID, &w, &g, &e);
 	if (r == -EREMOTEIO)
-		return ghvm_error_set_rm(err, GHVM_RM_VM_GET_VMID, e.rm_code, "learn our VMID");
+		return ghvm_error_set_rm(err, GHVM_RM_VM_GET_VMID, e.rm_code,
+					 "get the VMID of this host");
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot learn our VMID: %s", e.msg);
+		return ghvm_error_set(err, r, "cannot get the VMID of this host: %s", e.msg);
 
 	vmid = ghvm_get_u32(&g);
 	if (ghvm_get_end(&g) < 0 || vmid > UINT16_MAX)

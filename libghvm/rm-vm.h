@@ -2,13 +2,13 @@
 /*
  * Resource manager: life cycle of a VM. Codec and call, no policy (abi C.5, D, K.6).
  *
- * What kills an RM cannot be asked for: STOP is always forced; DEALLOCATE of an unknown
- * VMID and RESET of a VM without a configuration are found out first and not sent; an
- * image outside its parcel, which would leave a VMID stuck, is refused here.
+ * Messages that kill an RM are not sent: STOP is always forced; before DEALLOCATE the VMID and
+ * before RESET the configuration is verified; an image outside its parcel, which would leave a
+ * VMID stuck, is refused here.
  *
- * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with
- * the sentence in @err; outputs are untouched on failure. -EINVAL, not sent: VMID 0, or
- * our own.
+ * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with the
+ * sentence in @err; outputs are untouched on failure. -EINVAL, not sent: VMID 0, or that of this
+ * host.
  */
 #pragma once
 
@@ -20,12 +20,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GHVM_RM_STOP_REASON 3 /* what Linux sends */
+#define GHVM_RM_STOP_REASON 3 /* the value that Linux sends */
 
-enum ghvm_rm_resource_type {				       /* abi E */
-			     GHVM_RM_RESOURCE_DOORBELL_TX = 0, /* we send: a guest's "doorbell" */
+enum ghvm_rm_resource_type { /* abi E */
+			     GHVM_RM_RESOURCE_DOORBELL_TX =
+				     0, /* the host sends: "doorbell" of the guest */
 			     GHVM_RM_RESOURCE_DOORBELL_RX =
-				     1, /* we receive: a guest's "doorbell-source" */
+				     1, /* the host receives: "doorbell-source" of the guest */
 			     GHVM_RM_RESOURCE_MSGQ_TX = 2,
 			     GHVM_RM_RESOURCE_MSGQ_RX = 3,
 			     GHVM_RM_RESOURCE_VCPU = 4,
@@ -35,11 +36,11 @@ enum ghvm_rm_resource_type {				       /* abi E */
 
 /**
  * struct ghvm_rm_resource - one entry of GET_HYP_RESOURCES
- * @type: enum ghvm_rm_resource_type, or one we do not know
+ * @type: enum ghvm_rm_resource_type, or unknown
  * @partner: the VM at the other end
  * @label: doorbells: from the device tree; vCPUs: index
- * @capid: ours; GHVM_CAPID_NONE: none
- * @virq: GIC INTID, 0: none (all ones on the wire is none as well)
+ * @capid: of this host; GHVM_CAPID_NONE: none
+ * @virq: GIC INTID; 0: none
  * @base, @size: register page of a VIRTIO_MMIO
  */
 struct ghvm_rm_resource {
@@ -66,8 +67,8 @@ const struct ghvm_rm_resource *ghvm_rm_resources_find(const struct ghvm_rm_resou
 						      uint32_t label);
 
 /**
- * struct ghvm_rm_vm_state - answer of GET_STATE
- * @status: enum ghvm_vm_status, or one we do not know
+ * struct ghvm_rm_vm_state - reply to GET_STATE
+ * @status: enum ghvm_vm_status, or unknown
  */
 struct ghvm_rm_vm_state {
 	uint8_t status;
@@ -76,11 +77,11 @@ struct ghvm_rm_vm_state {
 };
 
 /**
- * struct ghvm_rm_image - where RM finds image and device tree in the image parcel
+ * struct ghvm_rm_image - where image and device tree lie in the image parcel
  * @parcel: handle of the parcel, given to this VM
- * @parcel_size: bytes of it; not sent, the ranges must lie inside
+ * @parcel_size: bytes of it, for a check; not sent
  * @image_offset, @image_size: may both be 0
- * @dt_offset, @dt_size: of the tree with its room for patches; size not 0
+ * @dt_offset, @dt_size: of the tree including its spare space for patches; size not 0
  */
 struct ghvm_rm_image {
 	struct ghvm_parcel_handle parcel;
@@ -91,29 +92,29 @@ struct ghvm_rm_image {
 	uint64_t dt_size;
 };
 
-/* A VMID of RM's choice; the VM is in LOAD. */
+/* Allocate a VMID, which RM chooses; the VM is in LOAD. */
 int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_error *err);
 
 /*
- * Give the VMID back; states LOAD and RESET only, after *every* RECLAIM (abi K.6).
- * -ENOENT: RM does not know it (asked first, unless this rm allocated it).
+ * Deallocate the VMID; allowed in LOAD and RESET only, after *every* RECLAIM (abi K.6). -ENOENT:
+ * RM does not know it (RM is asked first, unless @rm allocated it).
  */
 int ghvm_rm_vm_deallocate(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
-/* -EINVAL: not sent, ranges outside the parcel, or an empty tree. No authentication. */
+/* Without authentication. -EINVAL: not sent, ranges outside the parcel, or an empty tree. */
 int ghvm_rm_vm_config_image(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 			    const struct ghvm_rm_image *image, struct ghvm_error *err);
 
 int ghvm_rm_vm_init(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 int ghvm_rm_vm_start(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
-/* Forced. RM answers VM_STATE when the VM does not run (any more). */
+/* A forced stop. RM answers VM_STATE if the VM does not run. */
 int ghvm_rm_vm_stop(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
 /*
- * Begins a reset, whose end is VM_STATUS or GET_STATE saying RESET. -ENOENT: not sent,
- * the VM has no configuration (asked first, unless this rm configured it), or it is
- * RESETTING or RESET already.
+ * Begin a reset. It has ended when VM_STATUS or GET_STATE says RESET. -ENOENT: not sent, the VM
+ * has no configuration (RM is asked first, unless @rm configured it), or it is RESETTING or RESET
+ * already.
  */
 int ghvm_rm_vm_reset(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
@@ -125,14 +126,14 @@ int ghvm_rm_vm_get_state(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_
 int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				 struct ghvm_rm_resources *ret, struct ghvm_error *err);
 
-/* Who we are, asked now. */
+/* The VMID of this host, asked now. */
 int ghvm_rm_vm_get_vmid(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_error *err);
 
 #define GHVM_RM_REASON_MAX 16
 
 /**
  * struct ghvm_rm_vm_exited - notification VM_EXITED
- * @type: enum ghvm_exit_type, or one we do not know
+ * @type: enum ghvm_exit_type, or unknown
  * @reason: the first @reason_size bytes of it, at most GHVM_RM_REASON_MAX
  */
 struct ghvm_rm_vm_exited {

@@ -2,14 +2,16 @@
 /*
  * Resource manager RPC.
  *
- * Two locks besides the callers' queue: rx (packets are read and put together by one thread
- * at a time) and state (what a caller and the reader share). Order: call, rx, state.
- * The surprise: a call that timed out stays known until the synchronisation after it has
- * ended, so that an answer that was only late is still taken.
+ * Two locks besides the callers' queue: rx_lock (one thread at a time receives and assembles
+ * packets) and state (shared by callers and the receiving thread). Order: call_lock, rx_lock,
+ * state.
  *
- * A host call that fails once does not end the connection. Receiving again loses nothing. A
- * packet is never sent again, as it may be out: the synchronisation makes RM drop what it has
- * half of (abi C.2), and then a message whose last packet was not tried is sent anew.
+ * A call that timed out stays registered until the synchronisation after it has ended, so that a
+ * late reply is still delivered.
+ *
+ * One failed host call does not end the connection. A failed receive is repeated. A failed packet
+ * is not, as RM may have got it: the synchronisation makes RM drop an incomplete message (abi
+ * C.2), and a message whose last packet was never tried is sent anew.
  */
 #include "libghvm/rm-internal.h"
 
@@ -25,8 +27,8 @@
 
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
-#define DISPATCH_MAX 256 /* packets at one go */
-#define RECEIVE_AGAIN 2	 /* how often a failed receive is tried again */
+#define DISPATCH_MAX 256 /* packets per dispatch */
+#define RECEIVE_AGAIN 2	 /* retries of a failed receive */
 
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm)
 {
@@ -47,7 +49,7 @@ void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched)
 {
 	pthread_mutex_lock(&rm->state);
 	atomic_store(&rm->dispatched, dispatched);
-	pthread_cond_broadcast(&rm->cond); /* who waits for a dispatcher reads for himself now */
+	pthread_cond_broadcast(&rm->cond); /* waiters must now read the queue themselves */
 	pthread_mutex_unlock(&rm->state);
 }
 
@@ -71,7 +73,8 @@ void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data)
 	rm->on_notify = fn;
 	rm->on_notify_data = data;
 	if (fn && rm->backlog.n)
-		(void)eventfd_write(rm->q.rx_fd, 1); /* a dispatch, to deliver them */
+		(void)eventfd_write(rm->q.rx_fd,
+				    1); /* causes a dispatch, which delivers the backlog */
 	pthread_mutex_unlock(&rm->rx_lock);
 }
 
@@ -99,7 +102,7 @@ struct ghvm_rm_scope ghvm_rm_enter(struct ghvm_rm *rm, const char *name)
 
 void ghvm_rm_leave(struct ghvm_rm_scope *s)
 {
-	(void)ghvm_callers_enter(&s->rm->callers, s->before); /* what was set is no more wanted */
+	(void)ghvm_callers_enter(&s->rm->callers, s->before); /* nothing to restore */
 }
 
 void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *name)
@@ -107,14 +110,14 @@ void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *na
 	ghvm_callers_name_vmid(&rm->callers, vmid, name);
 }
 
-static void trace(struct ghvm_rm *rm, const char *vm, char dir, uint32_t id, uint16_t seq,
-		  const uint8_t *payload, size_t len)
+static void trace_message(struct ghvm_rm *rm, const char *vm, char dir, uint32_t id, uint16_t seq,
+			  const uint8_t *payload, size_t len)
 {
 	if (rm->on_trace)
 		rm->on_trace(rm->on_trace_data, vm, dir, id, seq, payload, len);
 }
 
-static void die(struct ghvm_rm *rm)
+static void mark_dead(struct ghvm_rm *rm)
 {
 	pthread_mutex_lock(&rm->state);
 	atomic_store(&rm->dead, true);
@@ -124,8 +127,8 @@ static void die(struct ghvm_rm *rm)
 	pthread_mutex_unlock(&rm->state);
 }
 
-/* May the same host call succeed the next time? */
-static bool is_passing(int r)
+/* Transient: the same host call may succeed if repeated. */
+static bool is_transient(int r)
 {
 	return r == -EIO || r == -EAGAIN || r == -ENOMEM;
 }
@@ -137,7 +140,7 @@ static bool is_awaited(const struct ghvm_rm_waiter *w, const struct ghvm_assembl
 	return w->used && !w->done && w->id == m->id && w->seq == m->seq;
 }
 
-/* A copy: who waits may give up at any time. */
+/* Copies the VM's name, since the waiting thread may time out and leave. */
 static void trace_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 {
 	char vm[GHVM_NAME_SIZE] = "";
@@ -148,7 +151,7 @@ static void trace_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 	else if (is_awaited(&rm->sync, m))
 		memcpy(vm, rm->sync.vm, sizeof(vm));
 	pthread_mutex_unlock(&rm->state);
-	trace(rm, vm, '<', m->id, m->seq, m->buf, m->len);
+	trace_message(rm, vm, '<', m->id, m->seq, m->buf, m->len);
 }
 
 static bool take_reply(struct ghvm_rm_waiter *w, const struct ghvm_assembly *m)
@@ -173,10 +176,10 @@ static void on_reply(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 		if (rm->polling)
 			(void)eventfd_write(rm->wake_fd, 1); /* cannot fail: it is at most 2 */
 	}
-	pthread_mutex_unlock(&rm->state); /* anything else is stale, or nonsense: dropped */
+	pthread_mutex_unlock(&rm->state); /* other replies are stale or malformed: dropped */
 }
 
-static void notify(struct ghvm_rm *rm, uint32_t id, const uint8_t *payload, size_t len)
+static void deliver(struct ghvm_rm *rm, uint32_t id, const uint8_t *payload, size_t len)
 {
 	struct ghvm_rm_notification n = { .id = id, .payload = { .buf = payload, .len = len } };
 
@@ -188,7 +191,7 @@ static void deliver_backlog(struct ghvm_rm *rm)
 	if (!rm->on_notify)
 		return;
 	for (size_t i = 0; i < rm->backlog.n; i++)
-		notify(rm, rm->backlog.v[i]->id, rm->backlog.v[i]->payload, rm->backlog.v[i]->len);
+		deliver(rm, rm->backlog.v[i]->id, rm->backlog.v[i]->payload, rm->backlog.v[i]->len);
 	ghvm_backlog_done(&rm->backlog);
 }
 
@@ -201,15 +204,15 @@ static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 		return;
 	}
 	ghvm_callers_notified(&rm->callers, m->id, m->buf, m->len, vm);
-	trace(rm, vm, '!', m->id, m->seq, m->buf, m->len);
+	trace_message(rm, vm, '!', m->id, m->seq, m->buf, m->len);
 	if (rm->on_notify)
-		notify(rm, m->id, m->buf, m->len);
+		deliver(rm, m->id, m->buf, m->len);
 	else
 		ghvm_backlog_add(&rm->backlog, m->id, m->buf, m->len);
 }
 
-/* Everything queued, but not for ever: another event is made if more may be there. */
-static int drain(struct ghvm_rm *rm)
+/* Read what is queued, at most DISPATCH_MAX packets; if there may be more, raise another event. */
+static int drain_queue(struct ghvm_rm *rm)
 {
 	const struct ghvm_assembly *m;
 	uint8_t packet[GHVM_MSGQUEUE_BYTES];
@@ -219,7 +222,7 @@ static int drain(struct ghvm_rm *rm)
 
 	for (unsigned int i = 0; i < DISPATCH_MAX; i++) {
 		r = ghvm_msgq_receive(&rm->q, packet, &len);
-		if (is_passing(r) && again++ < RECEIVE_AGAIN)
+		if (is_transient(r) && again++ < RECEIVE_AGAIN)
 			continue;
 		if (r <= 0)
 			return r;
@@ -237,12 +240,12 @@ int ghvm_rm_receive(struct ghvm_rm *rm)
 	int r;
 
 	pthread_mutex_lock(&rm->rx_lock);
-	(void)eventfd_read(rm->q.rx_fd, &n); /* before the look, so that no edge is lost */
+	(void)eventfd_read(rm->q.rx_fd, &n); /* before reading the queue, so that no edge is lost */
 	deliver_backlog(rm);
-	r = drain(rm);
+	r = drain_queue(rm);
 	pthread_mutex_unlock(&rm->rx_lock);
 	if (r < 0)
-		die(rm);
+		mark_dead(rm);
 	return r;
 }
 
@@ -264,7 +267,7 @@ static uint64_t deadline_in(unsigned int ms)
 	return ghvm_msgq_now() + ms * NS_PER_MS;
 }
 
-/* Read the queue ourselves until something came or @until. state is not held. */
+/* Read the queue in this thread until an event or @until. state is not held. */
 static void wait_polling(struct ghvm_rm *rm, uint64_t until)
 {
 	struct pollfd p[2] = {
@@ -278,9 +281,9 @@ static void wait_polling(struct ghvm_rm *rm, uint64_t until)
 	if (poll(p, ARRAY_SIZE(p), ms < INT32_MAX ? (int)ms : INT32_MAX) <= 0)
 		return;
 	if (p[0].revents)
-		(void)ghvm_rm_receive(rm); /* an error has made it dead */
+		(void)ghvm_rm_receive(rm); /* an error has marked it dead */
 	if (p[1].revents)
-		(void)eventfd_read(rm->wake_fd, &n); /* only to take it back */
+		(void)eventfd_read(rm->wake_fd, &n); /* only to clear it */
 }
 
 /* True if @w was answered. */
@@ -293,7 +296,8 @@ static bool wait_for(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t unti
 	pthread_mutex_lock(&rm->state);
 	while (!w->done && !ghvm_rm_dead(rm) && ghvm_msgq_now() < until) {
 		if (atomic_load(&rm->dispatched)) {
-			(void)pthread_cond_timedwait(&rm->cond, &rm->state, &ts); /* see above */
+			(void)pthread_cond_timedwait(&rm->cond, &rm->state,
+						     &ts); /* waits for the dispatcher */
 			continue;
 		}
 		rm->polling = true;
@@ -307,21 +311,22 @@ static bool wait_for(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t unti
 	return done;
 }
 
-/* As above; a reply that came while this process did not run is not late. */
-static bool await(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t until)
+/* As wait_for(), but a reply that arrived while this process was not scheduled is not late. */
+static bool await_reply(struct ghvm_rm *rm, struct ghvm_rm_waiter *w, uint64_t until)
 {
 	if (wait_for(rm, w, until))
 		return true;
 	if (!atomic_load(&rm->dispatched) && !ghvm_rm_dead(rm))
-		(void)ghvm_rm_receive(rm); /* an error has made it dead */
+		(void)ghvm_rm_receive(rm); /* an error has marked it dead */
 	return wait_for(rm, w, 0);
 }
 
 /*
- * From here on a reply is taken. Not earlier: it lands in the buffer that the request is
- * sent from, and only nonsense could come before the last packet is out.
+ * Register @slot: from here on a reply is delivered. Not before the last packet, since the reply
+ * goes into the buffer that the request is sent from.
  */
-static void arm(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, const struct ghvm_rm_waiter *w)
+static void register_waiter(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot,
+			    const struct ghvm_rm_waiter *w)
 {
 	pthread_mutex_lock(&rm->state);
 	*slot = *w;
@@ -329,7 +334,7 @@ static void arm(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, const struct gh
 	pthread_mutex_unlock(&rm->state);
 }
 
-static struct ghvm_rm_waiter disarm(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot)
+static struct ghvm_rm_waiter unregister_waiter(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot)
 {
 	struct ghvm_rm_waiter w;
 
@@ -340,7 +345,7 @@ static struct ghvm_rm_waiter disarm(struct ghvm_rm *rm, struct ghvm_rm_waiter *s
 	return w;
 }
 
-/* @w: what to wait for; its buffer holds the request, @len bytes. */
+/* @w: the reply to wait for; its buffer holds the request of @len bytes. */
 static int send_request(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, struct ghvm_rm_waiter *w,
 			size_t len, uint64_t until)
 {
@@ -352,12 +357,12 @@ static int send_request(struct ghvm_rm *rm, struct ghvm_rm_waiter *slot, struct 
 
 	w->seq = rm->next_seq++;
 	ghvm_callers_current(&rm->callers, w->vm);
-	trace(rm, w->vm, '>', w->id, w->seq, w->buf, len);
+	trace_message(rm, w->vm, '>', w->id, w->seq, w->buf, len);
 	for (unsigned int i = 0; i < n; i++) {
 		last = i + 1 == n;
 		size = ghvm_packet_build(w->id, w->seq, w->buf, len, i, packet);
 		if (last)
-			arm(rm, slot, w);
+			register_waiter(rm, slot, w);
 		r = ghvm_msgq_send(&rm->q, packet, size, last, until);
 		if (r < 0)
 			return r;
@@ -380,11 +385,11 @@ int ghvm_rm_synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
 	pthread_mutex_unlock(&rm->state);
 	until = deadline_in(ms);
 	r = send_request(rm, &rm->sync, &w, 0, until);
-	if (r == 0 && !await(rm, &rm->sync, until))
+	if (r == 0 && !await_reply(rm, &rm->sync, until))
 		r = -ETIMEDOUT;
-	w = disarm(rm, &rm->sync);
+	w = unregister_waiter(rm, &rm->sync);
 	if (r < 0) {
-		die(rm);
+		mark_dead(rm);
 		return r;
 	}
 
@@ -398,11 +403,11 @@ int ghvm_rm_synchronise(struct ghvm_rm *rm, struct ghvm_vmid *ret)
 }
 
 /*
- * Send and wait; then find out what a silence means. 0: *ret has the answer; -EAGAIN: not all
- * of it was sent, and RM has forgotten the rest.
+ * Send a request and wait for its reply; without a reply, synchronise. Return: 0, *ret has the
+ * reply; -EAGAIN, RM got only a part of the request and has dropped it.
  */
-static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const struct ghvm_put *req,
-		    struct ghvm_rm_waiter *ret)
+static int exchange_once(struct ghvm_rm *rm, uint32_t id, unsigned int ms,
+			 const struct ghvm_put *req, struct ghvm_rm_waiter *ret)
 {
 	struct ghvm_rm_waiter w = { .id = id, .buf = req->buf, .cap = req->cap };
 	uint64_t until = deadline_in(ms);
@@ -412,37 +417,37 @@ static int exchange(struct ghvm_rm *rm, uint32_t id, unsigned int ms, const stru
 	if (ghvm_rm_dead(rm))
 		return -EHOSTDOWN;
 	r = send_request(rm, &rm->call, &w, req->len, until);
-	if (r < 0 && r != -ETIMEDOUT && !is_passing(r)) {
-		die(rm);
-		w = disarm(rm, &rm->call);
+	if (r < 0 && r != -ETIMEDOUT && !is_transient(r)) {
+		mark_dead(rm);
+		w = unregister_waiter(rm, &rm->call);
 		return w.used ? -ETIMEDOUT : -EHOSTDOWN; /* the last packet may be out */
 	}
-	if (r < 0 || !await(rm, &rm->call, until))
-		(void)ghvm_rm_synchronise(rm, &vmid); /* alive, late, or dead now: the same to us */
+	if (r < 0 || !await_reply(rm, &rm->call, until))
+		(void)ghvm_rm_synchronise(rm, &vmid); /* all outcomes are handled alike */
 
-	*ret = disarm(rm, &rm->call);
-	ret->failed = r < 0 && is_passing(r) ? r : 0;
+	*ret = unregister_waiter(rm, &rm->call);
+	ret->failed = r < 0 && is_transient(r) ? r : 0;
 	if (ret->done)
 		return 0;
 	return ret->failed && !ret->used && !ghvm_rm_dead(rm) ? -EAGAIN : -ETIMEDOUT;
 }
 
-/* A message that was cut off was not executed, so it may be sent again, once. */
-static int exchange_again(struct ghvm_rm *rm, uint32_t id, unsigned int ms,
-			  const struct ghvm_put *req, struct ghvm_rm_waiter *ret)
+/* A request that RM got only in part was not executed, so it may be sent once more. */
+static int exchange_retried(struct ghvm_rm *rm, uint32_t id, unsigned int ms,
+			    const struct ghvm_put *req, struct ghvm_rm_waiter *ret)
 {
-	int r = exchange(rm, id, ms, req, ret);
+	int r = exchange_once(rm, id, ms, req, ret);
 
 	if (r == -EAGAIN)
-		r = exchange(rm, id, ms, req, ret);
+		r = exchange_once(rm, id, ms, req, ret);
 	if (r != -EAGAIN)
 		return r;
-	die(rm);
+	mark_dead(rm);
 	return -EHOSTDOWN;
 }
 
-static int explain(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, int failed,
-		   struct ghvm_error *err)
+static int explain_failure(struct ghvm_rm *rm, uint32_t id, unsigned int ms, int r, int failed,
+			   struct ghvm_error *err)
 {
 	const char *name = ghvm_rm_message_to_string(id);
 
@@ -500,10 +505,10 @@ int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 	if (__builtin_add_overflow(rm->call_ms, extra_ms, &ms))
 		ms = UINT32_MAX;
 	pthread_mutex_unlock(&rm->state);
-	r = exchange_again(rm, id, ms, req, &w);
+	r = exchange_retried(rm, id, ms, req, &w);
 	pthread_mutex_unlock(&rm->call_lock);
 
-	return r < 0 ? explain(rm, id, ms, r, w.failed, err) : open_reply(id, &w, ret, err);
+	return r < 0 ? explain_failure(rm, id, ms, r, w.failed, err) : open_reply(id, &w, ret, err);
 }
 
 int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,

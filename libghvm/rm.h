@@ -2,11 +2,11 @@
 /*
  * Resource manager RPC: fragments, sequence numbers, the call in flight, notifications.
  *
- * One call is outstanding at a time (abi C.2); further callers queue. Somebody has to
- * read the receive queue: a dispatcher (an event loop that calls ghvm_rm_dispatch() when
- * ghvm_rm_fd() is readable, after ghvm_rm_set_dispatched(rm, true)), or without one
- * the caller of ghvm_rm_call() itself, so that a 60-line program works.
- * Messages that would kill an RM (abi I.7, K.6) are refused by the layers above.
+ * One call is outstanding at a time (abi C.2); further callers queue. The receive queue is read
+ * by a dispatcher: an event loop that calls ghvm_rm_dispatch() when ghvm_rm_fd() is readable,
+ * after ghvm_rm_set_dispatched(rm, true). Without a dispatcher ghvm_rm_call() reads it, so that a
+ * 60-line program works. Messages that would kill an RM (abi I.7, K.6) are refused by the layers
+ * above.
  */
 #pragma once
 
@@ -23,7 +23,7 @@
 struct ghvm_rm;
 
 /**
- * struct ghvm_rm_notification - a decoded-enough notification
+ * struct ghvm_rm_notification - a notification with its payload not yet decoded
  * @id: message id (abi C.5.1, C.7)
  * @payload: borrowed for the call
  */
@@ -34,8 +34,8 @@ struct ghvm_rm_notification {
 
 typedef void (*ghvm_rm_on_notify)(void *data, const struct ghvm_rm_notification *n);
 /*
- * Each packet-complete message, for traces. @vm: the name of whose it is, "" nobody's.
- * @dir: '>' sent, '<' reply, '!' notification.
+ * Each complete message, for traces. @vm: name of the VM it belongs to, "" if none or unknown.
+ * @dir: '>' request, '<' reply, '!' notification.
  */
 typedef void (*ghvm_rm_on_trace)(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
 				 const uint8_t *payload, size_t len);
@@ -45,16 +45,15 @@ typedef void (*ghvm_rm_on_trace)(void *data, const char *vm, char dir, uint32_t 
  * @host: borrowed, outlives the result; not a grant
  * @ret: owned, ghvm_rm_free()
  *
- * Binds RM rx (-EBUSY: another process has it), drains the receive queue and
- * synchronises with a GET_VMID under a random sequence number (abi K.1). Notifications
- * found on the way are kept: the first ghvm_rm_dispatch() with a handler delivers them.
- * -ETIMEDOUT: RM does not answer.
+ * Binds RM rx (-EBUSY: another process has it), drains the receive queue and synchronises with a
+ * GET_VMID under a random sequence number (abi K.1). Notifications read meanwhile are kept and
+ * delivered by the first ghvm_rm_dispatch() with a handler. -ETIMEDOUT: RM does not answer.
  */
 int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err);
 void ghvm_rm_free(struct ghvm_rm *rm);
 void ghvm_rm_freep(struct ghvm_rm **rm);
 
-/* Who we are; from the synchronisation. */
+/* The VMID of this host, from the synchronisation. */
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm);
 
 /* True once a call and the synchronisation after it went unanswered (DECISIONS 27). */
@@ -63,51 +62,55 @@ bool ghvm_rm_dead(const struct ghvm_rm *rm);
 /* Shorten the 10 s deadline (tests). Milliseconds. */
 void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms);
 
-/* The receive eventfd, borrowed; readable: call ghvm_rm_dispatch(). */
+/* The receive eventfd, borrowed. When it is readable call ghvm_rm_dispatch(). */
 int ghvm_rm_fd(const struct ghvm_rm *rm);
 
 /*
- * Whether somebody dispatches. Calls in flight may see it change: a dispatcher that leaves says
- * false, and they read the queue themselves from then on, and call the handler. Thread: any.
+ * Set whether there is a dispatcher. A dispatcher that leaves sets false; calls in flight then
+ * read the queue themselves and call the handler. Thread: any.
  */
 void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched);
 
-/* Read everything queued. Thread: the dispatcher's, or a caller's if there is none. */
+/* Read the queue. Thread: the dispatcher's; without a dispatcher, a caller's. */
 int ghvm_rm_dispatch(struct ghvm_rm *rm);
 
-/* Called from the thread that dispatches; must not call RM. Set before use by others. */
+/*
+ * The handlers run in the dispatching thread and must not call RM. Set before other threads use
+ * @rm.
+ */
 void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data);
 void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
 
 /**
- * struct ghvm_rm_scope - until its end a thread's calls are for one VM
+ * struct ghvm_rm_scope - a scope in which the calls of a thread belong to one VM
  */
 struct ghvm_rm_scope {
 	struct ghvm_rm *rm;
 	const char *before;
-} __attribute__((unused)); /* only its end counts: clang */
+} __attribute__((unused)); /* clang: only its cleanup is used */
 
 /*
- * For traces: what this thread calls from here to ghvm_rm_leave(), for _cleanup_, is for the VM
- * of that name, which is borrowed until then. They nest. Thread: any.
+ * For traces: the calling thread's requests until ghvm_rm_leave() belong to the VM @name, which
+ * is borrowed until then. Scopes nest; ghvm_rm_leave() suits _cleanup_. Thread: any.
  */
 struct ghvm_rm_scope ghvm_rm_enter(struct ghvm_rm *rm, const char *name);
 void ghvm_rm_leave(struct ghvm_rm_scope *s);
 
-/* For traces: notifications of this VMID are for the VM of that name. Thread: any. */
+/* For traces: notifications of @vmid belong to the VM @name. Thread: any. */
 void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *name);
 
 /**
  * ghvm_rm_call() - one request and its reply
  * @rm: Thread: any but the dispatcher's
  * @id: message id
- * @req: payload, complete
+ * @req: the complete payload
  * @ret: cursor over the reply without its status word; points into @req->buf,
  *       which therefore must have room for GHVM_RM_MSG_MAX bytes
- * @err: on a refusal only rm_message and rm_code are set here: the caller, who
- *       knows what was asked, writes the sentence
+ * @err: on a refusal only rm_message and rm_code are set; the caller knows what was asked and
+ *       writes the sentence
  *
- * A message of which a packet could not be sent is sent again if RM cannot have executed it.
+ * If a packet could not be sent, the message is sent again, provided that RM cannot have executed
+ * it.
  *
  * Return: 0; -EREMOTEIO refused; -ETIMEDOUT sent, no answer, outcome unknown (RM may be
  * dead now: ghvm_rm_dead()); -EHOSTDOWN RM is dead, not sent; -EBADMSG malformed reply;
@@ -116,18 +119,18 @@ void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *na
 int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,
 		 struct ghvm_error *err);
 
-/* The same with @extra_ms more patience (a sanitising RECLAIM, DECISIONS 27). */
+/* As ghvm_rm_call(), with a deadline @extra_ms later (a sanitising RECLAIM, DECISIONS 27). */
 int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err);
 
 /*
- * What this connection knows of a VMID without asking; for rm-vm.c and rm-mem.c, which must
- * not send what kills an RM (abi K.6). Thread: any.
+ * Facts about a VMID that this connection knows without asking RM. rm-vm.c and rm-mem.c use them
+ * to avoid messages that kill an RM (abi K.6). Thread: any.
  */
 enum ghvm_rm_fact {
 	GHVM_RM_FACT_ALLOCATED = 1,
 	GHVM_RM_FACT_CONFIGURED = 2,
-	GHVM_RM_FACT_LINKED = 4, /* its tree gave it a link to RM */
+	GHVM_RM_FACT_LINKED = 4, /* its device tree has an RM node: it can talk to RM */
 };
 void ghvm_rm_fact_set(struct ghvm_rm *rm, struct ghvm_vmid vmid, enum ghvm_rm_fact fact);
 void ghvm_rm_fact_clear(struct ghvm_rm *rm, struct ghvm_vmid vmid);

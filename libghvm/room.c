@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Figures of the kernel, and whether they are enough.
+ * Reads the kernel's memory figures and compares them with a need.
  */
 #include "libghvm/room.h"
 
@@ -58,19 +58,19 @@ static uint64_t read_key(const char *dir, const char *file, const char *key)
 	return 0;
 }
 
-/* Cached files are given up before anybody is killed. */
+/* The kernel drops cached files before it invokes the OOM killer. */
 static uint64_t reclaimable(const char *dir)
 {
 	return read_key(dir, "memory.stat", "inactive_file") +
 	       read_key(dir, "memory.stat", "active_file");
 }
 
-/* The lower of the two that are set. Return: its name; NULL: none is. */
+/* The lower of MemoryHigh= and MemoryMax=. Return: its name; NULL: neither is set. */
 static const char *read_limit(const char *dir, uint64_t *ret)
 {
 	uint64_t high = UINT64_MAX, max = UINT64_MAX;
 
-	(void)ghvm_room_number(dir, "memory.high", &high); /* or it stays */
+	(void)ghvm_room_number(dir, "memory.high", &high); /* unset if unreadable */
 	(void)ghvm_room_number(dir, "memory.max", &max);
 	*ret = high < max ? high : max;
 	if (*ret == UINT64_MAX)
@@ -78,7 +78,7 @@ static const char *read_limit(const char *dir, uint64_t *ret)
 	return high < max ? "MemoryHigh=" : "MemoryMax=";
 }
 
-static void look(const char *dir, void *data)
+static void read_cgroup(const char *dir, void *data)
 {
 	uint64_t max, current, spare, left;
 	const char *name = strrchr(dir, '/'), *directive = read_limit(dir, &max);
@@ -99,7 +99,7 @@ static void look(const char *dir, void *data)
 	(void)snprintf(ret->cgroup, sizeof(ret->cgroup), "%s", name ? name + 1 : dir);
 }
 
-/* Our place in the one hierarchy of cgroup 2; false: there is none, or it is not visible. */
+/* The path of this process in the cgroup v2 hierarchy; false: none, or not visible. */
 static bool own_cgroup(const struct ghvm_room_sources *from, char *ret, size_t cap)
 {
 	_cleanup_(fclosep) FILE *f = open_in(from->proc, "self/cgroup");
@@ -109,7 +109,7 @@ static bool own_cgroup(const struct ghvm_room_sources *from, char *ret, size_t c
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, "0::/", 4) != 0)
 			continue;
-		if (strstr(line, "/..")) /* outside of our namespace */
+		if (strstr(line, "/..")) /* outside of this cgroup namespace */
 			return false;
 		return (size_t)snprintf(ret, cap, "%s", line + 3) < cap;
 	}
@@ -130,7 +130,7 @@ void ghvm_room_each_cgroup(const struct ghvm_room_sources *from,
 	memcpy(path + root, own, strlen(own) + 1);
 	while (strlen(path) > root) { /* the root itself has no limit */
 		fn(path, data);
-		*strrchr(path, '/') = '\0'; /* there is one: own begins with it */
+		*strrchr(path, '/') = '\0'; /* exists: own begins with it */
 	}
 }
 
@@ -144,12 +144,12 @@ void ghvm_room_read(const struct ghvm_room_sources *from, struct ghvm_room *ret)
 		.max = UINT64_MAX,
 		.left = UINT64_MAX,
 	};
-	ghvm_room_each_cgroup(from, look, ret);
+	ghvm_room_each_cgroup(from, read_cgroup, ret);
 }
 
-/* ---- is it enough? ---- */
+/* check */
 
-/* With what the kernel needs to keep track of it: page tables and the file's index. */
+/* Plus the kernel's overhead: page tables and the file's index. */
 static uint64_t with_overhead(uint64_t bytes)
 {
 	uint64_t more = bytes / 128 + GHVM_MIB(2);

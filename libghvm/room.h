@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Is there room for memory? Asked before any of it is populated, since afterwards the answer
- * would be the OOM killer's.
+ * Checks for available memory. Done before memory is populated: afterwards the OOM killer would
+ * act.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /**
- * struct ghvm_room_sources - where the kernel says what there is
+ * struct ghvm_room_sources - directories with the kernel's figures
  * @proc: "/proc"; @sys: "/sys"
  */
 struct ghvm_room_sources {
@@ -20,17 +20,18 @@ struct ghvm_room_sources {
 	const char *sys;
 };
 
-/* Those of this machine. */
+/* The directories of this machine. */
 struct ghvm_room_sources ghvm_room_sources_default(void);
 
 /**
- * struct ghvm_room - bytes; UINT64_MAX: there is no limit, or none is told
- * @available: of the host's memory, MemAvailable
+ * struct ghvm_room - available memory in bytes; UINT64_MAX: no limit, or unknown
+ * @available: MemAvailable of the host
  * @limit: the lowest MemoryMax= or MemoryHigh= of our cgroup and of those above it
- * @left, @max, @cgroup: of the one among them that leaves least; @directive: which of the two
+ * @left, @max, @cgroup: of the cgroup with the least left; @directive: "MemoryMax=" or
+ * "MemoryHigh="
  *
- * Above MemoryHigh= nothing is refused: who touches a page is put to sleep, and guest memory has
- * nothing that could be reclaimed. A start would only stand still until its time-out.
+ * Above MemoryHigh= the kernel does not refuse memory but puts the process to sleep to reclaim
+ * some. Guest memory cannot be reclaimed, so a start would stand still until its time-out.
  */
 struct ghvm_room {
 	uint64_t available;
@@ -41,19 +42,19 @@ struct ghvm_room {
 	const char *directive;
 };
 
-/* As of now, for this process. */
+/* Read the figures for this process. */
 void ghvm_room_read(const struct ghvm_room_sources *from, struct ghvm_room *ret);
 
-/* Our cgroup and those above it but the root, as folders. */
+/* Call @fn for the directory of each cgroup of this process, except the root. */
 void ghvm_room_each_cgroup(const struct ghvm_room_sources *from,
 			   void (*fn)(const char *dir, void *data), void *data);
 
-/* A file that is one number; "max" is UINT64_MAX. False, @ret untouched or not: it is none. */
+/* Read a file with one number; "max" is UINT64_MAX. False: not a number; @ret may have changed. */
 bool ghvm_room_number(const char *dir, const char *file, uint64_t *ret);
 
 /**
- * struct ghvm_room_words - for the refusal
- * @who: takes memory; @remedy: what to do besides giving it more
+ * struct ghvm_room_words - words for the error message
+ * @who: what takes memory; @remedy: advice besides raising the limit
  */
 struct ghvm_room_words {
 	const char *who;
@@ -61,7 +62,8 @@ struct ghvm_room_words {
 };
 
 /**
- * ghvm_room_check() - is it enough for @bytes of ordinary memory?
+ * ghvm_room_check() - check for @bytes of ordinary memory
+ * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err has the figures.
  * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err names the figures.
  */
 int ghvm_room_check(const struct ghvm_room *room, uint64_t bytes,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a runner knows about its VM, in a memfd that nobody can change any more.
+ * The description of a VM for its runner, in a sealed memfd.
  *
  * u32 magic, u32 version, u16 vmid, u16 log, u32 stop_timeout_ms, u64 incarnation, u8 console, u8
  * power_key, u8 on_reboot, u8 on_crash, name[28],
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
  * u16 n, n * { u32 label, u64 ipa, u64 size }
  *
- * log: 0 from a manager that knows nothing of it, which runners of its time ignore, too.
+ * log is 0 if written by an older manager; older runners ignore it.
  */
 #include "libghvm/runinfo.h"
 
@@ -93,7 +93,7 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info)
 	return TAKE_FD(fd);
 }
 
-/* A count, if so many elements of @size bytes can follow and fit into @max. */
+/* Decode a count; the cursor goes bad if so many elements cannot follow or exceed @max. */
 static size_t get_count(struct ghvm_get *g, size_t size, size_t max)
 {
 	size_t n = ghvm_get_u16(g);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All that a runner knows about its VM: the sealed "machine" memfd.
+ * The description of a VM for its runner: the sealed "machine" memfd.
  */
 #pragma once
 

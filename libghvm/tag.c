@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tag of a guarded pin: 64 bytes and a checksum.
+ * Encodes and decodes the tag of a guarded pin: 64 bytes with a checksum.
  */
 #include "libghvm/tag.h"
 
@@ -14,12 +14,12 @@
 #define TAG_MAGIC 0x4847 /* "GH" */
 #define TAG_VERSION 2
 #define TAG_VERSION_FIRST 1
-#define TAG_FIRST_AFTER 0x1 /* a flag of version 1: its handle is not the parcel's, but older */
+#define TAG_FIRST_AFTER 0x1 /* flag of version 1: its handle means "after" */
 #define TAG_CRC_AT 4
 
 #define CRC32_POLYNOMIAL 0xedb88320U /* IEEE 802.3, reflected */
 
-/* A bit at a time: a tag is written a handful of times in the life of a VM. */
+/* Bitwise: a tag is written a handful of times in the life of a VM. */
 static uint32_t crc32(const uint8_t *p, size_t n)
 {
 	uint32_t crc = UINT32_MAX;
@@ -57,7 +57,7 @@ void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 	ghvm_put_u32(&w, tag->handle.id);
 	ghvm_put_u32(&w, tag->after.id);
 	ghvm_put_u64(&w, tag->incarnation);
-	ghvm_put_u32(&w, (uint32_t)(tag->ipa / GHVM_PAGE)); /* of 16 TiB, twice 36 bits */
+	ghvm_put_u32(&w, (uint32_t)(tag->ipa / GHVM_PAGE)); /* up to 16 TiB */
 	ghvm_put_bytes(&w, tag->name, len);
 	ghvm_put_zero(&w, GHVM_NAME_SIZE - len);
 	assert(!w.bad && w.len == GHVM_TAG_BYTES);
@@ -65,7 +65,7 @@ void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 	ghvm_put_u32(&crc, tag_crc(ret));
 }
 
-/* What is known of the handle, and where the guest has the pages. */
+/* Handle, "after", incarnation and address, in the layout of version 2. */
 static void get_place(struct ghvm_get *g, struct ghvm_tag *t)
 {
 	t->handle.id = ghvm_get_u32(g);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a guarded pin says about itself, so that whoever finds it after our death can give
- * its pages back.
+ * The tag of a guarded pin: lets a later process give its pages back after this one has died.
  *
- * 64 bytes, little-endian: u16 magic, u16 version, u32 crc32 (of all, itself as 0), u16 vmid, u8
- * kind, u8 flags, u32 label, u32 handle, u32 after, u64 incarnation, u32 page of ipa, name[28].
+ * 64 bytes, little-endian: u16 magic, u16 version, u32 crc32 (of the tag with 0 here), u16 vmid,
+ * u8 kind, u8 flags, u32 label, u32 handle, u32 after, u64 incarnation, u32 page of ipa,
+ * name[28].
  *
- * Version 1, which earlier managers wrote, is read as well: it had u64 ipa instead of u32 after and
- * u32 page, and where flag 1 was set its handle was what is in after now. It knew of nothing that
- * is SURE.
+ * Version 1 of earlier managers is read as well. It has u64 ipa instead of u32 after and u32
+ * page; if flag 1 is set its handle means "after"; it has no SURE.
  */
 #pragma once
 
@@ -17,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GHVM_TAG_BYTES 64 /* as the module keeps them: GHVM_TAG_SIZE */
+#define GHVM_TAG_BYTES 64 /* GHVM_TAG_SIZE of the module */
 
 enum ghvm_tag_kind {
 	GHVM_TAG_LENT = 1,
@@ -27,8 +26,8 @@ enum ghvm_tag_kind {
 #define GHVM_TAG_READONLY 0x2
 
 /*
- * A transaction that is under way adds it, or removes it. As long as the one region that is
- * UNDECIDED says so all of that is to be undone, and from then on to be finished.
+ * A transaction in progress adds (COMING) or removes (GOING) the region. While one region of the
+ * transaction has UNDECIDED, recovery undoes the transaction; without it, recovery completes it.
  */
 #define GHVM_TAG_COMING 0x4
 #define GHVM_TAG_GOING 0x8
@@ -36,23 +35,22 @@ enum ghvm_tag_kind {
 #define GHVM_TAG_CHANGE (GHVM_TAG_COMING | GHVM_TAG_GOING | GHVM_TAG_UNDECIDED)
 
 /*
- * RM has shown that it has this parcel under @handle. Without it there was one reply that said so,
- * which nothing else has borne out: that RM knows no such handle proves nothing then.
+ * RM has acted on @handle. Without this flag a single reply has reported the handle: that RM does
+ * not know it then proves nothing.
  */
 #define GHVM_TAG_SURE 0x20
 
 /**
- * struct ghvm_tag - whose pages these are
- * @vmid: the VM that they were promised to
+ * struct ghvm_tag - description of guarded pages
+ * @vmid: the VM that they are for
  * @kind: enum ghvm_tag_kind
  * @flags: GHVM_TAG_*
  * @label: of the parcel, unique in the VM
- * @handle: RM's name for the parcel; GHVM_PARCEL_NONE: not known
- * @after: RM gave out the parcel's real handle, if it has one, later than this one;
- *     GHVM_PARCEL_NONE: at any time
- * @incarnation: which run of the VM
- * @ipa: where the guest has them; whole pages
- * @name: of the VM
+ * @handle: RM's handle of the parcel; GHVM_PARCEL_NONE: unknown
+ * @after: the real handle, if there is one, is newer than this one; GHVM_PARCEL_NONE: no bound
+ * @incarnation: number of this run of the VM
+ * @ipa: guest address; whole pages
+ * @name: name of the VM
  */
 struct ghvm_tag {
 	struct ghvm_vmid vmid;
@@ -69,10 +67,10 @@ struct ghvm_tag {
 void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES]);
 
 /**
- * ghvm_tag_decode() - what a tag says, if it is whole
- * @tag: as the module kept it: possibly torn, forged, or never written
+ * ghvm_tag_decode() - decode and verify a tag
+ * @tag: not trusted: possibly torn, forged, or never written
  * @ret: untouched on failure
  *
- * Return: 0; -EBADMSG: the pages stay guarded for ever, since nobody knows whose they are.
+ * Return: 0; -EBADMSG: the owner is unknown and the pages stay guarded for ever.
  */
 int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rings of messages.
- *
- * A payload has memory of its own, as most are short and a few are long.
+ * Rings of messages. Payloads are allocated one by one, as most are short and a few are long.
  */
 #include "libghvm/trace.h"
 
@@ -31,9 +29,9 @@ struct slot {
 };
 
 /**
- * struct ghvm_trace_ring - messages of one VM, or of all
+ * struct ghvm_trace_ring - messages of one VM, or of all VMs
  * @last: number of the newest, 0: none yet
- * @seen: when, by the number that the newest has in the ring of all
+ * @seen: number of its newest message in the ring of all VMs
  */
 struct ghvm_trace_ring {
 	char vm[GHVM_NAME_SIZE];
@@ -80,7 +78,7 @@ void ghvm_trace_done(struct ghvm_trace *t)
 	}
 	free_ring(t->all);
 	t->all = NULL;
-	(void)pthread_mutex_destroy(&t->lock); /* nobody has it */
+	(void)pthread_mutex_destroy(&t->lock); /* not locked any more */
 }
 
 /* ---- the lock is held ---- */
@@ -98,7 +96,7 @@ static struct slot *slot_of(struct ghvm_trace_ring *ring, uint64_t number)
 	return &ring->slots[number % ring->size];
 }
 
-/* That of @vm; NULL: it has none. */
+/* The ring of @vm; NULL: it has none. */
 static struct ghvm_trace_ring *find_ring(const struct ghvm_trace *t, const char *vm)
 {
 	for (size_t i = 0; i < GHVM_TRACE_VMS; i++)
@@ -107,7 +105,7 @@ static struct ghvm_trace_ring *find_ring(const struct ghvm_trace *t, const char 
 	return NULL;
 }
 
-/* Where another goes: a free place, or that of the ring that was silent for the longest. */
+/* The place for another ring: a free one, or that of the ring silent for the longest. */
 static struct ghvm_trace_ring **find_place(struct ghvm_trace *t)
 {
 	struct ghvm_trace_ring **oldest = &t->vms[0];
@@ -118,7 +116,7 @@ static struct ghvm_trace_ring **find_place(struct ghvm_trace *t)
 	return oldest;
 }
 
-/* As find_ring(), made if need be; NULL: no memory. */
+/* As find_ring(), but creates it; NULL: out of memory. */
 static struct ghvm_trace_ring *ring_for(struct ghvm_trace *t, const char *vm)
 {
 	struct ghvm_trace_ring *ring = find_ring(t, vm), **at;
@@ -176,9 +174,12 @@ void ghvm_trace_add(void *trace, const char *vm, char dir, uint32_t id, uint16_t
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- looking; the lock is held ---- */
+/* lookup; the lock is held */
 
-/* The first that is kept after @after, or NULL. One without a number found no memory. */
+/*
+ * The first message kept after number @after, or NULL. Slots without a number are skipped: their
+ * allocation failed.
+ */
 static const struct slot *find_after(struct ghvm_trace_ring *ring, uint64_t after)
 {
 	uint64_t n = after > ring->last ? 1 : after + 1;

@@ -10,7 +10,7 @@ struct ghvm_vmid {
 	uint16_t id;
 };
 
-/* Valid only in the VM that was given it; GHVM_CAPID_NONE is none, 0 may be real. */
+/* Valid only in the VM that owns it; GHVM_CAPID_NONE is none, 0 may be real. */
 struct ghvm_capid {
 	uint64_t id;
 };
