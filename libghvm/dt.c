@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WORK_SIZE GHVM_KIB(64) /* while it is made; overlays included */
+#define WORK_SIZE (2 * GHVM_OVERLAY_MAX) /* of a tree while it is made, overlay included */
 #define CELL_NAME 40
 
 #define IRQ_SPI 0

@@ -54,6 +54,8 @@ struct ghvm_dt_machine {
 	size_t n_windows;
 };
 
+#define GHVM_OVERLAY_MAX 32768 /* bytes of an overlay */
+
 /**
  * ghvm_dt_build() - make the tree
  * @overlay: blob, not trusted, or NULL; its fragments name targets by path

@@ -8,12 +8,16 @@
 #include "daemon/ctl/ctl.h"
 
 #include "libghvm/cleanup.h"
+#include "libghvm/dt.h"
 #include "libghvm/layout.h"
+#include "libghvm/name.h"
 #include "libghvm/spec-file.h"
 #include "libghvm/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +25,6 @@
 #include <unistd.h>
 
 #define HEADER_MAX 4096
-#define OVERLAY_MAX 65536
 
 /* ---- descriptors ---- */
 
@@ -66,6 +69,32 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct ghvm_
 	return 0;
 }
 
+/* A folder DIR/NAME.yaml.d beside DIR/NAME.yaml. One that cannot be read counts, too. */
+static bool has_drop_ins(const char *path)
+{
+	const size_t len = strlen(path), end = strlen(".yaml");
+	char folder[PATH_MAX];
+	struct stat st;
+
+	return len > end && !strcmp(path + len - end, ".yaml") &&
+	       (size_t)snprintf(folder, sizeof(folder), "%s.d", path) < sizeof(folder) &&
+	       lstat(folder, &st) == 0;
+}
+
+/* The folder of the file takes the place of those of the host. */
+static int load_with_drop_ins(const char *path, const char *name, struct ghvm_spec *spec,
+			      struct ghvm_complaints *complaints, struct ghvm_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_(freep) char *dir =
+		slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	const char *const dirs[] = { dir, NULL };
+
+	if (!dir)
+		return ghvm_error_set(err, -ENOMEM, "out of memory");
+	return ghvm_spec_load(name, dirs, spec, complaints, err);
+}
+
 static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
 		struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
@@ -78,6 +107,8 @@ static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
 		return ghvm_spec_load(arg, ctl->dirs, spec, complaints, err);
 	if (stem(arg, name) < 0)
 		return ghvm_error_set(err, -EINVAL, "%s: too long for a VM's name", arg);
+	if (ghvm_name_valid(name) && has_drop_ins(arg))
+		return load_with_drop_ins(arg, name, spec, complaints, err);
 	r = read_file(arg, &text, &len, err);
 	return r < 0 ? r : ghvm_spec_parse(name, arg, text, len, spec, complaints, err);
 }
@@ -109,9 +140,12 @@ static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct
 
 	if (fd < 0)
 		return fd;
-	if (size > OVERLAY_MAX)
-		return ghvm_error_set(err, -E2BIG, "kernel.dtb-overlay: %s: larger than 64K", path);
-	n = pread(fd, buf, OVERLAY_MAX, 0);
+	if (!size || size > GHVM_OVERLAY_MAX)
+		return ghvm_error_set(err, -EFBIG,
+				      "kernel.dtb-overlay: %s: has %" PRIu64 " bytes, at most %u "
+				      "are taken",
+				      path, size, GHVM_OVERLAY_MAX);
+	n = pread(fd, buf, GHVM_OVERLAY_MAX, 0);
 	if (n < 0)
 		return ghvm_error_set(err, -errno, "kernel.dtb-overlay: %s: %s", path,
 				      strerror(errno));
@@ -121,7 +155,7 @@ static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct
 
 static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct ghvm_error *err)
 {
-	_cleanup_(freep) uint8_t *overlay = malloc(OVERLAY_MAX);
+	_cleanup_(freep) uint8_t *overlay = malloc(GHVM_OVERLAY_MAX);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint8_t header[HEADER_MAX];
 	struct ghvm_plan_input in = {

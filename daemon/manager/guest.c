@@ -22,7 +22,6 @@
 #include "libghvm/runinfo.h"
 
 #define KERNEL_HEADER 4096 /* with the section table, which tells a file that is cut off */
-#define OVERLAY_MAX ((uint64_t)STORE_OVERLAY_MAX)
 
 void guest_find_needs(struct guest *g)
 {
@@ -215,12 +214,10 @@ static int read_overlay(struct guest *g, struct store_origin *ret, struct ghvm_e
 
 	if (r < 0 || fd < 0)
 		return r;
-	if (!file.size || file.size > OVERLAY_MAX)
+	if (!file.size || file.size > GHVM_OVERLAY_MAX)
 		return ghvm_error_set(
-			err, -EFBIG,
-			"kernel.dtb-overlay: %s: has %llu bytes, at most %llu are taken",
-			g->spec.dtb_overlay, (unsigned long long)file.size,
-			(unsigned long long)OVERLAY_MAX);
+			err, -EFBIG, "kernel.dtb-overlay: %s: has %llu bytes, at most %u are taken",
+			g->spec.dtb_overlay, (unsigned long long)file.size, GHVM_OVERLAY_MAX);
 	blob = malloc(file.size);
 	if (!blob)
 		return -ENOMEM;

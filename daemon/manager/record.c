@@ -195,7 +195,7 @@ static int parse_overlay(const char *s, struct store_origin *ret)
 {
 	size_t n = strlen(s) / 2;
 
-	if (n > STORE_OVERLAY_MAX)
+	if (n > GHVM_OVERLAY_MAX)
 		return -EBADMSG;
 	if (!n)
 		return *s ? -EBADMSG : 0;

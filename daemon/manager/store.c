@@ -15,7 +15,7 @@
 #include "libghvm/file.h"
 
 /* An overlay, in hexadecimal, and as much again for all else. */
-#define RECORD_MAX (4 * STORE_OVERLAY_MAX)
+#define RECORD_MAX (4 * GHVM_OVERLAY_MAX)
 
 #define TEMPORARY_SIZE (GHVM_NAME_SIZE + 8)
 #define TRIED_SIZE TEMPORARY_SIZE

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "libghvm/dt.h"
 #include "libghvm/error.h"
 #include "libghvm/image.h"
 #include "libghvm/spec.h"
@@ -15,7 +16,6 @@
 #include <stdint.h>
 
 #define STORE_DIGEST_SIZE 17
-#define STORE_OVERLAY_MAX 65536
 
 /**
  * struct store_file - which file it was; all zero: none

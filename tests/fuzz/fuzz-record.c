@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(r == -EBADMSG);
 		return 0;
 	}
-	PROMISE(!strcmp(rec.name, "demo") && rec.origin.overlay_size <= STORE_OVERLAY_MAX);
+	PROMISE(!strcmp(rec.name, "demo") && rec.origin.overlay_size <= GHVM_OVERLAY_MAX);
 	if (rec.planned)
 		plan(&rec);
 	read_again(&rec);

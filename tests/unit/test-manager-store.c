@@ -339,17 +339,17 @@ static void refuses_every_cut_of_a_plan(void **state)
 
 static void takes_overlays_up_to_the_limit(void **state)
 {
-	uint8_t *big = calloc(1, STORE_OVERLAY_MAX + 1);
+	uint8_t *big = calloc(1, GHVM_OVERLAY_MAX + 1);
 	struct store_record rec = planned, found;
 
 	assert_non_null(big);
 	rec.origin.overlay = big;
-	rec.origin.overlay_size = STORE_OVERLAY_MAX;
+	rec.origin.overlay_size = GHVM_OVERLAY_MAX;
 	assert_int_equal(store_write(*state, &rec), 0);
 	assert_int_equal(store_read(*state, "demo", &found), 0);
-	assert_int_equal(found.origin.overlay_size, STORE_OVERLAY_MAX);
+	assert_int_equal(found.origin.overlay_size, GHVM_OVERLAY_MAX);
 	store_record_done(&found);
-	rec.origin.overlay_size = STORE_OVERLAY_MAX + 1;
+	rec.origin.overlay_size = GHVM_OVERLAY_MAX + 1;
 	assert_int_equal(store_write(*state, &rec), 0);
 	assert_int_equal(store_read(*state, "demo", &found), -EBADMSG);
 	free(big);
