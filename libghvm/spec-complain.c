@@ -75,15 +75,22 @@ void spec_complain(struct spec_report *report, enum ghvm_severity severity,
 		report->failed = -ENOMEM;
 }
 
+const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_COMPLAINT_TEXT])
+{
+	snprintf(buf, GHVM_COMPLAINT_TEXT, "%s:%u:%u: %s%s%s%s", c->file, c->line, c->column,
+		 c->severity == GHVM_SEVERITY_WARNING ? "warning: " : "", c->key,
+		 *c->key ? ": " : "", c->text);
+	return buf;
+}
+
 static void tell_first(const struct ghvm_complaints *all, struct ghvm_error *err)
 {
-	for (size_t i = 0; i < all->n; i++) {
-		const struct ghvm_complaint *c = &all->v[i];
+	char text[GHVM_COMPLAINT_TEXT];
 
-		if (c->severity != GHVM_SEVERITY_ERROR)
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->v[i].severity != GHVM_SEVERITY_ERROR)
 			continue;
-		(void)ghvm_error_set(err, -EINVAL, "%s:%u:%u: %s%s%s", c->file, c->line, c->column,
-				     c->key, *c->key ? ": " : "", c->text);
+		(void)ghvm_error_set(err, -EINVAL, "%s", ghvm_complaint_text(&all->v[i], text));
 		return;
 	}
 }

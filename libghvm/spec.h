@@ -155,6 +155,11 @@ struct ghvm_complaints {
 
 void ghvm_complaints_done(struct ghvm_complaints *c);
 
+#define GHVM_COMPLAINT_TEXT 800
+
+/* "file:line:column: key: text", for people; of a warning it says so. */
+const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_COMPLAINT_TEXT]);
+
 /**
  * ghvm_spec_parse() - YAML text to a checked VM
  * @name: of the VM (checked)

@@ -191,15 +191,19 @@ uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property
 	return value;
 }
 
-int client_host_code(sd_bus *bus)
+int client_host(sd_bus *bus, struct ghvm_error *err)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
 		get(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "State", "s");
-	const char *state;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *why =
+		get(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "Reason", "s");
+	const char *state, *reason;
 
 	if (!m || sd_bus_message_read(m, "s", &state) < 0 || !strcmp(state, "ok"))
 		return 0;
-	return strcmp(state, "rm-dead") ? -ENODEV : -EHOSTDOWN;
+	if (!why || sd_bus_message_read(why, "s", &reason) < 0)
+		reason = state;
+	return ghvm_error_set(err, strcmp(state, "rm-dead") ? -ENODEV : -EHOSTDOWN, "%s", reason);
 }
 
 /* ---- reading objects ---- */
@@ -346,6 +350,8 @@ int client_look_up(const struct ctl *ctl, const char *name, struct client_vms *v
 	}
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
+	if (vms->host.code == 0)
+		(void)client_host(bus, &vms->host);
 	if (vms->host.code < 0)
 		(void)ctl_fail(0, "%s", vms->host.msg);
 	return CTL_OK;

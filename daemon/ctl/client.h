@@ -85,8 +85,8 @@ void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p,
 		    char ret[CLIENT_TEXT]);
 uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property p);
 
-/* 0; -ENODEV there is no hypervisor; -EHOSTDOWN its resource manager is dead. */
-int client_host_code(sd_bus *bus);
+/* 0; -ENODEV there is no hypervisor; -EHOSTDOWN its resource manager is dead; in the manager's words. */
+int client_host(sd_bus *bus, struct ghvm_error *err);
 
 /* The exit status that an error of these functions deserves: enum ctl_status. */
 int client_status(int r);

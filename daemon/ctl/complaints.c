@@ -83,13 +83,11 @@ static const char *severity(const struct ghvm_complaint *c)
 
 void complaints_print(const struct ghvm_complaints *all, FILE *to)
 {
-	for (size_t i = 0; i < all->n; i++) {
-		const struct ghvm_complaint *c = &all->v[i];
+	char text[GHVM_COMPLAINT_TEXT];
 
-		fprintf(to, "%s:%u:%u: %s%s%s%s\n", c->file, c->line, c->column,
-			c->severity == GHVM_SEVERITY_WARNING ? "warning: " : "", c->key,
-			*c->key ? ": " : "", c->text);
-		print_place(c, to);
+	for (size_t i = 0; i < all->n; i++) {
+		fprintf(to, "%s\n", ghvm_complaint_text(&all->v[i], text));
+		print_place(&all->v[i], to);
 	}
 }
 

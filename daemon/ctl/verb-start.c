@@ -203,7 +203,7 @@ static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
 
 static int refused(sd_bus *bus, int r, const struct ghvm_error *err)
 {
-	const int host = r == -ENODEV ? client_host_code(bus) : 0;
+	const int host = r == -ENODEV ? client_host(bus, NULL) : 0;
 
 	(void)ctl_fail(0, "%s", err->msg);
 	if (host < 0)

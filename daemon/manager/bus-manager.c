@@ -107,9 +107,27 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
+/* Every mistake of a descriptor, one a line; @err, if there are none that could be listed. */
+static int fail_start(const struct ghvm_complaints *all, const struct ghvm_error *err,
+		      sd_bus_error *ret)
+{
+	_cleanup_(freep) char *text = calloc(all->n + 1, GHVM_COMPLAINT_TEXT + 1);
+	size_t len = 0;
+
+	for (size_t i = 0; text && i < all->n; i++) {
+		if (all->v[i].severity != GHVM_SEVERITY_ERROR)
+			continue;
+		if (len)
+			text[len++] = '\n';
+		len += strlen(ghvm_complaint_text(&all->v[i], text + len));
+	}
+	return len ? sd_bus_error_set(ret, failure_name(err), text) : bus_fail(ret, err);
+}
+
 /* What would be refused anyway is refused before systemd is asked. */
 static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 {
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct ghvm_error err = {};
 
@@ -117,9 +135,9 @@ static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
 	if (quarantine_check_name(&b->manager->quarantine, vm->name, &err) < 0 ||
-	    manager_load_spec(b->manager, vm->name, &spec, &err) < 0) {
+	    manager_load_spec(b->manager, vm->name, &spec, &all, &err) < 0) {
 		vm_refused(vm, "descriptor", &err);
-		return bus_fail(error, &err);
+		return fail_start(&all, &err, error);
 	}
 	return 0;
 }

@@ -248,9 +248,9 @@ int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes,
 }
 
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
-		      struct ghvm_error *err)
+		      struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
-	int r = ghvm_spec_load(name, m->options->vms_dirs, ret, NULL, err);
+	int r = ghvm_spec_load(name, m->options->vms_dirs, ret, complaints, err);
 
 	/* The file's mode is wrong, which no further try changes; whoever asks has all rights. */
 	if (r == -EACCES)

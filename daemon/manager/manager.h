@@ -129,5 +129,6 @@ struct vm *manager_known(const struct manager *m, const char *name);
 int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes, uint64_t untouched,
 		   struct ghvm_error *err);
 
+/* As ghvm_spec_load(); @complaints may be NULL. -EINVAL also for files without the right to read. */
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
-		      struct ghvm_error *err);
+		      struct ghvm_complaints *complaints, struct ghvm_error *err);

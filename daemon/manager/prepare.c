@@ -216,7 +216,7 @@ static int begin(struct helper *h, struct ghvm_error *err)
 
 	r = quarantine_check_name(&h->prepare->manager->quarantine, h->name, err);
 	if (r == 0)
-		r = manager_load_spec(h->prepare->manager, h->name, &spec, err);
+		r = manager_load_spec(h->prepare->manager, h->name, &spec, NULL, err);
 	if (r < 0)
 		return r;
 	h->builder = (struct vm_builder){

@@ -13,7 +13,7 @@
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs)
 {
 	*d = (struct descriptor){};
-	d->result = ghvm_spec_load(name, dirs, &d->spec, NULL, &d->err);
+	d->result = ghvm_spec_load(name, dirs, &d->spec, &d->complaints, &d->err);
 	if (d->result == 0)
 		d->n = ghvm_needs_of(&d->spec, d->needs);
 }
@@ -22,6 +22,7 @@ void descriptor_done(struct descriptor *d)
 {
 	if (d->result == 0)
 		ghvm_spec_done(&d->spec);
+	ghvm_complaints_done(&d->complaints);
 	*d = (struct descriptor){};
 }
 

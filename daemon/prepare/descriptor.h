@@ -17,12 +17,14 @@
 /**
  * struct descriptor - what it says
  * @result: 0; negative errno: it cannot be read, @err says why
+ * @complaints: all that is wrong with it
  * @needs: @n of them, their paths in @spec
  * @asked: once is enough
  */
 struct descriptor {
 	int result;
 	struct ghvm_error err;
+	struct ghvm_complaints complaints;
 	struct ghvm_spec spec;
 	struct ghvm_need needs[GHVM_NEEDS_MAX];
 	size_t n;

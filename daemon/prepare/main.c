@@ -164,10 +164,13 @@ static int prepare(const struct options *o)
 	int r;
 
 	store_init(&store, o->runner);
-	r = sock < 0 ? sock : session_run(&session, &err);
+	if (sock < 0) {
+		fprintf(stderr, SD_ERR "%s\n", err.msg);
+		return EXIT_FAILURE;
+	}
+	r = session_run(&session, &err);
 	if (r == 0)
 		return finish_start(o, &store);
-	fprintf(stderr, SD_ERR "%s\n", err.msg);
 	return r == SESSION_REFUSED ? leave_refusal(&store, &err) : EXIT_FAILURE;
 }
 

@@ -321,6 +321,21 @@ static int step(struct session *s, bool *built, struct ghvm_error *err)
 	return permanent ? SESSION_REFUSED : r;
 }
 
+/* In the unit's journal: the error, and then every other mistake of the descriptor. */
+static void tell_failure(const struct session *s, const struct ghvm_error *err)
+{
+	const struct ghvm_complaints *all = &s->descriptor.complaints;
+	char text[GHVM_COMPLAINT_TEXT];
+
+	fprintf(stderr, SD_ERR "%s\n", err->msg);
+	for (size_t i = 0; i < all->n; i++) {
+		(void)ghvm_complaint_text(&all->v[i], text);
+		if (all->v[i].severity == GHVM_SEVERITY_ERROR &&
+		    strncmp(text, err->msg, strlen(err->msg)) != 0)
+			fprintf(stderr, SD_ERR "%s\n", text);
+	}
+}
+
 int session_run(struct session *s, struct ghvm_error *err)
 {
 	bool built = false;
@@ -332,8 +347,10 @@ int session_run(struct session *s, struct ghvm_error *err)
 	r = send_hello(s, err);
 	while (r == 0 && !built)
 		r = step(s, &built, err);
-	if (r != 0)
+	if (r != 0) {
 		store_remove(s->store);
+		tell_failure(s, err);
+	}
 	descriptor_done(&s->descriptor);
 	return r;
 }

@@ -38,6 +38,8 @@ struct session {
 /**
  * session_run() - from HELLO to BUILT
  *
+ * A failure is told on standard error.
+ *
  * Return: 0 the VM is READY and all is stored; SESSION_REFUSED: trying again would end the
  * same way, err says why; negative errno: it may go better another time. Unless 0 is
  * returned, nothing stays in the store.

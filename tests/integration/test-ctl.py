@@ -472,6 +472,56 @@ class Between(Case):
         self.assertEqual(self.w.vm_get("demo", "State"), "failed")  # as it was
 
 
+class Mistakes(Case):
+    """Of a descriptor: whoever refuses it says all of them."""
+
+    def test_a_start_without_ghvmctl_tells_all(self):
+        self.w.vm("demo", "off\n", extra="colour: blue\ncpus: {count: 1000}\n")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        place = self.w.path("vms", "demo.yaml")
+        with self.assertRaises(world.Refused) as refused:
+            self.w.call(world.ROOT, "Manager", "StartVM", "sa{sv}", "demo", "0")
+        for said in self.w.said("demo"), str(refused.exception):
+            self.assertRegex(said, place + ":4:1: colour: ")
+            self.assertRegex(said, place + ":5:15: cpus.count: ")
+            self.assertEqual(said.count(place), 2)
+        self.w.assert_clean()
+
+    def test_a_file_is_checked_with_its_drop_ins(self):
+        self.w.vm("demo", "off\n")
+        file = self.w.path("vms", "demo.yaml")
+        self.ctl("validate", "--offline", file)
+        os.mkdir(file + ".d")
+        with open(file + ".d/50-more.yaml", "w", encoding="ascii") as f:
+            f.write("colour: blue\n")
+        for arg, cwd in ((file, None), ("demo.yaml", self.w.path("vms"))):
+            out, err = self.ctl("validate", "--offline", arg, status=1, cwd=cwd)
+            self.assertIn("/demo.yaml.d/50-more.yaml:1:1: colour: ", out + err)
+
+    def test_an_overlay_is_as_large_for_ghvmctl_as_for_the_manager(self):
+        blob = self.w.path("large.dtbo")
+        with open(blob, "wb") as f:
+            f.write(b"\xd0\x0d\xfe\xed" + bytes(32768 - 3))
+        self.w.vm("demo", "off\n")
+        with open(self.w.path("vms", "demo.yaml"), "r+", encoding="ascii") as f:
+            text = f.read().replace("cmdline:", f"dtb-overlay: {blob}, cmdline:")
+            f.seek(0)
+            f.write(text)
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        out, err = self.ctl("plan", "demo", status=1)
+        for said in self.w.said("demo"), out + err:
+            self.assertIn("kernel.dtb-overlay: " + blob + ": has 32769 bytes, at most 32768 are "
+                          "taken", said)
+
+    def test_why_says_that_the_resource_manager_is_dead(self):
+        self.w.vm("demo", "powerkey\n")
+        self.ctl("start", "demo")
+        self.w.model_says("kill-rm")
+        self.ctl("--force", "stop", "demo", status=1)
+        self.assertIn("  host   the resource manager does not answer any more: ",
+                      self.ctl("why", "demo")[0])
+
+
 class LastTry(Case):
     tries = 2
 
