@@ -5,7 +5,7 @@
  */
 #pragma once
 
-/* IPA map (DECISIONS 30). MMIO exits come for 0 to 1 GiB only (abi F.4). */
+/* IPA map (decision 30). MMIO exits come for 0 to 1 GiB only (abi F.4). */
 #define GHVM_IPA_UART 0x10000000ULL
 #define GHVM_IPA_PL061 0x10001000ULL
 #define GHVM_IPA_VIRTIO 0x10010000ULL /* by 0x1000 */

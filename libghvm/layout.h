@@ -158,7 +158,7 @@ void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages p
 
 /*
  * A parcel is pinned, in so many extents that cover so many aligned 2 MiB: from here on the
- * plan is exact (DECISIONS 14).
+ * plan is exact (decision 14).
  */
 void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
 

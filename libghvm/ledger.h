@@ -5,7 +5,7 @@
  *
  * Numbers matter when a reply is lost: RM has then created a parcel or a VM whose number is
  * unknown. RM hands out handles by counting, so the lost one lies between the last handle seen
- * and the next one received, and is not in use here (DECISIONS 28).
+ * and the next one received, and is not in use here (decision 28).
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Does a LEND unmap what it lends? Tried out with a few pages (abi K.3, DECISIONS 11).
+ * Does a LEND unmap what it lends? Tried out with a few pages (abi K.3, decision 11).
  *
  * The one place where lent memory is looked at on purpose. The pages are a machine's, which is
  * never configured: pinned and guarded before RM hears of them, and reclaimed and given back by

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ending a machine: right in every state, and right to repeat (DECISIONS 13, abi K.6).
+ * Ending a machine: right in every state, and right to repeat (decision 13, abi K.6).
  *
  * RM is asked where the VM stands, since that is the only truth after a lost reply. First
  * the VM is brought to where it owns nothing; then each parcel is reclaimed and unguarded;

@@ -78,7 +78,7 @@ int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct gh
  */
 void ghvm_machine_set_ledger(struct ghvm_machine *m, struct ghvm_ledger *ledger);
 
-/* Before build() or rebuild(): this hypervisor needs SHARE before LEND (DECISIONS 11). */
+/* Before build() or rebuild(): this hypervisor needs SHARE before LEND (decision 11). */
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit);
 
 /* How long teardown() waits for an exit, and for a reset; default 10 s. */
@@ -114,7 +114,7 @@ int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err);
 int ghvm_machine_teardown(struct ghvm_machine *m, struct ghvm_error *err);
 
 /**
- * ghvm_machine_rebuild() - reboot in place: new VMID, same pinned pages (DECISIONS 12)
+ * ghvm_machine_rebuild() - reboot in place: new VMID, same pinned pages (decision 12)
  *
  * After the VM ended. As build() from ALLOCATE on, without PIN; READY afterwards. On failure:
  * undone as above, also what was left of the life before.

@@ -5,7 +5,7 @@
  * RM executes requests in order and numbers parcels by counting. So the lost handle lies after
  * the last sure handle before the request, and before the handle of a probe parcel created now.
  * All handles in this range that are not in use here are reclaimed. Afterwards the lost parcel is
- * gone; if RM knows none of them, it never existed (DECISIONS 28, abi K.6).
+ * gone; if RM knows none of them, it never existed (decision 28, abi K.6).
  *
  * No single reply decides: each handle is reclaimed until two replies agree, a look-up by pages
  * must give the same handle twice, and RM must find the probe by its page.

@@ -90,7 +90,7 @@ enum ghvm_exit_type {
 	GHVM_EXIT_SOFTWARE_ERROR = 5,
 	GHVM_EXIT_ASYNC_ABORT = 6,
 	GHVM_EXIT_FORCED = 7,
-	/* not of the protocol: the VM has ended, and its VM_EXITED was not seen (DECISIONS 26) */
+	/* not of the protocol: the VM has ended, and its VM_EXITED was not seen (decision 26) */
 	GHVM_EXIT_UNKNOWN = 0xffff,
 };
 

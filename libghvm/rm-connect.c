@@ -12,7 +12,7 @@
 
 #include "libghvm/cleanup.h"
 
-#define CALL_MS 10000 /* DECISIONS 27 */
+#define CALL_MS 10000 /* decision 27 */
 #define SYNC_MS 5000
 
 static void init_locks(struct ghvm_rm *rm)

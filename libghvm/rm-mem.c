@@ -13,7 +13,7 @@
 #define CREATE_APPEND 0x2
 #define APPEND_DONE 0x1
 #define GIVE_BACK_SANITISE 0x1
-#define SANITISE_BYTES_PER_S GHVM_MIB(64) /* DECISIONS 27 */
+#define SANITISE_BYTES_PER_S GHVM_MIB(64) /* decision 27 */
 
 /* ---- checks ---- */
 

@@ -78,7 +78,7 @@ int ghvm_rm_mem_append(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 		       struct ghvm_error *err);
 
 /*
- * Take a parcel back. @bytes: its size, for which a sanitising RM gets more time (DECISIONS 27).
+ * Take a parcel back. @bytes: its size, for which a sanitising RM gets more time (decision 27).
  * MEM_INUSE: a VM still has it; HANDLE_INVALID: there is no such parcel.
  */
 int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,

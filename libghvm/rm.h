@@ -56,7 +56,7 @@ void ghvm_rm_freep(struct ghvm_rm **rm);
 /* The VMID of this host, from the synchronisation. */
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm);
 
-/* True once a call and the synchronisation after it went unanswered (DECISIONS 27). */
+/* True once a call and the synchronisation after it went unanswered (decision 27). */
 bool ghvm_rm_dead(const struct ghvm_rm *rm);
 
 /* Shorten the 10 s deadline (tests). Milliseconds. */
@@ -119,7 +119,7 @@ void ghvm_rm_name_vmid(struct ghvm_rm *rm, struct ghvm_vmid vmid, const char *na
 int ghvm_rm_call(struct ghvm_rm *rm, uint32_t id, const struct ghvm_put *req, struct ghvm_get *ret,
 		 struct ghvm_error *err);
 
-/* As ghvm_rm_call(), with a deadline @extra_ms later (a sanitising RECLAIM, DECISIONS 27). */
+/* As ghvm_rm_call(), with a deadline @extra_ms later (a sanitising RECLAIM, decision 27). */
 int ghvm_rm_call_slow(struct ghvm_rm *rm, uint32_t id, unsigned int extra_ms,
 		      const struct ghvm_put *req, struct ghvm_get *ret, struct ghvm_error *err);
 

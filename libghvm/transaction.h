@@ -4,7 +4,7 @@
  *
  * begin, add and remove, then commit or free. From add() and remove() on a region stands in
  * the machine's map, RESERVED or REMOVING, so nobody else can take its label or addresses.
- * Nothing is sent to RM before commit() (DECISIONS 15).
+ * Nothing is sent to RM before commit() (decision 15).
  *
  * Thread: that of the machine's operations, one at a time; a machine has one transaction.
  */

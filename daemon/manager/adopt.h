@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What an earlier manager has left, found in the module's quarantine and in RM
- * (DECISIONS 13, 22, 23, 28). Before the loop runs; blocks with RM's deadlines.
+ * (decision 13, 22, 23, 28). Before the loop runs; blocks with RM's deadlines.
  */
 #pragma once
 

@@ -86,7 +86,7 @@ static int get_quirks(sd_bus *bus, const char *path, const char *interface, cons
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* Of each of them: the section of the notes that it is from, or how it was found out. */
+/* Of each of them: the section of docs/gunyah-abi.md that it is from, or how it was found out. */
 static int get_sources(sd_bus *bus, const char *path, const char *interface, const char *property,
 		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {

@@ -260,7 +260,7 @@ static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
 
 /*
  * Plan(a{sv}) -> h: what its guest was started by, with the entries that its memory turned out
- * to have (DECISIONS 14); JSON in a sealed memfd, or by option "text" (b) words for people.
+ * to have (decision 14); JSON in a sealed memfd, or by option "text" (b) words for people.
  */
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {

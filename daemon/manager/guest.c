@@ -84,7 +84,7 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
 	return 0;
 }
 
-/* From here on the plan is exact (DECISIONS 14). */
+/* From here on the plan is exact (decision 14). */
 static void count_entries(struct guest *g, struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < g->plan.n_parcels; i++)

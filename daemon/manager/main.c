@@ -28,7 +28,7 @@
 #include "libghvm/cleanup.h"
 #include "libghvm/link.h"
 
-#define EXIT_NO_HOST 77 /* and systemd does not try again, DECISIONS 22 */
+#define EXIT_NO_HOST 77 /* and systemd does not try again, decision 22 */
 #define IDLE_MS 10000
 #define VMS_DIRS_MAX 8
 

@@ -111,7 +111,7 @@ static void send_to(struct helper *h, uint32_t type, const struct ghvm_put *payl
 	after_sending(h, ghvm_link_post(&h->queue, h->fd, type, payload, fds, n_fds));
 }
 
-/* Trying again would end the same way (DECISIONS 19). */
+/* Trying again would end the same way (decision 19). */
 static bool is_permanent(int code)
 {
 	switch (code) {

@@ -79,7 +79,7 @@ void quarantine_retry(struct quarantine *q);
 
 bool quarantine_on_notify(struct quarantine *q, const struct ghvm_rm_notification *n);
 
-/* May a guest @name be made? 0; -EBUSY: one may still run here (DECISIONS 13). */
+/* May a guest @name be made? 0; -EBUSY: one may still run here (decision 13). */
 int quarantine_check_name(const struct quarantine *q, const char *name, struct ghvm_error *err);
 
 /* Pages of @name (NULL: of all), and the last reason, "" if there are none. */

@@ -44,7 +44,7 @@ struct verdict verdict_of(const struct verdict_input *in);
 struct verdict verdict_of_loop(void);
 
 /*
- * What the vCPUs saw, where RM's notification was lost (DECISIONS 26). 1 and the type;
+ * What the vCPUs saw, where RM's notification was lost (decision 26). 1 and the type;
  * 0: that run state is no end.
  */
 int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret);

@@ -10,7 +10,7 @@
 #include "daemon/manager/store.h"
 #include "libghvm/cleanup.h"
 
-#define DIAL_PATIENCE_MS 2000 /* for the hello of a runner that was dialled, DECISIONS 18 */
+#define DIAL_PATIENCE_MS 2000 /* for the hello of a runner that was dialled, decision 18 */
 #define DEFAULT_STOP_TIMEOUT_MS 30000
 
 static void recall(struct vm *vm)

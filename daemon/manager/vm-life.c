@@ -245,7 +245,7 @@ void vm_on_patience(void *data)
 	vm_settle(vm);
 }
 
-/* RM has not said how it ended, so what the vCPUs saw counts (DECISIONS 26). */
+/* RM has not said how it ended, so what the vCPUs saw counts (decision 26). */
 void vm_on_hint_patience(void *data)
 {
 	struct vm *vm = data;

@@ -214,7 +214,7 @@ int vm_open_console(struct vm *vm, const struct vm_console *c);
 bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n);
 
 /**
- * vm_adopt() - a guest that an earlier manager has left (DECISIONS 17, 23, 26)
+ * vm_adopt() - a guest that an earlier manager has left (decision 17, 23, 26)
  * @g: taken over
  * @status: RUNNING: its runner is dialled, and the guest is lost if that does not say hello;
  *     EXITED: the runner is asked how; anything else is undone

@@ -26,7 +26,7 @@
 #include "libghvm/name.h"
 #include "libghvm/spec.h"
 
-#define EXIT_REFUSED 134 /* as the runner's, DECISIONS 19 */
+#define EXIT_REFUSED 134 /* as the runner's, decision 19 */
 #define MACHINED_SEC 15	 /* of patience in all */
 #define VMS_DIRS_MAX 8
 

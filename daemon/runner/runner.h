@@ -8,13 +8,13 @@
 #include "daemon/runner/guest.h"
 #include "libghvm/error.h"
 
-/* Exit statuses, DECISIONS 19. */
+/* Exit statuses, decision 19. */
 #define RUNNER_EXIT_OK 0
 #define RUNNER_EXIT_FAILED 1
 #define RUNNER_EXIT_RESTART 133
 #define RUNNER_EXIT_STOP 134
 
-#define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, DECISIONS 26 */
+#define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, decision 26 */
 #define RUNNER_QUIET_MS 60000  /* of a vCPU that runs without an exit, until that is said */
 #define RUNNER_HALT_MS 500     /* with every vCPU off, before each is looked at again, abi K.8 */
 

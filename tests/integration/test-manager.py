@@ -494,7 +494,7 @@ class RmDead(Case):
         unit = self.running("demo", "forever\n")
         self.w.model_says("kill-rm")
         job = self.promptly(self.w.stop, "demo", "force")
-        # as long as it takes to be sure: 10 s and 5 s, DECISIONS 27
+        # as long as it takes to be sure: 10 s and 5 s, decision 27
         while self.w.get(job, "Job", "State") != "done":
             self.everything_answers()
         self.assertEqual(unit.wait(20), 0)
@@ -542,7 +542,7 @@ class Quarantine(Case):
         return not self.w.leftovers()
 
     def test_a_name_whose_guest_may_still_run(self):
-        """DECISIONS 13: two guests of one name would have one disk."""
+        """decision 13: two guests of one name would have one disk."""
         unit = self.running("two", "forever\n")
         vmid = self.w.vm_get("two", "VMID")
         self.w.model_says("refuse VM_STOP 3")

@@ -151,7 +151,7 @@ static void add_step(struct ghvm_plan *p, enum ghvm_step_kind kind, unsigned int
 	p->steps[p->n_steps++] = (struct ghvm_plan_step){ kind, parcel };
 }
 
-/* The order of DECISIONS 8. */
+/* The order of decision 8. */
 static void add_steps(struct ghvm_plan *p)
 {
 	add_step(p, GHVM_STEP_ALLOCATE, 0);

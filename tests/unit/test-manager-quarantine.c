@@ -161,7 +161,7 @@ static void a_request_does_not_wait(void **state)
 	ward_done(&w);
 }
 
-/* DECISIONS 13: not before RM says that the old one does not run. */
+/* decision 13: not before RM says that the old one does not run. */
 static void the_name_of_one_that_may_run(void **state)
 {
 	struct ghvm_error err = {};

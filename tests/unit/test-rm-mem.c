@@ -444,7 +444,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* DECISIONS 27: a second more for each 64 MiB that RM has to zero. */
+/* decision 27: a second more for each 64 MiB that RM has to zero. */
 static void zeroing_takes_longer(void **state)
 {
 	struct fixture *f = *state;

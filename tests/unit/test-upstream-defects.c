@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The defects that review found in the kernel patch this project stands in for
- * (DESIGN.md section 4): each has a test by its name here. That there was no MEMLOCK accounting is
- * the module's: no_memlock_accounting() in tests/kmod/machine/pin.c.
+ * The defects of the Linux series' memory patch (abi H.5): each has a test by its name here, but for
+ * the missing MEMLOCK accounting. That is the module's: no_memlock_accounting() in
+ * tests/kmod/machine/pin.c.
  */
 #include "libghvm/bits.h"
 #include "libghvm/cleanup.h"
