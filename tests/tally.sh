@@ -1,12 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tally.sh, to be sourced: counts cases that passed and failed, and says which and where the log is.
+# tally.sh, to be sourced: counts cases that passed and failed, and says which, where the log is, and how
+# long each suite took. While one works it says so (progress.sh).
+# shellcheck source=tests/progress.sh
+. "$(dirname "${BASH_SOURCE[0]}")/progress.sh"
 
 tally_init() { # FOLDER of logs
   tally_logs=$1
   tally_passed=0
   tally_failed=0
   tally_failures=()
+  tally_times=()
   mkdir -p "$tally_logs"
 }
 
@@ -26,11 +30,30 @@ tally_log() { # NAME: its log's path
   printf '%s/%s.log' "$tally_logs" "$(printf %s "$1" | tr -cs 'a-zA-Z0-9_' -)"
 }
 
+# Sets tally_cpu to the seconds of CPU that this shell, and what it has run and seen end, have used.
+tally_take_cpu() {
+  times >"$tally_logs/.times" # not $(times): a subshell counts from zero
+  tally_cpu=$(awk '{ for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); all += 60 * t[1] + t[2] } }
+    END { printf "%d", all }' "$tally_logs/.times")
+}
+
+# tally_suite LABEL COMMAND...: one part of the tests, whose time is told at the end
+tally_suite() {
+  local label=$1 start=$SECONDS status=0 cpu
+  shift
+  tally_take_cpu
+  cpu=$tally_cpu
+  "$@" || status=$?
+  tally_take_cpu
+  tally_times+=("$(printf '%5d s, %5d s of CPU: %s' $((SECONDS - start)) $((tally_cpu - cpu)) "$label")")
+  return $status
+}
+
 tally() { # NAME COMMAND...: one case, by its exit status
   local name=$1 log start=$SECONDS
   log=$(tally_log "$name")
   shift
-  if "$@" >"$log" 2>&1 </dev/null; then
+  if progress_run "$name" "$log" "$@"; then
     tally_pass "$name" $((SECONDS - start))
   else
     tally_fail "$name" "$log"
@@ -39,15 +62,15 @@ tally() { # NAME COMMAND...: one case, by its exit status
 }
 
 # Each case of each program that meson runs; a program that has no cases inside counts as one. Ends
-# with how long all of it took, and how many points its sweeps have tried.
+# with how many points its sweeps have tried.
 tally_meson() { # LABEL FOLDER ARGS...
-  local label=$1 dir=$2 log name passed failed points own own_logs all=0 n=0 start=$SECONDS
+  local label=$1 dir=$2 log name passed failed points own own_logs all=0 n=0
   shift 2
   log=$(tally_log "$label")
   own_logs=${log%.log}
   rm -rf "$dir/meson-logs/testlog.json" "$own_logs"
   mkdir -p "$own_logs"
-  meson test -C "$dir" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1 </dev/null || true
+  progress_run "$label" "$log" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" || true
   while IFS=$'\t' read -r name passed failed points own; do
     n=$((n + 1))
     all=$((all + points))
@@ -61,31 +84,31 @@ tally_meson() { # LABEL FOLDER ARGS...
   done < <(python3 "$(dirname "${BASH_SOURCE[0]}")/meson-cases.py" \
     "$dir/meson-logs/testlog.json" "$own_logs")
   [ $n -gt 0 ] || tally_fail "$label: no test ran" "$log"
-  printf '        %s: %s s, %s points of sweeps\n' "$label" $((SECONDS - start)) "$all"
+  [ "$all" = 0 ] || printf '        %s: %s points of sweeps\n' "$label" "$all"
 }
 
 # A program that speaks TAP on its output; what it says else is shown as it comes.
 tally_tap() { # LABEL COMMAND...
-  local label=$1 log line status=0 ended=0 before=$tally_failed
+  local label=$1 log status=0 ended=0 start=$SECONDS before=$tally_failed
   log=$(tally_log "$1")
   shift
   : >"$log"
-  while IFS= read -r line; do
-    case $line in
-    "ok "*) tally_pass "$label: ${line#ok * - }" ;;
+  while progress_read "$label" "$start" "$log"; do
+    case $progress_line in
+    "ok "*) tally_pass "$label: ${progress_line#ok * - }" ;;
     "not ok "*)
       tally_failed=$((tally_failed + 1))
-      tally_failures+=("$label: ${line#not ok * - }: $log")
-      printf 'NOT OK  %s\n' "$label: ${line#not ok * - }"
+      tally_failures+=("$label: ${progress_line#not ok * - }: $log")
+      printf 'NOT OK  %s\n' "$label: ${progress_line#not ok * - }"
       ;;
     "tap end "*)
       ended=1
-      status=${line#tap end }
+      status=${progress_line#tap end }
       ;;
-    *) printf '        %s\n' "$line" ;;
+    *) printf '        %s\n' "$progress_line" ;;
     esac
   done < <(
-    "$@" 2>&1 </dev/null | tee "$log"
+    GHVM_PROGRESS=off "$@" 2>&1 </dev/null | tee "$log"
     echo "tap end ${PIPESTATUS[0]}"
   )
   if [ "$tally_failed" = "$before" ] && { [ $ended = 0 ] || [ "$status" != 0 ]; }; then
@@ -93,14 +116,15 @@ tally_tap() { # LABEL COMMAND...
   fi
 }
 
-# Ends with a line that counts; before it each failure, with the end of its log once more, for whoever
-# keeps no more than the end of this. Fails if one failed, or none ran.
+# The end: each failure, with the end of its log once more for a reader who has only the end of this output;
+# how long each suite took; and the line that counts. Fails if a case failed, or none ran.
 tally_end() {
   local f
   for f in "${tally_failures[@]}"; do
     printf 'failed: %s\n' "$f"
     tail -n 20 "${f##*: }" 2>/dev/null | sed 's/^/        | /'
   done
+  printf 'time    %s\n' "${tally_times[@]}"
   printf '%d passed, %d failed\n' "$tally_passed" "$tally_failed"
   [ "$tally_failed" = 0 ] && [ "$tally_passed" -gt 0 ]
 }

@@ -17,6 +17,8 @@ here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
 # shellcheck source=tests/system/one-run.sh
 . "$here/one-run.sh"
+# shellcheck source=tests/progress.sh
+. "$root/tests/progress.sh"
 mode="test"
 case ${1:-} in
 --test | --demo | --bench | --shell)
@@ -46,7 +48,7 @@ step() {
   local text=$1 start
   start=$(date +%s%N)
   shift
-  if ! "$@" >"$out/step.log" 2>&1 </dev/null; then
+  if ! progress_run "$text" "$out/step.log" "$@"; then
     cat "$out/step.log"
     echo "run.sh: failed: $text"
     exit 1
@@ -167,7 +169,8 @@ fi
 # The console goes through a file, so that nothing of it is lost, and is shown as it comes.
 status=0
 : >"$out/console.log"
-tail --pid=$$ -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' &
+tail --pid=$$ -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' |
+  progress_copy "the testbed" "$out/console.log" &
 show=$!
 mortal timeout -k 10 "$patience" "${machine[@]}" >"$out/console.log" 2>&1 </dev/null || status=$?
 sleep 1
