@@ -14,7 +14,7 @@
 
 #define READY_MS 5000
 
-/* It closes @notify when polkit knows it, or when it ends. */
+/* Become pkttyagent, which closes @notify when it is registered with polkit, or when it exits. */
 static void become_agent(int notify)
 {
 	char number[16];
@@ -45,7 +45,7 @@ void agent_open(struct agent *a)
 	if (!a->pid)
 		return;
 	p.fd = ready;
-	(void)poll(&p, 1, READY_MS); /* one that is late is asked in vain, as if there were none */
+	(void)poll(&p, 1, READY_MS); /* without an agent the call fails as if there were none */
 }
 
 void agent_close(struct agent *a)
@@ -53,7 +53,7 @@ void agent_close(struct agent *a)
 	if (!a->pid)
 		return;
 	(void)kill(a->pid, SIGTERM); /* it may have ended */
-	(void)kill(a->pid, SIGCONT); /* and it may have been stopped for the terminal */
+	(void)kill(a->pid, SIGCONT); /* and the terminal may have stopped it */
 	(void)waitpid(a->pid, NULL, 0);
 	a->pid = 0;
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who asks for polkit's password on the terminal that ghvmctl was called from: pkttyagent of polkit.
+ * Run pkttyagent, polkit's agent that asks for a password on the terminal.
  */
 #pragma once
 
 #include <sys/types.h>
 
 /**
- * struct agent - a process; zero is none
+ * struct agent - a pkttyagent process; zero: none
  */
 struct agent {
 	pid_t pid;
 };
 
 /*
- * For a call that polkit may be asked about: none for root, nor without a terminal. An agent of the
- * desktop goes first. Without pkttyagent there is none, and the answer to the call says so.
+ * Start an agent before a call that needs authorization: not for root, and not without a terminal.
+ * polkit prefers an agent of the desktop. If pkttyagent is not installed, the call's error says so.
  */
 void agent_open(struct agent *a);
-/* Right for none. */
+/* Stop the agent, if there is one. */
 void agent_close(struct agent *a);

@@ -28,8 +28,8 @@ static unsigned int limit_of(const struct call *c)
 	return c->limit_s ? c->limit_s : CALL_LIMIT_S;
 }
 
-/* When the time is over the answer is one that sd-bus has made. */
-static int judge(const struct call *c, sd_bus_message *answer, uint64_t ms, sd_bus_error *e)
+/* Convert an error reply; after the time limit, sd-bus itself generates one with ETIMEDOUT. */
+static int check_answer(const struct call *c, sd_bus_message *answer, uint64_t ms, sd_bus_error *e)
 {
 	int r;
 
@@ -37,16 +37,16 @@ static int judge(const struct call *c, sd_bus_message *answer, uint64_t ms, sd_b
 		return 0;
 	r = -sd_bus_message_get_errno(answer);
 	if (r == -ETIMEDOUT && ms >= limit_of(c) * 1000ULL)
-		return sd_bus_error_setf(
-			e, SD_BUS_ERROR_TIMEOUT,
-			"waited %u s for %s, in vain: it hangs, or has too much to do", limit_of(c),
-			c->waits_for);
+		return sd_bus_error_setf(e, SD_BUS_ERROR_TIMEOUT,
+					 "gave up waiting for %s after %u s: the service hangs or "
+					 "is overloaded",
+					 c->waits_for, limit_of(c));
 	(void)sd_bus_error_copy(e, sd_bus_message_get_error(answer));
 	return r ? r : -EIO;
 }
 
-static int send(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_message **ret,
-		sd_bus_error *e)
+static int send_call(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_message **ret,
+		     sd_bus_error *e)
 {
 	struct answer a = {};
 	struct agent agent = {};
@@ -57,7 +57,7 @@ static int send(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_mes
 	(void)sd_bus_message_set_auto_start(m, !c->no_start);
 	if (c->consent && sd_bus_get_allow_interactive_authorization(bus) > 0)
 		agent_open(&agent);
-	w.plain = agent.pid; /* who is asked for a password can do without a spinner */
+	w.plain = agent.pid; /* a spinner would disturb the password prompt */
 	r = sd_bus_call_async(bus, &slot, m, on_answer, &a, limit_of(c) * 1000000ULL);
 	wait_for(&w, "%s", c->waits_for);
 	while (r >= 0 && !a.m)
@@ -67,7 +67,7 @@ static int send(sd_bus *bus, const struct call *c, sd_bus_message *m, sd_bus_mes
 	(void)sd_bus_slot_unref(slot);
 	if (r < 0)
 		return sd_bus_error_set_errno(e, r);
-	r = judge(c, a.m, wait_ms(&w), e);
+	r = check_answer(c, a.m, wait_ms(&w), e);
 	if (r == 0 && ret)
 		*ret = sd_bus_message_ref(a.m);
 	(void)sd_bus_message_unref(a.m);
@@ -88,7 +88,7 @@ int call_methodv(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus
 
 	if (r >= 0)
 		r = sd_bus_message_appendv(m, types, ap);
-	return r < 0 ? sd_bus_error_set_errno(e, r) : send(bus, c, m, ret, e);
+	return r < 0 ? sd_bus_error_set_errno(e, r) : send_call(bus, c, m, ret, e);
 }
 
 int call_method(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,

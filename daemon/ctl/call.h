@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Method calls that do not hang: each has a limit, and says after a second what it waits for.
+ * Method calls with a time limit. After a second, a call prints what it waits for.
  */
 #pragma once
 
@@ -10,16 +10,16 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
-#define CALL_LIMIT_S 10	   /* for an answer that takes no work */
-#define CALL_CONSENT_S 180 /* where polkit may ask somebody for a password */
+#define CALL_LIMIT_S 10	   /* for methods that reply immediately */
+#define CALL_CONSENT_S 180 /* for methods where polkit may ask for a password */
 
 /**
- * struct call - what is called; all borrowed
- * @service: bus name; @path: of the object
- * @waits_for: "the manager to answer"
- * @limit_s: 0: CALL_LIMIT_S
- * @consent: polkit may ask for a password, so there is to be somebody who asks
- * @no_start: do not have the service started for it
+ * struct call - a method to call; all borrowed
+ * @service: bus name; @path: object path
+ * @waits_for: completes "waiting for ...", as "the manager to answer"
+ * @limit_s: time limit; 0: CALL_LIMIT_S
+ * @consent: polkit may ask for a password, so run an agent (agent.h)
+ * @no_start: do not start the service
  */
 struct call {
 	const char *service;
@@ -33,18 +33,21 @@ struct call {
 };
 
 /**
- * call_method() - call it and wait for the answer
- * @ret: the answer, to be unreferenced; may be NULL
- * @e: what the other side says if it refuses, to be freed by the caller
- * @types: of the arguments behind it, as in sd_bus_message_append()
+ * call_method() - call a method and wait for the reply
+ * @ret: owned reply; may be NULL
+ * @e: the error, freed by the caller
+ * @types: types of the arguments that follow, as in sd_bus_message_append()
  *
- * Return: 0; -ETIMEDOUT no answer within the limit, @e then says that; the errno of @e.
+ * Return: 0; -ETIMEDOUT no reply within the limit; the errno of @e.
  */
 int call_method(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
 		const char *types, ...);
 int call_methodv(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
 		 const char *types, va_list ap);
 
-/* The property @name of @c->interface, "v" entered: to be read by its @type. As call_method(). */
+/*
+ * Read the property @name of @c->interface. In @ret the variant is entered; read the value with @type.
+ * Return: as call_method().
+ */
 int call_get(sd_bus *bus, const struct call *c, const char *name, const char *type,
 	     sd_bus_message **ret, sd_bus_error *e);

@@ -19,8 +19,8 @@
 #define VM_INTERFACE "org.gunyah.vmm1.VM"
 
 #define NOT_YOURS                                                                                  \
-	"that is for members of the group gunyah, and for who polkit lets (usermod -aG gunyah "    \
-	"USER; membership counts from the next login on)"
+	"permission denied: only members of the group gunyah and users authorized by polkit may "  \
+	"do this (usermod -aG gunyah USER, then log in again)"
 
 static const char *const absent[] = {
 	SD_BUS_ERROR_SERVICE_UNKNOWN,
@@ -33,7 +33,7 @@ static const char *const absent[] = {
 	"org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
 };
 
-/* Those of the manager's typed errors that make a difference here. */
+/* Errors of the manager that ghvmctl treats differently. */
 static const struct {
 	const char *name;
 	int code;
@@ -55,10 +55,10 @@ int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *wha
 	for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
 		if (sd_bus_error_has_name(e, typed[i].name))
 			code = typed[i].code;
-	if (sd_bus_error_has_name(
-		    e, SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, unseen by the manager */
+	if (sd_bus_error_has_name(e,
+				  SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, not by the manager */
 		text = NOT_YOURS;
-	if (code == -ENOENT) /* it says all, and in words of its own */
+	if (code == -ENOENT) /* the manager's message needs no prefix */
 		(void)ghvm_error_set(err, code, "%s", text ? text : what);
 	else
 		(void)ghvm_error_set(err, code, "%s: %s", what, text ? text : strerror(-r));
@@ -151,8 +151,8 @@ static const struct object_field fields[] = { BUS_VM_PROPERTIES(OBJECT_FIELD, OB
 
 /* ---- one property ---- */
 
-static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface, const char *name,
-			   const char *type)
+static sd_bus_message *get_property(sd_bus *bus, const char *path, const char *interface,
+				    const char *name, const char *type)
 {
 	const struct call c = {
 		.service = CLIENT_MANAGER,
@@ -164,7 +164,7 @@ static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface,
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *m = NULL;
 
-	(void)call_get(bus, &c, name, type, &m, &e); /* NULL tells */
+	(void)call_get(bus, &c, name, type, &m, &e); /* m stays NULL on failure */
 	sd_bus_error_free(&e);
 	return m;
 }
@@ -172,18 +172,18 @@ static sd_bus_message *get(sd_bus *bus, const char *path, const char *interface,
 void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p, char ret[CLIENT_TEXT])
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-		get(bus, path, VM_INTERFACE, fields[p].name, "s");
+		get_property(bus, path, VM_INTERFACE, fields[p].name, "s");
 	const char *text;
 
 	*ret = '\0';
 	if (m && sd_bus_message_read(m, "s", &text) >= 0)
-		(void)snprintf(ret, CLIENT_TEXT, "%s", text); /* as long as they get */
+		(void)snprintf(ret, CLIENT_TEXT, "%s", text); /* truncated if too long */
 }
 
 uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property p)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-		get(bus, path, VM_INTERFACE, fields[p].name, "t");
+		get_property(bus, path, VM_INTERFACE, fields[p].name, "t");
 	uint64_t value = 0;
 
 	if (m && sd_bus_message_read(m, "t", &value) < 0)
@@ -194,9 +194,9 @@ uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property
 int client_host(sd_bus *bus, struct ghvm_error *err)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m =
-		get(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "State", "s");
+		get_property(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "State", "s");
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *why =
-		get(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "Reason", "s");
+		get_property(bus, CLIENT_HOST, CLIENT_MANAGER ".Host", "Reason", "s");
 	const char *state, *reason;
 
 	if (!m || sd_bus_message_read(m, "s", &state) < 0 || !strcmp(state, "ok"))
@@ -272,8 +272,11 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct client_vm *)a)->name, ((const struct client_vm *)b)->name);
 }
 
-/* It looks for new descriptors then; who may not ask sees those known already. */
-static int look_for_new(sd_bus *bus, struct ghvm_error *err)
+/*
+ * ListVMs makes the manager read the descriptor folders. If the caller may not call it, only VMs
+ * already known are listed.
+ */
+static int refresh_vms(sd_bus *bus, struct ghvm_error *err)
 {
 	static const struct call c = {
 		.path = CLIENT_ROOT,
@@ -284,11 +287,10 @@ static int look_for_new(sd_bus *bus, struct ghvm_error *err)
 
 	if (r == -EHOSTDOWN || r == -ENODEV)
 		return r;
-	*err = (struct ghvm_error){}; /* what is known already will do */
+	*err = (struct ghvm_error){}; /* continue with the VMs already known */
 	return 0;
 }
 
-/* Return: 0; negative errno with a text. The answer is to be unreferenced. */
 int client_objects(sd_bus *bus, sd_bus_message **ret, struct ghvm_error *err)
 {
 	static const struct call c = {
@@ -297,14 +299,14 @@ int client_objects(sd_bus *bus, sd_bus_message **ret, struct ghvm_error *err)
 		.member = "GetManagedObjects",
 	};
 
-	return client_call(bus, &c, ret, err, "the manager does not answer", "");
+	return client_call(bus, &c, ret, err, "cannot list the virtual machines", "");
 }
 
 int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int r = look_for_new(bus, &vms.host);
+	int r = refresh_vms(bus, &vms.host);
 
 	if (r == -EHOSTDOWN && err)
 		*err = vms.host;
@@ -314,8 +316,7 @@ int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err)
 		return r;
 	r = read_objects(reply, &vms);
 	if (r < 0)
-		return ghvm_error_set(err, r, "the manager's answer makes no sense: %s",
-				      strerror(-r));
+		return ghvm_error_set(err, r, "malformed reply from gunyah-vmd: %s", strerror(-r));
 	if (vms.n)
 		qsort(vms.v, vms.n, sizeof(*vms.v), by_name);
 	*ret = TAKE_STRUCT(vms);

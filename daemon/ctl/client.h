@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The manager as its clients see it, over the system bus.
+ * Calls to the manager over the system bus.
  *
- * Every function here may wait for the manager, with a limit (call.h), and has it started if it is
- * not there (service.h).
+ * Every function may wait for the manager, with a time limit (call.h), and starts the manager if it
+ * does not run (service.h).
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct client_vm {
 
 /**
  * struct client_vms - VMs, sorted by name
- * @host: why none of them can run, as there is no hypervisor; code 0: there is one
+ * @host: error if no VM can run because there is no hypervisor; code 0 if there is one
  */
 struct client_vms {
 	struct client_vm *v;
@@ -47,26 +47,26 @@ struct client_vms {
  */
 int client_open(sd_bus **ret, struct ghvm_error *err);
 
-/* GetManagedObjects of all there is; @ret: to be unreferenced. As client_call(). */
+/* Call GetManagedObjects. @ret: owned reply. Return: as client_call(). */
 int client_objects(sd_bus *bus, sd_bus_message **ret, struct ghvm_error *err);
 
 /* As client_call(). */
 int client_list(sd_bus *bus, struct client_vms *ret, struct ghvm_error *err);
 void client_vms_done(struct client_vms *vms);
 
-/* NULL: it is not among them. */
+/* Find a VM by name. Return: NULL if there is none. */
 const struct client_vm *client_find(const struct client_vms *vms, const char *name);
 
 struct ctl;
 
 /*
- * Find one VM, and say so if that does not work, or no VM can run now. @ret: borrowed from @vms. Return: enum
- * ctl_status.
+ * Find one VM. Prints a message on failure, and if no VM can run on this host. @ret: borrowed from
+ * @vms. Return: enum ctl_status.
  */
 int client_look_up(const struct ctl *ctl, const char *name, struct client_vms *vms,
 		   const struct client_vm **ret);
 
-/* The path of a VM's object; free(). Return: 0; -ENOENT no such VM; as client_list(). */
+/* Get the object path of a VM. @ret: owned. Return: 0; -ENOENT no such VM; as client_list(). */
 int client_path(sd_bus *bus, const char *name, char **ret, struct ghvm_error *err);
 
 #define CLIENT_TEXT GHVM_ERROR_TEXT
@@ -85,27 +85,30 @@ void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p,
 		    char ret[CLIENT_TEXT]);
 uint64_t client_vm_number(sd_bus *bus, const char *path, enum client_vm_property p);
 
-/* 0; -ENODEV there is no hypervisor; -EHOSTDOWN its resource manager is dead; in the manager's words. */
+/*
+ * State of the host: 0 ok; -ENODEV no hypervisor; -EHOSTDOWN the resource manager is dead. @err: with the
+ * manager's message.
+ */
 int client_host(sd_bus *bus, struct ghvm_error *err);
 
-/* The exit status that an error of these functions deserves: enum ctl_status. */
+/* Map an error of these functions to an exit status, enum ctl_status. */
 int client_status(int r);
 
 /**
  * client_call() - call a method of the manager
- * @c: service and waits_for may be NULL: those of the manager
- * @ret, @types: as of call_method()
- * @what: the beginning of the text if it fails
+ * @c: service is ignored; waits_for may be NULL
+ * @ret, @types: as in call_method()
+ * @what: prefix of the error message
  *
- * Return: 0; -EHOSTDOWN the manager is not there or does not answer; -ENODEV it has no hypervisor,
- * or one that is dead; -ENOENT no such VM; -ESRCH not in this state; -EBUSY another has it, or
- * too many ask; another errno, with a text.
+ * Return: 0; -EHOSTDOWN the manager does not run or does not reply; -ENODEV no hypervisor, or its
+ * resource manager is dead; -ENOENT no such VM; -ESRCH wrong state; -EBUSY in use by another client,
+ * or too many clients; another errno. All with a message.
  */
 int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct ghvm_error *err,
 		const char *what, const char *types, ...);
 
-/* The same for what polkit may have to ask somebody about. */
+/* A call for which polkit may ask for a password. */
 struct call client_verb(const char *path, const char *interface, const char *member);
 
-/* An error of sd-bus or from beyond it, as ours. Frees @e. Return: negative errno. */
+/* Convert an sd-bus error, with @what as the prefix of its message. Frees @e. Return: negative errno. */
 int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file is read again for its line: if somebody has edited it meanwhile, the mark is wrong and
- * nothing else.
+ * The file is read again to print the line. If it was edited since, only the mark may be wrong.
  */
 #include "daemon/ctl/complaints.h"
 
@@ -18,7 +17,7 @@
 #define BEFORE_MAX 60 /* characters of a long line that are shown before the place */
 #define SHOWN_MAX 100
 
-/* NULL: it cannot be read twice, as a pipe, or not by us. */
+/* Return: NULL if the file cannot be opened, or is not a regular file. */
 static FILE *open_again(const char *path)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -33,7 +32,7 @@ static FILE *open_again(const char *path)
 	return f;
 }
 
-/* The text of a line without its end, owned; NULL: there is none. */
+/* Return: the text of a line without its end, owned; NULL if there is no such line. */
 static char *read_line(const char *path, unsigned int line)
 {
 	_cleanup_(fclosep) FILE *f = open_again(path);
@@ -54,14 +53,14 @@ static char *read_line(const char *path, unsigned int line)
 	return text;
 }
 
-static const char *skip(const char *s, size_t characters)
+static const char *skip_characters(const char *s, size_t characters)
 {
 	for (; characters && *s; characters--)
-		s += ghvm_character(s); /* it is printable: never 0 */
+		s += ghvm_character(s); /* never 0 for printable text */
 	return s;
 }
 
-/* For the eye: what is left of the mark, and not more of a long line than fits. */
+/* Print the line and the mark; a long line is cut on both sides of the mark. */
 static void print_place(const struct ghvm_complaint *c, FILE *to)
 {
 	const size_t before = c->column - 1 < BEFORE_MAX ? c->column - 1 : BEFORE_MAX;
@@ -70,13 +69,14 @@ static void print_place(const struct ghvm_complaint *c, FILE *to)
 
 	if (!line || !*line)
 		return;
-	s = skip(line, c->column - 1 - before);
-	if (strlen(skip(line, c->column - 1)) == 0 && c->column > 1)
-		return; /* not the line that it was */
-	fprintf(to, "    %.*s\n    %*s^\n", (int)(skip(s, SHOWN_MAX) - s), s, (int)before, "");
+	s = skip_characters(line, c->column - 1 - before);
+	if (strlen(skip_characters(line, c->column - 1)) == 0 && c->column > 1)
+		return; /* the file was edited */
+	fprintf(to, "    %.*s\n    %*s^\n", (int)(skip_characters(s, SHOWN_MAX) - s), s,
+		(int)before, "");
 }
 
-static const char *severity(const struct ghvm_complaint *c)
+static const char *severity_text(const struct ghvm_complaint *c)
 {
 	return c->severity == GHVM_SEVERITY_ERROR ? "error" : "warning";
 }
@@ -100,7 +100,7 @@ void complaints_print_json(const struct ghvm_complaints *all)
 		const struct ghvm_complaint *c = &all->v[i];
 
 		json_open(&j, NULL, '{');
-		json_text(&j, "severity", severity(c));
+		json_text(&j, "severity", severity_text(c));
 		json_text(&j, "rule", c->rule);
 		json_text(&j, "file", c->file);
 		json_number(&j, "line", c->line);

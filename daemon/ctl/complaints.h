@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is wrong with a descriptor, for people and for programs.
+ * Print the errors of a descriptor, as text or as JSON.
  */
 #pragma once
 
@@ -8,6 +8,6 @@
 
 #include <stdio.h>
 
-/* A line each, and under it the line of the file with a mark where it is meant. */
+/* Print one line per error, followed by the line of the file with a mark at the place. */
 void complaints_print(const struct ghvm_complaints *all, FILE *to);
 void complaints_print_json(const struct ghvm_complaints *all);

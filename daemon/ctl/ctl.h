@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the verbs of ghvmctl share: how they are called, and what they return.
+ * The interface of the verbs of ghvmctl.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-/* Exit statuses, as ghvmctl(1) promises them. */
+/* Exit statuses, documented in ghvmctl(1). */
 enum ctl_status {
 	CTL_OK = 0,
 	CTL_FAILED = 1,
@@ -18,16 +18,18 @@ enum ctl_status {
 };
 
 /**
- * struct ctl - one call of the program
- * @json: --json
- * @color: standard output is a terminal that wants it
- * @force: --force, of stop and console; @wait: --wait, of console
- * @offline: --offline, of validate
- * @retry: --retry, of quarantine; @running: --running, of plan
- * @follow: --follow, and @pcapng: --pcapng=FILE or NULL, both of trace. Borrowed
- * @label, @address, @size, @file: of region; NULL: not given. Borrowed
+ * struct ctl - the options; all pointers borrowed
+ * @color: use colour on standard output
+ * @force: of stop and console
+ * @wait: of console
+ * @retry: of quarantine
+ * @running: of plan
+ * @offline: of validate
+ * @follow: of trace
+ * @pcapng: of trace; NULL: not given
+ * @label, @address, @size, @file: of region; NULL: not given
  * @readonly: of region and console
- * @dirs: --dir, folders of descriptors; NULL: the usual ones. Borrowed
+ * @dirs: --dir, folders of descriptors, with a NULL at the end; NULL: the default folders
  */
 struct ctl {
 	bool json;
@@ -47,7 +49,7 @@ struct ctl {
 	const char *const *dirs;
 };
 
-/* @args: what follows the verb, @n of them. Return: enum ctl_status. */
+/* @args: the @n arguments after the verb. Return: enum ctl_status. */
 typedef int (*ctl_verb)(const struct ctl *ctl, char **args, int n);
 
 int verb_list(const struct ctl *ctl, char **args, int n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Jobs of the manager: what takes longer than a call, until it is over.
+ * Jobs of the manager: operations that continue after the reply to the method call.
  */
 #pragma once
 
@@ -10,14 +10,14 @@
 
 #include <systemd/sd-bus.h>
 
-/* Says by wait_for() what it is waited for now; called whenever the manager has news. */
+/* Called whenever something may have changed; updates the text of @w with wait_for(). */
 typedef void (*job_tell)(void *data, sd_bus *bus, struct wait *w);
 
 /**
- * job_follow() - wait until a job is over
- * @path: of its object
+ * job_follow() - wait until a job has ended
+ * @path: object path of the job
  *
- * Return: 0 done; -ECANCELED; -EREMOTEIO it failed, the text is the manager's; -EHOSTDOWN the
- * manager has gone, or hangs; another errno.
+ * Return: 0 done; -ECANCELED; -EREMOTEIO the job failed, with the manager's message; -EHOSTDOWN the
+ * manager has exited or hangs; another errno.
  */
 int job_follow(sd_bus *bus, const char *path, job_tell tell, void *data, struct ghvm_error *err);

@@ -6,7 +6,7 @@
 
 #define EXACT_MAX (UINT64_C(1) << 53) /* RFC 8259, section 6 */
 
-static void quoted(const char *s)
+static void print_quoted(const char *s)
 {
 	putchar('"');
 	for (; *s; s++) {
@@ -22,20 +22,20 @@ static void quoted(const char *s)
 	putchar('"');
 }
 
-static void member(struct json *j, const char *key)
+static void begin_member(struct json *j, const char *key)
 {
 	if (!j->first)
 		putchar(',');
 	j->first = false;
 	if (key) {
-		quoted(key);
+		print_quoted(key);
 		putchar(':');
 	}
 }
 
 void json_open(struct json *j, const char *key, char bracket)
 {
-	member(j, key);
+	begin_member(j, key);
 	putchar(bracket);
 	j->first = true;
 }
@@ -48,22 +48,22 @@ void json_close(struct json *j, char bracket)
 
 void json_text(struct json *j, const char *key, const char *value)
 {
-	member(j, key);
+	begin_member(j, key);
 	if (value)
-		quoted(value);
+		print_quoted(value);
 	else
 		fputs("null", stdout);
 }
 
 void json_number(struct json *j, const char *key, uint64_t value)
 {
-	member(j, key);
-	/* most who read it have doubles for numbers, and would get another one without a word */
+	begin_member(j, key);
+	/* most JSON readers use doubles and would silently round the number */
 	printf(value > EXACT_MAX ? "\"%" PRIu64 "\"" : "%" PRIu64, value);
 }
 
 void json_bool(struct json *j, const char *key, bool value)
 {
-	member(j, key);
+	begin_member(j, key);
 	fputs(value ? "true" : "false", stdout);
 }

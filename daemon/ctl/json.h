@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * JSON on standard output, one object or list a call.
+ * Write JSON to standard output.
  */
 #pragma once
 
@@ -8,10 +8,8 @@
 #include <stdint.h>
 
 /**
- * struct json - where the writer stands
- * @first: nothing was written on this level yet
- *
- * One level deep knows all it has to: a comma goes before every member but the first.
+ * struct json - state of the writer
+ * @first: the current object or list is empty so far, so no comma goes before the next member
  */
 struct json {
 	bool first;
@@ -20,6 +18,6 @@ struct json {
 void json_open(struct json *j, const char *key, char bracket);	    /* { or [ ; @key may be NULL */
 void json_close(struct json *j, char bracket);			    /* } or ] */
 void json_text(struct json *j, const char *key, const char *value); /* NULL: null */
-/* Above 2^53 a text of its digits. */
+/* Above 2^53 the number is written as a string. */
 void json_number(struct json *j, const char *key, uint64_t value);
 void json_bool(struct json *j, const char *key, bool value);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ghvmctl: VMs from the command line. A verb a file; here are the options.
+ * ghvmctl: control VMs from the command line. Each verb has a file of its own; this one parses the
+ * command line.
  */
 #include "daemon/ctl/ctl.h"
 
@@ -26,20 +27,20 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{ "list", verb_list, 0, 0, "", "all VMs: those with a descriptor and those that run" },
-	{ "status", verb_status, 1, 1, "NAME", "everything about one VM" },
-	{ "start", verb_start, 1, 1, "NAME", "start its unit, and wait" },
-	{ "stop", verb_stop, 1, 1, "NAME", "power it off, and wait; --force: at once" },
-	{ "console", verb_console, 1, 1, "NAME", "talk to its console; Ctrl-] leaves" },
-	{ "validate", verb_validate, 1, 1, "NAME|FILE", "look for mistakes in a descriptor" },
+	{ "list", verb_list, 0, 0, "", "list VMs and descriptors" },
+	{ "status", verb_status, 1, 1, "NAME", "show one VM" },
+	{ "start", verb_start, 1, 1, "NAME", "start a VM and wait until it runs" },
+	{ "stop", verb_stop, 1, 1, "NAME", "power off a VM and wait; --force: kill it" },
+	{ "console", verb_console, 1, 1, "NAME", "connect to the console; Ctrl-] disconnects" },
+	{ "validate", verb_validate, 1, 1, "NAME|FILE", "check a descriptor" },
 	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
-	{ "why", verb_why, 1, 1, "NAME", "what failed, what it means and what to try" },
-	{ "host", verb_host, 0, 0, "", "the hypervisor, its resource manager and the budget" },
+	{ "why", verb_why, 1, 1, "NAME", "show what failed last and what to try" },
+	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
-	  "memory that a guest may still own; --retry: try to get it back" },
+	  "list memory that a guest may still own; --retry: try to get it back" },
 	{ "region", verb_region, 2, 2, "list|add|remove NAME",
-	  "its guest's memory; add and remove: while it runs" },
-	{ "trace", verb_trace, 0, 1, "[NAME]", "messages to and from the resource manager" },
+	  "list, add or remove memory regions of a guest" },
+	{ "trace", verb_trace, 0, 1, "[NAME]", "show messages to and from the resource manager" },
 };
 
 enum option_id { OPTION_VERSION = 256 };
@@ -83,23 +84,23 @@ static void help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-10s %-9s  %s\n", verbs[i].name, verbs[i].args, verbs[i].what);
 	puts("\n"
-	     "  --json      for programs\n"
-	     "  --dir=DIR   look for descriptors there (again for more)\n"
-	     "  --force     with stop: do not ask the guest; with console: take it over\n"
-	     "  --read-only with console: watch, beside the one who types\n"
-	     "  --wait      with console: for a VM that is not up\n"
-	     "  --offline   with validate: look at nothing but the descriptor\n"
-	     "  --running   with plan: what it was started by\n"
-	     "  --retry     with quarantine: try again now\n"
-	     "  --follow    with trace: go on as more come\n"
-	     "  --pcapng=FILE  with trace: write a capture\n"
-	     "  --label=N   with region: which\n"
-	     "  --address=A, --size=S, --readonly, --file=FILE  with region add: where, how\n"
-	     "              big, not to be written, and what is in it\n"
-	     "  --version\n"
+	     "  --json      print JSON\n"
+	     "  --dir=DIR   look for descriptors in DIR (may be repeated)\n"
+	     "  --force     stop: kill the guest; console: disconnect the current client\n"
+	     "  --read-only console: watch only\n"
+	     "  --wait      console: wait for a VM that does not run\n"
+	     "  --offline   validate: check only the descriptor itself\n"
+	     "  --running   plan: show the plan of the running guest\n"
+	     "  --retry     quarantine: try again now\n"
+	     "  --follow    trace: continue with new messages\n"
+	     "  --pcapng=FILE  trace: write a capture file\n"
+	     "  --label=N   region add, remove: number of the region\n"
+	     "  --address=A, --size=S, --readonly, --file=FILE  region add: guest-physical\n"
+	     "              address, size, access of the guest, initial contents\n"
+	     "  --version   print the version\n"
 	     "\n"
-	     "exit status: 0 done, 1 failed, 2 wrong usage, 3 no such VM, 4 the manager is not "
-	     "there");
+	     "exit status: 0 success, 1 failure, 2 wrong usage, 3 no such VM, 4 no manager or no "
+	     "hypervisor");
 }
 
 static const struct verb *find_verb(const char *name)
@@ -117,7 +118,7 @@ static int no_verb(const char *name)
 
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		ghvm_near_offer(&near, verbs[i].name);
-	return ctl_fail(CTL_USAGE, "there is no verb '%s'%s", name,
+	return ctl_fail(CTL_USAGE, "unknown verb '%s'%s", name,
 			near.best ? ghvm_near_text(&near, text) : "; see ghvmctl --help");
 }
 
@@ -128,7 +129,7 @@ static bool wants_color(void)
 	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb");
 }
 
-/* Those that are only noted. Return: was it one? */
+/* Store the value of an option in @ctl. Return: false if option @c needs more work. */
 static bool note_option(int c, struct ctl *ctl)
 {
 	const char **const texts[] = {
@@ -150,7 +151,7 @@ static bool note_option(int c, struct ctl *ctl)
 	return true;
 }
 
-/* "--foo=bar", of which getopt knows only that it is none. */
+/* @given: an unknown option, perhaps with a value: "--foo=bar" */
 static int no_option(const char *given)
 {
 	char word[GHVM_NEAR_WORD + 1];
@@ -161,9 +162,9 @@ static int no_option(const char *given)
 	for (size_t i = 0; options[i].name; i++)
 		ghvm_near_offer(&near, options[i].name);
 	if (near.best)
-		return ctl_fail(CTL_USAGE, "there is no option '%s'; did you mean '--%s'?", word,
+		return ctl_fail(CTL_USAGE, "unknown option '%s'; did you mean '--%s'?", word,
 				near.best);
-	return ctl_fail(CTL_USAGE, "there is no option '%s'; see ghvmctl --help", word);
+	return ctl_fail(CTL_USAGE, "unknown option '%s'; see ghvmctl --help", word);
 }
 
 /* Return: CTL_USAGE. */
@@ -172,7 +173,7 @@ static int bad_option(int c, char **argv)
 	const char *given = argv[optind - 1];
 
 	if (optopt && c == '?' && optopt < 256 && strncmp(given, "--", 2))
-		return ctl_fail(CTL_USAGE, "there is no option '-%c'; see ghvmctl --help", optopt);
+		return ctl_fail(CTL_USAGE, "unknown option '-%c'; see ghvmctl --help", optopt);
 	if (c == ':')
 		return ctl_fail(CTL_USAGE, "option '%s' needs a value; see ghvmctl --help", given);
 	if (optopt)
@@ -180,7 +181,7 @@ static int bad_option(int c, char **argv)
 	return no_option(given);
 }
 
-/* Return: -1 go on; else the exit status. */
+/* Return: -1 continue; otherwise the exit status. */
 static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs[DIRS_MAX + 1])
 {
 	size_t n_dirs = 0;
@@ -190,7 +191,8 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 		switch (c) {
 		case 'd':
 			if (n_dirs == DIRS_MAX)
-				return ctl_fail(CTL_USAGE, "more than %d --dir", DIRS_MAX);
+				return ctl_fail(CTL_USAGE, "--dir given more than %d times",
+						DIRS_MAX);
 			dirs[n_dirs++] = optarg;
 			ctl->dirs = dirs;
 			break;
@@ -208,7 +210,7 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 	return -1;
 }
 
-/* A disk that is full is noticed here, not before. */
+/* Flush standard output; a write error, as of a full disk, is noticed only here. */
 static int finish(int status)
 {
 	if (fflush(stdout) != 0 || ferror(stdout))

@@ -56,7 +56,7 @@ static int read_all(sd_bus_message *reply, messages_fn fn, void *data)
 int messages_fetch(sd_bus *bus, const char *vm, uint64_t after, bool no_start, messages_fn fn,
 		   void *data, struct ghvm_error *err)
 {
-	static const char what[] = "the manager refuses";
+	static const char what[] = "cannot read the trace";
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct call c = client_verb(CLIENT_HOST, CLIENT_MANAGER ".Host", "Trace");
 	int r;
@@ -69,7 +69,7 @@ int messages_fetch(sd_bus *bus, const char *vm, uint64_t after, bool no_start, m
 	if (r < 0)
 		return r;
 	r = read_all(reply, fn, data);
-	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;
+	return r < 0 ? ghvm_error_set(err, r, "malformed reply from gunyah-vmd") : 0;
 }
 
 void messages_print(const struct ghvm_trace_message *m, const char *indent, bool named)
@@ -79,7 +79,7 @@ void messages_print(const struct ghvm_trace_message *m, const char *indent, bool
 	struct tm tm;
 
 	if (localtime_r(&sec, &tm))
-		(void)strftime(when, sizeof(when), "%H:%M:%S", &tm); /* else it stays empty */
+		(void)strftime(when, sizeof(when), "%H:%M:%S", &tm); /* stays empty on failure */
 	ghvm_trace_to_text(m, text);
 	printf("%s%s.%06u %s%s%s\n", indent, when, (unsigned int)(m->usec % 1000000),
 	       named ? *m->vm ? m->vm : "-" : "", named ? " " : "", text);

@@ -16,7 +16,7 @@
 #define FLAG_OUTBOUND 2U
 
 #define HEADER_FIRST 0x21  /* version 1, two words, abi C.1 */
-#define PACKET_OVERHEAD 44 /* of a block around its packet */
+#define PACKET_OVERHEAD 44 /* bytes of a block without the packet */
 
 static size_t padding(size_t n)
 {
@@ -26,7 +26,7 @@ static size_t padding(size_t n)
 static void write_out(FILE *f, const struct ghvm_put *w)
 {
 	assert(!w->bad);
-	(void)fwrite(w->buf, 1, w->len, f); /* ferror() tells */
+	(void)fwrite(w->buf, 1, w->len, f); /* the caller checks ferror() */
 }
 
 /* u32 type, u32 length, u32 magic, u16 1, u16 0, u64 unknown length, u32 length */
@@ -77,7 +77,7 @@ static uint8_t type_of(const struct ghvm_trace_message *m)
 	return GHVM_PACKET_REQUEST;
 }
 
-/* u8 first, u8 type, u16 seq, u32 id, payload as far as it was kept, padding */
+/* u8 first, u8 type, u16 seq, u32 id, kept part of the payload, padding */
 static void put_packet(struct ghvm_put *w, const struct ghvm_trace_message *m, size_t kept)
 {
 	ghvm_put_u8(w, HEADER_FIRST);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Captures of resource manager messages, for wireshark and its like.
+ * Capture files of resource manager messages, for wireshark.
  *
- * A packet is the message as it would be in one piece: the 8 bytes of its header (abi C.1) and
- * the payload; link type USER0, direction in the packet's flags.
+ * A packet is an unfragmented message: the 8-byte header (abi C.1) and the payload. The link type is
+ * USER0; the direction is in the packet's flags.
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-/* The head of a file. Errors stay in @f. */
+/* Write the head of a file. Errors are kept in @f, see ferror(). */
 void pcapng_begin(FILE *f);
 
-/* One message. Errors stay in @f. */
+/* Write one message. Errors are kept in @f. */
 void pcapng_add(FILE *f, const struct ghvm_trace_message *m);

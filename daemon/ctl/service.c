@@ -14,17 +14,17 @@
 
 #define DBUS "org.freedesktop.DBus"
 #define DBUS_PATH "/org/freedesktop/DBus"
-#define LIMIT_S 120	 /* the unit's own is as long */
-#define PATIENCE_MS 8000 /* with one that has failed and is tried again */
+#define LIMIT_S 120	 /* TimeoutStartSec= of the unit */
+#define PATIENCE_MS 8000 /* give up on a failing manager after this time, or after RESTARTS */
 #define LOOK_MS 500
 #define AGAIN_MS 3000 /* more than RestartSec= and a start that fails */
-#define RESTARTS 3    /* so many while we wait: it will not come */
+#define RESTARTS 3
 
 /**
- * struct start - of the manager, by the bus
- * @answer: the bus's, owned; NULL: not yet
- * @looked: when its unit was looked at last, in milliseconds of @wait
- * @restarts: of its unit when we began
+ * struct start - a start of the manager by the bus
+ * @answer: reply of the bus, owned; NULL: not yet
+ * @looked: when the unit was checked last, in milliseconds of @wait
+ * @restarts: restarts of the unit before this start
  */
 struct start {
 	sd_bus_message *answer;
@@ -39,7 +39,7 @@ static bool has_owner(sd_bus *bus)
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	int yes = 0;
 
-	/* if the bus does not say, the call that needs the manager will */
+	/* on failure assume yes: the following call to the manager then reports an error */
 	return sd_bus_call_method(bus, DBUS, DBUS_PATH, DBUS, "NameHasOwner", NULL, &reply, "s",
 				  CLIENT_MANAGER) < 0 ||
 	       sd_bus_message_read(reply, "b", &yes) < 0 || yes;
@@ -67,8 +67,8 @@ static int cannot_start(const struct unit_state *u, struct ghvm_error *err)
 			      UNIT_MANAGER, u->result, u->status, *u->text ? ": " : "", u->text);
 }
 
-/* Return: 0 wait on; negative errno: in vain. */
-static int look(struct start *s, sd_bus *bus, struct ghvm_error *err)
+/* Return: 0 continue to wait; negative errno: the manager cannot start. */
+static int check_unit(struct start *s, sd_bus *bus, struct ghvm_error *err)
 {
 	const uint64_t ms = wait_ms(&s->wait);
 	struct unit_state *u = &s->unit;
@@ -85,7 +85,7 @@ static int look(struct start *s, sd_bus *bus, struct ghvm_error *err)
 	return 0;
 }
 
-/* A unit that is started again has forgotten how it ended before: wait for the next time. */
+/* A unit that restarts has lost the result of its last run: wait until it fails again. */
 static bool find_failed(struct start *s, sd_bus *bus)
 {
 	const uint64_t until = wait_ms(&s->wait) + AGAIN_MS;
@@ -99,8 +99,8 @@ static bool find_failed(struct start *s, sd_bus *bus)
 	}
 }
 
-/* What the bus says, and what the unit says of the reason. */
-static int judge(struct start *s, sd_bus *bus, struct ghvm_error *err)
+/* Convert the reply of the bus; if the unit has failed, its result is the better message. */
+static int check_answer(struct start *s, sd_bus *bus, struct ghvm_error *err)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r;
@@ -116,19 +116,19 @@ static int judge(struct start *s, sd_bus *bus, struct ghvm_error *err)
 	return -EHOSTDOWN;
 }
 
-static int wait_for_it(struct start *s, sd_bus *bus, struct ghvm_error *err)
+static int wait_for_answer(struct start *s, sd_bus *bus, struct ghvm_error *err)
 {
 	int r = 0;
 
 	while (r >= 0 && !s->answer) {
-		r = look(s, bus, err);
+		r = check_unit(s, bus, err);
 		if (r < 0)
 			return r;
 		r = wait_on(&s->wait, bus);
 	}
 	if (r < 0)
-		return ghvm_error_set(err, r, "the bus is lost: %s", strerror(-r));
-	return judge(s, bus, err);
+		return ghvm_error_set(err, r, "lost the connection to the bus: %s", strerror(-r));
+	return check_answer(s, bus, err);
 }
 
 int service_start(sd_bus *bus, struct ghvm_error *err)
@@ -149,9 +149,9 @@ int service_start(sd_bus *bus, struct ghvm_error *err)
 	if (r >= 0)
 		r = sd_bus_call_async(bus, &slot, m, on_answer, &s, LIMIT_S * 1000000ULL);
 	if (r < 0)
-		(void)ghvm_error_set(err, r, "the bus cannot be asked: %s", strerror(-r));
+		(void)ghvm_error_set(err, r, "cannot call the bus: %s", strerror(-r));
 	else
-		r = wait_for_it(&s, bus, err);
+		r = wait_for_answer(&s, bus, err);
 	wait_clear(&s.wait);
 	(void)sd_bus_slot_unref(slot);
 	(void)sd_bus_message_unref(s.answer);

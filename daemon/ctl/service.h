@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The manager's own service: is it there, and if it cannot be had, why not.
+ * Start the manager's service.
  */
 #pragma once
 
@@ -9,11 +9,11 @@
 #include <systemd/sd-bus.h>
 
 /**
- * service_start() - see to it that the manager is on the bus
+ * service_start() - start the manager if it is not on the bus
  *
- * If it is not, the bus has it started, and its unit is watched meanwhile: a manager that ends
- * again and again is not waited for.
+ * The bus starts the manager. Its unit is checked during the wait, so that a manager that exits
+ * repeatedly ends the wait early.
  *
- * Return: 0; -EHOSTDOWN it cannot be had, the text says why; another errno.
+ * Return: 0; -EHOSTDOWN the manager cannot start; another errno. All with a message.
  */
 int service_start(sd_bus *bus, struct ghvm_error *err);

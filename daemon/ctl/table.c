@@ -24,7 +24,7 @@ int table_row(struct table *t, const char *const *cells)
 	return 0;
 }
 
-static size_t width(const struct table *t, size_t column)
+static size_t column_width(const struct table *t, size_t column)
 {
 	size_t max = 0;
 
@@ -39,7 +39,7 @@ void table_print(const struct table *t, bool color)
 	size_t widths[TABLE_COLUMNS_MAX];
 
 	for (size_t c = 0; c < t->columns; c++)
-		widths[c] = width(t, c);
+		widths[c] = column_width(t, c);
 	for (size_t i = 0; i < t->n; i++) {
 		const size_t c = i % t->columns;
 		const bool last = c + 1 == t->columns;
@@ -86,7 +86,7 @@ const char *table_size(uint64_t bytes, char buf[TABLE_SIZE_TEXT])
 }
 
 /* "12 s", "3 min", "5 h", "2 d" */
-static void span(int64_t s, char *buf, size_t cap)
+static void format_age(int64_t s, char *buf, size_t cap)
 {
 	if (s < 120)
 		(void)snprintf(buf, cap, "%" PRId64 " s", s);
@@ -104,7 +104,7 @@ const char *table_time(uint64_t usec, char buf[TABLE_TIME_TEXT])
 	char clock[24] = "", ago[24];
 	struct tm tm;
 
-	span(now > then ? now - then : 0, ago, sizeof(ago));
+	format_age(now > then ? now - then : 0, ago, sizeof(ago));
 	if (localtime_r(&then, &tm))
 		(void)strftime(clock, sizeof(clock),
 			       now - then < 43200 ? "%H:%M:%S" : "%Y-%m-%d %H:%M", &tm);

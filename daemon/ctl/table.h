@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Tables for people: columns as wide as what is in them.
+ * Tables of text with aligned columns.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 /**
  * struct table - rows of cells
- * @columns: how many there are
+ * @columns: number of columns
  * @cells: owned copies, row by row, the head first
  */
 struct table {
@@ -25,14 +25,14 @@ struct table {
 /* Add one row of @t->columns cells. Return: 0; -ENOMEM. */
 int table_row(struct table *t, const char *const *cells);
 
-/* The head in bold if @color; the last column is not padded. */
+/* Print the table; the head in bold if @color. */
 void table_print(const struct table *t, bool color);
 void table_done(struct table *t);
 
 #define TABLE_TIME_TEXT 48
 
-/* "14:03:22, 12 s ago", or with its date if that is long ago; of microseconds. */
+/* "14:03:22, 12 s ago", or with the date if it is more than 12 hours ago. @usec: since 1970 */
 const char *table_time(uint64_t usec, char buf[TABLE_TIME_TEXT]);
 
-/* "512M", "1.5G", "0": for people, at most one digit behind the point. */
+/* "512M", "1.5G", "0": with at most one decimal. */
 const char *table_size(uint64_t bytes, char buf[TABLE_SIZE_TEXT]);

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * A raw terminal, and its way back.
- */
 #include "daemon/ctl/terminal.h"
 
 #include "libghvm/cleanup.h"
@@ -17,8 +14,9 @@
 #define CHUNK 4096
 
 /*
- * Another open file of the same terminal or pipe: O_NONBLOCK is a property of that, and the one
- * that we were given is our shell's, too. Where it may not be opened, a copy, which may block.
+ * Open the terminal or pipe a second time. O_NONBLOCK belongs to the open file, and standard input and
+ * output share theirs with the shell. If a second open is not allowed, duplicate the descriptor, which
+ * may block.
  */
 static int open_again(int fd, int flags, bool *ret_blocks)
 {
@@ -50,14 +48,14 @@ int terminal_open(struct terminal *t)
 	sigset_t set;
 
 	*t = (struct terminal){ .out = -1, .signals = -1, .tty = isatty(STDIN_FILENO) };
-	(void)signal(SIGPIPE, SIG_IGN); /* writes tell */
+	(void)signal(SIGPIPE, SIG_IGN); /* write() returns EPIPE instead */
 	t->in = open_again(STDIN_FILENO, O_RDONLY, &blocks);
 	if (t->in < 0)
 		return t->in;
 	t->out = open_again(STDOUT_FILENO, O_WRONLY, &blocks);
 	if (t->out < 0)
 		return t->out;
-	t->chunk = blocks ? 1 : CHUNK; /* of which there is room if there is any */
+	t->chunk = blocks ? 1 : CHUNK; /* writable means room for at least one byte */
 	set_of_signals(&set);
 	t->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	return t->signals < 0 ? -errno : 0;
@@ -78,7 +76,7 @@ static void make_raw(struct terminal *t)
 	cfmakeraw(&raw);
 	if (t->keys)
 		raw.c_lflag |= ISIG;
-	/* not after what is written is shown: that may be never */
+	/* TCSANOW: TCSADRAIN waits for pending output, perhaps forever */
 	t->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
 }
 
@@ -87,7 +85,7 @@ int terminal_take(struct terminal *t, bool keys)
 	sigset_t set;
 
 	set_of_signals(&set);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* the set is good */
+	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail */
 	t->keys = keys;
 	if (!t->tty)
 		return 0;
@@ -102,19 +100,19 @@ void terminal_restore(struct terminal *t)
 	sigset_t set;
 
 	if (t->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->saved); /* or it is no more */
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->saved); /* the terminal may be gone */
 	t->raw = false;
 	set_of_signals(&set);
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* the set is good */
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* cannot fail */
 }
 
-/* As it would have been without us, but with the terminal as it was. */
+/* Stop, as the default action of SIGTSTP would, but with the terminal restored. */
 static void stop_ourselves(struct terminal *t)
 {
 	bool raw = t->raw;
 
 	if (raw)
-		(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->saved); /* or it is no more */
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &t->saved); /* the terminal may be gone */
 	(void)raise(SIGSTOP);
 	if (raw)
 		make_raw(t);
@@ -128,7 +126,7 @@ bool terminal_signal(struct terminal *t)
 		if (info.ssi_signo == SIGTSTP)
 			stop_ourselves(t);
 		else if (info.ssi_signo == SIGCONT && t->raw)
-			make_raw(t); /* our shell has changed it meanwhile */
+			make_raw(t); /* the shell has changed the mode in the meantime */
 		else if (info.ssi_signo != SIGCONT)
 			return true;
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Our standard input and output while somebody else has them, and as they were before.
+ * Standard input and output in raw mode, and the way back.
  *
- * Nothing here waits for anybody: descriptors do not block, and signals are read like input, so
- * that whatever comes the terminal is given back first.
+ * Nothing here blocks. Signals are read from a descriptor, so that the terminal is always restored
+ * before the process stops or exits.
  */
 #pragma once
 
@@ -12,11 +12,11 @@
 #include <termios.h>
 
 /**
- * struct terminal - what a session talks on
- * @in, @out: owned, non-blocking where that can be had for us alone (see @chunk)
- * @signals: those that would end or stop us, owned
- * @tty: input is a terminal; @raw: it is raw now; @keys: but Ctrl-C and Ctrl-Z are ours
- * @chunk: so much may be written to @out when it is writable
+ * struct terminal - input and output of a session
+ * @in, @out: owned; non-blocking if they can be opened again (see @chunk)
+ * @signals: signalfd for signals that would end or stop the process, owned
+ * @tty: input is a terminal; @raw: it is in raw mode; @keys: Ctrl-C and Ctrl-Z raise signals
+ * @chunk: how many bytes may be written when @out is writable
  */
 struct terminal {
 	int in;
@@ -29,17 +29,17 @@ struct terminal {
 	struct termios saved;
 };
 
-/* Return: 0; negative errno. Signals are not ours yet. */
+/* Does not change signals or the mode of the terminal. Return: 0; negative errno. */
 int terminal_open(struct terminal *t);
 
-/* Restores what is to be restored. */
+/* Restores the terminal first, if needed. */
 void terminal_close(struct terminal *t);
 
-/* Take signals, and the terminal if there is one. @keys: leave Ctrl-C and Ctrl-Z to it. */
+/* Block signals, and set raw mode on a terminal. @keys: Ctrl-C and Ctrl-Z still raise signals. */
 int terminal_take(struct terminal *t, bool keys);
 
-/* Give back what terminal_take() took. */
+/* Undo terminal_take(). */
 void terminal_restore(struct terminal *t);
 
-/* @signals is readable. Return: true: leave; false: go on (we may have been stopped meanwhile). */
+/* Call it when @signals is readable. Return: true: exit; false: continue (perhaps after a stop). */
 bool terminal_signal(struct terminal *t);

@@ -18,17 +18,17 @@
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define SYSTEMD_MANAGER "org.freedesktop.systemd1.Manager"
 #define UNIT_NAME_SIZE (GHVM_NAME_SIZE + 24)
-#define LIMIT_MS 300000 /* the unit's own are 90 s for the runner, and as long for its release */
+#define LIMIT_MS 300000 /* more than twice TimeoutStopSec=, for the runner and for its release */
 
 static void unit_name(const char *name, char ret[UNIT_NAME_SIZE])
 {
 	snprintf(ret, UNIT_NAME_SIZE, "gunyah-vm@%s.service", name);
 }
 
-/* The job that is waited for; its path is known only after JobRemoved may have come. */
+/* A systemd job. JobRemoved may arrive before the reply that contains the path. */
 struct unit_job {
 	char path[128];
-	char ended[128]; /* last one that ended */
+	char ended[128]; /* path of the last job that ended */
 	char result[32];
 };
 
@@ -59,15 +59,15 @@ static int wait_for_job(sd_bus *bus, const char *unit, struct unit_job *job, str
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: %s", unit, strerror(-r));
 	if (strcmp(job->path, job->ended))
-		return ghvm_error_set(err, -ETIMEDOUT, "%s: systemd has not stopped it in %u s",
+		return ghvm_error_set(err, -ETIMEDOUT, "%s: not stopped by systemd within %u s",
 				      unit, LIMIT_MS / 1000);
 	if (strcmp(job->result, "done"))
-		return ghvm_error_set(err, -EREMOTEIO, "%s: the job ended as \"%s\"", unit,
-				      job->result);
+		return ghvm_error_set(err, -EREMOTEIO, "%s: the stop job ended with result \"%s\"",
+				      unit, job->result);
 	return 0;
 }
 
-/* Jobs' signals come to those who subscribed. */
+/* systemd sends JobRemoved only to clients that have subscribed. */
 static int watch_jobs(sd_bus *bus, struct unit_job *job, sd_bus_slot **ret)
 {
 	int r = sd_bus_match_signal(bus, ret, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved",
@@ -114,7 +114,8 @@ static int run_job(sd_bus *bus, const char *method, const char *unit, struct ghv
 	int r = watch_jobs(bus, &job, &slot);
 
 	if (r < 0)
-		(void)ghvm_error_set(err, r, "systemd does not tell of its jobs: %s", strerror(-r));
+		(void)ghvm_error_set(err, r, "cannot subscribe to systemd's jobs: %s",
+				     strerror(-r));
 	else
 		r = call_job(bus, method, unit, &job, err);
 	if (r == 0)
@@ -131,7 +132,7 @@ int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err)
 	return run_job(bus, "StopUnit", unit, err);
 }
 
-/* ---- how it is ---- */
+/* ---- state ---- */
 
 struct property {
 	const char *name;
@@ -164,7 +165,7 @@ static int read_value(sd_bus_message *m, const struct property *p, struct unit_s
 		return sd_bus_message_read(m, "v", type, at);
 	r = sd_bus_message_read(m, "v", "s", &text);
 	if (r >= 0)
-		(void)snprintf(at, p->size, "%s", text); /* cut */
+		(void)snprintf(at, p->size, "%s", text); /* truncated if too long */
 	return r;
 }
 
@@ -179,7 +180,7 @@ static int read_member(sd_bus_message *m, struct unit_state *ret)
 	return r < 0 ? r : sd_bus_message_skip(m, "v");
 }
 
-/* All in one answer, of whatever interface: what is asked for one by one may change between. */
+/* One GetAll of all interfaces: properties read one by one may change in between. */
 void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -245,7 +246,7 @@ void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE])
 
 	*ret = '\0';
 	if (strcmp(vm->state, "running") || client_open(&bus, &err) < 0)
-		return; /* whoever asked about the VM has said why */
+		return; /* the caller has reported that the bus cannot be reached */
 	unit_look(bus, vm->name, &u);
 	if (!strncmp(u.text, before, strlen(before)))
 		snprintf(ret, UNIT_REMARK_SIZE, "%.*s", UNIT_REMARK_SIZE - 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Units as systemd sees them: that of a VM, gunyah-vm@NAME.service, and the manager's own. Everybody
- * may look.
+ * The systemd units of a VM, gunyah-vm@NAME.service, and of the manager. Reading their state needs no
+ * permission.
  */
 #pragma once
 
@@ -13,24 +13,24 @@
 #define UNIT_MANAGER "gunyah-vmd.service"
 
 /**
- * unit_stop() - have a VM's unit stopped with the caller's own rights, and wait for that
+ * unit_stop() - stop a VM's unit with the rights of the caller, and wait for the end of the job
  *
- * For when there is no manager that could do it.
+ * Used if there is no manager.
  *
- * Return: 0; -EREMOTEIO the job failed, the text says how; another errno.
+ * Return: 0; -EREMOTEIO the job failed; another errno. All with a message.
  */
 int unit_stop(sd_bus *bus, const char *name, struct ghvm_error *err);
 
 /**
- * struct unit_state - empty and 0 where systemd does not say
+ * struct unit_state - properties of a unit; empty or 0 if systemd does not reply
  * @active: "active", "activating", "deactivating", "inactive", "failed"
- * @sub: of it: "start-pre", "auto-restart", ...
- * @result: of its last run, "success" or what went wrong
- * @text: what its process says of itself
- * @status: exit status or signal of its process
- * @restarts: how often systemd has started it again by itself
- * @burst: how many starts are allowed in a while
- * @pause_usec: of systemd, between a start that failed and the next try
+ * @sub: substate: "start-pre", "auto-restart", ...
+ * @result: "success", or how the last run failed
+ * @text: status text of the process
+ * @status: exit status or signal of the process
+ * @restarts: number of automatic restarts
+ * @burst: StartLimitBurst=
+ * @pause_usec: RestartSec=
  */
 struct unit_state {
 	char active[16];
@@ -43,24 +43,24 @@ struct unit_state {
 	uint64_t pause_usec;
 };
 
-/* Of the VM @name. */
+/* Read the state of the unit of the VM @name, or of @unit. */
 void unit_look(sd_bus *bus, const char *name, struct unit_state *ret);
 void unit_look_at(sd_bus *bus, const char *unit, struct unit_state *ret);
 
-/* Which try of a start it is in, or waits for: from 1. */
+/* Number of the current or next try of a start, from 1. */
 unsigned int unit_try(const struct unit_state *u);
 
 #define UNIT_TRY_SIZE 64
 
-/* The same for people: "in 1 s (2 of 30)", and without the time when that try has begun. */
+/* The same as text: "in 1 s (2 of 30)", or "(2 of 30)" if the try has begun. */
 const char *unit_try_text(const struct unit_state *u, char buf[UNIT_TRY_SIZE]);
 
 #define UNIT_REMARK_SIZE 256
 
 struct client_vm;
 
-/* What the runner of a VM has to say of its guest; "" nothing, or systemd does not answer. */
+/* The runner's remark about its guest; "" if there is none, or if systemd does not reply. */
 void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE]);
 
-/* It runs, or will; or is about to end. */
+/* The unit runs, starts or stops. */
 bool unit_is_busy(const struct unit_state *u);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * console: bytes between our terminal and the guest's, by a socket from the manager.
+ * console: connect standard input and output to the guest's console, by a socket from the manager.
  *
- * The terminal is raw meanwhile, so only Ctrl-] is ours; when input is no terminal, its end
- * is ours, and what the guest says in the next moment is still shown. A guest that reboots in
- * place keeps its console; where the whole unit starts again, the new one is waited for. While
- * we wait for one, the terminal is as it was before.
+ * The terminal is in raw mode, and Ctrl-] disconnects. If standard input is not a terminal, its end
+ * disconnects, LINGER_MS after the last output of the guest. A guest that reboots in place keeps its
+ * console. If the whole unit restarts, ghvmctl reconnects; until then the terminal is restored.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -28,13 +27,13 @@
 
 #define LEAVE 0x1d /* Ctrl-] */
 #define LINGER_MS 500
-#define STUCK_MS 10000 /* for a guest to take more of an input that is no terminal */
+#define STUCK_MS 10000 /* for the guest to read more input that does not come from a terminal */
 #define RETRY_MS 200
 #define SAY_AFTER_MS 1000
-#define RECONNECT_MS 60000 /* a unit starts within three minutes, but somebody is watching */
+#define RECONNECT_MS 60000 /* a unit may take three minutes, but the user is waiting */
 
 /**
- * struct buffer - on its way
+ * struct buffer - bytes in transit: @n were read, @done of them have been written
  */
 struct buffer {
 	char bytes[4096];
@@ -43,10 +42,11 @@ struct buffer {
 };
 
 /**
- * struct console - one call
- * @fd: the guest's end, owned; @force: whoever has it is sent away
- * @input: to the guest; @output: of it
- * @ended: input has ended
+ * struct console - state of the verb
+ * @fd: socket to the guest's console, owned
+ * @force: disconnect the current client
+ * @input: from the user to the guest; @output: from the guest to the user
+ * @ended: standard input has ended
  */
 struct console {
 	const struct ctl *ctl;
@@ -67,9 +67,10 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* ---- to the manager ---- */
+/* ---- connection ---- */
 
-static int ask(struct console *c, sd_bus *bus, const char *path, struct ghvm_error *err)
+static int call_open_console(struct console *c, sd_bus *bus, const char *path,
+			     struct ghvm_error *err)
 {
 	const struct call call = client_verb(path, CLIENT_MANAGER ".VM", "OpenConsole");
 	sd_bus_message *reply = NULL;
@@ -82,17 +83,17 @@ static int ask(struct console *c, sd_bus *bus, const char *path, struct ghvm_err
 		return r;
 	r = sd_bus_message_read(reply, "hs", &fd, &none);
 	if (r >= 0) {
-		c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* the message's own is closed with it */
+		c->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* fd belongs to the message */
 		r = c->fd < 0 ? -errno : 0;
 	}
 	(void)sd_bus_message_unref(reply);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: %s", c->name, strerror(-r));
-	c->force = false; /* once: who takes it from us later has it */
+	c->force = false; /* a reconnect must not disconnect a later client */
 	return 0;
 }
 
-/* Return: 0; -EBUSY another has it; -ESRCH the VM does not run; another errno. */
+/* Return: 0; -EBUSY in use by another client; -ESRCH the VM does not run; another errno. */
 static int open_console(struct console *c, struct ghvm_error *err)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -101,11 +102,10 @@ static int open_console(struct console *c, struct ghvm_error *err)
 
 	if (r == 0)
 		r = client_path(bus, c->name, &path, err);
-	return r < 0 ? r : ask(c, bus, path, err);
+	return r < 0 ? r : call_open_console(c, bus, path, err);
 }
 
-/* False: its unit has ended, or there is none. */
-static bool will_be_back(const char *name)
+static bool unit_lives(const char *name)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	struct unit_state unit;
@@ -117,8 +117,8 @@ static bool will_be_back(const char *name)
 }
 
 /*
- * Until there is a console again. @err says why not. Return: 0; -ESRCH the VM has ended, and we
- * were not asked to wait; -EBUSY another has its console; another errno.
+ * Try until the console can be opened. Return: 0; -ESRCH the VM has ended, and there is no --wait;
+ * -EBUSY in use by another client; another errno. @err has the last error.
  */
 static int reconnect(struct console *c, struct ghvm_error *err)
 {
@@ -130,12 +130,12 @@ static int reconnect(struct console *c, struct ghvm_error *err)
 		r = open_console(c, err);
 		if (r == 0 || r == -EBUSY || r == -ENOENT)
 			return r;
-		if (!c->ctl->wait && (now_ms() - began > RECONNECT_MS || !will_be_back(c->name)))
+		if (!c->ctl->wait && (now_ms() - began > RECONNECT_MS || !unit_lives(c->name)))
 			return -ESRCH;
 		if (!said && now_ms() - began > SAY_AFTER_MS)
-			fprintf(stderr, "%s; waiting for it, Ctrl-C leaves\n", err->msg);
+			fprintf(stderr, "%s; waiting for the console, Ctrl-C quits\n", err->msg);
 		said |= now_ms() - began > SAY_AFTER_MS;
-		(void)poll(NULL, 0, RETRY_MS); /* early is no harm */
+		(void)poll(NULL, 0, RETRY_MS); /* an early return is harmless */
 	}
 }
 
@@ -145,27 +145,27 @@ static int connect_first(struct console *c, struct ghvm_error *err)
 
 	if (r != -ESRCH || !c->ctl->wait)
 		return r;
-	fprintf(stderr, "%s; waiting for it to start, Ctrl-C leaves\n", err->msg);
+	fprintf(stderr, "%s; waiting for it to start, Ctrl-C quits\n", err->msg);
 	return reconnect(c, err);
 }
 
-/* ---- bytes ---- */
+/* ---- data ---- */
 
-/* Return: 1 something came; 0 not now; -EPIPE the end. */
-static int fill(struct buffer *b, int fd)
+/* Return: 1 bytes were read; 0 none available; -EPIPE end of input. */
+static int fill_buffer(struct buffer *b, int fd)
 {
 	ssize_t n = read(fd, b->bytes + b->n, sizeof(b->bytes) - b->n);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0)
-		return -EPIPE; /* EIO of a terminal that is no more, too */
+		return -EPIPE; /* also EIO of a terminal that has gone */
 	b->n += (size_t)n;
 	return 1;
 }
 
-/* At most @chunk. Return: 1 something went; 0 not now; negative errno. */
-static int drain(struct buffer *b, int fd, size_t chunk)
+/* Write at most @chunk bytes. Return: 1 bytes were written; 0 not possible now; negative errno. */
+static int drain_buffer(struct buffer *b, int fd, size_t chunk)
 {
 	size_t left = b->n - b->done;
 	ssize_t n = write(fd, b->bytes + b->done, left < chunk ? left : chunk);
@@ -178,13 +178,13 @@ static int drain(struct buffer *b, int fd, size_t chunk)
 	return n > 0;
 }
 
-/* Keys. What the guest takes no more of is dropped, and rings: only so is Ctrl-] always read. */
+/* Keys are always read, so that Ctrl-] works; keys for which there is no room are dropped with a beep. */
 static int on_keys(struct console *c)
 {
 	struct buffer keys = {};
 	size_t room;
 	char *leave;
-	int r = fill(&keys, c->terminal.in);
+	int r = fill_buffer(&keys, c->terminal.in);
 
 	if (r <= 0)
 		return r;
@@ -199,14 +199,14 @@ static int on_keys(struct console *c)
 	memcpy(c->input.bytes + c->input.n, keys.bytes, keys.n);
 	c->input.n += keys.n;
 	if (leave && c->input.n)
-		(void)drain(&c->input, c->fd, sizeof(c->input.bytes)); /* typed before it */
+		(void)drain_buffer(&c->input, c->fd, sizeof(c->input.bytes)); /* keys before it */
 	return leave ? -ECANCELED : 1;
 }
 
-/* Return: 0 go on; -ECANCELED leave. */
+/* Return: 0 continue; -ECANCELED disconnect. */
 static int on_input(struct console *c)
 {
-	int r = c->terminal.tty ? on_keys(c) : fill(&c->input, c->terminal.in);
+	int r = c->terminal.tty ? on_keys(c) : fill_buffer(&c->input, c->terminal.in);
 
 	if (r == -EPIPE && !c->terminal.tty) {
 		c->ended = true;
@@ -232,7 +232,7 @@ static void what_to_poll(const struct console *c, struct pollfd p[WAIT_COUNT])
 	if (c->input.n)
 		p[WAIT_GUEST].events |= POLLOUT;
 	if (c->output.n && !c->input.n)
-		p[WAIT_GUEST].fd = -1; /* its end is for when all that it said is shown */
+		p[WAIT_GUEST].fd = -1; /* notice the end only after all output is shown */
 	p[WAIT_IN] =
 		(struct pollfd){ .fd = wants_input(c) ? c->terminal.in : -1, .events = POLLIN };
 	p[WAIT_OUT] =
@@ -240,8 +240,8 @@ static void what_to_poll(const struct console *c, struct pollfd p[WAIT_COUNT])
 	p[WAIT_SIGNALS] = (struct pollfd){ .fd = c->terminal.signals, .events = POLLIN };
 }
 
-/* Return: 0 go on; -ECANCELED leave; -EPIPE the guest's end has gone; another errno. */
-static int handle(struct console *c, const struct pollfd p[WAIT_COUNT])
+/* Return: 0 continue; -ECANCELED disconnect; -EPIPE the socket was closed; another errno. */
+static int handle_events(struct console *c, const struct pollfd p[WAIT_COUNT])
 {
 	int r = 0;
 
@@ -250,92 +250,96 @@ static int handle(struct console *c, const struct pollfd p[WAIT_COUNT])
 	if (p[WAIT_IN].revents)
 		r = on_input(c);
 	if (r == 0 && p[WAIT_OUT].revents &&
-	    drain(&c->output, c->terminal.out, c->terminal.chunk) < 0)
-		r = -ECANCELED; /* nobody looks any more */
+	    drain_buffer(&c->output, c->terminal.out, c->terminal.chunk) < 0)
+		r = -ECANCELED; /* the output was closed */
 	if (r == 0 && p[WAIT_GUEST].revents & POLLOUT &&
-	    drain(&c->input, c->fd, sizeof(c->input.bytes)) < 0)
-		c->input.n = c->input.done = 0; /* reading tells why */
+	    drain_buffer(&c->input, c->fd, sizeof(c->input.bytes)) < 0)
+		c->input.n = c->input.done = 0; /* the next read reports the error */
 	if (r == 0 && p[WAIT_GUEST].revents & ~POLLOUT && !c->output.n)
-		r = fill(&c->output, c->fd);
+		r = fill_buffer(&c->output, c->fd);
 	return r > 0 ? 0 : r;
 }
 
-/* For how long nothing may happen, in ms. Who looks at a terminal sees that nothing does. */
-static int patience(const struct console *c)
+/* How long to wait without an event, in ms. There is no limit for a user at a terminal. */
+static int idle_limit(const struct console *c)
 {
 	if (c->input.n && !c->terminal.tty)
 		return STUCK_MS;
 	return c->ended ? LINGER_MS : -1;
 }
 
-/* Return: 0 left; -EPIPE the guest's end has gone; -ETIMEDOUT it takes no input; another errno. */
-static int talk(struct console *c)
+/*
+ * Return: 0 disconnected by the user; -EPIPE the socket was closed; -ETIMEDOUT the guest reads no
+ * input; another errno.
+ */
+static int copy_data(struct console *c)
 {
 	struct pollfd p[WAIT_COUNT];
 	int r;
 
 	for (;;) {
 		what_to_poll(c, p);
-		r = poll(p, WAIT_COUNT, patience(c));
+		r = poll(p, WAIT_COUNT, idle_limit(c));
 		if (r < 0 && errno != EINTR)
 			return -errno;
-		if (r == 0) /* input has ended, and the guest says no more */
+		if (r == 0) /* input has ended, and there is no more output */
 			return c->input.n ? -ETIMEDOUT : 0;
-		r = r < 0 ? 0 : handle(c, p);
+		r = r < 0 ? 0 : handle_events(c, p);
 		if (r < 0)
 			return r == -ECANCELED ? 0 : r;
 	}
 }
 
-static int talk_raw(struct console *c)
+static int run_session(struct console *c)
 {
 	int r = terminal_take(&c->terminal, c->ctl->readonly);
 
 	if (r < 0)
 		return r;
 	if (c->terminal.tty)
-		fprintf(stderr, "Connected to %s%s; Ctrl-] leaves\r\n", c->name,
-			c->ctl->readonly ? ", to watch" : "");
-	r = talk(c);
+		fprintf(stderr, "Connected to %s%s; Ctrl-] disconnects\r\n", c->name,
+			c->ctl->readonly ? " (read-only)" : "");
+	r = copy_data(c);
 	terminal_restore(&c->terminal);
 	return r;
 }
 
-/* ---- a guest that comes back ---- */
+/* ---- sessions ---- */
 
 /* Return: enum ctl_status. */
-static int over(const struct console *c, int r, const struct ghvm_error *err)
+static int report_end(const struct console *c, int r, const struct ghvm_error *err)
 {
 	if (c->terminal.tty)
-		fputs("\nLeft the console\n", stderr);
+		fputs("\nDisconnected\n", stderr);
 	if (r == 0 || r == -EPIPE || r == -ESRCH)
-		return CTL_OK; /* the guest has ended, or the user has */
+		return CTL_OK; /* disconnected by the user, or the guest has ended */
 	if (r == -EBUSY)
-		return ctl_fail(CTL_FAILED, "%s: another has taken this console", c->name);
+		return ctl_fail(CTL_FAILED, "%s: another client has taken over the console",
+				c->name);
 	if (r == -ETIMEDOUT)
-		return ctl_fail(CTL_FAILED, "%s takes no input: %zu bytes are not typed", c->name,
+		return ctl_fail(CTL_FAILED, "%s reads no input: %zu bytes were not sent", c->name,
 				c->input.n - c->input.done);
 	return ctl_fail(client_status(r), "%s", err->code ? err->msg : strerror(-r));
 }
 
-static int run(struct console *c)
+static int run_console(struct console *c)
 {
 	struct ghvm_error err = {};
 	int r;
 
 	for (;;) {
 		(void)fcntl(c->fd, F_SETFL, O_NONBLOCK); /* cannot fail on a socket */
-		r = talk_raw(c);
+		r = run_session(c);
 		if (r != -EPIPE || c->ended)
 			break;
 		closep(&c->fd);
 		c->fd = -1;
-		c->input.n = c->input.done = 0; /* it was for the one that is gone */
+		c->input.n = c->input.done = 0; /* input for the previous guest */
 		r = reconnect(c, &err);
 		if (r < 0)
 			break;
 	}
-	return over(c, r, &err);
+	return report_end(c, r, &err);
 }
 
 int verb_console(const struct ctl *ctl, char **args, int n)
@@ -349,7 +353,7 @@ int verb_console(const struct ctl *ctl, char **args, int n)
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
 	r = terminal_open(&c.terminal);
-	r = r < 0 ? ctl_fail(CTL_FAILED, "%s: %s", c.name, strerror(-r)) : run(&c);
+	r = r < 0 ? ctl_fail(CTL_FAILED, "%s: %s", c.name, strerror(-r)) : run_console(&c);
 	terminal_close(&c.terminal);
 	closep(&c.fd);
 	return r;

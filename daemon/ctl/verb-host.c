@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * host and quarantine: what is below all VMs.
+ * host and quarantine: the state of the host.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define HOST_INTERFACE "org.gunyah.vmm1.Host"
-#define IDENTIFY_VERSION 0x3fff /* bits of the first word, abi A.3 */
+#define IDENTIFY_VERSION 0x3fff /* API version in the first word, abi A.3 */
 
 #define QUIRKS_MAX 64
 
@@ -67,11 +67,11 @@ static int read_identify(sd_bus_message *m, void *object)
 	return sd_bus_message_exit_container(m);
 }
 
-/* What is neither a number nor a truth is of a later manager, and left out. */
+/* Values of other types, from a later manager, are skipped. */
 static int read_value(sd_bus_message *m, struct quirk *q)
 {
 	const char *type;
-	int truth, r = sd_bus_message_peek_type(m, NULL, &type);
+	int boolean, r = sd_bus_message_peek_type(m, NULL, &type);
 
 	if (r < 0)
 		return r;
@@ -79,9 +79,9 @@ static int read_value(sd_bus_message *m, struct quirk *q)
 	if (!q->is_bool)
 		return strcmp(type, "t") != 0 ? sd_bus_message_skip(m, "v")
 					      : sd_bus_message_read(m, "v", "t", &q->value);
-	r = sd_bus_message_read(m, "v", "b", &truth);
+	r = sd_bus_message_read(m, "v", "b", &boolean);
 	if (r >= 0)
-		q->value = truth != 0;
+		q->value = boolean != 0;
 	return r;
 }
 
@@ -122,7 +122,7 @@ static int read_source(sd_bus_message *m, struct host *h)
 	return r;
 }
 
-/* A list of @element, each of which goes to @read. */
+/* Read a variant with an array of @element by calling @read for each. */
 static int read_list(sd_bus_message *m, const char *element, struct host *h,
 		     int (*read)(sd_bus_message *m, struct host *h))
 {
@@ -179,14 +179,15 @@ static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
 		.member = "GetAll",
 	};
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-	int r = client_call(bus, &c, &m, err, "the manager does not answer", "s", HOST_INTERFACE);
+	int r = client_call(bus, &c, &m, err, "cannot read the state of the host", "s",
+			    HOST_INTERFACE);
 
 	if (r < 0)
 		return r;
 	r = object_read(m, fields, ARRAY_SIZE(fields), h);
 	if (r >= 0 && (!h->state || !h->reason || !h->hypervisor || !h->generation || !h->why))
 		r = -EBADMSG;
-	return r < 0 ? ghvm_error_set(err, r, "the manager's answer makes no sense") : 0;
+	return r < 0 ? ghvm_error_set(err, r, "malformed reply from gunyah-vmd") : 0;
 }
 
 static void quirks_json(struct json *j, const struct host *h)
@@ -252,7 +253,6 @@ static bool is_unavailable(const struct host *h)
 	return !strcmp(h->state, "unavailable");
 }
 
-/* Of a hypervisor that is not there nothing is known. */
 static void host_text(const struct host *h)
 {
 	if (is_unavailable(h)) {
@@ -348,11 +348,11 @@ static int quarantine_table(sd_bus_message *m, bool color)
 	return r;
 }
 
-static int call(sd_bus *bus, const char *method, sd_bus_message **ret, struct ghvm_error *err)
+static int call_host(sd_bus *bus, const char *method, sd_bus_message **ret, struct ghvm_error *err)
 {
 	const struct call c = client_verb(CLIENT_HOST, HOST_INTERFACE, method);
 
-	return client_call(bus, &c, ret, err, "the manager refuses", "a{sv}", 0);
+	return client_call(bus, &c, ret, err, "cannot access the quarantine", "a{sv}", 0);
 }
 
 int verb_quarantine(const struct ctl *ctl, char **args, int n)
@@ -363,14 +363,14 @@ int verb_quarantine(const struct ctl *ctl, char **args, int n)
 	int r = client_open(&bus, &err);
 
 	if (r == 0 && ctl->retry)
-		r = call(bus, "RetryQuarantine", NULL, &err);
+		r = call_host(bus, "RetryQuarantine", NULL, &err);
 	if (r == 0)
-		r = call(bus, "ListQuarantine", &reply, &err);
+		r = call_host(bus, "ListQuarantine", &reply, &err);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
 	r = sd_bus_message_enter_container(reply, 'a', "(sqtus)");
 	if (r >= 0)
 		r = ctl->json ? quarantine_json(reply) : quarantine_table(reply, ctl->color);
 	(void)sd_bus_message_unref(reply);
-	return r < 0 ? ctl_fail(CTL_FAILED, "the manager's answer makes no sense") : CTL_OK;
+	return r < 0 ? ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd") : CTL_OK;
 }

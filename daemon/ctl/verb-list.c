@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * list: descriptors and running VMs together. Works without a manager, and says so.
+ * list: VMs of the manager, and descriptors. Without a manager only descriptors are listed.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -22,7 +22,7 @@ static void freestrvp(char ***v)
 	free(*v);
 }
 
-/* A descriptor of which the manager does not know (yet). */
+/* Add a VM that has a descriptor and is not known to the manager. @known: the manager has replied */
 static int add_stopped(struct client_vms *vms, const char *name, bool known)
 {
 	struct client_vm *v;
@@ -124,6 +124,6 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 	else if (print_table(&vms, ctl->color) < 0)
 		return ctl_fail(CTL_FAILED, "out of memory");
 	if (listed < 0)
-		return ctl_fail(CTL_FAILED, "%s; there may be more than is listed", err.msg);
+		return ctl_fail(CTL_FAILED, "%s; the list may be incomplete", err.msg);
 	return CTL_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * validate and plan: the library, in this process, with the caller's own rights. No manager, but
- * for the plan of what runs.
+ * validate and plan: done by the library in this process, with the rights of the caller. Only the plan
+ * of a running VM comes from the manager.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/complaints.h"
@@ -33,8 +33,8 @@ static bool is_file(const char *arg)
 	return strchr(arg, '/') || strchr(arg, '.');
 }
 
-/* "some/where/demo.yaml" describes the VM "demo". */
-static int stem(const char *path, char ret[GHVM_NAME_SIZE])
+/* "some/where/demo.yaml" is a descriptor of the VM "demo". */
+static int name_of_path(const char *path, char ret[GHVM_NAME_SIZE])
 {
 	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	const char *dot = strrchr(base, '.');
@@ -69,7 +69,7 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct ghvm_
 	return 0;
 }
 
-/* A folder DIR/NAME.yaml.d beside DIR/NAME.yaml. One that cannot be read counts, too. */
+/* Is there a folder DIR/NAME.yaml.d beside DIR/NAME.yaml? It may be unreadable. */
 static bool has_drop_ins(const char *path)
 {
 	const size_t len = strlen(path), end = strlen(".yaml");
@@ -81,7 +81,7 @@ static bool has_drop_ins(const char *path)
 	       lstat(folder, &st) == 0;
 }
 
-/* The folder of the file takes the place of those of the host. */
+/* Load a file together with its drop-ins: its folder replaces the descriptor folders of the host. */
 static int load_with_drop_ins(const char *path, const char *name, struct ghvm_spec *spec,
 			      struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
@@ -95,8 +95,8 @@ static int load_with_drop_ins(const char *path, const char *name, struct ghvm_sp
 	return ghvm_spec_load(name, dirs, spec, complaints, err);
 }
 
-static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
-		struct ghvm_complaints *complaints, struct ghvm_error *err)
+static int load_descriptor(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
+			   struct ghvm_complaints *complaints, struct ghvm_error *err)
 {
 	_cleanup_(freep) char *text = NULL;
 	char name[GHVM_NAME_SIZE];
@@ -105,8 +105,9 @@ static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
 
 	if (!is_file(arg))
 		return ghvm_spec_load(arg, ctl->dirs, spec, complaints, err);
-	if (stem(arg, name) < 0)
-		return ghvm_error_set(err, -EINVAL, "%s: too long for a VM's name", arg);
+	if (name_of_path(arg, name) < 0)
+		return ghvm_error_set(err, -EINVAL, "%s: the file name is too long for a VM name",
+				      arg);
 	if (ghvm_name_valid(name) && has_drop_ins(arg))
 		return load_with_drop_ins(arg, name, spec, complaints, err);
 	r = read_file(arg, &text, &len, err);
@@ -115,7 +116,7 @@ static int load(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
 
 /* ---- files that a descriptor names ---- */
 
-/* A regular file, or a disk; -1 and a text otherwise. */
+/* Open a regular file. Return: a file descriptor; negative errno, with a message. */
 static int open_image(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -194,12 +195,12 @@ static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct
 
 /* ---- verbs ---- */
 
-static int failed(int r, const struct ghvm_error *err)
+static int report_error(int r, const struct ghvm_error *err)
 {
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err->msg);
 }
 
-/* What the plan finds is one more complaint, with a place, if it is about a key. */
+/* Make the plan; an error about a key of the descriptor is added to @all. */
 static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
 		    struct ghvm_complaints *all, struct ghvm_error *err)
 {
@@ -207,7 +208,7 @@ static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
 	int r = ctl->offline ? ghvm_plan_check(spec, NULL, err) : make_plan(spec, &plan, err);
 
 	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
-		err->msg[0] = '\0'; /* told by that */
+		err->msg[0] = '\0'; /* the complaint has the message */
 	return r;
 }
 
@@ -217,7 +218,7 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct ghvm_error err = {};
 	bool parsed;
-	int r = load(ctl, args[0], &spec, &all, &err);
+	int r = load_descriptor(ctl, args[0], &spec, &all, &err);
 
 	parsed = r == 0;
 	if (parsed)
@@ -226,11 +227,11 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 		complaints_print_json(&all);
 	else
 		complaints_print(&all, stdout);
-	/* complaints have been printed, with their places; anything else has not */
+	/* print an error that is not among the complaints */
 	if (r < 0 && (parsed ? *err.msg : !all.n))
-		return failed(parsed ? -EINVAL : r, &err);
+		return report_error(parsed ? -EINVAL : r, &err);
 	if (r == 0 && !ctl->json)
-		printf("%s: good\n", spec.name);
+		printf("%s: no errors\n", spec.name);
 	return r < 0 ? CTL_FAILED : CTL_OK;
 }
 
@@ -240,11 +241,10 @@ static int print_file(int fd)
 	ssize_t n;
 
 	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
-		(void)fwrite(buffer, 1, (size_t)n, stdout); /* finish() looks at stdout */
+		(void)fwrite(buffer, 1, (size_t)n, stdout); /* finish() checks stdout */
 	return n < 0 ? -errno : 0;
 }
 
-/* The manager knows in how many pieces memory came. */
 static int plan_of_running(const struct ctl *ctl, const char *name)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -279,14 +279,14 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 
 	if (ctl->running)
 		return plan_of_running(ctl, args[0]);
-	r = load(ctl, args[0], &spec, &all, &err);
+	r = load_descriptor(ctl, args[0], &spec, &all, &err);
 	complaints_print(&all, stderr);
 	if (r < 0)
-		return all.n ? CTL_FAILED : failed(r, &err);
+		return all.n ? CTL_FAILED : report_error(r, &err);
 	r = make_plan(&spec, &plan, &err);
 	ghvm_spec_locate(&spec, &err);
 	if (r < 0)
-		return failed(-EINVAL, &err);
+		return report_error(-EINVAL, &err);
 	text = ctl->json ? ghvm_plan_to_json(&plan) : ghvm_plan_to_text(&plan);
 	if (!text)
 		return ctl_fail(CTL_FAILED, "out of memory");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region: a guest's memory, and what comes and goes of it while it runs.
+ * region: list the memory regions of a guest, and add or remove one while the guest runs.
  *
- * add and remove are transactions of one change. If anything fails before its commit the
- * connection ends, and with it the transaction.
+ * add and remove are transactions with one change. On a failure before the commit, closing the
+ * connection rolls the transaction back.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -84,7 +84,7 @@ static int read_object(sd_bus_message *m, bool ours, struct regions *all)
 	return e < 0 ? e : sd_bus_message_exit_container(m);
 }
 
-/* a{oa{sa{sv}}}: those below @base */
+/* a{oa{sa{sv}}}: read the objects below @base */
 static int read_objects(sd_bus_message *m, const char *base, struct regions *all)
 {
 	const size_t n = strlen(base);
@@ -152,7 +152,7 @@ static int list_table(const struct regions *all, bool color)
 	return e;
 }
 
-static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
+static int list_regions(const struct ctl *ctl, sd_bus *bus, const char *vm)
 {
 	_cleanup_(regions_done) struct regions all = {};
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -168,13 +168,13 @@ static int list(const struct ctl *ctl, sd_bus *bus, const char *vm)
 		list_json(&all);
 	else if (r >= 0)
 		r = list_table(&all, ctl->color);
-	return r < 0 ? ctl_fail(CTL_FAILED, "the manager's answer makes no sense") : CTL_OK;
+	return r < 0 ? ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd") : CTL_OK;
 }
 
 /* ---- transactions ---- */
 
-/* A number, and K, M or G if @unit. */
-static bool number(const char *text, bool unit, uint64_t *ret)
+/* Parse a number, with an optional suffix K, M or G if @unit. */
+static bool parse_number(const char *text, bool unit, uint64_t *ret)
 {
 	static const char units[] = "KMG";
 	unsigned int shift = 0;
@@ -195,35 +195,34 @@ static bool number(const char *text, bool unit, uint64_t *ret)
 	return true;
 }
 
-/* A region that there is not is no VM that there is not. */
-static int failed(int r, const struct ghvm_error *err)
+/* -ENOENT means a missing region here, not a missing VM. */
+static int report_error(int r, const struct ghvm_error *err)
 {
 	return ctl_fail(r == -ENOENT ? CTL_FAILED : client_status(r), "%s", err->msg);
 }
 
-/* @ret: owned by the caller. Return: enum ctl_status. */
-static int begin(sd_bus *bus, const char *vm, char **ret)
+/* @ret: object path of the transaction, owned. Return: enum ctl_status. */
+static int begin_transaction(sd_bus *bus, const char *vm, char **ret)
 {
 	const struct call c = client_verb(vm, CLIENT_MANAGER ".VM", "BeginTransaction");
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct ghvm_error err = {};
 	const char *path;
-	int r = client_call(bus, &c, &reply, &err, "its memory cannot be changed", "a{sv}", 0);
+	int r = client_call(bus, &c, &reply, &err, "cannot change the guest's memory", "a{sv}", 0);
 
 	if (r < 0)
-		return failed(r, &err);
+		return report_error(r, &err);
 	r = sd_bus_message_read(reply, "o", &path);
 	*ret = r < 0 ? NULL : strdup(path);
-	return *ret ? CTL_OK : ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+	return *ret ? CTL_OK : ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
 }
 
-static void tell(void *data, sd_bus *bus, struct wait *w)
+static void show_step(void *data, sd_bus *bus, struct wait *w)
 {
-	wait_for(w, "the guest to give up or to take memory");
+	wait_for(w, "the guest to release or map memory");
 }
 
-/* A method of the transaction. */
-static struct call change(const char *transaction, const char *method)
+static struct call transaction_call(const char *transaction, const char *method)
 {
 	return (struct call){
 		.path = transaction,
@@ -232,24 +231,24 @@ static struct call change(const char *transaction, const char *method)
 	};
 }
 
-static int commit(sd_bus *bus, const char *transaction)
+static int commit_transaction(sd_bus *bus, const char *transaction)
 {
-	const struct call c = change(transaction, "Commit");
+	const struct call c = transaction_call(transaction, "Commit");
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct ghvm_error err = {};
 	const char *job;
-	int r = client_call(bus, &c, &reply, &err, "its memory cannot be changed", "a{sv}", 0);
+	int r = client_call(bus, &c, &reply, &err, "cannot change the guest's memory", "a{sv}", 0);
 
 	if (r < 0)
-		return failed(r, &err);
+		return report_error(r, &err);
 	if (sd_bus_message_read(reply, "o", &job) < 0)
-		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
-	r = job_follow(bus, job, tell, NULL, &err);
-	return r < 0 ? failed(r, &err) : CTL_OK;
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+	r = job_follow(bus, job, show_step, NULL, &err);
+	return r < 0 ? report_error(r, &err) : CTL_OK;
 }
 
-/* Behind the file's end it stays zero; of a longer file the rest is not asked for. */
-static int copy(const char *path, int memory, uint64_t size)
+/* Copy a file into the region. Memory after the end of the file stays zero. */
+static int copy_file(const char *path, int memory, uint64_t size)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char buf[65536];
@@ -260,7 +259,7 @@ static int copy(const char *path, int memory, uint64_t size)
 		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
 	while ((n = read(fd, buf, sizeof(buf))) > 0) {
 		if ((uint64_t)n > size - at)
-			return ctl_fail(CTL_FAILED, "%s: is longer than the region", path);
+			return ctl_fail(CTL_FAILED, "%s: longer than the region", path);
 		if (pwrite(memory, buf, (size_t)n, (off_t)at) != n)
 			return ctl_fail(CTL_FAILED, "cannot fill the region: %s", strerror(errno));
 		at += (uint64_t)n;
@@ -268,51 +267,51 @@ static int copy(const char *path, int memory, uint64_t size)
 	return n < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno)) : CTL_OK;
 }
 
-static int add(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
+static int add_region(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* the descriptor is its */
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* owns fd */
 	_cleanup_(freep) char *transaction = NULL;
 	struct ghvm_error err = {};
 	uint64_t address, size;
 	int fd = -1, r, status;
 	struct call c;
 
-	if (!ctl->address || !ctl->size || !number(ctl->address, false, &address) ||
-	    !number(ctl->size, true, &size))
+	if (!ctl->address || !ctl->size || !parse_number(ctl->address, false, &address) ||
+	    !parse_number(ctl->size, true, &size))
 		return ctl_fail(CTL_USAGE, "region add needs --address=A and --size=S");
-	status = begin(bus, vm, &transaction);
+	status = begin_transaction(bus, vm, &transaction);
 	if (status != CTL_OK)
 		return status;
-	c = change(transaction, "AddFreshRegion");
-	r = client_call(bus, &c, &reply, &err, "the region cannot be added", "a{sv}", 4, "label",
-			"u", label, "address", "t", address, "size", "t", size, "readonly", "b",
+	c = transaction_call(transaction, "AddFreshRegion");
+	r = client_call(bus, &c, &reply, &err, "cannot add the region", "a{sv}", 4, "label", "u",
+			label, "address", "t", address, "size", "t", size, "readonly", "b",
 			(int)ctl->readonly);
 	if (r < 0)
-		return failed(r, &err);
+		return report_error(r, &err);
 	if (sd_bus_message_read(reply, "h", &fd) < 0)
-		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
 	if (ctl->file)
-		status = copy(ctl->file, fd, size);
+		status = copy_file(ctl->file, fd, size);
 	if (status == CTL_OK)
-		status = commit(bus, transaction);
+		status = commit_transaction(bus, transaction);
 	return status;
 }
 
-static int remove_one(sd_bus *bus, const char *vm, uint32_t label)
+static int remove_region(sd_bus *bus, const char *vm, uint32_t label)
 {
 	_cleanup_(freep) char *transaction = NULL;
 	struct ghvm_error err = {};
-	int r, status = begin(bus, vm, &transaction);
+	int r, status = begin_transaction(bus, vm, &transaction);
 	struct call c;
 
 	if (status != CTL_OK)
 		return status;
-	c = change(transaction, "RemoveRegion");
-	r = client_call(bus, &c, NULL, &err, "the region cannot be removed", "ua{sv}", label, 0);
-	return r < 0 ? failed(r, &err) : commit(bus, transaction);
+	c = transaction_call(transaction, "RemoveRegion");
+	r = client_call(bus, &c, NULL, &err, "cannot remove the region", "ua{sv}", label, 0);
+	return r < 0 ? report_error(r, &err) : commit_transaction(bus, transaction);
 }
 
-static int no_such(const char *word)
+static int bad_command(const char *word)
 {
 	struct ghvm_near near = ghvm_near_begin(word);
 	char text[GHVM_NEAR_TEXT];
@@ -320,7 +319,7 @@ static int no_such(const char *word)
 	ghvm_near_offer(&near, "list");
 	ghvm_near_offer(&near, "add");
 	ghvm_near_offer(&near, "remove");
-	return ctl_fail(CTL_USAGE, "region: '%s' is neither list, add nor remove%s", word,
+	return ctl_fail(CTL_USAGE, "region: '%s' is not list, add or remove%s", word,
 			ghvm_near_text(&near, text));
 }
 
@@ -335,8 +334,9 @@ int verb_region(const struct ctl *ctl, char **args, int n)
 	int r;
 
 	if (!lists && !adds && strcmp(args[0], "remove"))
-		return no_such(args[0]);
-	if (!lists && (!ctl->label || !number(ctl->label, false, &label) || label > UINT32_MAX))
+		return bad_command(args[0]);
+	if (!lists &&
+	    (!ctl->label || !parse_number(ctl->label, false, &label) || label > UINT32_MAX))
 		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
 	r = client_open(&bus, &err);
 	if (r == 0)
@@ -344,6 +344,7 @@ int verb_region(const struct ctl *ctl, char **args, int n)
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
 	if (lists)
-		return list(ctl, bus, vm);
-	return adds ? add(ctl, bus, vm, (uint32_t)label) : remove_one(bus, vm, (uint32_t)label);
+		return list_regions(ctl, bus, vm);
+	return adds ? add_region(ctl, bus, vm, (uint32_t)label)
+		    : remove_region(bus, vm, (uint32_t)label);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * start: by the manager, which has systemd start the unit, until the guest runs.
+ * start: ask the manager to start the unit, and wait until the guest runs.
  *
- * A start that failed may be tried again by systemd. Then each failure is told, and the end of it
- * all is waited for.
+ * systemd may try a failed start again. Each failure is printed, and ghvmctl waits for the last try.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/complaints.h"
@@ -23,11 +22,11 @@
 #define LOOK_MS 300
 
 /**
- * struct start - one call
- * @vm: path of its object, owned
- * @told: which try was told of last; 0: none has failed
- * @told_at: when that one before it had failed
- * @failed_at: when it failed last, before; what is older is not of this start
+ * struct start - state of the verb
+ * @vm: object path of the VM, owned
+ * @told: number of the last try that was announced; 0: none has failed
+ * @told_at: LastErrorTime when that try was announced
+ * @failed_at: LastErrorTime before this start
  */
 struct start {
 	const char *name;
@@ -42,7 +41,7 @@ static void start_done(struct start *s)
 	free(s->vm);
 }
 
-/* A VM without a descriptor cannot be started; systemd would say it less well. */
+/* Check the descriptor first: systemd's message would be less helpful. */
 static int check_exists(const struct ctl *ctl, const char *name)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
@@ -54,11 +53,11 @@ static int check_exists(const struct ctl *ctl, const char *name)
 		return CTL_OK;
 	complaints_print(&all, stderr);
 	if (all.n)
-		return ctl_fail(CTL_FAILED, "%s is not started: its descriptor has mistakes", name);
+		return ctl_fail(CTL_FAILED, "%s is not started: its descriptor has errors", name);
 	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err.msg);
 }
 
-/* What this start failed with; "": the manager has not heard of it. */
+/* The error of this start; "": the manager knows of none. */
 static void last_error(const struct start *s, sd_bus *bus, char ret[CLIENT_TEXT])
 {
 	*ret = '\0';
@@ -68,8 +67,8 @@ static void last_error(const struct start *s, sd_bus *bus, char ret[CLIENT_TEXT]
 
 /* ---- tries ---- */
 
-/* The try that failed may not have ended yet in the eyes of systemd: then it is told of later. */
-static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct unit_state *u)
+/* Announce the next try. If systemd has not noticed the failure yet, it is announced later. */
+static void announce_try(struct start *s, sd_bus *bus, struct wait *w, const struct unit_state *u)
 {
 	const unsigned int try = unit_try(u);
 	char error[CLIENT_TEXT], which[UNIT_TRY_SIZE];
@@ -85,8 +84,8 @@ static void say_again(struct start *s, sd_bus *bus, struct wait *w, const struct
 	(void)ctl_fail(0, "systemd tries again to start %s %s", s->name, unit_try_text(u, which));
 }
 
-/* Has a try failed of which nothing was said? Then the next one may have begun. */
-static void look_at_tries(struct start *s, sd_bus *bus, struct wait *w)
+/* If there is a new failure, announce the next try. */
+static void check_tries(struct start *s, sd_bus *bus, struct wait *w)
 {
 	const uint64_t failed_at = client_vm_number(bus, s->vm, CLIENT_VM_last_error_time);
 	struct unit_state u;
@@ -95,29 +94,28 @@ static void look_at_tries(struct start *s, sd_bus *bus, struct wait *w)
 		return;
 	unit_look(bus, s->name, &u);
 	if (!strcmp(u.active, "activating"))
-		say_again(s, bus, w, &u);
+		announce_try(s, bus, w, &u);
 }
 
-/* What the manager is doing for it. */
-static void tell(void *data, sd_bus *bus, struct wait *w)
+static void show_step(void *data, sd_bus *bus, struct wait *w)
 {
 	struct start *s = data;
 	char state[CLIENT_TEXT], step[CLIENT_TEXT];
 
-	look_at_tries(s, bus, w);
+	check_tries(s, bus, w);
 	client_vm_text(bus, s->vm, CLIENT_VM_state, state);
 	client_vm_text(bus, s->vm, CLIENT_VM_sub_state, step);
 	if (strcmp(state, "starting") != 0)
 		wait_for(w, "systemd to start the unit of %s", s->name);
 	else if (!strcmp(step, "prepare"))
-		wait_for(w, "%s to start: its memory and files", s->name);
+		wait_for(w, "%s to start: preparing memory and files", s->name);
 	else
 		wait_for(w, "%s to start: %s", s->name, step);
 }
 
 /*
- * Return: 0 it runs; -EREMOTEIO it does not, and is not tried again; -ETIMEDOUT systemd does not
- * answer.
+ * Return: 0 the unit runs; -EREMOTEIO it has failed and is not tried again; -ETIMEDOUT systemd does
+ * not reply.
  */
 static int follow_unit(struct start *s, sd_bus *bus, struct unit_state *u)
 {
@@ -132,7 +130,7 @@ static int follow_unit(struct start *s, sd_bus *bus, struct unit_state *u)
 		if (r < 0 || !unit_is_busy(u) || !strcmp(u->active, "active"))
 			break;
 		if (!strcmp(u->active, "activating"))
-			say_again(s, bus, &w, u);
+			announce_try(s, bus, &w, u);
 		wait_for(&w, "the unit of %s to start: %s (%s)", s->name, u->active, u->sub);
 		while (r >= 0 && wait_ms(&w) < until)
 			r = wait_on(&w, bus);
@@ -143,53 +141,45 @@ static int follow_unit(struct start *s, sd_bus *bus, struct unit_state *u)
 	return strcmp(u->active, "active") ? -EREMOTEIO : 0;
 }
 
-/* ---- the end of it ---- */
+/* ---- result ---- */
 
-static const char *ordinal(unsigned int n)
-{
-	static const char *const ends[] = { "th", "st", "nd", "rd" };
-
-	return n % 100 / 10 == 1 || n % 10 > 3 ? ends[0] : ends[n % 10];
-}
-
-static int runs(const struct start *s)
+static int report_success(const struct start *s)
 {
 	if (s->told)
-		(void)ctl_fail(0, "%s runs, at the %u%s try", s->name, s->told, ordinal(s->told));
+		(void)ctl_fail(0, "%s runs after %u tries", s->name, s->told);
 	return CTL_OK;
 }
 
-static int failed(const struct start *s, const struct unit_state *u, const char *why)
+static int report_failure(const struct start *s, const struct unit_state *u, const char *why)
 {
 	(void)ctl_fail(0, "%s: %s", s->name, why);
 	if (*u->result && strcmp(u->result, "success"))
-		(void)ctl_fail(0, "the unit: %s, status %d", u->result, u->status);
+		(void)ctl_fail(0, "result of the unit: %s, status %d", u->result, u->status);
 	fprintf(stderr, "see: ghvmctl why %s, journalctl -u gunyah-vm@%s\n", s->name, s->name);
 	return CTL_FAILED;
 }
 
-/* The job of the manager failed, or it has lost it: the unit may go on. */
-static int settle(struct start *s, sd_bus *bus, int r, const struct ghvm_error *err)
+/* @r, @err: result of the manager's job; if it failed or is unknown, the unit may continue. */
+static int finish_start(struct start *s, sd_bus *bus, int r, const struct ghvm_error *err)
 {
 	char last[CLIENT_TEXT];
 	struct unit_state u;
 
 	if (r == 0)
-		return runs(s);
+		return report_success(s);
 	if (r == -ECANCELED)
-		return ctl_fail(CTL_FAILED, "%s: somebody has stopped it before it was started",
-				s->name);
+		return ctl_fail(CTL_FAILED, "%s: stopped before the start was complete", s->name);
 	r = follow_unit(s, bus, &u);
 	if (r == -ETIMEDOUT)
 		return ctl_fail(CTL_FAILED, "%s", err->msg);
 	if (r == 0)
-		return runs(s);
+		return report_success(s);
 	last_error(s, bus, last);
-	return failed(s, &u, *last ? last : err->msg);
+	return report_failure(s, &u, *last ? last : err->msg);
 }
 
-/* It is not vacant, or somebody has it started already. */
-static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
+/* The VM is not stopped: it may run, or another client may be starting it. */
+static int handle_not_stopped(struct start *s, sd_bus *bus, const struct ghvm_error *err)
 {
 	char state[CLIENT_TEXT];
 
@@ -197,11 +187,11 @@ static int already(struct start *s, sd_bus *bus, const struct ghvm_error *err)
 	if (!strcmp(state, "running") || !strcmp(state, "rebooting"))
 		return CTL_OK;
 	if (!strcmp(state, "starting"))
-		return settle(s, bus, -EREMOTEIO, err);
+		return finish_start(s, bus, -EREMOTEIO, err);
 	return ctl_fail(CTL_FAILED, "%s", err->msg);
 }
 
-static int refused(sd_bus *bus, int r, const struct ghvm_error *err)
+static int report_refusal(sd_bus *bus, int r, const struct ghvm_error *err)
 {
 	const int host = r == -ENODEV ? client_host(bus, NULL) : 0;
 
@@ -211,7 +201,7 @@ static int refused(sd_bus *bus, int r, const struct ghvm_error *err)
 	return client_status(r);
 }
 
-static int start(struct start *s, sd_bus *bus)
+static int start_vm(struct start *s, sd_bus *bus)
 {
 	const struct call c = client_verb(CLIENT_ROOT, CLIENT_MANAGER ".Manager", "StartVM");
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -224,13 +214,13 @@ static int start(struct start *s, sd_bus *bus)
 		r = client_call(bus, &c, &reply, &err, s->name, "sa{sv}", s->name, 0);
 	}
 	if (r == -ESRCH)
-		return already(s, bus, &err);
+		return handle_not_stopped(s, bus, &err);
 	if (r < 0)
-		return refused(bus, r, &err);
+		return report_refusal(bus, r, &err);
 	if (sd_bus_message_read(reply, "o", &job) < 0)
-		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
-	r = job_follow(bus, job, tell, s, &err);
-	return settle(s, bus, r, &err);
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+	r = job_follow(bus, job, show_step, s, &err);
+	return finish_start(s, bus, r, &err);
 }
 
 int verb_start(const struct ctl *ctl, char **args, int n)
@@ -243,5 +233,5 @@ int verb_start(const struct ctl *ctl, char **args, int n)
 	if (r != CTL_OK)
 		return r;
 	r = client_open(&bus, &err);
-	return r < 0 ? ctl_fail(client_status(r), "%s", err.msg) : start(&s, bus);
+	return r < 0 ? ctl_fail(client_status(r), "%s", err.msg) : start_vm(&s, bus);
 }

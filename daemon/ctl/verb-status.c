@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * status: one VM, in full.
+ * status: show one VM.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -38,22 +38,21 @@ static void print_json(const struct client_vm *vm, const char *remark)
 	putchar('\n');
 }
 
-static bool some(const char *s)
+static bool is_set(const char *s)
 {
 	return s && *s;
 }
 
-/* NULL: nothing worth a line. */
-static const char *descriptor(const struct client_vm *vm)
+/* Return: NULL if the descriptor has not changed. */
+static const char *descriptor_remark(const struct client_vm *vm)
 {
 	static const char *const texts[][2] = {
-		{ "changed", "changed on disk since it started: takes effect with its next start" },
-		{ "invalid",
-		  "changed on disk since it started, and has mistakes: ghvmctl validate" },
-		{ "missing", "is not there any more: it cannot be started again" },
+		{ "changed", "changed on disk since the start; the next start uses it" },
+		{ "invalid", "changed on disk since the start, with errors: see ghvmctl validate" },
+		{ "missing", "deleted since the start; the VM cannot be started again" },
 	};
 
-	for (size_t i = 0; some(vm->descriptor) && i < ARRAY_SIZE(texts); i++)
+	for (size_t i = 0; is_set(vm->descriptor) && i < ARRAY_SIZE(texts); i++)
 		if (!strcmp(vm->descriptor, texts[i][0]))
 			return texts[i][1];
 	return NULL;
@@ -63,8 +62,8 @@ static void print_text(const struct client_vm *vm, const char *remark)
 {
 	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
 
-	printf("%s: %s%s%s\n", vm->name, vm->state, some(vm->sub_state) ? ", " : "",
-	       some(vm->sub_state) ? vm->sub_state : "");
+	printf("%s: %s%s%s\n", vm->name, vm->state, is_set(vm->sub_state) ? ", " : "",
+	       is_set(vm->sub_state) ? vm->sub_state : "");
 	if (vm->vmid)
 		printf("  vmid        %u\n", vm->vmid);
 	if (vm->leader_pid)
@@ -77,16 +76,16 @@ static void print_text(const struct client_vm *vm, const char *remark)
 		printf("  shared      %s\n", table_size(vm->shared, size));
 	if (vm->quarantined)
 		printf("  quarantine  %llu pages\n", (unsigned long long)vm->quarantined);
-	if (descriptor(vm))
-		printf("  descriptor  %s\n", descriptor(vm));
-	if (some(vm->exit_reason))
+	if (descriptor_remark(vm))
+		printf("  descriptor  %s\n", descriptor_remark(vm));
+	if (is_set(vm->exit_reason))
 		printf("  last end    %s\n", vm->exit_reason);
-	if (some(vm->last_error))
+	if (is_set(vm->last_error))
 		printf("  last error  %s: %s\n", table_time(vm->last_error_time, when),
 		       vm->last_error);
 }
 
-/* A start that has failed may not be the last. */
+/* Print whether systemd will try a failed start again. */
 static void print_tries(const struct client_vm *vm)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;

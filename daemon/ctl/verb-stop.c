@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stop: by the manager, until all memory is back. Stopping what does not run succeeds.
+ * stop: ask the manager to stop a VM, and wait until all its memory has been returned. Stopping a VM
+ * that does not run succeeds.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -17,12 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNIT_MS 10000 /* until the unit has noticed that its process ended */
+#define UNIT_MS 10000 /* for the unit to notice that its process has exited */
 
 /**
- * struct stop - one call
- * @vm: path of its object, owned
- * @quarantined: pages of it that were in quarantine before
+ * struct stop - state of the verb
+ * @vm: object path of the VM, owned
+ * @quarantined: pages of the VM in quarantine before this stop
  */
 struct stop {
 	const char *name;
@@ -36,24 +37,22 @@ static void stop_done(struct stop *s)
 	free(s->vm);
 }
 
-static void tell(void *data, sd_bus *bus, struct wait *w)
+static void show_step(void *data, sd_bus *bus, struct wait *w)
 {
 	const struct stop *s = data;
 	char state[CLIENT_TEXT];
 
 	client_vm_text(bus, s->vm, CLIENT_VM_state, state);
 	if (!strcmp(state, "stopping"))
-		wait_for(w, "all memory of %s to come back", s->name);
+		wait_for(w, "the memory of %s to be returned", s->name);
 	else if (s->force)
 		wait_for(w, "%s to end", s->name);
 	else
-		wait_for(w,
-			 "%s to power off; it is ended by force when its lifecycle.stop-timeout is "
-			 "over",
+		wait_for(w, "%s to power off; it is killed after its lifecycle.stop-timeout",
 			 s->name);
 }
 
-/* A start that comes right after this one shall find the unit ended. */
+/* Wait for the end of the unit, so that a start can follow immediately. */
 static void wait_for_unit(const struct stop *s, sd_bus *bus)
 {
 	struct unit_state u;
@@ -72,24 +71,24 @@ static void wait_for_unit(const struct stop *s, sd_bus *bus)
 	wait_clear(&w);
 }
 
-/* What did not go as one would think. */
-static int report(const struct stop *s, sd_bus *bus)
+/* Report a forced end and memory in quarantine. */
+static int report_result(const struct stop *s, sd_bus *bus)
 {
 	const uint64_t pages = client_vm_number(bus, s->vm, CLIENT_VM_quarantined);
 	char reason[CLIENT_TEXT];
 
 	client_vm_text(bus, s->vm, CLIENT_VM_exit_reason, reason);
 	if (!s->force && !strcmp(reason, "forced"))
-		(void)ctl_fail(0, "%s did not power off in time, and was ended by force", s->name);
+		(void)ctl_fail(0, "%s did not power off in time and was killed", s->name);
 	if (pages <= s->quarantined)
 		return CTL_OK;
 	return ctl_fail(CTL_FAILED,
-			"%s: %" PRIu64 " pages of its memory have not come back and stay in "
-			"quarantine, where they are safe; see ghvmctl quarantine",
+			"%s: %" PRIu64 " pages of its memory could not be returned and stay in "
+			"quarantine; see ghvmctl quarantine",
 			s->name, pages);
 }
 
-/* Nobody is there who could do it but systemd; pages come back when the manager does. */
+/* Ask systemd to stop the unit. The memory is returned when a manager runs again. */
 static int stop_without_manager(const struct stop *s, sd_bus *bus, const struct ghvm_error *why)
 {
 	struct ghvm_error err = {};
@@ -99,7 +98,7 @@ static int stop_without_manager(const struct stop *s, sd_bus *bus, const struct 
 	(void)ctl_fail(0, "%s", why->msg);
 	if (!unit_is_busy(&u))
 		return CTL_NO_MANAGER;
-	(void)ctl_fail(0, "so systemd is asked to stop the unit of %s", s->name);
+	(void)ctl_fail(0, "asking systemd to stop the unit of %s instead", s->name);
 	return unit_stop(bus, s->name, &err) < 0 ? ctl_fail(CTL_NO_MANAGER, "%s", err.msg) : CTL_OK;
 }
 
@@ -113,14 +112,15 @@ static int call_stop(struct stop *s, sd_bus *bus)
 			    s->force ? "force" : "graceful", 0);
 
 	if (r == -ESRCH)
-		return CTL_OK; /* it does not run */
+		return CTL_OK; /* the VM does not run */
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
 	if (sd_bus_message_read(reply, "o", &job) < 0)
-		return ctl_fail(CTL_FAILED, "the manager's answer makes no sense");
-	r = job_follow(bus, job, tell, s, &err);
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+	r = job_follow(bus, job, show_step, s, &err);
 	wait_for_unit(s, bus);
-	return r < 0 ? ctl_fail(client_status(r), "%s: %s", s->name, err.msg) : report(s, bus);
+	return r < 0 ? ctl_fail(client_status(r), "%s: %s", s->name, err.msg)
+		     : report_result(s, bus);
 }
 
 int verb_stop(const struct ctl *ctl, char **args, int n)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * trace: the last messages between the manager and the resource manager, of one VM or of all.
+ * trace: print the last messages between the manager and the resource manager, of one VM or of all.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -23,12 +23,12 @@
 #define FOLLOW_MS 200
 
 /**
- * struct trace - one call
- * @file: capture to write, or NULL: words on standard output
- * @vm: of this one alone, or NULL: of all. Borrowed
- * @last: number of the last message seen
- * @manager: whose numbers these are: its name on the bus, owned
- * @gone: it has been said that the manager is not there
+ * struct trace - state of the verb
+ * @file: capture file; NULL: print text or JSON on standard output
+ * @vm: only messages of this VM; NULL: of all VMs. Borrowed
+ * @last: number of the last message printed
+ * @manager: unique bus name of the manager that @last belongs to, owned
+ * @gone: the user was told that the manager has exited
  */
 struct trace {
 	const struct ctl *ctl;
@@ -50,12 +50,12 @@ static void print_json(const struct ghvm_trace_message *m)
 	putchar('\n');
 }
 
-static void show(void *data, const struct ghvm_trace_message *m)
+static void show_message(void *data, const struct ghvm_trace_message *m)
 {
 	struct trace *t = data;
 
 	if (t->last && m->number > t->last && m->number != t->last + 1)
-		fprintf(stderr, "(%" PRIu64 " messages are lost)\n", m->number - t->last - 1);
+		fprintf(stderr, "(%" PRIu64 " messages lost)\n", m->number - t->last - 1);
 	t->last = m->number;
 	if (t->file)
 		pcapng_add(t->file, m);
@@ -76,8 +76,8 @@ static int open_file(struct trace *t, const char *path, struct ghvm_error *err)
 	return 0;
 }
 
-/* Nothing is kept back from who follows, and a full disk or a closed pipe ends it. */
-static int flush(struct trace *t, struct ghvm_error *err)
+/* Flush after each batch; a full disk or a closed pipe ends the verb. */
+static int flush_output(struct trace *t, struct ghvm_error *err)
 {
 	FILE *f = t->file ? t->file : stdout;
 
@@ -88,8 +88,8 @@ static int flush(struct trace *t, struct ghvm_error *err)
 
 /* ---- following ---- */
 
-/* A moment; and if nobody reads any more, the end, as a message may be long in coming. */
-static void rest(void)
+/* Wait shortly. Exit if the reader of standard output has gone, as the next write may be far off. */
+static void pause_polling(void)
 {
 	struct pollfd p = { .fd = STDOUT_FILENO };
 
@@ -97,7 +97,7 @@ static void rest(void)
 		(void)raise(SIGPIPE);
 }
 
-/* A manager that was restarted counts from one again. */
+/* A restarted manager numbers its messages from one again. */
 static void note_manager(struct trace *t, sd_bus *bus)
 {
 	_cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
@@ -105,7 +105,7 @@ static void note_manager(struct trace *t, sd_bus *bus)
 
 	if (sd_bus_get_name_creds(bus, CLIENT_MANAGER, SD_BUS_CREDS_UNIQUE_NAME, &creds) < 0 ||
 	    sd_bus_creds_get_unique_name(creds, &name) < 0)
-		return; /* there is none: the next call says so */
+		return; /* no manager: the next call reports it */
 	if (t->manager && !strcmp(t->manager, name))
 		return;
 	if (t->manager) {
@@ -116,8 +116,8 @@ static void note_manager(struct trace *t, sd_bus *bus)
 	t->manager = strdup(name);
 }
 
-/* Return: 0 go on; what it failed with. */
-static int bear(struct trace *t, int r, const struct ghvm_error *err)
+/* Continue while the manager is away, if it was there before. Return: 0 continue; @r otherwise. */
+static int tolerate_absence(struct trace *t, int r, const struct ghvm_error *err)
 {
 	if (r != -EHOSTDOWN || !t->manager)
 		return r;
@@ -127,20 +127,20 @@ static int bear(struct trace *t, int r, const struct ghvm_error *err)
 	return 0;
 }
 
-static int follow(struct trace *t, sd_bus *bus, struct ghvm_error *err)
+static int follow_trace(struct trace *t, sd_bus *bus, struct ghvm_error *err)
 {
 	int r = 0;
 
 	while (r == 0) {
 		note_manager(t, bus);
-		r = messages_fetch(bus, t->vm, t->last, t->manager != NULL, show, t, err);
+		r = messages_fetch(bus, t->vm, t->last, t->manager != NULL, show_message, t, err);
 		if (r == 0) {
 			t->gone = false;
-			r = flush(t, err);
+			r = flush_output(t, err);
 		}
-		r = bear(t, r, err);
+		r = tolerate_absence(t, r, err);
 		if (r == 0)
-			rest(); /* only here does anybody poll */
+			pause_polling();
 	}
 	return r;
 }
@@ -152,17 +152,17 @@ int verb_trace(const struct ctl *ctl, char **args, int n)
 	struct ghvm_error err = {};
 	int r;
 
-	(void)signal(SIGPIPE, SIG_DFL); /* it may be ignored where we come from */
+	(void)signal(SIGPIPE, SIG_DFL); /* the parent may have set it to be ignored */
 	r = !t.vm || ghvm_name_valid(t.vm) ? client_open(&bus, &err)
 					   : ghvm_spec_absent(t.vm, ctl->dirs, &err);
 	if (r == 0)
 		r = open_file(&t, ctl->pcapng, &err);
 	if (r == 0 && ctl->follow) {
-		r = follow(&t, bus, &err);
+		r = follow_trace(&t, bus, &err);
 	} else if (r == 0) {
-		r = messages_fetch(bus, t.vm, 0, false, show, &t, &err);
+		r = messages_fetch(bus, t.vm, 0, false, show_message, &t, &err);
 		if (r == 0)
-			r = flush(&t, &err);
+			r = flush_output(&t, &err);
 	}
 	if (t.file && fclose(t.file) != 0 && r == 0)
 		r = ghvm_error_set(&err, -EIO, "cannot write the trace");

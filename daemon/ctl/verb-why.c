@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * why: what went wrong with one VM last, what that means, and what was said before.
+ * why: show the last failure of a VM, its meaning, and the messages before it.
  */
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/ctl.h"
@@ -22,8 +22,8 @@
 #define SHOWN 12
 
 /**
- * struct tail - the last messages up to some point
- * @n: how many there were; number i is at i % SHOWN
+ * struct tail - the last SHOWN messages up to some point
+ * @n: number of messages up to there; message i is at i % SHOWN
  */
 struct tail {
 	struct ghvm_trace_message last[SHOWN];
@@ -31,24 +31,25 @@ struct tail {
 };
 
 /**
- * struct said - what a VM said
- * @vm: which; borrowed
- * @all: up to now; @fault: up to what it failed for, or empty. What comes after that is its undoing
- * @err: why there is nothing, code 0: it worked
+ * struct history - messages of a VM
+ * @vm: borrowed
+ * @all: messages up to now
+ * @fault: messages up to the one that failed, or empty; later ones belong to the teardown
+ * @err: why the messages could not be fetched; code 0: success
  */
-struct said {
+struct history {
 	const struct client_vm *vm;
 	struct tail all;
 	struct tail fault;
 	struct ghvm_error err;
 };
 
-static bool refused(const struct client_vm *vm)
+static bool is_refusal(const struct client_vm *vm)
 {
 	return vm->last_errno == EREMOTEIO && vm->rm_message;
 }
 
-/* The reply that refused, the request that was not answered, or the news of a crash. */
+/* @m is the reply that refused, the request without a reply, or the notification of a crash. */
 static bool is_fault(const struct client_vm *vm, const struct ghvm_trace_message *m)
 {
 	struct ghvm_get g = { .buf = m->data, .len = m->len < 4 ? m->len : 4 };
@@ -57,42 +58,42 @@ static bool is_fault(const struct client_vm *vm, const struct ghvm_trace_message
 		return m->id == GHVM_RM_NOTIFY_VM_EXITED && m->dir == '!';
 	if (!vm->rm_message || m->id != vm->rm_message)
 		return false;
-	return refused(vm) ? m->dir == '<' && ghvm_get_u32(&g) == vm->rm_status : m->dir == '>';
+	return is_refusal(vm) ? m->dir == '<' && ghvm_get_u32(&g) == vm->rm_status : m->dir == '>';
 }
 
-static void keep(void *data, const struct ghvm_trace_message *m)
+static void keep_message(void *data, const struct ghvm_trace_message *m)
 {
-	struct said *s = data;
+	struct history *s = data;
 
 	s->all.last[s->all.n++ % SHOWN] = *m;
 	if (is_fault(s->vm, m))
 		s->fault = s->all;
 }
 
-static const struct ghvm_trace_message *nth(const struct tail *t, size_t i)
+static const struct ghvm_trace_message *tail_message(const struct tail *t, size_t i)
 {
 	return &t->last[i % SHOWN];
 }
 
-static size_t first(const struct tail *t)
+static size_t tail_first(const struct tail *t)
 {
 	return t->n > SHOWN ? t->n - SHOWN : 0;
 }
 
-static const struct tail *fetch(const struct client_vm *vm, struct said *s)
+static const struct tail *fetch_messages(const struct client_vm *vm, struct history *s)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	int r = client_open(&bus, &s->err);
 
 	s->vm = vm;
-	if (r == 0) /* the rest of the answer is for everybody: no password is asked for these */
+	if (r == 0) /* messages are optional: do not ask for a password */
 		(void)sd_bus_set_allow_interactive_authorization(bus, false);
 	if (r == 0)
-		(void)messages_fetch(bus, vm->name, 0, false, keep, s, &s->err); /* err tells */
+		(void)messages_fetch(bus, vm->name, 0, false, keep_message, s, &s->err);
 	return s->fault.n ? &s->fault : &s->all;
 }
 
-/* Empty if there is none. NAME in a hint is the VM's. */
+/* @ret: advice for an error, or "". NAME in the text is replaced by the name of the VM. */
 static void hint_for(int code, const struct client_vm *vm, char ret[HINT_SIZE])
 {
 	const char *text = ghvm_hint_find(code, vm->rm_message, vm->rm_status)->advice;
@@ -109,7 +110,7 @@ static void hint_for(int code, const struct client_vm *vm, char ret[HINT_SIZE])
 		snprintf(ret + n, HINT_SIZE - n, "%s", text);
 }
 
-static bool some(const char *s)
+static bool is_set(const char *s)
 {
 	return s && *s;
 }
@@ -130,12 +131,12 @@ static void print_json(const struct client_vm *vm, const char *hint, const char 
 	json_number(&j, "last_error_usec", vm->last_error_time);
 	json_number(&j, "errno", (uint64_t)vm->last_errno);
 	json_text(&j, "rm_message", vm->rm_message ? message : NULL);
-	json_text(&j, "rm_status", refused(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
+	json_text(&j, "rm_status", is_refusal(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
 	json_text(&j, "hint", *hint ? hint : NULL);
 	json_text(&j, "guest", *remark ? remark : NULL);
 	json_open(&j, "messages", '[');
-	for (size_t i = first(t); i < t->n; i++)
-		messages_print_json(&j, nth(t, i));
+	for (size_t i = tail_first(t); i < t->n; i++)
+		messages_print_json(&j, tail_message(t, i));
 	json_close(&j, ']');
 	json_close(&j, '}');
 	putchar('\n');
@@ -144,9 +145,10 @@ static void print_json(const struct client_vm *vm, const char *hint, const char 
 static void print_tail(const struct client_vm *vm, const struct tail *t)
 {
 	if (t->n)
-		printf("  said   (more: ghvmctl trace %s)\n", vm->name);
-	for (size_t i = first(t); i < t->n; i++)
-		messages_print(nth(t, i), "         ", false);
+		printf("  messages to and from the resource manager (more: ghvmctl trace %s):\n",
+		       vm->name);
+	for (size_t i = tail_first(t); i < t->n; i++)
+		messages_print(tail_message(t, i), "         ", false);
 }
 
 static void print_text(const struct client_vms *vms, const struct client_vm *vm, const char *hint,
@@ -157,15 +159,15 @@ static void print_text(const struct client_vms *vms, const struct client_vm *vm,
 	printf("%s is %s\n", vm->name, vm->state);
 	if (vms->host.code < 0)
 		printf("  host   %s\n", vms->host.msg);
-	if (some(vm->last_error)) {
+	if (is_set(vm->last_error)) {
 		printf("  when   %s\n", table_time(vm->last_error_time, when));
-		if (some(vm->failed_step))
+		if (is_set(vm->failed_step))
 			printf("  step   %s\n", vm->failed_step);
 		printf("  error  %s\n", vm->last_error);
 	}
-	if (some(vm->exit_reason))
+	if (is_set(vm->exit_reason))
 		printf("  end    %s\n", vm->exit_reason);
-	if (!some(vm->last_error) && !some(vm->exit_reason) && !vms->host.code)
+	if (!is_set(vm->last_error) && !is_set(vm->exit_reason) && !vms->host.code)
 		puts("  nothing has failed since the manager started");
 	if (*remark)
 		printf("  guest  %s\n", remark);
@@ -180,7 +182,7 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	const struct client_vm *vm;
 	const struct tail *tail;
-	struct said said = {};
+	struct history history = {};
 	char hint[HINT_SIZE], remark[UNIT_REMARK_SIZE];
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
@@ -188,12 +190,12 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 		return r;
 	hint_for(vms.host.code < 0 ? vms.host.code : -vm->last_errno, vm, hint);
 	unit_remark(vm, remark);
-	tail = fetch(vm, &said);
+	tail = fetch_messages(vm, &history);
 	if (ctl->json)
 		print_json(vm, hint, remark, tail);
 	else
 		print_text(&vms, vm, hint, remark, tail);
-	if (said.err.code < 0)
-		fprintf(stderr, "(its messages are missing: %s)\n", said.err.msg);
+	if (history.err.code < 0)
+		fprintf(stderr, "(messages are missing: %s)\n", history.err.msg);
 	return CTL_OK;
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define SILENT_MS 1000
-#define TURN_MS 200 /* of the spinner, and of whoever looks again */
+#define TURN_MS 200 /* interval of the spinner, and the longest wait_on() */
 #define COLUMNS 80
 
 static uint64_t now_ms(void)
@@ -30,7 +30,7 @@ void wait_for(struct wait *w, const char *fmt, ...)
 	if (!w->began)
 		w->began = now_ms();
 	va_start(ap, fmt);
-	(void)vsnprintf(w->what, sizeof(w->what), fmt, ap); /* a longer one is cut */
+	(void)vsnprintf(w->what, sizeof(w->what), fmt, ap); /* truncated if too long */
 	va_end(ap);
 }
 
@@ -39,7 +39,7 @@ uint64_t wait_ms(const struct wait *w)
 	return now_ms() - w->began;
 }
 
-static int columns(void)
+static int terminal_columns(void)
 {
 	struct winsize size;
 
@@ -48,26 +48,26 @@ static int columns(void)
 	return size.ws_col;
 }
 
-/* A line that is longer than the terminal would leave its beginning there. */
-static void spin(struct wait *w, uint64_t now)
+/* The line is cut to the width of the terminal, because "\r" cannot erase a wrapped line. */
+static void show_spinner(struct wait *w, uint64_t now)
 {
 	static const char turn[] = "|/-\\";
 	char line[WAIT_TEXT + 64];
 
 	(void)snprintf(line, sizeof(line), "%c waiting for %s (%" PRIu64 " s)",
 		       turn[now / TURN_MS % 4], w->what, (now - w->began) / 1000);
-	fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+	fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
 	w->shown = true;
 }
 
-static void tick(struct wait *w)
+static void show_progress(struct wait *w)
 {
 	const uint64_t now = now_ms();
 
 	if (now - w->began < SILENT_MS)
 		return;
 	if (isatty(STDERR_FILENO) && !w->plain) {
-		spin(w, now);
+		show_spinner(w, now);
 	} else if ((!w->said || now - w->said >= SILENT_MS) && strcmp(w->told, w->what)) {
 		fprintf(stderr, "ghvmctl: waiting for %s\n", w->what);
 		memcpy(w->told, w->what, sizeof(w->told));
@@ -81,7 +81,7 @@ int wait_on(struct wait *w, sd_bus *bus)
 
 	if (r != 0)
 		return r < 0 ? r : 1;
-	tick(w);
+	show_progress(w);
 	r = sd_bus_wait(bus, TURN_MS * 1000ULL);
 	return r < 0 ? r : 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waits of whoever called: nothing takes longer than a second without a word about what it is
- * waited for. On a terminal that is one line with a spinner, gone when the wait is over; elsewhere
- * a line on standard error whenever what is waited for changes.
+ * Waiting with a progress message. After a second, the user is told what ghvmctl waits for: on a
+ * terminal by a line with a spinner, which is erased at the end; elsewhere by a line on standard
+ * error each time the text changes.
  */
 #pragma once
 
@@ -13,12 +13,12 @@
 #define WAIT_TEXT 256
 
 /**
- * struct wait - one of them; zero and wait_for() begin it
+ * struct wait - one wait; begins zeroed, with wait_for()
  * @began, @said: milliseconds of CLOCK_MONOTONIC; 0: not yet
- * @what: it is waited for that
- * @told: what was told last, off a terminal
- * @plain: lines, on a terminal too
- * @shown: there is a line on the terminal
+ * @what: completes "waiting for ..."
+ * @told: last text printed, if not on a terminal
+ * @plain: print lines even on a terminal
+ * @shown: the spinner line is on the terminal
  */
 struct wait {
 	uint64_t began;
@@ -29,19 +29,18 @@ struct wait {
 	bool shown;
 };
 
-/* What is waited for: "NAME to power off". May change on the way. */
+/* Set or change the text that completes "waiting for ...", as "NAME to power off". */
 void wait_for(struct wait *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /**
- * wait_on() - let @bus work, and tell
+ * wait_on() - process @bus or wait shortly for it, and show progress
  *
- * Return: 1 something came, look again; 0 nothing did for a moment; negative errno of the
- * connection.
+ * Return: 1 a message was processed; 0 there was none; negative errno of the connection.
  */
 int wait_on(struct wait *w, sd_bus *bus);
 
-/* Milliseconds since it began. */
+/* Milliseconds since the wait began. */
 uint64_t wait_ms(const struct wait *w);
 
-/* Before anything else is printed, and at the end: no line of it stays on the terminal. */
+/* Erase the spinner line. Call it before printing anything else, and at the end. */
 void wait_clear(struct wait *w);

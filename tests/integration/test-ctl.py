@@ -202,7 +202,7 @@ class Verbs(Case):
         self.assertEqual(out, "")
         self.assertRegex(err.splitlines()[0], "^ghvmctl: demo: .*demo.yaml:2:17: kernel.image: .*/demo.Image: "
                          "compressed with gzip; unpack it first$")
-        self.assertIn("ghvmctl: the unit: exit-code, status 134", err)
+        self.assertIn("ghvmctl: result of the unit: exit-code, status 134", err)
         self.assertIn("see: ghvmctl why demo, journalctl -u gunyah-vm@demo", err)
         why = self.ctl("why", "demo")[0]
         self.assertIn("compressed with gzip", why)
@@ -244,7 +244,7 @@ class ExitStatus(Case):
             _, err = self.ctl(*verb, "De\x1bmo", status=3)
             self.assertIn("ghvmctl: 'De?mo' cannot name a virtual machine: 1 to 27 of a-z", err)
         self.assertEqual(self.ctl("regoin", "list", "demo", status=2)[1],
-                         "ghvmctl: there is no verb 'regoin'; did you mean 'region'?\n")
+                         "ghvmctl: unknown verb 'regoin'; did you mean 'region'?\n")
 
     def test_what_is_so_already_is_a_success(self):
         self.w.vm("demo", "powerkey\n")
@@ -270,7 +270,7 @@ class ExitStatus(Case):
         self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 1s")
         self.ctl("start", "demo")
         _, err = self.ctl("stop", "demo")
-        self.assertEqual(err, "ghvmctl: demo did not power off in time, and was ended by force\n")
+        self.assertEqual(err, "ghvmctl: demo did not power off in time and was killed\n")
 
     def test_a_stop_without_a_manager(self):
         self.w.vm("demo", "powerkey\n")
@@ -284,7 +284,7 @@ class ExitStatus(Case):
         self.addCleanup(p.stderr.close)
         self.assertIn("the manager cannot be started", p.stderr.readline())
         self.assertEqual(p.stderr.readline(),
-                         "ghvmctl: so systemd is asked to stop the unit of demo\n")
+                         "ghvmctl: asking systemd to stop the unit of demo instead\n")
         self.w.start_manager()
         self.assertEqual(p.wait(30), 0)
         self.w.assert_clean()
@@ -339,8 +339,8 @@ class Waits(Case):
         self.assertIn("demo  unknown", out)
         self.assertEqual(err.splitlines(), [
             "ghvmctl: waiting for the manager to answer",
-            "ghvmctl: no virtual machine can run: waited 10 s for the manager to answer, in vain: "
-            "it hangs, or has too much to do; only descriptors are listed"])
+            "ghvmctl: no virtual machine can run: gave up waiting for the manager to answer after 10 s: "
+            "the service hangs or is overloaded; only descriptors are listed"])
         self.assertIn("Waiting for the manager, which does not answer", self.w.said("demo"))
         helper.kill()
 
@@ -358,7 +358,7 @@ class Waits(Case):
         self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 2s")
         self.ctl("start", "demo")
         _, err = self.all_of_ctl("stop", "demo")
-        self.assertIn("ghvmctl: waiting for demo to power off; it is ended by force", err)
+        self.assertIn("ghvmctl: waiting for demo to power off; it is killed", err)
 
     def test_on_a_terminal_it_is_a_line_that_goes(self):
         self.w.vm("demo", "forever\n", lifecycle="stop-timeout: 2s")
@@ -384,7 +384,7 @@ class Tries(Case):
         self.assertRegex(lines[1], AGAIN + r"\(2 of 3\)$")
         self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
         self.assertRegex(lines[3], AGAIN + r"\(3 of 3\)$")
-        self.assertEqual(lines[4:], ["ghvmctl: demo runs, at the 3rd try"])
+        self.assertEqual(lines[4:], ["ghvmctl: demo runs after 3 tries"])
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         self.ctl("stop", "demo")
 
@@ -409,7 +409,7 @@ class Tries(Case):
         lines = [line for line in start.stderr.read().splitlines() if not line.startswith(WAITING)]
         self.assertIn("Input/output error", lines[0])
         self.assertRegex(lines[1], AGAIN + r"\(2 of 3\)$")
-        self.assertEqual(lines[2:], ["ghvmctl: demo runs, at the 2nd try"])
+        self.assertEqual(lines[2:], ["ghvmctl: demo runs after 2 tries"])
         self.ctl("stop", "demo")
 
     def test_a_stop_while_it_starts(self):
@@ -426,7 +426,7 @@ class Tries(Case):
         self.assertEqual(stop.wait(20), 0)
         self.assertEqual(start.wait(20), 1)
         self.assertEqual(start.stderr.read().splitlines()[-1],
-                         "ghvmctl: demo: somebody has stopped it before it was started")
+                         "ghvmctl: demo: stopped before the start was complete")
         time.sleep(1)
         self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["stopped", "stopped"])
         self.w.assert_clean()
@@ -543,7 +543,7 @@ class Console(Case):
         self.w.vm("demo", "print ask\nexpect yes\nprint thanks\npowerkey\n")
         self.ctl("start", "demo")
         t = self.terminal("console", "demo")
-        t.wait_for(b"Connected to demo; Ctrl-] leaves")
+        t.wait_for(b"Connected to demo; Ctrl-] disconnects")
         t.wait_for(b"ask")
         t.type(b"yes\n")
         t.wait_for(b"thanks")
@@ -647,7 +647,7 @@ class Console(Case):
         t.type(LEAVE)
         self.assertEqual(t.process.wait(20), 0)
         _, err = self.ctl("console", "demo", input=500000 * "x", status=1)
-        self.assertRegex(err, r"demo takes no input: \d+ bytes are not typed")
+        self.assertRegex(err, r"demo reads no input: \d+ bytes were not sent")
 
     def test_a_guest_whose_runner_is_killed(self):
         t = self.connected()
@@ -675,13 +675,13 @@ class Console(Case):
         self.assertIn("another has this console: read-only watches it, force takes it over", err)
         watchers = [self.terminal("console", "--read-only", "demo") for _ in range(2)]
         for watcher in watchers:
-            watcher.wait_for(b"Connected to demo, to watch")
+            watcher.wait_for(b"Connected to demo (read-only)")
         t.type(b"to all\n")
         for one in (t, *watchers):
             one.wait_for(b"to all")
         watchers[0].type(b"nobody hears this\n")
         other = self.terminal("console", "--force", "demo")
-        t.wait_for(b"another has taken this console")
+        t.wait_for(b"another client has taken over the console")
         self.assertEqual(t.process.wait(20), 1)
         self.assertTrue(t.is_as_before())
         other.wait_for(b"Connected")
@@ -701,14 +701,14 @@ class Console(Case):
         self.w.vm("demo", self.ECHO)
         self.ctl("console", "--wait", "nosuch", status=3)
         t = self.terminal("console", "--wait", "demo")
-        t.wait_for(b"demo is stopped; waiting for it to start, Ctrl-C leaves")
+        t.wait_for(b"demo is stopped; waiting for it to start, Ctrl-C quits")
         self.assertTrue(t.is_as_before())
         for _ in range(2):
             self.ctl("start", "demo")
             t.wait_for(b"Connected")
             t.wait_for(b"up")
             self.ctl("--force", "stop", "demo")
-            t.wait_for(b"waiting for it, Ctrl-C leaves")
+            t.wait_for(b"waiting for the console, Ctrl-C quits")
             wait_until(t.is_as_before)
         t.process.send_signal(signal.SIGINT)
         t.process.wait(20)
@@ -1037,7 +1037,7 @@ class Why(Case):
         self.assertRegex(self.ctl("status", "demo")[0],
                          r"  last error  \d\d:\d\d:\d\d, \d+ s ago: cannot initialise")
         self.assertIn("  try    " + got["hint"], lines)
-        self.assertIn("  said   (more: ghvmctl trace demo)", lines)
+        self.assertIn("  messages to and from the resource manager (more: ghvmctl trace demo):", lines)
         self.assertEqual([l.split(" ", 10)[-1] for l in lines if l.startswith("         ")], said)
         self.assertEqual(lines[-1], "  more   journalctl -u gunyah-vm@demo")
 

@@ -53,24 +53,24 @@ END
 # usage
 expect 2
 expect 2 nosuch
-complains "there is no verb 'nosuch'; see ghvmctl --help"
+complains "unknown verb 'nosuch'; see ghvmctl --help"
 expect 2 stauts demo
-complains "there is no verb 'stauts'; did you mean 'status'?"
+complains "unknown verb 'stauts'; did you mean 'status'?"
 expect 2 status
 complains "usage: ghvmctl status NAME"
 expect 2 list extra
 expect 2 --nosuch
-complains "there is no option '--nosuch'; see ghvmctl --help"
+complains "unknown option '--nosuch'; see ghvmctl --help"
 expect 2 --jsno=x list
-complains "there is no option '--jsno'; did you mean '--json'?"
+complains "unknown option '--jsno'; did you mean '--json'?"
 expect 2 --force=1 list
 complains "option '--force=1' takes no value"
 expect 2 list --dir
 complains "option '--dir' needs a value"
 expect 2 -x list
-complains "there is no option '-x'"
+complains "unknown option '-x'"
 expect 2 region lst demo
-complains "region: 'lst' is neither list, add nor remove; did you mean 'list'?"
+complains "region: 'lst' is not list, add or remove; did you mean 'list'?"
 expect 0 --help
 for verb in list status start stop console validate plan why host quarantine trace; do
 	prints "  $verb "
@@ -80,7 +80,7 @@ prints "ghvmctl 0."
 
 # validate and plan need nobody
 expect 0 validate "$work/good.yaml"
-prints "good: good"
+prints "good: no errors"
 expect 0 --dir="$work" validate good
 expect 1 validate "$work/bad.yaml"
 prints "bad.yaml:3:16: memory.size: 101M is not a multiple of 2M"
@@ -115,7 +115,7 @@ sed "s#$work/Image#$work/nosuch#" "$work/good.yaml" >"$work/gone.yaml"
 expect 1 validate "$work/gone.yaml"
 prints "gone.yaml:2:17: kernel.image: $work/nosuch: No such file"
 expect 0 --offline validate "$work/gone.yaml"
-prints "gone: good"
+prints "gone: no errors"
 expect 1 --offline validate "$work/bad.yaml"
 sed 's/64M/16G/' "$work/gone.yaml" >"$work/large.yaml"
 expect 1 --offline validate "$work/large.yaml"

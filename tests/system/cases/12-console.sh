@@ -31,7 +31,7 @@ refused ghvmctl console one </dev/null
 } | timeout 20 ghvmctl console --force one >/run/console.out
 grep -q "guest: to all of you" /run/console.out || fail "who took over hears nothing"
 must 10 grep -q "guest: to all of you" /run/watches.out
-must 10 grep -q "another has taken this console" /run/types.out
+must 10 grep -q "another client has taken over the console" /run/types.out
 kill "$watches"
 wait "$types" || true
 down one

@@ -58,7 +58,7 @@ descriptor_is one current || fail "its descriptor is not current"
 echo "# a comment" >>$vms/one.yaml
 echo "memory: {size: 128M}" >$vms/one.yaml.d/60-size.yaml
 must 10 descriptor_is one changed
-ghvmctl status one | grep "changed on disk since it started"
+ghvmctl status one | grep "changed on disk since the start"
 rm -r $vms/one.yaml.d
 must 10 descriptor_is one current
 refused sh -c 'ghvmctl status one | grep "on disk"'

@@ -24,7 +24,7 @@ done
 ghvmctl start cycle >$out 2>&1 || fail "$(cat $out)"
 says "VM_INIT refused with DENIED"
 says "^ghvmctl: systemd tries again to start cycle (in 1 s )?\(2 of 30\)$"
-says "ghvmctl: cycle runs, at the 2nd try"
+says "ghvmctl: cycle runs after 2 tries"
 ghvmctl why cycle >$out
 says "VM_INIT refused with DENIED"
 says "cycle is running"
@@ -48,7 +48,7 @@ for by in "ghvmctl stop one" "systemctl stop gunyah-vm@one"; do
 	must 5 state_is one stopped
 	sleep 3 # three times what systemd waits before it tries again
 	unit_ended one || fail "$by: it was tried again"
-	says "somebody has stopped it before it was started"
+	says "stopped before the start was complete"
 	systemctl reset-failed gunyah-vm@one 2>/dev/null || true
 	must 15 returned
 done
