@@ -1,5 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * Calls to the resource manager (RM), over a pair of message queues.
+ *
+ *	caller's thread                         RM                    dispatcher, or the caller
+ *	  packets of <= 240 bytes  ---tx queue--->
+ *	  (packet.c)                               executes in order
+ *	                                           <---rx queue---  packets of a reply, or of a
+ *	                                                            notification: assemble (packet.c)
+ *	  wakes, decodes  <------------------------ reply -------------------|
+ *	                                            notification: handler, or backlog.c
+ *
+ * RM keeps only one reply for each client, so one call is outstanding at a time (abi C.2). A reply
+ * belongs to the call if both sequence number and message id match; all others are traced and dropped.
+ *
+ * The rx queue is read by a dispatcher, which is an event loop's thread, or without one by the thread
+ * that waits for a reply. A notification never waits for a call, nor the other way round.
+ *
+ * If no reply comes within the deadline, the outcome of the call is unknown, and RM may be dead.
+ * A GET_VMID with a new sequence number tells (decision 26 and 27): RM works in order, so its answer
+ * proves that RM is done with everything before. Unanswered, RM counts as dead, which is final for
+ * this connection: further calls fail with -EHOSTDOWN and are not sent. A call that timed out stays
+ * registered until this synchronisation has ended, so a late reply is still delivered.
+ *
+ * A single host call that fails does not end the connection. A failed receive is repeated. A packet
+ * that could not be sent is not, as RM may have got it: the synchronisation makes RM drop an incomplete
+ * message, and a message whose last packet was never tried is sent anew.
+ *
+ * Locks: call_lock (one call at a time), rx_lock (one thread at a time receives and assembles), state
+ * (what callers and the receiving thread share). Order: call_lock, rx_lock, state.
+ */
+/*
  * Resource manager RPC.
  *
  * Two locks besides the callers' queue: rx_lock (one thread at a time receives and assembles
