@@ -3,8 +3,8 @@
  * Memory parcels: how pages go to a guest and come back.
  *
  * A parcel is RM's word for pages that one VM lets another use. LEND takes them away from the
- * host; SHARE gives the guest access and leaves the host's. RM gives each parcel a handle, counted
- * from 0. A struct ghvm_parcel has one run of pinned memory on its way to one VM:
+ * host; SHARE gives the guest access and leaves the host's. RM gives each parcel a handle,
+ * counted from 0. A struct ghvm_parcel has one run of pinned memory on its way to one VM:
  *
  *	             state         may the guest own the pages?   a closed pin
  *	  pin        OURS          no                             frees them
@@ -17,24 +17,20 @@
  *
  * Three rules make it safe for this process to die, or for RM to be wrong, at any point:
  *
- * 1. The guard is set before RM hears of the pages. It is a state of the pin in the kernel module,
- *    so it outlives this process: the pages stay pinned, with a tag (tag.h) that says which VM they
- *    were for and, once it is known, the parcel's handle.
+ * 1. The guard is set before RM hears of the pages. It is a state of the pin in the kernel
+ *    module, so it outlives this process: the pages stay pinned, with a tag (tag.h) that says
+ *    which VM they were for and, once it is known, the parcel's handle.
  *
- * 2. The state is changed to the worse one before a request is sent, and back to a better one only
- *    by what RM answers. A parcel is LOST while its create is in flight: if no reply comes, RM may
- *    have made it. The tag names the handle before APPENDs follow.
+ * 2. The state is changed to the worse one before a request is sent, and back to a better one
+ *    only by what RM answers. A parcel is LOST while its create is in flight: if no reply comes,
+ *    RM may have made it. The tag names the handle before APPENDs follow.
  *
- * 3. One reply proves nothing; two have to agree (decision 33). A handle is "sure" once RM has acted
- *    on it. Only of a sure handle does HANDLE_INVALID, twice, mean that the parcel is gone.
+ * 3. One reply proves nothing; two have to agree (decision 33). A handle is "sure" once RM has
+ *    acted on it. Only of a sure handle does HANDLE_INVALID, twice, mean that the parcel is gone.
  *
  * What an adopter does with a tag is the same code as an undo: reclaim if there is a handle
  * (parcel-reclaim.c), search if there is none (parcel-lost.c), and guard for ever what neither
  * can settle. Lending and sharing is in parcel-give.c; this file pins, guards and adopts.
- */
-/*
- * Memory parcels: pin, guard, adopt. Lending and sharing is in parcel-give.c, reclaiming in
- * parcel-reclaim.c.
  */
 #include "libghvm/parcel.h"
 

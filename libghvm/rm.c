@@ -10,38 +10,26 @@
  *	  wakes, decodes  <------------------------ reply -------------------|
  *	                                            notification: handler, or backlog.c
  *
- * RM keeps only one reply for each client, so one call is outstanding at a time (abi C.2). A reply
- * belongs to the call if both sequence number and message id match; all others are traced and dropped.
+ * RM keeps only one reply for each client, so one call is outstanding at a time (abi C.2). A
+ * reply belongs to the call if both sequence number and message id match; all others are traced
+ * and dropped.
  *
- * The rx queue is read by a dispatcher, which is an event loop's thread, or without one by the thread
- * that waits for a reply. A notification never waits for a call, nor the other way round.
+ * The rx queue is read by a dispatcher, which is an event loop's thread, or without one by the
+ * thread that waits for a reply. A notification never waits for a call, nor the other way round.
  *
  * If no reply comes within the deadline, the outcome of the call is unknown, and RM may be dead.
- * A GET_VMID with a new sequence number tells (decision 26 and 27): RM works in order, so its answer
- * proves that RM is done with everything before. Unanswered, RM counts as dead, which is final for
- * this connection: further calls fail with -EHOSTDOWN and are not sent. A call that timed out stays
- * registered until this synchronisation has ended, so a late reply is still delivered.
+ * A GET_VMID with a new sequence number tells (decision 26 and 27): RM works in order, so its
+ * answer proves that RM is done with everything before. Unanswered, RM counts as dead, which is
+ * final for this connection: further calls fail with -EHOSTDOWN and are not sent. A call that
+ * timed out stays registered until this synchronisation has ended, so a late reply is still
+ * delivered.
  *
- * A single host call that fails does not end the connection. A failed receive is repeated. A packet
- * that could not be sent is not, as RM may have got it: the synchronisation makes RM drop an incomplete
- * message, and a message whose last packet was never tried is sent anew.
+ * A single host call that fails does not end the connection. A failed receive is repeated. A
+ * packet that could not be sent is not, as RM may have got it: the synchronisation makes RM drop
+ * an incomplete message, and a message whose last packet was never tried is sent anew.
  *
- * Locks: call_lock (one call at a time), rx_lock (one thread at a time receives and assembles), state
- * (what callers and the receiving thread share). Order: call_lock, rx_lock, state.
- */
-/*
- * Resource manager RPC.
- *
- * Two locks besides the callers' queue: rx_lock (one thread at a time receives and assembles
- * packets) and state (shared by callers and the receiving thread). Order: call_lock, rx_lock,
- * state.
- *
- * A call that timed out stays registered until the synchronisation after it has ended, so that a
- * late reply is still delivered.
- *
- * One failed host call does not end the connection. A failed receive is repeated. A failed packet
- * is not, as RM may have got it: the synchronisation makes RM drop an incomplete message (abi
- * C.2), and a message whose last packet was never tried is sent anew.
+ * Locks: call_lock (one call at a time), rx_lock (one thread at a time receives and assembles),
+ * state (what callers and the receiving thread share). Order: call_lock, rx_lock, state.
  */
 #include "libghvm/rm-internal.h"
 

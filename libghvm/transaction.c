@@ -5,11 +5,11 @@
  * A transaction has a list of changes, each of which adds or removes one region. All of them
  * happen or none does. There are two halves:
  *
- * - Until the commit (this file) changes are checked and reserved in the machine's map. No page is
- *   pinned and RM is not called, so there is nothing to undo.
+ * - Until the commit (this file) changes are checked and reserved in the machine's map. No page
+ *   is pinned and RM is not called, so there is nothing to undo.
  *
- * - The commit (transaction-commit.c) does first what can fail without the guest noticing, and last
- *   what cannot be undone:
+ * - The commit (transaction-commit.c) does first what can fail without the guest noticing, and
+ *   last what cannot be undone:
  *
  *	   what comes                     what goes
  *	1. mark, pin, guard, share
@@ -19,20 +19,17 @@
  *	5. end the marks                  clear the guard, unpin
  *
  *   A failure undoes everything: what comes is taken back, and what goes is given and announced
- *   again. Before 3 the guest has not heard of what comes, so it cannot be using it; after 3 all that
- *   goes is back. So a successor, which cannot wait for the guest, never has to.
+ *   again. Before 3 the guest has not heard of what comes, so it cannot be using it; after 3 all
+ *   that goes is back. So a successor, which cannot wait for the guest, never has to.
  *
  * The marks are flags of the tags in the module: COMING, GOING, and on one region UNDECIDED. If
  * the process dies, its successor reads them and undoes all while a region is UNDECIDED, or else
- * finishes all (transaction-adopt.c, decision 35). The region that is UNDECIDED is marked first and
- * loses its mark last.
+ * finishes all (transaction-adopt.c, decision 35). The region that is UNDECIDED is marked first
+ * and loses its mark last.
  *
- * Pages move by parcel.c alone and by its rules. What an undo cannot take back stays guarded, in the
- * machine's map as a region that was added: it can be removed by a later transaction, and a teardown
- * reclaims it.
- */
-/*
- * Transactions until they are committed: what is asked for is checked and reserved.
+ * Pages move by parcel.c alone and by its rules. What an undo cannot take back stays guarded, in
+ * the machine's map as a region that was added: it can be removed by a later transaction, and a
+ * teardown reclaims it.
  */
 #include "libghvm/transaction-internal.h"
 
