@@ -2,9 +2,9 @@
 /*
  * Boots a protected VM with libghvm alone, and shows what its UART says.
  */
-#include "libghvm/cleanup.h"
-#include "libghvm/machine.h"
-#include "libghvm/vcpu.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/machine.h"
+#include "ghvm/vcpu.h"
 
 #include <err.h>
 #include <fcntl.h>

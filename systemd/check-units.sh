@@ -44,7 +44,8 @@ owner='<annotate key="org.freedesktop.policykit.owner">unix-user:gunyah-vmd</ann
 [ "$(grep -c '<action id=' "$policy")" = "$(grep -cF "$owner" "$policy")" ] ||
 	{ echo "$policy: an action without its owner"; exit 1; }
 # the policy has exactly the actions that the manager uses
-sed -n 's/.*"\(org\.gunyah\.vmm1\.[a-z]*\)", .*error);/\1/p' "$source"/../daemon/manager/bus*.c |
+sed -n 's/.*"\(org\.gunyah\.vmm1\.[a-z]*\)", .*error);/\1/p' "$source"/../daemon/manager/bus/*.c \
+	"$source"/../daemon/manager/objects/*.c |
 	sort -u >"$tmp/asked"
 sed -n 's/.*<action id="\(.*\)">/\1/p' "$policy" | sort -u | diff "$tmp/asked" - ||
 	{ echo "< is used in daemon/manager, > is in $policy"; exit 1; }

@@ -11,7 +11,7 @@ fail() {
   bad=1
 }
 
-mapfile -t sources < <(find kmod libghvm daemon configs tests -name '*.[ch]' | sort)
+mapfile -t sources < <(find kmod include libghvm daemon configs tests -name '*.[ch]' | sort)
 clang-format --dry-run -Werror "${sources[@]}" || fail "clang-format would change the above"
 
 # file:line, for functions in kernel form: "{" and "}" in the first column
@@ -37,7 +37,7 @@ if grep -nE '[[:space:]]+$' "${texts[@]}"; then
 fi
 
 # One place knows where a thing is. Tests may spell what they check.
-paths=$(grep -hvE '^[[:space:]]*/?\*' -r libghvm daemon --include='*.[ch]' |
+paths=$(grep -hvE '^[[:space:]]*/?\*' -r include libghvm daemon --include='*.[ch]' |
   grep -oE '"(/run/gunyah|/etc/gunyah|/var/log/gunyah|/usr/lib/gunyah|/dev/ghvm)[^"]*"' |
   sort | uniq -d)
 [ -z "$paths" ] || fail "spelled more than once: $paths"

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "libghvm/error.h"
+#include "ghvm/error.h"
 
 #include <stdbool.h>
 

@@ -5,8 +5,8 @@
  */
 #include "daemon/ctl/ctl.h"
 
-#include "libghvm/bits.h"
-#include "libghvm/near.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/near.h"
 
 #include <getopt.h>
 #include <stdarg.h>

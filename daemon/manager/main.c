@@ -19,14 +19,14 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "daemon/manager/bus-objects.h"
-#include "daemon/manager/log.h"
-#include "daemon/manager/loop.h"
+#include "daemon/manager/objects/objects.h"
+#include "daemon/manager/core/log.h"
+#include "daemon/manager/core/loop.h"
 #include "daemon/manager/manager.h"
-#include "daemon/manager/node.h"
-#include "daemon/manager/prepare.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
+#include "daemon/manager/host/node.h"
+#include "daemon/manager/start/helpers.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
 
 #define EXIT_NO_HOST 77 /* and systemd does not try again, decision 22 */
 #define IDLE_MS 10000

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/manager/adopt.h"
-#include "daemon/manager/log.h"
-#include "daemon/manager/settled.h"
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/name.h"
+#include "daemon/manager/recovery/adopt.h"
+#include "daemon/manager/core/log.h"
+#include "daemon/manager/state/settled.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/name.h"
 
 static void tell_host(struct manager *m)
 {

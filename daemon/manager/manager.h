@@ -6,18 +6,18 @@
  */
 #pragma once
 
-#include "daemon/manager/allowance.h"
-#include "daemon/manager/folders.h"
-#include "daemon/manager/guest.h"
-#include "daemon/manager/loop.h"
-#include "daemon/manager/probe.h"
-#include "daemon/manager/quarantine.h"
-#include "daemon/manager/vm.h"
-#include "libghvm/error.h"
-#include "libghvm/host.h"
-#include "libghvm/ledger.h"
-#include "libghvm/rm.h"
-#include "libghvm/trace.h"
+#include "daemon/manager/instance/memory-quota.h"
+#include "daemon/manager/core/folders.h"
+#include "daemon/manager/instance/instance.h"
+#include "daemon/manager/core/loop.h"
+#include "daemon/manager/host/rm-generation.h"
+#include "daemon/manager/recovery/quarantine.h"
+#include "daemon/manager/vm/vm.h"
+#include "ghvm/error.h"
+#include "ghvm/host.h"
+#include "libghvm/memory/ledger.h"
+#include "libghvm/rm/rpc.h"
+#include "ghvm/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>

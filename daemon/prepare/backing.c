@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "daemon/prepare/contiguity.h"
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/populate.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/memory/populate.h"
 
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "daemon/prepare/contiguity.h"
-#include "libghvm/error.h"
-#include "libghvm/spec.h"
+#include "ghvm/error.h"
+#include "ghvm/spec.h"
 
 #define BACKING_HUGE CONTIGUITY_HUGE
 

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
 
 #define HUGE_ORDER 9 /* of 4 KiB */
 #define MAX_ORDERS 32

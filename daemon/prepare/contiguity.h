@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "libghvm/populate.h"
+#include "libghvm/memory/populate.h"
 
 #define CONTIGUITY_HUGE GHVM_HUGE_PAGE
 

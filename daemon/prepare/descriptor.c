@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libghvm/bits.h"
+#include "libghvm/base/bits.h"
 
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs)
 {

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "libghvm/error.h"
-#include "libghvm/need.h"
-#include "libghvm/spec.h"
+#include "ghvm/error.h"
+#include "daemon/ipc/needs.h"
+#include "ghvm/spec.h"
 
 /**
  * struct descriptor - what it says

@@ -11,11 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libghvm/cleanup.h"
-#include "libghvm/file.h"
-#include "libghvm/spec-file.h"
-#include "libghvm/spec.h"
-#include "libghvm/types.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
+#include "libghvm/spec/files.h"
+#include "ghvm/spec.h"
+#include "ghvm/types.h"
 
 static const char *explain(int error)
 {

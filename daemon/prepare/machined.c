@@ -9,7 +9,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "libghvm/cleanup.h"
+#include "libghvm/base/cleanup.h"
 
 #define CALL_USEC (5 * 1000 * 1000ULL)
 

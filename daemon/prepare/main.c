@@ -21,10 +21,10 @@
 #include "daemon/prepare/machined.h"
 #include "daemon/prepare/release.h"
 #include "daemon/prepare/session.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
-#include "libghvm/name.h"
-#include "libghvm/spec.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
+#include "libghvm/base/name.h"
+#include "ghvm/spec.h"
 
 #define EXIT_REFUSED 134 /* as the runner's, decision 19 */
 #define MACHINED_SEC 15	 /* of patience in all */

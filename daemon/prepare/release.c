@@ -16,9 +16,9 @@
 
 #include <linux/sockios.h>
 
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
-#include "libghvm/printable.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
+#include "libghvm/base/printable.h"
 
 #define RETRY_MS 500
 #define SEND_MS 10000 /* for the kernel to have room for a message */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "libghvm/error.h"
+#include "ghvm/error.h"
 
 #define RELEASE_TIMEOUT_MS 80000 /* within the unit's TimeoutStopSec */
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libghvm/bits.h"
+#include "libghvm/base/bits.h"
 
 static int check_pool(const struct ghvm_room_sources *from, uint64_t need, uint64_t page,
 		      struct ghvm_error *err)

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "libghvm/room.h"
+#include "daemon/ipc/headroom.h"
 
 /**
  * struct room_want - what is about to be populated, in bytes

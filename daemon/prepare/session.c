@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * HELLO, NEED, GIVE..., GIVEN, STORE..., BUILT (libghvm/link.h).
+ * HELLO, NEED, GIVE..., GIVEN, STORE..., BUILT (daemon/ipc/protocol.h).
  *
  * Each descriptor is closed right after it was given: of lent memory nobody may keep one.
  */
@@ -17,8 +17,8 @@
 #include "daemon/prepare/backing.h"
 #include "daemon/prepare/descriptor.h"
 #include "daemon/prepare/files.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
 
 #define SILENT_MS 5000
 #define SEND_MS 10000 /* for the kernel to have room for a message */

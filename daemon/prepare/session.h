@@ -10,7 +10,7 @@
 #include "daemon/prepare/descriptor.h"
 #include "daemon/prepare/room.h"
 #include "daemon/prepare/store.h"
-#include "libghvm/error.h"
+#include "ghvm/error.h"
 
 /**
  * struct session - one start

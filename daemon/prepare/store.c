@@ -13,10 +13,10 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "libghvm/cleanup.h"
-#include "libghvm/foreign.h"
-#include "libghvm/link.h"
-#include "libghvm/spec.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/foreign.h"
+#include "daemon/ipc/protocol.h"
+#include "ghvm/spec.h"
 
 #define BARRIER_USEC (10 * 1000 * 1000ULL)
 #define PUSH_TRIES 200 /* ten seconds for the kernel to have room for a message */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "libghvm/error.h"
+#include "ghvm/error.h"
 
 #define STORE_MAX 64	   /* descriptors of one VM */
 #define STORE_NAME_SIZE 32 /* with the final NUL */

@@ -13,7 +13,7 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "libghvm/cleanup.h"
+#include "libghvm/base/cleanup.h"
 
 #define BARRIER_USEC (5 * 1000 * 1000ULL)
 

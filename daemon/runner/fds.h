@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-#include "libghvm/error.h"
-#include "libghvm/spec.h"
+#include "ghvm/error.h"
+#include "ghvm/spec.h"
 
 /**
  * struct fds - owned descriptors, -1: not there

@@ -12,7 +12,7 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "libghvm/cleanup.h"
+#include "libghvm/base/cleanup.h"
 
 /* Of all vCPUs that could not be run: that the grant was taken back explains the others. */
 static void note_error(struct guest *g, int error)

@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/runner/devices.h"
+#include "daemon/runner/devices/board.h"
 #include "daemon/runner/vcpu-thread.h"
-#include "libghvm/error.h"
-#include "libghvm/host.h"
-#include "libghvm/runinfo.h"
+#include "ghvm/error.h"
+#include "ghvm/host.h"
+#include "daemon/ipc/runinfo.h"
 
 typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error *err);
 

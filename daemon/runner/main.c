@@ -16,9 +16,9 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/runner/runner.h"
-#include "libghvm/host.h"
-#include "libghvm/name.h"
-#include "libghvm/spec.h"
+#include "ghvm/host.h"
+#include "libghvm/base/name.h"
+#include "ghvm/spec.h"
 
 static const char usage[] =
 	"Usage: gunyah-vm [--fd NAME=NUMBER]... NAME\n"

@@ -18,13 +18,13 @@
 
 #include <systemd/sd-daemon.h>
 
-#include "daemon/runner/control.h"
+#include "daemon/runner/manager-link.h"
 #include "daemon/runner/halt.h"
 #include "daemon/runner/power.h"
 #include "daemon/runner/quiet.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
-#include "libghvm/printable.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
+#include "libghvm/base/printable.h"
 
 #define STOP_GRACE_MS 10000 /* beyond the stop time-out, until systemd may kill us */
 

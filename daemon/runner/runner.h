@@ -6,7 +6,7 @@
 
 #include "daemon/runner/fds.h"
 #include "daemon/runner/guest.h"
-#include "libghvm/error.h"
+#include "ghvm/error.h"
 
 /* Exit statuses, decision 19. */
 #define RUNNER_EXIT_OK 0

@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/runner/mmio.h"
-#include "libghvm/host.h"
-#include "libghvm/types.h"
-#include "libghvm/vcpu.h"
+#include "daemon/runner/devices/mmio.h"
+#include "ghvm/host.h"
+#include "ghvm/types.h"
+#include "ghvm/vcpu.h"
 
 #define VCPU_THREAD_STOPPED UINT64_MAX /* instead of a state: nothing was seen to end */
 

@@ -5,9 +5,9 @@
 #include "tests/bench/bench-vm.h"
 
 #include "daemon/prepare/backing.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/packet.h"
-#include "libghvm/quirks.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/rm/packet.h"
+#include "libghvm/rm/quirks.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,11 +5,11 @@
  */
 #pragma once
 
-#include "libghvm/layout.h"
-#include "libghvm/ledger.h"
-#include "libghvm/machine.h"
-#include "libghvm/rm.h"
-#include "tests/unit/sock-bench.h"
+#include "ghvm/plan.h"
+#include "libghvm/memory/ledger.h"
+#include "ghvm/machine.h"
+#include "libghvm/rm/rpc.h"
+#include "tests/fixtures/sock.h"
 
 #include <stdbool.h>
 #include <stddef.h>

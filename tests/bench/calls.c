@@ -7,14 +7,14 @@
  * "no host": the module and RM answer at once, from this process, so that what is counted is the
  * library. "sock": ghvm-model answers, and what carries requests there is counted as well.
  */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/hvc.h"
-#include "libghvm/packet.h"
-#include "libghvm/rm-abi.h"
-#include "libghvm/rm-mem.h"
-#include "libghvm/rm-vm.h"
-#include "tests/unit/sock-bench.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/hvc.h"
+#include "libghvm/rm/packet.h"
+#include "libghvm/base/rm-abi.h"
+#include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/vm-calls.h"
+#include "tests/fixtures/sock.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -14,8 +14,8 @@
  */
 #include "tests/bench/bench-vm.h"
 
-#include "libghvm/bits.h"
-#include "libghvm/rm-mem.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/rm/mem-calls.h"
 
 #include <stdio.h>
 #include <string.h>

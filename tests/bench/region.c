@@ -4,8 +4,8 @@
  * (with its checks of label and overlap) and one look-up by address cost, as the map grows.
  * Prints nanoseconds and their ratio; only the ratio means anything on another machine.
  */
-#include "libghvm/bits.h"
-#include "libghvm/region.h"
+#include "libghvm/base/bits.h"
+#include "ghvm/region.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
  */
 #include "tests/bench/bench-vm.h"
 
-#include "libghvm/bits.h"
+#include "libghvm/base/bits.h"
 
 #include <stdio.h>
 #include <string.h>

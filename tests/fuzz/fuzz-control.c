@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A runner that a guest has taken over, and the manager. */
-#include "daemon/manager/control.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
+#include "daemon/manager/vm/runner-link.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A descriptor and its drop-ins, as files: the parts of the input between lines of "---8<---". */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/spec.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/spec.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
 

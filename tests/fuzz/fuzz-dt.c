@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Device tree overlays from users, laid over a real tree. */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/dt-lint.h"
-#include "libghvm/dt.h"
-#include "libghvm/layout.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/plan/dt-lint.h"
+#include "libghvm/plan/dt.h"
+#include "ghvm/plan.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

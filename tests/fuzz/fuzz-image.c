@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Headers of kernels; the first 8 bytes of an input are the size of the file. */
-#include "libghvm/image.h"
-#include "libghvm/wire.h"
+#include "libghvm/plan/image.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

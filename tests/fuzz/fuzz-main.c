@@ -3,8 +3,8 @@
  * fuzz-NAME FOLDER ROUNDS: the corpus as it is, then each file ROUNDS times with some of its
  * bytes changed, moved, repeated or cut off. The same changes every time: a failure comes back.
  */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>

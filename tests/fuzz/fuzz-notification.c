@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Notifications from RM: an input is a u32 id and a payload. */
-#include "libghvm/rm-mem.h"
-#include "libghvm/rm-vm.h"
-#include "libghvm/wire.h"
+#include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/vm-calls.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

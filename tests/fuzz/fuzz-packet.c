@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Packets from RM: an input is a row of { u8 length, that many bytes }. */
-#include "libghvm/packet.h"
-#include "libghvm/wire.h"
+#include "libghvm/rm/packet.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

@@ -3,11 +3,11 @@
  * What a client gives to Manager.Plan: u8 options, u8 header (in 64 bytes), u16 overlay, u64 size of
  * the kernel, u64 of the initrd; kernel header, overlay, descriptor.
  */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/layout.h"
-#include "libghvm/spec.h"
-#include "libghvm/wire.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/plan.h"
+#include "ghvm/spec.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

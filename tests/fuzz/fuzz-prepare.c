@@ -4,12 +4,12 @@
  * at its first step, the pin; the helper is gone at once, maybe before that.
  */
 #include "daemon/manager/manager.h"
-#include "daemon/manager/prepare.h"
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
+#include "daemon/manager/start/helpers.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
-#include "tests/unit/script-host.h"
+#include "tests/fakes/queue-peer.h"
 
 #include <errno.h>
 #include <fcntl.h>

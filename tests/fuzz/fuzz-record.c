@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* State files; accepted, one is written and read the same again, and planned as a manager does. */
-#include "daemon/manager/store.h"
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/layout.h"
-#include "libghvm/quirks.h"
+#include "daemon/manager/state/file.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/plan.h"
+#include "libghvm/rm/quirks.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libghvm/rm-mem.h"
-#include "libghvm/rm-vm.h"
-#include "tests/unit/script-host.h"
+#include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/vm-calls.h"
+#include "tests/fakes/queue-peer.h"
 
 #define REPLY_MAX 14616 /* 63 packets */
 #define CALLS 12

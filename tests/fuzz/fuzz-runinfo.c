@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a runner is told of its VM; accepted, it is written and read the same again. */
-#include "libghvm/cleanup.h"
-#include "libghvm/runinfo.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/runinfo.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A manager that somebody has taken over, and the start helper, which is root. */
 #include "daemon/prepare/session.h"
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Descriptors, and the plan of what is accepted. */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/layout.h"
-#include "libghvm/spec.h"
-#include "libghvm/wire.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/plan.h"
+#include "ghvm/spec.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

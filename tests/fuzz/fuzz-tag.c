@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Tags of pins that nobody owns: as they are found, and what is written is read again. */
-#include "libghvm/tag.h"
-#include "libghvm/wire.h"
+#include "libghvm/memory/tag.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

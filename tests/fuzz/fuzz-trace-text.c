@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Messages of RM in words: u8 direction, u32 id, u16 length, payload. */
-#include "libghvm/bits.h"
-#include "libghvm/printable.h"
-#include "libghvm/trace.h"
-#include "libghvm/wire.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/printable.h"
+#include "ghvm/trace.h"
+#include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

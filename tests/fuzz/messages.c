@@ -4,8 +4,8 @@
  */
 #include "tests/fuzz/messages.h"
 
-#include "libghvm/cleanup.h"
-#include "libghvm/link.h"
+#include "libghvm/base/cleanup.h"
+#include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Links (libghvm/link.h) out of an input: its messages, one after the other, and then the end.
+ * Links (daemon/ipc/protocol.h) out of an input: its messages, one after the other, and then the end.
  *
  * A message is u8 type, u8 descriptors (two bits each say of which kind; 0 ends them), u16 length,
  * payload.

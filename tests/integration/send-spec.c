@@ -16,7 +16,7 @@
 
 #include <systemd/sd-bus.h>
 
-#include "libghvm/cleanup.h"
+#include "libghvm/base/cleanup.h"
 
 #define FILE_MAX (4 << 20)
 #define NAME "org.gunyah.vmm1"

@@ -4,8 +4,8 @@
  */
 #include "tests/model/guest-mem.h"
 
-#include "libghvm/bits.h"
-#include "libghvm/wire.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/wire.h"
 
 #include <string.h>
 

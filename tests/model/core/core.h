@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "libghvm/bits.h"
-#include "libghvm/wire.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/wire.h"
 #include "tests/model/core/model.h"
 
 #include <stdbool.h>

@@ -7,7 +7,7 @@
  */
 #include "tests/model/sock/server.h"
 
-#include "libghvm/sock.h"
+#include "libghvm/hyp/sock.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "kmod/uapi/ghvm.h"
-#include "libghvm/bits.h"
+#include "libghvm/base/bits.h"
 #include "tests/model/core/model.h"
 #include "tests/model/guest-mem.h"
 

@@ -3,11 +3,11 @@
  * ghvm-selftest: runs the guest of selftest.S once for each way that a VM can end, by
  * /dev/ghvm, and says what went wrong. The primary may be busy: nothing is timed.
  */
-#include "libghvm/bits.h"
-#include "libghvm/cleanup.h"
-#include "libghvm/rm-mem.h"
-#include "libghvm/rm-vm.h"
-#include "libghvm/vcpu.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/vm-calls.h"
+#include "ghvm/vcpu.h"
 #include "tests/model/el2/guest/selftest.h"
 
 #include <err.h>

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * list: VMs of the manager, and descriptors. Without a manager only descriptors are listed.
+ */
+#include "daemon/ctl/client/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/output/json.h"
+#include "daemon/ctl/output/table.h"
+
+#include "libghvm/base/cleanup.h"
+#include "ghvm/spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void freestrvp(char ***v)
+{
+	for (char **s = *v; s && *s; s++)
+		free(*s);
+	free(*v);
+}
+
+/* Add a VM that has a descriptor and is not known to the manager. @known: the manager has replied */
+static int add_stopped(struct client_vms *vms, const char *name, bool known)
+{
+	struct client_vm *v;
+
+	if (client_find(vms, name))
+		return 0;
+	v = reallocarray(vms->v, vms->n + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	vms->v = v;
+	v[vms->n] = (struct client_vm){
+		.name = strdup(name),
+		.state = strdup(known ? "stopped" : "unknown"),
+	};
+	vms->n++;
+	return v[vms->n - 1].name && v[vms->n - 1].state ? 0 : -ENOMEM;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct client_vm *)a)->name, ((const struct client_vm *)b)->name);
+}
+
+static void print_json(const struct client_vms *vms)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0; i < vms->n; i++) {
+		const struct client_vm *vm = &vms->v[i];
+
+		json_open(&j, NULL, '{');
+		json_text(&j, "name", vm->name);
+		json_text(&j, "state", vm->state);
+		json_text(&j, "substate", vm->sub_state);
+		json_number(&j, "vmid", vm->vmid);
+		json_number(&j, "lent", vm->lent);
+		json_number(&j, "shared", vm->shared);
+		json_number(&j, "pages_quarantined", vm->quarantined);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+}
+
+static int print_table(const struct client_vms *vms, bool color)
+{
+	static const char *const head[] = { "NAME", "STATE", "VMID", "LENT", "SHARED", "NOTE" };
+	_cleanup_(table_done) struct table t = { .columns = 6 };
+	int r = table_row(&t, head);
+
+	for (size_t i = 0; i < vms->n && r == 0; i++) {
+		const struct client_vm *vm = &vms->v[i];
+		char vmid[8] = "-", lent[TABLE_SIZE_TEXT], shared[TABLE_SIZE_TEXT];
+
+		if (vm->vmid)
+			snprintf(vmid, sizeof(vmid), "%u", vm->vmid);
+		r = table_row(&t, (const char *const[]){
+					  vm->name,
+					  vm->state,
+					  vmid,
+					  vm->lent ? table_size(vm->lent, lent) : "-",
+					  vm->shared ? table_size(vm->shared, shared) : "-",
+					  vm->quarantined ? "quarantined pages" : "",
+				  });
+	}
+	if (r == 0)
+		table_print(&t, color);
+	return r;
+}
+
+int verb_list(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(client_vms_done) struct client_vms vms = {};
+	_cleanup_(freestrvp) char **names = NULL;
+	struct ghvm_error err = {};
+	int r = client_open(&bus, &err), listed;
+	bool known;
+
+	if (r == 0)
+		r = client_list(bus, &vms, &err);
+	known = r == 0;
+	if (known && vms.host.code < 0)
+		(void)ctl_fail(0, "%s", vms.host.msg);
+	if (!known)
+		(void)ctl_fail(0, "%s; only descriptors are listed", err.msg);
+
+	listed = ghvm_spec_list(ctl->dirs, &names, &err);
+	r = names ? 0 : listed;
+	for (char **s = names; r == 0 && *s; s++)
+		r = add_stopped(&vms, *s, known);
+	if (r < 0)
+		return ctl_fail(CTL_FAILED, "out of memory");
+	if (vms.n)
+		qsort(vms.v, vms.n, sizeof(*vms.v), by_name);
+	if (ctl->json)
+		print_json(&vms);
+	else if (print_table(&vms, ctl->color) < 0)
+		return ctl_fail(CTL_FAILED, "out of memory");
+	if (listed < 0)
+		return ctl_fail(CTL_FAILED, "%s; the list may be incomplete", err.msg);
+	return CTL_OK;
+}

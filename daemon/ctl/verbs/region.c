@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * region: list the memory regions of a guest, and add or remove one while the guest runs.
+ *
+ * add and remove are transactions with one change. On a failure before the commit, closing the
+ * connection rolls the transaction back.
+ */
+#include "daemon/ctl/client/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/client/job.h"
+#include "daemon/ctl/output/json.h"
+#include "daemon/ctl/client/object.h"
+#include "daemon/ctl/output/table.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/near.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REGION CLIENT_MANAGER ".Region"
+#define TRANSACTION CLIENT_MANAGER ".Transaction"
+
+/**
+ * struct region - as the manager tells of it; texts are owned, NULL if not told
+ */
+struct region {
+	BUS_REGION_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
+};
+
+#define OBJECT_STRUCT struct region
+static const struct object_field fields[] = { BUS_REGION_PROPERTIES(OBJECT_FIELD,
+								    OBJECT_NO_FIELD) };
+
+struct regions {
+	struct region *v;
+	size_t n;
+};
+
+static void regions_done(struct regions *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		object_done(fields, ARRAY_SIZE(fields), &r->v[i]);
+	free(r->v);
+}
+
+/* ---- reading ---- */
+
+/* a{sv} */
+static int read_region(sd_bus_message *m, struct regions *all)
+{
+	struct region *v = reallocarray(all->v, all->n + 1, sizeof(*v)), *r;
+	int e;
+
+	if (!v)
+		return -ENOMEM;
+	all->v = v;
+	r = &v[all->n++];
+	*r = (struct region){};
+	e = object_read(m, fields, ARRAY_SIZE(fields), r);
+	return e >= 0 && (!r->access || !r->kind || !r->state) ? -EBADMSG : e;
+}
+
+/* a{sa{sv}}: the interfaces of one object */
+static int read_object(sd_bus_message *m, bool ours, struct regions *all)
+{
+	const char *interface;
+	int e = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+
+	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
+		e = sd_bus_message_read_basic(m, 's', &interface);
+		if (e >= 0)
+			e = ours && !strcmp(interface, REGION) ? read_region(m, all)
+							       : sd_bus_message_skip(m, "a{sv}");
+		if (e >= 0)
+			e = sd_bus_message_exit_container(m);
+	}
+	return e < 0 ? e : sd_bus_message_exit_container(m);
+}
+
+/* a{oa{sa{sv}}}: read the objects below @base */
+static int read_objects(sd_bus_message *m, const char *base, struct regions *all)
+{
+	const size_t n = strlen(base);
+	const char *path;
+	int e = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+
+	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
+		e = sd_bus_message_read_basic(m, 'o', &path);
+		if (e >= 0)
+			e = read_object(m, !strncmp(path, base, n) && path[n] == '/', all);
+		if (e >= 0)
+			e = sd_bus_message_exit_container(m);
+	}
+	return e;
+}
+
+/* ---- list ---- */
+
+static int by_address(const void *a, const void *b)
+{
+	const struct region *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static void list_json(const struct regions *all)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '[');
+	for (size_t i = 0; i < all->n; i++) {
+		const struct region *r = &all->v[i];
+
+		json_open(&j, NULL, '{');
+		json_number(&j, "label", r->label);
+		json_number(&j, "address", r->address);
+		json_number(&j, "size", r->size);
+		json_text(&j, "access", r->access);
+		json_text(&j, "kind", r->kind);
+		json_text(&j, "state", r->state);
+		json_bool(&j, "added", r->added);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	putchar('\n');
+}
+
+static int list_table(const struct regions *all, bool color)
+{
+	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE", "ACCESS", "KIND", "STATE" };
+	_cleanup_(table_done) struct table t = { .columns = ARRAY_SIZE(head) };
+	int e = table_row(&t, head);
+
+	for (size_t i = 0; e == 0 && i < all->n; i++) {
+		const struct region *r = &all->v[i];
+		char label[12], address[24], size[TABLE_SIZE_TEXT];
+
+		snprintf(label, sizeof(label), "%" PRIu32, r->label);
+		snprintf(address, sizeof(address), "0x%" PRIx64, r->address);
+		e = table_row(&t, (const char *const[]){ label, address, table_size(r->size, size),
+							 r->access, r->kind, r->state });
+	}
+	if (e == 0)
+		table_print(&t, color);
+	return e;
+}
+
+static int list_regions(const struct ctl *ctl, sd_bus *bus, const char *vm)
+{
+	_cleanup_(regions_done) struct regions all = {};
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	int r = client_objects(bus, &reply, &err);
+
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	r = read_objects(reply, vm, &all);
+	if (r >= 0 && all.n)
+		qsort(all.v, all.n, sizeof(*all.v), by_address);
+	if (r >= 0 && ctl->json)
+		list_json(&all);
+	else if (r >= 0)
+		r = list_table(&all, ctl->color);
+	return r < 0 ? ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd") : CTL_OK;
+}
+
+/* ---- transactions ---- */
+
+/* Parse a number, with an optional suffix K, M or G if @unit. */
+static bool parse_number(const char *text, bool unit, uint64_t *ret)
+{
+	static const char units[] = "KMG";
+	unsigned int shift = 0;
+	const char *u;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoull(text, &end, 0);
+	if (unit && *end && (u = strchr(units, *end))) {
+		shift = 10 * (unsigned int)(u - units + 1);
+		end++;
+	}
+	if (errno || *end || *ret > UINT64_MAX >> shift)
+		return false;
+	*ret <<= shift;
+	return true;
+}
+
+/* -ENOENT means a missing region here, not a missing VM. */
+static int report_error(int r, const struct ghvm_error *err)
+{
+	return ctl_fail(r == -ENOENT ? CTL_FAILED : client_status(r), "%s", err->msg);
+}
+
+/* @ret: object path of the transaction, owned. Return: enum ctl_status. */
+static int begin_transaction(sd_bus *bus, const char *vm, char **ret)
+{
+	const struct call c = client_verb(vm, CLIENT_MANAGER ".VM", "BeginTransaction");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	const char *path;
+	int r = client_call(bus, &c, &reply, &err, "cannot change the guest's memory", "a{sv}", 0);
+
+	if (r < 0)
+		return report_error(r, &err);
+	r = sd_bus_message_read(reply, "o", &path);
+	*ret = r < 0 ? NULL : strdup(path);
+	return *ret ? CTL_OK : ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+}
+
+static void show_step(void *data, sd_bus *bus, struct wait *w)
+{
+	wait_for(w, "the guest to release or map memory");
+}
+
+static struct call transaction_call(const char *transaction, const char *method)
+{
+	return (struct call){
+		.path = transaction,
+		.interface = TRANSACTION,
+		.member = method,
+	};
+}
+
+static int commit_transaction(sd_bus *bus, const char *transaction)
+{
+	const struct call c = transaction_call(transaction, "Commit");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct ghvm_error err = {};
+	const char *job;
+	int r = client_call(bus, &c, &reply, &err, "cannot change the guest's memory", "a{sv}", 0);
+
+	if (r < 0)
+		return report_error(r, &err);
+	if (sd_bus_message_read(reply, "o", &job) < 0)
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+	r = job_follow(bus, job, show_step, NULL, &err);
+	return r < 0 ? report_error(r, &err) : CTL_OK;
+}
+
+/* Copy a file into the region. Memory after the end of the file stays zero. */
+static int copy_file(const char *path, int memory, uint64_t size)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[65536];
+	uint64_t at = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		if ((uint64_t)n > size - at)
+			return ctl_fail(CTL_FAILED, "%s: longer than the region", path);
+		if (pwrite(memory, buf, (size_t)n, (off_t)at) != n)
+			return ctl_fail(CTL_FAILED, "cannot fill the region: %s", strerror(errno));
+		at += (uint64_t)n;
+	}
+	return n < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno)) : CTL_OK;
+}
+
+static int add_region(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* owns fd */
+	_cleanup_(freep) char *transaction = NULL;
+	struct ghvm_error err = {};
+	uint64_t address, size;
+	int fd = -1, r, status;
+	struct call c;
+
+	if (!ctl->address || !ctl->size || !parse_number(ctl->address, false, &address) ||
+	    !parse_number(ctl->size, true, &size))
+		return ctl_fail(CTL_USAGE, "region add needs --address=A and --size=S");
+	status = begin_transaction(bus, vm, &transaction);
+	if (status != CTL_OK)
+		return status;
+	c = transaction_call(transaction, "AddFreshRegion");
+	r = client_call(bus, &c, &reply, &err, "cannot add the region", "a{sv}", 4, "label", "u",
+			label, "address", "t", address, "size", "t", size, "readonly", "b",
+			(int)ctl->readonly);
+	if (r < 0)
+		return report_error(r, &err);
+	if (sd_bus_message_read(reply, "h", &fd) < 0)
+		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
+	if (ctl->file)
+		status = copy_file(ctl->file, fd, size);
+	if (status == CTL_OK)
+		status = commit_transaction(bus, transaction);
+	return status;
+}
+
+static int remove_region(sd_bus *bus, const char *vm, uint32_t label)
+{
+	_cleanup_(freep) char *transaction = NULL;
+	struct ghvm_error err = {};
+	int r, status = begin_transaction(bus, vm, &transaction);
+	struct call c;
+
+	if (status != CTL_OK)
+		return status;
+	c = transaction_call(transaction, "RemoveRegion");
+	r = client_call(bus, &c, NULL, &err, "cannot remove the region", "ua{sv}", label, 0);
+	return r < 0 ? report_error(r, &err) : commit_transaction(bus, transaction);
+}
+
+static int bad_command(const char *word)
+{
+	struct ghvm_near near = ghvm_near_begin(word);
+	char text[GHVM_NEAR_TEXT];
+
+	ghvm_near_offer(&near, "list");
+	ghvm_near_offer(&near, "add");
+	ghvm_near_offer(&near, "remove");
+	return ctl_fail(CTL_USAGE, "region: '%s' is not list, add or remove%s", word,
+			ghvm_near_text(&near, text));
+}
+
+/* list|add|remove NAME */
+int verb_region(const struct ctl *ctl, char **args, int n)
+{
+	const bool lists = !strcmp(args[0], "list"), adds = !strcmp(args[0], "add");
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *vm = NULL;
+	struct ghvm_error err = {};
+	uint64_t label = 0;
+	int r;
+
+	if (!lists && !adds && strcmp(args[0], "remove"))
+		return bad_command(args[0]);
+	if (!lists &&
+	    (!ctl->label || !parse_number(ctl->label, false, &label) || label > UINT32_MAX))
+		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
+	r = client_open(&bus, &err);
+	if (r == 0)
+		r = client_path(bus, args[1], &vm, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	if (lists)
+		return list_regions(ctl, bus, vm);
+	return adds ? add_region(ctl, bus, vm, (uint32_t)label)
+		    : remove_region(bus, vm, (uint32_t)label);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * status: show one VM.
+ */
+#include "daemon/ctl/client/client.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/output/json.h"
+#include "daemon/ctl/output/table.h"
+#include "daemon/ctl/client/unit.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_json(const struct client_vm *vm, const char *remark)
+{
+	struct json j = { .first = true };
+
+	json_open(&j, NULL, '{');
+	json_text(&j, "name", vm->name);
+	json_text(&j, "state", vm->state);
+	json_text(&j, "substate", vm->sub_state);
+	json_number(&j, "vmid", vm->vmid);
+	json_number(&j, "leader_pid", vm->leader_pid);
+	json_number(&j, "lent", vm->lent);
+	json_number(&j, "shared", vm->shared);
+	json_number(&j, "pages_quarantined", vm->quarantined);
+	json_text(&j, "exit_reason", vm->exit_reason);
+	json_text(&j, "last_error", vm->last_error);
+	json_text(&j, "last_error_name", vm->last_error_name);
+	json_number(&j, "last_error_usec", vm->last_error_time);
+	json_text(&j, "failed_step", vm->failed_step);
+	json_text(&j, "descriptor", vm->descriptor);
+	json_text(&j, "guest", *remark ? remark : NULL);
+	json_close(&j, '}');
+	putchar('\n');
+}
+
+static bool is_set(const char *s)
+{
+	return s && *s;
+}
+
+/* Return: NULL if the descriptor has not changed. */
+static const char *descriptor_remark(const struct client_vm *vm)
+{
+	static const char *const texts[][2] = {
+		{ "changed", "changed on disk since the start; the next start uses it" },
+		{ "invalid", "changed on disk since the start, with errors: see ghvmctl validate" },
+		{ "missing", "deleted since the start; the VM cannot be started again" },
+	};
+
+	for (size_t i = 0; is_set(vm->descriptor) && i < ARRAY_SIZE(texts); i++)
+		if (!strcmp(vm->descriptor, texts[i][0]))
+			return texts[i][1];
+	return NULL;
+}
+
+static void print_text(const struct client_vm *vm, const char *remark)
+{
+	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
+
+	printf("%s: %s%s%s\n", vm->name, vm->state, is_set(vm->sub_state) ? ", " : "",
+	       is_set(vm->sub_state) ? vm->sub_state : "");
+	if (vm->vmid)
+		printf("  vmid        %u\n", vm->vmid);
+	if (vm->leader_pid)
+		printf("  runner      pid %u\n", vm->leader_pid);
+	if (*remark)
+		printf("  guest       %s\n", remark);
+	if (vm->lent)
+		printf("  lent        %s\n", table_size(vm->lent, size));
+	if (vm->shared)
+		printf("  shared      %s\n", table_size(vm->shared, size));
+	if (vm->quarantined)
+		printf("  quarantine  %llu pages\n", (unsigned long long)vm->quarantined);
+	if (descriptor_remark(vm))
+		printf("  descriptor  %s\n", descriptor_remark(vm));
+	if (is_set(vm->exit_reason))
+		printf("  last end    %s\n", vm->exit_reason);
+	if (is_set(vm->last_error))
+		printf("  last error  %s: %s\n", table_time(vm->last_error_time, when),
+		       vm->last_error);
+}
+
+/* Print whether systemd will try a failed start again. */
+static void print_tries(const struct client_vm *vm)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	struct unit_state unit = {};
+	char which[UNIT_TRY_SIZE];
+
+	if (strcmp(vm->state, "failed") != 0)
+		return;
+	if (client_open(&bus, NULL) == 0)
+		unit_look(bus, vm->name, &unit);
+	if (!strcmp(unit.sub, "auto-restart"))
+		printf("  next        systemd tries again to start it %s\n",
+		       unit_try_text(&unit, which));
+}
+
+int verb_status(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(client_vms_done) struct client_vms vms = {};
+	char remark[UNIT_REMARK_SIZE];
+	const struct client_vm *vm;
+	int r = client_look_up(ctl, args[0], &vms, &vm);
+
+	if (r != CTL_OK)
+		return r;
+	unit_remark(vm, remark);
+	if (ctl->json) {
+		print_json(vm, remark);
+		return CTL_OK;
+	}
+	print_text(vm, remark);
+	print_tries(vm);
+	return CTL_OK;
+}

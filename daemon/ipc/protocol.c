@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Messages of the programs to each other: one SEQPACKET datagram each, descriptors beside it.
+ *
+ * Whoever is on the other side may be hostile: what is too long, or brings too many
+ * descriptors, is refused whole, and its descriptors are closed.
+ */
+#include "daemon/ipc/protocol.h"
+
+#include "libghvm/base/foreign.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define LINK_HEADER 8
+#define LINK_STRING_MAX UINT16_MAX
+#define ERRNO_MAX 4095 /* of Linux */
+#define LINK_AGAIN_MS 50
+
+union link_control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * GHVM_LINK_FDS_MAX)];
+};
+
+void ghvm_link_message_done(struct ghvm_link_message *m)
+{
+	for (size_t i = 0; i < m->n_fds; i++)
+		ghvm_close_foreign(m->fds[i]);
+	m->n_fds = 0;
+}
+
+static void put_fds(struct msghdr *mh, union link_control *c, const int *fds, size_t n)
+{
+	struct cmsghdr *cm;
+
+	if (!n)
+		return;
+	memset(c, 0, sizeof(*c));
+	mh->msg_control = c->buf;
+	mh->msg_controllen = CMSG_SPACE(sizeof(int) * n);
+	cm = CMSG_FIRSTHDR(mh);
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int) * n);
+	memcpy(CMSG_DATA(cm), fds, sizeof(int) * n);
+}
+
+int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+		   size_t n_fds)
+{
+	uint8_t head[LINK_HEADER];
+	struct ghvm_put w = { .buf = head, .cap = sizeof(head) };
+	size_t len = payload ? payload->len : 0;
+	struct iovec iov[] = { { head, sizeof(head) }, { payload ? payload->buf : NULL, len } };
+	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+	union link_control control;
+	ssize_t n;
+
+	if ((payload && payload->bad) || len > GHVM_LINK_MAX - LINK_HEADER ||
+	    n_fds > GHVM_LINK_FDS_MAX)
+		return -EMSGSIZE;
+	ghvm_put_u32(&w, type);
+	ghvm_put_u32(&w, GHVM_LINK_VERSION);
+	put_fds(&mh, &control, fds, n_fds);
+
+	do
+		n = sendmsg(sock, &mh, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return 0;
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+bool ghvm_link_try_later(int r)
+{
+	return r == -EAGAIN || r == -EINTR || r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS;
+}
+
+int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+			  size_t n_fds, unsigned int ms)
+{
+	int r;
+
+	for (;;) {
+		r = ghvm_link_send(sock, type, payload, fds, n_fds);
+		if (!ghvm_link_try_later(r) || ms < LINK_AGAIN_MS)
+			return r;
+		(void)poll(NULL, 0, LINK_AGAIN_MS); /* early is no harm */
+		ms -= LINK_AGAIN_MS;
+	}
+}
+
+/*
+ * Every descriptor that came is the message's, also if the message turns out to be bad. False: there
+ * were more than a message may have, as nobody's credentials took their room.
+ */
+static bool take_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
+{
+	size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	bool fit = true;
+	int fd;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cm) + i * sizeof(fd), sizeof(fd));
+		fit = m->n_fds < GHVM_LINK_FDS_MAX;
+		if (fit)
+			m->fds[m->n_fds++] = fd;
+		else
+			ghvm_close_foreign(fd);
+	}
+	return fit;
+}
+
+static void take_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
+{
+	struct ucred sender;
+
+	memcpy(&sender, CMSG_DATA(cm), sizeof(sender));
+	m->pid = sender.pid;
+}
+
+/* What came beside the message. */
+static bool take_control(struct msghdr *mh, struct ghvm_link_message *m)
+{
+	bool fit = true;
+
+	m->n_fds = 0;
+	m->pid = 0;
+	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
+		if (cm->cmsg_level != SOL_SOCKET)
+			continue;
+		if (cm->cmsg_type == SCM_RIGHTS)
+			fit = take_fds(cm, m) && fit;
+		else if (cm->cmsg_type == SCM_CREDENTIALS)
+			take_sender(cm, m);
+	}
+	return fit;
+}
+
+static int read_head(struct ghvm_link_message *m, size_t len)
+{
+	struct ghvm_get g = { .buf = m->buf, .len = len };
+	uint32_t version;
+
+	m->type = ghvm_get_u32(&g);
+	version = ghvm_get_u32(&g);
+	if (g.bad || version != GHVM_LINK_VERSION)
+		return -EBADMSG;
+	m->payload = g;
+	return 1;
+}
+
+int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
+{
+	struct iovec iov = { ret->buf, sizeof(ret->buf) };
+	union link_control control;
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	ssize_t n;
+	bool fit;
+	int r;
+
+	do
+		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+
+	fit = take_control(&mh, ret);
+	if (n == 0 && !ret->n_fds)
+		return 0; /* end of file: an empty message would have had a header */
+	if (mh.msg_flags & MSG_CTRUNC && ret->n_fds < GHVM_LINK_FDS_MAX)
+		r = -EMFILE; /* there was room for more */
+	else if (!fit || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		r = -EBADMSG;
+	else
+		r = read_head(ret, (size_t)n);
+	if (r < 0)
+		ghvm_link_message_done(ret);
+	return r;
+}
+
+int ghvm_link_get_errno(struct ghvm_get *g)
+{
+	int32_t code = (int32_t)ghvm_get_u32(g);
+
+	return code < 0 && code >= -ERRNO_MAX ? code : -EIO;
+}
+
+void ghvm_link_put_string(struct ghvm_put *w, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > LINK_STRING_MAX) {
+		w->bad = true;
+		return;
+	}
+	ghvm_put_u16(w, (uint16_t)n);
+	ghvm_put_bytes(w, s, n);
+}
+
+void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap)
+{
+	size_t n = ghvm_get_u16(g);
+
+	if (n >= cap || (!g->bad && n <= g->len && memchr(g->buf, 0, n)))
+		g->bad = true;
+	ghvm_get_bytes(g, ret, g->bad ? 0 : n);
+	ret[g->bad ? 0 : n] = '\0';
+}

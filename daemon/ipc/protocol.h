@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the programs say to each other over SEQPACKET sockets: helper and manager
+ * (prepare.sock), runner and manager (control socket, or the runner's listener).
+ *
+ * A message is u32 type, u32 version (1), payload; little-endian; at most 16 KiB and
+ * 16 descriptors. Unknown types are ignored by the receiver. Strings are u16 length and bytes.
+ */
+#pragma once
+
+#include "libghvm/base/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GHVM_LINK_VERSION 1
+#define GHVM_LINK_MAX 16384
+#define GHVM_LINK_FDS_MAX 16
+#define GHVM_LINK_PREPARE "/run/gunyah/prepare.sock"
+#define GHVM_LINK_CONTROL_DIR "/run/gunyah/ctl" /* listeners, one NAME a VM */
+
+enum ghvm_link_type {
+	/* helper and manager: HELLO -> NEED -> GIVE... GIVEN -> STORE... BUILT; or ERROR */
+	GHVM_LINK_HELLO = 1, /* h>m  name */
+	/* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, key of the descriptor } */
+	GHVM_LINK_NEED = 2,
+	GHVM_LINK_GIVE = 3,  /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
+	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */
+	GHVM_LINK_STORE = 5, /* m>h  u16 n, n * name; n descriptors for the unit's store */
+	GHVM_LINK_BUILT = 6, /* m>h  u16 vmid: the VM is READY */
+	GHVM_LINK_ERROR = 7, /* both i32 errno, u8 permanent, text: the start has failed */
+	GHVM_LINK_RELEASE = 8,	/* h>m  name: undo whatever is left of it, and answer */
+	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
+	GHVM_LINK_WANTED = 10,	/* h>m before RELEASE: the unit has not failed, it was stopped */
+
+	/* runner and manager */
+	GHVM_LINK_RUNNER = 16,	/* r>m  u16 vmid, u64 incarnation; pidfd */
+	GHVM_LINK_READY = 17,	/* r>m  virqs are bound: start the VM */
+	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
+	GHVM_LINK_REFUSED = 19, /* m>r  text */
+	/* r>m  u64 run state, u64 data0: vCPUs say that it is over; POWERED_OFF, 0: all of them
+	 * have turned themselves off, of which RM says nothing (abi K.8) */
+	GHVM_LINK_EXITED = 20,
+	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
+	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
+	/*
+	 * both u8 enum ghvm_link_how. m>r: GRACEFUL and REBOOT press the power key and
+	 * apply the stop time-out, FORCE makes the runner drop its vCPUs and exit 0 at
+	 * once. r>m, for information: the unit is being stopped that way (SIGTERM, SIGINT,
+	 * then FORCE at the time-out, and the runner exits without waiting for ENDED).
+	 */
+	GHVM_LINK_STOP = 23,
+	/* m>r  u32 serial, u8 flags, enum ghvm_link_console; earlier managers sent no flags */
+	GHVM_LINK_CONSOLE = 24,
+	/*
+	 * r>m  u32 serial, string "", u32 errno; a stream socket, or none. Without flags no errno
+	 * either. Earlier runners send the path and descriptor of a pty.
+	 */
+	GHVM_LINK_CONSOLE_IS = 25,
+	GHVM_LINK_PING = 26, /* both u32 serial */
+	GHVM_LINK_PONG = 27,
+};
+
+/* of what a helper gives */
+enum ghvm_link_kind {
+	GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
+	GHVM_LINK_KERNEL = 2,
+	GHVM_LINK_INITRD = 3,
+	GHVM_LINK_OVERLAY = 4,
+	GHVM_LINK_LOG = 5, /* console log; index 0 is appended to, the others are older */
+};
+
+/* what the runner does when its guest has ended */
+enum ghvm_link_action {
+	GHVM_LINK_EXIT_OK = 0,	    /* exit 0 */
+	GHVM_LINK_EXIT_FAILED = 1,  /* exit 1 */
+	GHVM_LINK_EXIT_RESTART = 2, /* exit 133: systemd restarts the unit */
+	GHVM_LINK_EXIT_STOP = 3,    /* exit 134: systemd does not */
+	GHVM_LINK_WAIT = 4,	    /* reboot in place: REBUILT follows */
+};
+
+enum ghvm_link_console {
+	GHVM_LINK_CONSOLE_FORCE = 1,	 /* whoever has it is sent away */
+	GHVM_LINK_CONSOLE_READ_ONLY = 2, /* and may be one of several */
+};
+
+enum ghvm_link_how {
+	GHVM_LINK_GRACEFUL = 0, /* power key, then force at the time-out */
+	GHVM_LINK_FORCE = 1,
+	GHVM_LINK_REBOOT = 2,
+};
+
+/**
+ * struct ghvm_link_message - one message received
+ * @payload: points into @buf
+ * @pid: who sent it, as the kernel says; 0 unless the socket has SO_PASSCRED
+ * @fds: owned by the receiver of the message; take one by setting it to -1
+ */
+struct ghvm_link_message {
+	uint32_t type;
+	struct ghvm_get payload;
+	pid_t pid;
+	int fds[GHVM_LINK_FDS_MAX];
+	size_t n_fds;
+	uint8_t buf[GHVM_LINK_MAX];
+};
+
+/* Close the descriptors that nobody took, without waiting for it (foreign.h). */
+void ghvm_link_message_done(struct ghvm_link_message *m);
+
+/**
+ * ghvm_link_send() - one message
+ * @payload: may be NULL; @fds: borrowed, may be NULL if @n_fds is 0
+ * Return: 0; -EPIPE the peer is gone; -EMSGSIZE; an errno of ghvm_link_try_later().
+ */
+int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+		   size_t n_fds);
+
+/* -EAGAIN, -ENOBUFS and the like: it was not sent, may be later, and the peer is not gone. */
+bool ghvm_link_try_later(int r);
+
+/* The same on a blocking socket, tried again for at most @ms while it may be sent later. */
+int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
+			  size_t n_fds, unsigned int ms);
+
+/**
+ * ghvm_link_recv() - one message; descriptors are close-on-exec
+ * @ret: done by the caller with ghvm_link_message_done() if 1 is returned
+ * Return: 1; 0 end of file; -EBADMSG (truncated, another version; descriptors were closed);
+ * -EMFILE the same, but as we may open no more descriptors: it is not the peer's fault; an errno
+ * of ghvm_link_try_later(), of which -EAGAIN says that there is none.
+ */
+int ghvm_link_recv(int sock, struct ghvm_link_message *ret);
+
+/* i32 negative errno; -EIO in place of a number that is none, which nobody could turn over. */
+int ghvm_link_get_errno(struct ghvm_get *g);
+
+/* u16 length and bytes. get: NUL-terminated into @ret, or the cursor goes bad. */
+void ghvm_link_put_string(struct ghvm_put *w, const char *s);
+void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The description of a VM for its runner: the sealed "machine" memfd.
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "ghvm/plan.h"
+#include "ghvm/machine.h"
+#include "ghvm/spec.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ghvm_runinfo_window {
+	uint32_t label;
+	uint64_t ipa;
+	uint64_t size;
+};
+
+struct ghvm_runinfo {
+	char name[GHVM_NAME_SIZE];
+	struct ghvm_vmid vmid;
+	uint64_t incarnation;
+	uint32_t stop_timeout_ms;
+	uint8_t console;
+	uint8_t logging; /* enum ghvm_logging */
+	uint64_t log_size;
+	uint8_t power_key;
+	uint8_t on_reboot; /* enum ghvm_on_end */
+	uint8_t on_crash;
+	struct ghvm_machine_vcpu vcpus[GHVM_SPEC_CPUS_MAX];
+	size_t n_vcpus;
+	struct ghvm_machine_doorbell doorbells[GHVM_DOORBELL_MAX];
+	size_t n_doorbells;
+	struct ghvm_runinfo_window windows[GHVM_SPEC_REGIONS_MAX];
+	size_t n_windows;
+};
+
+/* Return: a memfd, sealed against everything; negative errno. */
+int ghvm_runinfo_write(const struct ghvm_runinfo *info);
+
+/* Checks seals, version, counts. Return: 0; -EBADMSG; -EPERM not sealed. */
+int ghvm_runinfo_read(int fd, struct ghvm_runinfo *ret, struct ghvm_error *err);

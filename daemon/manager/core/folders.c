@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inotify says that something happened, and then all is read again: what it says exactly can be
+ * lost, and of a folder that was made just now it says nothing.
+ */
+#include "daemon/manager/core/folders.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "daemon/manager/core/log.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/spec/files.h"
+
+#define PAUSE_MS 100 /* a tool that writes a thousand descriptors causes ten readings a second */
+#define COMES (IN_CREATE | IN_MOVED_TO)
+#define GOES (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
+#define CHANGES (COMES | GOES | IN_CLOSE_WRITE | IN_ATTRIB)
+
+static void on_pause_over(void *data)
+{
+	struct folders *f = data;
+
+	f->pausing = false;
+	f->fn(f->data);
+}
+
+static void on_events(void *data)
+{
+	struct folders *f = data;
+	char buf[4096];
+
+	while (read(f->fd, buf, sizeof(buf)) > 0)
+		; /* all will be read again, whatever it was */
+	folders_poke(f);
+}
+
+void folders_poke(struct folders *f)
+{
+	if (!f->pausing)
+		f->pausing = loop_timer_arm(&f->pause, PAUSE_MS) == 0;
+}
+
+int folders_init(struct folders *f, struct loop *loop, const char *const *dirs, loop_fn fn,
+		 void *data)
+{
+	int r;
+
+	*f = (struct folders){ .dirs = ghvm_spec_dirs(dirs), .fd = -1, .fn = fn, .data = data };
+	r = loop_watch_timer(loop, &f->pause, on_pause_over, f);
+	if (r < 0)
+		return r;
+	f->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (f->fd < 0) {
+		log_warning(NULL, -errno, "Folders of descriptors cannot be watched");
+		return 0;
+	}
+	return loop_watch_read(loop, &f->events, f->fd, on_events, f);
+}
+
+void folders_done(struct folders *f)
+{
+	loop_watch_done(&f->events);
+	loop_watch_done(&f->pause);
+	closep(&f->fd);
+	f->fd = -1;
+}
+
+/* Added to what is watched there already: a folder may be above another one as well. */
+static int watch(const struct folders *f, const char *path, uint32_t what)
+{
+	return inotify_add_watch(f->fd, path, what | IN_ONLYDIR | IN_MASK_ADD) < 0 ? -errno : 0;
+}
+
+/*
+ * The nearest folder above that there is: by it a folder comes, and one that is a link becomes
+ * another.
+ */
+static void watch_above(const struct folders *f, const char *dir)
+{
+	char path[PATH_MAX], *slash;
+
+	(void)snprintf(path, sizeof(path), "%s", dir);
+	while ((slash = strrchr(path, '/')) && slash != path) {
+		*slash = '\0';
+		if (watch(f, path, COMES | GOES) == 0)
+			return;
+	}
+	(void)watch(f, "/", COMES | GOES); /* a path that is relative is not watched */
+}
+
+void folders_watch(struct folders *f)
+{
+	int r;
+
+	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
+		r = watch(f, *d, CHANGES);
+		if (r == -ENOSPC)
+			log_warning(NULL, r, "Too many folders are watched on this host");
+		watch_above(f, *d);
+	}
+}
+
+void folders_watch_drop_ins(struct folders *f, const char *name)
+{
+	char path[PATH_MAX];
+
+	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
+		(void)snprintf(path, sizeof(path), "%s/%s.yaml.d", *d, name);
+		(void)watch(f, path, CHANGES); /* most have none */
+	}
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Memory that comes at run time is pinned by us, and charged to us where nobody has touched
+ * it before; so it is our limits that it must fit.
+ */
+#include "daemon/manager/instance/memory-quota.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void allowance_read(bool locks, struct allowance *ret)
+{
+	const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+	const struct ghvm_room_sources from = ghvm_room_sources_default();
+	struct ghvm_room room;
+	struct rlimit l;
+
+	ghvm_room_read(&from, &room);
+	*ret = (struct allowance){ .memlock = UINT64_MAX, .cgroup = room.limit };
+	if (locks && getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur != RLIM_INFINITY)
+		ret->memlock = l.rlim_cur;
+	ret->ram = pages > 0 && size > 0 ? (uint64_t)pages / 2 * (uint64_t)size : UINT64_MAX;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+int allowance_check(const struct allowance *a, const struct allowance_use *use, uint64_t bytes,
+		    struct ghvm_error *err)
+{
+	/* what is pinned since a start stands in the locked, but not in our cgroup */
+	const uint64_t locked = less(a->memlock, less(use->pinned, use->added));
+	const uint64_t all = least(locked, least(a->cgroup, a->ram)), one = all / 2;
+
+	if (use->vm_added > one || bytes > one - use->vm_added)
+		return ghvm_error_set(err, -EDQUOT,
+				      "%" PRIu64 " bytes beside the %" PRIu64
+				      " added already are more than the %" PRIu64
+				      " that one virtual machine may have added",
+				      bytes, use->vm_added, one);
+	if (use->added > all || bytes > all - use->added)
+		return ghvm_error_set(err, -EDQUOT,
+				      "%" PRIu64 " bytes beside the %" PRIu64
+				      " added on this host already are more than the %" PRIu64
+				      " that may be",
+				      bytes, use->added, all);
+	return 0;
+}
+
+int allowance_room(const struct ghvm_room_sources *from, uint64_t bytes, struct ghvm_error *err)
+{
+	static const struct ghvm_room_words words = { "what is to be added", "add less" };
+	struct ghvm_room room;
+
+	ghvm_room_read(from, &room);
+	return ghvm_room_check(&room, bytes, &words, err);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest's plan, now and in a later manager.
+ *
+ * A later manager makes it again of the state file, so that it can lay out the machine as it
+ * would today. For a reboot in place it needs the images as well. It opens them itself: of
+ * the descriptors that its predecessor had from the start helper none is left, and whatever
+ * keeps them in between (systemd, the runner) would be one more that has them. What it may
+ * not open, or what is another file by now, is no loss: the unit starts again instead.
+ */
+#include "daemon/manager/instance/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
+
+void guest_file_of(const struct stat *st, struct store_file *ret)
+{
+	*ret = (struct store_file){
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec,
+	};
+}
+
+int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	const struct store_origin *o = &g->origin;
+	int r;
+
+	in->quirks = g->host->quirks;
+	in->kernel_size = o->kernel.size;
+	in->initrd_size = o->initrd.size;
+	in->overlay = o->overlay;
+	in->overlay_size = o->overlay_size;
+	if (getrandom(&in->kaslr_seed, sizeof(in->kaslr_seed), 0) != sizeof(in->kaslr_seed))
+		return ghvm_error_set(err, -errno, "no random numbers");
+	r = ghvm_plan_make(&g->spec, in, &g->plan, err);
+	if (r < 0)
+		ghvm_spec_locate(&g->spec, err);
+	g->planned = r == 0;
+	return r;
+}
+
+static int reopen(struct guest *g, enum ghvm_link_kind kind, const struct store_file *want,
+		  struct ghvm_error *err)
+{
+	struct guest_need *n = guest_find_need(g, kind, 0);
+	_cleanup_(closep) int fd = -1;
+	struct store_file file;
+	struct stat st;
+
+	if (!n)
+		return 0;
+	fd = ghvm_file_open(AT_FDCWD, n->is.path);
+	if (fd < 0)
+		return ghvm_error_set(err, fd, "%s: cannot be opened again: %s", n->is.path,
+				      strerror(-fd));
+	if (fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", n->is.path, strerror(errno));
+	guest_file_of(&st, &file);
+	if (memcmp(&file, want, sizeof(file)) != 0)
+		return ghvm_error_set(err, -ESTALE, "%s: is not what it was started from any more",
+				      n->is.path);
+	n->fd = TAKE_FD(fd);
+	return 0;
+}
+
+void guest_recall(struct guest *g, struct store_record *rec)
+{
+	struct ghvm_plan_input in = { .kernel_header_size = GHVM_IMAGE_HEADER };
+	struct ghvm_error *err = &g->no_rebuild;
+
+	*err = (struct ghvm_error){};
+	g->spec = TAKE_STRUCT(rec->spec);
+	g->origin = TAKE_STRUCT(rec->origin);
+	guest_find_needs(g);
+	in.kernel_header = g->origin.kernel_header;
+	if (guest_plan(g, &in, err) == 0 &&
+	    reopen(g, GHVM_LINK_KERNEL, &g->origin.kernel, err) == 0)
+		(void)reopen(g, GHVM_LINK_INITRD, &g->origin.initrd, err);
+}
+
+void guest_record(const struct guest *g, struct store_record *ret)
+{
+	ret->planned = g->planned;
+	ret->spec = g->spec;
+	ret->origin = g->origin;
+}

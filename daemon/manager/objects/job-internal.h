@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files of jobs share. Thread: main.
+ */
+#pragma once
+
+#include "daemon/manager/objects/job.h"
+
+enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
+
+/**
+ * struct job - one
+ * @how: of a stop
+ * @vm: NULL: it is gone
+ * @uid: of who asked for it
+ * @result: "" while it runs; static
+ * @error: why, if it failed
+ * @by_unit: its end is that of systemd's job, not the VM's
+ * @unit_job: systemd's, owned
+ * @request: until systemd has answered
+ * @again: while systemd tries a failed start again: to look at the unit
+ */
+struct job {
+	struct jobs *jobs;
+	struct job *next;
+	uint32_t id;
+	enum job_kind kind;
+	enum ghvm_link_how how;
+	struct vm *vm;
+	char vm_name[GHVM_NAME_SIZE];
+	uid_t uid;
+	const char *result;
+	struct ghvm_error error;
+	bool by_unit;
+	char *unit_job;
+	sd_bus_message *request;
+	struct loop_watch again;
+	sd_bus_slot *slot;
+};
+
+/**
+ * struct jobs - all, oldest first
+ * @match: for JobRemoved, while some are by units
+ */
+struct jobs {
+	struct bus *bus;
+	struct job *first;
+	uint32_t last_id;
+	sd_bus_slot *match;
+};
+
+bool job_runs(const struct job *job);
+/* In the list, but not on the bus until job_publish(). */
+int job_new(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct job **ret);
+/* From here on it can be found, and then its path is told. */
+int job_publish(struct job *job, sd_bus_message *m);
+void job_finish(struct job *job, const char *result, const struct ghvm_error *err);
+void job_free(struct job *job);
+
+/* Of a VM that does not run, but whose unit may be between two tries; as job_stop(). */
+int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid,
+		  sd_bus_message *m, sd_bus_error *error);
+/* Its start is about to be given up: tell systemd not to try again. */
+void job_stop_start(struct jobs *j, const struct vm *vm);
+/* Listen to systemd no longer than some job needs it. */
+void job_unlisten(struct jobs *j);

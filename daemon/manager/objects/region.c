@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.Region.
+ *
+ * What can be found on the bus is what was told: a new region is found before it is told of,
+ * and one that has gone until it was.
+ */
+#include "daemon/manager/objects/region.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/bus/property.h"
+#include "daemon/manager/objects/vm.h"
+#include "daemon/manager/core/log.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+
+#define INTERFACE BUS_NAME ".Region"
+
+/**
+ * struct bus_regions - those of one VM
+ * @vm: borrowed
+ */
+struct bus_regions {
+	struct bus_regions *next;
+	struct vm *vm;
+	size_t n;
+	struct ghvm_machine_region v[VM_REGIONS_MAX];
+};
+
+static const char *state_of(const struct ghvm_machine_region *r)
+{
+	if (r->removing)
+		return "removing";
+	return r->accepted ? "mapped" : "offered";
+}
+
+static char *path_of(const struct vm *vm, const struct ghvm_machine_region *r)
+{
+	_cleanup_(freep) char *base = bus_vm_path(vm);
+	char *path = NULL;
+
+	if (!base || asprintf(&path, "%s" BUS_REGION "%" PRIu32, base, r->label) < 0)
+		return NULL;
+	return path;
+}
+
+/* --- properties --- */
+
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, number, value)
+
+NUMBER(label, r->label)
+NUMBER(address, r->ipa)
+NUMBER(size, r->size)
+TEXT(access, r->readonly ? "r" : "rw")
+TEXT(kind, r->lent ? "lent" : "shared")
+TEXT(state, state_of(r))
+NUMBER(added, r->added)
+
+static const struct property rows[] = { BUS_REGION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	BUS_REGION_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_VTABLE_END,
+};
+
+/* --- objects --- */
+
+static struct bus_regions **place_of(struct bus *b, const struct vm *vm)
+{
+	struct bus_regions **at = &b->regions;
+
+	while (*at && (*at)->vm != vm)
+		at = &(*at)->next;
+	return at;
+}
+
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		void **ret_found, sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	struct bus_regions *of;
+	uint32_t label;
+	struct vm *vm = bus_vm_below(b, path, BUS_REGION, &label);
+
+	of = vm ? *place_of(b, vm) : NULL;
+	for (size_t i = 0; of && i < of->n; i++) {
+		if (of->v[i].label != label)
+			continue;
+		*ret_found = &of->v[i];
+		return 1;
+	}
+	return 0;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+		     sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	size_t n = 0, at = 0;
+	char **nodes;
+
+	for (struct bus_regions *of = b->regions; of; of = of->next)
+		n += of->n;
+	nodes = calloc(n + 1, sizeof(*nodes));
+	if (!nodes)
+		return -ENOMEM;
+	for (struct bus_regions *of = b->regions; of; of = of->next)
+		for (size_t i = 0; i < of->n; i++) {
+			nodes[at] = path_of(of->vm, &of->v[i]);
+			at += !!nodes[at]; /* without memory it is not listed */
+		}
+	*ret_nodes = nodes;
+	return 1;
+}
+
+/* --- changes --- */
+
+static void tell(struct bus *b, const struct vm *vm, const struct ghvm_machine_region *r,
+		 int (*fn)(sd_bus *, const char *))
+{
+	_cleanup_(freep) char *path = path_of(vm, r);
+	const struct log_about a = { .vm = vm->name };
+	int err = path ? fn(b->conn, path) : -ENOMEM;
+
+	if (err < 0)
+		log_warning(&a, err, "Cannot tell the bus of a region");
+	bus_defer(b);
+}
+
+static int emit_state(sd_bus *conn, const char *path)
+{
+	return property_tell_all(conn, path, &table);
+}
+
+static bool same(const struct ghvm_machine_region *a, const struct ghvm_machine_region *b)
+{
+	return a->label == b->label && a->ipa == b->ipa && a->size == b->size &&
+	       a->lent == b->lent && a->readonly == b->readonly && a->added == b->added;
+}
+
+static struct ghvm_machine_region *among(struct ghvm_machine_region *v, size_t n,
+					 const struct ghvm_machine_region *r)
+{
+	for (size_t i = 0; i < n; i++)
+		if (same(&v[i], r))
+			return &v[i];
+	return NULL;
+}
+
+static void remove_gone(struct bus *b, struct bus_regions *of, struct ghvm_machine_region *now,
+			size_t n)
+{
+	size_t i = 0;
+
+	while (i < of->n) {
+		if (among(now, n, &of->v[i])) {
+			i++;
+			continue;
+		}
+		tell(b, of->vm, &of->v[i], sd_bus_emit_object_removed);
+		of->v[i] = of->v[--of->n];
+	}
+}
+
+static void add_new(struct bus *b, struct bus_regions *of, struct ghvm_machine_region *now,
+		    size_t n, bool told)
+{
+	struct ghvm_machine_region *known;
+
+	for (size_t i = 0; i < n; i++) {
+		known = among(of->v, of->n, &now[i]);
+		if (!known && of->n < ARRAY_SIZE(of->v)) {
+			of->v[of->n++] = now[i];
+			if (told)
+				tell(b, of->vm, &now[i], sd_bus_emit_object_added);
+		} else if (known && strcmp(state_of(known), state_of(&now[i]))) {
+			*known = now[i];
+			tell(b, of->vm, known, emit_state);
+		}
+	}
+}
+
+/* Lists of VMs without memory are not kept. */
+static void update(struct bus *b, struct vm *vm, struct ghvm_machine_region *now, size_t n,
+		   bool told)
+{
+	struct bus_regions **at = place_of(b, vm), *of = *at;
+
+	if (!of && !n)
+		return;
+	if (!of) {
+		of = calloc(1, sizeof(*of));
+		if (!of)
+			return; /* the next change tries again */
+		of->vm = vm;
+		*at = of;
+	}
+	remove_gone(b, of, now, n);
+	add_new(b, of, now, n, told);
+	if (!of->n) {
+		*at = of->next;
+		free(of);
+	}
+}
+
+void bus_region_flush(struct bus *b, struct vm *vm)
+{
+	struct ghvm_machine_region now[VM_REGIONS_MAX];
+
+	update(b, vm, now, vm_regions(vm, now), true);
+}
+
+void bus_region_track(struct bus *b, struct vm *vm)
+{
+	struct ghvm_machine_region now[VM_REGIONS_MAX];
+
+	update(b, vm, now, vm_regions(vm, now), false);
+}
+
+void bus_region_vm_removed(struct bus *b, struct vm *vm)
+{
+	update(b, vm, NULL, 0, true);
+}
+
+int bus_region_publish(struct bus *b)
+{
+	int r;
+
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find, b);
+	return r < 0 ? r : sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, b);
+}
+
+void bus_region_done(struct bus *b)
+{
+	struct bus_regions *of;
+
+	while (b->regions) {
+		of = b->regions;
+		b->regions = of->next;
+		free(of);
+	}
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * org.gunyah.vmm1.VM.
+ */
+#include "daemon/manager/objects/vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/bus/polkit.h"
+#include "daemon/manager/objects/job.h"
+#include "daemon/manager/bus/property.h"
+#include "daemon/manager/objects/region.h"
+#include "daemon/manager/objects/transaction.h"
+#include "daemon/manager/bus/error-names.h"
+#include "daemon/manager/core/log.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/plan.h"
+
+#define INTERFACE BUS_NAME ".VM"
+
+char *bus_vm_path(const struct vm *vm)
+{
+	char *path = NULL;
+
+	return sd_bus_path_encode(BUS_VM_PREFIX, vm->name, &path) < 0 ? NULL : path;
+}
+
+struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word, uint32_t *ret)
+{
+	const char *at = strstr(path, word);
+	_cleanup_(freep) char *own = NULL, *head = NULL, *name = NULL;
+	unsigned long number;
+	struct vm *vm;
+
+	if (!at)
+		return NULL;
+	number = strtoul(at + strlen(word), NULL, 10);
+	head = strndup(path, (size_t)(at - path));
+	if (!head || number > UINT32_MAX || sd_bus_path_decode(head, BUS_VM_PREFIX, &name) <= 0)
+		return NULL;
+	/* only the one spelling that we use: no sign, no zeros before */
+	if (asprintf(&own, "%s%s%lu", head, word, number) < 0 || strcmp(own, path))
+		return NULL;
+	vm = manager_known(b->manager, name);
+	if (vm)
+		*ret = (uint32_t)number;
+	return vm;
+}
+
+/* --- properties --- */
+
+static uint64_t bytes_of(uint64_t pages)
+{
+	return pages * GHVM_PAGE;
+}
+
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct vm *vm, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct vm *vm, number, (uint64_t)(value))
+
+TEXT(name, vm->name)
+TEXT(state, vm_state_to_string(vm->state))
+TEXT(sub_state, vm_substate(vm))
+TEXT(exit_reason, vm->reason)
+TEXT(last_error, vm->last_error.msg)
+TEXT(last_error_name, vm->last_error.code ? failure_name(&vm->last_error) : "")
+NUMBER(last_errno, -vm->last_error.code)
+NUMBER(last_error_time, vm->failed_at)
+NUMBER(rm_message, vm->last_error.rm_message)
+NUMBER(rm_status, vm->last_error.rm_code)
+TEXT(failed_step, vm->failed_step ? vm->failed_step : "")
+TEXT(descriptor, vm_descriptor(vm))
+TEXT(digest, vm->digest)
+NUMBER(vmid, vm->vmid.id)
+NUMBER(incarnation, vm->incarnation)
+NUMBER(leader_pid, vm->control.pid)
+NUMBER(lent, bytes_of(vm->lent))
+NUMBER(shared, bytes_of(vm->shared))
+NUMBER(quarantined, vm->quarantined)
+
+static const struct property rows[] = { BUS_VM_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
+static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
+
+static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return property_get(&table, property, userdata, reply, error);
+}
+
+/**
+ * struct bus_vm_changes - a VM that may have something to tell
+ * @shown: its properties as they were told last
+ */
+struct bus_vm_changes {
+	struct bus_vm_changes *next;
+	struct vm *vm;
+	bool dirty;
+	struct property_value shown[ARRAY_SIZE(rows)];
+};
+
+/* --- methods --- */
+
+/* Of a fallback's methods the userdata is the object, the slot's is ours. */
+static struct bus *bus_of(sd_bus_message *m)
+{
+	return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+}
+
+static int read_how(sd_bus_message *m, enum ghvm_link_how *ret, sd_bus_error *error)
+{
+	const char *text;
+	int r = sd_bus_message_read(m, "s", &text);
+
+	if (r < 0)
+		return r;
+	if (strcmp(text, "graceful") != 0 && strcmp(text, "force") != 0)
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "'%.32s' is neither graceful nor force", text);
+	*ret = strcmp(text, "force") ? GHVM_LINK_GRACEFUL : GHVM_LINK_FORCE;
+	return 0;
+}
+
+/* Stop(s how, a{sv}) -> o job */
+static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = bus_of(m);
+	struct vm *vm = userdata;
+	enum ghvm_link_how how = GHVM_LINK_GRACEFUL;
+	uid_t uid;
+	int r;
+
+	r = bus_check_hypervisor(b, error);
+	if (r >= 0)
+		r = read_how(m, &how, error);
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.stop", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return job_stop(b->jobs, vm, how, uid, m, error);
+}
+
+struct console_call {
+	struct bus *bus;
+	uint8_t flags;
+	sd_bus_message *request;
+};
+
+/* Why there is none, to a client that asked with @flags. */
+static int refuse_console(const struct console_call *c, int error)
+{
+	const bool watches = c->flags & GHVM_LINK_CONSOLE_READ_ONLY;
+
+	if (error == -EBUSY)
+		return sd_bus_reply_method_errorf(
+			c->request, FAILURE_BUSY,
+			watches ? "too many watch this console; by force the oldest makes room"
+				: "another has this console: read-only watches it, force takes "
+				  "it over");
+	if (error == -EPROTOTYPE)
+		return sd_bus_reply_method_errorf(
+			c->request, FAILURE_BAD_STATE,
+			"there is no console: the runner is of an earlier "
+			"version, and ends with the VM's next stop");
+	return sd_bus_reply_method_errorf(c->request, FAILURE_BAD_STATE, "there is no console: %s",
+					  strerror(-error));
+}
+
+static void on_console(void *data, int fd)
+{
+	_cleanup_(freep) struct console_call *c = data;
+	int r;
+
+	if (fd >= 0)
+		r = sd_bus_reply_method_return(c->request, "hs", fd, "");
+	else
+		r = refuse_console(c, fd);
+	if (r < 0)
+		log_warning(NULL, r, "Cannot reply");
+	(void)sd_bus_message_unref(c->request);
+	bus_kick(c->bus);
+}
+
+static int console_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
+{
+	uint8_t *flags = data, flag;
+	int r, on;
+
+	if (!strcmp(key, "force"))
+		flag = GHVM_LINK_CONSOLE_FORCE;
+	else if (!strcmp(key, "read-only"))
+		flag = GHVM_LINK_CONSOLE_READ_ONLY;
+	else
+		return bus_unknown_option(key, error);
+	r = sd_bus_message_read(m, "v", "b", &on);
+	if (r >= 0 && on)
+		*flags |= flag;
+	return r;
+}
+
+static int open_console(struct bus *b, struct vm *vm, uint8_t flags, sd_bus_message *m,
+			sd_bus_error *error)
+{
+	_cleanup_(freep) struct console_call *c = calloc(1, sizeof(*c));
+	const struct vm_console call = { .flags = flags, .data = c, .on_console = on_console };
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->bus = b;
+	c->request = m;
+	c->flags = flags;
+	r = vm_open_console(vm, &call);
+	if (r == -ESRCH)
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	if (r < 0)
+		return sd_bus_error_set(error, FAILURE_BUSY,
+					"too many wait for this console: its runner "
+					"does not answer");
+	(void)sd_bus_message_ref(m); /* until on_console() */
+	(void)TAKE_PTR(c);
+	return 1;
+}
+
+/*
+ * OpenConsole(a{sv}) -> h, s: a stream socket, and "", which was a path once. Options: "force" (b),
+ * "read-only" (b).
+ */
+static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = bus_of(m);
+	uint8_t flags = 0;
+	uid_t uid;
+	int r;
+
+	r = bus_check_hypervisor(b, error);
+	if (r >= 0)
+		r = bus_read_known_options(m, console_option, &flags, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.console", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return open_console(b, userdata, flags, m, error);
+}
+
+static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
+{
+	int *text = data;
+
+	return strcmp(key, "text") ? bus_unknown_option(key, error)
+				   : sd_bus_message_read(m, "v", "b", text);
+}
+
+/*
+ * Plan(a{sv}) -> h: what its guest was started by, with the entries that its memory turned out
+ * to have (decision 14); JSON in a sealed memfd, or by option "text" (b) words for people.
+ */
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = bus_of(m);
+	const struct vm *vm = userdata;
+	_cleanup_(freep) char *told = NULL;
+	int r, text = 0;
+	uid_t uid;
+
+	r = bus_read_known_options(m, plan_option, &text, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	if (!vm->guest || (vm->state != VM_RUNNING && op_busy(&vm->op))) /* which works on it */
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
+					 vm_state_to_string(vm->state));
+	if (!guest_planned(vm->guest))
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE,
+					 "%s was started by another manager, who has left no plan",
+					 vm->name);
+	told = text ? ghvm_plan_to_text(&vm->guest->plan) : ghvm_plan_to_json(&vm->guest->plan);
+	return told ? bus_reply_text(m, told) : -ENOMEM;
+}
+
+/* BeginTransaction(a{sv}) -> o */
+static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = bus_of(m);
+	int r = bus_check_host(b, error);
+
+	return r < 0 ? r : transaction_begin(b->transactions, userdata, m, error);
+}
+
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	BUS_VM_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_METHOD_WITH_ARGS(
+		"Stop", SD_BUS_ARGS("s", how, "a{sv}", options), SD_BUS_RESULT("o", job),
+		method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("OpenConsole", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("h", fd, "s", path), method_open_console,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", plan),
+				method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("BeginTransaction", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("o", transaction), method_begin,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL_WITH_ARGS("StateChanged",
+				SD_BUS_ARGS("s", old, "s", new, "s", reason, "a{sv}", details), 0),
+	SD_BUS_VTABLE_END,
+};
+
+/* --- objects --- */
+
+/* A fallback matches its own prefix too, which decodes to no name. */
+static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		void **ret_found, sd_bus_error *error)
+{
+	_cleanup_(freep) char *name = NULL;
+	struct bus *b = userdata;
+	struct vm *vm;
+	int r;
+
+	r = sd_bus_path_decode(path, BUS_VM_PREFIX, &name);
+	if (r <= 0)
+		return r;
+	vm = manager_known(b->manager, name);
+	if (!vm)
+		return 0;
+	*ret_found = vm;
+	return 1;
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+		     sd_bus_error *error)
+{
+	struct bus *b = userdata;
+	char **nodes = calloc(b->manager->n_vms + 1, sizeof(*nodes));
+
+	if (!nodes)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->manager->n_vms; i++) {
+		nodes[i] = bus_vm_path(b->manager->vms[i]);
+		if (nodes[i])
+			continue;
+		while (i-- > 0)
+			free(nodes[i]);
+		free(nodes);
+		return -ENOMEM;
+	}
+	*ret_nodes = nodes;
+	return 1;
+}
+
+static struct bus_vm_changes *changes_of(struct bus *b, const struct vm *vm)
+{
+	struct bus_vm_changes *c = b->changes;
+
+	while (c && c->vm != vm)
+		c = c->next;
+	return c;
+}
+
+static void changes_free(struct bus_vm_changes *c)
+{
+	property_forget(&table, c->shown);
+	free(c);
+}
+
+static int track(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes *c = calloc(1, sizeof(*c));
+	const char *names[PROPERTIES_MAX + 1];
+
+	if (!c)
+		return -ENOMEM;
+	c->vm = vm;
+	property_differences(&table, vm, c->shown, names); /* from now on; not told */
+	c->next = b->changes;
+	b->changes = c;
+	bus_region_track(b, vm);
+	return 0;
+}
+
+static void emit(struct bus *b, const struct vm *vm, int (*fn)(sd_bus *, const char *))
+{
+	_cleanup_(freep) char *path = bus_vm_path(vm);
+	const struct log_about a = { .vm = vm->name };
+	int r = path ? fn(b->conn, path) : -ENOMEM;
+
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of the VM");
+	bus_defer(b);
+}
+
+void bus_vm_added(struct bus *b, struct vm *vm)
+{
+	const struct log_about a = { .vm = vm->name };
+	int r = track(b, vm);
+
+	if (r < 0)
+		log_warning(&a, r, "Its changes will not be told");
+	emit(b, vm, sd_bus_emit_object_added);
+}
+
+void bus_vm_removed(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes **at, *c;
+
+	bus_region_vm_removed(b, vm);
+	emit(b, vm, sd_bus_emit_object_removed);
+	jobs_on_vm_removed(b->jobs, vm);
+	for (at = &b->changes; *at; at = &(*at)->next) {
+		if ((*at)->vm != vm)
+			continue;
+		c = *at;
+		*at = c->next;
+		changes_free(c);
+		return;
+	}
+}
+
+void bus_vm_changed(struct bus *b, struct vm *vm)
+{
+	struct bus_vm_changes *c = changes_of(b, vm);
+
+	if (!c)
+		return;
+	c->dirty = true;
+	bus_defer(b);
+}
+
+void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before)
+{
+	_cleanup_(freep) char *path = bus_vm_path(vm);
+	const struct log_about a = { .vm = vm->name };
+	int r = -ENOMEM;
+
+	if (path)
+		r = sd_bus_emit_signal(b->conn, path, INTERFACE, "StateChanged", "sssa{sv}",
+				       vm_state_to_string(before), vm_state_to_string(vm->state),
+				       vm->reason, 0);
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of a new state");
+	bus_defer(b);
+}
+
+static void flush(struct bus *b, struct bus_vm_changes *c)
+{
+	_cleanup_(freep) char *path = bus_vm_path(c->vm);
+	const struct log_about a = { .vm = c->vm->name };
+	int r = -ENOMEM;
+
+	c->dirty = false;
+	bus_region_flush(b, c->vm);
+	if (path)
+		r = property_tell(b->conn, path, &table, c->vm, c->shown);
+	if (r < 0)
+		log_warning(&a, r, "Cannot tell the bus of changes");
+}
+
+void bus_vm_flush(struct bus *b)
+{
+	for (struct bus_vm_changes *c = b->changes; c; c = c->next)
+		if (c->dirty)
+			flush(b, c);
+}
+
+int bus_vm_publish(struct bus *b)
+{
+	int r;
+
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find, b);
+	if (r >= 0)
+		r = sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, b);
+	for (size_t i = 0; i < b->manager->n_vms && r >= 0; i++)
+		r = track(b, b->manager->vms[i]);
+	return r;
+}
+
+void bus_vm_done(struct bus *b)
+{
+	struct bus_vm_changes *c;
+
+	while (b->changes) {
+		c = b->changes;
+		b->changes = c->next;
+		changes_free(c);
+	}
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Adoption. All orphans first, and only then anything else: what one VM's undo looks for
+ * in RM must not be what another orphan has.
+ */
+#include "daemon/manager/recovery/adopt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/manager/core/log.h"
+#include "daemon/manager/state/file.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/name.h"
+#include "ghvm/spec.h"
+
+static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < n; i++)
+		pages += o[i].pages;
+	return pages;
+}
+
+/* Tags are bytes that survived a crash: a name in one is checked like any other. */
+static const char *name_of(const struct ghvm_orphan *o)
+{
+	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
+}
+
+/*
+ * Their pages stay, and nothing that was found may lose its VMID: it may have these pages, too.
+ * Before anything is undone.
+ */
+static void give_up(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+		    const struct ghvm_error *why)
+{
+	int r;
+
+	ghvm_ledger_distrust(t->host->ledger);
+	ghvm_ledger_vmid_add(t->host->ledger, o->tag.vmid);
+	r = quarantine_count(t->quarantine, name_of(o), o->tag.vmid, pages_of(o, n), why);
+	if (r < 0)
+		log_error(NULL, r, "Cannot keep track of quarantined memory");
+}
+
+static void report_unreadable(const struct adopt_target *t, const struct ghvm_orphan *o)
+{
+	const struct log_about a = { .id = LOG_ID_BAD_TAG };
+	struct ghvm_error why = {};
+
+	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu %s: its pages stay",
+			     (unsigned long long)o->id, o->flaw);
+	log_error(&a, 0, "%s", why.msg);
+	give_up(t, o, 1, &why);
+}
+
+/* Tags win: a record of another life says nothing of this one. True: it is of this one. */
+static bool use_record(const struct adopt_target *t, struct guest *g)
+{
+	_cleanup_(store_record_done) struct store_record rec = {};
+	const struct log_about a = { .vm = g->name };
+	int r;
+
+	r = store_read(t->state_dir, g->name, &rec);
+	if (r < 0 && r != -ENOENT)
+		log_warning(&a, r, "Cannot use the state file");
+	if (r < 0 || rec.incarnation != g->incarnation)
+		return false;
+	if (rec.planned)
+		guest_recall(g, &rec);
+	return true;
+}
+
+static bool recall(const struct adopt_target *t, struct guest *g)
+{
+	const struct log_about a = { .vm = g->name };
+	bool used;
+	int r;
+
+	if (!*g->name)
+		return false;
+	r = store_try(t->state_dir, g->name);
+	if (r == -EEXIST) {
+		log_warning(&a, 0, "A manager died while it read the state file: it is not used");
+		return false;
+	}
+	used = use_record(t, g);
+	if (r == 0)
+		store_tried(t->state_dir, g->name);
+	return used;
+}
+
+static int adopt_group(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+		       struct adopt_found *ret, struct ghvm_error *err)
+{
+	_cleanup_(guest_freep) struct guest *g = NULL;
+	struct ghvm_machine *machine;
+	int r;
+
+	r = guest_new_adopted(t->host, name_of(o), o->tag.incarnation, &g);
+	if (r < 0)
+		return r;
+	ret->recorded = recall(t, g);
+	r = ghvm_machine_adopt(t->host->host, t->host->rm, t->host->ledger,
+			       g->planned ? &g->plan : NULL, o, n, &machine, err);
+	if (r < 0)
+		return r;
+	ghvm_machine_set_presplit(machine, ghvm_quirk(t->host->quirks, GHVM_QUIRK_PRESPLIT));
+	guest_set_machine(g, machine);
+	ret->guest = TAKE_PTR(g);
+	return 0;
+}
+
+static size_t group_length(const struct ghvm_orphan *o, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && o[i].readable && o[i].tag.vmid.id == o[0].tag.vmid.id)
+		i++;
+	return i;
+}
+
+static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
+			   struct adopt_found *ret)
+{
+	struct ghvm_error err;
+	size_t found = 0, len;
+	int r;
+
+	for (; n; o += len, n -= len) {
+		len = 1;
+		if (!o->readable) {
+			report_unreadable(t, o);
+			continue;
+		}
+		len = group_length(o, n);
+		err = (struct ghvm_error){};
+		r = t->host->rm ? adopt_group(t, o, len, &ret[found], &err)
+				: ghvm_error_set(&err, -EHOSTDOWN, "the resource manager is dead");
+		found += r == 0;
+		if (r < 0 && err.code == 0)
+			(void)ghvm_error_set(&err, r, "cannot adopt it: %s", strerror(-r));
+		if (r < 0)
+			give_up(t, o, len, &err);
+	}
+	return found;
+}
+
+/* That it does not run, so that it is undone, is believed if said twice. */
+static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+{
+	int r = ghvm_machine_status(m, ret, err);
+
+	if (r == 0 && *ret != GHVM_VM_RUNNING)
+		r = ghvm_machine_status(m, ret, err);
+	return r;
+}
+
+/* Where it stands. One that runs but cannot be carried on is undone. */
+static void ask(struct adopt_found *f)
+{
+	struct ghvm_machine *m = guest_machine(f->guest);
+	struct log_about a = { .vm = f->guest->name };
+	struct ghvm_error err = {};
+
+	f->status = GHVM_VM_NONE;
+	if (ask_surely(m, &f->status, &err) < 0) {
+		a.err = &err;
+		log_error(&a, 0, "Cannot ask where it stands: %s", err.msg);
+		return;
+	}
+	if (f->status != GHVM_VM_RUNNING)
+		return;
+	if (ghvm_machine_carry_on(m, &err) < 0) {
+		a.err = &err;
+		log_error(&a, 0, "Cannot carry on: %s", err.msg);
+		f->status = GHVM_VM_NONE;
+	}
+}
+
+void adopt_undo(const struct adopt_target *t, struct guest *g)
+{
+	struct ghvm_error why = {};
+	int r;
+
+	(void)ghvm_error_set(&why, -ESTALE, "left by an earlier manager");
+	r = quarantine_add(t->quarantine, g->name, g, &why);
+	if (r < 0)
+		log_error(NULL, r, "Cannot keep track of quarantined memory");
+}
+
+/* Killed between ALLOCATE and the first guard, a manager leaves a VMID and nothing else. */
+static void undo_strays(const struct adopt_target *t)
+{
+	struct ghvm_vmid strays[GHVM_VMIDS];
+	struct ghvm_machine *machine;
+	struct ghvm_error err = {};
+	struct guest *g;
+	size_t n = 0;
+	int r;
+
+	r = ghvm_machine_strays(t->host->rm, t->host->ledger, strays, &n, &err);
+	if (r < 0)
+		log_error(NULL, 0, "Cannot look for forgotten VMs: %s", err.msg);
+	for (size_t i = 0; i < n; i++) {
+		struct log_about a = { .vmid = strays[i].id };
+
+		log_warning(&a, 0, "Nobody's VM, undoing it");
+		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, strays[i],
+					     &machine);
+		if (r == 0)
+			r = guest_new_adopted(t->host, "", 0, &g);
+		if (r < 0) {
+			log_error(&a, r, "Cannot undo it");
+			continue;
+		}
+		guest_set_machine(g, machine);
+		adopt_undo(t, g);
+	}
+}
+
+static int rank(const struct adopt_found *f)
+{
+	if (f->recorded)
+		return 0;
+	if (f->status == GHVM_VM_RUNNING)
+		return 1;
+	return f->status == GHVM_VM_EXITED ? 2 : 3;
+}
+
+/* A name may have started again while what is left of an earlier life is in quarantine. */
+static int compare_found(const void *a, const void *b)
+{
+	int x = rank(a), y = rank(b);
+
+	return x < y ? -1 : x > y;
+}
+
+int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *ret_n)
+{
+	_cleanup_(freep) struct ghvm_orphan *orphans = NULL;
+	struct ghvm_error err = {};
+	size_t n = 0;
+	int r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	r = ghvm_orphans_list(t->host->host, &orphans, &n, &err);
+	if (r < 0)
+		return r;
+	*ret = calloc(n + 1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	*ret_n = adopt_groups(t, orphans, n, *ret);
+	for (size_t i = 0; i < *ret_n; i++)
+		ask(&(*ret)[i]);
+	qsort(*ret, *ret_n, sizeof(**ret), compare_found);
+	/* a stray might be that of a tag that nobody believes */
+	if (t->host->rm && !t->settled && !ghvm_ledger_distrusted(t->host->ledger))
+		undo_strays(t);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A file that is there while no manager is.
+ */
+#include "daemon/manager/state/settled.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "daemon/manager/core/log.h"
+#include "libghvm/base/cleanup.h"
+
+#define NAME "vmids.settled" /* no VM has a dot in its name */
+
+static int open_dir(const char *dir)
+{
+	return open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool settled_take(const char *dir)
+{
+	_cleanup_(closep) int fd = open_dir(dir);
+
+	return fd >= 0 && unlinkat(fd, NAME, 0) == 0;
+}
+
+void settled_leave(const char *dir)
+{
+	_cleanup_(closep) int fd = open_dir(dir), file = -1;
+
+	if (fd >= 0)
+		file = openat(fd, NAME, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		log_warning(NULL, -errno, "Cannot leave word that all VMIDs are accounted for");
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What has become of the descriptor that a guest was started by.
+ */
+#include "daemon/manager/vm/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "libghvm/base/cleanup.h"
+
+/*
+ * An older manager may have reckoned its digest in another way: the spec itself says more, where it
+ * is known. An operation that makes the plan meanwhile only reads the spec.
+ */
+static void started_by(const struct vm *vm, char ret[17])
+{
+	memcpy(ret, vm->digest, sizeof(vm->digest));
+	if (vm->guest->spec.kernel)
+		guest_digest(&vm->guest->spec, ret);
+}
+
+static const char *judge(const struct vm *vm, const char *const *dirs)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec now = {};
+	char then_digest[17], now_digest[17];
+	int r = ghvm_spec_load(vm->name, dirs, &now, NULL, NULL);
+
+	if (r < 0)
+		return r == -ENOENT ? VM_DESCRIPTOR_MISSING : VM_DESCRIPTOR_INVALID;
+	started_by(vm, then_digest);
+	guest_digest(&now, now_digest);
+	return strcmp(then_digest, now_digest) ? VM_DESCRIPTOR_CHANGED : VM_DESCRIPTOR_CURRENT;
+}
+
+void vm_judge_descriptor(struct vm *vm, const char *const *dirs)
+{
+	const char *now;
+
+	if (!vm->guest)
+		return;
+	now = judge(vm, dirs);
+	if (!strcmp(vm_descriptor(vm), now))
+		return;
+	vm->descriptor = now;
+	vm_changed(vm);
+}
+
+const char *vm_descriptor(const struct vm *vm)
+{
+	return vm->guest && vm->descriptor ? vm->descriptor : "";
+}

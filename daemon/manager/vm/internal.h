@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the files that make up a VM share. Thread: main.
+ */
+#pragma once
+
+#include "daemon/manager/core/log.h"
+#include "daemon/manager/vm/vm.h"
+
+extern const struct control_calls vm_runner_calls;
+extern const struct op_calls vm_build_op;
+
+/* What log entries are about; @id: MESSAGE_ID. */
+struct log_about vm_about(const struct vm *vm);
+struct log_about vm_about_event(const struct vm *vm, const char *id);
+
+void vm_changed(struct vm *vm);
+void vm_set_state(struct vm *vm, enum vm_state state);
+/* Its guest is there: tell of each step of a build. */
+void vm_watch_steps(struct vm *vm);
+void vm_set_error(struct vm *vm, const struct ghvm_error *err);
+/* No operation runs: note what others may look at while one does. */
+void vm_look(struct vm *vm);
+
+/* Its guest is to be torn down, whatever it is doing; the first word counts. */
+void vm_doom(struct vm *vm, enum vm_state final, const char *reason);
+/* Decide what is to be done next, unless an operation runs, which will ask again. */
+void vm_settle(struct vm *vm);
+/* The guest is over; no operation runs. */
+void vm_end(struct vm *vm, enum ghvm_exit_type type);
+bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret);
+void vm_tell_waiters(struct vm *vm);
+/* No operation runs and the machine is about to be touched: roll back what is open. */
+void vm_transaction_over(struct vm *vm);
+
+void vm_fail_consoles(struct vm *vm, int error);
+void vm_on_console(void *data, uint32_t serial, int fd);
+
+/* Of its timers. */
+void vm_on_patience(void *data);
+void vm_on_hint_patience(void *data);
+void vm_on_console_patience(void *data);
+void vm_on_reboot_pause(void *data);

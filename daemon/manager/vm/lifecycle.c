@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of a guest: the operations on it, and how it ends.
+ *
+ * vm_settle() is where it is decided what comes next.
+ */
+#include "daemon/manager/vm/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/manager/state/file.h"
+#include "daemon/ipc/exit-policy.h"
+#include "libghvm/base/cleanup.h"
+
+#define HINT_AGAIN_MS 100
+
+static const struct op_calls start_op, teardown_op, rebuild_op;
+
+/* --- the end --- */
+
+static int start_op_of(struct vm *vm, const struct op_calls *calls)
+{
+	struct log_about a = vm_about(vm);
+	int r = op_start(&vm->op, calls, vm);
+
+	if (r < 0)
+		log_error(&a, r, "Cannot start a thread");
+	return r;
+}
+
+/* Forget the guest: freed, or handed on with what could not be given back. */
+static void dispose(struct vm *vm, const struct ghvm_error *err)
+{
+	struct guest *g = TAKE_PTR(vm->guest);
+	struct ghvm_machine *m = guest_machine(g);
+
+	store_remove(vm->env->state_dir, vm->name);
+	control_unlisten(vm->env->control_dir, vm->name);
+	if (m && ghvm_machine_undo_failed(m)) /* be it only its VMID */
+		vm->env->calls->on_remains(vm->env->data, vm, g, err);
+	else
+		guest_free(g);
+	vm_look(vm);
+	vm->built = vm->ready = vm->hinted = vm->awaits_hint = vm->doomed = false;
+	vm->asked = vm->forced = vm->told = false;
+	loop_timer_disarm(&vm->patience);
+	loop_timer_disarm(&vm->hint_patience);
+	loop_timer_disarm(&vm->reboot_pause);
+	vm->pausing = false;
+	vm_fail_consoles(vm, -ESRCH);
+	control_done(&vm->control);
+}
+
+static void fail_builder(struct vm *vm, const struct ghvm_error *err)
+{
+	const struct vm_builder *b = TAKE_PTR(vm->builder);
+
+	if (b)
+		b->on_failed(b->data, err);
+}
+
+/* A start or a rebuild failed and has undone itself. */
+static void fail(struct vm *vm, const struct ghvm_error *err)
+{
+	struct log_about a = vm_about_event(vm, LOG_ID_START_FAILED);
+
+	vm_set_error(vm, err);
+	a.step = vm->failed_step;
+	a.err = err;
+	log_error(&a, 0, "Cannot start: %s", err->msg);
+	control_refused(&vm->control, err->msg);
+	vm->reason = "start-failed";
+	dispose(vm, err);
+	vm_set_state(vm, VM_FAILED);
+	fail_builder(vm, err);
+	vm_settle(vm);
+}
+
+void vm_doom(struct vm *vm, enum vm_state final, const char *reason)
+{
+	if (!vm->guest || vm->doomed)
+		return;
+	vm->doomed = true;
+	vm->final = final;
+	vm->final_reason = reason;
+	vm_set_state(vm, VM_STOPPING);
+}
+
+static struct verdict judge(const struct vm *vm, enum ghvm_exit_type type)
+{
+	const struct verdict_input in = {
+		.type = type,
+		.asked = vm->asked,
+		.on_reboot = vm->on_reboot,
+		.on_crash = vm->on_crash,
+		.can_rebuild = control_connected(&vm->control) && guest_can_rebuild(vm->guest),
+	};
+
+	return verdict_of(&in);
+}
+
+static void log_end(const struct vm *vm, const struct verdict *v, enum ghvm_exit_type type)
+{
+	struct log_about a = vm_about_event(vm, v->crashed ? LOG_ID_CRASHED : LOG_ID_STOPPED);
+
+	if (v->looped)
+		log_error(&a, 0, "Guest reboots and reboots: it is not started again");
+	else if (v->crashed)
+		log_error(&a, 0, "Guest crashed: %s", ghvm_exit_type_to_string(type));
+	else
+		log_info(&a, "Guest ended: %s", ghvm_exit_type_to_string(type));
+	if (v->action == GHVM_LINK_EXIT_RESTART && !v->crashed && vm->guest->no_rebuild.code < 0)
+		log_info(&a, "Its unit starts again, as it cannot reboot in place: %s",
+			 vm->guest->no_rebuild.msg);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void reboot(struct vm *vm, uint64_t pause)
+{
+	struct log_about a = vm_about(vm);
+
+	vm->ready = vm->told = false;
+	vm->pausing = pause > 0;
+	vm_set_state(vm, VM_REBOOTING);
+	if (pause && loop_timer_arm(&vm->reboot_pause, pause) == 0) {
+		log_info(&a, "It reboots in %llu ms: %u times in a row it did within %u s",
+			 (unsigned long long)pause, vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
+		return;
+	}
+	vm_on_reboot_pause(vm);
+}
+
+/* The machine is as its guest left it, and no page of it has come back yet. */
+void vm_on_reboot_pause(void *data)
+{
+	struct vm *vm = data;
+
+	vm->pausing = false;
+	vm_changed(vm);
+	if (vm->state != VM_REBOOTING || vm->doomed || op_busy(&vm->op))
+		return;
+	if (start_op_of(vm, &rebuild_op) == 0)
+		return;
+	vm_doom(vm, VM_FAILED, "start-failed");
+	vm_settle(vm);
+}
+
+static void set_crash(struct vm *vm, const struct verdict *v, enum ghvm_exit_type type)
+{
+	struct ghvm_error err = {};
+
+	if (v->looped)
+		(void)ghvm_error_set(&err, -ECONNABORTED,
+				     "the guest has rebooted %u times in a row within %u s: it is "
+				     "not started again",
+				     vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
+	else
+		(void)ghvm_error_set(&err, -ECONNABORTED, "the guest crashed: %s",
+				     ghvm_exit_type_to_string(type));
+	vm_set_error(vm, &err);
+}
+
+/* The guest is over; no operation runs. */
+void vm_end(struct vm *vm, enum ghvm_exit_type type)
+{
+	struct verdict v = judge(vm, type);
+	int pause = v.action == GHVM_LINK_WAIT ? reboots_again(&vm->reboots, now_ms()) : 0;
+
+	if (pause < 0)
+		v = verdict_of_loop();
+	loop_timer_disarm(&vm->hint_patience);
+	vm->hinted = false;
+	log_end(vm, &v, type);
+	vm->reason = v.reason;
+	control_ended(&vm->control, type, v.action);
+	vm_transaction_over(vm);
+	if (v.action == GHVM_LINK_WAIT) {
+		reboot(vm, (uint64_t)pause);
+		return;
+	}
+	if (v.crashed)
+		set_crash(vm, &v, type);
+	vm_doom(vm, v.crashed ? VM_FAILED : VM_STOPPED, v.reason);
+}
+
+bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
+{
+	const struct ghvm_machine *m = guest_machine(vm->guest);
+	enum ghvm_exit_type type;
+
+	if (vm->state != VM_RUNNING || !m || ghvm_machine_exited(m, &type) != 1)
+		return false;
+	if (type == GHVM_EXIT_UNKNOWN && vm->hinted)
+		type = vm->hint;
+	if (type == GHVM_EXIT_UNKNOWN && vm->awaits_hint)
+		return false;
+	*ret = type;
+	return true;
+}
+
+/* What is to be done next, now that no operation runs. */
+void vm_settle(struct vm *vm)
+{
+	enum ghvm_exit_type type;
+
+	if (op_busy(&vm->op))
+		return;
+	if (!vm->guest) {
+		vm_tell_waiters(vm);
+		return;
+	}
+	if (!vm->doomed && vm_guest_ended(vm, &type))
+		vm_end(vm, type);
+	if (op_busy(&vm->op))
+		return;
+	if (vm->doomed) {
+		vm_transaction_over(vm);
+		(void)start_op_of(vm, &teardown_op); /* without a thread: the next event retries */
+	} else if (vm->ready && vm->built && vm->state != VM_RUNNING) {
+		(void)start_op_of(vm, &start_op); /* likewise; the unit's time-out ends it */
+	}
+}
+
+void vm_on_patience(void *data)
+{
+	struct vm *vm = data;
+
+	if (vm_has_runner(vm)) {
+		control_ended(&vm->control, GHVM_EXIT_FORCED, GHVM_LINK_EXIT_OK);
+		vm_doom(vm, VM_STOPPED, "forced");
+	} else {
+		vm_doom(vm, VM_FAILED, "orphaned"); /* dialled, and said nothing */
+	}
+	vm_settle(vm);
+}
+
+/* RM has not said how it ended, so what the vCPUs saw counts (decision 26). */
+void vm_on_hint_patience(void *data)
+{
+	struct vm *vm = data;
+	enum ghvm_exit_type type;
+
+	if (vm->state == VM_RUNNING && op_busy(&vm->op)) { /* a commit, which ends by itself */
+		(void)loop_timer_arm(&vm->hint_patience, HINT_AGAIN_MS);
+		return;
+	}
+	vm->awaits_hint = false;
+	if (vm->state != VM_RUNNING || vm->doomed)
+		return;
+	if (vm->hinted)
+		vm_end(vm, vm->hint);
+	else if (!vm_guest_ended(vm, &type))
+		vm_doom(vm, VM_FAILED, "orphaned");
+	vm_settle(vm);
+}
+
+/* --- operations --- */
+
+static void on_progress(void *data)
+{
+	vm_changed(data);
+}
+
+static int run_build(void *data, struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	return guest_run_build(vm->guest, err);
+}
+
+static int remember(struct vm *vm)
+{
+	struct store_record rec = {
+		.vmid = vm->vmid.id,
+		.incarnation = vm->incarnation,
+		.on_reboot = vm->on_reboot,
+		.on_crash = vm->on_crash,
+		.stop_timeout_ms = vm->stop_timeout_ms,
+	};
+
+	memcpy(rec.name, vm->name, sizeof(rec.name));
+	memcpy(rec.digest, vm->digest, sizeof(rec.digest));
+	guest_record(vm->guest, &rec);
+	return store_write(vm->env->state_dir, &rec);
+}
+
+static void put_fd(struct guest_fd *fds, size_t *n, const char *name, int fd)
+{
+	(void)snprintf(fds[*n].name, sizeof(fds[*n].name), "%s", name); /* short */
+	fds[(*n)++].fd = fd;
+}
+
+/* The runner's end of the control socket, its listener, and what the guest has for it. */
+static int collect_fds(struct vm *vm, struct guest_fd *fds, size_t *n)
+{
+	int fd, r;
+
+	r = control_pair(&vm->control, &fd);
+	if (r < 0)
+		return r;
+	put_fd(fds, n, "control", fd);
+	fd = control_listen(vm->env->control_dir, vm->name);
+	if (fd < 0)
+		return fd;
+	put_fd(fds, n, "listen", fd);
+	return guest_take_fds(vm->guest, fds, n);
+}
+
+static int hand_over(struct vm *vm)
+{
+	const struct vm_builder *b = TAKE_PTR(vm->builder);
+	struct guest_fd fds[GUEST_FDS_MAX];
+	size_t n = 0;
+	int r;
+
+	r = collect_fds(vm, fds, &n);
+	if (r < 0)
+		vm->builder = b;
+	else
+		b->on_built(b->data, vm->vmid, fds, n);
+	for (size_t i = 0; i < n; i++)
+		closep(&fds[i].fd);
+	return r;
+}
+
+static void built(struct vm *vm)
+{
+	struct log_about a = vm_about(vm);
+	struct ghvm_error err = {};
+	int r;
+
+	vm->built = true;
+	vm_look(vm);
+	r = remember(vm);
+	if (r < 0)
+		log_warning(&a, r, "Cannot write the state file");
+	if (vm->doomed)
+		return;
+	r = hand_over(vm);
+	if (r == 0)
+		return;
+	(void)ghvm_error_set(&err, r, "cannot make the runner's descriptors: %s", strerror(-r));
+	vm_set_error(vm, &err);
+	vm_doom(vm, VM_FAILED, "start-failed");
+}
+
+static void on_build_done(void *data, int result, const struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	if (result < 0) {
+		fail(vm, err);
+		return;
+	}
+	built(vm);
+	vm_settle(vm);
+}
+
+const struct op_calls vm_build_op = {
+	.run = run_build,
+	.on_progress = on_progress,
+	.on_done = on_build_done,
+};
+
+static int run_start(void *data, struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	return guest_run_start(vm->guest, err);
+}
+
+static void on_start_done(void *data, int result, const struct ghvm_error *err)
+{
+	struct vm *vm = data;
+	struct log_about a = vm_about_event(vm, LOG_ID_STARTED);
+
+	if (result < 0) {
+		fail(vm, err);
+		return;
+	}
+	vm->ready = false;
+	if (!vm->doomed) {
+		if (vm->state == VM_REBOOTING)
+			a.id = LOG_ID_REBOOTED;
+		control_started(&vm->control);
+		reboots_began(&vm->reboots, now_ms());
+		vm_set_state(vm, VM_RUNNING);
+		log_info(&a, "Guest runs");
+	}
+	vm_settle(vm);
+}
+
+static const struct op_calls start_op = { .run = run_start, .on_done = on_start_done };
+
+static int run_teardown(void *data, struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	return guest_run_teardown(vm->guest, err);
+}
+
+/* Whoever waits for the stop hears what could not be given back. */
+static void tell_remains(struct vm *vm, const struct ghvm_error *err)
+{
+	const struct ghvm_machine *m = guest_machine(vm->guest);
+	uint64_t pages = m ? ghvm_machine_quarantined(m) : 0;
+	struct ghvm_error e = *err;
+
+	if (pages)
+		(void)snprintf(e.msg, sizeof(e.msg),
+			       "%s, and %llu pages are in quarantine, as they could not be given "
+			       "back (see: ghvmctl quarantine): %.300s",
+			       ghvm_machine_may_run(m) ? "it may still run" : "it has ended",
+			       (unsigned long long)pages, err->msg);
+	vm_set_error(vm, &e);
+}
+
+static void on_teardown_done(void *data, int result, const struct ghvm_error *err)
+{
+	const struct ghvm_error cancelled = { .code = -ECANCELED, .msg = "the start was stopped" };
+	struct vm *vm = data;
+	struct log_about a = vm_about(vm);
+	enum vm_state final = vm->final;
+	bool failed_before = vm->failed_now && final == VM_FAILED;
+
+	vm->reason = vm->final_reason;
+	if (result < 0) {
+		a.err = err;
+		log_error(&a, 0, "Cannot give everything back: %s", err->msg);
+		tell_remains(vm, err);
+		final = VM_FAILED;
+	}
+	dispose(vm, err);
+	vm_set_state(vm, final);
+	fail_builder(vm, failed_before ? &vm->last_error : &cancelled);
+	vm_changed(vm);
+	vm_settle(vm);
+}
+
+static const struct op_calls teardown_op = { .run = run_teardown, .on_done = on_teardown_done };
+
+static int run_rebuild(void *data, struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	return guest_run_rebuild(vm->guest, err);
+}
+
+static void rebuilt(struct vm *vm)
+{
+	struct log_about a = vm_about(vm);
+	_cleanup_(closep) int info = guest_runinfo(vm->guest);
+	int r;
+
+	vm_look(vm);
+	r = remember(vm);
+	if (r < 0)
+		log_warning(&a, r, "Cannot write the state file");
+	if (info < 0) {
+		log_error(&a, info, "Cannot describe the machine to its runner");
+		vm_doom(vm, VM_FAILED, "start-failed");
+		return;
+	}
+	control_rebuilt(&vm->control, info, ghvm_machine_grant(guest_machine(vm->guest)));
+}
+
+static void on_rebuild_done(void *data, int result, const struct ghvm_error *err)
+{
+	struct vm *vm = data;
+
+	if (result < 0) {
+		fail(vm, err);
+		return;
+	}
+	if (!vm->doomed)
+		rebuilt(vm);
+	vm_settle(vm);
+}
+
+static const struct op_calls rebuild_op = {
+	.run = run_rebuild,
+	.on_progress = on_progress,
+	.on_done = on_rebuild_done,
+};

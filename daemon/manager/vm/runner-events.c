@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a runner says, and its end.
+ */
+#include "daemon/manager/vm/internal.h"
+
+#include <errno.h>
+
+#include "daemon/ipc/exit-policy.h"
+
+#define HINT_PATIENCE_MS 1000 /* for RM's word on an end that the vCPUs saw */
+
+static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnation)
+{
+	struct vm *vm = data;
+
+	if (vmid.id != vm->vmid.id || incarnation != vm->incarnation) {
+		control_refused(&vm->control, "this is another virtual machine");
+		vm_doom(vm, VM_FAILED, "runner-died");
+		vm_settle(vm);
+		return;
+	}
+	loop_timer_disarm(&vm->patience);
+	vm->console_answered = vm->console_serial; /* of an earlier runner */
+	/* adopted: its start was done by a manager that may have died before it said so */
+	if (vm->state == VM_RUNNING)
+		control_started(&vm->control);
+	vm_changed(vm);
+}
+
+static void on_runner_ready(void *data)
+{
+	struct vm *vm = data;
+
+	if (vm->state == VM_STARTING || (vm->state == VM_REBOOTING && !vm->pausing))
+		vm->ready = true;
+	vm_settle(vm);
+}
+
+static void on_runner_exited(void *data, uint64_t state, uint64_t data0)
+{
+	struct vm *vm = data;
+
+	if (vm->state != VM_RUNNING || !verdict_guess(state, &vm->hint))
+		return;
+	vm->hinted = true;
+	if (vm->awaits_hint)
+		vm_on_hint_patience(vm);
+	else
+		(void)loop_timer_arm(&vm->hint_patience,
+				     HINT_PATIENCE_MS); /* else RM's word does */
+}
+
+static void on_runner_stopping(void *data, enum ghvm_link_how how)
+{
+	struct vm *vm = data;
+
+	vm->asked = how != GHVM_LINK_REBOOT;
+	vm->forced = how == GHVM_LINK_FORCE;
+	vm_changed(vm);
+}
+
+static void on_runner_gone(void *data, const char *why)
+{
+	struct vm *vm = data;
+	struct log_about a = vm_about_event(vm, LOG_ID_RUNNER_DIED);
+	struct ghvm_error err = {};
+	enum ghvm_exit_type type;
+
+	vm_fail_consoles(vm, -ESRCH);
+	if (!vm->guest || vm->doomed)
+		return;
+	if (!op_busy(&vm->op) && vm_guest_ended(vm, &type)) {
+		vm_end(vm, type);
+	} else if (vm->asked) {
+		vm_doom(vm, VM_STOPPED, vm->forced ? "forced" : "stopped");
+	} else {
+		(void)ghvm_error_set(&err, -ECONNRESET, "%s", why);
+		vm_set_error(vm, &err);
+		log_error(&a, 0, "Guest lost: %s", why);
+		vm_doom(vm, VM_FAILED, "runner-died");
+	}
+	vm_settle(vm);
+}
+
+const struct control_calls vm_runner_calls = {
+	.on_hello = on_runner_hello,
+	.on_ready = on_runner_ready,
+	.on_exited = on_runner_exited,
+	.on_stopping = on_runner_stopping,
+	.on_console = vm_on_console,
+	.on_gone = on_runner_gone,
+};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest that an earlier manager has left: is its runner there, and what does it say?
+ */
+#include "daemon/manager/vm/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/manager/state/file.h"
+#include "libghvm/base/cleanup.h"
+
+#define DIAL_PATIENCE_MS 2000 /* for the hello of a runner that was dialled, decision 18 */
+#define DEFAULT_STOP_TIMEOUT_MS 30000
+
+static void recall(struct vm *vm)
+{
+	_cleanup_(store_record_done) struct store_record found = {};
+
+	vm->on_reboot = GHVM_ON_END_RESTART;
+	vm->on_crash = GHVM_ON_END_STOP;
+	vm->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
+	if (store_read(vm->env->state_dir, vm->name, &found) < 0 ||
+	    found.incarnation != vm->incarnation)
+		return;
+	vm->on_reboot = (enum ghvm_on_end)found.on_reboot;
+	vm->on_crash = (enum ghvm_on_end)found.on_crash;
+	vm->stop_timeout_ms = found.stop_timeout_ms;
+	memcpy(vm->digest, found.digest, sizeof(vm->digest));
+}
+
+/* Both timers run until the runner has said who it is, and how its guest ended. */
+static int meet_runner(struct vm *vm, bool exited)
+{
+	int r;
+
+	r = control_dial(&vm->control, vm->env->control_dir, vm->name);
+	if (r < 0)
+		return r;
+	vm_set_state(vm, VM_RUNNING);
+	vm->awaits_hint = exited;
+	if (exited)
+		return loop_timer_arm(&vm->hint_patience, DIAL_PATIENCE_MS);
+	return loop_timer_arm(&vm->patience, DIAL_PATIENCE_MS);
+}
+
+void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
+{
+	struct log_about a;
+	int r;
+
+	vm->guest = g;
+	vm_watch_steps(vm);
+	vm_look(vm);
+	vm->built = true;
+	recall(vm);
+	a = vm_about_event(vm, LOG_ID_ADOPTED);
+	if (status == GHVM_VM_RUNNING || status == GHVM_VM_EXITED) {
+		r = meet_runner(vm, status == GHVM_VM_EXITED);
+		if (r < 0)
+			log_warning(&a, r, "No runner answers");
+	} else {
+		r = control_dial(&vm->control, vm->env->control_dir, vm->name);
+		if (r == 0)
+			control_refused(&vm->control, "its manager ended before it ran");
+		r = -ESTALE;
+	}
+	if (r < 0)
+		vm_doom(vm, VM_FAILED, "orphaned");
+	log_info(&a, "Found a guest of an earlier manager (%s)%s", ghvm_vm_status_to_string(status),
+		 vm->doomed ? ", undoing it" : "");
+	vm_settle(vm);
+}
+
+void vm_dismiss(struct vm *vm)
+{
+	if (control_dial(&vm->control, vm->env->control_dir, vm->name) == 0)
+		control_refused(&vm->control, "its manager ended before it ran again");
+	control_unlisten(vm->env->control_dir, vm->name);
+	store_remove(vm->env->state_dir, vm->name);
+}

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One VM: what it is, and what others ask of it.
+ */
+#include "daemon/manager/vm/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "libghvm/base/cleanup.h"
+
+#define FORCE_PATIENCE_MS 3000 /* for a runner that was told to drop its guest */
+#define STOP_GRACE_MS 5000     /* beyond the stop time-out that the runner applies */
+
+const char *vm_state_to_string(enum vm_state s)
+{
+	static const char *const names[] = {
+		[VM_STOPPED] = "stopped",   [VM_STARTING] = "starting",	  [VM_RUNNING] = "running",
+		[VM_STOPPING] = "stopping", [VM_REBOOTING] = "rebooting", [VM_FAILED] = "failed",
+	};
+
+	return names[s];
+}
+
+struct log_about vm_about(const struct vm *vm)
+{
+	return (struct log_about){ .vm = vm->name, .vmid = vm->vmid.id };
+}
+
+struct log_about vm_about_event(const struct vm *vm, const char *id)
+{
+	return (struct log_about){ .vm = vm->name, .vmid = vm->vmid.id, .id = id };
+}
+
+void vm_changed(struct vm *vm)
+{
+	vm->env->calls->on_changed(vm->env->data, vm);
+}
+
+void vm_set_state(struct vm *vm, enum vm_state state)
+{
+	enum vm_state before = vm->state;
+
+	if (before == state)
+		return;
+	vm->state = state;
+	vm->env->calls->on_state(vm->env->data, vm, before);
+	vm_changed(vm);
+}
+
+static const char *step_of(const struct vm *vm)
+{
+	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
+
+	switch (vm->state) {
+	case VM_RUNNING:
+		return "run";
+	case VM_STOPPING:
+		return "teardown";
+	case VM_STARTING:
+	case VM_REBOOTING:
+		return step < 0 ? "prepare" : ghvm_step_to_string((enum ghvm_step_kind)step);
+	default:
+		return NULL;
+	}
+}
+
+static void note_failure(struct vm *vm, const char *step, const struct ghvm_error *err)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	vm->last_error = *err;
+	vm->failed_step = step;
+	vm->failed_at = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	vm->failed_now = true;
+	vm_changed(vm);
+}
+
+void vm_set_error(struct vm *vm, const struct ghvm_error *err)
+{
+	note_failure(vm, step_of(vm), err);
+}
+
+void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err)
+{
+	if (vm_vacant(vm))
+		note_failure(vm, step, err);
+}
+
+/* No operation runs: what others may look at while one does. */
+void vm_look(struct vm *vm)
+{
+	const struct ghvm_machine *m = vm->guest ? guest_machine(vm->guest) : NULL;
+
+	vm->vmid = m ? ghvm_machine_vmid(m) : (struct ghvm_vmid){ 0 };
+	vm->incarnation = vm->guest ? vm->guest->incarnation : 0;
+	vm->lent = m ? ghvm_machine_pages_lent(m) : 0;
+	vm->shared = m ? ghvm_machine_pages_shared(m) : 0;
+	vm_changed(vm);
+}
+
+void vm_tell_waiters(struct vm *vm)
+{
+	struct vm_waiter *w;
+
+	while (vm_vacant(vm) && vm->waiters) {
+		w = vm->waiters;
+		vm->waiters = w->next;
+		w->vm = NULL;
+		w->on_vacant(w->data);
+	}
+}
+
+/* --- what others ask for --- */
+
+bool vm_vacant(const struct vm *vm)
+{
+	return !vm->guest && !op_busy(&vm->op);
+}
+
+bool vm_has_runner(const struct vm *vm)
+{
+	return vm->control.pid > 0;
+}
+
+bool vm_awaits_runner(const struct vm *vm)
+{
+	return vm->state == VM_RUNNING && control_connected(&vm->control) && !vm_has_runner(vm);
+}
+
+void vm_wait_vacant(struct vm *vm, struct vm_waiter *w)
+{
+	struct vm_waiter **end = &vm->waiters;
+
+	while (*end)
+		end = &(*end)->next;
+	w->vm = vm;
+	w->next = NULL;
+	*end = w;
+	vm_tell_waiters(vm);
+}
+
+void vm_unwait(struct vm_waiter *w)
+{
+	struct vm_waiter **at;
+
+	if (!w->vm)
+		return;
+	for (at = &w->vm->waiters; *at; at = &(*at)->next) {
+		if (*at != w)
+			continue;
+		*at = w->next;
+		break;
+	}
+	w->vm = NULL;
+}
+
+static void on_guest_step(void *data)
+{
+	struct vm *vm = data;
+
+	op_progress(&vm->op); /* Thread: operation */
+}
+
+void vm_watch_steps(struct vm *vm)
+{
+	vm->guest->on_step = on_guest_step;
+	vm->guest->data = vm;
+}
+
+int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
+	     struct ghvm_error *err)
+{
+	int r;
+
+	if (!vm_vacant(vm))
+		return ghvm_error_set(err, -EBUSY, "%s is %s", vm->name,
+				      vm_state_to_string(vm->state));
+	r = guest_check(vm->env->host, spec, err); /* before memory is populated for it */
+	if (r < 0)
+		return r;
+	r = guest_new(vm->env->host, spec, &vm->guest);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot make a guest: %s", strerror(-r));
+	vm_watch_steps(vm);
+	vm->incarnation = vm->guest->incarnation;
+	vm->stop_timeout_ms = vm->guest->spec.stop_timeout_ms;
+	vm->on_reboot = vm->guest->spec.on_reboot;
+	vm->on_crash = vm->guest->spec.on_crash;
+	guest_digest(&vm->guest->spec, vm->digest);
+	vm->descriptor = VM_DESCRIPTOR_CURRENT;
+	vm->failed_now = false;
+	vm->reason = "";
+	vm->reboots = (struct reboots){};
+	vm->builder = builder;
+	vm_set_state(vm, VM_STARTING);
+	return 0;
+}
+
+int vm_build(struct vm *vm, struct ghvm_error *err)
+{
+	int r;
+
+	if (!guest_given(vm->guest))
+		return ghvm_error_set(err, -EBADMSG, "the helper did not give all that is needed");
+	r = op_start(&vm->op, &vm_build_op, vm);
+	return r < 0 ? ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
+}
+
+void vm_abandon(struct vm *vm, const struct ghvm_error *why)
+{
+	vm->builder = NULL;
+	if (!vm->doomed)
+		vm_set_error(vm, why);
+	vm_doom(vm, VM_FAILED, "start-failed");
+	vm_settle(vm);
+}
+
+/* Its helper has ended too early, of which it is only known now that somebody stopped it. */
+static void was_cancelled(struct vm *vm)
+{
+	const struct ghvm_error err = {
+		.code = -ECANCELED,
+		.msg = "the unit was stopped while it started",
+	};
+
+	if (!vm->failed_now || vm->last_error.code != -EPIPE)
+		return;
+	note_failure(vm, vm->failed_step, &err);
+	vm->final = VM_STOPPED;
+	vm->final_reason = "stopped";
+	if (vm_vacant(vm) && vm->state == VM_FAILED) {
+		vm->reason = vm->final_reason;
+		vm_set_state(vm, VM_STOPPED);
+	}
+}
+
+void vm_release(struct vm *vm, bool wanted)
+{
+	const bool stopped = vm->asked || wanted;
+
+	if (wanted)
+		was_cancelled(vm);
+	if (vm->guest && !vm->doomed)
+		vm_doom(vm, stopped ? VM_STOPPED : VM_FAILED, stopped ? "stopped" : "runner-died");
+	vm_settle(vm);
+}
+
+int vm_stop(struct vm *vm, enum ghvm_link_how how)
+{
+	uint64_t patience = FORCE_PATIENCE_MS;
+
+	if (!vm->guest || vm->doomed)
+		return -ESRCH;
+	if (how != GHVM_LINK_REBOOT)
+		vm->asked = true;
+	if (!vm_has_runner(vm)) {
+		vm_doom(vm, VM_STOPPED, "stopped");
+		vm_settle(vm);
+		return 0;
+	}
+	if (vm->told && (vm->told_how == how || vm->told_how == GHVM_LINK_FORCE))
+		return 0; /* patience runs, and a runner that does not read needs no second word */
+	vm->told = true;
+	vm->told_how = how;
+	vm_changed(vm);
+	control_stop(&vm->control, how);
+	if (how != GHVM_LINK_FORCE)
+		patience = (uint64_t)vm->stop_timeout_ms + STOP_GRACE_MS;
+	return how == GHVM_LINK_REBOOT ? 0 : loop_timer_arm(&vm->patience, patience);
+}
+
+bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n)
+{
+	struct ghvm_machine *m = vm->guest ? guest_machine(vm->guest) : NULL;
+
+	if (!m || !ghvm_machine_on_notify(m, n))
+		return false;
+	vm_changed(vm); /* it may be of a region */
+	vm_settle(vm);
+	return true;
+}
+
+const char *vm_substate(const struct vm *vm)
+{
+	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
+
+	if (vm->pausing)
+		return "reboot-pause";
+	switch (vm->state) {
+	case VM_STARTING:
+	case VM_REBOOTING:
+		return step < 0 ? "prepare" : ghvm_step_to_string((enum ghvm_step_kind)step);
+	case VM_RUNNING:
+		return vm->asked ? "power-off" : "";
+	case VM_STOPPING:
+		return "teardown";
+	default:
+		return "";
+	}
+}
+
+/* --- its life --- */
+
+static int init_timers(struct vm *vm)
+{
+	int r;
+
+	r = loop_watch_timer(vm->env->loop, &vm->patience, vm_on_patience, vm);
+	if (r == 0)
+		r = loop_watch_timer(vm->env->loop, &vm->console_patience, vm_on_console_patience,
+				     vm);
+	if (r == 0)
+		r = loop_watch_timer(vm->env->loop, &vm->reboot_pause, vm_on_reboot_pause, vm);
+	if (r == 0)
+		r = loop_watch_timer(vm->env->loop, &vm->hint_patience, vm_on_hint_patience, vm);
+	return r;
+}
+
+int vm_new(const struct vm_env *env, const char *name, struct vm **ret)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int r;
+
+	if (!vm)
+		return -ENOMEM;
+	vm->env = env;
+	vm->reason = "";
+	(void)snprintf(vm->name, sizeof(vm->name), "%s", name); /* checked */
+	control_init(&vm->control, env->loop, &vm_runner_calls, vm);
+	r = op_init(&vm->op, env->loop);
+	if (r == 0)
+		r = init_timers(vm);
+	if (r < 0) {
+		vm_free(vm);
+		return r;
+	}
+	*ret = vm;
+	return 0;
+}
+
+void vm_free(struct vm *vm)
+{
+	op_done(&vm->op);
+	ghvm_transaction_free(vm->transaction.changes);
+	vm_fail_consoles(vm, -ESRCH);
+	control_done(&vm->control);
+	loop_watch_done(&vm->patience);
+	loop_watch_done(&vm->console_patience);
+	loop_watch_done(&vm->hint_patience);
+	loop_watch_done(&vm->reboot_pause);
+	guest_free(vm->guest);
+	free(vm);
+}

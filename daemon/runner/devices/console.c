@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The clients, the log, and the ring between them and the guest.
+ */
+#include "daemon/runner/devices/console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libghvm/base/cleanup.h"
+
+#define CHUNK 4096
+
+uint64_t console_written(const struct console *c)
+{
+	struct console *w = (struct console *)c; /* the lock only */
+	uint64_t written;
+
+	(void)pthread_mutex_lock(&w->lock); /* cannot fail */
+	written = c->written;
+	(void)pthread_mutex_unlock(&w->lock);
+	return written;
+}
+
+int console_init(struct console *c, const struct console_ops *ops, void *data,
+		 struct console_log *log)
+{
+	int r = 0;
+
+	*c = (struct console){
+		.ops = ops,
+		.data = data,
+		.log = *log,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	*log = (struct console_log){ .journal = -1 };
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		c->clients[i].fd = -1;
+	c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (c->wake < 0) {
+		r = -errno;
+		console_done(c);
+	}
+	return r;
+}
+
+static void lock(struct console *c)
+{
+	pthread_mutex_lock(&c->lock);
+}
+
+static void unlock(struct console *c)
+{
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void signal_wake(struct console *c)
+{
+	uint64_t one = 1;
+
+	if (write(c->wake, &one, sizeof(one)) < 0)
+		return; /* full: it is signalled already */
+}
+
+void console_put(struct console *c, uint8_t byte)
+{
+	bool kick;
+
+	lock(c);
+	c->ring[c->written % CONSOLE_BUFFER_SIZE] = byte;
+	c->written++;
+	kick = !c->kicked;
+	c->kicked = true;
+	unlock(c);
+	if (kick)
+		signal_wake(c);
+}
+
+void console_kick(struct console *c)
+{
+	signal_wake(c);
+}
+
+static void clear_wake(struct console *c)
+{
+	uint64_t count;
+
+	if (read(c->wake, &count, sizeof(count)) < 0)
+		return; /* something else woke us */
+}
+
+/*
+ * A guest that writes will write more: rather than be woken for each byte, look again a
+ * little later, and only when there was nothing for that long ask to be woken.
+ */
+static void linger(struct console *c)
+{
+	lock(c);
+	c->lingering = c->written != c->seen;
+	c->kicked = c->lingering;
+	c->seen = c->written;
+	unlock(c);
+}
+
+/* To what the ring still has. Return: how much of it is gone. @lock is held. */
+static uint64_t skip_overwritten(const struct console *c, uint64_t *cursor)
+{
+	uint64_t oldest = c->written > CONSOLE_BUFFER_SIZE ? c->written - CONSOLE_BUFFER_SIZE : 0;
+	uint64_t skipped = *cursor < oldest ? oldest - *cursor : 0;
+
+	*cursor += skipped;
+	return skipped;
+}
+
+/*
+ * Copy what comes after @cursor, at most @cap bytes. What the ring has overwritten is
+ * skipped and counted in *skipped.
+ */
+static size_t peek(struct console *c, uint64_t *cursor, uint8_t *buf, size_t cap, uint64_t *skipped)
+{
+	uint64_t n;
+
+	lock(c);
+	*skipped = skip_overwritten(c, cursor);
+	n = c->written - *cursor;
+	if (n > cap)
+		n = cap;
+	for (size_t i = 0; i < n; i++)
+		buf[i] = c->ring[(*cursor + i) % CONSOLE_BUFFER_SIZE];
+	unlock(c);
+	return n;
+}
+
+static bool has_more(struct console *c, uint64_t cursor)
+{
+	bool more;
+
+	lock(c);
+	more = c->written != cursor;
+	unlock(c);
+	return more;
+}
+
+static void write_log(struct console *c)
+{
+	uint8_t buf[CHUNK];
+	uint64_t skipped;
+	size_t n, w;
+
+	while (console_log_wanted(&c->log)) {
+		n = peek(c, &c->logged, buf, sizeof(buf), &skipped);
+		console_log_lose(&c->log, skipped);
+		w = n ? console_log_write(&c->log, buf, n) : 0;
+		if (!w)
+			return;
+		c->logged += w;
+	}
+}
+
+/* ---- clients ---- */
+
+static void detach(struct console_client *k)
+{
+	closep(&k->fd);
+	k->fd = -1;
+}
+
+/* What was overwritten before it could be sent is said. Return: there is no more to say of it. */
+static bool say_lost(struct console_client *k)
+{
+	char text[64];
+	int n;
+
+	if (!k->lost)
+		return true;
+	n = snprintf(text, sizeof(text), "\r\n[%llu bytes lost]\r\n", (unsigned long long)k->lost);
+	if (send(k->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return false;
+	k->lost = 0;
+	return true;
+}
+
+static void write_client(struct console *c, struct console_client *k)
+{
+	uint8_t buf[CHUNK];
+	uint64_t skipped;
+	ssize_t w;
+	size_t n;
+
+	while (k->fd >= 0) {
+		n = peek(c, &k->shown, buf, sizeof(buf), &skipped);
+		k->lost += skipped;
+		if (!n || !say_lost(k))
+			return;
+		w = send(k->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (w < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
+			detach(k);
+		if (w <= 0)
+			return;
+		k->shown += (uint64_t)w;
+	}
+}
+
+static void write_clients(struct console *c)
+{
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		write_client(c, &c->clients[i]);
+	if (c->clients[0].fd >= 0)
+		c->shown = c->clients[0].shown;
+}
+
+/* What was typed, as far as the guest has room. Only who was told that there is none is woken. */
+static void feed(struct console *c)
+{
+	size_t room, n;
+
+	while (c->n_typed && (room = c->ops->room(c->data)) > 0) {
+		n = c->n_typed < room ? c->n_typed : room;
+		(void)c->ops->receive(c->data, c->typed, n); /* there was room, and we are alone */
+		c->n_typed -= n;
+		memmove(c->typed, c->typed + n, c->n_typed);
+	}
+}
+
+static bool wants_input(const struct console *c)
+{
+	return !c->clients[0].input_over && c->n_typed < sizeof(c->typed);
+}
+
+static void read_typed(struct console *c)
+{
+	struct console_client *k = &c->clients[0];
+	ssize_t n;
+
+	while (k->fd >= 0 && wants_input(c)) {
+		n = recv(k->fd, c->typed + c->n_typed, sizeof(c->typed) - c->n_typed, MSG_DONTWAIT);
+		if (n < 0)
+			break;
+		k->input_over = n == 0;
+		c->n_typed += (size_t)n;
+		feed(c);
+	}
+	feed(c);
+}
+
+/* What it typed before it left is here by now. */
+static void check_hangups(struct console *c)
+{
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
+		struct console_client *k = &c->clients[i];
+		struct pollfd p = { .fd = k->fd };
+
+		if (k->fd < 0 || poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR)))
+			continue;
+		if (i == 0)
+			read_typed(c);
+		detach(k);
+	}
+}
+
+/* Where a new one goes. NULL: there is no room. */
+static struct console_client *find_place(struct console *c, bool read_only, bool force)
+{
+	struct console_client *oldest = NULL;
+
+	check_hangups(c);
+	if (!read_only)
+		return c->clients[0].fd < 0 || force ? &c->clients[0] : NULL;
+	for (size_t i = 1; i < CONSOLE_CLIENTS_MAX; i++) {
+		if (c->clients[i].fd < 0)
+			return &c->clients[i];
+		if (!oldest || c->clients[i].nth < oldest->nth)
+			oldest = &c->clients[i];
+	}
+	return force ? oldest : NULL;
+}
+
+int console_attach(struct console *c, bool read_only, bool force)
+{
+	struct console_client *k = find_place(c, read_only, force);
+	int pair[2];
+
+	if (!k)
+		return -EBUSY;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	if (!read_only)
+		read_typed(c); /* of the one that is sent away */
+	else
+		(void)shutdown(pair[0], SHUT_RD); /* it shall notice that nobody listens */
+	detach(k);
+	*k = (struct console_client){ .fd = pair[0], .nth = ++c->n_clients };
+	k->shown = c->shown;
+	lock(c);
+	(void)skip_overwritten(c, &k->shown); /* nobody has promised it more */
+	unlock(c);
+	signal_wake(c);
+	return pair[1];
+}
+
+void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS])
+{
+	ret[0] = (struct pollfd){ .fd = c->wake, .events = POLLIN };
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
+		const struct console_client *k = &c->clients[i];
+
+		ret[1 + i] = (struct pollfd){ .fd = k->fd };
+		if (i == 0 && wants_input(c))
+			ret[1 + i].events |= POLLIN;
+		if (k->fd >= 0 && has_more(c, k->shown))
+			ret[1 + i].events |= POLLOUT;
+	}
+}
+
+int console_timeout(const struct console *c)
+{
+	int log = console_log_timeout(&c->log);
+
+	if (!c->lingering)
+		return log;
+	return log >= 0 && log < CONSOLE_LINGER_MS ? log : CONSOLE_LINGER_MS;
+}
+
+void console_process(struct console *c)
+{
+	clear_wake(c);
+	write_log(c);
+	read_typed(c);
+	check_hangups(c);
+	write_clients(c);
+	linger(c);
+}
+
+void console_done(struct console *c)
+{
+	if (!c->ops)
+		return;
+	console_log_hurry(&c->log);
+	write_log(c);
+	write_clients(c);
+	console_log_done(&c->log);
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		detach(&c->clients[i]);
+	closep(&c->wake);
+	(void)pthread_mutex_destroy(&c->lock); /* the guest's threads are joined */
+	*c = (struct console){};
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A VM as its descriptor asks for it: checked values, nothing decided yet.
+ *
+ * configs/FORMAT.md explains every key. Complaints read file:line:column: key: what.
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "ghvm/types.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GHVM_SPEC_CPUS_MAX 8
+#define GHVM_SPEC_REGIONS_MAX 16
+#define GHVM_SPEC_FILE_MAX (1024 * 1024) /* bytes of YAML */
+
+enum ghvm_protection {
+	GHVM_PROTECTION_PROTECTED, /* lent: the guest alone; "auto" means this */
+	GHVM_PROTECTION_NONE,	   /* shared with the host */
+};
+
+enum ghvm_logging {
+	GHVM_LOGGING_FILE,
+	GHVM_LOGGING_JOURNAL,
+	GHVM_LOGGING_NONE,
+};
+
+/* of a console's log: one file is written, the others are older */
+#define GHVM_SPEC_LOGS_MAX 8
+#define GHVM_LOG_UNIT 0x10000ULL /* sizes are multiples of it */
+#define GHVM_LOG_SIZE_MAX 0x4000000ULL
+#define GHVM_LOG_SIZE 0x1000000ULL /* unless the descriptor says otherwise */
+#define GHVM_LOG_COUNT 3
+
+enum ghvm_hugepages {
+	GHVM_HUGEPAGES_AUTO,
+	GHVM_HUGEPAGES_2M,
+	GHVM_HUGEPAGES_1G,
+	GHVM_HUGEPAGES_NEVER,
+};
+
+enum ghvm_on_end {
+	GHVM_ON_END_STOP,
+	GHVM_ON_END_RESTART,
+};
+
+/* Labels of parcels: those from 1 to GHVM_LABEL_LAST are for the regions of a VM. */
+#define GHVM_LABEL_RAM 0
+#define GHVM_LABEL_LAST 0xfffffffdU
+#define GHVM_LABEL_PROBE 0xfffffffeU /* of parcels that no guest is told of */
+
+/**
+ * struct ghvm_spec_region - a further region, shared between guest and host
+ * @label: unique in the VM, 1 to GHVM_LABEL_LAST
+ * @readonly: the guest may only read it
+ * @size: bytes, page aligned
+ * @address: IPA, or 0: the layout chooses
+ */
+struct ghvm_spec_region {
+	uint32_t label;
+	bool readonly;
+	uint64_t size;
+	uint64_t address;
+};
+
+/**
+ * struct ghvm_spec_place - where a key stands
+ * @key: dotted path, e.g. "memory.size", "regions[0].label"
+ * @file: which of the spec's files
+ */
+struct ghvm_spec_place {
+	char key[32];
+	unsigned int file;
+	unsigned int line;
+	unsigned int column;
+};
+
+/**
+ * struct ghvm_spec - one VM, owned strings
+ * @name: from the file's name
+ * @kernel: absolute path of an arm64 Image
+ * @initrd: absolute path, or NULL
+ * @cmdline: never NULL
+ * @dtb_overlay: absolute path, or NULL
+ * @memory: bytes of RAM
+ * @protection: what the host may do with RAM
+ * @hugepages: backing of RAM
+ * @logging: where what the console says is kept; @log_size: of each file, @log_count: of them
+ * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @console: has a UART; @power_key: has a pl061 power key (both default true)
+ * @rm_rpc: the guest gets an RM RPC link (default false)
+ * @on_reboot: default restart; @on_crash: default stop
+ * @stop_timeout_ms: patience after a graceful stop was asked
+ * @regions: shared windows, @n_regions of them
+ * @files: that it was read from, NULL-terminated; NULL: it was not read
+ * @places: of the keys that stand in them, @n_places of them
+ */
+struct ghvm_spec {
+	char name[GHVM_NAME_SIZE];
+	char *kernel;
+	char *initrd;
+	char *cmdline;
+	char *dtb_overlay;
+	uint64_t memory;
+	enum ghvm_protection protection;
+	enum ghvm_hugepages hugepages;
+	unsigned int cpus;
+	bool console;
+	enum ghvm_logging logging;
+	uint64_t log_size;
+	unsigned int log_count;
+	bool power_key;
+	bool rm_rpc;
+	enum ghvm_on_end on_reboot;
+	enum ghvm_on_end on_crash;
+	unsigned int stop_timeout_ms;
+	struct ghvm_spec_region regions[GHVM_SPEC_REGIONS_MAX];
+	size_t n_regions;
+	char **files;
+	struct ghvm_spec_place *places;
+	size_t n_places;
+};
+
+enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
+
+/**
+ * struct ghvm_complaint - one thing wrong with a descriptor
+ * @rule: stable identifier for programs, e.g. "unknown-key", "size-align"
+ * @file: as given to ghvm_spec_parse(), or its path; of one too long its end
+ * @nth_file: which of the files, of one VM, that is
+ * @key: dotted path, e.g. "memory.size"; empty: of the file itself
+ */
+struct ghvm_complaint {
+	enum ghvm_severity severity;
+	const char *rule;
+	char file[256];
+	unsigned int nth_file;
+	char key[64];
+	unsigned int line;
+	unsigned int column;
+	char text[400];
+};
+
+/*
+ * All complaints of a parse, not only the first, in the order of files and lines. Owned array;
+ * .._done() empties it.
+ */
+struct ghvm_complaints {
+	struct ghvm_complaint *v;
+	size_t n;
+};
+
+void ghvm_complaints_done(struct ghvm_complaints *c);
+
+#define GHVM_COMPLAINT_TEXT 800
+
+/* "file:line:column: key: text", for people; of a warning it says so. */
+const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_COMPLAINT_TEXT]);
+
+/**
+ * ghvm_spec_parse() - YAML text to a checked VM
+ * @name: of the VM (checked)
+ * @file: for complaints, e.g. "demo.yaml"
+ * @text: @len bytes, not trusted, at most GHVM_SPEC_FILE_MAX
+ * @ret: owned by the caller, ghvm_spec_done(); untouched on failure
+ * @complaints: may be NULL; filled also on success (warnings)
+ * @err: the first error as "file:line:col: key: text"
+ *
+ * Opens nothing. Return: 0; -EINVAL; -E2BIG; -ENOMEM.
+ */
+int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err);
+
+/**
+ * ghvm_spec_load() - find and parse the descriptor of @name
+ * @dirs: NULL-terminated, searched in order; NULL: /etc/gunyah/vms, /run/gunyah/vms,
+ *        /usr/lib/gunyah/vms
+ *
+ * Reads NAME.yaml and its drop-ins (no symbolic link is followed out of a regular file check). What
+ * is there and cannot be read is a failure, never "no drop-ins".
+ * Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno, with the path.
+ */
+int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
+		   struct ghvm_complaints *complaints, struct ghvm_error *err);
+
+/**
+ * ghvm_spec_list() - names of all VMs with a descriptor
+ * @dirs: as ghvm_spec_load()
+ * @ret: sorted, unique, NULL-terminated, owned; set also on failure, but NULL without memory
+ *
+ * A folder that is not there has none. One that cannot be read is a failure, and @ret has what the
+ * others have: who is not in it may be there.
+ *
+ * Return: 0; errno of that folder, with its path; -ENOMEM.
+ */
+int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err);
+
+/**
+ * ghvm_spec_absent() - the error of a name that no VM has, in the one wording for it
+ * @name: as somebody gave it, of any bytes
+ * @dirs: as ghvm_spec_load(); the text names them, and the descriptor in them whose name is nearest
+ *
+ * Return: -ENOENT.
+ */
+int ghvm_spec_absent(const char *name, const char *const *dirs, struct ghvm_error *err);
+
+void ghvm_spec_done(struct ghvm_spec *spec);
+
+/**
+ * ghvm_spec_complain() - what was found out later as one more complaint of the descriptor
+ * @err: of ghvm_plan_make(), or any that begins with the key that it is about, "memory.size: ...";
+ *     of a whole section, "memory: ...", nothing is said here: those are about the host
+ * @all: gets it, with the place where that key stands
+ *
+ * Return: 0; -ENOENT it begins with no key, or @spec was not read from a file; -ENOMEM.
+ */
+int ghvm_spec_complain(const struct ghvm_spec *spec, const struct ghvm_error *err,
+		       struct ghvm_complaints *all);
+
+/* The same in one line: puts file:line:column in front of such an error, and of no other. */
+void ghvm_spec_locate(const struct ghvm_spec *spec, struct ghvm_error *err);
+
+/**
+ * ghvm_spec_to_yaml() - a descriptor that ghvm_spec_parse() makes the same spec of
+ *
+ * Return: one line without its end, malloc'ed; NULL: out of memory.
+ */
+char *ghvm_spec_to_yaml(const struct ghvm_spec *spec);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The most recent messages between this host and the resource manager, to answer "what
+ * happened?".
+ *
+ * One ring holds those of all VMs, and each VM has a ring of its own, so that its last messages
+ * survive busy neighbours and its own end. The number and size of rings are fixed
+ * (GHVM_TRACE_VMS); a message longer than GHVM_TRACE_BYTES is cut and says so. Pure but for a
+ * clock.
+ */
+#pragma once
+
+#include "ghvm/types.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GHVM_TRACE_MESSAGES 256	   /* in the ring of all VMs */
+#define GHVM_TRACE_VM_MESSAGES 128 /* in the ring of one VM */
+#define GHVM_TRACE_VMS 64	   /* as many as there are VMIDs, abi B */
+#define GHVM_TRACE_BYTES 1088	   /* kept of a payload: enough for 64 entries (abi K.2) */
+#define GHVM_TRACE_TEXT 256
+
+/**
+ * struct ghvm_trace_message - one message
+ * @number: counts from 1 in each ring
+ * @usec: CLOCK_REALTIME
+ * @vm: name of the VM it belongs to; "" if none or unknown
+ * @id: message id; @seq: the same in a request and its reply
+ * @len: bytes of its payload; @data: the first GHVM_TRACE_BYTES of them
+ * @dir: '>' sent, '<' reply (payload begins with a status), '!' notification
+ */
+struct ghvm_trace_message {
+	uint64_t number;
+	uint64_t usec;
+	char vm[GHVM_NAME_SIZE];
+	uint32_t id;
+	uint32_t len;
+	uint16_t seq;
+	char dir;
+	uint8_t data[GHVM_TRACE_BYTES];
+};
+
+struct ghvm_trace_ring;
+
+/**
+ * struct ghvm_trace - the rings
+ *
+ * Thread: any, by lock.
+ */
+struct ghvm_trace {
+	pthread_mutex_t lock;
+	/* guarded by lock, owned: */
+	struct ghvm_trace_ring *all;
+	struct ghvm_trace_ring *vms[GHVM_TRACE_VMS]; /* NULL: not used yet */
+};
+
+/* Return: 0; -ENOMEM. */
+int ghvm_trace_init(struct ghvm_trace *t);
+void ghvm_trace_done(struct ghvm_trace *t);
+
+/*
+ * Handler for ghvm_rm_set_on_trace(); @trace is a struct ghvm_trace. Messages of
+ * GHVM_CALLER_UNSEEN are skipped: they would displace those of VMs. The first message of a VM
+ * creates its ring, if necessary in place of the ring silent for the longest. If memory runs out,
+ * the message keeps its number and is lost.
+ */
+void ghvm_trace_add(void *trace, const char *vm, char dir, uint32_t id, uint16_t seq,
+		    const uint8_t *payload, size_t len);
+
+/**
+ * ghvm_trace_next() - the oldest message after a given number
+ * @vm: from the ring of this VM; NULL: of all VMs
+ * @after: number of the last one known, 0: from the beginning
+ *
+ * Return: 1 and *ret; 0: there is none. A gap in the numbers means lost messages. A number not
+ * above @after means that @after belonged to another trace, and this message is the first of this
+ * one.
+ */
+int ghvm_trace_next(struct ghvm_trace *t, const char *vm, uint64_t after,
+		    struct ghvm_trace_message *ret);
+
+/**
+ * ghvm_trace_to_text() - one line of text, without time and VM (libghvm/trace/text.c)
+ * @m: not trusted; @len may exceed the size of @data
+ */
+void ghvm_trace_to_text(const struct ghvm_trace_message *m, char ret[GHVM_TRACE_TEXT]);

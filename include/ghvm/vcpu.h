@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One virtual CPU: run it, look at why it came back, resume it (abi F, K.8).
+ *
+ * Thread: the vCPU's own. Each ghvm_vcpu_run() is exactly one hypercall.
+ */
+#pragma once
+
+#include "ghvm/host.h"
+#include "ghvm/types.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* abi F.1 */
+enum ghvm_vcpu_state {
+	GHVM_VCPU_READY = 0,
+	GHVM_VCPU_EXPECTS_WAKEUP = 1,
+	GHVM_VCPU_POWERED_OFF = 2,
+	GHVM_VCPU_BLOCKED = 3,
+	GHVM_VCPU_MMIO_READ = 4,
+	GHVM_VCPU_MMIO_WRITE = 5,
+	GHVM_VCPU_FAULT = 6,
+	GHVM_VCPU_SYSTEM_RESET = 0x100,
+};
+
+/**
+ * struct ghvm_vcpu - a vCPU and what it returned last
+ * @host: a grant or the whole handle; borrowed
+ * @state: last enum ghvm_vcpu_state, GHVM_VCPU_READY at first (unknown ones as they came)
+ * @ipa, @size, @value: MMIO: address, bytes (1, 2, 4, 8), value written
+ * @for_good: POWERED_OFF: the VM is over; otherwise the vCPU waits for CPU_ON
+ * @read: set it before the next run after MMIO_READ: the value read
+ */
+struct ghvm_vcpu {
+	struct ghvm_host *host;
+	struct ghvm_capid cap;
+	uint64_t state;
+	uint64_t ipa;
+	uint64_t size;
+	uint64_t value;
+	bool for_good;
+	uint64_t read;
+};
+
+/**
+ * ghvm_vcpu_run() - run until something happens
+ *
+ * Return: 0, *v says what; -EAGAIN: runs elsewhere or hypervisor said RETRY; -ESTALE: the
+ * grant was revoked or the capability is gone; -EREMOTEIO: other refusal, in v->value.
+ * READY and BLOCKED: just run again. EXPECTS_WAKEUP, and POWERED_OFF not for good: wait
+ * for the wake-up virq first. The truth about the VM's end is RM's VM_EXITED.
+ */
+int ghvm_vcpu_run(struct ghvm_vcpu *v);
+
+/* Ring: the guest takes an (edge) interrupt. */
+int ghvm_doorbell_ring(struct ghvm_host *host, struct ghvm_capid cap);

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ghvm_host_ops as ioctls on /dev/ghvm, or on a grant file, which refuses most of them.
+ *
+ * The surprise: memory to be pinned is mapped here only for the ioctl, so that no process
+ * keeps a mapping of pages that are lent later.
+ */
+#include "libghvm/hyp/dev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libghvm/base/cleanup.h"
+
+struct dev {
+	struct ghvm_host host;
+	int fd;
+};
+
+static int fd_of(struct ghvm_host *h)
+{
+	return ((struct dev *)h)->fd;
+}
+
+/* An ioctl's value, or the negative errno. */
+static int call(int fd, unsigned long request, void *arg)
+{
+	int r = ioctl(fd, request, arg);
+
+	return r < 0 ? -errno : r;
+}
+
+static int dev_info(struct ghvm_host *h, struct ghvm_info *ret)
+{
+	struct ghvm_info info = { .size = sizeof(info) };
+	int r = call(fd_of(h), GHVM_INFO, &info);
+
+	if (r < 0)
+		return r;
+	*ret = info;
+	return 0;
+}
+
+static int dev_hcall(struct ghvm_host *h, struct ghvm_hcall *c)
+{
+	struct ghvm_hcall arg = *c;
+	int r;
+
+	arg.size = sizeof(arg);
+	r = call(fd_of(h), GHVM_HCALL, &arg);
+	if (r < 0)
+		return r;
+	memcpy(c->results, arg.results, sizeof(c->results));
+	return 0;
+}
+
+static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventfd)
+{
+	struct ghvm_irq arg = {
+		.size = sizeof(arg), .kind = kind, .virq = virq, .eventfd = eventfd
+	};
+	int r = call(fd_of(h), GHVM_IRQ, &arg);
+
+	return r < 0 ? r : 0;
+}
+
+/* A part of a huge page cannot be unmapped, so all of it is mapped, whatever is pinned of it. */
+static int whole_pages(int memfd, uint64_t length, size_t *ret)
+{
+	uint64_t rest, all = length;
+	struct stat st;
+
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	rest = st.st_blksize > 0 ? length % (uint64_t)st.st_blksize : 0;
+	if (rest && __builtin_add_overflow(length, (uint64_t)st.st_blksize - rest, &all))
+		return -ENOMEM;
+	*ret = (size_t)all;
+	return 0;
+}
+
+static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+{
+	struct ghvm_pin arg = { .size = sizeof(arg), .length = length };
+	size_t mapped = 0;
+	void *p;
+	int r;
+
+	if (!length || length > SIZE_MAX || offset > INT64_MAX)
+		return -EINVAL;
+	r = whole_pages(memfd, length, &mapped);
+	if (r < 0)
+		return r;
+	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
+	if (p == MAP_FAILED)
+		return -errno;
+
+	/* A file that was cut short is an error here, and would be a SIGBUS later. */
+	r = madvise(p, (size_t)length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+	if (r == 0) {
+		arg.user_va = (uintptr_t)p;
+		r = call(fd_of(h), GHVM_PIN, &arg);
+	}
+	(void)munmap(p, mapped); /* our own mapping: cannot fail */
+	return r;
+}
+
+static int dev_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
+{
+	struct ghvm_pin_status arg = { .size = sizeof(arg) };
+	int r = call(pin, GHVM_PIN_STATUS, &arg);
+
+	if (r < 0)
+		return r;
+	*ret = arg;
+	return 0;
+}
+
+static int dev_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
+			   uint32_t count)
+{
+	struct ghvm_pin_extents arg = {
+		.size = sizeof(arg),
+		.count = count,
+		.first = first,
+		.extents = (uintptr_t)ret,
+	};
+	int r;
+
+	if (count > INT32_MAX)
+		return -EINVAL;
+	r = call(pin, GHVM_PIN_EXTENTS, &arg);
+	return r < 0 ? r : (int)arg.count;
+}
+
+static int dev_pin_set(struct ghvm_host *h, int pin, uint32_t state,
+		       const uint8_t tag[GHVM_TAG_SIZE])
+{
+	struct ghvm_pin_set arg = { .size = sizeof(arg), .state = state };
+	int r;
+
+	memcpy(arg.tag, tag, sizeof(arg.tag));
+	r = call(pin, GHVM_PIN_SET, &arg);
+	return r < 0 ? r : 0;
+}
+
+static int dev_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const void *buf,
+			 size_t length)
+{
+	const uint8_t *from = buf;
+	ssize_t n;
+
+	if (offset > INT64_MAX || length > INT64_MAX - offset)
+		return -EFBIG;
+	while (length) {
+		n = pwrite(pin, from, length, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO;
+		from += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static void dev_pin_close(struct ghvm_host *h, int pin)
+{
+	(void)close(pin); /* guarded or not, the module knows what it means */
+}
+
+static int dev_grant(struct ghvm_host *h, uint64_t id, const struct ghvm_grant_call *calls,
+		     uint32_t n_calls, const uint32_t *virqs, uint32_t n_virqs)
+{
+	struct ghvm_grant arg = {
+		.size = sizeof(arg),
+		.id = id,
+		.calls = (uintptr_t)calls,
+		.virqs = (uintptr_t)virqs,
+		.n_calls = n_calls,
+		.n_virqs = n_virqs,
+	};
+
+	return call(fd_of(h), GHVM_GRANT, &arg);
+}
+
+static int dev_revoke(struct ghvm_host *h, uint64_t id)
+{
+	struct ghvm_revoke arg = { .size = sizeof(arg), .id = id };
+	int r = call(fd_of(h), GHVM_REVOKE, &arg);
+
+	return r < 0 ? r : 0;
+}
+
+static int dev_quarantine_list(struct ghvm_host *h, uint64_t after,
+			       struct ghvm_quarantine_entry *ret, uint32_t count)
+{
+	struct ghvm_quarantine_list arg = {
+		.size = sizeof(arg),
+		.count = count,
+		.after = after,
+		.entries = (uintptr_t)ret,
+	};
+	int r;
+
+	if (count > INT32_MAX)
+		return -EINVAL;
+	r = call(fd_of(h), GHVM_QUARANTINE_LIST, &arg);
+	return r < 0 ? r : (int)arg.count;
+}
+
+static int dev_quarantine_adopt(struct ghvm_host *h, uint64_t id)
+{
+	struct ghvm_quarantine_adopt arg = { .size = sizeof(arg), .id = id };
+
+	return call(fd_of(h), GHVM_QUARANTINE_ADOPT, &arg);
+}
+
+static int dev_assign(struct ghvm_host *h, struct ghvm_assign *arg)
+{
+	struct ghvm_assign a = *arg;
+	int r;
+
+	a.size = sizeof(a);
+	r = call(fd_of(h), GHVM_ASSIGN, &a);
+	return r < 0 ? r : 0;
+}
+
+static void dev_close(struct ghvm_host *h)
+{
+	(void)close(fd_of(h)); /* nothing can be done about it */
+	free(h);
+}
+
+static const struct ghvm_host_ops dev_ops = {
+	.info = dev_info,
+	.hcall = dev_hcall,
+	.irq = dev_irq,
+	.pin = dev_pin,
+	.pin_status = dev_pin_status,
+	.pin_extents = dev_pin_extents,
+	.pin_set = dev_pin_set,
+	.pin_write = dev_pin_write,
+	.pin_close = dev_pin_close,
+	.grant = dev_grant,
+	.revoke = dev_revoke,
+	.quarantine_list = dev_quarantine_list,
+	.quarantine_adopt = dev_quarantine_adopt,
+	.assign = dev_assign,
+	.close = dev_close,
+	.charges_memlock = true,
+};
+
+int ghvm_dev_from_fd(int fd, struct ghvm_host **ret)
+{
+	struct dev *d = malloc(sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	*d = (struct dev){ .host.ops = &dev_ops, .fd = fd };
+	*ret = &d->host;
+	return 0;
+}
+
+int ghvm_dev_open(const char *path, struct ghvm_host **ret, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDWR | O_CLOEXEC);
+	int r;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
+		return ghvm_error_set(err, -ENODEV,
+				      "%s: no such device: the ghvm module is not loaded, or this "
+				      "is not a Gunyah host",
+				      path);
+	if (fd < 0)
+		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+
+	r = ghvm_dev_from_fd(fd, ret);
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: %s", path, strerror(-r));
+	(void)TAKE_FD(fd); /* the host's now */
+	return 0;
+}

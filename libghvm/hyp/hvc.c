@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Typed hypercalls over a host.
+ *
+ * X0 is a status in its low 32 bits, except for hyp_identify.
+ */
+#include "libghvm/hyp/hvc.h"
+
+#include "libghvm/base/bits.h"
+
+#define IDENTITY_VERSION GHVM_BITS(13, 0)
+#define IDENTITY_BIG_ENDIAN GHVM_BITS(14, 14)
+#define IDENTITY_64BIT GHVM_BITS(15, 15)
+#define IDENTITY_VARIANT GHVM_BITS(63, 56)
+
+#define MSGQUEUE_PUSH 0x1
+#define MSGQUEUE_MORE 0x1 /* not_full, not_empty */
+
+static const struct {
+	int32_t status;
+	const char *name;
+} status_names[] = {
+	{ GHVM_HYP_RETRY, "RETRY" },
+	{ GHVM_HYP_UNIMPLEMENTED, "UNIMPLEMENTED" },
+	{ GHVM_HYP_OK, "OK" },
+	{ GHVM_HYP_ARGUMENT_INVALID, "ARGUMENT_INVALID" },
+	{ GHVM_HYP_ARGUMENT_SIZE, "ARGUMENT_SIZE" },
+	{ GHVM_HYP_ARGUMENT_ALIGNMENT, "ARGUMENT_ALIGNMENT" },
+	{ GHVM_HYP_NOMEM, "NOMEM" },
+	{ GHVM_HYP_NORESOURCES, "NORESOURCES" },
+	{ GHVM_HYP_ADDR_OVERFLOW, "ADDR_OVERFLOW" },
+	{ GHVM_HYP_ADDR_UNDERFLOW, "ADDR_UNDERFLOW" },
+	{ GHVM_HYP_ADDR_INVALID, "ADDR_INVALID" },
+	{ GHVM_HYP_DENIED, "DENIED" },
+	{ GHVM_HYP_BUSY, "BUSY" },
+	{ GHVM_HYP_IDLE, "IDLE" },
+	{ GHVM_HYP_OBJECT_STATE, "OBJECT_STATE" },
+	{ GHVM_HYP_OBJECT_CONFIG, "OBJECT_CONFIG" },
+	{ GHVM_HYP_OBJECT_CONFIGURED, "OBJECT_CONFIGURED" },
+	{ GHVM_HYP_FAILURE, "FAILURE" },
+	{ GHVM_HYP_VIRQ_BOUND, "VIRQ_BOUND" },
+	{ GHVM_HYP_VIRQ_NOT_BOUND, "VIRQ_NOT_BOUND" },
+	{ GHVM_HYP_CAP_NULL, "CSPACE_CAP_NULL" },
+	{ GHVM_HYP_CAP_REVOKED, "CSPACE_CAP_REVOKED" },
+	{ GHVM_HYP_WRONG_OBJECT_TYPE, "CSPACE_WRONG_OBJECT_TYPE" },
+	{ GHVM_HYP_INSUFFICIENT_RIGHTS, "CSPACE_INSUFFICIENT_RIGHTS" },
+	{ GHVM_HYP_CSPACE_FULL, "CSPACE_FULL" },
+	{ GHVM_HYP_MSGQUEUE_EMPTY, "MSGQUEUE_EMPTY" },
+	{ GHVM_HYP_MSGQUEUE_FULL, "MSGQUEUE_FULL" },
+};
+
+const char *ghvm_hyp_status_to_string(int32_t status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(status_names); i++)
+		if (status_names[i].status == status)
+			return status_names[i].name;
+	return "unknown";
+}
+
+static int32_t status_of(const struct ghvm_hcall *c)
+{
+	return (int32_t)(uint32_t)c->results[0];
+}
+
+void ghvm_hyp_identity_decode(const uint64_t words[4], struct ghvm_hyp_identity *ret)
+{
+	*ret = (struct ghvm_hyp_identity){
+		.api_version = (unsigned int)ghvm_bits_get(IDENTITY_VERSION, words[0]),
+		.big_endian = ghvm_bits_get(IDENTITY_BIG_ENDIAN, words[0]),
+		.is_64bit = ghvm_bits_get(IDENTITY_64BIT, words[0]),
+		.variant = (uint8_t)ghvm_bits_get(IDENTITY_VARIANT, words[0]),
+		.flags = { words[1], words[2], words[3] },
+	};
+}
+
+int ghvm_hvc_identify(struct ghvm_host *host, struct ghvm_hyp_identity *ret)
+{
+	struct ghvm_hcall c = { .call = GHVM_HVC_IDENTIFY };
+	uint64_t words[4];
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = c.results[i];
+	ghvm_hyp_identity_decode(words, ret);
+	return 0;
+}
+
+static int doorbell_call(struct ghvm_host *host, uint32_t call, struct ghvm_capid cap,
+			 uint64_t flags, struct ghvm_hvc_doorbell *ret)
+{
+	struct ghvm_hcall c = { .call = call, .args = { cap.id, flags } };
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	*ret = (struct ghvm_hvc_doorbell){ .status = status_of(&c) };
+	if (ret->status == GHVM_HYP_OK)
+		ret->old = c.results[1];
+	return 0;
+}
+
+int ghvm_hvc_doorbell_send(struct ghvm_host *host, struct ghvm_capid cap, uint64_t flags,
+			   struct ghvm_hvc_doorbell *ret)
+{
+	return doorbell_call(host, GHVM_HVC_DOORBELL_SEND, cap, flags, ret);
+}
+
+int ghvm_hvc_doorbell_receive(struct ghvm_host *host, struct ghvm_capid cap, uint64_t clear,
+			      struct ghvm_hvc_doorbell *ret)
+{
+	return doorbell_call(host, GHVM_HVC_DOORBELL_RECEIVE, cap, clear, ret);
+}
+
+int ghvm_hvc_doorbell_mask(struct ghvm_host *host, struct ghvm_capid cap, uint64_t enable,
+			   uint64_t ack, int32_t *ret_status)
+{
+	struct ghvm_hcall c = { .call = GHVM_HVC_DOORBELL_MASK, .args = { cap.id, enable, ack } };
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	*ret_status = status_of(&c);
+	return 0;
+}
+
+int ghvm_hvc_msgqueue_send(struct ghvm_host *host, struct ghvm_capid cap, const void *buf,
+			   size_t size, bool push, struct ghvm_hvc_msgqueue_send *ret)
+{
+	struct ghvm_hcall c = {
+		.call = GHVM_HVC_MSGQUEUE_SEND,
+		.args = { cap.id, size, (uintptr_t)buf, push ? MSGQUEUE_PUSH : 0 },
+	};
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	*ret = (struct ghvm_hvc_msgqueue_send){ .status = status_of(&c) };
+	if (ret->status == GHVM_HYP_OK)
+		ret->not_full = c.results[1] & MSGQUEUE_MORE;
+	return 0;
+}
+
+int ghvm_hvc_msgqueue_receive(struct ghvm_host *host, struct ghvm_capid cap, void *buf, size_t size,
+			      struct ghvm_hvc_msgqueue_receive *ret)
+{
+	struct ghvm_hcall c = {
+		.call = GHVM_HVC_MSGQUEUE_RECEIVE,
+		.args = { cap.id, (uintptr_t)buf, size },
+	};
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	*ret = (struct ghvm_hvc_msgqueue_receive){ .status = status_of(&c) };
+	if (ret->status == GHVM_HYP_OK) {
+		ret->size = c.results[1];
+		ret->not_empty = c.results[2] & MSGQUEUE_MORE;
+	}
+	return 0;
+}
+
+int ghvm_hvc_vcpu_run(struct ghvm_host *host, struct ghvm_capid cap, uint64_t resume,
+		      struct ghvm_hvc_vcpu_run *ret)
+{
+	struct ghvm_hcall c = { .call = GHVM_HVC_VCPU_RUN, .args = { cap.id, resume } };
+	int r;
+
+	r = host->ops->hcall(host, &c);
+	if (r < 0)
+		return r;
+	*ret = (struct ghvm_hvc_vcpu_run){ .status = status_of(&c) };
+	if (ret->status == GHVM_HYP_OK) {
+		ret->state = c.results[1];
+		for (size_t i = 0; i < ARRAY_SIZE(ret->data); i++)
+			ret->data[i] = c.results[2 + i];
+	}
+	return 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Machines from what a dead process has left: guarded pins with their tags, and VMIDs.
+ *
+ * Tags say whose the pages are; where the VM stands only RM knows. What is torn down goes
+ * the same way as any other machine (teardown.c).
+ */
+#include "libghvm/machine/internal.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/trace/attribution.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/name.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LIST_STEP 32
+
+/* ---- the quarantine ---- */
+
+static int compare_orphans(const void *a, const void *b)
+{
+	const struct ghvm_orphan *x = a, *y = b;
+
+	if (x->readable != y->readable)
+		return x->readable ? -1 : 1;
+	if (x->tag.vmid.id != y->tag.vmid.id)
+		return x->tag.vmid.id < y->tag.vmid.id ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int append_entries(struct ghvm_orphan **v, size_t *n,
+			  const struct ghvm_quarantine_entry *entries, size_t count)
+{
+	struct ghvm_orphan *bigger = reallocarray(*v, *n + count, sizeof(**v));
+
+	if (!bigger)
+		return -ENOMEM;
+	*v = bigger;
+	for (size_t i = 0; i < count; i++) {
+		struct ghvm_orphan *o = &bigger[(*n)++];
+
+		*o = (struct ghvm_orphan){ .id = entries[i].id,
+					   .pages = entries[i].length / GHVM_PAGE };
+		o->readable = ghvm_tag_decode(entries[i].tag, &o->tag) == 0;
+		o->flaw = o->readable ? NULL : "has no readable tag";
+	}
+	return 0;
+}
+
+/* Of one life of one VM? */
+static bool same_life(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation &&
+	       !strncmp(a->name, b->name, sizeof(a->name));
+}
+
+static bool is_sure(const struct ghvm_tag *t)
+{
+	return t->flags & GHVM_TAG_SURE;
+}
+
+static bool same_handle(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	return a->handle.id != GHVM_PARCEL_NONE && a->handle.id == b->handle.id;
+}
+
+/*
+ * Can both be true? A VMID goes back only when nothing is guarded for it, handles are not
+ * used twice, and of labels only the one of probes is.
+ */
+static const char *contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
+{
+	if (same_handle(a, b) && is_sure(a) && is_sure(b))
+		return "has the handle of another in its tag";
+	if (a->vmid.id != b->vmid.id)
+		return NULL;
+	if (!same_life(a, b))
+		return "has the VMID of another life in its tag";
+	if (a->label == b->label && a->label != GHVM_LABEL_PROBE)
+		return "has the label of another in its tag";
+	return NULL;
+}
+
+/* Which of the two lies they do not say: neither is believed. */
+static void find_contradictions(struct ghvm_orphan *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = i + 1; k < n; k++) {
+			const char *flaw = NULL;
+
+			if (v[i].tag.kind && v[k].tag.kind) /* both are whole */
+				flaw = contradiction(&v[i].tag, &v[k].tag);
+			if (!flaw)
+				continue;
+			v[i].flaw = v[k].flaw = flaw;
+			v[i].readable = v[k].readable = false;
+		}
+}
+
+/* RM has named two alike: who wrote a tag that is not sure of its handle knew no better. */
+static void find_disputes(struct ghvm_orphan *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++)
+			if (k != i && v[i].tag.kind && v[k].tag.kind && !is_sure(&v[i].tag) &&
+			    same_handle(&v[i].tag, &v[k].tag))
+				v[i].disputed = true;
+	for (size_t i = 0; i < n; i++)
+		if (v[i].disputed)
+			v[i].tag.handle.id = GHVM_PARCEL_NONE; /* it is LOST */
+}
+
+int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
+		      struct ghvm_error *err)
+{
+	struct ghvm_quarantine_entry entries[LIST_STEP];
+	_cleanup_(freep) struct ghvm_orphan *v = NULL;
+	uint64_t after = 0;
+	size_t n = 0;
+	int r;
+
+	for (;;) {
+		r = host->ops->quarantine_list(host, after, entries, LIST_STEP);
+		if (r == 0)
+			break;
+		if (r > LIST_STEP || (r > 0 && entries[r - 1].id <= after))
+			r = -EBADMSG;
+		if (r > 0) {
+			after = entries[r - 1].id;
+			r = append_entries(&v, &n, entries, (size_t)r);
+		}
+		if (r < 0)
+			return ghvm_error_set(err, r, "cannot list the quarantine: %s",
+					      strerror(-r));
+	}
+	find_contradictions(v, n);
+	find_disputes(v, n);
+	if (n)
+		qsort(v, n, sizeof(*v), compare_orphans);
+	*ret = TAKE_PTR(v);
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- adoption ---- */
+
+static int adopt_one(struct ghvm_machine *m, const struct ghvm_orphan *o, struct ghvm_error *err)
+{
+	struct ghvm_parcel *p = &m->parcels[m->n_parcels];
+	struct ghvm_parcel_config config = {};
+	int pin, r;
+
+	(void)snprintf(config.name, sizeof(config.name), "region %u", o->tag.label);
+	ghvm_parcel_init(p, m->host, m->rm, m->ledger, &config);
+	pin = m->host->ops->quarantine_adopt(m->host, o->id);
+	if (pin < 0)
+		return ghvm_error_set(err, pin, "%s: cannot take it from the quarantine: %s",
+				      config.name, strerror(-pin));
+	r = ghvm_parcel_adopt(p, pin, &o->tag, err);
+	if (r < 0) {
+		m->host->ops->pin_close(m->host, pin); /* back into the quarantine */
+		return r;
+	}
+	m->n_parcels++;
+	return 0;
+}
+
+static void swap(struct ghvm_parcel *a, struct ghvm_parcel *b)
+{
+	struct ghvm_parcel t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* Bring the parcels into the plan's order; false: they are not (all) of that plan. */
+static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_parcels; i++) {
+		const struct ghvm_plan_parcel *pp = &plan->parcels[i];
+		size_t at = i;
+
+		while (at < m->n_parcels && m->parcels[at].config.label != pp->label)
+			at++;
+		if (at == m->n_parcels || m->parcels[at].size != pp->size ||
+		    m->parcels[at].config.ipa != pp->ipa || m->parcels[at].config.lend != pp->lend)
+			return false;
+		swap(&m->parcels[i], &m->parcels[at]);
+		memcpy(m->parcels[i].config.name, pp->name, sizeof(pp->name));
+	}
+	return true;
+}
+
+/* @name: from a tag, which nobody has checked, so what cannot be a name is none */
+static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			const char *name, struct ghvm_vmid vmid, uint64_t incarnation, size_t n,
+			struct ghvm_machine **ret)
+{
+	struct ghvm_machine *m;
+	int r = ghvm_machine_alloc(host, rm, n, &m);
+
+	if (r < 0)
+		return r;
+	m->ledger = ledger;
+	m->adopted = true;
+	m->incarnation = incarnation;
+	if (ghvm_name_valid(name))
+		memcpy(m->name, name, strlen(name));
+	ghvm_machine_set_vmid(m, vmid);
+	m->started = true;     /* perhaps: then its exit shall be heard of */
+	m->undo_failed = true; /* of who has left it */
+	m->grant_id = incarnation ? ghvm_machine_grant_id(m) : 0;
+	ghvm_ledger_vmid_add(ledger, vmid);
+	*ret = m;
+	return 0;
+}
+
+/* RM is asked of nothing, and told nothing, that only a lie speaks of. */
+static int check_orphans(struct ghvm_ledger *ledger, const struct ghvm_orphan *o, size_t n,
+			 struct ghvm_error *err)
+{
+	struct ghvm_vmid first, last, vmid = o[0].tag.vmid;
+
+	ghvm_ledger_vmids(ledger, &first, &last);
+	if (o[0].readable && (vmid.id < first.id || vmid.id > last.id))
+		return ghvm_error_set(err, -EINVAL, "0x%x is no VMID of a guest", vmid.id);
+	for (size_t i = 0; i < n; i++) {
+		if (!o[i].readable || !same_life(&o[i].tag, &o[0].tag))
+			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
+		for (size_t k = 0; k < i; k++)
+			if (contradiction(&o[i].tag, &o[k].tag))
+				return ghvm_error_set(err, -EINVAL, "region %u is there twice",
+						      o[i].tag.label);
+	}
+	return 0;
+}
+
+int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+		       const struct ghvm_plan *plan, const struct ghvm_orphan *orphans, size_t n,
+		       struct ghvm_machine **ret, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
+	const struct ghvm_tag *tag = &orphans[0].tag;
+	int r;
+
+	r = check_orphans(ledger, orphans, n, err);
+	if (r < 0)
+		return r;
+	r = make_adopted(host, rm, ledger, tag->name, tag->vmid, tag->incarnation, n, &m);
+	if (r < 0)
+		return ghvm_error_set(err, r, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		r = adopt_one(m, &orphans[i], err);
+		if (r < 0)
+			return r;
+	}
+	if (plan && fit_plan(m, plan))
+		m->plan = plan;
+	(void)ghvm_machine_map_fill(m,
+				    NULL); /* tags that contradict each other: not all are in it */
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+/* ---- VMIDs without pins ---- */
+
+int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(rm, GHVM_CALLER_UNSEEN);
+	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
+	struct ghvm_vmid first, last;
+	size_t n = 0;
+	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* one to ask with */
+
+	if (r < 0)
+		return ghvm_error_set(err, r, "out of memory");
+	ghvm_ledger_vmids(ledger, &first, &last);
+	for (uint16_t id = first.id; id <= last.id; id++) {
+		struct ghvm_vmid vmid = { id };
+		enum ghvm_vm_status status;
+
+		if (ghvm_ledger_vmid_known(ledger, vmid))
+			continue;
+		r = ghvm_machine_ask(m, vmid, &status, err);
+		if (r < 0)
+			return r;
+		if (status != GHVM_VM_NONE)
+			ret[n++] = vmid;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
+			     struct ghvm_vmid vmid, struct ghvm_machine **ret)
+{
+	return make_adopted(host, rm, ledger, "", vmid, 0, 0, ret);
+}
+
+/* ---- going on ---- */
+
+int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
+	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
+
+	if (!vmid.id) {
+		*ret = GHVM_VM_NONE;
+		return 0;
+	}
+	return ghvm_machine_ask(m, vmid, ret, err);
+}
+
+/* RM may have it, but nobody told us: never told to the guest. */
+static void drop_half_added(struct ghvm_machine *m)
+{
+	const size_t first = m->plan ? m->plan->n_parcels : 0;
+
+	for (size_t i = m->n_parcels; i-- > first;) {
+		struct ghvm_parcel *p = &m->parcels[i];
+
+		if (p->state != GHVM_PARCEL_LOST || ghvm_parcel_reclaim(p, NULL) < 0 ||
+		    ghvm_parcel_unguard(p, NULL) < 0)
+			continue; /* stays guarded until the VM ends */
+		ghvm_machine_forget(m, p);
+	}
+}
+
+int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
+	enum ghvm_vm_status status;
+	int r = ghvm_machine_status(m, &status, err);
+
+	if (r < 0)
+		return r;
+	if (status != GHVM_VM_RUNNING)
+		return ghvm_error_set(err, -ESTALE, "VM 0x%x does not run: it is in state %s",
+				      ghvm_machine_vmid(m).id, ghvm_vm_status_to_string(status));
+	ghvm_transaction_adopt(m);
+	drop_half_added(m);
+	m->undo_failed = false;
+	m->step = GHVM_STEP_START;
+	return ghvm_machine_learn(m, err);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Starting a machine: the steps of a plan, in its order.
+ *
+ * No step undoes anything itself: the undo asks RM where the VM stands, and is right in
+ * every state (teardown.c).
+ */
+#include "libghvm/machine/internal.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/hvc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define COPY_BYTES GHVM_MIB(1)
+
+/**
+ * struct build - one execution of a plan
+ * @again: on pages that are pinned already (reboot in place)
+ */
+struct build {
+	struct ghvm_machine *m;
+	const struct ghvm_machine_files *files;
+	bool again;
+};
+
+typedef int (*step_fn)(struct build *b, unsigned int parcel, struct ghvm_error *err);
+
+static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_machine *m = b->m;
+	struct ghvm_error e = {};
+	struct ghvm_vmid vmid;
+	int r;
+
+	ghvm_ledger_numbering_begin(m->ledger);
+	r = ghvm_rm_vm_allocate(m->rm, &vmid, &e);
+	if (r == 0 && !ghvm_ledger_vmid_claim(m->ledger, vmid))
+		r = ghvm_error_set(
+			&e, -EBADMSG,
+			"the resource manager gives out VMID %u, which is no guest's, or "
+			"another's",
+			vmid.id);
+	if (r == 0) {
+		ghvm_machine_set_vmid(m, vmid);
+		m->adopted = false; /* what it gets is known first-hand */
+	} else if (r != -EHOSTDOWN && !ghvm_rm_made_nothing(e.rm_message, e.rm_code)) {
+		m->vmid_lost = true;
+	}
+	ghvm_ledger_numbering_end(m->ledger);
+	if (r < 0 && err)
+		*err = e;
+	return r;
+}
+
+static int step_pin(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_machine *m = b->m;
+
+	if (b->again)
+		return 0;
+	return ghvm_parcel_pin(&m->parcels[parcel], b->files->memory[parcel],
+			       m->plan->parcels[parcel].size, err);
+}
+
+/* As much as was planned for: the file may have changed since. */
+static int copy_file(struct build *b, const char *what, int fd, uint64_t offset, uint64_t size,
+		     struct ghvm_error *err)
+{
+	_cleanup_(freep) uint8_t *buf = malloc(COPY_BYTES);
+	uint64_t done = 0;
+
+	if (!buf)
+		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", what);
+	while (done < size) {
+		size_t want = size - done < COPY_BYTES ? size - done : COPY_BYTES;
+		ssize_t n = pread(fd, buf, want, (off_t)done);
+		int r;
+
+		if (n < 0)
+			return ghvm_error_set(err, -errno, "%s: cannot read: %s", what,
+					      strerror(errno));
+		if (n == 0)
+			return ghvm_error_set(err, -ENODATA,
+					      "%s: ends after %" PRIu64 " of %" PRIu64 " bytes",
+					      what, done, size);
+		r = ghvm_parcel_write(&b->m->parcels[0], offset + done, buf, (size_t)n, err);
+		if (r < 0)
+			return r;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int step_kernel(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+
+	return copy_file(b, "kernel", b->files->kernel, p->kernel_offset, p->kernel_size, err);
+}
+
+static int step_initrd(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+
+	return copy_file(b, "initrd", b->files->initrd, p->initrd_offset, p->initrd_size, err);
+}
+
+static int step_dtb(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+
+	return ghvm_parcel_write(&b->m->parcels[0], p->dtb_offset, p->dtb, p->dtb_size, err);
+}
+
+static int step_guard(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_machine *m = b->m;
+
+	return ghvm_parcel_guard(&m->parcels[parcel], ghvm_machine_vmid(m), m->incarnation, err);
+}
+
+/*
+ * A handle is only a number that RM has said once. That of RAM is borne out when more is appended
+ * to it, or at the latest by CONFIG_IMAGE; about the others it is asked.
+ */
+static int step_give(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_parcel *p = &b->m->parcels[parcel];
+	int r = ghvm_parcel_give(p, err);
+
+	if (r == 0 && parcel > 0)
+		r = ghvm_parcel_show(p, err);
+	return r < 0 ? r : 0;
+}
+
+static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+	const struct ghvm_rm_image image = {
+		.parcel = b->m->parcels[0].handle,
+		.parcel_size = b->m->parcels[0].size,
+		.image_offset = p->kernel_offset,
+		.image_size = p->kernel_size,
+		.dt_offset = p->dtb_offset,
+		.dt_size = p->dtb_room,
+	};
+	int r = ghvm_rm_vm_config_image(b->m->rm, ghvm_machine_vmid(b->m), &image, err);
+
+	if (r == 0)
+		ghvm_parcel_confirm(&b->m->parcels[0]);
+	return r;
+}
+
+static int step_init(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	return ghvm_rm_vm_init(b->m->rm, ghvm_machine_vmid(b->m), err);
+}
+
+static int step_resources(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	return ghvm_machine_learn(b->m, err);
+}
+
+uint64_t ghvm_machine_grant_id(const struct ghvm_machine *m)
+{
+	return m->incarnation << 16 | ghvm_machine_vmid(m).id;
+}
+
+static int step_grant(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_grant_call calls[GHVM_SPEC_CPUS_MAX + GHVM_DOORBELL_MAX] = {};
+	uint32_t virqs[GHVM_SPEC_CPUS_MAX];
+	struct ghvm_machine *m = b->m;
+	uint32_t n = 0, n_virqs = 0;
+	int r;
+
+	for (size_t i = 0; i < m->n_vcpus; i++) {
+		calls[n].call = GHVM_HVC_VCPU_RUN;
+		calls[n++].capid = m->vcpus[i].cap.id;
+		virqs[n_virqs++] = m->vcpus[i].virq.intid;
+	}
+	for (size_t i = 0; i < m->n_doorbells; i++) {
+		calls[n].call = GHVM_HVC_DOORBELL_SEND;
+		calls[n++].capid = m->doorbells[i].cap.id;
+	}
+	m->grant_id = ghvm_machine_grant_id(m); /* before: a failed one may be there all the same */
+	r = m->host->ops->grant(m->host, m->grant_id, calls, n, virqs, n_virqs);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot make a grant: %s", strerror(-r));
+	m->grant = r;
+	return 0;
+}
+
+static int step_start(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	struct ghvm_machine *m = b->m;
+
+	(void)pthread_mutex_lock(&m->lock); /* its exit may be told before we return */
+	m->started = true;
+	(void)pthread_mutex_unlock(&m->lock);
+	return ghvm_rm_vm_start(m->rm, ghvm_machine_vmid(m), err);
+}
+
+static const step_fn steps[GHVM_STEP_COUNT_] = {
+	[GHVM_STEP_ALLOCATE] = step_allocate,
+	[GHVM_STEP_PIN] = step_pin,
+	[GHVM_STEP_WRITE_KERNEL] = step_kernel,
+	[GHVM_STEP_WRITE_INITRD] = step_initrd,
+	[GHVM_STEP_WRITE_DTB] = step_dtb,
+	[GHVM_STEP_GUARD] = step_guard,
+	[GHVM_STEP_LEND] = step_give,
+	[GHVM_STEP_SHARE] = step_give,
+	[GHVM_STEP_CONFIG_IMAGE] = step_config_image,
+	[GHVM_STEP_INIT] = step_init,
+	[GHVM_STEP_RESOURCES] = step_resources,
+	[GHVM_STEP_GRANT] = step_grant,
+	[GHVM_STEP_START] = step_start,
+};
+
+/* ---- what RM made for us ---- */
+
+static int learn_vcpus(struct ghvm_machine *m, const struct ghvm_rm_resources *res,
+		       struct ghvm_error *err)
+{
+	size_t n = m->plan ? m->plan->spec->cpus : GHVM_SPEC_CPUS_MAX;
+
+	m->n_vcpus = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ghvm_rm_resource *v =
+			ghvm_rm_resources_find(res, GHVM_RM_RESOURCE_VCPU, i);
+
+		if (!v && !m->plan && i)
+			break; /* adopted: as many as there are */
+		if (!v || v->capid.id == GHVM_CAPID_NONE || !v->virq.intid)
+			return ghvm_error_set(err, -EBADMSG, "vCPU %u is not among its resources",
+					      i);
+		m->vcpus[m->n_vcpus++] =
+			(struct ghvm_machine_vcpu){ .cap = v->capid, .virq = v->virq };
+	}
+	return 0;
+}
+
+static int learn_planned_doorbells(struct ghvm_machine *m, const struct ghvm_rm_resources *res,
+				   struct ghvm_error *err)
+{
+	for (size_t i = 0; i < m->plan->n_doorbells; i++) {
+		uint32_t label = m->plan->doorbells[i];
+		const struct ghvm_rm_resource *d =
+			ghvm_rm_resources_find(res, GHVM_RM_RESOURCE_DOORBELL_TX, label);
+
+		if (!d || d->capid.id == GHVM_CAPID_NONE)
+			return ghvm_error_set(err, -EBADMSG,
+					      "doorbell %u is not among its resources", label);
+		m->doorbells[m->n_doorbells++] =
+			(struct ghvm_machine_doorbell){ .label = label, .cap = d->capid };
+	}
+	return 0;
+}
+
+static void learn_all_doorbells(struct ghvm_machine *m, const struct ghvm_rm_resources *res)
+{
+	for (size_t i = 0; i < res->n && m->n_doorbells < GHVM_DOORBELL_MAX; i++)
+		if (res->v[i].type == GHVM_RM_RESOURCE_DOORBELL_TX &&
+		    res->v[i].capid.id != GHVM_CAPID_NONE)
+			m->doorbells[m->n_doorbells++] =
+				(struct ghvm_machine_doorbell){ .label = res->v[i].label,
+								.cap = res->v[i].capid };
+}
+
+int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_resources_done) struct ghvm_rm_resources res = {};
+	int r = ghvm_rm_vm_get_hyp_resources(m->rm, ghvm_machine_vmid(m), &res, err);
+
+	if (r < 0)
+		return r;
+	if (m->plan && m->plan->spec->rm_rpc) /* its tree was looked at (dt-lint.c) */
+		ghvm_rm_fact_set(m->rm, ghvm_machine_vmid(m), GHVM_RM_FACT_LINKED);
+	r = learn_vcpus(m, &res, err);
+	if (r < 0)
+		return r;
+	m->n_doorbells = 0;
+	if (m->plan)
+		return learn_planned_doorbells(m, &res, err);
+	learn_all_doorbells(m, &res);
+	return 0;
+}
+
+/* ---- running the plan ---- */
+
+/* From here on lent memory must have no file and no mapping. */
+static bool ends_loading(const struct ghvm_plan *plan, size_t i)
+{
+	return plan->steps[i].kind == GHVM_STEP_GUARD &&
+	       (i == 0 || plan->steps[i - 1].kind < GHVM_STEP_GUARD);
+}
+
+static int run_steps(struct build *b, const struct ghvm_machine_hooks *hooks,
+		     struct ghvm_error *err)
+{
+	static const struct ghvm_machine_hooks no_hooks;
+	const struct ghvm_plan *plan = b->m->plan;
+	const struct ghvm_machine_hooks *h = hooks ? hooks : &no_hooks;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct ghvm_plan_step *s = &plan->steps[i];
+		int r;
+
+		assert((size_t)s->kind < ARRAY_SIZE(steps) && s->parcel < plan->n_parcels);
+		if (s->kind == GHVM_STEP_START)
+			return 0;
+		b->m->step = s->kind;
+		if (ends_loading(plan, i) && !b->again && h->on_pinned)
+			h->on_pinned(h->data);
+		if (h->on_step)
+			h->on_step(h->data, plan, i);
+		r = steps[s->kind](b, s->parcel, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The error of the step stays; what could not be undone is added to its text. */
+static int undo(struct ghvm_machine *m, int r, struct ghvm_error *err)
+{
+	struct ghvm_error e = {};
+	char text[GHVM_ERROR_TEXT];
+
+	if (ghvm_machine_teardown(m, &e) == 0 || !err)
+		return r;
+	memcpy(text, err->msg, sizeof(text));
+	(void)snprintf(err->msg, sizeof(err->msg),
+		       "%.300s; undoing it failed, %" PRIu64 " pages stay guarded: %.150s", text,
+		       ghvm_machine_quarantined(m), e.msg);
+	return r;
+}
+
+int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *files,
+		       const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
+	struct build b = { .m = m, .files = files };
+	int r;
+
+	if (!m->plan || ghvm_machine_vmid(m).id || m->vmid_lost)
+		return ghvm_error_set(err, -EBUSY, "it has a VM already, or the rest of one");
+	r = run_steps(&b, hooks, err);
+	if (r == 0)
+		r = ghvm_machine_map_fill(m, err);
+	return r < 0 ? undo(m, r, err) : 0;
+}
+
+int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
+	struct build b = { .m = m };
+	int r;
+
+	m->step = GHVM_STEP_START;
+	r = step_start(&b, 0, err);
+	return r < 0 ? undo(m, r, err) : 0;
+}
+
+static bool all_pinned(const struct ghvm_machine *m)
+{
+	for (size_t i = 0; i < m->n_parcels; i++)
+		if (m->parcels[i].state == GHVM_PARCEL_UNPINNED)
+			return false;
+	return m->n_parcels > 0;
+}
+
+int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files *files,
+			 const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
+	struct build b = { .m = m, .files = files, .again = true };
+	int r;
+
+	if (!m->plan)
+		r = ghvm_error_set(err, -EOPNOTSUPP, "cannot reboot in place without its plan");
+	else if (!all_pinned(m))
+		r = ghvm_error_set(err, -ESTALE, "cannot reboot in place: its memory is gone");
+	else
+		r = ghvm_machine_take_back(m, err);
+	if (r == 0)
+		r = run_steps(&b, hooks, err);
+	if (r == 0)
+		r = ghvm_machine_map_fill(m, err);
+	return r < 0 ? undo(m, r, err) : 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Does a LEND unmap what it lends? Tried out with a few pages (abi K.3, decision 11).
+ *
+ * The one place where lent memory is looked at on purpose. The pages are a machine's, which is
+ * never configured: pinned and guarded before RM hears of them, and reclaimed and given back by
+ * the same undo as every other machine's. Somebody else, who can be spared, holds a mapping
+ * of each page and loads one byte of it while it is lent: if the hypervisor has taken the page
+ * away, that is a SIGBUS for the witness, and nothing for the kernel (abi K.4).
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "ghvm/host.h"
+#include "libghvm/rm/rpc.h"
+
+#include <stddef.h>
+
+#define GHVM_PRESPLIT_PAGES 4
+
+/**
+ * struct ghvm_presplit_witness - who looks
+ * @open: for each of the @memfds, borrowed, of one page: somebody maps it, loads a byte, and
+ *     waits. Before any of it is pinned
+ * @look: load a byte of number @i again. 1: that worked; 0: it was stopped; a negative errno:
+ *     nobody knows. Once each, while the page is lent
+ * @close: nobody has a mapping any more; also after a failed @open
+ *
+ * A witness only loads, in user space: the kernel must not touch a lent page, so it has no other
+ * use of the mapping, and cannot leave a core dump of it.
+ */
+struct ghvm_presplit_witness {
+	void *data;
+	int (*open)(void *data, const int memfds[GHVM_PRESPLIT_PAGES]);
+	int (*look)(void *data, size_t i);
+	void (*close)(void *data);
+};
+
+/**
+ * ghvm_presplit_probe() - lend, look, reclaim
+ *
+ * A page that can still be read settles it. That none can settles it only if no parcel was ever
+ * made before these, as a block that was split once stays so, and if the pages do not
+ * all lie in one block, which may have been split by the boot.
+ *
+ * Thread: any but the dispatcher's. What could not be reclaimed is in the module's quarantine.
+ *
+ * Return: 1 SHARE and RECLAIM must come first; 0 they need not; -ENODATA not clear;
+ * -EOPNOTSUPP a firmware that has to be told of lent pages, and may not forgive a look; other
+ * errors of the machine, or of @w.
+ */
+int ghvm_presplit_probe(struct ghvm_host *host, struct ghvm_rm *rm,
+			const struct ghvm_presplit_witness *w, struct ghvm_error *err);

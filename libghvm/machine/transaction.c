@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Transactions: regions that are added to, and removed from, a guest that runs.
+ *
+ * A transaction has a list of changes, each of which adds or removes one region. All of them
+ * happen or none does. There are two halves:
+ *
+ * - Until the commit (this file) changes are checked and reserved in the machine's map. No page
+ *   is pinned and RM is not called, so there is nothing to undo.
+ *
+ * - The commit (transaction-commit.c) does first what can fail without the guest noticing, and
+ *   last what cannot be undone:
+ *
+ *	   what comes                     what goes
+ *	1. mark, pin, guard, share
+ *	2.                                mark, recall, wait for the guest, reclaim
+ *	3. -------- decided: from here on a successor finishes it and does not undo it --------
+ *	4. tell the guest
+ *	5. end the marks                  clear the guard, unpin
+ *
+ *   A failure undoes everything: what comes is taken back, and what goes is given and announced
+ *   again. Before 3 the guest has not heard of what comes, so it cannot be using it; after 3 all
+ *   that goes is back. So a successor, which cannot wait for the guest, never has to.
+ *
+ * The marks are flags of the tags in the module: COMING, GOING, and on one region UNDECIDED. If
+ * the process dies, its successor reads them and undoes all while a region is UNDECIDED, or else
+ * finishes all (transaction-recover.c, decision 35). The region that is UNDECIDED is marked first
+ * and loses its mark last.
+ *
+ * Pages move by parcel.c alone and by its rules. What an undo cannot take back stays guarded, in
+ * the machine's map as a region that was added: it can be removed by a later transaction, and a
+ * teardown reclaims it.
+ */
+#include "libghvm/machine/transaction-internal.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/rm-abi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+bool ghvm_transaction_runs(struct ghvm_machine *m)
+{
+	bool r;
+
+	(void)pthread_mutex_lock(&m->lock); /* a default mutex, not ours yet */
+	r = m->vmid.id && m->started && !m->exited;
+	(void)pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
+int ghvm_transaction_new(struct ghvm_machine *m, struct ghvm_transaction **ret,
+			 struct ghvm_error *err)
+{
+	struct ghvm_transaction *t;
+
+	if (!m->plan || !m->plan->spec->rm_rpc)
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "its guest has no link to the resource manager (rm-rpc), so "
+				      "it cannot be told of memory");
+	if (!ghvm_transaction_runs(m))
+		return ghvm_error_set(err, -EBUSY, "its guest does not run");
+	if (m->transaction)
+		return ghvm_error_set(err, -EALREADY, "it has an open transaction already");
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return ghvm_error_set(err, -ENOMEM, "out of memory");
+	t->m = m;
+	m->transaction = t;
+	*ret = t;
+	return 0;
+}
+
+/* ---- one more change ---- */
+
+static int check_open(const struct ghvm_transaction *t, struct ghvm_error *err)
+{
+	if (!t->m)
+		return ghvm_error_set(err, -ESTALE, "its guest has ended");
+	if (t->n == ARRAY_SIZE(t->changes))
+		return ghvm_error_set(err, -E2BIG, "a transaction has at most %d changes",
+				      GHVM_TRANSACTION_CHANGES_MAX);
+	return 0;
+}
+
+static int check_place(const struct ghvm_transaction_add *a, struct ghvm_error *err)
+{
+	if (a->label == GHVM_LABEL_RAM || a->label > GHVM_LABEL_LAST)
+		return ghvm_error_set(err, -EINVAL, "region %u: the label has another meaning",
+				      a->label);
+	if (a->ipa < GHVM_IPA_WINDOWS)
+		return ghvm_error_set(err, -EINVAL,
+				      "region %u: 0x%" PRIx64 " is among the devices, which end at "
+				      "0x%llx",
+				      a->label, a->ipa, GHVM_IPA_WINDOWS);
+	return 0;
+}
+
+/* What could shrink would take pages from under the guest, or kill who touches them. */
+static int check_memfd(const struct ghvm_transaction_add *a, struct ghvm_error *err)
+{
+	int seals = fcntl(a->memfd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || fstat(a->memfd, &st) < 0)
+		return ghvm_error_set(err, -EBADF, "region %u: its memory is no memfd", a->label);
+	if ((seals & SEALS) != SEALS)
+		return ghvm_error_set(err, -EPERM,
+				      "region %u: its memfd is not sealed against shrinking and "
+				      "growing",
+				      a->label);
+	if (st.st_size < 0 || a->size > (uint64_t)st.st_size)
+		return ghvm_error_set(err, -E2BIG,
+				      "region %u: 0x%" PRIx64 " bytes are more than the 0x%" PRIx64
+				      " of its memfd",
+				      a->label, a->size, (uint64_t)st.st_size);
+	return 0;
+}
+
+static int reserve(struct ghvm_transaction *t, const struct ghvm_transaction_add *a,
+		   struct ghvm_error *err)
+{
+	const struct ghvm_region_request q = {
+		.ipa = a->ipa,
+		.size = a->size,
+		.label = a->label,
+		.kind = GHVM_REGION_SHARED,
+		.readonly = a->readonly,
+	};
+
+	return ghvm_region_add_begin(t->m->map, &q, err);
+}
+
+int ghvm_transaction_add(struct ghvm_transaction *t, const struct ghvm_transaction_add *a,
+			 struct ghvm_error *err)
+{
+	_cleanup_(closep) int memfd = -1;
+	struct ghvm_transaction_change *c;
+	int r = check_open(t, err);
+
+	if (r == 0)
+		r = check_place(a, err);
+	if (r == 0)
+		r = check_memfd(a, err);
+	if (r < 0)
+		return r;
+	memfd = fcntl(a->memfd, F_DUPFD_CLOEXEC, 3);
+	if (memfd < 0)
+		return ghvm_error_set(err, -errno, "region %u: cannot keep its memfd: %s", a->label,
+				      strerror(errno));
+	r = reserve(t, a, err);
+	if (r < 0)
+		return r;
+	c = &t->changes[t->n++];
+	*c = (struct ghvm_transaction_change){ .add = *a };
+	c->add.memfd = TAKE_FD(memfd);
+	return 0;
+}
+
+int ghvm_transaction_remove(struct ghvm_transaction *t, uint32_t label, struct ghvm_error *err)
+{
+	struct ghvm_transaction_change *c;
+	struct ghvm_region region;
+	int r = check_open(t, err);
+
+	if (r == 0)
+		r = ghvm_region_remove_begin(t->m->map, label, &region, err);
+	if (r < 0)
+		return r;
+	if (!ghvm_machine_added_parcel(t->m, label)) {
+		ghvm_region_remove_cancel(t->m->map, label);
+		return ghvm_error_set(err, -EPERM,
+				      "region %u: it was there at the start, and stays to the end",
+				      label);
+	}
+	c = &t->changes[t->n++];
+	*c = (struct ghvm_transaction_change){ .removes = true };
+	c->add = (struct ghvm_transaction_add){
+		.label = label,
+		.ipa = region.first,
+		.size = region.last - region.first + 1,
+		.readonly = region.readonly,
+		.memfd = -1,
+	};
+	return 0;
+}
+
+/* ---- the end without a commit ---- */
+
+static void release(struct ghvm_transaction *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct ghvm_transaction_change *c = &t->changes[i];
+
+		if (c->removes)
+			ghvm_region_remove_cancel(t->m->map, c->add.label);
+		else
+			ghvm_region_add_cancel(t->m->map, c->add.label);
+		closep(&c->add.memfd);
+	}
+	t->n = 0;
+}
+
+void ghvm_transaction_abort(struct ghvm_transaction *t)
+{
+	if (!t)
+		return;
+	release(t);
+	t->m->transaction = NULL;
+	t->m = NULL;
+}
+
+void ghvm_transaction_free(struct ghvm_transaction *t)
+{
+	if (!t)
+		return;
+	if (t->m)
+		ghvm_transaction_abort(t);
+	free(t);
+}
+
+void ghvm_transaction_freep(struct ghvm_transaction **t)
+{
+	ghvm_transaction_free(*t);
+}
+
+/* ---- for people ---- */
+
+static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes)
+{
+	const char *comma = "";
+
+	fprintf(f, "\"%s\":[", removes ? "remove" : "add");
+	for (size_t i = 0; i < t->n; i++) {
+		const struct ghvm_transaction_add *a = &t->changes[i].add;
+
+		if (t->changes[i].removes != removes)
+			continue;
+		fprintf(f,
+			"%s{\"label\":%u,\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"readonly\":%s}",
+			comma, a->label, a->ipa, a->size, a->readonly ? "true" : "false");
+		comma = ",";
+	}
+	fprintf(f, "]");
+}
+
+/**
+ * struct stage - what is done with all that comes, or goes, before the next begins
+ * @id: of the message, 0: there is none
+ * @times: it is sent: that a region is back takes two answers (parcel.h)
+ */
+struct stage {
+	const char *name;
+	uint32_t id;
+	unsigned int times;
+	bool removes;
+};
+
+/* The order of transaction-commit.c. */
+static const struct stage stages[] = {
+	{ "PIN", 0, 0, false },
+	{ "SHARE", GHVM_RM_MEM_SHARE, 1, false },
+	{ "RECALL", GHVM_RM_MEM_NOTIFY, 1, true },
+	{ "RECLAIM", GHVM_RM_MEM_RECLAIM, 2, true },
+	{ "TELL", GHVM_RM_MEM_NOTIFY, 1, false },
+	{ "UNPIN", 0, 0, true },
+};
+
+static size_t stage_messages(const struct ghvm_transaction *t, const struct stage *s,
+			     const struct ghvm_transaction_add *a, struct ghvm_plan_message ret[2])
+{
+	struct ghvm_plan_parcel p = { .size = a->size };
+
+	if (s->id != GHVM_RM_MEM_SHARE) {
+		ret[0] = (struct ghvm_plan_message){ s->id, 0, s->times, s->times };
+		return s->id != 0;
+	}
+	ghvm_plan_parcel_forecast(&p, GHVM_HUGEPAGES_AUTO);
+	return ghvm_plan_parcel_messages(t->m->plan->quirks, s->id, &p, ret);
+}
+
+size_t ghvm_transaction_messages(const struct ghvm_transaction *t,
+				 struct ghvm_plan_message ret[GHVM_TRANSACTION_MESSAGES_MAX])
+{
+	size_t n = 0, step = 0, end;
+
+	for (size_t k = 0; t->m && k < ARRAY_SIZE(stages); k++) {
+		for (size_t i = 0; i < t->n; i++) {
+			if (t->changes[i].removes != stages[k].removes)
+				continue;
+			end = n + stage_messages(t, &stages[k], &t->changes[i].add, ret + n);
+			for (; n < end; n++)
+				ret[n].step = step;
+			step++;
+		}
+	}
+	return n;
+}
+
+static void json_steps(FILE *f, const struct ghvm_transaction *t)
+{
+	struct ghvm_plan_message v[GHVM_TRANSACTION_MESSAGES_MAX];
+	size_t n = ghvm_transaction_messages(t, v), at = 0, step = 0;
+
+	fprintf(f, "\"steps\":[");
+	for (size_t k = 0; t->m && k < ARRAY_SIZE(stages); k++) {
+		for (size_t i = 0; i < t->n; i++) {
+			size_t from = at;
+
+			if (t->changes[i].removes != stages[k].removes)
+				continue;
+			fprintf(f, "%s{\"step\":\"%s\",\"label\":%u", step ? "," : "",
+				stages[k].name, t->changes[i].add.label);
+			while (at < n && v[at].step == step)
+				at++;
+			ghvm_plan_messages_to_json(f, v + from, at - from);
+			fprintf(f, "}");
+			step++;
+		}
+	}
+	fprintf(f, "]");
+}
+
+char *ghvm_transaction_to_json(const struct ghvm_transaction *t)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "{\"version\":1,");
+	json_regions(f, t, false);
+	fprintf(f, ",");
+	json_regions(f, t, true);
+	fprintf(f, ",");
+	json_steps(f, t);
+	fprintf(f, "}\n");
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

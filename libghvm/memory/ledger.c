@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Accounts of the resource manager's resources that the VMs of a host use.
+ */
+#include "libghvm/memory/ledger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static void lock(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_lock(&l->lock); /* cannot fail */
+}
+
+static void unlock(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_unlock(&l->lock);
+}
+
+void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
+{
+	assert(ghvm_quirk(quirks, GHVM_QUIRK_PARCELS) <= GHVM_LEDGER_PARCELS);
+	assert(ghvm_quirk(quirks, GHVM_QUIRK_VMID_LAST) -
+		       ghvm_quirk(quirks, GHVM_QUIRK_VMID_FIRST) <
+	       GHVM_LEDGER_VMIDS);
+	l->quirks = quirks;
+}
+
+void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
+{
+	*l = (struct ghvm_ledger){};
+	ghvm_ledger_set_quirks(l, quirks);
+	(void)pthread_mutex_init(&l->numbering, NULL); /* cannot fail with default attributes */
+	(void)pthread_mutex_init(&l->lock, NULL);
+}
+
+void ghvm_ledger_done(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_destroy(&l->lock); /* not in use any more */
+	(void)pthread_mutex_destroy(&l->numbering);
+}
+
+void ghvm_ledger_numbering_begin(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_lock(&l->numbering); /* cannot fail */
+}
+
+void ghvm_ledger_numbering_end(struct ghvm_ledger *l)
+{
+	(void)pthread_mutex_unlock(&l->numbering);
+}
+
+static bool same_parcel(const struct ghvm_ledger_parcel *a, const struct ghvm_ledger_parcel *b)
+{
+	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation && a->label == b->label;
+}
+
+/* Note the newest handle. RM counts, and may wrap. Called with the lock. */
+static void note_handle(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	if (handle.id == GHVM_PARCEL_NONE)
+		return;
+	if (!l->seen || (int32_t)(handle.id - l->last.id) > 0)
+		l->last = handle;
+	l->seen = true;
+}
+
+/* The abandoned entry of the same parcel, or a free one, or -1. Called with the lock. */
+static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
+{
+	int unused = -1;
+
+	for (int i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e->used && !e->owned && same_parcel(e, p))
+			return i;
+		if (!e->used && unused < 0)
+			unused = i;
+	}
+	return unused;
+}
+
+/* Adopted parcels may have exceeded the limit already. */
+static bool fits_limit(uint64_t limit, uint64_t used, uint64_t more)
+{
+	return more <= limit && used <= limit - more;
+}
+
+/* @exists: RM has the parcel already, so limits do not apply. Called with the lock. */
+static int charge_parcel(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
+			 const char *name, unsigned int *ret, struct ghvm_error *err)
+{
+	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t parcels = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
+	int i = find_entry(l, p);
+	struct ghvm_ledger_parcel *e;
+	uint64_t before;
+
+	if (i < 0 || (!exists && !l->parcels[i].used && l->n_parcels >= parcels))
+		return ghvm_error_set(err, -ENOSPC,
+				      "%s: the host has its %" PRIu64 " memory parcels already",
+				      name, parcels);
+	e = &l->parcels[i];
+	before = e->used ? e->entries : 0;
+	if (!exists && !fits_limit(limit, l->used - before, p->entries))
+		return ghvm_error_set(err, -E2BIG,
+				      "%s: memory is too scattered: it needs %" PRIu64
+				      " of the resource manager's %" PRIu64 " entries, of which "
+				      "others use %" PRIu64 ": use memory.hugepages: 2M or 1G, or "
+				      "less memory",
+				      name, p->entries, limit, l->used - before);
+
+	l->used = l->used - before + p->entries;
+	l->n_parcels += !e->used;
+	*e = *p;
+	e->used = true;
+	e->owned = true;
+	*ret = (unsigned int)i;
+	return 0;
+}
+
+int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		     unsigned int *ret, struct ghvm_error *err)
+{
+	int r;
+
+	lock(l);
+	r = charge_parcel(l, p, false, name, ret, err);
+	unlock(l);
+	return r;
+}
+
+/* Called with the lock. */
+static bool named_by_another(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
+{
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e->used && e->handle.id == p->handle.id && (e->owned || !same_parcel(e, p)))
+			return true;
+	}
+	return false;
+}
+
+int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		      unsigned int *ret, struct ghvm_error *err)
+{
+	int r;
+
+	lock(l);
+	if (p->handle.id != GHVM_PARCEL_NONE && named_by_another(l, p)) {
+		unlock(l);
+		return ghvm_error_set(err, -EINVAL, "%s: handle %" PRIu32 " is another parcel's",
+				      name, p->handle.id);
+	}
+	r = charge_parcel(l, p, true, name, ret, err);
+	if (r == 0 && p->sure)
+		note_handle(l, p->handle);
+	unlock(l);
+	return r;
+}
+
+/* Another VM can be stopped only if there is one. */
+static const char *stop_advice(uint64_t used)
+{
+	return used ? "stop one of them, or " : "";
+}
+
+int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
+		      const char *remedy, struct ghvm_error *err)
+{
+	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t most = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
+	int r = 0;
+
+	lock(l);
+	if (!fits_limit(limit, l->used, entries))
+		r = ghvm_error_set(err, entries > limit ? -EDQUOT : -E2BIG,
+				   "memory: needs at least %" PRIu64 " of the resource manager's "
+				   "%" PRIu64 " entries, of which others use %" PRIu64 ": %s%s",
+				   entries, limit, l->used, stop_advice(l->used), remedy);
+	else if (!fits_limit(most, l->n_parcels, parcels))
+		r = ghvm_error_set(err, parcels > most ? -EDQUOT : -E2BIG,
+				   "memory: needs %u of the host's %" PRIu64
+				   " memory parcels, of which others use %u: %shave fewer regions",
+				   parcels, most, l->n_parcels, stop_advice(l->n_parcels));
+	unlock(l);
+	return r;
+}
+
+/* An owned entry. Called with the lock. */
+static struct ghvm_ledger_parcel *held_entry(struct ghvm_ledger *l, unsigned int entry)
+{
+	assert(entry < GHVM_LEDGER_PARCELS && l->parcels[entry].used && l->parcels[entry].owned);
+	return &l->parcels[entry];
+}
+
+void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held_entry(l, entry);
+	l->used -= e->entries;
+	l->n_parcels--;
+	*e = (struct ghvm_ledger_parcel){};
+	unlock(l);
+}
+
+void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry)
+{
+	lock(l);
+	held_entry(l, entry)->owned = false;
+	unlock(l);
+}
+
+void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
+			 uint64_t incarnation)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held_entry(l, entry);
+	e->vmid = vmid;
+	e->incarnation = incarnation;
+	unlock(l);
+}
+
+static bool has_handle(const struct ghvm_ledger_parcel *e, struct ghvm_parcel_handle handle)
+{
+	return e->used && e->handle.id == handle.id && handle.id != GHVM_PARCEL_NONE;
+}
+
+bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle)
+{
+	struct ghvm_ledger_parcel *mine;
+	bool alone = true;
+
+	lock(l);
+	mine = held_entry(l, entry);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e == mine || !has_handle(e, handle))
+			continue;
+		alone = false;
+		e->disputed |= !e->sure;
+	}
+	mine->handle.id = alone ? handle.id : GHVM_PARCEL_NONE;
+	mine->sure = mine->disputed = false;
+	unlock(l);
+	return alone;
+}
+
+bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_content)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held_entry(l, entry);
+	if (by_content)
+		e->disputed = false;
+	e->sure = !e->disputed;
+	if (e->sure)
+		note_handle(l, e->handle);
+	unlock(l);
+	return e->sure;
+}
+
+void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry)
+{
+	struct ghvm_ledger_parcel *e;
+
+	lock(l);
+	e = held_entry(l, entry);
+	e->handle.id = GHVM_PARCEL_NONE;
+	e->sure = e->disputed = false;
+	unlock(l);
+}
+
+void ghvm_ledger_dispute(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		if (has_handle(&l->parcels[i], handle) && !l->parcels[i].sure)
+			l->parcels[i].disputed = true;
+	unlock(l);
+}
+
+bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry)
+{
+	const struct ghvm_ledger_parcel *mine;
+	bool doubted;
+
+	lock(l);
+	mine = held_entry(l, entry);
+	doubted = mine->disputed;
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e != mine && e->used && e->vmid.id && e->handle.id == GHVM_PARCEL_NONE)
+			doubted = true;
+	}
+	unlock(l);
+	return doubted;
+}
+
+bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry)
+{
+	const struct ghvm_ledger_parcel *mine;
+	bool sure = true;
+
+	lock(l);
+	mine = held_entry(l, entry);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e != mine && e->used && e->vmid.id && !e->sure)
+			sure = false;
+	}
+	unlock(l);
+	return sure;
+}
+
+enum ghvm_ledger_naming ghvm_ledger_naming(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
+{
+	enum ghvm_ledger_naming naming = GHVM_LEDGER_FREE;
+
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++) {
+		const struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (has_handle(e, handle) && naming != GHVM_LEDGER_SURE)
+			naming = e->sure ? GHVM_LEDGER_SURE : GHVM_LEDGER_CLAIMED;
+	}
+	unlock(l);
+	return naming;
+}
+
+int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
+{
+	bool seen;
+
+	lock(l);
+	seen = l->seen;
+	if (seen)
+		*ret = l->last;
+	unlock(l);
+	return seen;
+}
+
+/* 0: outside the range that RM allocates. */
+static uint64_t vmid_bit(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	const uint64_t first = ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
+
+	if (vmid.id < first || vmid.id > ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST))
+		return 0;
+	return 1ULL << (vmid.id - first);
+}
+
+void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
+		       struct ghvm_vmid *ret_last)
+{
+	ret_first->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
+	ret_last->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST);
+}
+
+bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	const uint64_t bit = vmid_bit(l, vmid);
+	bool unused;
+
+	lock(l);
+	unused = bit && !(l->vmids & bit);
+	l->vmids |= bit;
+	unlock(l);
+	return unused;
+}
+
+void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->vmids |= vmid_bit(l, vmid);
+	unlock(l);
+}
+
+void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->vmids &= ~vmid_bit(l, vmid);
+	unlock(l);
+}
+
+void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	lock(l);
+	l->stuck |= vmid_bit(l, vmid);
+	unlock(l);
+}
+
+bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	bool known;
+
+	lock(l);
+	known = l->vmids & vmid_bit(l, vmid);
+	unlock(l);
+	return known;
+}
+
+bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l)
+{
+	uint64_t shown = 0;
+	bool all;
+
+	lock(l);
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		if (l->parcels[i].used)
+			shown |= vmid_bit(l, l->parcels[i].vmid);
+	all = !(l->vmids & ~shown) && !l->stuck && !l->distrusted;
+	unlock(l);
+	return all;
+}
+
+void ghvm_ledger_distrust(struct ghvm_ledger *l)
+{
+	lock(l);
+	l->distrusted = true;
+	unlock(l);
+}
+
+bool ghvm_ledger_distrusted(struct ghvm_ledger *l)
+{
+	bool distrusted;
+
+	lock(l);
+	distrusted = l->distrusted;
+	unlock(l);
+	return distrusted;
+}
+
+void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret)
+{
+	lock(l);
+	*ret = (struct ghvm_ledger_figures){
+		.entries_limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES),
+		.entries = l->used,
+		.parcels = l->n_parcels,
+		.vmids = (unsigned int)__builtin_popcountll(l->vmids),
+		.stuck = (unsigned int)__builtin_popcountll(l->stuck),
+	};
+	unlock(l);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Accounts of the one resource manager's limited resources, for all VMs of a host: SGL entries of
+ * its small heap, parcels, VMIDs (abi K.2); and which of its numbers are in use.
+ *
+ * Numbers matter when a reply is lost: RM has then created a parcel or a VM whose number is
+ * unknown. RM hands out handles by counting, so the lost one lies between the last handle seen
+ * and the next one received, and is not in use here (decision 28).
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "libghvm/rm/quirks.h"
+#include "ghvm/types.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Capacity; rows of quirks may not exceed it. */
+#define GHVM_LEDGER_PARCELS 64
+#define GHVM_LEDGER_VMIDS 64
+
+/**
+ * struct ghvm_ledger_parcel - one parcel that may exist in RM
+ * @owned: a struct ghvm_parcel exists for it; false: its pages are in the quarantine
+ * @handle: RM's number for it; GHVM_PARCEL_NONE: unknown
+ * @sure: RM has acted on @handle, not only reported it once
+ * @disputed: RM has reported the same handle for another parcel
+ * @entries: SGL entries charged to the host
+ */
+struct ghvm_ledger_parcel {
+	bool used;
+	bool owned;
+	struct ghvm_vmid vmid;
+	uint64_t incarnation;
+	uint32_t label;
+	struct ghvm_parcel_handle handle;
+	bool sure;
+	bool disputed;
+	uint64_t entries;
+};
+
+/**
+ * struct ghvm_ledger - embedded by the owner of the host; Thread: any
+ * @numbering: held during a call that makes RM hand out a number, so that calls and numbers have
+ *             the same order; taken before @lock
+ * @quirks: the limits; borrowed, set before other threads use the ledger
+ * @last: the newest handle that is sure, if @seen
+ * @vmids: a bit per VMID in use here, from the first on
+ * @stuck: VMIDs that RM can neither use nor deallocate (abi K.6)
+ * @distrusted: see ghvm_ledger_distrust()
+ */
+struct ghvm_ledger {
+	pthread_mutex_t numbering;
+	const struct ghvm_quirks *quirks;
+	pthread_mutex_t lock; /* guards the following members */
+	uint64_t used;
+	unsigned int n_parcels;
+	struct ghvm_ledger_parcel parcels[GHVM_LEDGER_PARCELS];
+	struct ghvm_parcel_handle last;
+	bool seen;
+	uint64_t vmids;
+	uint64_t stuck;
+	bool distrusted;
+};
+
+/**
+ * struct ghvm_ledger_figures - a snapshot, for people
+ */
+struct ghvm_ledger_figures {
+	uint64_t entries_limit;
+	uint64_t entries;
+	unsigned int parcels;
+	unsigned int vmids;
+	unsigned int stuck;
+};
+
+/* @quirks: borrowed, outlives the ledger */
+void ghvm_ledger_init(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
+void ghvm_ledger_done(struct ghvm_ledger *l);
+/* Replace the limits, before other threads use the ledger. */
+void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks);
+
+/**
+ * ghvm_ledger_take() - charge a parcel before it is created in RM
+ * @ret: index of the entry, for the functions below
+ *
+ * Return: 0; -E2BIG over the budget, with the figures in @err; -ENOSPC too many parcels.
+ */
+int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		     unsigned int *ret, struct ghvm_error *err);
+
+/**
+ * ghvm_ledger_adopt() - as ghvm_ledger_take(), without limits, for a parcel that RM may have
+ * already
+ *
+ * An abandoned entry of the same VMID, incarnation and label is reused.
+ *
+ * Return: 0; -ENOSPC: too many parcels; -EINVAL: another parcel has its handle.
+ */
+int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
+		      unsigned int *ret, struct ghvm_error *err);
+
+/**
+ * ghvm_ledger_check() - check whether an allocation would fit now
+ * @entries: a lower bound; @parcels: number of parcels
+ * @remedy: advice against too many entries, "lower memory.size"
+ *
+ * Charges nothing. Called before memory is populated; ghvm_ledger_take() decides.
+ *
+ * Return: 0; -E2BIG not now, -EDQUOT never, with the figures in @err.
+ */
+int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
+		      const char *remedy, struct ghvm_error *err);
+
+/* Release the entry: RM has no such parcel any more. */
+void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry);
+/*
+ * Mark the entry as not owned: the pages are in the quarantine, and RM may still have the parcel.
+ */
+void ghvm_ledger_abandon(struct ghvm_ledger *l, unsigned int entry);
+/* Set the VM that the parcel is for. */
+void ghvm_ledger_promise(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid vmid,
+			 uint64_t incarnation);
+/*
+ * Record a handle that RM has reported once. False: RM has reported it for another parcel too, so
+ * one of the two is wrong. The entry then has no handle; if the other one is not sure, it is
+ * disputed.
+ */
+bool ghvm_ledger_claim(struct ghvm_ledger *l, unsigned int entry, struct ghvm_parcel_handle handle);
+/*
+ * Record that RM has acted on the handle. False: it is disputed, and may be another parcel's.
+ * @by_content: RM has found the handle by the pages, which settles a dispute.
+ */
+bool ghvm_ledger_confirm(struct ghvm_ledger *l, unsigned int entry, bool by_content);
+/* Clear the handle: there is none, or it is unknown. */
+void ghvm_ledger_unname(struct ghvm_ledger *l, unsigned int entry);
+/*
+ * RM has found @handle by the pages of a parcel: dispute it for each entry that is not sure of
+ * it.
+ */
+void ghvm_ledger_dispute(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
+/*
+ * True if the handle of an entry that is not sure may be another parcel's: it is disputed, or the
+ * handle of another entry is unknown.
+ */
+bool ghvm_ledger_doubted(struct ghvm_ledger *l, unsigned int entry);
+/* True if all other entries are sure. Then a handle not in use here belongs to none of them. */
+bool ghvm_ledger_others_sure(struct ghvm_ledger *l, unsigned int entry);
+
+/**
+ * enum ghvm_ledger_naming - does an entry have this handle?
+ * @GHVM_LEDGER_FREE: no entry
+ * @GHVM_LEDGER_CLAIMED: an entry that is not sure
+ * @GHVM_LEDGER_SURE: an entry that is sure
+ */
+enum ghvm_ledger_naming {
+	GHVM_LEDGER_FREE,
+	GHVM_LEDGER_CLAIMED,
+	GHVM_LEDGER_SURE,
+};
+
+enum ghvm_ledger_naming ghvm_ledger_naming(struct ghvm_ledger *l, struct ghvm_parcel_handle handle);
+/* Return: 1 and the newest handle that is sure; 0: there is none. */
+int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret);
+
+void ghvm_ledger_numbering_begin(struct ghvm_ledger *l);
+void ghvm_ledger_numbering_end(struct ghvm_ledger *l);
+
+/* Mark @vmid as in use. False: it is outside RM's range, or in use already. */
+bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* @vmid is never deallocated. */
+void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* True if each VMID in use has a parcel. Then adopting all parcels finds all VMs. */
+bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
+/* The range of VMIDs that RM allocates. */
+void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
+		       struct ghvm_vmid *ret_last);
+
+/*
+ * Record that a guarded pin has no readable tag. Each adopted VM may then have one more parcel
+ * than the tags say, so no VMID of an adopted machine is deallocated from now on.
+ */
+void ghvm_ledger_distrust(struct ghvm_ledger *l);
+bool ghvm_ledger_distrusted(struct ghvm_ledger *l);
+
+void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret);

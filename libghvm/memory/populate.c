@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Populates guest memory huge page by huge page.
+ */
+#include "libghvm/memory/populate.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+void ghvm_mapping_done(struct ghvm_mapping *m)
+{
+	if (m->all)
+		(void)munmap(m->all, m->all_size); /* only of what was mapped: cannot fail */
+	*m = (struct ghvm_mapping){};
+}
+
+/* hugetlbfs rounds a mapping up to its own page size, beyond the reserved range. */
+static bool is_hugetlb(int fd)
+{
+	struct statfs s;
+
+	return fstatfs(fd, &s) == 0 && s.f_type == HUGETLBFS_MAGIC;
+}
+
+int ghvm_mapping_make(int fd, uint64_t size, bool align, struct ghvm_mapping *ret)
+{
+	struct ghvm_mapping m = {};
+	size_t reserve;
+
+	if (size > SIZE_MAX - GHVM_HUGE_PAGE)
+		return -ENOMEM;
+	if (align && is_hugetlb(fd))
+		return -EOPNOTSUPP;
+	reserve = (size_t)size + (align ? GHVM_HUGE_PAGE : 0);
+	if (!align) {
+		m.all = mmap(NULL, reserve, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	} else {
+		m.all = mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			     -1, 0);
+	}
+	if (m.all == MAP_FAILED)
+		return -errno;
+	m.all_size = reserve;
+	m.at = m.all;
+	if (align) {
+		m.at += -(uintptr_t)m.all & (GHVM_HUGE_PAGE - 1);
+		if (mmap(m.at, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			 0) == MAP_FAILED) {
+			int r = -errno;
+
+			ghvm_mapping_done(&m);
+			return r;
+		}
+	}
+	*ret = m;
+	return 0;
+}
+
+/* madvise() reports a full memory cgroup or file system as -EFAULT: return -ENOMEM for both. */
+int ghvm_populate(uint8_t *at, uint64_t size)
+{
+	int r;
+
+	do
+		r = madvise(at, (size_t)size, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+	while (r == -EINTR || r == -EAGAIN);
+	return r == -EFAULT ? -ENOMEM : r;
+}
+
+static bool make_huge(uint8_t *at)
+{
+	return madvise(at, GHVM_HUGE_PAGE, MADV_COLLAPSE) == 0;
+}
+
+/*
+ * Populate one huge page. The kernel can make it of the first small page, zeroing the rest.
+ * Populating all 512 pages first and copying them takes several times as long, and is the
+ * fallback.
+ */
+static int populate_piece(uint8_t *at, uint64_t *huge)
+{
+	bool is_huge;
+	int r = ghvm_populate(at, GHVM_PAGE);
+
+	if (r < 0)
+		return r;
+	is_huge = make_huge(at);
+	r = ghvm_populate(at, GHVM_HUGE_PAGE);
+	if (r < 0)
+		return r;
+	*huge += is_huge || make_huge(at);
+	return 0;
+}
+
+/* Huge page by huge page, so that the small pages of one are free before the next. */
+int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret)
+{
+	uint64_t done = 0, huge = 0;
+	int r = 0;
+
+	(void)madvise(at, (size_t)size, MADV_HUGEPAGE); /* a hint to shmem */
+	for (; r == 0 && size - done >= GHVM_HUGE_PAGE; done += GHVM_HUGE_PAGE)
+		r = populate_piece(at + done, &huge);
+	if (r == 0 && done < size)
+		r = ghvm_populate(at + done, size - done);
+	if (r == 0 && ret)
+		*ret = huge;
+	return r;
+}
+
+int ghvm_populate_memfd(int memfd, uint64_t size)
+{
+	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
+	int r = ghvm_mapping_make(memfd, size, true, &m);
+
+	return r < 0 ? r : ghvm_populate_huge(m.at, size, NULL);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Encodes and decodes the tag of a guarded pin: 64 bytes with a checksum.
+ */
+#include "libghvm/memory/tag.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/wire.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define TAG_MAGIC 0x4847 /* "GH" */
+#define TAG_VERSION 2
+#define TAG_VERSION_FIRST 1
+#define TAG_FIRST_AFTER 0x1 /* flag of version 1: its handle means "after" */
+#define TAG_CRC_AT 4
+
+#define CRC32_POLYNOMIAL 0xedb88320U /* IEEE 802.3, reflected */
+
+/* Bitwise: a tag is written a handful of times in the life of a VM. */
+static uint32_t crc32(const uint8_t *p, size_t n)
+{
+	uint32_t crc = UINT32_MAX;
+
+	for (size_t i = 0; i < n; i++) {
+		crc ^= p[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ CRC32_POLYNOMIAL : crc >> 1;
+	}
+	return ~crc;
+}
+
+static uint32_t tag_crc(const uint8_t tag[GHVM_TAG_BYTES])
+{
+	uint8_t copy[GHVM_TAG_BYTES];
+
+	memcpy(copy, tag, sizeof(copy));
+	memset(copy + TAG_CRC_AT, 0, sizeof(uint32_t));
+	return crc32(copy, sizeof(copy));
+}
+
+void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
+{
+	struct ghvm_put w = { .buf = ret, .cap = GHVM_TAG_BYTES };
+	size_t len = strnlen(tag->name, GHVM_NAME_SIZE - 1);
+	struct ghvm_put crc = { .buf = ret + TAG_CRC_AT, .cap = sizeof(uint32_t) };
+
+	ghvm_put_u16(&w, TAG_MAGIC);
+	ghvm_put_u16(&w, TAG_VERSION);
+	ghvm_put_u32(&w, 0);
+	ghvm_put_u16(&w, tag->vmid.id);
+	ghvm_put_u8(&w, tag->kind);
+	ghvm_put_u8(&w, tag->flags);
+	ghvm_put_u32(&w, tag->label);
+	ghvm_put_u32(&w, tag->handle.id);
+	ghvm_put_u32(&w, tag->after.id);
+	ghvm_put_u64(&w, tag->incarnation);
+	ghvm_put_u32(&w, (uint32_t)(tag->ipa / GHVM_PAGE)); /* up to 16 TiB */
+	ghvm_put_bytes(&w, tag->name, len);
+	ghvm_put_zero(&w, GHVM_NAME_SIZE - len);
+	assert(!w.bad && w.len == GHVM_TAG_BYTES);
+
+	ghvm_put_u32(&crc, tag_crc(ret));
+}
+
+/* Handle, "after", incarnation and address, in the layout of version 2. */
+static void get_place(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	t->handle.id = ghvm_get_u32(g);
+	t->after.id = ghvm_get_u32(g);
+	t->incarnation = ghvm_get_u64(g);
+	t->ipa = (uint64_t)ghvm_get_u32(g) * GHVM_PAGE;
+}
+
+static void get_place_first(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	const struct ghvm_parcel_handle named = { ghvm_get_u32(g) }, none = { GHVM_PARCEL_NONE };
+	const bool after = t->flags & TAG_FIRST_AFTER;
+
+	t->handle = after ? none : named;
+	t->after = after ? named : none;
+	t->flags &= (uint8_t) ~(TAG_FIRST_AFTER | GHVM_TAG_SURE);
+	t->incarnation = ghvm_get_u64(g);
+	t->ipa = ghvm_get_u64(g);
+}
+
+int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
+{
+	struct ghvm_get g = { .buf = tag, .len = GHVM_TAG_BYTES };
+	struct ghvm_tag t = {};
+	bool magic = ghvm_get_u16(&g) == TAG_MAGIC;
+	uint16_t version = ghvm_get_u16(&g);
+	bool known = magic && version >= TAG_VERSION_FIRST && version <= TAG_VERSION;
+
+	if (!known || ghvm_get_u32(&g) != tag_crc(tag))
+		return -EBADMSG;
+	t.vmid.id = ghvm_get_u16(&g);
+	t.kind = ghvm_get_u8(&g);
+	t.flags = ghvm_get_u8(&g);
+	t.label = ghvm_get_u32(&g);
+	if (version == TAG_VERSION_FIRST)
+		get_place_first(&g, &t);
+	else
+		get_place(&g, &t);
+	ghvm_get_bytes(&g, t.name, sizeof(t.name));
+	if (ghvm_get_end(&g) < 0 || t.name[GHVM_NAME_SIZE - 1] ||
+	    (t.kind != GHVM_TAG_LENT && t.kind != GHVM_TAG_SHARED))
+		return -EBADMSG;
+
+	*ret = t;
+	return 0;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The device tree of a guest: what its kernel needs, and what RM reads from it (abi D.7).
+ *
+ * The only door to libfdt. A user's overlay is looked through for what libfdt would believe, laid
+ * over the finished tree, and the result is looked through for what would kill RM or the hypervisor.
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "libghvm/rm/quirks.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct ghvm_dt_window - memory shared with the host
+ * @label: of its parcel; @ipa, @size: bytes
+ */
+struct ghvm_dt_window {
+	uint32_t label;
+	uint64_t ipa;
+	uint64_t size;
+};
+
+/**
+ * struct ghvm_dt_machine - what a tree describes; all borrowed
+ * @name: of the VM
+ * @cmdline: kernel command line
+ * @ram_ipa: where RAM, and so the image parcel, begins
+ * @initrd_ipa, @initrd_size: size 0: there is none
+ * @kaslr_seed: random
+ * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: a link to RM
+ * @quirks: of the resource manager that reads it
+ * @overlay_name: of the overlay's file, for complaints; NULL: none
+ * @windows: @n_windows of them
+ */
+struct ghvm_dt_machine {
+	const char *name;
+	const char *cmdline;
+	uint64_t ram_ipa;
+	uint64_t initrd_ipa;
+	uint64_t initrd_size;
+	uint64_t kaslr_seed;
+	unsigned int cpus;
+	bool console;
+	bool power_key;
+	bool rm_rpc;
+	const struct ghvm_quirks *quirks;
+	const char *overlay_name;
+	const struct ghvm_dt_window *windows;
+	size_t n_windows;
+};
+
+#define GHVM_OVERLAY_MAX 32768 /* bytes of an overlay */
+
+/**
+ * ghvm_dt_build() - make the tree
+ * @overlay: blob, not trusted, or NULL; its fragments name targets by path
+ * @ret: owned by the caller, free(); @ret_size bytes, aligned as @m->quirks says
+ *
+ * Thread: any.
+ *
+ * Return: 0; -ENOMEM; -E2BIG larger than @m->quirks allow; -EINVAL the overlay is malformed, does not
+ * apply, or asks for something that would take RM or the hypervisor down (abi I.7, K.6, K.8).
+ */
+int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_t overlay_size,
+		  uint8_t **ret, size_t *ret_size, struct ghvm_error *err);

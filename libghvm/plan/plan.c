@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From a spec to addresses, parcels and steps. Decides; does nothing.
+ *
+ * RAM begins with the kernel, as the vCPU starts at its first byte (abi D.5). The tree and
+ * the initrd follow it, each on a 2 MiB boundary, so that neither shares a block with what
+ * the kernel clears.
+ */
+#include "ghvm/plan.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/plan/dt.h"
+#include "libghvm/plan/image.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK GHVM_MIB(2)
+
+static uint64_t div_up(uint64_t v, uint64_t by)
+{
+	return v / by + (v % by != 0);
+}
+
+static uint64_t end_of(const struct ghvm_plan_parcel *p)
+{
+	return p->ipa + p->size; /* checked by place_window() and check_ram() */
+}
+
+/* ---- parcels ---- */
+
+void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages)
+{
+	const bool pool = pages == GHVM_HUGEPAGES_2M || pages == GHVM_HUGEPAGES_1G;
+	uint64_t unit = pages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
+
+	p->entries_best = div_up(p->size, unit);
+	p->entries_worst = p->size / GHVM_PAGE;
+	if (pool)
+		p->entries_worst = p->entries_best;
+	p->huge_best = pages == GHVM_HUGEPAGES_NEVER ? 0 : p->size / BLOCK;
+	p->huge_worst = pool ? p->huge_best : 0;
+}
+
+static int check_ram(const struct ghvm_spec *spec, struct ghvm_error *err)
+{
+	uint64_t unit = spec->hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
+
+	if (!spec->memory || !ghvm_aligned(spec->memory, unit))
+		return ghvm_error_set(err, -EINVAL,
+				      "memory.size: %" PRIu64 " is not a multiple of %" PRIu64 "M",
+				      spec->memory, unit >> 20);
+	if (spec->memory > GHVM_IPA_END - GHVM_IPA_RAM)
+		return ghvm_error_set(err, -EINVAL, "memory.size: %" PRIu64 "M is more than %lluM",
+				      spec->memory >> 20, (GHVM_IPA_END - GHVM_IPA_RAM) >> 20);
+	return 0;
+}
+
+static void add_ram(struct ghvm_plan *p)
+{
+	struct ghvm_plan_parcel *ram = &p->parcels[p->n_parcels++];
+
+	*ram = (struct ghvm_plan_parcel){
+		.name = "ram",
+		.label = GHVM_LABEL_RAM,
+		.lend = p->spec->protection == GHVM_PROTECTION_PROTECTED,
+		.ipa = GHVM_IPA_RAM,
+		.size = p->spec->memory,
+	};
+	ghvm_plan_parcel_forecast(ram, p->spec->hugepages);
+}
+
+/* @ipa and @size end below GHVM_IPA_END. */
+static const struct ghvm_plan_parcel *overlapping(const struct ghvm_plan *p, uint64_t ipa,
+						  uint64_t size)
+{
+	for (size_t i = 0; i < p->n_parcels; i++)
+		if (ipa < end_of(&p->parcels[i]) && p->parcels[i].ipa < ipa + size)
+			return &p->parcels[i];
+	return NULL;
+}
+
+/* The lowest free place, on a 2 MiB boundary; 0: there is none. */
+static uint64_t first_free(const struct ghvm_plan *p, uint64_t ipa, uint64_t end, uint64_t size)
+{
+	while (ipa < end && size <= end - ipa) {
+		const struct ghvm_plan_parcel *other = overlapping(p, ipa, size);
+
+		if (!other)
+			return ipa;
+		if (!ghvm_align_up(end_of(other), BLOCK, &ipa))
+			return 0;
+	}
+	return 0;
+}
+
+/* Below RAM if it fits there, else above. */
+static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
+{
+	uint64_t ipa = first_free(p, GHVM_IPA_WINDOWS, GHVM_IPA_RAM, size);
+
+	return ipa ? ipa : first_free(p, GHVM_IPA_RAM, GHVM_IPA_END, size);
+}
+
+bool ghvm_layout_allows(uint64_t ipa, uint64_t size)
+{
+	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
+}
+
+static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct ghvm_error *err)
+{
+	const struct ghvm_spec_region *r = &p->spec->regions[nth];
+	const struct ghvm_plan_parcel *other;
+
+	if (!r->size || !ghvm_aligned(r->size, GHVM_PAGE) || !ghvm_aligned(r->address, GHVM_PAGE))
+		return ghvm_error_set(err, -EINVAL,
+				      "regions[%zu]: size and address are not whole pages", nth);
+	if (!r->address) {
+		*ret = choose_ipa(p, r->size);
+		return *ret ? 0
+			    : ghvm_error_set(err, -EINVAL,
+					     "regions[%zu].size: no room for %" PRIu64
+					     " bytes between 0x%llx and 0x%llx, beside RAM and the "
+					     "other regions",
+					     nth, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+	}
+	if (!ghvm_layout_allows(r->address, r->size))
+		return ghvm_error_set(err, -EINVAL,
+				      "regions[%zu].address: 0x%" PRIx64 " to its end is outside "
+				      "of 0x%llx to 0x%llx",
+				      nth, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+	other = overlapping(p, r->address, r->size);
+	if (other)
+		return ghvm_error_set(err, -EINVAL,
+				      "regions[%zu].address: 0x%" PRIx64
+				      " overlaps \"%s\" at 0x%" PRIx64,
+				      nth, r->address, other->name, other->ipa);
+	*ret = r->address;
+	return 0;
+}
+
+static int add_window(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
+{
+	const struct ghvm_spec_region *r = &p->spec->regions[nth];
+	struct ghvm_plan_parcel *w = &p->parcels[p->n_parcels];
+	uint64_t ipa;
+	int e;
+
+	if (r->label > GHVM_LABEL_LAST)
+		return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u has another meaning",
+				      nth, r->label);
+	for (size_t i = 0; i < p->n_parcels; i++)
+		if (p->parcels[i].label == r->label)
+			return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u is taken", nth,
+					      r->label);
+	e = place_window(p, nth, &ipa, err);
+	if (e < 0)
+		return e;
+	*w = (struct ghvm_plan_parcel){
+		.label = r->label,
+		.readonly = r->readonly,
+		.ipa = ipa,
+		.size = r->size,
+	};
+	snprintf(w->name, sizeof(w->name), "window-%u", r->label);
+	ghvm_plan_parcel_forecast(w, GHVM_HUGEPAGES_AUTO);
+	p->n_parcels++;
+	return 0;
+}
+
+/* Those with an address first: the others go around them. */
+static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = p->spec;
+	int r = check_ram(spec, err);
+
+	if (r < 0)
+		return r;
+	add_ram(p);
+	for (unsigned int placed = 0; placed < 2; placed++) {
+		for (size_t i = 0; i < spec->n_regions; i++) {
+			if ((spec->regions[i].address == 0) != (placed == 1))
+				continue;
+			r = add_window(p, i, err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* @best entries are too many; are those of the largest pages few enough? */
+static int over_budget(const struct ghvm_plan *p, uint64_t best, uint64_t budget,
+		       struct ghvm_error *err)
+{
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+	const uint64_t giant = best - ram->entries_best + div_up(ram->size, GHVM_GIB(1));
+	char remedy[96] = "lower it";
+
+	if (giant <= budget)
+		(void)snprintf(remedy, sizeof(remedy),
+			       "with memory.hugepages: 1G%s it takes %" PRIu64,
+			       ghvm_aligned(ram->size, GHVM_GIB(1)) ? "" : " and a multiple of 1G",
+			       giant); /* fits */
+	return ghvm_error_set(err, -EDQUOT,
+			      "memory.size: takes at least %" PRIu64
+			      " entries of the resource manager's %" PRIu64
+			      " for the whole host: %s",
+			      best, budget, remedy);
+}
+
+static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		best += p->parcels[i].entries_best;
+		p->charge += p->parcels[i].size;
+	}
+	p->memlock = p->charge;
+	return best > budget ? over_budget(p, best, budget, err) : 0;
+}
+
+/* ---- what is loaded ---- */
+
+static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
+			struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = p->spec;
+	struct ghvm_error why = {};
+	struct ghvm_image image;
+	uint64_t need;
+	int r;
+
+	r = ghvm_image_parse(in->kernel_header, in->kernel_header_size, in->kernel_size, &image,
+			     &why);
+	if (r < 0)
+		return ghvm_error_set(err, r, "kernel.image: %s: %s", spec->kernel, why.msg);
+	if (spec->initrd && !in->initrd_size)
+		return ghvm_error_set(err, -EINVAL, "kernel.initrd: %s: is empty", spec->initrd);
+
+	p->kernel_size = in->kernel_size;
+	p->initrd_size = in->initrd_size;
+	p->dtb_room = GHVM_DTB_ROOM;
+	if (!ghvm_align_up(image.room, BLOCK, &p->dtb_offset) ||
+	    p->dtb_offset > UINT64_MAX - BLOCK ||
+	    in->initrd_size > UINT64_MAX - p->dtb_offset - BLOCK)
+		return ghvm_error_set(err, -EFBIG, "kernel.image: %s: its size wraps",
+				      spec->kernel);
+	p->initrd_offset = p->dtb_offset + BLOCK;
+	need = p->initrd_offset + in->initrd_size;
+	if (need > spec->memory)
+		return ghvm_error_set(err, -EINVAL,
+				      "memory.size: %" PRIu64 "M is too small: kernel, device tree "
+				      "and initrd take %" PRIu64 "M",
+				      spec->memory >> 20, div_up(need, GHVM_MIB(1)));
+	return 0;
+}
+
+static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	struct ghvm_dt_window windows[GHVM_SPEC_REGIONS_MAX];
+	const struct ghvm_spec *spec = p->spec;
+	const struct ghvm_dt_machine m = {
+		.name = spec->name,
+		.cmdline = spec->cmdline,
+		.ram_ipa = GHVM_IPA_RAM,
+		.initrd_ipa = GHVM_IPA_RAM + p->initrd_offset,
+		.initrd_size = p->initrd_size,
+		.kaslr_seed = in->kaslr_seed,
+		.cpus = spec->cpus,
+		.console = spec->console,
+		.power_key = spec->power_key,
+		.rm_rpc = spec->rm_rpc,
+		.quirks = p->quirks,
+		.overlay_name = spec->dtb_overlay,
+		.windows = windows,
+		.n_windows = p->n_parcels - 1,
+	};
+	size_t size;
+	int r;
+
+	for (size_t i = 0; i < m.n_windows; i++) {
+		const struct ghvm_plan_parcel *w = &p->parcels[i + 1];
+
+		windows[i] = (struct ghvm_dt_window){ w->label, w->ipa, w->size };
+	}
+	r = ghvm_dt_build(&m, in->overlay, in->overlay_size, &p->dtb, &size, err);
+	if (r == 0)
+		p->dtb_size = size;
+	return r;
+}
+
+/* ---- steps ---- */
+
+static void add_step(struct ghvm_plan *p, enum ghvm_step_kind kind, size_t parcel)
+{
+	assert(p->n_steps < GHVM_PLAN_STEPS_MAX);
+	p->steps[p->n_steps++] = (struct ghvm_plan_step){ kind, (unsigned int)parcel };
+}
+
+/* What can fail without the hypervisor comes first. */
+static void add_steps(struct ghvm_plan *p)
+{
+	for (size_t i = 0; i < p->n_parcels; i++)
+		add_step(p, GHVM_STEP_PIN, i);
+	add_step(p, GHVM_STEP_WRITE_KERNEL, 0);
+	if (p->initrd_size)
+		add_step(p, GHVM_STEP_WRITE_INITRD, 0);
+	add_step(p, GHVM_STEP_WRITE_DTB, 0);
+	add_step(p, GHVM_STEP_ALLOCATE, 0);
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		add_step(p, GHVM_STEP_GUARD, i);
+		add_step(p, p->parcels[i].lend ? GHVM_STEP_LEND : GHVM_STEP_SHARE, i);
+	}
+	add_step(p, GHVM_STEP_CONFIG_IMAGE, 0);
+	add_step(p, GHVM_STEP_INIT, 0);
+	add_step(p, GHVM_STEP_RESOURCES, 0);
+	add_step(p, GHVM_STEP_GRANT, 0);
+	add_step(p, GHVM_STEP_START, 0);
+}
+
+static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	const uint64_t most = ghvm_quirk(p->quirks, GHVM_QUIRK_DOORBELLS);
+
+	if (p->spec->console)
+		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_UART;
+	if (p->spec->power_key)
+		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_PL061;
+	if (p->n_doorbells > most)
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "devices: need %zu doorbells; the resource manager has "
+				      "memory for %" PRIu64,
+				      p->n_doorbells, most);
+	return 0;
+}
+
+int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
+			 struct ghvm_error *err)
+{
+	if (!host_cpus || spec->cpus <= host_cpus)
+		return 0;
+	return ghvm_error_set(err, -EINVAL, "cpus.count: %u vCPUs, but the host has %u CPUs",
+			      spec->cpus, host_cpus);
+}
+
+/* What only some resource managers can do. */
+static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
+		    struct ghvm_error *err)
+{
+	if (!q)
+		return 0;
+	if (spec->protection == GHVM_PROTECTION_NONE && !ghvm_quirk(q, GHVM_QUIRK_IMAGE_SHARE))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "memory.protection: \"none\" needs a resource manager that "
+				      "takes shared RAM; this one (%s) is not known to",
+				      q->generation);
+	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_WINDOWS))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "regions: this resource manager (%s) is not known to put a "
+				      "window where it is wanted",
+				      q->generation);
+	return 0;
+}
+
+static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	int r = ghvm_plan_check_cpus(p->spec, in->host_cpus, err);
+
+	if (r == 0)
+		r = check_rm(p->spec, in->quirks, err);
+	if (r == 0)
+		r = add_parcels(p, err);
+	if (r == 0)
+		r = check_budget(p, err);
+	if (r == 0)
+		r = place_images(p, in, err);
+	if (r == 0)
+		r = make_tree(p, in, err);
+	if (r == 0)
+		r = add_doorbells(p, err);
+	if (r < 0)
+		return r;
+	add_steps(p);
+	return 0;
+}
+
+int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quirks,
+		    struct ghvm_error *err)
+{
+	struct ghvm_plan p = {
+		.spec = spec,
+		.quirks = quirks ? quirks : ghvm_quirks_unknown(),
+	};
+	int r = check_rm(spec, quirks, err);
+
+	if (r == 0)
+		r = add_parcels(&p, err);
+	return r == 0 ? check_budget(&p, err) : r;
+}
+
+int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
+		   struct ghvm_plan *ret, struct ghvm_error *err)
+{
+	struct ghvm_plan p = {
+		.spec = spec,
+		.quirks = in->quirks ? in->quirks : ghvm_quirks_unknown(),
+	};
+	int r = fill(&p, in, err);
+
+	if (r < 0) {
+		ghvm_plan_done(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge)
+{
+	struct ghvm_plan_parcel *p = &plan->parcels[parcel];
+
+	p->entries_best = extents;
+	p->entries_worst = extents;
+	p->huge_best = huge;
+	p->huge_worst = huge;
+}
+
+void ghvm_plan_done(struct ghvm_plan *plan)
+{
+	free(plan->dtb);
+	*plan = (struct ghvm_plan){};
+}

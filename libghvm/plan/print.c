@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A plan in words and in JSON; nothing here decides anything.
+ */
+#include "ghvm/plan.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HUGE GHVM_MIB(2)
+
+struct step_name {
+	const char *text;
+	bool of_parcel;
+};
+
+static const struct step_name step_names[GHVM_STEP_COUNT_] = {
+	[GHVM_STEP_ALLOCATE] = { "allocate", false },
+	[GHVM_STEP_PIN] = { "pin", true },
+	[GHVM_STEP_WRITE_KERNEL] = { "write-kernel", false },
+	[GHVM_STEP_WRITE_INITRD] = { "write-initrd", false },
+	[GHVM_STEP_WRITE_DTB] = { "write-dtb", false },
+	[GHVM_STEP_GUARD] = { "guard", true },
+	[GHVM_STEP_LEND] = { "lend", true },
+	[GHVM_STEP_SHARE] = { "share", true },
+	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", false },
+	[GHVM_STEP_INIT] = { "init", false },
+	[GHVM_STEP_RESOURCES] = { "resources", false },
+	[GHVM_STEP_GRANT] = { "grant", false },
+	[GHVM_STEP_START] = { "start", false },
+};
+
+const char *ghvm_step_to_string(enum ghvm_step_kind kind)
+{
+	if ((unsigned int)kind >= GHVM_STEP_COUNT_)
+		return "unknown";
+	return step_names[kind].text;
+}
+
+/* "512M", "4K": exact, in the largest unit that is. */
+static const char *size_text(uint64_t v, char buf[24])
+{
+	if (v && ghvm_aligned(v, GHVM_GIB(1)))
+		snprintf(buf, 24, "%" PRIu64 "G", v >> 30);
+	else if (v && ghvm_aligned(v, GHVM_MIB(1)))
+		snprintf(buf, 24, "%" PRIu64 "M", v >> 20);
+	else if (v && ghvm_aligned(v, GHVM_KIB(1)))
+		snprintf(buf, 24, "%" PRIu64 "K", v >> 10);
+	else
+		snprintf(buf, 24, "%" PRIu64, v);
+	return buf;
+}
+
+/* As a descriptor says it, and what is wanted. */
+static const struct {
+	const char *word;
+	const char *pages;
+	bool pool;
+} backings[] = {
+	[GHVM_HUGEPAGES_AUTO] = { "auto", "2M, and 4K where there are none", false },
+	[GHVM_HUGEPAGES_2M] = { "2M", "2M, from the hugetlb pool", true },
+	[GHVM_HUGEPAGES_1G] = { "1G", "1G, from the hugetlb pool", true },
+	[GHVM_HUGEPAGES_NEVER] = { "never", "4K", false },
+};
+
+/* ---- the guest-physical map ---- */
+
+#define MAP_MAX (8 + GHVM_PLAN_PARCELS_MAX)
+
+/**
+ * struct place - what is where
+ * @inside: it is a part of RAM
+ */
+struct place {
+	uint64_t ipa;
+	uint64_t size;
+	const char *what;
+	bool inside;
+	bool readonly;
+};
+
+static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
+{
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+	const struct place all[] = {
+		{ GHVM_IPA_UART, p->spec->console ? GHVM_IPA_MMIO_PAGE : 0, "uart", 0, 0 },
+		{ GHVM_IPA_PL061, p->spec->power_key ? GHVM_IPA_MMIO_PAGE : 0, "power-key", 0, 0 },
+		{ GHVM_IPA_GICR, p->spec->cpus * GHVM_IPA_GICR_SIZE, "redistributors", 0, 0 },
+		{ GHVM_IPA_GICD, GHVM_IPA_GICD_SIZE, "distributor", 0, 0 },
+	};
+	const struct place in_ram[] = {
+		{ ram->ipa, ram->size, ram->name, 0, 0 },
+		{ ram->ipa + p->kernel_offset, p->kernel_size, "kernel", 1, 0 },
+		{ ram->ipa + p->dtb_offset, p->dtb_room, "device-tree", 1, 0 },
+		{ ram->ipa + p->initrd_offset, p->initrd_size, "initrd", 1, 0 },
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (all[i].size)
+			ret[n++] = all[i];
+	for (size_t i = 1; i < p->n_parcels; i++)
+		ret[n++] = (struct place){ p->parcels[i].ipa, p->parcels[i].size,
+					   p->parcels[i].name, 0, p->parcels[i].readonly };
+	for (size_t i = 0; i < ARRAY_SIZE(in_ram); i++)
+		if (in_ram[i].size)
+			ret[n++] = in_ram[i];
+	return n;
+}
+
+static void text_map(FILE *f, const struct ghvm_plan *p)
+{
+	struct place v[MAP_MAX];
+	size_t n = find_places(p, v);
+	char size[24];
+
+	fprintf(f, "guest-physical map\n");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "  0x%09" PRIx64 "  %-8s %s%s%s\n", v[i].ipa, size_text(v[i].size, size),
+			v[i].inside ? "  " : "", v[i].what, v[i].readonly ? ", read-only" : "");
+}
+
+static void json_map(FILE *f, const struct ghvm_plan *p)
+{
+	struct place v[MAP_MAX];
+	size_t n = find_places(p, v);
+
+	fprintf(f, "\"map\":[");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s{\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"what\":\"%s\"}",
+			i ? "," : "", v[i].ipa, v[i].size, v[i].what);
+	fprintf(f, "],");
+}
+
+/* ---- in words ---- */
+
+static void text_count(FILE *f, uint64_t least, uint64_t most)
+{
+	if (least != most)
+		fprintf(f, "%" PRIu64 " to ", least);
+	fprintf(f, "%" PRIu64, most);
+}
+
+static void text_parcels(FILE *f, const struct ghvm_plan *p)
+{
+	char size[24];
+
+	fprintf(f, "parcels\n");
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		const struct ghvm_plan_parcel *m = &p->parcels[i];
+
+		fprintf(f, "  %-12s label %-4u %-6s %-8s entries ", m->name, m->label,
+			m->lend ? "lent" : "shared", size_text(m->size, size));
+		text_count(f, m->entries_best, m->entries_worst);
+		fprintf(f, " of %" PRIu64 "\n", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+	}
+}
+
+static void text_backing(FILE *f, const struct ghvm_plan *p)
+{
+	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
+	uint64_t worst = 0;
+
+	for (size_t i = 0; i < p->n_parcels; i++)
+		worst += p->parcels[i].entries_worst;
+	fprintf(f, "pages\n  ram of %s\n", backings[p->spec->hugepages].pages);
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		fprintf(f, "  %-12s ", p->parcels[i].name);
+		text_count(f, p->parcels[i].huge_worst, p->parcels[i].huge_best);
+		fprintf(f, " of %" PRIu64 " pages of 2M\n", p->parcels[i].size / HUGE);
+	}
+	if (worst > budget)
+		fprintf(f,
+			"  the start is refused if memory is in more than %" PRIu64
+			" pieces when it is pinned\n",
+			budget);
+}
+
+static void text_charges(FILE *f, const struct ghvm_plan *p)
+{
+	char size[24];
+
+	fprintf(f, "charges\n  memlock %s of the manager", size_text(p->memlock, size));
+	fprintf(f, ", memory %s of the unit%s\n", size_text(p->charge, size),
+		backings[p->spec->hugepages].pool ? " (ram is not in its MemoryMax: hugetlb)" : "");
+}
+
+static void text_messages(FILE *f, const struct ghvm_plan_message *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "  (", f);
+		if (v[i].least != 1 || v[i].most != 1) {
+			text_count(f, v[i].least, v[i].most);
+			fputc(' ', f);
+		}
+		fprintf(f, "%s%s", ghvm_rm_message_to_string(v[i].id), i + 1 == n ? ")" : "");
+	}
+}
+
+static void text_steps(FILE *f, const struct ghvm_plan *p)
+{
+	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
+	size_t n = ghvm_plan_messages(p, v), at = 0;
+	uint64_t least = 0, most = 0;
+
+	fprintf(f, "steps\n");
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct step_name *s = &step_names[p->steps[i].kind];
+		const struct ghvm_plan_parcel *m = &p->parcels[p->steps[i].parcel];
+		size_t from = at;
+
+		fprintf(f, "  %2zu %s%s%s", i + 1, s->text, s->of_parcel ? " " : "",
+			s->of_parcel ? m->name : "");
+		for (; at < n && v[at].step == i; at++) {
+			least += v[at].least;
+			most += v[at].most;
+		}
+		text_messages(f, v + from, at - from);
+		fputc('\n', f);
+	}
+	fprintf(f, "messages\n  ");
+	text_count(f, least, most);
+	fprintf(f, " to the resource manager\n");
+}
+
+char *ghvm_plan_to_text(const struct ghvm_plan *p)
+{
+	char *text = NULL, size[24];
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "%s: %u vCPUs, %s %s\n", p->spec->name, p->spec->cpus,
+		size_text(p->spec->memory, size), p->parcels[0].lend ? "protected" : "shared");
+	text_map(f, p);
+	text_parcels(f, p);
+	text_backing(f, p);
+	fprintf(f, "doorbells\n ");
+	for (size_t i = 0; i < p->n_doorbells; i++)
+		fprintf(f, " %u", p->doorbells[i]);
+	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
+	text_charges(f, p);
+	text_steps(f, p);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* ---- JSON ---- */
+
+static void json_string(FILE *f, const char *s)
+{
+	fputc('"', f);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			fprintf(f, "\\%c", c);
+		else if (c < 0x20)
+			fprintf(f, "\\u%04x", c);
+		else
+			fputc(c, f);
+	}
+	fputc('"', f);
+}
+
+static void json_parcels(FILE *f, const struct ghvm_plan *p)
+{
+	fprintf(f, "\"parcels\":[");
+	for (size_t i = 0; i < p->n_parcels; i++) {
+		const struct ghvm_plan_parcel *m = &p->parcels[i];
+
+		fprintf(f,
+			"%s{\"name\":\"%s\",\"label\":%u,\"lend\":%s,\"readonly\":%s,"
+			"\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"entries\":[%" PRIu64 ",%" PRIu64
+			"],\"huge_pages\":[%" PRIu64 ",%" PRIu64 "]}",
+			i ? "," : "", m->name, m->label, m->lend ? "true" : "false",
+			m->readonly ? "true" : "false", m->ipa, m->size, m->entries_best,
+			m->entries_worst, m->huge_worst, m->huge_best);
+	}
+	fprintf(f, "]");
+}
+
+void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n)
+{
+	if (!n)
+		return;
+	fprintf(f, ",\"messages\":[");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s{\"message\":\"%s\",\"count\":[%" PRIu64 ",%" PRIu64 "]}",
+			i ? "," : "", ghvm_rm_message_to_string(v[i].id), v[i].least, v[i].most);
+	fprintf(f, "]");
+}
+
+static void json_steps(FILE *f, const struct ghvm_plan *p)
+{
+	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
+	size_t n = ghvm_plan_messages(p, v), at = 0;
+
+	fprintf(f, "\"steps\":[");
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct step_name *s = &step_names[p->steps[i].kind];
+		size_t from = at;
+
+		fprintf(f, "%s{\"step\":\"%s\"", i ? "," : "", s->text);
+		if (s->of_parcel)
+			fprintf(f, ",\"parcel\":\"%s\"", p->parcels[p->steps[i].parcel].name);
+		while (at < n && v[at].step == i)
+			at++;
+		ghvm_plan_messages_to_json(f, v + from, at - from);
+		fprintf(f, "}");
+	}
+	fprintf(f, "]");
+}
+
+char *ghvm_plan_to_json(const struct ghvm_plan *p)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "{\"version\":1,\"name\":");
+	json_string(f, p->spec->name);
+	fprintf(f, ",\"vcpus\":%u,\"memory\":%" PRIu64 ",\"protected\":%s,\"hugepages\":\"%s\",",
+		p->spec->cpus, p->spec->memory, p->parcels[0].lend ? "true" : "false",
+		backings[p->spec->hugepages].word);
+	json_map(f, p);
+	json_parcels(f, p);
+	fprintf(f, ",\"doorbells\":[");
+	for (size_t i = 0; i < p->n_doorbells; i++)
+		fprintf(f, "%s%u", i ? "," : "", p->doorbells[i]);
+	fprintf(f,
+		"],\"virqs\":%u,\"memlock\":%" PRIu64 ",\"charge\":%" PRIu64
+		",\"entry_budget\":%" PRIu64 ",",
+		p->spec->cpus, p->memlock, p->charge, ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+	json_steps(f, p);
+	fprintf(f, "}\n");
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

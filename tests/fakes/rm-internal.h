@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The inside of the host in memory, for rm*.c only.
+ */
+#pragma once
+
+#include "tests/fakes/rm.h"
+
+/* rm.c: each call of the host is between these two. */
+struct fake_rm *fake_rm_of(struct ghvm_host *h);
+int fake_rm_enter(struct ghvm_host *h);
+int fake_rm_leave(struct ghvm_host *h, int r);
+void fake_rm_die(const char *why, uint64_t what) __attribute__((noreturn));
+
+/* rm-below.c: what the model stands on. */
+struct model_host fake_rm_below(struct fake_rm *f);
+uint64_t fake_rm_now(void);
+uint64_t fake_rm_page(uint64_t pa);
+/* Memory at @pa, NULL if it is not all RAM. Whoever asks may write there. */
+void *fake_rm_bytes(void *fake, uint64_t pa, uint64_t len);
+struct fake_irq *fake_rm_irq(struct fake_rm *f, uint32_t intid, bool make);
+void fake_rm_signal(struct fake_irq *irq);
+
+/* rm-watch.c: a request that RM is about to execute; dies of what nobody may ask for. */
+void fake_rm_watch(struct fake_rm *f, uint32_t id, const uint8_t *payload, size_t len);
+
+/* rm-pin.c: operations on pins and the quarantine. */
+int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length);
+int fake_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret);
+int fake_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
+		     uint32_t count);
+int fake_pin_set(struct ghvm_host *h, int pin, uint32_t state, const uint8_t tag[GHVM_TAG_SIZE]);
+int fake_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const void *buf, size_t length);
+void fake_pin_close(struct ghvm_host *h, int pin);
+int fake_quarantine_list(struct ghvm_host *h, uint64_t after, struct ghvm_quarantine_entry *ret,
+			 uint32_t count);
+int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id);
+void fake_rm_close_pin(struct fake_rm *f, struct fake_pin *p);
+int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg);
+/* Every page that RM gave away was assigned before. */
+void fake_rm_check_assigned(struct fake_rm *f);

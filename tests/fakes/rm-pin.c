@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Pins of the host in memory.
+ *
+ * A pin takes pages of the host's RAM and copies the memfd's bytes there: the two are not
+ * the same memory afterwards, which no user of struct ghvm_host_ops may notice.
+ */
+#include "tests/fakes/rm-internal.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define PIN_BASE 0x10000 /* pins are no descriptors here: a close(2) of one shall fail */
+
+static struct fake_pin *find_pin(struct fake_rm *f, int pin)
+{
+	size_t i = (size_t)pin - PIN_BASE;
+
+	if (i >= FAKE_RM_PINS_MAX || !f->pins[i].used || f->pins[i].quarantined)
+		fake_rm_die("no such pin", (uint64_t)pin);
+	return &f->pins[i];
+}
+
+static uint8_t *page_of(struct fake_rm *f, uint64_t pa)
+{
+	return &f->taken[fake_rm_page(pa)];
+}
+
+/* The heart of it: the pages go back to Linux. */
+static void unpin(struct fake_rm *f, struct fake_pin *p)
+{
+	for (size_t i = 0; i < p->n_extents; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+
+		for (uint64_t pa = e->pa; pa < e->pa + e->length; pa += GHVM_PAGE) {
+			if (model_page_owner(f->model, pa) != 0)
+				fake_rm_die("a page that a guest may own goes back to Linux", pa);
+			*page_of(f, pa) = 0;
+		}
+	}
+	free(p->extents);
+	*p = (struct fake_pin){};
+}
+
+void fake_rm_close_pin(struct fake_rm *f, struct fake_pin *p)
+{
+	if (p->state == GHVM_PIN_GUARDED)
+		p->quarantined = true;
+	else
+		unpin(f, p);
+}
+
+/* A run of at most @want free pages at or after @pa; its length. */
+static uint64_t find_run(struct fake_rm *f, uint64_t *pa, uint64_t want)
+{
+	uint64_t end = FAKE_RM_RAM_BASE + f->ram_size, n = 0;
+
+	while (*pa < end && *page_of(f, *pa))
+		*pa += GHVM_PAGE;
+	while (n < want && *pa + n * GHVM_PAGE < end && !*page_of(f, *pa + n * GHVM_PAGE))
+		n++;
+	return n;
+}
+
+static int take_pages(struct fake_rm *f, struct fake_pin *p, uint64_t length)
+{
+	uint64_t pa = FAKE_RM_RAM_BASE, left = length / GHVM_PAGE;
+
+	if (length > f->ram_size)
+		return -ENOMEM;
+	p->extents = calloc(left, sizeof(*p->extents));
+	if (!p->extents)
+		return -ENOMEM;
+	while (left) {
+		uint64_t most = f->chunk_pages && left > f->chunk_pages ? f->chunk_pages : left;
+		uint64_t n = find_run(f, &pa, most);
+
+		if (!n)
+			return -ENOMEM;
+		p->extents[p->n_extents++] = (struct ghvm_extent){ pa, n * GHVM_PAGE };
+		memset(page_of(f, pa), 1, n);
+		pa += (n + 1) * GHVM_PAGE; /* a hole, or these two were one */
+		left -= n;
+	}
+	p->length = length;
+	return 0;
+}
+
+/* Bytes between a pin and @buf. */
+static int copy(struct fake_rm *f, const struct fake_pin *p, uint64_t offset, const uint8_t *buf,
+		size_t length)
+{
+	for (size_t i = 0; i < p->n_extents && length; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+		uint64_t n = e->length;
+
+		if (offset >= n) {
+			offset -= n;
+			continue;
+		}
+		n = n - offset < length ? n - offset : length;
+		for (uint64_t pa = e->pa + offset; pa < e->pa + offset + n; pa += GHVM_PAGE)
+			if (model_page_owner(f->model, pa) == 1)
+				fake_rm_die("Linux touches a page that is lent", pa);
+		memcpy(fake_rm_bytes(f, e->pa + offset, n), buf, n);
+		buf += n;
+		length -= n;
+		offset = 0;
+	}
+	return length ? -EINVAL : 0;
+}
+
+/* What an empty memfd has. Pages that nobody wrote are zero already. */
+static void clear(struct fake_rm *f, const struct fake_pin *p)
+{
+	for (size_t i = 0; i < p->n_extents; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+
+		for (uint64_t pa = e->pa; pa < e->pa + e->length; pa += GHVM_PAGE)
+			if (f->dirty[fake_rm_page(pa)])
+				memset(fake_rm_bytes(f, pa, GHVM_PAGE), 0, GHVM_PAGE);
+	}
+}
+
+static int fill(struct fake_rm *f, struct fake_pin *p, int memfd, uint64_t offset)
+{
+	uint8_t *from;
+	struct stat st;
+	int r;
+
+	if (fstat(memfd, &st) < 0)
+		return -errno;
+	if ((uint64_t)st.st_size < offset || (uint64_t)st.st_size - offset < p->length)
+		return -EFAULT; /* beyond its end */
+	if (!st.st_blocks) {
+		clear(f, p);
+		return 0;
+	}
+	from = mmap(NULL, p->length, PROT_READ, MAP_SHARED, memfd, (off_t)offset);
+	if (from == MAP_FAILED)
+		return -errno;
+	r = copy(f, p, 0, from, p->length);
+	(void)munmap(from, p->length); /* ours */
+	return r;
+}
+
+static int make_pin(struct fake_rm *f, int memfd, uint64_t offset, uint64_t length)
+{
+	int r;
+
+	for (int i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		struct fake_pin *p = &f->pins[i];
+
+		if (p->used)
+			continue;
+		p->used = true;
+		p->state = GHVM_PIN_HELD;
+		p->id = ++f->next_pin;
+		r = take_pages(f, p, length);
+		if (r == 0)
+			r = fill(f, p, memfd, offset);
+		if (r < 0)
+			unpin(f, p);
+		return r < 0 ? r : PIN_BASE + i;
+	}
+	return -ENFILE;
+}
+
+int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+{
+	int r = fake_rm_enter(h);
+
+	if (r == 0 && (!length || !ghvm_aligned(length | offset, GHVM_PAGE)))
+		r = -EINVAL;
+	if (r == 0)
+		r = make_pin(fake_rm_of(h), memfd, offset, length);
+	return fake_rm_leave(h, r);
+}
+
+int fake_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
+{
+	const struct fake_pin *p;
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(fake_rm_of(h), pin);
+	*ret = (struct ghvm_pin_status){ .size = sizeof(*ret),
+					 .state = p->state,
+					 .id = p->id,
+					 .length = p->length,
+					 .n_extents = p->n_extents,
+					 .assigned = p->assigned };
+	memcpy(ret->tag, p->tag, sizeof(ret->tag));
+	return fake_rm_leave(h, 0);
+}
+
+int fake_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
+		     uint32_t count)
+{
+	const struct fake_pin *p;
+	uint64_t n;
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(fake_rm_of(h), pin);
+	n = first < p->n_extents ? p->n_extents - first : 0;
+	if (n > count)
+		n = count;
+	if (n > 100)
+		n = 100; /* callers must be able to ask on */
+	memcpy(ret, p->extents + first, n * sizeof(*ret));
+	return fake_rm_leave(h, (int)n);
+}
+
+int fake_pin_set(struct ghvm_host *h, int pin, uint32_t state, const uint8_t tag[GHVM_TAG_SIZE])
+{
+	struct fake_pin *p;
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(fake_rm_of(h), pin);
+	if (state != GHVM_PIN_HELD && state != GHVM_PIN_GUARDED)
+		return fake_rm_leave(h, -EINVAL);
+	if (p->assigned && state == GHVM_PIN_HELD)
+		return fake_rm_leave(h, -EBUSY);
+	p->state = state;
+	memcpy(p->tag, tag, sizeof(p->tag));
+	return fake_rm_leave(h, 0);
+}
+
+int fake_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const void *buf, size_t length)
+{
+	const struct fake_pin *p;
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(fake_rm_of(h), pin);
+	r = p->state == GHVM_PIN_GUARDED ? -EBUSY : copy(fake_rm_of(h), p, offset, buf, length);
+	return fake_rm_leave(h, r);
+}
+
+void fake_pin_close(struct ghvm_host *h, int pin)
+{
+	struct fake_rm *f = fake_rm_of(h);
+
+	(void)pthread_mutex_lock(&f->lock);
+	fake_rm_close_pin(f, find_pin(f, pin));
+	(void)pthread_mutex_unlock(&f->lock);
+}
+
+int fake_quarantine_list(struct ghvm_host *h, uint64_t after, struct ghvm_quarantine_entry *ret,
+			 uint32_t count)
+{
+	struct fake_rm *f = fake_rm_of(h);
+	uint32_t n = 0;
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	for (uint64_t id = after + 1; id <= f->next_pin && n < count; id++) {
+		for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
+			const struct fake_pin *p = &f->pins[i];
+
+			if (!p->quarantined || p->id != id)
+				continue;
+			ret[n] = (struct ghvm_quarantine_entry){ .id = id,
+								 .length = p->length,
+								 .n_extents = p->n_extents,
+								 .assigned = p->assigned };
+			memcpy(ret[n++].tag, p->tag, sizeof(p->tag));
+		}
+	}
+	return fake_rm_leave(h, (int)n);
+}
+
+int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id)
+{
+	struct fake_rm *f = fake_rm_of(h);
+	int r = fake_rm_enter(h);
+
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	for (int i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		if (!f->pins[i].quarantined || f->pins[i].id != id)
+			continue;
+		f->pins[i].quarantined = false;
+		return fake_rm_leave(h, PIN_BASE + i);
+	}
+	return fake_rm_leave(h, -ENOENT);
+}
+
+/* Only what the pages' state in RM allows: away before it has them, back after. */
+static void check_assign(struct fake_rm *f, const struct fake_pin *p, const struct ghvm_assign *arg)
+{
+	if (p->state != GHVM_PIN_GUARDED)
+		fake_rm_die("pages are assigned without a guard", p->id);
+	if (p->assigned != !!arg->give_back)
+		fake_rm_die("pages are assigned twice, or back twice", p->id);
+	if (model_page_owner(f->model, p->extents[0].pa) != 0)
+		fake_rm_die("pages are assigned while RM has them", p->extents[0].pa);
+}
+
+int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg)
+{
+	struct fake_rm *f = fake_rm_of(h);
+	struct fake_pin *p;
+	int r = fake_rm_enter(h);
+
+	if (r == 0 && !f->assigns)
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		return fake_rm_leave(h, r);
+	p = find_pin(f, arg->pin);
+	check_assign(f, p, arg);
+	p->assigned = !arg->give_back;
+	return fake_rm_leave(h, 0);
+}
+
+void fake_rm_check_assigned(struct fake_rm *f)
+{
+	for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		const struct fake_pin *p = &f->pins[i];
+
+		if (p->used && !p->assigned && model_page_owner(f->model, p->extents[0].pa) != 0)
+			fake_rm_die("the guest's pages are not assigned to it", p->extents[0].pa);
+	}
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A host in memory: struct ghvm_host_ops over the model hypervisor and its one resource
+ * manager, for unit tests.
+ *
+ * It is the strictest of all hosts: the first page that is unpinned while the model says
+ * that a guest may have it, or written while it is lent, aborts the test; as does lent memory
+ * that is reclaimed unwiped, shared memory that is wiped, or a message with too many entries.
+ */
+#pragma once
+
+#include "ghvm/host.h"
+#include "tests/model/core/model.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FAKE_RM_RAM_BASE 0x80000000ULL
+#define FAKE_RM_PINS_MAX 128
+#define FAKE_RM_GRANTS_MAX 16
+#define FAKE_RM_IRQS_MAX 64
+#define FAKE_RM_SENT_MAX 4096
+#define FAKE_RM_SCRIPT_MAX 64
+
+/**
+ * struct fake_rm_options - what the machine is like; all zero: a plain one
+ * @ram_size: bytes; 0: 64 MiB
+ * @chunk_pages: pins get runs of so many pages, with holes between; 0: one run
+ * @delay_ns, @late_stop, @presplit_quirk, @production: of the model
+ * @assigns: its firmware has to be told who owns what: else the test is aborted
+ */
+struct fake_rm_options {
+	uint64_t ram_size;
+	unsigned int chunk_pages;
+	uint64_t delay_ns;
+	bool late_stop;
+	bool presplit_quirk;
+	bool production;
+	bool assigns;
+};
+
+struct fake_pin {
+	bool used;
+	bool quarantined;
+	uint64_t id;
+	uint32_t state;
+	bool assigned;
+	uint8_t tag[GHVM_TAG_SIZE];
+	uint64_t length;
+	struct ghvm_extent *extents;
+	size_t n_extents;
+};
+
+struct fake_grant {
+	bool used;
+	uint64_t id;
+};
+
+struct fake_irq {
+	uint32_t intid;
+	int eventfd;
+	bool pending;
+};
+
+/**
+ * struct fake_rm_exit - what a vCPU's next run answers
+ * @state, @data: abi F.1
+ * @ends: the guest ends with @type (abi D.2) before this is answered
+ */
+struct fake_rm_exit {
+	uint64_t state;
+	uint64_t data[3];
+	bool ends;
+	unsigned int type;
+};
+
+/**
+ * struct fake_rm - the host and what the tests look at
+ * @host: pass its address as the host
+ * @model: for its knobs and counts, while no other thread runs
+ * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
+ * @kill_at: the one that its thread does not survive: it waits for ever, before the call does
+ *     anything; then @killed, and @on_kill is signalled
+ * @dead_from: the first call that fails, with -EIO, as do all after it: the process is dead, 0: none
+ * @on_leave, @on_leave_data: called at the end of each call, with the lock, so that a guest does
+ *     something meanwhile; may be NULL
+ * @sent: ids of the messages to RM, in order; only the first FAKE_RM_SENT_MAX are kept
+ * @answered: how long the payloads of its replies are, in order; so many are kept as well
+ * @script: answers of vcpu_run; after the last one: EXPECTS_WAKEUP
+ */
+struct fake_rm {
+	struct ghvm_host host;
+	pthread_mutex_t lock; /* over all that follows */
+	struct model *model;
+	void *arena;
+	uint8_t *ram;
+	uint64_t ram_size;
+	uint8_t *taken; /* one a page */
+	uint8_t *dirty; /* one a page: somebody may have written */
+	unsigned int chunk_pages;
+	bool assigns;
+	uint64_t due;
+	unsigned long calls;
+	unsigned long fail_at;
+	unsigned long kill_at;
+	unsigned long dead_from;
+	bool killed;
+	pthread_cond_t on_kill;
+	void (*on_leave)(void *data);
+	void *on_leave_data;
+	uint64_t next_pin;
+	struct fake_pin pins[FAKE_RM_PINS_MAX];
+	struct fake_grant grants[FAKE_RM_GRANTS_MAX];
+	struct fake_irq irqs[FAKE_RM_IRQS_MAX];
+	uint32_t sent[FAKE_RM_SENT_MAX];
+	size_t n_sent;
+	size_t answered[FAKE_RM_SENT_MAX];
+	size_t n_answered;
+	struct fake_rm_exit script[FAKE_RM_SCRIPT_MAX];
+	size_t n_script;
+	size_t script_at;
+};
+
+/* @options: NULL: plain */
+struct fake_rm *fake_rm_new(const struct fake_rm_options *options);
+void fake_rm_free(struct fake_rm *f);
+void fake_rm_freep(struct fake_rm **f);
+
+/*
+ * The process that used the host dies: its pins are closed (the guarded ones go to the
+ * quarantine), its virqs unbound. Grants live on, as a runner would have them.
+ */
+void fake_rm_crash(struct fake_rm *f);
+
+/* What exists now. */
+struct model_counts fake_rm_counts(struct fake_rm *f);
+unsigned int fake_rm_pins(struct fake_rm *f);	 /* that a file names */
+unsigned int fake_rm_guarded(struct fake_rm *f); /* of these, and of the quarantine */
+unsigned int fake_rm_quarantined(struct fake_rm *f);
+unsigned int fake_rm_grants(struct fake_rm *f);
+/* VMIDs, parcels, pins, grants and quarantine entries together: 0: all is back. */
+unsigned int fake_rm_leftovers(struct fake_rm *f);
+
+/* Bytes of a pin, as the machine below has them. */
+const uint8_t *fake_rm_ram(struct fake_rm *f, uint64_t pa);

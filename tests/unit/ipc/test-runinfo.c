@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sealed description of a VM: there and back, golden head, and every damage refused.
+ */
+#include "daemon/ipc/runinfo.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define HEAD 56 /* up to and with the name */
+
+static struct ghvm_runinfo demo(void)
+{
+	struct ghvm_runinfo info = {
+		.name = "demo",
+		.vmid = { 0x80 },
+		.incarnation = 0x1122334455667788,
+		.stop_timeout_ms = 90000,
+		.console = 1,
+		.logging = GHVM_LOGGING_JOURNAL,
+		.log_size = GHVM_MIB(64),
+		.power_key = 1,
+		.on_reboot = GHVM_ON_END_RESTART,
+		.vcpus = { { .cap = { 5 }, .virq = { 150 } }, { .cap = { 6 }, .virq = { 151 } } },
+		.n_vcpus = 2,
+		.doorbells = { { .label = 0, .cap = { UINT64_MAX - 1 } } },
+		.n_doorbells = 1,
+		.windows = { { .label = 3, .ipa = 0x40000000, .size = 0x200000 } },
+		.n_windows = 1,
+	};
+
+	return info;
+}
+
+static void comes_back_as_it_was(void **state)
+{
+	struct ghvm_runinfo in = demo(), out;
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+
+	assert_true(fd >= 0);
+	memset(&out, 0xff, sizeof(out));
+	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
+	assert_string_equal(out.name, "demo");
+	assert_int_equal(out.vmid.id, in.vmid.id);
+	assert_int_equal(out.incarnation, in.incarnation);
+	assert_int_equal(out.stop_timeout_ms, 90000);
+	assert_int_equal(out.on_reboot, GHVM_ON_END_RESTART);
+	assert_int_equal(out.logging, GHVM_LOGGING_JOURNAL);
+	assert_int_equal(out.log_size, GHVM_MIB(64));
+	assert_int_equal(out.n_vcpus, 2);
+	assert_int_equal(out.vcpus[1].virq.intid, 151);
+	assert_int_equal(out.doorbells[0].cap.id, UINT64_MAX - 1);
+	assert_int_equal(out.windows[0].size, 0x200000);
+}
+
+static void has_golden_head(void **state)
+{
+	static const uint8_t golden[] = {
+		'G',  'H',  'R',  'I', 1, 0,	0,    0,    0x80, 0,	0,
+		0x44, 0x90, 0x5f, 1,   0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33,
+		0x22, 0x11, 1,	  1,   1, 0,	'd',  'e',  'm',  'o',
+	};
+	struct ghvm_runinfo in = demo();
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+	uint8_t head[sizeof(golden)];
+
+	assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
+	assert_memory_equal(head, golden, sizeof(golden));
+}
+
+static void cannot_be_changed(void **state)
+{
+	struct ghvm_runinfo in = demo();
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+
+	assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(ftruncate(fd, 10000), -1);
+}
+
+static int memfd_of(const uint8_t *buf, size_t len, int seals)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, buf, len, 0), len);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+static int read_back(const uint8_t *buf, size_t len, int seals)
+{
+	_cleanup_(closep) int fd = memfd_of(buf, len, seals);
+	struct ghvm_runinfo out = { .n_vcpus = 77 };
+	int r = ghvm_runinfo_read(fd, &out, NULL);
+
+	if (r < 0)
+		assert_int_equal(out.n_vcpus, 77); /* untouched on failure */
+	return r;
+}
+
+static void refuses_what_is_not_sealed(void **state)
+{
+	struct ghvm_runinfo in = demo();
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+	uint8_t buf[4096];
+	ssize_t n = pread(fd, buf, sizeof(buf), 0);
+
+	assert_true(n > 0);
+	assert_int_equal(read_back(buf, (size_t)n, SEALS), 0);
+	assert_int_equal(read_back(buf, (size_t)n, 0), -EPERM);
+	assert_int_equal(read_back(buf, (size_t)n, SEALS & ~F_SEAL_WRITE), -EPERM);
+	assert_int_equal(read_back(buf, (size_t)n, SEALS & ~F_SEAL_SHRINK), -EPERM);
+	assert_int_equal(ghvm_runinfo_read(STDERR_FILENO, &in, NULL), -EPERM);
+}
+
+static void refuses_every_damage(void **state)
+{
+	struct ghvm_runinfo in = demo();
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+	uint8_t buf[4098];
+	ssize_t n = pread(fd, buf, sizeof(buf), 0);
+
+	assert_true(n > 0);
+	for (ssize_t len = 0; len < n; len++) /* every length */
+		assert_int_equal(read_back(buf, (size_t)len, SEALS), -EBADMSG);
+	assert_int_equal(read_back(buf, (size_t)n + 1, SEALS), -EBADMSG);
+	assert_int_equal(read_back(buf, sizeof(buf), SEALS), -EBADMSG);
+
+	static const size_t damage[] = { 0, 4, 26, 27, HEAD - 1, HEAD, HEAD + 1 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
+		buf[damage[i]] ^= 0x40;
+		assert_int_equal(read_back(buf, (size_t)n, SEALS), -EBADMSG);
+		buf[damage[i]] ^= 0x40;
+	}
+}
+
+static void refuses_counts_beyond_its_room(void **state)
+{
+	struct ghvm_runinfo in = demo();
+
+	in.n_vcpus = GHVM_SPEC_CPUS_MAX + 1;
+	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
+	in = demo();
+	in.n_doorbells = GHVM_DOORBELL_MAX + 1;
+	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
+	in = demo();
+	in.n_windows = GHVM_SPEC_REGIONS_MAX + 1;
+	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
+}
+
+static void has_room_for_all(void **state)
+{
+	struct ghvm_runinfo in = demo(), out;
+
+	in.n_vcpus = GHVM_SPEC_CPUS_MAX;
+	in.n_doorbells = GHVM_DOORBELL_MAX;
+	in.n_windows = GHVM_SPEC_REGIONS_MAX;
+
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
+	assert_int_equal(out.n_windows, GHVM_SPEC_REGIONS_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comes_back_as_it_was),
+		cmocka_unit_test(has_golden_head),
+		cmocka_unit_test(cannot_be_changed),
+		cmocka_unit_test(refuses_what_is_not_sealed),
+		cmocka_unit_test(refuses_every_damage),
+		cmocka_unit_test(refuses_counts_beyond_its_room),
+		cmocka_unit_test(has_room_for_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A start and a stop with everything that can fail failing once: every host call, every
+ * message of the resource manager with every status, every reply missing. Afterwards, and
+ * after one more teardown where the first was disturbed, nothing may be left anywhere;
+ * meanwhile the fake watches each page (tests/fakes/rm.h).
+ */
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/rm-abi.h"
+#include "tests/fixtures/machine.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define POINTS_MAX 2000
+
+/* What is disturbed: the nth host call, or the nth message in one of three ways. */
+enum fault {
+	FAULT_HOST_CALL,
+	FAULT_REFUSE,
+	FAULT_DROP,
+	FAULT_MUTE,
+};
+
+static void arm(struct bench *b, enum fault fault, unsigned int nth, uint32_t status)
+{
+	switch (fault) {
+	case FAULT_HOST_CALL:
+		b->f->fail_at = b->f->calls + nth;
+		break;
+	case FAULT_REFUSE:
+		model_refuse(b->f->model, 0, status, nth - 1);
+		break;
+	case FAULT_DROP:
+		model_drop(b->f->model, 0, nth - 1);
+		break;
+	case FAULT_MUTE:
+		model_mute(b->f->model, 0, nth - 1);
+		break;
+	}
+}
+
+/* Start, run, end, reboot in place, stop. 0: all of it worked. */
+static int live(struct bench *b, struct ghvm_error *err)
+{
+	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, err);
+
+	if (r == 0)
+		r = ghvm_machine_start(b->m, err);
+	if (r == 0)
+		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, err);
+	if (r == 0)
+		r = ghvm_machine_start(b->m, err);
+	if (r == 0)
+		r = ghvm_machine_teardown(b->m, err);
+	return r;
+}
+
+/* How many there are to disturb, in an undisturbed life. */
+static unsigned int count_points(const struct bench_options *o, enum fault fault)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {};
+	unsigned long calls;
+	size_t sent;
+
+	bench_init(&b, o);
+	calls = b.f->calls;
+	sent = b.f->n_sent;
+	if (live(&b, &err) < 0)
+		fail_msg("%s", err.msg);
+	bench_assert_clean(&b);
+	return (unsigned int)(fault == FAULT_HOST_CALL ? b.f->calls - calls : b.f->n_sent - sent);
+}
+
+static bool is_out(const struct bench *b, const struct fake_pin *p)
+{
+	bool out = false;
+
+	for (size_t i = 0; i < p->n_extents; i++) {
+		const struct ghvm_extent *e = &p->extents[i];
+
+		for (uint64_t pa = e->pa; pa < e->pa + e->length; pa += GHVM_PAGE)
+			out |= model_page_owner(b->f->model, pa) != 0;
+	}
+	return out;
+}
+
+/*
+ * What stays guarded is what RM still has, and nothing else; but one parcel more where nobody
+ * can know what a call did, since then it counts as the guest's. So it is, too, if RM says that it
+ * gives a parcel back, and of that parcel then anything else but that it knows no such one.
+ */
+static void assert_guards_what_is_out(const struct bench *b)
+{
+	unsigned int in_vain = 0;
+
+	for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
+		const struct fake_pin *p = &b->f->pins[i];
+		bool guarded = p->used && p->state == GHVM_PIN_GUARDED;
+
+		if (p->used && is_out(b, p))
+			assert_true(guarded);
+		else if (guarded)
+			in_vain++;
+	}
+	assert_in_range(in_vain, 0, 1);
+}
+
+static void try_point(const struct bench_options *o, enum fault fault, unsigned int nth,
+		      uint32_t status)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_error err = {}, again = {};
+	int r, r2 = 0;
+
+	bench_init(&b, o);
+	arm(&b, fault, nth, status);
+	r = live(&b, &err);
+	assert_guards_what_is_out(&b);
+	assert_true(r < 0 || bench_clean(&b));
+	if (ghvm_rm_dead(b.rm)) /* for this process: the next one finds the rest */
+		r2 = bench_recover(&b, &again);
+	else if (!bench_clean(&b))
+		r2 = ghvm_machine_teardown(b.m, &again);
+	if (bench_clean(&b) && r2 == 0)
+		return;
+	print_error("point %u, status %u: %d \"%s\", then %d \"%s\"\n", nth, status, r, err.msg, r2,
+		    again.msg);
+	bench_assert_clean(&b);
+	fail();
+}
+
+static void sweep(const char *what, const struct bench_options *o, enum fault fault,
+		  uint32_t status)
+{
+	unsigned int n = count_points(o, fault);
+
+	assert_in_range(n, 20, POINTS_MAX);
+	for (unsigned int nth = 1; nth <= n; nth++)
+		try_point(o, fault, nth, status);
+	print_message("%s: %u points\n", what, n);
+}
+
+#define RAM 0x90000ULL /* 144 pages: three messages if every page is an entry */
+#define HOST_RAM GHVM_MIB(2)
+
+static const struct bench_options small = {
+	.host = { .ram_size = HOST_RAM },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options scattered = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options presplit = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+	.demo = { .memory = RAM },
+	.presplit = true,
+};
+
+static const struct bench_options assigning = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM, .window = true },
+};
+
+static const struct bench_options hurried = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
+	.demo = { .memory = RAM, .window = true },
+	.patience_ms = 5,
+};
+
+static const struct bench_options hurried_presplit = {
+	.host = { .ram_size = HOST_RAM, .chunk_pages = 2 },
+	.demo = { .memory = RAM },
+	.patience_ms = 5,
+	.presplit = true,
+};
+
+static void every_host_call_fails(void **state)
+{
+	sweep("host calls, plain", &small, FAULT_HOST_CALL, 0);
+	sweep("host calls, scattered", &scattered, FAULT_HOST_CALL, 0);
+	sweep("host calls, presplit", &presplit, FAULT_HOST_CALL, 0);
+	sweep("host calls, assigning", &assigning, FAULT_HOST_CALL, 0);
+}
+
+static void every_message_is_refused_with_every_status(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bench_statuses); i++) {
+		char what[48];
+
+		(void)snprintf(what, sizeof(what), "messages refused with 0x%x", bench_statuses[i]);
+		sweep(what, &small, FAULT_REFUSE, bench_statuses[i]);
+	}
+	sweep("messages refused, scattered", &scattered, FAULT_REFUSE, GHVM_RM_NOMEM);
+	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
+}
+
+static void every_message_gets_lost(void **state)
+{
+	sweep("messages lost", &hurried, FAULT_DROP, 0);
+	sweep("messages lost, presplit", &hurried_presplit, FAULT_DROP, 0);
+}
+
+static void every_reply_goes_missing(void **state)
+{
+	sweep("replies missing", &hurried, FAULT_MUTE, 0);
+	sweep("replies missing, presplit", &hurried_presplit, FAULT_MUTE, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_host_call_fails),
+		cmocka_unit_test(every_message_is_refused_with_every_status),
+		cmocka_unit_test(every_message_gets_lost),
+		cmocka_unit_test(every_reply_goes_missing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

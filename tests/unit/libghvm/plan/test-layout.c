@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Plans: where things are put, in what order they happen, what is refused. */
+#include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "ghvm/plan.h"
+#include "libghvm/base/wire.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint8_t kernel[64];
+
+static void make_kernel(void)
+{
+	struct ghvm_put w = { .buf = kernel, .cap = sizeof(kernel) };
+
+	ghvm_put_zero(&w, 16);
+	ghvm_put_u64(&w, GHVM_MIB(33)); /* image_size */
+	ghvm_put_u64(&w, 0xa);
+	ghvm_put_zero(&w, 24);
+	ghvm_put_u32(&w, 0x644d5241);
+}
+
+static struct ghvm_plan_input input(void)
+{
+	return (struct ghvm_plan_input){
+		.kernel_header = kernel,
+		.kernel_header_size = sizeof(kernel),
+		.kernel_size = GHVM_MIB(32),
+		.initrd_size = GHVM_MIB(5) + 1,
+		.host_cpus = 4,
+	};
+}
+
+static struct ghvm_spec spec(void)
+{
+	return (struct ghvm_spec){
+		.name = "demo",
+		.kernel = (char *)"/boot/Image",
+		.cmdline = (char *)"console=ttyS0",
+		.memory = GHVM_MIB(512),
+		.cpus = 2,
+		.console = true,
+		.power_key = true,
+	};
+}
+
+static int make(const struct ghvm_spec *s, const struct ghvm_plan_input *in, struct ghvm_plan *p,
+		struct ghvm_error *err)
+{
+	*err = (struct ghvm_error){};
+	return ghvm_plan_make(s, in, p, err);
+}
+
+static void places_without_overlap(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	const struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.kernel_offset, 0); /* the entry is the first byte, abi D.5 */
+	assert_int_equal(p.dtb_offset, GHVM_MIB(34));
+	assert_int_equal(p.dtb_room, GHVM_DTB_ROOM);
+	assert_int_equal(p.initrd_offset, GHVM_MIB(36));
+	assert_true(p.dtb_offset + p.dtb_room <= p.initrd_offset);
+	assert_int_equal(p.n_parcels, 1);
+	assert_true(p.parcels[0].lend);
+	assert_int_equal(p.parcels[0].entries_best, 256);
+	assert_int_equal(p.parcels[0].entries_worst, 131072);
+	assert_int_equal(p.parcels[0].huge_best, 256);
+	assert_int_equal(p.parcels[0].huge_worst, 0);
+	assert_int_equal(p.memlock, GHVM_MIB(512));
+	assert_int_equal(p.charge, GHVM_MIB(512));
+	assert_int_equal(p.n_doorbells, 2);
+}
+
+static void steps_come_in_a_safe_order(void **state)
+{
+	static const struct ghvm_plan_step want[] = {
+		{ GHVM_STEP_PIN, 0 },	       { GHVM_STEP_PIN, 1 },
+		{ GHVM_STEP_WRITE_KERNEL, 0 }, { GHVM_STEP_WRITE_INITRD, 0 },
+		{ GHVM_STEP_WRITE_DTB, 0 },    { GHVM_STEP_ALLOCATE, 0 },
+		{ GHVM_STEP_GUARD, 0 },	       { GHVM_STEP_LEND, 0 },
+		{ GHVM_STEP_GUARD, 1 },	       { GHVM_STEP_SHARE, 1 },
+		{ GHVM_STEP_CONFIG_IMAGE, 0 }, { GHVM_STEP_INIT, 0 },
+		{ GHVM_STEP_RESOURCES, 0 },    { GHVM_STEP_GRANT, 0 },
+		{ GHVM_STEP_START, 0 },
+	};
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
+	s.n_regions = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.n_steps, ARRAY_SIZE(want));
+	for (size_t i = 0; i < p.n_steps; i++) {
+		assert_int_equal(p.steps[i].kind, want[i].kind);
+		assert_int_equal(p.steps[i].parcel, want[i].parcel);
+	}
+}
+
+static void shares_what_is_not_protected(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.protection = GHVM_PROTECTION_NONE;
+	in.initrd_size = 0;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_false(p.parcels[0].lend);
+	for (size_t i = 0; i < p.n_steps; i++) {
+		assert_int_not_equal(p.steps[i].kind, GHVM_STEP_LEND);
+		assert_int_not_equal(p.steps[i].kind, GHVM_STEP_WRITE_INITRD);
+	}
+}
+
+static void windows_go_around_each_other(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(16) };
+	s.regions[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000 };
+	s.regions[2] = (struct ghvm_spec_region){
+		.label = 3, .size = 0x1000, .readonly = true, .address = 0x40800000
+	};
+	s.n_regions = 3;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.n_parcels, 4);
+	assert_int_equal(p.parcels[1].label, 3);
+	assert_true(p.parcels[1].readonly);
+	assert_int_equal(p.parcels[2].ipa, 0x40a00000); /* the 16M did not fit below label 3 */
+	assert_int_equal(p.parcels[3].ipa, 0x40000000);
+	assert_string_equal(p.parcels[3].name, "window-2");
+}
+
+/* What does not fit below RAM is above it. */
+static void windows_find_room_above_ram(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.memory = GHVM_MIB(514);
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(1023) };
+	s.regions[1] = (struct ghvm_spec_region){ .label = 2, .size = GHVM_MIB(16) };
+	s.regions[2] = (struct ghvm_spec_region){ .label = 3, .size = GHVM_GIB(2) };
+	s.regions[3] = (struct ghvm_spec_region){ .label = 4,
+						  .size = 0x1000,
+						  .address = GHVM_IPA_RAM + GHVM_MIB(514) };
+	s.n_regions = 4;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.parcels[1].label, 4);
+	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_WINDOWS);
+	assert_int_equal(p.parcels[3].ipa, GHVM_IPA_RAM + GHVM_MIB(516));
+	assert_int_equal(p.parcels[4].ipa, GHVM_IPA_RAM + GHVM_MIB(532));
+	assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
+}
+
+/* Each size up to the documented one has some pages with which it can be had. */
+static void every_size_can_be_had(void **state)
+{
+	struct ghvm_spec s = spec();
+	struct ghvm_error err = {};
+
+	for (uint64_t size = GHVM_GIB(1); size <= GHVM_GIB(30); size += GHVM_GIB(1)) {
+		s.memory = size;
+		s.hugepages = GHVM_HUGEPAGES_AUTO;
+		if (ghvm_plan_check(&s, NULL, &err) == 0)
+			continue;
+		assert_non_null(strstr(err.msg, "with memory.hugepages: 1G it takes"));
+		s.hugepages = GHVM_HUGEPAGES_1G;
+		assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
+	}
+	s.memory = GHVM_GIB(31);
+	assert_int_equal(ghvm_plan_check(&s, NULL, &err), -EINVAL);
+}
+
+static void refuse(const struct ghvm_spec *s, const struct ghvm_plan_input *in, int code,
+		   const char *complaint)
+{
+	struct ghvm_plan p = { .n_steps = 77 };
+	struct ghvm_error err;
+
+	assert_int_equal(make(s, in, &p, &err), code);
+	if (!strstr(err.msg, complaint))
+		fail_msg("%s", err.msg);
+	assert_int_equal(p.n_steps, 77);
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+	struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+
+	s.cpus = 5;
+	refuse(&s, &in, -EINVAL, "cpus.count: 5 vCPUs, but the host has 4 CPUs");
+	s = spec();
+	s.memory = GHVM_MIB(40);
+	refuse(&s, &in, -EINVAL,
+	       "memory.size: 40M is too small: kernel, device tree and initrd take 42M");
+	s = spec();
+	s.memory = GHVM_GIB(8);
+	refuse(&s, &in, -EDQUOT,
+	       "memory.size: takes at least 4096 entries of the resource manager's 4000 for the "
+	       "whole host: with memory.hugepages: 1G it takes 8");
+	s.memory += GHVM_MIB(2);
+	refuse(&s, &in, -EDQUOT, "with memory.hugepages: 1G and a multiple of 1G it takes 9");
+	s.memory -= GHVM_MIB(2);
+	s.hugepages = GHVM_HUGEPAGES_1G;
+	in.initrd_size = UINT64_MAX - GHVM_MIB(1);
+	refuse(&s, &in, -EFBIG, "wraps");
+	in = input();
+	in.kernel_size = 10;
+	s = spec();
+	refuse(&s, &in, -ENOEXEC, "kernel.image: /boot/Image: truncated");
+	in = input();
+	s.initrd = (char *)"/boot/initrd";
+	in.initrd_size = 0;
+	refuse(&s, &in, -EINVAL, "kernel.initrd: /boot/initrd: is empty");
+	in = input();
+	s.memory = GHVM_MIB(513);
+	refuse(&s, &in, -EINVAL, "memory.size");
+	s.memory = GHVM_GIB(40);
+	refuse(&s, &in, -EINVAL, "memory.size");
+}
+
+/* Each limit of the plan is the row's, and what the row lacks is refused by name. */
+static void keeps_to_the_quirks(void **state)
+{
+	struct ghvm_quirks q = *ghvm_quirks_unknown();
+	struct ghvm_plan_input in = input();
+	struct ghvm_plan p = {};
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	q.generation = "small";
+	in.quirks = &q;
+	q.v[GHVM_QUIRK_ENTRIES].value = 255;
+	refuse(&s, &in, -EDQUOT, "at least 256 entries of the resource manager's 255");
+	q.v[GHVM_QUIRK_ENTRIES].value = 256;
+	q.v[GHVM_QUIRK_DOORBELLS].value = 1;
+	refuse(&s, &in, -EOPNOTSUPP, "need 2 doorbells");
+	q.v[GHVM_QUIRK_DOORBELLS].value = 2;
+	q.v[GHVM_QUIRK_TREE_SIZE].value = 1024;
+	refuse(&s, &in, -EINVAL, "at most 1016 fit");
+	q.v[GHVM_QUIRK_TREE_SIZE].value = 0x4000;
+	q.v[GHVM_QUIRK_TREE_ALIGN].value = 512;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_int_equal(p.dtb_size % 512, 0);
+	ghvm_plan_done(&p);
+
+	s.protection = GHVM_PROTECTION_NONE;
+	refuse(&s, &in, -EOPNOTSUPP, "this one (small) is not known to");
+	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	ghvm_plan_done(&p);
+	s.n_regions = 1;
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
+	q.v[GHVM_QUIRK_ENTRIES].value = 257;
+	refuse(&s, &in, -EOPNOTSUPP, "(small) is not known to put a window where it is wanted");
+	in.quirks = NULL; /* not known: planned, not promised */
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	ghvm_plan_done(&p);
+}
+
+static void refuses_windows_in_the_wrong_place(void **state)
+{
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_spec_region *r = s.regions;
+
+	s.n_regions = 1;
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000, .address = 0x1000 };
+	refuse(&s, &in, -EINVAL, "outside");
+	r[0].address = GHVM_IPA_END - 0x1000;
+	r[0].size = UINT64_MAX - 0xfff;
+	refuse(&s, &in, -EINVAL, "outside");
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1001 };
+	refuse(&s, &in, -EINVAL, "whole pages");
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(30) };
+	refuse(&s, &in, -EINVAL, "regions[0].size: no room");
+	r[0] = (struct ghvm_spec_region){ .label = 1,
+					  .size = 0x2000,
+					  .address = GHVM_IPA_RAM - 0x1000 };
+	refuse(&s, &in, -EINVAL, "overlaps \"ram\"");
+	r[0] = (struct ghvm_spec_region){ .label = 0, .size = 0x1000 };
+	refuse(&s, &in, -EINVAL, "regions[0].label: 0 is taken");
+	r[0].label = GHVM_LABEL_PROBE;
+	refuse(&s, &in, -EINVAL, "regions[0].label: 4294967294 has another meaning");
+	r[0].label = UINT32_MAX;
+	refuse(&s, &in, -EINVAL, "another meaning");
+	s.n_regions = 2;
+	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
+	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };
+	refuse(&s, &in, -EINVAL, "regions[1].address: 0x40001000 overlaps \"window-1\"");
+	r[1] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
+	refuse(&s, &in, -EINVAL, "regions[1].label: 1 is taken");
+}
+
+static const char golden_text[] =
+	"demo: 2 vCPUs, 512M protected\n"
+	"guest-physical map\n"
+	"  0x010000000  4K       uart\n"
+	"  0x010001000  4K       power-key\n"
+	"  0x03fee0000  256K     redistributors\n"
+	"  0x03fff0000  64K      distributor\n"
+	"  0x040000000  16M      window-7\n"
+	"  0x041000000  4K       window-8, read-only\n"
+	"  0x080000000  512M     ram\n"
+	"  0x080000000  32M        kernel\n"
+	"  0x082200000  1M         device-tree\n"
+	"  0x082400000  5242881    initrd\n"
+	"parcels\n"
+	"  ram          label 0    lent   512M     entries 256 to 131072 of 4000\n"
+	"  window-7     label 7    shared 16M      entries 8 to 4096 of 4000\n"
+	"  window-8     label 8    shared 4K       entries 1 of 4000\n"
+	"pages\n"
+	"  ram of 2M, and 4K where there are none\n"
+	"  ram          0 to 256 of 256 pages of 2M\n"
+	"  window-7     0 to 8 of 8 pages of 2M\n"
+	"  window-8     0 of 0 pages of 2M\n"
+	"  the start is refused if memory is in more than 4000 pieces when it is pinned\n"
+	"doorbells\n"
+	"  0 1\n"
+	"virqs\n"
+	"  2, one a vCPU\n"
+	"charges\n"
+	"  memlock 540676K of the manager, memory 540676K of the unit\n"
+	"steps\n"
+	"   1 pin ram\n"
+	"   2 pin window-7\n"
+	"   3 pin window-8\n"
+	"   4 write-kernel\n"
+	"   5 write-initrd\n"
+	"   6 write-dtb\n"
+	"   7 allocate  (VM_ALLOCATE)\n"
+	"   8 guard ram\n"
+	"   9 lend ram  (MEM_SHARE, 3 to 2047 MEM_APPEND, MEM_RECLAIM, MEM_LEND, "
+	"3 to 2047 MEM_APPEND)\n"
+	"  10 guard window-7\n"
+	"  11 share window-7  (MEM_SHARE, 0 to 63 MEM_APPEND, 0 to 1 MEM_LOOKUP_SGL)\n"
+	"  12 guard window-8\n"
+	"  13 share window-8  (MEM_SHARE, MEM_LOOKUP_SGL)\n"
+	"  14 config-image  (VM_CONFIG_IMAGE)\n"
+	"  15 init  (VM_INIT)\n"
+	"  16 resources  (VM_GET_HYP_RESOURCES)\n"
+	"  17 grant\n"
+	"  18 start  (VM_START)\n"
+	"messages\n"
+	"  17 to 4169 to the resource manager\n";
+
+static const char golden_json[] =
+	"{\"version\":1,\"name\":\"demo\",\"vcpus\":2,\"memory\":536870912,\"protected\":true,"
+	"\"hugepages\":\"auto\","
+	"\"map\":[{\"ipa\":268435456,\"size\":4096,\"what\":\"uart\"},"
+	"{\"ipa\":268439552,\"size\":4096,\"what\":\"power-key\"},"
+	"{\"ipa\":1072562176,\"size\":262144,\"what\":\"redistributors\"},"
+	"{\"ipa\":1073676288,\"size\":65536,\"what\":\"distributor\"},"
+	"{\"ipa\":1073741824,\"size\":16777216,\"what\":\"window-7\"},"
+	"{\"ipa\":1090519040,\"size\":4096,\"what\":\"window-8\"},"
+	"{\"ipa\":2147483648,\"size\":536870912,\"what\":\"ram\"},"
+	"{\"ipa\":2147483648,\"size\":33554432,\"what\":\"kernel\"},"
+	"{\"ipa\":2183135232,\"size\":1048576,\"what\":\"device-tree\"},"
+	"{\"ipa\":2185232384,\"size\":5242881,\"what\":\"initrd\"}],"
+	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
+	"2147483648,\"size\":536870912,\"entries\":[256,131072],\"huge_pages\":[0,256]},"
+	"{\"name\":\"window-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
+	"\"size\":16777216,\"entries\":[8,4096],\"huge_pages\":[0,8]},"
+	"{\"name\":\"window-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
+	"\"size\":4096,\"entries\":[1,1],\"huge_pages\":[0,0]}],"
+	"\"doorbells\":[0,1],"
+	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
+	"\"steps\":[{\"step\":\"pin\",\"parcel\":\"ram\"},"
+	"{\"step\":\"pin\",\"parcel\":\"window-7\"},"
+	"{\"step\":\"pin\",\"parcel\":\"window-8\"},"
+	"{\"step\":\"write-kernel\"},"
+	"{\"step\":\"write-initrd\"},"
+	"{\"step\":\"write-dtb\"},"
+	"{\"step\":\"allocate\",\"messages\":[{\"message\":\"VM_ALLOCATE\",\"count\":[1,1]}]},"
+	"{\"step\":\"guard\",\"parcel\":\"ram\"},"
+	"{\"step\":\"lend\",\"parcel\":\"ram\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[3,2047]},"
+	"{\"message\":\"MEM_RECLAIM\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_LEND\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[3,2047]}]},"
+	"{\"step\":\"guard\",\"parcel\":\"window-7\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-7\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_APPEND\",\"count\":[0,63]},"
+	"{\"message\":\"MEM_LOOKUP_SGL\",\"count\":[0,1]}]},"
+	"{\"step\":\"guard\",\"parcel\":\"window-8\"},"
+	"{\"step\":\"share\",\"parcel\":\"window-8\",\"messages\":["
+	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
+	"{\"message\":\"MEM_LOOKUP_SGL\",\"count\":[1,1]}]},"
+	"{\"step\":\"config-image\",\"messages\":[{\"message\":\"VM_CONFIG_IMAGE\",\"count\":[1,1]}"
+	"]},"
+	"{\"step\":\"init\",\"messages\":[{\"message\":\"VM_INIT\",\"count\":[1,1]}]},"
+	"{\"step\":\"resources\",\"messages\":[{\"message\":\"VM_GET_HYP_RESOURCES\",\"count\":[1,"
+	"1]}]},"
+	"{\"step\":\"grant\"},"
+	"{\"step\":\"start\",\"messages\":[{\"message\":\"VM_START\",\"count\":[1,1]}]}]}\n";
+
+static void prints_itself(void **state)
+{
+	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+	_cleanup_(freep) char *text = NULL, *json = NULL;
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+
+	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
+	s.regions[1] =
+		(struct ghvm_spec_region){ .label = 8, .size = GHVM_KIB(4), .readonly = true };
+	s.n_regions = 2;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	text = ghvm_plan_to_text(&p);
+	json = ghvm_plan_to_json(&p);
+	assert_string_equal(text, golden_text);
+	assert_string_equal(json, golden_json);
+}
+
+/* What has no place in the golden plan. */
+static void prints_the_other_words(void **state)
+{
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+
+	s.memory = GHVM_GIB(1);
+	s.protection = GHVM_PROTECTION_NONE;
+	s.hugepages = GHVM_HUGEPAGES_1G;
+	s.console = false;
+	s.power_key = false;
+	for (unsigned int i = 0; i < 2; i++) {
+		_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
+		_cleanup_(freep) char *text = NULL, *json = NULL;
+		struct ghvm_error err;
+
+		assert_int_equal(make(&s, &in, &p, &err), 0);
+		text = ghvm_plan_to_text(&p);
+		json = ghvm_plan_to_json(&p);
+		assert_non_null(strstr(text, "demo: 2 vCPUs, 1G shared\n"));
+		assert_null(strstr(text, "uart"));
+		assert_null(strstr(text, "power-key"));
+		assert_non_null(strstr(json, "\"doorbells\":[],"));
+		assert_non_null(
+			strstr(text, i ? "entries 512 to 262144 of 4000" : "entries 1 of 4000\n"));
+		assert_non_null(strstr(text, i ? "  ram          0 of 512 pages of 2M\n"
+					       : "  ram          512 of 512 pages of 2M\n"));
+		assert_non_null(strstr(text, i ? "ram of 4K\n" : "ram of 1G, from the hugetlb"));
+		assert_non_null(
+			strstr(json, i ? "\"hugepages\":\"never\"" : "\"hugepages\":\"1G\""));
+		s.hugepages = GHVM_HUGEPAGES_NEVER;
+	}
+}
+
+static void names_every_step(void **state)
+{
+	for (int i = 0; i < GHVM_STEP_COUNT_; i++)
+		assert_string_not_equal(ghvm_step_to_string((enum ghvm_step_kind)i), "unknown");
+	assert_string_equal(ghvm_step_to_string(GHVM_STEP_COUNT_), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(places_without_overlap),
+		cmocka_unit_test(steps_come_in_a_safe_order),
+		cmocka_unit_test(shares_what_is_not_protected),
+		cmocka_unit_test(windows_go_around_each_other),
+		cmocka_unit_test(windows_find_room_above_ram),
+		cmocka_unit_test(every_size_can_be_had),
+		cmocka_unit_test(refuses_what_does_not_fit),
+		cmocka_unit_test(keeps_to_the_quirks),
+		cmocka_unit_test(refuses_windows_in_the_wrong_place),
+		cmocka_unit_test(prints_itself),
+		cmocka_unit_test(prints_the_other_words),
+		cmocka_unit_test(names_every_step),
+	};
+
+	make_kernel();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
