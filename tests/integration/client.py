@@ -122,6 +122,36 @@ class Client:
             SD.sd_bus_message_unref(m)
             SD.sd_bus_message_unref(reply)
 
+    def ask(self, path, interface, method, *args):
+        """The answer is for answer()."""
+        m, serial = self.message(path, interface, method, *args), ctypes.c_uint64()
+        _check(SD.sd_bus_send(self.bus, m, ctypes.byref(serial)), "send")
+        SD.sd_bus_message_unref(m)
+        _check(SD.sd_bus_flush(self.bus), "flush")
+        return serial.value
+
+    def answer(self, asked):
+        """Waits for it. Returns its number among all that was sent by who answers, or None: refused."""
+        while True:
+            m, of, number = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_uint64()
+            if not _check(SD.sd_bus_process(self.bus, ctypes.byref(m)), "process"):
+                if not _check(SD.sd_bus_wait(self.bus, ctypes.c_uint64(20000000)), "wait"):
+                    raise TimeoutError("no answer")
+                continue
+            if not m:
+                continue  # something else was done
+            SD.sd_bus_message_get_reply_cookie(m, ctypes.byref(of))
+            _check(SD.sd_bus_message_get_cookie(m, ctypes.byref(number)), "cookie")
+            refused = SD.sd_bus_message_is_method_error(m, None)
+            SD.sd_bus_message_unref(m)
+            if of.value == asked:
+                return None if refused else number.value
+
+    def sync(self):
+        """Then the bus has passed on all that was sent before."""
+        _check(SD.sd_bus_call_method(self.bus, b"org.freedesktop.DBus", b"/org/freedesktop/DBus",
+                                     b"org.freedesktop.DBus", b"GetId", None, None, b""), "GetId")
+
     def send(self, path, interface, method, *args):
         """Without waiting for an answer, which is thrown away."""
         m = self.message(path, interface, method, *args)
