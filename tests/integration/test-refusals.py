@@ -577,14 +577,14 @@ class Runners(Case):
             client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
         time.sleep(5.5)  # by now they have been answered: there is no console
         for _ in range(400):
-            began = time.monotonic()
             with self.assertRaisesRegex(ClientError, "does not answer"):
                 self.open_console(client)
-            self.assertLess(time.monotonic() - began, 4)  # one that waits for the runner takes 5 s
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
-        for _ in range(8):
-            payload, _ = receive_kind(self.control, world.CONSOLE)
-            send(self.control, world.CONSOLE_IS, payload[:4] + put_string(""))
+        asked = [receive_kind(self.control, world.CONSOLE)[0][:4] for _ in range(8)]
+        # none of the 400 was passed on to it, so none of them waited
+        self.assertEqual(select.select([self.control], [], [], 0)[0], [])
+        for serial in asked:
+            send(self.control, world.CONSOLE_IS, serial + put_string(""))
         wait_until(lambda: client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {})) or
                    select.select([self.control], [], [], 0.1)[0])
 
