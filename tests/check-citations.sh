@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # check-citations.sh: every "abi K.6" has its section in docs/gunyah-abi.md, every "decision 12"
-# its heading in docs/decisions.md, and nothing cites a document that is not in the tree.
+# its heading in docs/decisions.md, and every file that a comment or document names is in the tree.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 abi=docs/gunyah-abi.md
@@ -50,6 +50,24 @@ unresolved() {
   awk 'NR == FNR { known[$1] = 1; next } !($3 in known)' <(targets) -
 }
 
+# Names of files in comments and documents that no file in the tree has: "FILE:LINE: parcel.c". STYLE.md
+# has examples.
+missing_files() { # FILE...
+  awk '
+    FILENAME ~ /^[/]dev[/]fd/ { sub(/.*\//, ""); known[$0] = 1; next }
+    FILENAME !~ /[.](md|c|h)$/ || FILENAME == "STYLE.md" { nextfile }
+    /#include/ { next }
+    {
+      text = $0
+      while (match(text, /[A-Za-z0-9_-][A-Za-z0-9_-][A-Za-z0-9_-]+[.](c|h|md|py|sh)([^A-Za-z0-9_]|$)/)) {
+        name = substr(text, RSTART, RLENGTH)
+        text = substr(text, RSTART + RLENGTH)
+        sub(/[^A-Za-z0-9_]$/, "", name)
+        if (!(name in known) && name !~ /NAME/) print FILENAME ":" FNR ": " name
+      }
+    }' <(printf '%s\n' "${files[@]}" gunyah-abi.md check-citations.sh) "$@"
+}
+
 bad=0
 complain() { # TEXT LINES
   [ -z "$2" ] && return
@@ -65,15 +83,18 @@ complain "No such section or decision" "$( (cited "${files[@]}" && cross_referen
 complain "Not in the tree, or not in this form (\"abi K.6\", \"decision 12\")" "$(
   grep -nE '\b(DESIGN|USERS|UNITS|MODEL|TESTBED|DEVICES|HOUSE|DECISIONS)(\.md| [0-9]|,| section)|\bABI [A-K]\.[0-9]|\b[Ss]ections? [A-K]\.[0-9]|[Dd]ecisions [0-9]' "${files[@]}" /dev/null || true
 )"
+complain "No such file" "$(missing_files "${files[@]}")"
 complain "Not in the table of contents of $abi" "$(
   comm -23 <(sed -n 's/^###\{0,1\} \([0-9A-K][0-9.]*\) .*/\1/p' $abi | sort) \
     <(sed -n 's/^ *- \[\([0-9A-K][0-9.]*\) .*](#.*)$/\1/p' $abi | sort)
 )"
 
-# Does it find what is wrong?
-wrong=$(mktemp)
+# Does it find what is wrong? A file with mistakes:
+wrong=$(mktemp --suffix .c)
 trap 'rm -f "$wrong"' EXIT
 printf '%s\n' '/* abi K.99 */' ' * right: abi K.6; not here (abi K.1,' ' * C.77). A decision' ' * 999, abi Z' 'in abi' ' L, abi I.99' >"$wrong"
 found=$(cited "$wrong" | unresolved | sed 's/.*: //' | paste -sd' ')
 [ "$found" = 'abi K.99 abi C.77 decision 999 abi I.99' ] || complain "Wrong citations were not all found" "$found"
+echo '/* see gone.c, not check-citations.sh */' >"$wrong"
+[ "$(missing_files "$wrong")" = "$wrong:1: gone.c" ] || complain "A missing file was not found" "gone.c"
 exit $bad
