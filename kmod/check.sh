@@ -29,7 +29,7 @@ make_for()
 	mkdir "$dir"
 	cp -r "$here"/Kbuild "$here"/*.[ch] "$here"/uapi "$dir"
 	status=0
-	nice make -s -C "$headers" M="$dir" "$@" modules >"$log" 2>&1 || status=$?
+	nice make -s -j "$(nproc)" -C "$headers" M="$dir" "$@" modules >"$log" 2>&1 || status=$?
 	sed -i '/Skipping BTF generation/d' "$log"
 	if [ $status != 0 ] || [ -s "$log" ]; then
 		sed "s#$dir/##" "$log" >&2

@@ -61,6 +61,46 @@ tally() { # NAME COMMAND...: one case, by its exit status
   fi
 }
 
+# The scripts of tally_scripts, as many at a time as there are CPUs, each with its log and then its status and seconds.
+# A shell of its own, because it waits for whatever ends next.
+tally_run_scripts() (
+  free=$(nproc) ended=0
+  for pair; do
+    if [ "$free" = 0 ]; then
+      wait -n || true
+      free=1 ended=$((ended + 1))
+      echo "[$ended/$#]"
+    fi
+    free=$((free - 1))
+    {
+      log=$(tally_log "${pair%%=*}") start=$SECONDS status=0
+      "${pair#*=}" >"$log" 2>&1 </dev/null || status=$?
+      echo "$status $((SECONDS - start))" >"$log.status"
+    } &
+  done
+  wait
+)
+
+# tally_scripts LABEL NAME=SCRIPT...: each script is a case, by its exit status; they run side by side
+tally_scripts() {
+  local label=$1 pair log status seconds
+  shift
+  for pair; do
+    rm -f "$(tally_log "${pair%%=*}").status"
+  done
+  progress_run "$label" "$tally_logs/$label.log" tally_run_scripts "$@" || true
+  for pair; do
+    log=$(tally_log "${pair%%=*}") status='' seconds=''
+    read -r status seconds <"$log.status" || true
+    if [ "$status" = 0 ]; then
+      tally_pass "${pair%%=*}" "$seconds"
+    else
+      tally_fail "${pair%%=*}" "$log"
+    fi
+    rm -f "$log.status"
+  done
+}
+
 # Each case of each program that meson runs; a program that has no cases inside counts as one. Ends
 # with how many points its sweeps have tried.
 tally_meson() { # LABEL FOLDER ARGS...

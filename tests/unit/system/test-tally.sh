@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# tally.sh: what passed and what failed is counted, however it was run; the end has the times and the counts.
+set -euo pipefail
+
+root=$(realpath "$(dirname "$(realpath "$0")")/../../..")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+  echo "FAIL: $*; the output was:"
+  cat "$work/out"
+  exit 1
+}
+
+has() { # PATTERN
+  grep -qE -- "$1" "$work/out" || fail "no line like: $1"
+}
+
+for n in 1 2 3 4; do
+  printf '#!/bin/sh\necho script %s\nexit %s\n' $n $((n == 3 ? 7 : 0)) >"$work/s$n"
+done
+chmod +x "$work"/s?
+
+# shellcheck disable=SC2016 # the other shell expands it
+bash -euc '. "$1/tests/tally.sh"; cd "$2"; tally_init "$2/logs"
+  tally_suite scripts tally_scripts checks a=./s1 "b c=./s2" d=./s3 e=./s4 gone=./nosuch
+  tally_suite one tally single true
+  tally_suite lone tally broken false || echo "status $?"
+  tally_suite tap tally_tap tap printf "ok 1 - x\nnot ok 2 - y\n"
+  tally_end || echo "end $?"' - "$root" "$work" >"$work/out" 2>&1 </dev/null || fail "status $?"
+
+has '^ok      a \([0-9]+ s\)$'
+has '^ok      b c '
+has '^NOT OK  d: the end of .*logs/d\.log:$'
+has '^        \| script 3$'
+has '^ok      e '
+has '^NOT OK  gone: '
+has '^ok      single '
+has '^NOT OK  broken: '
+has '^status 1$'
+has '^ok      tap: x$'
+has '^failed: tap: y: '
+for suite in scripts one lone tap; do
+  has "^time +[0-9]+ s, +[0-9]+ s of CPU: $suite$"
+done
+[ "$(tail -n 2 "$work/out")" = $'5 passed, 4 failed\nend 1' ] || fail "the last lines"
