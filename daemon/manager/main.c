@@ -2,8 +2,8 @@
 /*
  * gunyah-vmd: the manager of a host's virtual machines.
  *
- * It may be killed, restarted or upgraded while guests run: they do not need it, and it
- * finds them again.
+ * The manager may be killed, restarted or upgraded while guests run. Guests do not need it, and a new
+ * manager finds them again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
 
-#define EXIT_NO_HOST 77 /* and systemd does not try again, decision 22 */
+#define EXIT_NO_HOST 77 /* systemd does not restart the manager, decision 22 */
 #define IDLE_MS 10000
 #define VMS_DIRS_MAX 8
 
@@ -39,8 +39,8 @@ static const char usage[] =
 	"  --hypervisor URI  the module's node (/dev/ghvm), or unix:PATH of a model\n"
 	"  --bus ADDRESS     'system' (default), 'user', or a bus address\n"
 	"  --run-dir DIR     keep state, sockets and listeners below DIR (tests)\n"
-	"  --vms-dir DIR     read descriptors here instead; may be repeated\n"
-	"  --probe-presplit  once a boot, look whether a LEND unmaps what it lends\n"
+	"  --vms-dir DIR     read descriptors from DIR; may be repeated\n"
+	"  --probe-presplit  test once per boot whether a LEND unmaps the lent memory\n"
 	"  --debug           log more\n"
 	"  --help            show this\n"
 	"  --version         show the version\n";
@@ -48,7 +48,7 @@ static const char usage[] =
 /**
  * struct daemon - the program
  * @dir: --run-dir, or NULL
- * @node: until there is a hypervisor
+ * @node: watch on the module's node, while there is no hypervisor
  */
 struct daemon {
 	struct loop *loop;
@@ -75,7 +75,7 @@ struct daemon {
 
 /* --- options --- */
 
-/* Return: 1 go on; 0 all is said; -EINVAL. */
+/* Return: 1 continue; 0 exit successfully; -EINVAL. */
 static int take_option(struct daemon *d, int option)
 {
 	switch (option) {
@@ -168,7 +168,7 @@ static int choose_dirs(struct daemon *d)
 	return r;
 }
 
-/* --- what happens to it --- */
+/* --- events --- */
 
 static void on_terminate(void *data)
 {
@@ -187,7 +187,7 @@ static void on_reload(void *data)
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
 			 (unsigned long long)now.tv_sec * 1000000 +
 				 (unsigned long long)now.tv_nsec / 1000);
-	d->manager.scan_error = (struct ghvm_error){}; /* told again, if it is still so */
+	d->manager.scan_error = (struct ghvm_error){}; /* log the error again if it persists */
 	manager_reread(&d->manager);
 	(void)sd_notify(0, "READY=1");
 }
@@ -197,23 +197,23 @@ static void on_watchdog(void *data)
 	struct daemon *d = data;
 
 	(void)sd_notify(0, "WATCHDOG=1");
-	(void)loop_timer_arm(&d->watchdog, d->watchdog_ms); /* else systemd restarts us */
+	(void)loop_timer_arm(&d->watchdog, d->watchdog_ms); /* on failure systemd restarts it */
 }
 
 static void on_bus_lost(void *data, int error)
 {
 	struct daemon *d = data;
 
-	log_error(NULL, error, "The bus is lost");
+	log_error(NULL, error, "Lost the connection to the bus");
 	loop_stop(d->loop, EXIT_FAILURE);
 }
 
-/* Only while there is no hypervisor. */
+/* Armed only while there is no hypervisor. */
 static void on_idle(void *data)
 {
 	struct daemon *d = data;
 
-	log_info(NULL, "Nothing to do without a hypervisor");
+	log_info(NULL, "Exiting: there is no hypervisor");
 	loop_stop(d->loop, d->manager.host_error.code == -ENODEV ? EXIT_NO_HOST : EXIT_FAILURE);
 }
 
@@ -222,12 +222,12 @@ static void on_activity(void *data)
 	struct daemon *d = data;
 
 	if (d->manager.host_state == MANAGER_HOST_UNAVAILABLE)
-		(void)loop_timer_arm(&d->idle, IDLE_MS); /* or it ends a little early */
+		(void)loop_timer_arm(&d->idle, IDLE_MS); /* on failure it exits early */
 }
 
 /*
- * Another process of ours takes it up: systemd starts it at once, and its device cgroup has the
- * node then, which for us stays denied.
+ * The node has appeared. Exit and let systemd start a new process: the device cgroup of this process
+ * was made without the node and denies it.
  */
 static void on_node(void *data)
 {
@@ -235,11 +235,11 @@ static void on_node(void *data)
 
 	if (d->manager.host_state != MANAGER_HOST_UNAVAILABLE)
 		return;
-	log_info(NULL, "%s has come or changed: starting anew", d->node.path);
+	log_info(NULL, "%s has appeared or changed: restarting", d->node.path);
 	loop_stop(d->loop, EXIT_SUCCESS);
 }
 
-/* --- its life --- */
+/* --- start and stop --- */
 
 static int take_socket(struct daemon *d)
 {
@@ -258,7 +258,7 @@ static int watch_signals(struct daemon *d)
 {
 	int r;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* writes tell */
+	(void)signal(SIGPIPE, SIG_IGN); /* writes return EPIPE instead */
 	r = loop_watch_signal(d->loop, &d->terminate, SIGTERM, on_terminate, d);
 	if (r == 0)
 		r = loop_watch_signal(d->loop, &d->interrupt, SIGINT, on_terminate, d);
@@ -298,7 +298,7 @@ static int start(struct daemon *d)
 		r = manager_init(&d->manager, d->loop, &d->options);
 	if (r == 0 && d->manager.host_state != MANAGER_HOST_UNAVAILABLE)
 		node_done(&d->node);
-	if (r == 0) /* before anything is said on the bus: a guest that runs has a runner */
+	if (r == 0) /* the bus must not show a running guest before its runner is connected */
 		r = loop_run_until(d->loop, manager_settled, &d->manager);
 	if (r < 0)
 		return r;
@@ -335,7 +335,7 @@ static int serve(struct daemon *d)
 
 	r = start(d);
 	if (r == -ECANCELED) {
-		r = EXIT_SUCCESS; /* told to end before it was ready */
+		r = EXIT_SUCCESS; /* SIGTERM before it was ready */
 	} else if (r < 0) {
 		log_error(NULL, r, "Cannot start");
 		(void)sd_notifyf(0, "STATUS=Cannot start: %s", strerror(-r));
@@ -355,7 +355,7 @@ int main(int argc, char **argv)
 
 	if (!d)
 		return EXIT_FAILURE;
-	(void)mallopt(M_ARENA_MAX, 1); /* threads are few and short: one heap is smaller */
+	(void)mallopt(M_ARENA_MAX, 1); /* there are few, short threads: one heap saves memory */
 	d->bus_address = "system";
 	r = parse(d, argc, argv);
 	if (r == 1)

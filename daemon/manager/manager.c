@@ -16,31 +16,32 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"
 
-static void tell_host(struct manager *m)
+static void notify_host_changed(struct manager *m)
 {
 	if (m->observer)
 		m->observer->on_host_changed(m->observer_data);
 }
 
-/* An operation may have found RM dead. */
-static void look_at_rm(struct manager *m)
+/* Check whether RM has died during an operation. */
+static void check_rm(struct manager *m)
 {
 	const struct log_about a = { .id = LOG_ID_RM_DEAD };
 
 	if (m->host_state != MANAGER_HOST_OK || !ghvm_rm_dead(m->rm))
 		return;
 	m->host_state = MANAGER_HOST_RM_DEAD;
-	(void)ghvm_error_set(&m->host_error, -EHOSTDOWN,
-			     "the resource manager does not answer any more: guests run on and can "
-			     "be stopped, but none can start; only a reboot helps");
+	(void)ghvm_error_set(
+		&m->host_error, -EHOSTDOWN,
+		"the resource manager no longer replies: guests continue to run and can "
+		"be stopped, but none can start; reboot the host");
 	log_write(LOG_CRIT, &a, 0, "%s", m->host_error.msg);
-	tell_host(m);
+	notify_host_changed(m);
 }
 
-/* --- what VMs say --- */
+/* --- callbacks of VMs --- */
 
-/* One without a descriptor goes with its guest; not in the middle of what it says. */
-static void look_for_end(struct manager *m, const struct vm *vm)
+/* A VM without a descriptor is removed after its guest has ended, by a later scan. */
+static void schedule_removal(struct manager *m, const struct vm *vm)
 {
 	if (!vm->described)
 		folders_poke(&m->folders);
@@ -50,8 +51,8 @@ static void on_vm_changed(void *data, struct vm *vm)
 {
 	struct manager *m = data;
 
-	look_at_rm(m);
-	look_for_end(m, vm);
+	check_rm(m);
+	schedule_removal(m, vm);
 	if (m->observer)
 		m->observer->on_vm_changed(m->observer_data, vm);
 }
@@ -60,7 +61,7 @@ static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
 {
 	struct manager *m = data;
 
-	look_for_end(m, vm);
+	schedule_removal(m, vm);
 	if (m->observer)
 		m->observer->on_vm_state(m->observer_data, vm, before);
 }
@@ -73,7 +74,7 @@ static void on_vm_remains(void *data, struct vm *vm, struct guest *g, const stru
 
 	r = quarantine_add(&m->quarantine, vm->name, g, err);
 	if (r < 0)
-		log_error(&a, r, "Cannot keep track of quarantined memory");
+		log_error(&a, r, "Cannot list quarantined memory");
 }
 
 static const struct vm_calls vm_calls = {
@@ -88,12 +89,12 @@ static void on_quarantine_changed(void *data, const char *name)
 	struct vm *vm = manager_known(m, name);
 	const char *why;
 
-	look_at_rm(m);
-	tell_host(m);
+	check_rm(m);
+	notify_host_changed(m);
 	if (!vm)
 		return;
 	vm->quarantined = quarantine_pages(&m->quarantine, name, &why);
-	look_for_end(m, vm);
+	schedule_removal(m, vm);
 	if (m->observer)
 		m->observer->on_vm_changed(m->observer_data, vm);
 }
@@ -162,11 +163,11 @@ static bool removable(const struct vm *vm)
 	return !vm->described && vm_vacant(vm) && !vm->waiters && !vm->quarantined;
 }
 
-/* Once, not at each scan; and once more if it is another folder or error. */
-static void tell_scan(struct manager *m, const struct ghvm_error *err)
+/* Log an error when it first occurs or changes, not at each scan. */
+static void log_scan(struct manager *m, const struct ghvm_error *err)
 {
 	if (err->code && strcmp(err->msg, m->scan_error.msg) != 0)
-		log_error(NULL, 0, "The list of virtual machines is not complete: %s", err->msg);
+		log_error(NULL, 0, "The list of VMs is incomplete: %s", err->msg);
 	m->scan_error = *err;
 }
 
@@ -190,12 +191,12 @@ void manager_scan(struct manager *m)
 	struct vm *vm;
 
 	(void)ghvm_spec_list(m->options->vms_dirs, &names, &err);
-	tell_scan(m, &err);
+	log_scan(m, &err);
 	for (char **n = names; n && *n; n++)
 		add_described(m, *n);
 	for (size_t i = m->n_vms; i-- > 0;) {
 		vm = m->vms[i];
-		/* in a folder that cannot be read it may still be described */
+		/* its descriptor may be in a folder that cannot be read */
 		vm->described = in_list(names, vm->name) || (vm->described && err.code);
 		if (removable(vm))
 			remove_vm(m, i);
@@ -252,7 +253,7 @@ int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spe
 {
 	int r = ghvm_spec_load(name, m->options->vms_dirs, ret, complaints, err);
 
-	/* The file's mode is wrong, which no further try changes; whoever asks has all rights. */
+	/* A wrong file mode is permanent. -EACCES would be taken for missing rights of the caller. */
 	if (r == -EACCES)
 		r = err->code = -EINVAL;
 	return r;
@@ -289,7 +290,7 @@ static void on_rm_notify(void *data, const struct ghvm_rm_notification *n)
 	for (size_t i = 0; i < m->n_vms; i++)
 		if (vm_on_notify(m->vms[i], n))
 			return;
-	(void)quarantine_on_notify(&m->quarantine, n); /* else of a VM that is gone */
+	(void)quarantine_on_notify(&m->quarantine, n); /* otherwise of a VM that no longer exists */
 }
 
 static int give_up_host(struct manager *m, enum manager_host_state state, int r,
@@ -332,7 +333,7 @@ static int open_host(struct manager *m)
 	return 0;
 }
 
-/* From here on the loop reads what RM says. */
+/* From here on the loop reads the messages of RM. */
 static int start_dispatch(struct manager *m)
 {
 	if (!m->rm)
@@ -341,7 +342,8 @@ static int start_dispatch(struct manager *m)
 	return loop_watch_read(m->loop, &m->rm_watch, ghvm_rm_fd(m->rm), on_rm_readable, m);
 }
 
-static void place(struct manager *m, const struct adopt_target *target, struct adopt_found *f)
+/* Give an adopted guest to its VM, which is added if needed; tear it down if that is not possible. */
+static void place_guest(struct manager *m, const struct adopt_target *target, struct adopt_found *f)
 {
 	struct vm *vm = NULL;
 
@@ -355,7 +357,7 @@ static void place(struct manager *m, const struct adopt_target *target, struct a
 		adopt_undo(target, f->guest);
 }
 
-/* Has it neither a guest nor pages that may be its own? */
+/* The VM has no guest, and no pages in quarantine. */
 static bool is_over(const struct manager *m, const char *name)
 {
 	const struct vm *vm = manager_known(m, name);
@@ -364,11 +366,8 @@ static bool is_over(const struct manager *m, const char *name)
 	return (!vm || vm_vacant(vm)) && !quarantine_pages(&m->quarantine, name, &why);
 }
 
-/*
- * Who still waits for a guest that is no more. Nobody is sent away while it is not sure
- * that his guest does not run.
- */
-static void dismiss_rest(struct manager *m)
+/* Dismiss runners whose guest no longer exists, but only if it is certain that the guest does not run. */
+static void dismiss_runners(struct manager *m)
 {
 	DIR *dir = opendir(m->options->control_dir);
 	const struct dirent *e;
@@ -386,10 +385,10 @@ static void dismiss_rest(struct manager *m)
 }
 
 /*
- * Questions first, while nobody else talks to RM; then the loop reads, and threads may work.
- * Notifications are kept for the machines that they are of until these have their places.
+ * Query RM first, while no other thread uses it; then let the loop read its messages. Notifications are
+ * kept until the machines they belong to have been given to their VMs.
  */
-static int adopt(struct manager *m)
+static int adopt_guests(struct manager *m)
 {
 	const struct adopt_target target = {
 		.host = &m->guest_host,
@@ -405,17 +404,17 @@ static int adopt(struct manager *m)
 		return 0;
 	r = adopt_all(&target, &found, &n);
 	if (r < 0)
-		log_error(NULL, r, "Cannot look into the quarantine");
+		log_error(NULL, r, "Cannot read the quarantine");
 	r = start_dispatch(m);
 	for (size_t i = 0; i < n; i++)
-		place(m, &target, &found[i]);
+		place_guest(m, &target, &found[i]);
 	free(found);
 	if (m->rm)
 		ghvm_rm_set_on_notify(m->rm, on_rm_notify, m);
 	if (r == 0 && m->rm && !ghvm_rm_dead(m->rm) && !ghvm_ledger_distrusted(&m->ledger))
-		dismiss_rest(m);
+		dismiss_runners(m);
 	quarantine_retry(&m->quarantine);
-	look_at_rm(m);
+	check_rm(m);
 	return r;
 }
 
@@ -447,8 +446,8 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	if (r < 0)
 		return r;
 	manager_scan(m);
-	r = adopt(m);
-	manager_reread(m); /* what runs is known by now, and so are its drop-ins */
+	r = adopt_guests(m);
+	manager_reread(m); /* again, now with the drop-ins of adopted guests */
 	return r;
 }
 
@@ -469,8 +468,8 @@ void manager_observe(struct manager *m, const struct manager_observer *o, void *
 }
 
 /*
- * Operations are waited for, and nobody reads for them any more. What RM tells goes unheard:
- * they ask as well, and the VMs that it is of are about to be freed.
+ * From now on operations read the messages of RM themselves. Notifications are dropped: operations also
+ * query RM, and the VMs are about to be freed.
  */
 static void stop_dispatch(struct manager *m)
 {
@@ -480,7 +479,7 @@ static void stop_dispatch(struct manager *m)
 	ghvm_rm_set_dispatched(m->rm, false);
 }
 
-/* Nothing is under way, and nothing waits to be given back. */
+/* No operation runs, and the quarantine is empty. */
 static bool is_at_rest(const struct manager *m)
 {
 	for (size_t i = 0; i < m->n_vms; i++)

@@ -2,7 +2,7 @@
 /*
  * The host and all its VMs: one hypervisor, one resource manager connection.
  *
- * Without a hypervisor it still answers, with the reason why not. Thread: main.
+ * Without a hypervisor the manager still answers requests, with the reason. Thread: main.
  */
 #pragma once
 
@@ -25,10 +25,10 @@
 #define MANAGER_VMS_MAX 1024
 
 /**
- * struct manager_options - borrowed for the manager's life
+ * struct manager_options - borrowed for the lifetime of the manager
  * @uri: of the hypervisor, NULL: the device node
- * @vms_dirs: NULL-terminated; NULL: the usual ones
- * @probe_presplit: find out whether a LEND unmaps memory, by looking at some that is lent
+ * @vms_dirs: NULL-terminated; NULL: the default folders
+ * @probe_presplit: find out whether a LEND unmaps memory, by accessing lent memory
  */
 struct manager_options {
 	const char *uri;
@@ -39,7 +39,7 @@ struct manager_options {
 };
 
 /**
- * struct manager_observer - who tells the world; each is called with @data
+ * struct manager_observer - callbacks of the bus; each is called with @data
  */
 struct manager_observer {
 	void (*on_vm_added)(void *data, struct vm *vm);
@@ -51,16 +51,16 @@ struct manager_observer {
 
 enum manager_host_state {
 	MANAGER_HOST_OK,
-	MANAGER_HOST_UNAVAILABLE, /* no node, or not ours */
+	MANAGER_HOST_UNAVAILABLE, /* the module's node is missing or cannot be opened */
 	MANAGER_HOST_RM_DEAD,
 };
 
 /**
- * struct manager - embedded in main()
- * @host_error: why it is not MANAGER_HOST_OK
+ * struct manager - see above
+ * @host_error: why @host_state is not MANAGER_HOST_OK
  * @info: of the module, zero without it
- * @scan_error: why not all folders of descriptors could be read, as it was last told
- * @probe: which resource manager it is, settled before the loop runs
+ * @scan_error: last logged error about a descriptor folder
+ * @probe: which resource manager it is, known before the loop runs
  */
 struct manager {
 	struct loop *loop;
@@ -91,35 +91,35 @@ struct manager {
 /**
  * manager_init() - open the hypervisor, and take over what an earlier manager left
  *
- * Blocks until RM has answered or was given up. A host that cannot be used is no error
- * here, see @host_state.
+ * Blocks until RM has replied or a timeout. A host that cannot be used is not an error, see
+ * @host_state.
  */
 int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options);
-/* Until each adopted guest's runner has answered, or its patience is over (2 s). For loop_run_until(). */
+/*
+ * For loop_run_until(): true when the runner of each adopted guest has replied, or its time limit of 2 s
+ * is up.
+ */
 bool manager_settled(const void *manager);
-/* Waits for operations that run. Guests run on. */
+/* Waits for running operations. Guests continue to run. */
 void manager_done(struct manager *m);
 
 void manager_observe(struct manager *m, const struct manager_observer *o, void *data);
 
-/* Can RM be asked? 0, or the reason with its code. */
+/* Return: 0 if RM can be used; otherwise the reason. */
 int manager_check_host(const struct manager *m, struct ghvm_error *err);
-/* Is there a hypervisor at all? As above: with a dead RM guests still run, and can be stopped. */
+/* Return: 0 if there is a hypervisor, even with a dead RM: guests then run and can be stopped. */
 int manager_check_hypervisor(const struct manager *m, struct ghvm_error *err);
 
 /*
- * Read the folders of descriptors again: VMs come and go. While one of them cannot be read, none
- * goes.
+ * Read the descriptor folders, and add and remove VMs. No VM is removed while a folder cannot be
+ * read.
  */
 void manager_scan(struct manager *m);
-/*
- * The same when they have changed, or when somebody says so: also, what has become of the
- * descriptors of those that run.
- */
+/* The same after a change or a reload; also compares the descriptors of running VMs. */
 void manager_reread(struct manager *m);
-/* Looks at the directories before it says that there is none. NULL: none. */
+/* Find a VM; scans the folders if it is not known. Return: NULL if there is none. */
 struct vm *manager_find(struct manager *m, const char *name);
-/* As it is known already. */
+/* Find a VM without a scan. */
 struct vm *manager_known(const struct manager *m, const char *name);
 
 /*
@@ -129,6 +129,6 @@ struct vm *manager_known(const struct manager *m, const char *name);
 int manager_allows(const struct manager *m, const struct vm *vm, uint64_t bytes, uint64_t untouched,
 		   struct ghvm_error *err);
 
-/* As ghvm_spec_load(); @complaints may be NULL. -EINVAL also for files without the right to read. */
+/* As ghvm_spec_load(); @complaints may be NULL. -EINVAL also for files that may not be read. */
 int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spec *ret,
 		      struct ghvm_complaints *complaints, struct ghvm_error *err);

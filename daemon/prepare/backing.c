@@ -52,19 +52,20 @@ static int make_memfd(const char *name, uint64_t size, enum ghvm_hugepages hugep
 	int r;
 
 	if (!size || !ghvm_aligned(size, granule(hugepages)) || size > INT64_MAX)
-		return ghvm_error_set(err, -EINVAL, "memory %s: %llu bytes are not whole pages",
+		return ghvm_error_set(err, -EINVAL,
+				      "memory %s: %llu bytes is not a multiple of the page size",
 				      name, (unsigned long long)size);
 	fd = memfd_create(name, memfd_flags(hugepages));
 	if (fd < 0) {
 		r = errno == ENODEV || errno == EINVAL ? -EOPNOTSUPP : -errno;
-		return ghvm_error_set(err, r, "memory %s: cannot make a memfd%s: %s", name,
+		return ghvm_error_set(err, r, "memory %s: cannot create a memfd%s: %s", name,
 				      hugepages == GHVM_HUGEPAGES_AUTO ? "" : " of that page size",
 				      strerror(errno));
 	}
 	if (ftruncate(fd, (off_t)size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		return ghvm_error_set(err, -errno, "memory %s: cannot size a memfd: %s", name,
-				      strerror(errno));
+		return ghvm_error_set(err, -errno, "memory %s: cannot set the size of a memfd: %s",
+				      name, strerror(errno));
 	return TAKE_FD(fd);
 }
 
@@ -108,7 +109,7 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 	else if (r == 0)
 		r = populate_huge(&m, size, &result);
 	if (r < 0)
-		return ghvm_error_set(err, r, "memory %s: cannot get %llu MiB%s: %s", name,
+		return ghvm_error_set(err, r, "memory %s: cannot populate %llu MiB%s: %s", name,
 				      (unsigned long long)(size >> 20),
 				      hugetlb ? " of reserved huge pages" : "", strerror(-r));
 	if (contiguity_measure(m.at, size, &result.pieces) < 0)

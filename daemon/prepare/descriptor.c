@@ -42,14 +42,14 @@ int descriptor_find(struct descriptor *d, const struct ghvm_need *asked,
 		i++;
 	if (i == d->n || d->asked[i])
 		return ghvm_error_set(err, -EBADMSG,
-				      "the manager asks for '%s' (%u, %u), which the descriptor "
+				      "the manager requested '%s' (%u, %u), which the descriptor "
 				      "does not name%s",
 				      asked->key, asked->kind, asked->index,
 				      i == d->n ? "" : " twice");
 	if (d->needs[i].size != asked->size || d->needs[i].hugepages != asked->hugepages)
 		return ghvm_error_set(err, -ESTALE,
-				      "%s: the manager asks for %llu bytes, the descriptor says "
-				      "%llu: was it changed just now?",
+				      "%s: the manager requested %llu bytes, the descriptor says "
+				      "%llu: was the descriptor changed during the start?",
 				      asked->key, (unsigned long long)asked->size,
 				      (unsigned long long)d->needs[i].size);
 	d->asked[i] = true;

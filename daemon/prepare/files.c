@@ -48,7 +48,7 @@ int files_open_log(const char *dir_path, const char *name, unsigned int nth, str
 	if (dir < 0 || fstat(dir, &dir_st) < 0)
 		return ghvm_error_set(err, -errno, "%s: %s", dir_path, strerror(errno));
 	if (nth >= GHVM_SPEC_LOGS_MAX)
-		return ghvm_error_set(err, -EBADMSG, "the manager asks for too many logs");
+		return ghvm_error_set(err, -EBADMSG, "the manager requested too many log files");
 	if (nth)
 		(void)snprintf(file, sizeof(file), "%s.log.%u", name, nth); /* fits */
 	else

@@ -34,12 +34,12 @@ static const char usage[] =
 	"Usage: gunyah-vm-prepare [OPTION]... NAME\n"
 	"\n"
 	"Prepare the start of the virtual machine NAME, inside its unit.\n"
-	"  --release        instead, give back what is left of it\n"
-	"  --register       instead, register it with machined ($MAINPID is its leader)\n"
-	"  --socket PATH    of the manager\n"
-	"  --log-dir PATH   for console logs\n"
-	"  --vms-dir DIR    read descriptors here instead; may be repeated\n"
-	"  --exec RUNNER    without systemd: become RUNNER when all is prepared\n"
+	"  --release        wait until the memory of the guest is returned\n"
+	"  --register       register the VM with machined ($MAINPID is the leader)\n"
+	"  --socket PATH    the manager's socket\n"
+	"  --log-dir PATH   folder of console logs\n"
+	"  --vms-dir DIR    read descriptors from DIR; may be repeated\n"
+	"  --exec RUNNER    without systemd: execute RUNNER when all is prepared\n"
 	"  --help           show this\n";
 
 enum verb { VERB_PREPARE, VERB_RELEASE, VERB_REGISTER, VERB_HELP };
@@ -115,7 +115,7 @@ static int leave_refusal(struct store *store, const struct ghvm_error *why)
 		return EXIT_REFUSED;
 	fd = memfd_create("refused", MFD_CLOEXEC);
 	if (fd < 0 || write(fd, why->msg, strlen(why->msg)) < 0)
-		fprintf(stderr, SD_ERR "Cannot make a memfd: %s\n", strerror(errno));
+		fprintf(stderr, SD_ERR "Cannot create a memfd: %s\n", strerror(errno));
 	if (fd < 0 || store_add(store, "refused", fd, &err) < 0 || store_sync(store, &err) < 0) {
 		fprintf(stderr, SD_ERR "%s\n", err.msg);
 		return EXIT_FAILURE;
@@ -129,10 +129,11 @@ static int refuse_name(const struct options *o)
 	_cleanup_(store_done) struct store store;
 	struct ghvm_error err = {};
 
-	(void)ghvm_error_set(&err, -EINVAL,
-			     "'%.40s' is not a VM's name: 1 to 27 of a-z, 0-9 and -, no dash first "
-			     "or last",
-			     o->name);
+	(void)ghvm_error_set(
+		&err, -EINVAL,
+		"'%.40s' is not a valid VM name: 1 to 27 characters of a-z, 0-9 and -, "
+		"no dash first or last",
+		o->name);
 	fprintf(stderr, SD_ERR "%s\n", err.msg);
 	store_init(&store, o->runner);
 	return o->verb == VERB_PREPARE ? leave_refusal(&store, &err) : EXIT_FAILURE;
@@ -185,7 +186,8 @@ static int release(const struct options *o)
 	r = release_run(o->socket, o->name, result && !strcmp(result, "success"),
 			RELEASE_TIMEOUT_MS, &pages, text, &err);
 	if (r < 0)
-		fprintf(stderr, SD_ERR "Cannot release: %s\n", err.msg);
+		fprintf(stderr, SD_ERR "Cannot wait for the return of the guest's memory: %s\n",
+			err.msg);
 	else if (pages)
 		fprintf(stderr, SD_WARNING "%llu pages quarantined: %s\n",
 			(unsigned long long)pages, text);

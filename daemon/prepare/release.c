@@ -47,7 +47,7 @@ int release_dial(const char *path, struct ghvm_error *err)
 	_cleanup_(closep) int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return ghvm_error_set(err, -ENAMETOOLONG, "%s: name too long", path);
+		return ghvm_error_set(err, -ENAMETOOLONG, "%s: socket path too long", path);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (sock < 0 || connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return ghvm_error_set(err, -errno, "cannot reach the manager at %s: %s", path,
@@ -137,7 +137,7 @@ static int try_once(const char *path, const char *name, bool wanted,
 	r = ask(sock, name, wanted);
 	if (r == 0)
 		r = wait_for_answer(sock, patience, ret_pages, text);
-	return r < 0 ? ghvm_error_set(err, r, "no answer from the manager: %s", strerror(-r)) : 0;
+	return r < 0 ? ghvm_error_set(err, r, "no reply from the manager: %s", strerror(-r)) : 0;
 }
 
 /* A manager that is restarted goes on with what its predecessor began. */

@@ -31,8 +31,8 @@ static int check_pool(const struct ghvm_room_sources *from, uint64_t need, uint6
 	if (pages <= free_pages || pages - free_pages <= more)
 		return 0;
 	return ghvm_error_set(err, -ENOSPC,
-			      "memory: the guest takes %" PRIu64 " pages of %" PRIu64
-			      " MiB, their pool has %" PRIu64 " free: raise %s/nr_hugepages, or "
+			      "memory: the guest needs %" PRIu64 " huge pages of %" PRIu64
+			      " MiB, the pool has %" PRIu64 " free: raise %s/nr_hugepages, or "
 			      "use hugepages: auto",
 			      pages, page >> 20, free_pages + more, dir);
 }
@@ -86,9 +86,9 @@ static int check_hugetlb(const struct ghvm_room_sources *from, uint64_t need, co
 	if (need <= h.left)
 		return 0;
 	return ghvm_error_set(err, need > h.max ? -EDQUOT : -ENOSPC,
-			      "memory: the guest takes %" PRIu64 " MiB of huge pages, %s of the "
-			      "cgroup %.200s leaves %" PRIu64 " of %" PRIu64 " MiB: raise it, or "
-			      "use hugepages: auto",
+			      "memory: the guest needs %" PRIu64 " MiB of huge pages, %s of the "
+			      "cgroup %.200s leaves %" PRIu64 " of %" PRIu64 " MiB: raise this "
+			      "limit, or use hugepages: auto",
 			      need >> 20, h.file, h.cgroup, h.left >> 20, h.max >> 20);
 }
 

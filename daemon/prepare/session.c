@@ -26,7 +26,7 @@
 static int lost(int r, struct ghvm_error *err)
 {
 	if (r == 0)
-		return ghvm_error_set(err, -EPIPE, "the manager has gone");
+		return ghvm_error_set(err, -EPIPE, "lost the manager");
 	return ghvm_error_set(err, r, "cannot talk to the manager: %s", strerror(-r));
 }
 
@@ -49,9 +49,9 @@ static void tell_of_wait(struct session *s)
 	if (poll(&p, 1, SILENT_MS) != 0)
 		return;
 	if (s->heard)
-		fprintf(stderr, SD_INFO "Waiting for the manager to build the machine\n");
+		fprintf(stderr, SD_INFO "Waiting for the manager to build the VM\n");
 	else
-		fprintf(stderr, SD_NOTICE "Waiting for the manager, which does not answer; see "
+		fprintf(stderr, SD_NOTICE "Waiting for a reply from the manager; see "
 					  "systemctl status gunyah-vmd\n");
 }
 
@@ -77,9 +77,9 @@ static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	if (m->payload.bad)
-		return ghvm_error_set(err, -EBADMSG, "the manager sent a malformed error");
+		return ghvm_error_set(err, -EBADMSG, "malformed error from the manager");
 	(void)ghvm_error_set(err, code, "%s",
-			     *text ? text : "the manager refuses, and gives no reason");
+			     *text ? text : "the manager refused without a reason");
 	return permanent ? SESSION_REFUSED : err->code;
 }
 
@@ -94,8 +94,9 @@ static void tell_backing(const struct ghvm_need *n, const char *name,
 			(unsigned long long)b->huge, (unsigned long long)b->chunks);
 	if (n->hugepages == GHVM_HUGEPAGES_AUTO && b->huge < b->chunks)
 		fprintf(stderr,
-			SD_WARNING "Memory %s: only %llu of %llu huge pages to be had, the rest is"
-				   " small pages and uses up the resource manager's entries\n",
+			SD_WARNING
+			"Memory %s: only %llu of %llu huge pages available; the rest is"
+			" small pages, which need many entries of the resource manager\n",
 			name, (unsigned long long)b->huge, (unsigned long long)b->chunks);
 }
 
@@ -120,7 +121,7 @@ static int give_log(const struct session *s, unsigned int nth)
 	int fd = files_open_log(s->log_dir, s->name, nth, &err);
 
 	if (fd < 0) {
-		fprintf(stderr, SD_WARNING "No console log: %s\n", err.msg);
+		fprintf(stderr, SD_WARNING "Cannot open the console log: %s\n", err.msg);
 		fd = open("/dev/null", O_RDWR | O_APPEND | O_CLOEXEC);
 	}
 	return fd < 0 ? -errno : fd;
@@ -184,13 +185,12 @@ static int get_needs(struct session *s, struct ghvm_get *g, const struct ghvm_ne
 
 	if (count > GHVM_NEEDS_MAX)
 		return ghvm_error_set(err, -EBADMSG,
-				      "the manager asks for %u things, at most %d "
-				      "can be needed",
+				      "the manager requested %u files, at most %d are possible",
 				      count, GHVM_NEEDS_MAX);
 	for (uint16_t i = 0; i < count; i++) {
 		ghvm_need_get(g, &asked, key);
 		if (g->bad)
-			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed needs");
+			return ghvm_error_set(err, -EBADMSG, "malformed request from the manager");
 		r = descriptor_find(&s->descriptor, &asked, &ret[i], err);
 		if (r < 0)
 			return r;
@@ -240,15 +240,18 @@ static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm
 	int r;
 
 	if (m->payload.bad || count != m->n_fds)
-		return ghvm_error_set(err, -EBADMSG, "the manager sent malformed descriptors");
+		return ghvm_error_set(err, -EBADMSG,
+				      "malformed list of file descriptors from the manager");
 	for (uint16_t i = 0; i < count; i++) {
 		ghvm_link_get_string(&m->payload, name, sizeof(name));
 		if (m->payload.bad)
-			return ghvm_error_set(err, -EBADMSG, "the manager sent malformed names");
+			return ghvm_error_set(
+				err, -EBADMSG,
+				"malformed name of a file descriptor from the manager");
 		if (!descriptor_stores(&s->descriptor, name))
 			return ghvm_error_set(err, -EBADMSG,
-					      "the manager gave '%s', which is for no runner of "
-					      "this descriptor",
+					      "the manager sent '%s', which a runner of this "
+					      "descriptor does not need",
 					      name);
 		r = store_add(s->store, name, TAKE_FD(m->fds[i]), err);
 		if (r < 0)

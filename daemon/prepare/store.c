@@ -103,15 +103,16 @@ int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err)
 	int r;
 
 	if (!name_good(name))
-		return ghvm_error_set(err, -EINVAL, "the manager gave a bad name");
+		return ghvm_error_set(err, -EINVAL, "the manager sent an invalid name");
 	for (size_t i = 0; i < s->n; i++)
 		if (!strcmp(s->names[i], name))
-			return ghvm_error_set(err, -EEXIST, "the manager gave '%s' twice", name);
+			return ghvm_error_set(err, -EEXIST, "the manager sent '%s' twice", name);
 	if (s->n >= STORE_MAX)
-		return ghvm_error_set(err, -ENOSPC, "the manager gave too many descriptors");
+		return ghvm_error_set(err, -ENOSPC, "the manager sent too many file descriptors");
 	r = s->keep ? 0 : push(name, fd);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot store '%s' in the unit: %s", name,
+		return ghvm_error_set(err, r,
+				      "cannot put '%s' into the unit's descriptor store: %s", name,
 				      r == -ENOTCONN ? "not run by systemd" : strerror(-r));
 	memcpy(s->names[s->n], name, strlen(name) + 1);
 	s->fds[s->n] = s->keep ? TAKE_FD(owned) : -1;
@@ -124,7 +125,7 @@ int store_sync(struct store *s, struct ghvm_error *err)
 	int r = s->keep ? 1 : sd_notify_barrier(0, BARRIER_USEC);
 
 	if (r < 0)
-		return ghvm_error_set(err, r, "systemd does not take descriptors: %s",
+		return ghvm_error_set(err, r, "systemd does not accept file descriptors: %s",
 				      strerror(-r));
 	return 0;
 }

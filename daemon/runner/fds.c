@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Descriptors by name, out of systemd's store.
+ * File descriptors by name, from systemd's descriptor store.
  *
- * They leave the store before anything is done with them: what stays there outlives us,
- * and the manager would never see its ends close.
+ * They are removed from the store first. A descriptor that stays there outlives the runner, and the
+ * manager would not notice that the runner has exited.
  */
 #include "daemon/runner/fds.h"
 
@@ -82,7 +82,7 @@ int fds_add(struct fds *f, const char *name, int fd)
 	int *slot = slot_of(f, name);
 
 	if (!strncmp(name, "window-", 7))
-		return 0; /* no device of ours uses shared windows */
+		return 0; /* no device uses shared regions */
 	if (!slot)
 		return -ENOENT;
 	if (*slot >= 0)
@@ -97,7 +97,7 @@ static void empty_store(char **names, int n)
 {
 	for (int i = 0; i < n; i++)
 		(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
-	/* Not answered in time: systemd will read it some day, and we have our copies. */
+	/* after a timeout, systemd will still read the message later */
 	(void)sd_notify_barrier(0, BARRIER_USEC);
 }
 
@@ -115,14 +115,16 @@ int fds_take(struct fds *f, struct ghvm_error *err)
 
 	n = sd_listen_fds_with_names(1, &names);
 	if (n < 0)
-		return ghvm_error_set(err, n, "cannot take descriptors from the store: %s",
+		return ghvm_error_set(err, n,
+				      "cannot take file descriptors from the descriptor store: %s",
 				      strerror(-n));
 	empty_store(names, n);
 	for (int i = 0; i < n; i++) {
 		int added = fds_add(f, names[i], SD_LISTEN_FDS_START + i);
 
 		if (added == -EEXIST && r == 0)
-			r = ghvm_error_set(err, added, "two descriptors are named '%s'", names[i]);
+			r = ghvm_error_set(err, added, "two file descriptors are named '%s'",
+					   names[i]);
 	}
 	free_names(names, n);
 	return r;
@@ -139,6 +141,7 @@ int fds_check(const struct fds *f, struct ghvm_error *err)
 	else if (f->machine < 0)
 		missing = "machine";
 	return missing ? ghvm_error_set(err, -ENOENT,
-					"no descriptor '%s': was the start helper run?", missing)
+					"missing file descriptor '%s': was the start helper run?",
+					missing)
 		       : 0;
 }

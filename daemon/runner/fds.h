@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The descriptors that the start helper left for us, by name.
+ * The file descriptors that the start helper has put into the descriptor store, by name.
  */
 #pragma once
 
@@ -10,13 +10,13 @@
 #include "ghvm/spec.h"
 
 /**
- * struct fds - owned descriptors, -1: not there
- * @grant: hypercalls and virqs of this VM
- * @control: the manager that built it
- * @listen: where a later manager dials
- * @machine: sealed memfd, what we run
- * @console_log: where the console is logged, and older logs, in order
- * @refused: the start was refused for good, nothing else is there
+ * struct fds - owned file descriptors, -1: none
+ * @grant: grant file of the module: hypercalls and virqs of this VM
+ * @control: connection to the manager that built the VM
+ * @listen: listening socket for later managers
+ * @machine: sealed memfd with the description of the VM (runinfo)
+ * @console_log: console log and older logs, in order
+ * @refused: the start was refused permanently; there are no other file descriptors
  * @wake: eventfd of each vCPU's wake-up virq
  */
 struct fds {
@@ -33,21 +33,21 @@ void fds_init(struct fds *f);
 void fds_done(struct fds *f);
 
 /**
- * fds_add() - sort one in
+ * fds_add() - store a file descriptor by its name
  * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N";
  *        "window-LABEL" is dropped
  * @fd: taken over, also on failure; close-on-exec from here on
  *
- * Return: 0; -ENOENT no such name; -EEXIST it is there already.
+ * Return: 0; -ENOENT no such name; -EEXIST the name is taken.
  */
 int fds_add(struct fds *f, const char *name, int fd);
 
 /**
- * fds_take() - all from the unit's store, which is empty afterwards
+ * fds_take() - take all file descriptors from the unit's store, and empty it
  *
- * Unknown names are dropped. Return: 0; -EEXIST a name came twice; another errno.
+ * Unknown names are dropped. Return: 0; -EEXIST a name occurs twice; another errno.
  */
 int fds_take(struct fds *f, struct ghvm_error *err);
 
-/* Return: 0; -ENOENT and which name is missing. */
+/* Return: 0; -ENOENT a file descriptor is missing, with a message. */
 int fds_check(const struct fds *f, struct ghvm_error *err);

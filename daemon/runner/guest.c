@@ -91,7 +91,7 @@ static void on_stray(void *data, bool is_write, uint64_t ipa, uint64_t size)
 
 	if (!(n & (n - 1)))
 		fprintf(stderr,
-			SD_INFO "Guest %s %llu bytes at 0x%llx, where no device is (no. %llu)\n",
+			SD_INFO "Guest %s %llu bytes at 0x%llx, which is no device (access %llu)\n",
 			is_write ? "writes" : "reads", (unsigned long long)size,
 			(unsigned long long)ipa, n);
 }
@@ -99,10 +99,11 @@ static void on_stray(void *data, bool is_write, uint64_t ipa, uint64_t size)
 static int check_info(const struct ghvm_runinfo *info, const int *wake, struct ghvm_error *err)
 {
 	if (!info->n_vcpus)
-		return ghvm_error_set(err, -EBADMSG, "%s has no vCPU", info->name);
+		return ghvm_error_set(err, -EBADMSG, "%s has no vCPUs", info->name);
 	for (size_t i = 0; i < info->n_vcpus; i++)
 		if (wake[i] < 0)
-			return ghvm_error_set(err, -ENOENT, "no descriptor 'wake-%zu'", i);
+			return ghvm_error_set(err, -ENOENT, "missing file descriptor 'wake-%zu'",
+					      i);
 	return 0;
 }
 
@@ -121,7 +122,7 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 	g->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	g->shared.stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (g->ended < 0 || g->shared.stop < 0)
-		return ghvm_error_set(err, -errno, "cannot make eventfds: %s", strerror(errno));
+		return ghvm_error_set(err, -errno, "cannot create eventfds: %s", strerror(errno));
 	r = ghvm_runinfo_read(machine, &g->info, err);
 	if (r < 0)
 		return r;
@@ -130,7 +131,7 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 		return r;
 	r = devices_init(&g->devices, &g->info, logs);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot make devices: %s", strerror(-r));
+		return ghvm_error_set(err, r, "cannot create devices: %s", strerror(-r));
 	g->has_devices = true;
 	g->shared.mmio = &g->devices.mmio;
 	g->shared.on_off = on_off;
@@ -189,7 +190,7 @@ int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err)
 	if (r < 0)
 		return r;
 	if (strcmp(info.name, g->info.name))
-		return ghvm_error_set(err, -EBADMSG, "rebuilt as another VM, %s", info.name);
+		return ghvm_error_set(err, -EBADMSG, "rebuilt as another VM: %s", info.name);
 	r = check_info(&info, g->wake, err);
 	if (r < 0)
 		return r;

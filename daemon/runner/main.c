@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * gunyah-vm: runs one virtual machine, as an unprivileged user.
+ * gunyah-vm: the runner, which runs one virtual machine as an unprivileged user.
  *
- * It opens nothing: all it has are the descriptors in its unit's store, or those that
- * --fd names (to run without systemd).
+ * The runner opens no files. It only has the file descriptors from its unit's store, or from --fd when it
+ * runs without systemd.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +23,8 @@
 static const char usage[] =
 	"Usage: gunyah-vm [--fd NAME=NUMBER]... NAME\n"
 	"\n"
-	"Run the virtual machine NAME with the descriptors of its unit's store.\n"
-	"  --fd NAME=NUMBER  take this descriptor instead of the store\n"
+	"Run the virtual machine NAME with the file descriptors of its unit's store.\n"
+	"  --fd NAME=NUMBER  use this file descriptor instead of the descriptor store\n"
 	"  --help            show this\n";
 
 /* "grant=5" */
@@ -85,7 +85,7 @@ static int run(const char *name, struct fds *fds, bool by_option)
 		return RUNNER_EXIT_FAILED;
 	}
 	if (fds->refused >= 0)
-		return RUNNER_EXIT_STOP; /* the start helper has said why */
+		return RUNNER_EXIT_STOP; /* the start helper has logged the reason */
 	if (fds_check(fds, &err) < 0) {
 		fprintf(stderr, SD_ERR "%s\n", err.msg);
 		return RUNNER_EXIT_FAILED;

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * One function a message.
- */
 #include "daemon/runner/manager-link.h"
 
 #include <errno.h>
@@ -73,8 +70,8 @@ static void after_sending(struct control *c, int r)
 	control_drop(c);
 }
 
-static void post(struct control *c, uint32_t type, const struct ghvm_put *payload, const int *fds,
-		 size_t n_fds)
+static void post_message(struct control *c, uint32_t type, const struct ghvm_put *payload,
+			 const int *fds, size_t n_fds)
 {
 	if (c->fd >= 0)
 		after_sending(c, ghvm_link_post(&c->queue, c->fd, type, payload, fds, n_fds));
@@ -100,12 +97,12 @@ void control_hello(struct control *c, struct ghvm_vmid vmid, uint64_t incarnatio
 
 	ghvm_put_u16(&w, vmid.id);
 	ghvm_put_u64(&w, incarnation);
-	post(c, GHVM_LINK_RUNNER, &w, &pidfd, pidfd >= 0);
+	post_message(c, GHVM_LINK_RUNNER, &w, &pidfd, pidfd >= 0);
 }
 
 void control_ready(struct control *c)
 {
-	post(c, GHVM_LINK_READY, NULL, NULL, 0);
+	post_message(c, GHVM_LINK_READY, NULL, NULL, 0);
 }
 
 /* u64 run state, u64 data0 */
@@ -116,7 +113,7 @@ void control_exited(struct control *c, uint64_t state, uint64_t data0)
 
 	ghvm_put_u64(&w, state);
 	ghvm_put_u64(&w, data0);
-	post(c, GHVM_LINK_EXITED, &w, NULL, 0);
+	post_message(c, GHVM_LINK_EXITED, &w, NULL, 0);
 }
 
 /* u8 how */
@@ -126,7 +123,7 @@ void control_stopping(struct control *c, enum ghvm_link_how how)
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u8(&w, (uint8_t)how);
-	post(c, GHVM_LINK_STOP, &w, NULL, 0);
+	post_message(c, GHVM_LINK_STOP, &w, NULL, 0);
 }
 
 /* u32 serial */
@@ -136,7 +133,7 @@ void control_pong(struct control *c, uint32_t serial)
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u32(&w, serial);
-	post(c, GHVM_LINK_PONG, &w, NULL, 0);
+	post_message(c, GHVM_LINK_PONG, &w, NULL, 0);
 }
 
 /* u32 serial, "", u32 errno; a socket */
@@ -149,5 +146,5 @@ void control_console_is(struct control *c, uint32_t serial, int fd, bool plain)
 	ghvm_link_put_string(&w, "");
 	if (!plain)
 		ghvm_put_u32(&w, fd < 0 ? (uint32_t)-fd : 0);
-	post(c, GHVM_LINK_CONSOLE_IS, &w, &fd, fd >= 0);
+	post_message(c, GHVM_LINK_CONSOLE_IS, &w, &fd, fd >= 0);
 }

@@ -2,8 +2,7 @@
 /*
  * The runner's end of the talk with the manager (daemon/ipc/protocol.h).
  *
- * A manager may go and another come while the guest runs: the connection that we were
- * started with is only the first one.
+ * Managers may be replaced while the guest runs: the connection from the start is only the first one.
  */
 #pragma once
 
@@ -16,9 +15,9 @@
 
 /**
  * struct control - connection and listener
- * @fd: to the manager, owned, -1: there is none
- * @listen: where the next one dials, owned, or -1
- * @queue: what the manager has no room for yet
+ * @fd: connection to the manager, owned; -1: none
+ * @listen: listening socket for the next manager, owned; -1: none
+ * @queue: messages that wait for space in the socket
  *
  * Thread: main.
  */
@@ -28,33 +27,33 @@ struct control {
 	struct ghvm_link_queue queue;
 };
 
-/* Takes both over; they never block from here on. */
+/* Takes ownership of @fd and @listen, and makes them non-blocking. */
 void control_init(struct control *c, int fd, int listen);
 void control_done(struct control *c);
 void control_drop(struct control *c);
 
-/* Return: true: a new manager is there, the old connection is closed. */
+/* Return: true: connected to a new manager; the old connection is closed. */
 bool control_accept(struct control *c);
 
 /**
- * control_receive() - the next message
- * Return: 1; 0 nothing yet, or not for us; -EPIPE the manager has gone, or makes no sense.
+ * control_receive() - receive the next message
+ * Return: 1; 0 none yet, or one to ignore; -EPIPE the connection was closed, or a message is malformed.
  */
 int control_receive(struct control *c, struct ghvm_link_message *ret);
 
-/* For how long to wait before control_flush(), in ms; -1: nothing waits. */
+/* When to call control_flush(), in ms; -1: the queue is empty. */
 int control_timeout(const struct control *c);
-/* Try again what the manager had no room for. */
+/* Send messages from the queue. */
 void control_flush(struct control *c);
 
 /*
- * Messages to the manager. One that does not read for the moment gets them later; only when
- * more than GHVM_LINK_QUEUE_MAX wait is it as good as gone, and the connection is dropped.
+ * Messages to the manager. If the manager does not read, messages are queued; with more than
+ * GHVM_LINK_QUEUE_MAX in the queue, the connection is dropped.
  */
 void control_hello(struct control *c, struct ghvm_vmid vmid, uint64_t incarnation);
 void control_ready(struct control *c);
 void control_exited(struct control *c, uint64_t state, uint64_t data0);
 void control_stopping(struct control *c, enum ghvm_link_how how);
 void control_pong(struct control *c, uint32_t serial);
-/* @fd is borrowed; a negative errno: there is no console. @plain: the manager knows no errno. */
+/* @fd: borrowed; or a negative errno. @plain: the manager is of a version that expects no errno. */
 void control_console_is(struct control *c, uint32_t serial, int fd, bool plain);

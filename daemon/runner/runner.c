@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The main loop: signals, the manager, the console, and ends that vCPUs report.
+ * The main loop: signals, messages of the manager, the console, and exits of vCPUs.
  *
- * The manager decides what an end means, since only the resource manager tells it for
- * sure. It may be away; then we wait some seconds for another one.
+ * The manager decides what the end of a guest means, because only the resource manager knows how the
+ * guest ended. Without a manager the runner waits some seconds for a new one.
  */
 #include "daemon/runner/runner.h"
 
@@ -26,22 +26,22 @@
 #include "daemon/ipc/protocol.h"
 #include "libghvm/base/printable.h"
 
-#define STOP_GRACE_MS 10000 /* beyond the stop time-out, until systemd may kill us */
+#define STOP_GRACE_MS 10000 /* from the stop timeout until systemd may kill the runner */
 
 enum runner_phase {
-	RUNNER_STARTING,   /* READY said, STARTED not yet */
+	RUNNER_STARTING,   /* READY sent, STARTED not yet received */
 	RUNNER_RUNNING,	   /* vCPUs run */
-	RUNNER_ENDED,	   /* they do not; the manager says what that means */
-	RUNNER_REBUILDING, /* it said that there will be another life */
+	RUNNER_ENDED,	   /* the guest has ended; waiting for the manager's decision */
+	RUNNER_REBUILDING, /* the manager is rebuilding the VM for a reboot in place */
 	RUNNER_OVER,
 };
 
 /**
  * struct runner - the state of the main loop
- * @status: what to exit with, once @phase is RUNNER_OVER
- * @end_state, @end_data0: how it ended, as far as vCPUs know
- * @orphan: when we give up without a manager
- * @reboot: the power off that was asked for is the first half of a reboot
+ * @status: exit status, valid in RUNNER_OVER
+ * @end_state, @end_data0: how the guest ended, as seen by its vCPUs
+ * @orphan: when to give up waiting for a manager
+ * @reboot: the requested power-off is the first half of a reboot
  */
 struct runner {
 	const struct runner_config *config;
@@ -92,7 +92,7 @@ static void fail(struct runner *r, const struct ghvm_error *err)
 	finish(r, RUNNER_EXIT_FAILED);
 }
 
-/* The clock of an orphan runs while there is neither a manager nor a guest. */
+/* The time limit applies while there is neither a manager nor a running guest. */
 static void update_orphan(struct runner *r)
 {
 	bool orphan = r->control.fd < 0 && r->phase != RUNNER_RUNNING;
@@ -103,7 +103,7 @@ static void update_orphan(struct runner *r)
 		r->orphan = now_ms() + r->config->orphan_ms;
 }
 
-/* What the end means if nobody can tell us: the vCPUs' word and the descriptor. */
+/* The exit status without a manager: decided by the vCPUs' exits and the descriptor. */
 static int orphan_status(const struct runner *r)
 {
 	const struct ghvm_runinfo *info = &r->guest.info;
@@ -129,7 +129,7 @@ static int orphan_status(const struct runner *r)
 
 static void give_up(struct runner *r)
 {
-	fprintf(stderr, SD_WARNING "No manager for %u s, and the guest has ended\n",
+	fprintf(stderr, SD_WARNING "The guest has ended, and there was no manager for %u s\n",
 		r->config->orphan_ms / 1000);
 	finish(r, orphan_status(r));
 }
@@ -155,7 +155,7 @@ static void connect_guest(struct runner *r, int grant)
 	control_ready(&r->control);
 }
 
-/* READY=1 may find no room; the unit's start would time out if it were not said again. */
+/* READY=1 is repeated if the socket was full, because otherwise the start of the unit times out. */
 static void tell_running(struct runner *r)
 {
 	int n = sd_notify(0, r->told_systemd ? "STATUS=Running" : "READY=1\nSTATUS=Running");
@@ -185,7 +185,7 @@ static void note_end(struct runner *r, uint64_t state, uint64_t data0)
 	control_exited(&r->control, state, data0);
 }
 
-/* A life of the guest is; a manager that died over its next one has told nobody how it ended. */
+/* Has the guest ended? A manager that died during a rebuild has not told its successor how. */
 static bool is_over(const struct runner *r)
 {
 	return r->phase == RUNNER_ENDED || r->phase == RUNNER_REBUILDING;
@@ -197,7 +197,7 @@ static void check_halt(struct runner *r)
 
 	if (!halt_check(&r->halt, &r->guest, runs, now_ms(), r->config->halt_ms))
 		return;
-	fprintf(stderr, SD_NOTICE "Every vCPU has turned itself off: the guest has ended\n");
+	fprintf(stderr, SD_NOTICE "All vCPUs are off: the guest has ended\n");
 	note_end(r, GHVM_VCPU_POWERED_OFF, 0);
 }
 
@@ -219,12 +219,12 @@ static void on_ended(struct runner *r)
 	if (!guest_ended(&r->guest, &state, &data0))
 		return;
 	if (r->phase == RUNNER_ENDED && (state == VCPU_THREAD_STOPPED || state == r->end_state))
-		return; /* the other vCPUs of the same end */
+		return; /* other vCPUs of the guest that has ended */
 	if (r->phase != RUNNER_RUNNING && r->phase != RUNNER_ENDED)
 		return;
 	if (state == VCPU_THREAD_STOPPED && data0 != ESTALE) {
-		/* nobody took its grant back: the guest is there, and can run no more */
-		fprintf(stderr, SD_ERR "A vCPU cannot be run: %s\n", strerror((int)data0));
+		/* the grant is valid, so the guest exists but cannot run */
+		fprintf(stderr, SD_ERR "Cannot run a vCPU: %s\n", strerror((int)data0));
 		finish(r, RUNNER_EXIT_FAILED);
 		return;
 	}
@@ -247,7 +247,7 @@ static void ask_power_off(struct runner *r, bool reboot)
 	}
 	r->reboot = reboot;
 	if (r->phase == RUNNER_RUNNING && !r->guest.devices.has_power_key) {
-		fprintf(stderr, SD_NOTICE "The guest has no power key: stopping it by force\n");
+		fprintf(stderr, SD_NOTICE "The guest has no power key: killing it\n");
 		stop_by_force(r);
 		return;
 	}
@@ -275,11 +275,11 @@ static void tick(struct runner *r)
 
 	if (power_tick(&r->power, now)) {
 		if (r->phase == RUNNER_ENDED)
-			fprintf(stderr, SD_NOTICE "The guest has ended, and no manager says how\n");
+			fprintf(stderr, SD_NOTICE "The guest has ended, and the manager has not "
+						  "decided what to do\n");
 		else
 			fprintf(stderr,
-				SD_NOTICE
-				"The guest did not power off in %u ms: stopping it by force\n",
+				SD_NOTICE "The guest did not power off within %u ms: killing it\n",
 				r->guest.info.stop_timeout_ms);
 		stop_by_force(r);
 	}
@@ -299,7 +299,7 @@ static void on_refused(struct runner *r, struct ghvm_link_message *m)
 
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	ghvm_make_printable(text);
-	fprintf(stderr, SD_ERR "The manager refuses: %s\n",
+	fprintf(stderr, SD_ERR "The manager refused: %s\n",
 		m->payload.bad ? "(no reason given)" : text);
 	finish(r, RUNNER_EXIT_FAILED);
 }
@@ -313,7 +313,7 @@ static void await_rebuild(struct runner *r)
 	(void)sd_notify(0, "STATUS=Rebooting");
 }
 
-/* An end that was asked for is a success, whatever the descriptor says of others. */
+/* A requested end is a success, whatever lifecycle.* says. */
 static void on_verdict(struct runner *r, uint32_t action)
 {
 	bool asked = r->power.asked && !r->reboot;
@@ -438,8 +438,8 @@ static void on_control(struct runner *r)
 
 	n = control_receive(&r->control, &m);
 	if (n < 0) {
-		fprintf(stderr, SD_NOTICE "The manager has gone%s\n",
-			r->phase == RUNNER_RUNNING ? "; the guest runs on" : "");
+		fprintf(stderr, SD_NOTICE "Lost the manager%s\n",
+			r->phase == RUNNER_RUNNING ? "; the guest continues to run" : "");
 		control_drop(&r->control);
 	} else if (n > 0) {
 		on_message(r, &m);
@@ -451,7 +451,7 @@ static void on_dialled(struct runner *r)
 {
 	if (!control_accept(&r->control))
 		return;
-	fprintf(stderr, SD_NOTICE "A new manager is here\n");
+	fprintf(stderr, SD_NOTICE "Connected to a new manager\n");
 	control_hello(&r->control, r->guest.info.vmid, r->guest.info.incarnation);
 	if (is_over(r))
 		control_exited(&r->control, r->end_state, r->end_data0);
@@ -459,7 +459,7 @@ static void on_dialled(struct runner *r)
 
 /* --- the loop --- */
 
-/* The earlier of @next and @ms from @now; -1: never. */
+/* The earlier of @next and @now + @ms; @ms -1: never. */
 static uint64_t sooner(uint64_t next, uint64_t now, int ms)
 {
 	return ms >= 0 && now + (uint64_t)ms < next ? now + (uint64_t)ms : next;
@@ -554,7 +554,8 @@ static int set_up(struct runner *r, struct ghvm_error *err)
 	if (n < 0)
 		return n;
 	if (strcmp(r->guest.info.name, r->config->name))
-		return ghvm_error_set(err, -EBADMSG, "descriptors are of '%s', not '%s'",
+		return ghvm_error_set(err, -EBADMSG,
+				      "the file descriptors belong to '%s', not '%s'",
 				      r->guest.info.name, r->config->name);
 	power_init(&r->power, on_key, r);
 	return 0;

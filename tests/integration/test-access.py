@@ -104,7 +104,7 @@ class Questions(Case):
         for uid in USERS[1:]:
             for _ in range(PER_USER):
                 self.asks(self.client(uid))
-        self.assertIn("newer ones came", oldest.communicate(timeout=20)[1])
+        self.assertIn("waiting for polkit: try again", oldest.communicate(timeout=20)[1])
         self.assertEqual(self.waiting(), 64)
 
     def test_no_answers_at_all(self):

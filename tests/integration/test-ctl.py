@@ -263,7 +263,7 @@ class ExitStatus(Case):
         self.w.model_says("refuse MEM_RECLAIM 11")
         self.w.model_says("refuse MEM_RECLAIM 11")
         _, err = self.ctl("--force", "stop", "demo", status=1)
-        self.assertIn("2048 pages are in quarantine", err)
+        self.assertIn("2048 pages could not be returned", err)
         wait_until(lambda: "nothing" in self.ctl("--retry", "quarantine")[0], step=0.2)
 
     def test_what_was_forced_is_said(self):
@@ -341,7 +341,7 @@ class Waits(Case):
             "ghvmctl: waiting for the manager to answer",
             "ghvmctl: no virtual machine can run: gave up waiting for the manager to answer after 10 s: "
             "the service hangs or is overloaded; only descriptors are listed"])
-        self.assertIn("Waiting for the manager, which does not answer", self.w.said("demo"))
+        self.assertIn("Waiting for a reply from the manager", self.w.said("demo"))
         helper.kill()
 
     def test_a_start_says_what_it_waits_for(self):
@@ -510,15 +510,15 @@ class Mistakes(Case):
         self.assertEqual(self.w.run_unit("demo"), 134)
         out, err = self.ctl("plan", "demo", status=1)
         for said in self.w.said("demo"), out + err:
-            self.assertIn("kernel.dtb-overlay: " + blob + ": has 32769 bytes, at most 32768 are "
-                          "taken", said)
+            self.assertIn("kernel.dtb-overlay: " + blob + ": has 32769 bytes, the limit is "
+                          "32768", said)
 
     def test_why_says_that_the_resource_manager_is_dead(self):
         self.w.vm("demo", "powerkey\n")
         self.ctl("start", "demo")
         self.w.model_says("kill-rm")
         self.ctl("--force", "stop", "demo", status=1)
-        self.assertIn("  host   the resource manager does not answer any more: ",
+        self.assertIn("  host   the resource manager no longer replies: ",
                       self.ctl("why", "demo")[0])
 
 
@@ -779,7 +779,7 @@ class Quarantine(Case):
         self.assertIn("quarantine   2048 pages", self.ctl("host")[0])
         self.assertIn(f"demo: 2048 pages quarantined: {why}\n", self.w.log())
         wait_until(self.retried, step=0.2)
-        self.assertIn("demo: Quarantined memory is back\n", self.w.log())
+        self.assertIn("demo: Quarantined memory has been returned\n", self.w.log())
         self.w.assert_clean()
 
 
@@ -926,7 +926,7 @@ class Presplit(Case):
         self.ctl("start", "demo")
         self.w.kill_manager()
         self.w.start_manager(options=["--probe-presplit"])
-        self.assertIn("an earlier manager has left memory lent", self.w.log())
+        self.assertIn("memory lent by an earlier manager is still lent", self.w.log())
         self.assertEqual(self.lends(), [])
         self.ctl("--force", "stop", "demo")
 

@@ -100,14 +100,14 @@ class Folders(Case):
         self.comes("demo", "kept")
         os.rename(second, second + ".away")
         os.symlink("/nonexistent/second", second)
-        wait_until(lambda: "list of virtual machines is not complete" in self.w.log())
+        wait_until(lambda: "list of VMs is incomplete" in self.w.log())
         self.copy("new", self.w.path("vms"))
         self.comes("new")
         for _ in range(5):
             names = [v[0] for v in self.w.call(ROOT, "Manager", "ListVMs")[0]]
             self.assertEqual(sorted(names), ["demo", "kept", "new"])
         self.assertEqual(self.shown(), {"demo", "kept", "new"})
-        self.assertLess(self.w.log().count("is not complete"), 4)
+        self.assertLess(self.w.log().count("is incomplete"), 4)
         os.unlink(second)
         self.goes("kept")  # not there: nobody in it
 
@@ -137,12 +137,12 @@ class Folders(Case):
             said = ""
             while "READY=1" not in said:
                 said = s.recv(4096).decode()
-            before = self.w.log().count("is not complete")
+            before = self.w.log().count("is incomplete")
             self.assertEqual(before, 1)
             self.w.manager.send_signal(signal.SIGHUP)
             self.assertRegex(s.recv(4096).decode(), r"RELOADING=1\nMONOTONIC_USEC=[0-9]+")
             self.assertEqual(s.recv(4096).decode(), "READY=1")
-            self.assertEqual(self.w.log().count("is not complete"), before + 1)
+            self.assertEqual(self.w.log().count("is incomplete"), before + 1)
 
 
 class Places(Case):

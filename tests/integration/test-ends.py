@@ -62,7 +62,7 @@ class Lost(Case):
 
     def test_an_off_of_the_only_vcpu(self):
         self.check_off(script="off\n")
-        self.assertIn("turned itself off", self.w.said("demo"))
+        self.assertIn("All vCPUs are off", self.w.said("demo"))
 
     def test_an_off_of_one_of_two(self):
         self.check_off(script="cpu-on 1\noff\n" + BUSY, extra=TWO)
@@ -116,7 +116,7 @@ class Lost(Case):
         self.w.kill_manager()
         with console:
             console.write(b"x")
-            wait_until(lambda: "turned itself off" in self.w.said("demo"), 10)
+            wait_until(lambda: "All vCPUs are off" in self.w.said("demo"), 10)
         self.w.start_manager()
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()

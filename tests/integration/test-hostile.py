@@ -95,7 +95,7 @@ class Hostile(unittest.TestCase):
         with open(self.w.path("run", "state", ".demo.tried"), "wb"):
             pass
         self.w.start_manager()
-        self.assertIn("A manager died while it read the state file", self.w.log())
+        self.assertIn("Ignoring the state file: an earlier manager died", self.w.log())
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         self.over(unit)
 

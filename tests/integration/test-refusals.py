@@ -124,7 +124,7 @@ class ResourceManager(Case):
         self.keep_its_memory()
         result, error, name = self.w.wait_job(self.job)
         self.assertEqual((result, name.rpartition(".")[2]), ("failed", "RmRejected"))
-        self.assertIn("2048 pages are in quarantine", error)
+        self.assertIn("2048 pages could not be returned", error)
         self.assertIn("MEM_RECLAIM", error)
         self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 2048)
         self.assertEqual(self.w.get(ROOT + "/host", "Host", "PagesQuarantined"), 2048)
@@ -338,7 +338,7 @@ class Helpers(Case):
             i.close()
         self.w.wait_state("demo", "failed")
         self.w.assert_clean()
-        self.assertIn("Start helpers wait", self.w.log())
+        self.assertIn("Cannot accept start helpers", self.w.log())
 
     def test_an_error_number_that_is_none(self):
         self.w.vm("demo", "off\n")
@@ -577,7 +577,7 @@ class Runners(Case):
             client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
         time.sleep(5.5)  # by now they have been answered: there is no console
         for _ in range(400):
-            with self.assertRaisesRegex(ClientError, "does not answer"):
+            with self.assertRaisesRegex(ClientError, "does not reply"):
                 self.open_console(client)
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         asked = [receive_kind(self.control, world.CONSOLE)[0][:4] for _ in range(8)]
@@ -789,7 +789,7 @@ class Start(OwnWorld):
 @unittest.skipUnless(IS_ROOT, "needs root to be somebody else")
 class Unauthorized(OwnWorld):
     polkit = "no"
-    why = "polkit refuses.*group gunyah"
+    why = "polkit refused.*group gunyah"
 
     def setUp(self):
         super().setUp()
@@ -820,7 +820,7 @@ class Challenged(Unauthorized):
 
 class WithoutPolkit(Unauthorized):
     polkit = "absent"
-    why = "polkit cannot tell: .*org.freedesktop.PolicyKit1"
+    why = "polkit failed: .*org.freedesktop.PolicyKit1"
 
 
 class WithoutUnits(OwnWorld):

@@ -143,7 +143,7 @@ static int read_option(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_e
 		r = fn(m, key, data, ret);
 	if (r == -ENXIO && !sd_bus_error_is_set(ret))
 		return sd_bus_error_setf(ret, SD_BUS_ERROR_INVALID_ARGS,
-					 "option '%s' is of another type", key);
+					 "option '%s' has the wrong type", key);
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 

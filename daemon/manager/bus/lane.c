@@ -142,7 +142,7 @@ static int queue(struct lane *l, sd_bus_message *m, sd_bus_error *error)
 		waiting_free(w);
 		return sd_bus_error_setf(
 			error, FAILURE_QUOTA,
-			"%d calls of this kind wait already: wait for their answers",
+			"%d calls of this client are waiting already: wait for their replies",
 			LANE_PER_SENDER);
 	}
 	loop_defer(&l->serve);

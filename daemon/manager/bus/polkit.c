@@ -120,17 +120,18 @@ static void say_no(struct question *q, const char *why)
 /* --- polkit --- */
 
 static const char needs_password[] =
-	"authentication is required, and there is nobody to ask: members of group gunyah need "
-	"none; others call from a session or terminal with a polkit agent (pkttyagent), or as root";
-static const char refuses[] =
-	"polkit refuses: its rules, or the password, do not allow it; members of group gunyah may";
+	"authentication is required, and there is no polkit agent to ask for a password: join "
+	"group "
+	"gunyah, call from a session or terminal with an agent (pkttyagent), or call as root";
+static const char refuses[] = "polkit refused: its rules do not allow it, or the password was "
+			      "wrong; members of group gunyah are allowed";
 
 /* polkit, or the bus in its place, could not even be asked: in their words. */
 static void settle_unasked(struct question *q, const sd_bus_error *e)
 {
 	char why[WHY_SIZE];
 
-	(void)snprintf(why, sizeof(why), "polkit cannot tell: %s", /* a long text is cut */
+	(void)snprintf(why, sizeof(why), "polkit failed: %s", /* a long text is cut */
 		       e->message ? e->message : e->name);
 	say_no(q, why);
 }
@@ -146,7 +147,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		settle_unasked(q, sd_bus_message_get_error(m));
 	else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
 		 sd_bus_message_read(m, "bb", &yes, &challenge) < 0)
-		say_no(q, "polkit answers nonsense");
+		say_no(q, "malformed reply from polkit");
 	else if (yes)
 		settle(q, SAYS_YES, NULL, "");
 	else
@@ -191,8 +192,7 @@ static void make_room(struct auth *a)
 		return;
 	tell_polkit(oldest);
 	oldest->slot = sd_bus_slot_unref(oldest->slot);
-	settle(oldest, SAYS_NO, FAILURE_QUOTA,
-	       "too many callers wait for polkit's answer, and newer ones came: try again");
+	settle(oldest, SAYS_NO, FAILURE_QUOTA, "too many calls are waiting for polkit: try again");
 }
 
 static unsigned int asked_of(const struct auth *a, uid_t uid)
@@ -206,8 +206,8 @@ static unsigned int asked_of(const struct auth *a, uid_t uid)
 
 static void ask_polkit(struct question *q)
 {
-	static const char too_many[] = "too many calls of this user wait for polkit's answer "
-				       "already: answer its questions, or wait";
+	static const char too_many[] = "too many calls of this user are waiting for polkit "
+				       "already: answer its password prompts, or wait";
 
 	if (asked_of(q->auth, q->uid) >= AUTH_PER_UID) {
 		settle(q, SAYS_NO, FAILURE_QUOTA, too_many);
@@ -216,7 +216,7 @@ static void ask_polkit(struct question *q)
 	make_room(q->auth);
 	q->number = ++q->auth->last_number;
 	if (peer_watch(&q->link) < 0 || call_polkit(q) < 0)
-		say_no(q, "polkit cannot be asked");
+		say_no(q, "cannot call polkit");
 	else
 		q->phase = ASKS_POLKIT;
 }
@@ -280,7 +280,8 @@ static int ask(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret
 	int r = new_question(a, m, action, &q);
 
 	if (r == -EBADMSG)
-		return sd_bus_error_set(error, FAILURE_NOT_AUTHORIZED, "the caller has no name");
+		return sd_bus_error_set(error, FAILURE_NOT_AUTHORIZED,
+					"the caller has no bus name");
 	if (r <= 0)
 		return r;
 	if (!peer_trusted(q->uid)) {
@@ -307,7 +308,8 @@ int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret
 	if (!yes)
 		(void)sd_bus_error_setf(error, q->failure ? q->failure : FAILURE_NOT_AUTHORIZED,
 					"%s is not authorized: %s", action,
-					*q->why ? q->why : "asked for something else");
+					*q->why ? q->why
+						: "authorization was requested for another action");
 	question_free(q);
 	return yes ? 1 : -EACCES;
 }

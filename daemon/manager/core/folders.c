@@ -56,7 +56,7 @@ int folders_init(struct folders *f, struct loop *loop, const char *const *dirs, 
 		return r;
 	f->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (f->fd < 0) {
-		log_warning(NULL, -errno, "Folders of descriptors cannot be watched");
+		log_warning(NULL, -errno, "Cannot watch the descriptor folders");
 		return 0;
 	}
 	return loop_watch_read(loop, &f->events, f->fd, on_events, f);
@@ -100,7 +100,8 @@ void folders_watch(struct folders *f)
 	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
 		r = watch(f, *d, CHANGES);
 		if (r == -ENOSPC)
-			log_warning(NULL, r, "Too many folders are watched on this host");
+			log_warning(NULL, r,
+				    "Cannot watch more folders: raise fs.inotify.max_user_watches");
 		watch_above(f, *d);
 	}
 }

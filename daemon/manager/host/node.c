@@ -82,7 +82,7 @@ int node_init(struct node *n, struct loop *loop, const char *uri, void (*on_news
 	};
 	r = watch(n, loop);
 	if (r < 0)
-		log_debug(NULL, "%s cannot be watched: %s", n->path, strerror(-r));
+		log_debug(NULL, "Cannot watch %s: %s", n->path, strerror(-r));
 	settle(n->path);
 	return 0;
 }

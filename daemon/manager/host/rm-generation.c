@@ -41,7 +41,7 @@ void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info 
 	if (ghvm_rm_probe(rm, &p->facts, &err) < 0)
 		log_warning(NULL, 0, "%s", err.msg);
 	choose(p);
-	log_info(NULL, "Resource manager is taken for %s: %s", p->quirks.generation, p->why);
+	log_info(NULL, "Resource manager recognised as %s: %s", p->quirks.generation, p->why);
 }
 
 /* --- does a LEND unmap? --- */
@@ -117,7 +117,8 @@ static int try_it(struct ghvm_host *host, struct ghvm_rm *rm)
 
 	r = ghvm_orphans_list(host, &orphans, &n, &err);
 	if (r == 0 && n)
-		r = ghvm_error_set(&err, -ENODATA, "an earlier manager has left memory lent");
+		r = ghvm_error_set(&err, -ENODATA,
+				   "memory lent by an earlier manager is still lent");
 	if (r == 0)
 		r = ghvm_presplit_probe(host, rm, &ops, &err);
 	if (r >= 0)
@@ -137,7 +138,7 @@ void probe_presplit(struct probe *p, struct ghvm_host *host, struct ghvm_rm *rm,
 		answer = try_it(host, rm);
 		r = keep(dir, answer);
 		if (r < 0)
-			log_warning(NULL, r, "Cannot keep what was found out about LEND");
+			log_warning(NULL, r, "Cannot save the result of the LEND test");
 	}
 	if (answer == UNCLEAR)
 		return;

@@ -42,11 +42,11 @@ int admission_check_memlock(const char *status, uint64_t limit, uint64_t bytes,
 	pinned = kib << 10;
 	if (caps >> CAP_IPC_LOCK_BIT & 1 || (bytes <= limit && pinned <= limit - bytes))
 		return 0;
-	return ghvm_error_set(
-		err, bytes > limit ? -EDQUOT : -E2BIG,
-		"memory: %" PRIu64 " MiB are to be pinned, the manager may pin %" PRIu64
-		" MiB and has pinned %" PRIu64 ": raise LimitMEMLOCK= of gunyah-vmd.service",
-		bytes >> 20, limit >> 20, pinned >> 20);
+	return ghvm_error_set(err, bytes > limit ? -EDQUOT : -E2BIG,
+			      "memory: cannot pin %" PRIu64 " MiB: the manager may pin %" PRIu64
+			      " MiB and has pinned %" PRIu64
+			      ": raise LimitMEMLOCK= of gunyah-vmd.service",
+			      bytes >> 20, limit >> 20, pinned >> 20);
 }
 
 /* With the largest pages that there may be; how many it really takes, its pin says. */

@@ -79,7 +79,8 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
 	if (!g)
 		return -ENOMEM;
 	g->incarnation = incarnation;
-	(void)ghvm_error_set(&g->no_rebuild, -ENOENT, "nothing is known of how it was started");
+	(void)ghvm_error_set(&g->no_rebuild, -ENOENT,
+			     "its state file is missing or cannot be used");
 	*ret = g;
 	return 0;
 }
@@ -96,7 +97,7 @@ void guest_set_machine(struct guest *g, struct ghvm_machine *m)
 	if (g->planned && ghvm_machine_planned(m))
 		count_entries(g, m);
 	else if (g->planned)
-		(void)ghvm_error_set(&g->no_rebuild, -ESTALE, "its memory is not that of its plan");
+		(void)ghvm_error_set(&g->no_rebuild, -ESTALE, "its memory does not match its plan");
 	atomic_store(&g->machine, m);
 }
 
@@ -142,7 +143,7 @@ static int check_memory(const struct guest_need *n, int fd, const struct stat *s
 
 	if (seals < 0 || !(seals & F_SEAL_SHRINK))
 		return ghvm_error_set(err, -EFAULT,
-				      "memory %u is not a memfd that is sealed against shrinking",
+				      "memory %u is not a memfd sealed against shrinking",
 				      n->is.index);
 	if ((uint64_t)st->st_size != n->is.size)
 		return ghvm_error_set(err, -EFAULT, "memory %u has %lld bytes instead of %llu",
@@ -170,7 +171,8 @@ int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd
 	int r;
 
 	if (!n || n->fd >= 0)
-		return ghvm_error_set(err, -EBADMSG, "the helper gave what nobody needs");
+		return ghvm_error_set(err, -EBADMSG,
+				      "the start helper sent a file that is not needed");
 	r = check_given(n, fd, err);
 	if (r == 0)
 		n->fd = fd;
@@ -216,7 +218,7 @@ static int read_overlay(struct guest *g, struct store_origin *ret, struct ghvm_e
 		return r;
 	if (!file.size || file.size > GHVM_OVERLAY_MAX)
 		return ghvm_error_set(
-			err, -EFBIG, "kernel.dtb-overlay: %s: has %llu bytes, at most %u are taken",
+			err, -EFBIG, "kernel.dtb-overlay: %s: has %llu bytes, the limit is %u",
 			g->spec.dtb_overlay, (unsigned long long)file.size, GHVM_OVERLAY_MAX);
 	blob = malloc(file.size);
 	if (!blob)
@@ -235,7 +237,7 @@ static int read_header(struct guest *g, uint8_t header[KERNEL_HEADER], size_t *r
 	ssize_t n = pread(need_fd(g, GHVM_LINK_KERNEL), header, KERNEL_HEADER, 0);
 
 	if (n < 0)
-		return ghvm_error_set(err, -errno, "kernel.image: %s: cannot be read: %s",
+		return ghvm_error_set(err, -errno, "kernel.image: %s: cannot read: %s",
 				      g->spec.kernel, strerror(errno));
 	*ret = (size_t)n;
 	memcpy(g->origin.kernel_header, header, sizeof(g->origin.kernel_header));
@@ -312,7 +314,7 @@ static void tell_extents(const struct guest *g, size_t parcel)
 	const struct ghvm_plan_parcel *p = &g->plan.parcels[parcel];
 	const struct log_about a = { .vm = g->name };
 
-	log_info(&a, "Memory %s: %llu KiB are pinned in %llu extents", p->name,
+	log_info(&a, "Memory %s: %llu KiB pinned in %llu contiguous pieces", p->name,
 		 (unsigned long long)(p->size >> 10), (unsigned long long)p->entries_best);
 }
 
@@ -349,7 +351,7 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 
 	r = ghvm_machine_new(g->host->host, g->host->rm, &g->plan, g->incarnation, &m);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot make a machine: %s", strerror(-r));
+		return ghvm_error_set(err, r, "cannot allocate the machine: %s", strerror(-r));
 	ghvm_machine_set_ledger(m, g->host->ledger);
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
 	atomic_store(&g->machine, m); /* published: notifications may come */

@@ -43,15 +43,14 @@ int allowance_check(const struct allowance *a, const struct allowance_use *use, 
 
 	if (use->vm_added > one || bytes > one - use->vm_added)
 		return ghvm_error_set(err, -EDQUOT,
-				      "%" PRIu64 " bytes beside the %" PRIu64
-				      " added already are more than the %" PRIu64
-				      " that one virtual machine may have added",
+				      "cannot add %" PRIu64
+				      " bytes: this virtual machine has %" PRIu64
+				      " of at most %" PRIu64 " added bytes",
 				      bytes, use->vm_added, one);
 	if (use->added > all || bytes > all - use->added)
 		return ghvm_error_set(err, -EDQUOT,
-				      "%" PRIu64 " bytes beside the %" PRIu64
-				      " added on this host already are more than the %" PRIu64
-				      " that may be",
+				      "cannot add %" PRIu64 " bytes: this host has %" PRIu64
+				      " of at most %" PRIu64 " added bytes",
 				      bytes, use->added, all);
 	return 0;
 }

@@ -41,7 +41,7 @@ int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *e
 	in->overlay = o->overlay;
 	in->overlay_size = o->overlay_size;
 	if (getrandom(&in->kaslr_seed, sizeof(in->kaslr_seed), 0) != sizeof(in->kaslr_seed))
-		return ghvm_error_set(err, -errno, "no random numbers");
+		return ghvm_error_set(err, -errno, "cannot get random numbers");
 	r = ghvm_plan_make(&g->spec, in, &g->plan, err);
 	if (r < 0)
 		ghvm_spec_locate(&g->spec, err);
@@ -61,13 +61,13 @@ static int reopen(struct guest *g, enum ghvm_link_kind kind, const struct store_
 		return 0;
 	fd = ghvm_file_open(AT_FDCWD, n->is.path);
 	if (fd < 0)
-		return ghvm_error_set(err, fd, "%s: cannot be opened again: %s", n->is.path,
+		return ghvm_error_set(err, fd, "%s: cannot open the file again: %s", n->is.path,
 				      strerror(-fd));
 	if (fstat(fd, &st) < 0)
 		return ghvm_error_set(err, -errno, "%s: %s", n->is.path, strerror(errno));
 	guest_file_of(&st, &file);
 	if (memcmp(&file, want, sizeof(file)) != 0)
-		return ghvm_error_set(err, -ESTALE, "%s: is not what it was started from any more",
+		return ghvm_error_set(err, -ESTALE, "%s: the file has changed since the start",
 				      n->is.path);
 	n->fd = TAKE_FD(fd);
 	return 0;

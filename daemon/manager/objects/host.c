@@ -260,5 +260,5 @@ void bus_host_emit(struct bus *b)
 	int r = property_tell_all(b->conn, BUS_HOST_PATH, &table);
 
 	if (r < 0)
-		log_warning(NULL, r, "Cannot tell the bus of the host");
+		log_warning(NULL, r, "Cannot announce a change of the host on the bus");
 }

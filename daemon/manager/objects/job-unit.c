@@ -301,5 +301,5 @@ void job_stop_start(struct jobs *j, const struct vm *vm)
 	r = sd_bus_call_method_async(j->bus->conn, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
 				     "StopUnit", NULL, NULL, "ss", unit, "replace");
 	if (r < 0)
-		log_warning(&a, r, "Cannot tell systemd that its start is over");
+		log_warning(&a, r, "Cannot tell systemd that the start has ended");
 }

@@ -123,7 +123,7 @@ static void forget_old(struct jobs *j, uid_t uid)
 		return;
 	path = path_of(oldest);
 	if (!path || sd_bus_emit_object_removed(j->bus->conn, path) < 0)
-		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
+		log_warning(NULL, 0, "Cannot announce the end of a job on the bus");
 	free(path);
 	job_free(oldest);
 }
@@ -137,7 +137,7 @@ void job_finish(struct job *job, const char *result, const struct ghvm_error *er
 	if (err)
 		job->error = *err;
 	if (!path || property_tell_all(j->bus->conn, path, &table) < 0)
-		log_warning(NULL, 0, "Cannot tell the bus of a job's end");
+		log_warning(NULL, 0, "Cannot announce the end of a job on the bus");
 	free(path);
 	job_unlisten(j);
 	forget_old(j, job->uid);
@@ -202,8 +202,8 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 	int r;
 
 	if (job && job->request)
-		return sd_bus_error_setf(error, FAILURE_BUSY,
-					 "systemd is being asked to stop %s already", vm->name);
+		return sd_bus_error_setf(error, FAILURE_BUSY, "systemd is already stopping %s",
+					 vm->name);
 	if (job)
 		return reply_path(job, m);
 	if (vm_vacant(vm))
@@ -232,7 +232,7 @@ void jobs_on_vm_state(struct jobs *j, struct vm *vm)
 
 	if (vm->state != VM_STOPPED && vm->state != VM_FAILED)
 		return;
-	(void)ghvm_error_set(&none, -ESRCH, "it has ended: %s", vm->reason);
+	(void)ghvm_error_set(&none, -ESRCH, "the guest has ended: %s", vm->reason);
 	for (struct job *job = j->first; job; job = next) {
 		next = job->next;
 		if (job->vm != vm || job->kind != JOB_STOP || job->by_unit || !job_runs(job))
@@ -355,12 +355,12 @@ int jobs_check_quota(struct jobs *j, uid_t uid, sd_bus_error *ret)
 		return r < 0 ? r : 0;
 	if (queued > WRITE_QUEUE_HIGH_WATER)
 		return sd_bus_error_set(ret, FAILURE_QUOTA,
-					"too many answers of the manager wait to be read by the "
-					"clients of the bus: read them, and try again");
+					"too many replies of the manager are waiting to be read by "
+					"clients of the bus: read them and try again");
 	if (of_user(j, uid) >= JOBS_PER_UID)
 		return sd_bus_error_setf(ret, FAILURE_QUOTA,
-					 "%d jobs of this user run, or transactions are open, "
-					 "already: wait until one ends",
+					 "this user already has %d running jobs or open "
+					 "transactions: wait until one ends",
 					 JOBS_PER_UID);
 	return 0;
 }

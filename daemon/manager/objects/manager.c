@@ -253,7 +253,7 @@ static int check_draft(const struct draft *d, sd_bus_error *error)
 {
 	if (!ghvm_name_valid(d->name))
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-					"that cannot name a virtual machine");
+					"invalid name of a virtual machine");
 	if (d->input.kernel_header_size > OPTION_MAX || d->input.overlay_size > OPTION_MAX)
 		return sd_bus_error_setf(error, FAILURE_QUOTA,
 					 "option 'kernel-header' or 'dtb-overlay' is longer than "

@@ -136,7 +136,7 @@ static void tell(struct bus *b, const struct vm *vm, const struct ghvm_machine_r
 	int err = path ? fn(b->conn, path) : -ENOMEM;
 
 	if (err < 0)
-		log_warning(&a, err, "Cannot tell the bus of a region");
+		log_warning(&a, err, "Cannot announce a region on the bus");
 	bus_defer(b);
 }
 

@@ -52,7 +52,7 @@ int transaction_read_ms(sd_bus_message *m, const char *key, unsigned int max, un
 		return r;
 	if (!ms || ms > max)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-					 "a timeout of %" PRIu32 " ms is not from 1 to %u", ms,
+					 "timeout %" PRIu32 " ms is out of range: 1 to %u", ms,
 					 max);
 	*ret = ms;
 	return 0;
@@ -67,11 +67,11 @@ static int check(struct transaction *t, sd_bus_message *m, sd_bus_error *error)
 		return r;
 	if (strcmp(t->sender, sd_bus_message_get_sender(m)))
 		return sd_bus_error_set(error, FAILURE_NOT_AUTHORIZED,
-					"somebody else began this transaction");
+					"the transaction belongs to another client");
 	if (t->expired)
-		return sd_bus_error_set(error, FAILURE_EXPIRED, "its time is over");
+		return sd_bus_error_set(error, FAILURE_EXPIRED, "the transaction has expired");
 	if (t->state != OPEN)
-		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "it is %s",
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "the transaction is %s",
 					 transaction_state_to_string(t->state));
 	return 0;
 }

@@ -72,7 +72,7 @@ static void discard(struct transaction *t)
 	const struct log_about a = { .vm = t->vm->name };
 
 	if (!path || sd_bus_emit_object_removed(t->all->bus->conn, path) < 0)
-		log_warning(&a, 0, "Cannot tell the bus of a transaction's end");
+		log_warning(&a, 0, "Cannot announce the end of a transaction on the bus");
 	bus_defer(t->all->bus);
 	free_transaction(t);
 }
@@ -100,7 +100,7 @@ void transaction_set_state(struct transaction *t, enum transaction_state state)
 
 	t->state = state;
 	if (!path || transaction_tell(t->all->bus->conn, path) < 0)
-		log_warning(&a, 0, "Cannot tell the bus of a transaction's state");
+		log_warning(&a, 0, "Cannot announce the state of a transaction on the bus");
 	bus_defer(t->all->bus);
 	if (state != OPEN)
 		stop_watching(t);
@@ -296,7 +296,7 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
 		*ret_found = t;
 		return 1;
 	}
-	return sd_bus_error_set(error, FAILURE_NO_SUCH_TRANSACTION, "there is no such transaction");
+	return sd_bus_error_set(error, FAILURE_NO_SUCH_TRANSACTION, "no such transaction");
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,

@@ -118,7 +118,7 @@ static int read_how(sd_bus_message *m, enum ghvm_link_how *ret, sd_bus_error *er
 		return r;
 	if (strcmp(text, "graceful") != 0 && strcmp(text, "force") != 0)
 		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-					 "'%.32s' is neither graceful nor force", text);
+					 "'%.32s' is not 'graceful' or 'force'", text);
 	*ret = strcmp(text, "force") ? GHVM_LINK_GRACEFUL : GHVM_LINK_FORCE;
 	return 0;
 }
@@ -221,8 +221,8 @@ static int open_console(struct bus *b, struct vm *vm, uint8_t flags, sd_bus_mess
 					 vm_state_to_string(vm->state));
 	if (r < 0)
 		return sd_bus_error_set(error, FAILURE_BUSY,
-					"too many wait for this console: its runner "
-					"does not answer");
+					"too many clients wait for this console: the runner does "
+					"not reply");
 	(void)sd_bus_message_ref(m); /* until on_console() */
 	(void)TAKE_PTR(c);
 	return 1;
@@ -281,7 +281,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 					 vm_state_to_string(vm->state));
 	if (!guest_planned(vm->guest))
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE,
-					 "%s was started by another manager, who has left no plan",
+					 "%s was started by an earlier manager, which left no plan",
 					 vm->name);
 	told = text ? ghvm_plan_to_text(&vm->guest->plan) : ghvm_plan_to_json(&vm->guest->plan);
 	return told ? bus_reply_text(m, told) : -ENOMEM;
@@ -393,7 +393,7 @@ static void emit(struct bus *b, const struct vm *vm, int (*fn)(sd_bus *, const c
 	int r = path ? fn(b->conn, path) : -ENOMEM;
 
 	if (r < 0)
-		log_warning(&a, r, "Cannot tell the bus of the VM");
+		log_warning(&a, r, "Cannot announce the VM on the bus");
 	bus_defer(b);
 }
 
@@ -403,7 +403,7 @@ void bus_vm_added(struct bus *b, struct vm *vm)
 	int r = track(b, vm);
 
 	if (r < 0)
-		log_warning(&a, r, "Its changes will not be told");
+		log_warning(&a, r, "Its property changes will not be announced");
 	emit(b, vm, sd_bus_emit_object_added);
 }
 
@@ -445,7 +445,7 @@ void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before)
 				       vm_state_to_string(before), vm_state_to_string(vm->state),
 				       vm->reason, 0);
 	if (r < 0)
-		log_warning(&a, r, "Cannot tell the bus of a new state");
+		log_warning(&a, r, "Cannot announce a state change on the bus");
 	bus_defer(b);
 }
 
@@ -460,7 +460,7 @@ static void flush(struct bus *b, struct bus_vm_changes *c)
 	if (path)
 		r = property_tell(b->conn, path, &table, c->vm, c->shown);
 	if (r < 0)
-		log_warning(&a, r, "Cannot tell the bus of changes");
+		log_warning(&a, r, "Cannot announce property changes on the bus");
 }
 
 void bus_vm_flush(struct bus *b)

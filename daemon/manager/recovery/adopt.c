@@ -43,7 +43,7 @@ static void give_up(const struct adopt_target *t, const struct ghvm_orphan *o, s
 	ghvm_ledger_vmid_add(t->host->ledger, o->tag.vmid);
 	r = quarantine_count(t->quarantine, name_of(o), o->tag.vmid, pages_of(o, n), why);
 	if (r < 0)
-		log_error(NULL, r, "Cannot keep track of quarantined memory");
+		log_error(NULL, r, "Cannot list quarantined memory");
 }
 
 static void report_unreadable(const struct adopt_target *t, const struct ghvm_orphan *o)
@@ -51,7 +51,7 @@ static void report_unreadable(const struct adopt_target *t, const struct ghvm_or
 	const struct log_about a = { .id = LOG_ID_BAD_TAG };
 	struct ghvm_error why = {};
 
-	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu %s: its pages stay",
+	(void)ghvm_error_set(&why, -EBADMSG, "pin %llu %s: its pages stay in quarantine",
 			     (unsigned long long)o->id, o->flaw);
 	log_error(&a, 0, "%s", why.msg);
 	give_up(t, o, 1, &why);
@@ -84,7 +84,8 @@ static bool recall(const struct adopt_target *t, struct guest *g)
 		return false;
 	r = store_try(t->state_dir, g->name);
 	if (r == -EEXIST) {
-		log_warning(&a, 0, "A manager died while it read the state file: it is not used");
+		log_warning(&a, 0,
+			    "Ignoring the state file: an earlier manager died while reading it");
 		return false;
 	}
 	used = use_record(t, g);
@@ -142,7 +143,7 @@ static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orpha
 				: ghvm_error_set(&err, -EHOSTDOWN, "the resource manager is dead");
 		found += r == 0;
 		if (r < 0 && err.code == 0)
-			(void)ghvm_error_set(&err, r, "cannot adopt it: %s", strerror(-r));
+			(void)ghvm_error_set(&err, r, "cannot adopt the VM: %s", strerror(-r));
 		if (r < 0)
 			give_up(t, o, len, &err);
 	}
@@ -169,14 +170,14 @@ static void ask(struct adopt_found *f)
 	f->status = GHVM_VM_NONE;
 	if (ask_surely(m, &f->status, &err) < 0) {
 		a.err = &err;
-		log_error(&a, 0, "Cannot ask where it stands: %s", err.msg);
+		log_error(&a, 0, "Cannot query the VM's state: %s", err.msg);
 		return;
 	}
 	if (f->status != GHVM_VM_RUNNING)
 		return;
 	if (ghvm_machine_carry_on(m, &err) < 0) {
 		a.err = &err;
-		log_error(&a, 0, "Cannot carry on: %s", err.msg);
+		log_error(&a, 0, "Cannot take over the running VM: %s", err.msg);
 		f->status = GHVM_VM_NONE;
 	}
 }
@@ -189,7 +190,7 @@ void adopt_undo(const struct adopt_target *t, struct guest *g)
 	(void)ghvm_error_set(&why, -ESTALE, "left by an earlier manager");
 	r = quarantine_add(t->quarantine, g->name, g, &why);
 	if (r < 0)
-		log_error(NULL, r, "Cannot keep track of quarantined memory");
+		log_error(NULL, r, "Cannot list quarantined memory");
 }
 
 /* Killed between ALLOCATE and the first guard, a manager leaves a VMID and nothing else. */
@@ -204,17 +205,17 @@ static void undo_strays(const struct adopt_target *t)
 
 	r = ghvm_machine_strays(t->host->rm, t->host->ledger, strays, &n, &err);
 	if (r < 0)
-		log_error(NULL, 0, "Cannot look for forgotten VMs: %s", err.msg);
+		log_error(NULL, 0, "Cannot look for VMs without an owner: %s", err.msg);
 	for (size_t i = 0; i < n; i++) {
 		struct log_about a = { .vmid = strays[i].id };
 
-		log_warning(&a, 0, "Nobody's VM, undoing it");
+		log_warning(&a, 0, "VM without an owner: tearing it down");
 		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, strays[i],
 					     &machine);
 		if (r == 0)
 			r = guest_new_adopted(t->host, "", 0, &g);
 		if (r < 0) {
-			log_error(&a, r, "Cannot undo it");
+			log_error(&a, r, "Cannot tear down a VM without an owner");
 			continue;
 		}
 		guest_set_machine(g, machine);

@@ -93,7 +93,7 @@ static void succeed(struct quarantine *q, struct quarantined *e)
 	struct log_about a = { .vm = e->name, .vmid = e->vmid, .id = LOG_ID_RECLAIMED };
 	char name[GHVM_NAME_SIZE];
 
-	log_info(&a, "Quarantined memory is back");
+	log_info(&a, "Quarantined memory has been returned");
 	memcpy(name, e->name, sizeof(name));
 	unlink_entry(q, e);
 	free_entry(e);
@@ -206,10 +206,11 @@ int quarantine_check_name(const struct quarantine *q, const char *name, struct g
 {
 	for (const struct quarantined *e = q->first; e; e = e->next)
 		if (e->may_run && !strcmp(e->name, name))
-			return ghvm_error_set(err, -EBUSY,
-					      "a guest %s before, VM 0x%x, may still run and is in "
-					      "quarantine: %s",
-					      name, e->vmid, e->why.msg);
+			return ghvm_error_set(
+				err, -EBUSY,
+				"an earlier guest %s, VM 0x%x, may still run, and its "
+				"memory is in quarantine: %s",
+				name, e->vmid, e->why.msg);
 	return 0;
 }
 

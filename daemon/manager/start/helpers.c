@@ -296,7 +296,7 @@ static int take_give(struct helper *h, struct ghvm_link_message *m, struct ghvm_
 	ghvm_get_skip(&m->payload, 1);
 	index = ghvm_get_u16(&m->payload);
 	if (ghvm_get_end(&m->payload) < 0 || m->n_fds != 1 || h->phase != HELPER_GIVES)
-		return ghvm_error_set(err, -EBADMSG, "malformed message of the start helper");
+		return ghvm_error_set(err, -EBADMSG, "malformed message from the start helper");
 	r = guest_give(h->vm->guest, (enum ghvm_link_kind)kind, index, m->fds[0], err);
 	if (r == 0)
 		(void)TAKE_FD(m->fds[0]);
@@ -308,7 +308,7 @@ static int take_given(struct helper *h, struct ghvm_error *err)
 	int r;
 
 	if (h->phase != HELPER_GIVES)
-		return ghvm_error_set(err, -EBADMSG, "unexpected message of the start helper");
+		return ghvm_error_set(err, -EBADMSG, "unexpected message from the start helper");
 	r = vm_build(h->vm, err);
 	if (r == 0)
 		h->phase = HELPER_BUILDS;
@@ -325,7 +325,7 @@ static int take_failure(struct helper *h, struct ghvm_link_message *m, struct gh
 	ghvm_get_skip(&m->payload, 1);
 	ghvm_link_get_string(&m->payload, text, sizeof(text));
 	if (ghvm_get_end(&m->payload) < 0 || h->phase != HELPER_GIVES)
-		return ghvm_error_set(err, -EBADMSG, "malformed message of the start helper");
+		return ghvm_error_set(err, -EBADMSG, "malformed message from the start helper");
 	(void)ghvm_error_set(&why, code, "%s", text);
 	ghvm_spec_locate(&h->vm->guest->spec, &why);
 	give_up(h, &why);
@@ -361,10 +361,10 @@ static int take_release(struct helper *h)
 static int take_name(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	if (h->phase != HELPER_NEW)
-		return ghvm_error_set(err, -EBADMSG, "unexpected message of the start helper");
+		return ghvm_error_set(err, -EBADMSG, "unexpected message from the start helper");
 	ghvm_link_get_string(&m->payload, h->name, sizeof(h->name));
 	if (ghvm_get_end(&m->payload) < 0 || !ghvm_name_valid(h->name))
-		return ghvm_error_set(err, -EINVAL, "that cannot name a virtual machine");
+		return ghvm_error_set(err, -EINVAL, "invalid name of a virtual machine");
 	return m->type == GHVM_LINK_HELLO ? take_hello(h, err) : take_release(h);
 }
 
@@ -399,8 +399,8 @@ static void on_readable(void *data)
 		return;
 	if (r == -EMFILE) { /* which the helper can only be told */
 		(void)ghvm_error_set(&err, r,
-				     "the manager may open no more descriptors: try later,"
-				     " or raise its LimitNOFILE=");
+				     "the manager has too many open files: try later, or raise"
+				     " LimitNOFILE= of gunyah-vmd.service");
 		refuse(h, &err);
 		return;
 	}
@@ -453,7 +453,7 @@ static int helper_new(struct prepare *p, int fd)
 static void pause_listening(struct prepare *p, int why)
 {
 	if (!p->pauses)
-		log_warning(NULL, why, "Start helpers wait: none can be accepted for now");
+		log_warning(NULL, why, "Cannot accept start helpers for now; they wait");
 	p->pauses = true;
 	loop_watch_done(&p->watch);
 	(void)loop_timer_arm(&p->later, LISTEN_AGAIN_MS); /* else the next that ends does it */
@@ -478,7 +478,7 @@ static void on_connection(void *data)
 	r = helper_new(p, fd);
 	if (r == 0)
 		return;
-	log_warning(NULL, r, "Start helper not accepted");
+	log_warning(NULL, r, "Cannot accept a start helper");
 	(void)close(fd);
 }
 

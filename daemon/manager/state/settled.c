@@ -32,5 +32,6 @@ void settled_leave(const char *dir)
 	if (fd >= 0)
 		file = openat(fd, NAME, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
-		log_warning(NULL, -errno, "Cannot leave word that all VMIDs are accounted for");
+		log_warning(NULL, -errno,
+			    "Cannot write vmids.settled; the next manager will query each VMID");
 }

@@ -108,13 +108,13 @@ static void log_end(const struct vm *vm, const struct verdict *v, enum ghvm_exit
 	struct log_about a = vm_about_event(vm, v->crashed ? LOG_ID_CRASHED : LOG_ID_STOPPED);
 
 	if (v->looped)
-		log_error(&a, 0, "Guest reboots and reboots: it is not started again");
+		log_error(&a, 0, "Guest reboots repeatedly and is not started again");
 	else if (v->crashed)
 		log_error(&a, 0, "Guest crashed: %s", ghvm_exit_type_to_string(type));
 	else
 		log_info(&a, "Guest ended: %s", ghvm_exit_type_to_string(type));
 	if (v->action == GHVM_LINK_EXIT_RESTART && !v->crashed && vm->guest->no_rebuild.code < 0)
-		log_info(&a, "Its unit starts again, as it cannot reboot in place: %s",
+		log_info(&a, "Restarting the unit, because the guest cannot reboot in place: %s",
 			 vm->guest->no_rebuild.msg);
 }
 
@@ -134,7 +134,9 @@ static void reboot(struct vm *vm, uint64_t pause)
 	vm->pausing = pause > 0;
 	vm_set_state(vm, VM_REBOOTING);
 	if (pause && loop_timer_arm(&vm->reboot_pause, pause) == 0) {
-		log_info(&a, "It reboots in %llu ms: %u times in a row it did within %u s",
+		log_info(&a,
+			 "Guest reboots in %llu ms: it has rebooted %u times in a row within %u s "
+			 "of its start",
 			 (unsigned long long)pause, vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
 		return;
 	}
@@ -162,8 +164,8 @@ static void set_crash(struct vm *vm, const struct verdict *v, enum ghvm_exit_typ
 
 	if (v->looped)
 		(void)ghvm_error_set(&err, -ECONNABORTED,
-				     "the guest has rebooted %u times in a row within %u s: it is "
-				     "not started again",
+				     "the guest has rebooted %u times in a row within %u s of its "
+				     "start: it is not started again",
 				     vm->reboots.hasty, REBOOTS_HASTY_MS / 1000);
 	else
 		(void)ghvm_error_set(&err, -ECONNABORTED, "the guest crashed: %s",
@@ -350,7 +352,8 @@ static void built(struct vm *vm)
 	r = hand_over(vm);
 	if (r == 0)
 		return;
-	(void)ghvm_error_set(&err, r, "cannot make the runner's descriptors: %s", strerror(-r));
+	(void)ghvm_error_set(&err, r, "cannot create the runner's file descriptors: %s",
+			     strerror(-r));
 	vm_set_error(vm, &err);
 	vm_doom(vm, VM_FAILED, "start-failed");
 }
@@ -419,9 +422,10 @@ static void tell_remains(struct vm *vm, const struct ghvm_error *err)
 
 	if (pages)
 		(void)snprintf(e.msg, sizeof(e.msg),
-			       "%s, and %llu pages are in quarantine, as they could not be given "
-			       "back (see: ghvmctl quarantine): %.300s",
-			       ghvm_machine_may_run(m) ? "it may still run" : "it has ended",
+			       "%s, and %llu pages could not be returned and are in quarantine "
+			       "(see: ghvmctl quarantine): %.300s",
+			       ghvm_machine_may_run(m) ? "the guest may still run"
+						       : "the guest has ended",
 			       (unsigned long long)pages, err->msg);
 	vm_set_error(vm, &e);
 }
@@ -437,7 +441,7 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 	vm->reason = vm->final_reason;
 	if (result < 0) {
 		a.err = err;
-		log_error(&a, 0, "Cannot give everything back: %s", err->msg);
+		log_error(&a, 0, "Cannot return all memory: %s", err->msg);
 		tell_remains(vm, err);
 		final = VM_FAILED;
 	}
@@ -468,7 +472,7 @@ static void rebuilt(struct vm *vm)
 	if (r < 0)
 		log_warning(&a, r, "Cannot write the state file");
 	if (info < 0) {
-		log_error(&a, info, "Cannot describe the machine to its runner");
+		log_error(&a, info, "Cannot create the machine description for the runner");
 		vm_doom(vm, VM_FAILED, "start-failed");
 		return;
 	}

@@ -15,7 +15,7 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 	struct vm *vm = data;
 
 	if (vmid.id != vm->vmid.id || incarnation != vm->incarnation) {
-		control_refused(&vm->control, "this is another virtual machine");
+		control_refused(&vm->control, "runner of another virtual machine");
 		vm_doom(vm, VM_FAILED, "runner-died");
 		vm_settle(vm);
 		return;
@@ -77,7 +77,7 @@ static void on_runner_gone(void *data, const char *why)
 	} else {
 		(void)ghvm_error_set(&err, -ECONNRESET, "%s", why);
 		vm_set_error(vm, &err);
-		log_error(&a, 0, "Guest lost: %s", why);
+		log_error(&a, 0, "Lost the guest: %s", why);
 		vm_doom(vm, VM_FAILED, "runner-died");
 	}
 	vm_settle(vm);

@@ -182,7 +182,7 @@ static void on_readable(void *data)
 	if (ghvm_link_try_later(r))
 		return;
 	if (r == -EMFILE) {
-		log_warning(NULL, r, "A message of a runner is lost");
+		log_warning(NULL, r, "Lost a message to a runner");
 		return;
 	}
 	if (r <= 0) {
@@ -306,7 +306,7 @@ static void after_sending(struct control *c, int r)
 	if (r == 0)
 		return;
 	if (r != -EPIPE)
-		log_warning(NULL, r, "Cannot talk to a runner");
+		log_warning(NULL, r, "Lost the connection to a runner");
 	(void)shutdown(c->fd, SHUT_RDWR);
 }
 

@@ -58,24 +58,25 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
 	if (status == GHVM_VM_RUNNING || status == GHVM_VM_EXITED) {
 		r = meet_runner(vm, status == GHVM_VM_EXITED);
 		if (r < 0)
-			log_warning(&a, r, "No runner answers");
+			log_warning(&a, r, "The runner does not reply");
 	} else {
 		r = control_dial(&vm->control, vm->env->control_dir, vm->name);
 		if (r == 0)
-			control_refused(&vm->control, "its manager ended before it ran");
+			control_refused(&vm->control,
+					"the manager exited before the guest was started");
 		r = -ESTALE;
 	}
 	if (r < 0)
 		vm_doom(vm, VM_FAILED, "orphaned");
 	log_info(&a, "Found a guest of an earlier manager (%s)%s", ghvm_vm_status_to_string(status),
-		 vm->doomed ? ", undoing it" : "");
+		 vm->doomed ? ", tearing it down" : "");
 	vm_settle(vm);
 }
 
 void vm_dismiss(struct vm *vm)
 {
 	if (control_dial(&vm->control, vm->env->control_dir, vm->name) == 0)
-		control_refused(&vm->control, "its manager ended before it ran again");
+		control_refused(&vm->control, "the manager exited before the guest had rebooted");
 	control_unlisten(vm->env->control_dir, vm->name);
 	store_remove(vm->env->state_dir, vm->name);
 }

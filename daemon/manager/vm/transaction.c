@@ -62,7 +62,7 @@ int vm_transaction_begin(struct vm *vm, const struct vm_transaction_owner *owner
 		return ghvm_error_set(err, -ESRCH, "%s is %s", vm->name,
 				      vm_state_to_string(vm->state));
 	if (vm_has_transaction(vm))
-		return ghvm_error_set(err, -EALREADY, "%s has an open transaction already",
+		return ghvm_error_set(err, -EALREADY, "%s already has an open transaction",
 				      vm->name);
 	if (op_busy(&vm->op))
 		return ghvm_error_set(err, -EBUSY, "%s is busy", vm->name);
@@ -149,9 +149,9 @@ static void on_commit_done(void *data, int result, const struct ghvm_error *err)
 
 	if (result < 0) {
 		a.err = err;
-		log_warning(&a, 0, "Cannot change its memory: %s", err->msg);
+		log_warning(&a, 0, "Cannot change the guest's memory: %s", err->msg);
 	} else {
-		log_info(&a, "Its memory was changed");
+		log_info(&a, "The guest's memory was changed");
 	}
 	end(vm, result < 0 ? VM_TRANSACTION_FAILED : VM_TRANSACTION_COMMITTED, err);
 	vm_look(vm);

@@ -185,7 +185,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 		return r;
 	r = guest_new(vm->env->host, spec, &vm->guest);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot make a guest: %s", strerror(-r));
+		return ghvm_error_set(err, r, "cannot allocate the guest: %s", strerror(-r));
 	vm_watch_steps(vm);
 	vm->incarnation = vm->guest->incarnation;
 	vm->stop_timeout_ms = vm->guest->spec.stop_timeout_ms;
@@ -206,7 +206,8 @@ int vm_build(struct vm *vm, struct ghvm_error *err)
 	int r;
 
 	if (!guest_given(vm->guest))
-		return ghvm_error_set(err, -EBADMSG, "the helper did not give all that is needed");
+		return ghvm_error_set(err, -EBADMSG,
+				      "the start helper has not provided all files and memory");
 	r = op_start(&vm->op, &vm_build_op, vm);
 	return r < 0 ? ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
 }

@@ -88,8 +88,7 @@ static void trouble(struct console_log *l, int error)
 		return;
 	l->told = true;
 	l->said_at = now;
-	fprintf(stderr, SD_WARNING "Console log: %s; it is tried again each second\n",
-		strerror(error));
+	fprintf(stderr, SD_WARNING "Console log: %s; trying again every second\n", strerror(error));
 }
 
 static void no_trouble(struct console_log *l, uint64_t lost)
@@ -98,8 +97,7 @@ static void no_trouble(struct console_log *l, uint64_t lost)
 	if (!l->told)
 		return;
 	l->told = false;
-	fprintf(stderr, SD_NOTICE "Console log: it is written again, %" PRIu64 " bytes are lost\n",
-		lost);
+	fprintf(stderr, SD_NOTICE "Console log: writing again, %" PRIu64 " bytes lost\n", lost);
 }
 
 /* --- files --- */

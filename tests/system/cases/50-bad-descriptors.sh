@@ -51,5 +51,5 @@ start_refused nosuch nosuch
 start_refused Bad_Name Bad_Name
 
 say "a name that looks like an option"
-start_refused -x "'-x' is not a VM's name"
+start_refused -x "'-x' is not a valid VM name"
 [ "$(unit_show -x NRestarts)" = 0 ] || fail "-x was tried again"

@@ -33,7 +33,7 @@ must 10 hidden late
 
 say "a folder that only root may read takes no VM away"
 chmod 700 $vms
-must 10 journalctl -q -u gunyah-vmd --grep="not complete: $vms: cannot be read"
+must 10 journalctl -q -u gunyah-vmd --grep="incomplete: $vms: cannot be read"
 sleep 1
 shown one || fail "one is gone"
 chmod 755 $vms

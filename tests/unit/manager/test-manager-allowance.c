@@ -36,12 +36,14 @@ static void one_vm_has_half(void **state)
 	const struct allowance a = { .memlock = NONE, .cgroup = NONE, .ram = 1000 };
 
 	assert_int_equal(check(&a, &(struct allowance_use){}, 500, ""), 0);
-	assert_int_equal(check(&a, &(struct allowance_use){}, 501, "500 that one"), -EDQUOT);
-	assert_int_equal(check(&a, &(struct allowance_use){}, UINT64_MAX, "500 that one"), -EDQUOT);
+	assert_int_equal(check(&a, &(struct allowance_use){}, 501, "of at most 500 added"),
+			 -EDQUOT);
+	assert_int_equal(check(&a, &(struct allowance_use){}, UINT64_MAX, "of at most 500 added"),
+			 -EDQUOT);
 	assert_int_equal(
 		check(&a, &(struct allowance_use){ .added = 400, .vm_added = 400 }, 100, ""), 0);
 	assert_int_equal(check(&a, &(struct allowance_use){ .added = 400, .vm_added = 400 }, 101,
-			       "beside the 400"),
+			       "has 400 of at most"),
 			 -EDQUOT);
 }
 
@@ -51,7 +53,7 @@ static void all_have_it_together(void **state)
 
 	assert_int_equal(check(&a, &(struct allowance_use){ .added = 800 }, 200, ""), 0);
 	assert_int_equal(check(&a, &(struct allowance_use){ .added = 800 }, 201,
-			       "the 800 added on this host already are more than the 1000"),
+			       "this host has 800 of at most 1000 added bytes"),
 			 -EDQUOT);
 }
 
@@ -60,13 +62,15 @@ static void what_guests_began_with_is_locked_too(void **state)
 	const struct allowance a = { .memlock = 1000, .cgroup = NONE, .ram = NONE };
 
 	assert_int_equal(check(&a, &(struct allowance_use){ .pinned = 600 }, 200, ""), 0);
-	assert_int_equal(check(&a, &(struct allowance_use){ .pinned = 600 }, 201, "200 that one"),
+	assert_int_equal(check(&a, &(struct allowance_use){ .pinned = 600 }, 201,
+			       "virtual machine has 0 of at most 200 added"),
 			 -EDQUOT);
 	/* what was added counts once */
 	assert_int_equal(check(&a, &(struct allowance_use){ .pinned = 800, .added = 200 }, 200, ""),
 			 0);
-	assert_int_equal(check(&a, &(struct allowance_use){ .pinned = 2000 }, 1, "0 that one"),
-			 -EDQUOT);
+	assert_int_equal(
+		check(&a, &(struct allowance_use){ .pinned = 2000 }, 1, "of at most 0 added"),
+		-EDQUOT);
 }
 
 static void no_limit_is_none(void **state)

@@ -417,9 +417,9 @@ static void a_manager_gets_what_the_descriptor_names(void **state)
 		{ { GHVM_LINK_KERNEL, 1, 0, 0, "kernel.image", NULL }, "does not name" },
 		{ { GHVM_LINK_MEMORY, 2, 0, 8192, "regions", NULL }, "does not name" },
 		{ { GHVM_LINK_MEMORY, 0, 0, GHVM_MIB(6), "memory.size", NULL },
-		  "memory.size: the manager asks for 6291456 bytes, the descriptor says 4194304" },
+		  "memory.size: the manager requested 6291456 bytes, the descriptor says 4194304" },
 		{ { GHVM_LINK_MEMORY, 0, GHVM_HUGEPAGES_1G, GHVM_MIB(4), "memory.size", NULL },
-		  "memory.size: the manager asks for" },
+		  "memory.size: the manager requested" },
 	};
 	const struct ghvm_need twice[] = { ram, ram };
 

@@ -223,7 +223,7 @@ static void pools_of_huge_pages(void **state)
 	assert_int_equal(room_check(&m->from, &want, &err), 0);
 	want.pool_2m = GHVM_MIB(34);
 	assert_int_equal(room_check(&m->from, &want, &err), -ENOSPC);
-	assert_non_null(strstr(err.msg, "17 pages of 2 MiB, their pool has 16 free"));
+	assert_non_null(strstr(err.msg, "17 huge pages of 2 MiB, the pool has 16 free"));
 	assert_non_null(strstr(err.msg, "nr_hugepages"));
 	put(m->sys, POOL "/nr_overcommit_hugepages", "0\n");
 	want.pool_2m = GHVM_MIB(26);
