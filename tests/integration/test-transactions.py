@@ -577,7 +577,7 @@ class Ctl(Case):
         with open(path, "wb") as f:
             f.truncate(PAGE + 1)
         self.bad(3, "nobody", "region", "list", "nobody")
-        self.bad(2, "neither", "region", "grow", "demo")
+        self.bad(2, "not list, add or remove", "region", "grow", "demo")
         self.bad(2, "--label", "region", "add", "demo", "--size=4K", f"--address={AT}")
         for size in ("", "4X", "-4K", "99999999999G"):
             self.bad(2, "--size", "region", "add", "demo", "--label=7", f"--address={AT}",

@@ -143,8 +143,8 @@ static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct
 		return fd;
 	if (!size || size > GHVM_OVERLAY_MAX)
 		return ghvm_error_set(err, -EFBIG,
-				      "kernel.dtb-overlay: %s: has %" PRIu64 " bytes, at most %u "
-				      "are taken",
+				      "kernel.dtb-overlay: %s: has %" PRIu64
+				      " bytes, the limit is %u",
 				      path, size, GHVM_OVERLAY_MAX);
 	n = pread(fd, buf, GHVM_OVERLAY_MAX, 0);
 	if (n < 0)

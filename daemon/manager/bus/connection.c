@@ -40,7 +40,7 @@ static struct timeval *until_to_timeval(uint64_t until, struct timeval *ret)
 
 static void on_bus(evutil_socket_t fd, short what, void *data);
 
-/* Wait for what the bus wants now. */
+/* Wait for the events that sd-bus needs now. */
 static int bus_arm(struct bus *b)
 {
 	struct timeval tv;
@@ -75,11 +75,11 @@ static void on_bus(evutil_socket_t fd, short what, void *data)
 	const uint64_t begun = now_usec();
 	int r;
 
-	do /* clients must not starve helpers and runners */
+	do /* limited, so that clients of the bus do not starve helpers and runners */
 		r = sd_bus_process(b->conn, NULL);
 	while (r > 0 && now_usec() - begun < LOOP_TURN_USEC);
 	if (r >= 0)
-		r = bus_arm(b); /* messages left over give a timeout of zero */
+		r = bus_arm(b); /* the timeout is zero if messages are left */
 	if (r < 0)
 		lost(b, r);
 }
@@ -100,7 +100,7 @@ void bus_defer(struct bus *b)
 	loop_defer(&b->flush);
 }
 
-/* --- what methods share --- */
+/* --- functions for methods --- */
 
 int bus_fail(sd_bus_error *ret, const struct ghvm_error *err)
 {
@@ -197,7 +197,7 @@ int bus_reply_text(sd_bus_message *m, const char *text)
 	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 
-/* --- its life --- */
+/* --- connection --- */
 
 static int connect_to(const char *address, sd_bus **ret)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The connection to the bus, and what its objects share.
+ * The connection to the bus, and functions for its objects.
  *
- * Changes are collected and told once a loop turn. Thread: main.
+ * Changes are collected and announced once per loop turn. Thread: main.
  */
 #pragma once
 
@@ -34,10 +34,10 @@ struct event;
 /**
  * struct bus - embedded in main()
  * @conn: owned
- * @changes: VMs that have something to tell at the end of this turn; owned
- * @regions: what was told of memory, a list; owned
- * @on_lost: the connection broke; the loop is to be stopped
- * @on_activity: somebody calls; for the time-out of an idle manager without host
+ * @changes: VMs with changes to announce at the end of this turn; owned
+ * @regions: list of announced regions; owned
+ * @on_lost: called when the connection is lost; stops the loop
+ * @on_activity: called at each request; restarts the idle timer of a manager without a host
  */
 struct bus {
 	struct loop *loop;
@@ -60,27 +60,27 @@ struct bus {
 
 /* "system", "user", or a bus address. */
 int bus_connect(struct bus *b, struct manager *m, const char *address);
-/* Take the name and process messages; @on_flush is what bus_defer() defers. Blocks. */
+/* Acquire the name and process messages; bus_defer() defers @on_flush. Blocks. */
 int bus_start(struct bus *b, loop_fn on_flush);
 void bus_close(struct bus *b);
 
-/* After sending anything outside of a method. */
+/* Must be called after sending a message outside of a method. */
 void bus_kick(struct bus *b);
-/* Something is to be told at the end of the turn. */
+/* Announce changes at the end of this turn. */
 void bus_defer(struct bus *b);
 
-/* For methods: "org.gunyah.vmm1.Error.*" of a failure. Return: as sd-bus methods do. */
+/* For methods: set the error org.gunyah.vmm1.Error.* for @err. Return: as sd-bus methods. */
 int bus_fail(sd_bus_error *ret, const struct ghvm_error *err);
-/* For what RM has to do: notes the activity; 0, or sets the error that explains the absent host. */
+/* For methods that need RM: reset the idle timer. Return: 0; negative, with the host's error in @ret. */
 int bus_check_host(struct bus *b, sd_bus_error *ret);
-/* The same for what can be done, or is known, though RM is dead. */
+/* The same for methods that also work with a dead RM. */
 int bus_check_hypervisor(struct bus *b, sd_bus_error *ret);
-/* Skips the a{sv} that ends each method: no option is known yet, so none is accepted. */
+/* Read the a{sv} at the end of a method that has no options: it must be empty. */
 int bus_read_options(sd_bus_message *m, sd_bus_error *ret);
 
-/* Reads the variant of the option @key, or returns bus_unknown_option(). */
+/* Read the value of the option @key, or return bus_unknown_option(). */
 typedef int (*bus_option_fn)(sd_bus_message *m, const char *key, void *data, sd_bus_error *ret);
-/* The a{sv} that ends a method which knows some. */
+/* Read the a{sv} at the end of a method that has options. */
 int bus_read_known_options(sd_bus_message *m, bus_option_fn fn, void *data, sd_bus_error *ret);
 int bus_unknown_option(const char *key, sd_bus_error *ret);
 

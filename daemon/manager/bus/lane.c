@@ -7,12 +7,12 @@
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/bus/peer.h"
 
-/* Replies that the bus has not taken yet: more of these would only wait in our memory. */
+/* With more unsent replies, calls wait: further replies would only use memory. */
 #define REPLIES_MAX 64
 #define AGAIN_MS 20
 
 /**
- * struct waiting - one call; @known: its @uid is
+ * struct waiting - a waiting call; @known: @uid is known
  */
 struct waiting {
 	struct lane *lane;
@@ -24,9 +24,11 @@ struct waiting {
 };
 
 /**
- * struct lane - @first: oldest first
- * @now: was put back into the read queue, and is still listed; @delivered: and is being handled
- * @last: the user whose turn it was
+ * struct lane - see the header
+ * @first: waiting calls, oldest first
+ * @now: call that was put back into the read queue, still in the list
+ * @delivered: the message of @now while it is being handled
+ * @last: user of the previous turn
  */
 struct lane {
 	struct bus *bus;
@@ -57,7 +59,7 @@ static void waiting_free(struct waiting *w)
 		loop_defer(&l->serve);
 }
 
-/* Users in the order of their numbers, round and round; of each the call that came first. */
+/* Users take turns in the order of their uids; the oldest call of each user is first. */
 static struct waiting *next_of(const struct lane *l)
 {
 	struct waiting *after = NULL, *lowest = NULL;
@@ -84,7 +86,7 @@ static void on_serve(void *data)
 	if (!w)
 		return;
 	if (sd_bus_get_n_queued_write(l->bus->conn, &replies) >= 0 && replies > REPLIES_MAX) {
-		(void)loop_timer_arm(&l->again, AGAIN_MS); /* else the next call does it */
+		(void)loop_timer_arm(&l->again, AGAIN_MS); /* on failure the next call does it */
 		return;
 	}
 	l->last = w->uid;
@@ -157,7 +159,10 @@ int lane_turn(struct lane *l, sd_bus_message *m, sd_bus_error *error)
 	return 1;
 }
 
-/* Before any message is handled: one that was put back, and was refused before it got here, is over. */
+/*
+ * Called before any message is handled: a call that was put back and is no longer @now was refused before
+ * its method was called.
+ */
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct lane *l = userdata;
@@ -169,7 +174,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* Of the root object, before sd-bus looks what it is. */
+/* Called for messages to the root object, before sd-bus handles them. */
 static int on_root(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	int r;
@@ -178,7 +183,7 @@ static int on_root(sd_bus_message *m, void *userdata, sd_bus_error *error)
 					   "GetManagedObjects"))
 		return 0;
 	r = lane_turn(userdata, m, error);
-	return r == 1 ? 0 : r < 0 ? r : 1; /* now sd-bus answers it */
+	return r == 1 ? 0 : r < 0 ? r : 1; /* 0: sd-bus replies */
 }
 
 int lane_new(struct bus *b, struct lane **ret)

@@ -12,11 +12,11 @@
 #define DBUS_PATH "/org/freedesktop/DBus"
 
 /**
- * struct peer - one
- * @known: @uid is
- * @gone: it has left; freed with its last link
+ * struct peer - a client
+ * @known: @uid is known
+ * @gone: the client has left the bus; freed with its last link
  * @query, @match: owned
- * @busy: its links are being told, it is not to be freed
+ * @busy: callbacks of its links are running, so it must not be freed
  */
 struct peer {
 	struct peers *all;
@@ -78,7 +78,7 @@ void peer_unlink(struct peer_link *l)
 	free_if_unused(p);
 }
 
-/* Each may unlink itself, and others. */
+/* Each callback may unlink itself and others. */
 static void tell_gone(struct peer *p)
 {
 	struct peer_link *l;
@@ -132,7 +132,7 @@ static int on_uid(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
-/* An answer that is waited for already is waited for no more. */
+/* Query the uid; replaces a pending query. */
 static int query(struct peer *p)
 {
 	p->query = sd_bus_slot_unref(p->query);
@@ -150,7 +150,7 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 0;
 }
 
-/* Without the match its end is not seen at once. sd-bus would give up the whole connection. */
+/* An error is ignored: without the match the leave is noticed later. sd-bus would close the connection. */
 static int on_matched(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	return 1;
@@ -170,7 +170,7 @@ int peer_watch(struct peer_link *l)
 			     p->name) >= sizeof(match))
 		return -E2BIG;
 	r = sd_bus_add_match_async(p->all->conn, &p->match, match, on_owner, on_matched, p);
-	/* it may have left before the bus has the match: asked again, that is told too */
+	/* the client may have left before the match was installed: query again to notice that */
 	return r < 0 ? r : query(p);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Clients of the bus by their unique names: of which user each is, and when one leaves.
+ * Clients of the bus by their unique names: the user of each, and when it leaves.
  *
- * The bus gives a unique name once, so what it says of one stays true. A peer is known while
- * something of ours is linked to it; the bus is asked about it once. Thread: main.
+ * The bus never reuses a unique name, so its uid is queried once. A peer is known while it has links.
+ * Thread: main.
  */
 #pragma once
 
@@ -16,9 +16,9 @@ struct peer;
 struct peers;
 
 /**
- * struct peer_link - what is of one peer; embedded, zero is "nothing"
- * @on_uid: once, if peers_link() could not tell yet
- * @on_gone: it has left the bus; the link has ended before
+ * struct peer_link - link of an object to a peer; embedded; zero: no link
+ * @on_uid: called once, if peers_link() returned 0
+ * @on_gone: called when the peer has left the bus; the link has ended before
  */
 struct peer_link {
 	struct peer *peer;
@@ -38,16 +38,16 @@ int peers_new(sd_bus *conn, void (*kick)(void *data), void *data, struct peers *
 void peers_free(struct peers *p);
 
 /**
- * peers_link() - of the sender of @m
+ * peers_link() - link @l to the sender of @m
  * @ret: set if 1 is returned
- * Return: 1; 0: on_uid() or on_gone() comes later; -EBADMSG: it has no sender; -ENOMEM.
+ * Return: 1; 0: on_uid() or on_gone() is called later; -EBADMSG: no sender; -ENOMEM.
  */
 int peers_link(struct peers *p, sd_bus_message *m, struct peer_link *l, uid_t *ret);
-/* Without on_gone(). Right for one that has ended, or never began. */
+/* End the link without calling on_gone(). Does nothing without a link. */
 void peer_unlink(struct peer_link *l);
 
-/* From here on on_gone() comes as soon as it leaves: a match of the bus, so for few. */
+/* Make on_gone() come as soon as the peer leaves. It needs a match rule of the bus, so for few peers. */
 int peer_watch(struct peer_link *l);
 
-/* Root, and the user that this manager runs as. */
+/* Root, and the user of the manager. */
 bool peer_trusted(uid_t uid);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Questions about callers. Each belongs to one message; when it is answered the message is
- * put back into the read queue, so the method runs again and finds the answer.
+ * A question to polkit belongs to one message. When polkit has answered, the message is put back into
+ * the read queue; the method is called again and finds the answer.
  */
 #include "daemon/manager/bus/polkit.h"
 
@@ -18,7 +18,7 @@
 #define POLKIT "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
 #define POLKIT_AUTHORITY POLKIT ".Authority"
-#define PASSWORD_USEC (5 * 60 * UINT64_C(1000000)) /* for who is asked for one */
+#define PASSWORD_USEC (5 * 60 * UINT64_C(1000000)) /* for the user to enter a password */
 #define WHY_SIZE 256
 #define CANCEL_SIZE 32
 
@@ -30,12 +30,12 @@ enum phase {
 };
 
 /**
- * struct question - one message's
- * @request: referenced until the method has run again
- * @link: to who asks
+ * struct question - a question about the sender of a message
+ * @request: the message, referenced until the method was called again
+ * @link: to the sender
  * @slot: of the call to polkit, owned
- * @number: by which polkit is told that the answer is not needed any more
- * @failure, @why: if SAYS_NO
+ * @number: identifies the question when it is cancelled
+ * @failure, @why: error name and reason, if SAYS_NO
  */
 struct question {
 	struct auth *auth;
@@ -52,8 +52,9 @@ struct question {
 };
 
 /**
- * struct auth - @first: the newest
- * @delivered: its message is being handled, again; borrowed
+ * struct auth - see the header
+ * @first: the newest question
+ * @delivered: question whose message is being handled again; borrowed
  */
 struct auth {
 	sd_bus *conn;
@@ -71,13 +72,13 @@ static void cancel_id(const struct question *q, char ret[CANCEL_SIZE])
 	(void)snprintf(ret, CANCEL_SIZE, "ghvm-%llu", (unsigned long long)q->number); /* fits */
 }
 
-/* Its window closes, and the bus has one answer less to wait for. */
-static void tell_polkit(const struct question *q)
+/* Cancel the question: polkit closes its dialog, and the bus stops waiting for the reply. */
+static void cancel_at_polkit(const struct question *q)
 {
 	char id[CANCEL_SIZE];
 
 	cancel_id(q, id);
-	/* else it answers some day, and nobody listens */
+	/* on failure polkit's answer is ignored when it comes */
 	(void)sd_bus_call_method_async(q->auth->conn, NULL, POLKIT, POLKIT_PATH, POLKIT_AUTHORITY,
 				       "CancelCheckAuthorization", NULL, NULL, "s", id);
 }
@@ -92,7 +93,7 @@ static void question_free(struct question *q)
 	if (q->auth->delivered == q)
 		q->auth->delivered = NULL;
 	if (q->phase == ASKS_POLKIT)
-		tell_polkit(q);
+		cancel_at_polkit(q);
 	peer_unlink(&q->link);
 	(void)sd_bus_slot_unref(q->slot);
 	(void)sd_bus_message_unref(q->request);
@@ -103,7 +104,7 @@ static void settle(struct question *q, enum phase answer, const char *failure, c
 {
 	q->phase = answer;
 	q->failure = failure;
-	(void)snprintf(q->why, sizeof(q->why), "%s", why); /* a long text is cut */
+	(void)snprintf(q->why, sizeof(q->why), "%s", why); /* truncated if too long */
 	if (sd_bus_message_rewind(q->request, true) < 0 ||
 	    sd_bus_enqueue_for_read(q->auth->conn, q->request) < 0) {
 		(void)sd_bus_reply_method_errorf(q->request, FAILURE_NOT_AUTHORIZED,
@@ -126,7 +127,7 @@ static const char needs_password[] =
 static const char refuses[] = "polkit refused: its rules do not allow it, or the password was "
 			      "wrong; members of group gunyah are allowed";
 
-/* polkit, or the bus in its place, could not even be asked: in their words. */
+/* polkit, or the bus, has returned an error. */
 static void settle_unasked(struct question *q, const sd_bus_error *e)
 {
 	char why[WHY_SIZE];
@@ -176,7 +177,7 @@ static int call_polkit(struct question *q)
 	return r;
 }
 
-/* Who has waited longest makes room. */
+/* Cancel the question that has waited longest. */
 static void make_room(struct auth *a)
 {
 	struct question *oldest = NULL;
@@ -190,7 +191,7 @@ static void make_room(struct auth *a)
 	}
 	if (n < AUTH_MAX)
 		return;
-	tell_polkit(oldest);
+	cancel_at_polkit(oldest);
 	oldest->slot = sd_bus_slot_unref(oldest->slot);
 	settle(oldest, SAYS_NO, FAILURE_QUOTA, "too many calls are waiting for polkit: try again");
 }
@@ -315,8 +316,8 @@ int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret
 }
 
 /*
- * Before any message is handled. One that was put back may find no method any more, as its
- * object has gone, or one that refuses it before it asks: then the answer is of no use.
+ * Called before any message is handled. If a message was put back and its method did not read the answer,
+ * because the object is gone or the method refused earlier, the question is dropped.
  */
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * May this caller do that? Asked of the bus and of polkit, without waiting.
+ * Authorization of callers by the bus and polkit, without blocking.
  *
- * The caller is its bus name: the bus knows its uid and polkit asks the bus too. What can
- * be read from /proc about a pid is never used, since pids are reused.
+ * A caller is identified by its bus name. Information from /proc about a pid is never used, because pids
+ * are reused.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 struct auth;
 struct peers;
 
-/* Questions to polkit. The bus lets us wait for 128 answers in all; systemd's are among them. */
+/* Limits of questions to polkit. The bus allows 128 pending replies, including those of systemd. */
 #define AUTH_PER_UID 8
 #define AUTH_MAX 64
 
@@ -24,19 +24,20 @@ struct peers;
  */
 int auth_new(sd_bus *conn, struct peers *peers, void (*kick)(void *data), void *data,
 	     struct auth **ret);
-/* Pending questions are forgotten: their callers see the connection end. Accepts NULL. */
+/* Pending questions are dropped: their callers see the connection end. Accepts NULL. */
 void auth_free(struct auth *a);
 
 /**
- * auth_check() - before a method changes something; its arguments are read and found good
- * @action: of polkit, static
- * @ret: the caller's user, set if 1 is returned
+ * auth_check() - check the authorization of a caller
+ * @action: polkit action, static
+ * @ret: user of the caller, set if 1 is returned
  *
- * Root, and who runs this manager, may do everything, and are never kept waiting by others:
- * polkit is not asked about them. A caller that leaves the bus takes its question along.
+ * Call it after the arguments of the method were checked and before anything is changed. Root and the
+ * user of the manager are allowed without asking polkit. The question is dropped when the caller leaves
+ * the bus.
  *
- * Return: 1: yes; 0: not known yet, the method is called again with @m as it was (return 1
- * from it); negative: no, @error says why.
+ * Return: 1: allowed; 0: not known yet, the method returns 1 and is called again with @m; negative:
+ * denied, with @error set.
  */
 int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
 	       sd_bus_error *error);

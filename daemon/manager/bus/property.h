@@ -2,8 +2,8 @@
 /*
  * Properties of an object on the bus: its rows of bus-properties.h, each with a getter.
  *
- * A file that has an object writes get_ID() for each row, makes its table and vtable of the rows,
- * and a missing getter does not compile. Thread: main.
+ * The file of an object defines get_ID() for each row, and makes its table and vtable from the rows. A
+ * missing getter is a compile error. Thread: main.
  */
 #pragma once
 
@@ -18,9 +18,9 @@
 #define PROPERTIES_MAX 32 /* rows of a table */
 
 /**
- * struct property_value - what a getter gives
- * @text: of type s; borrowed from the object
- * @number: of any other type; negative ones as int64_t
+ * struct property_value - result of a getter
+ * @text: for type s; borrowed from the object
+ * @number: for other types; negative ones as int64_t
  */
 struct property_value {
 	const char *text;
@@ -28,9 +28,9 @@ struct property_value {
 };
 
 /**
- * struct property - a row
+ * struct property - a row of the table
  * @type: one of s b q i u t
- * @changes: PropertiesChanged is sent for it
+ * @changes: PropertiesChanged is sent for this property
  */
 struct property {
 	const char *name;
@@ -48,7 +48,7 @@ struct property_table {
 	size_t n;
 };
 
-/* --- how a file makes them of a list of bus-properties.h --- */
+/* --- macros for the lists of bus-properties.h --- */
 
 #define PROPERTY_CHANGES_CONST false
 #define PROPERTY_CHANGES_CHANGES true
@@ -57,18 +57,18 @@ struct property_table {
 #define PROPERTY_FLAGS_CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define PROPERTY_FLAGS_SILENT 0
 
-/* A row of struct property, and none for one that has no value of this kind. */
+/* A row of struct property; nothing for a property of another type. */
 #define PROPERTY_ROW(id, name, type, news) { name, #type, PROPERTY_CHANGES_##news, get_##id },
 #define PROPERTY_NO_ROW(id, name, type, news)
 
-/* A row of the vtable: get_property() is the file's, and calls property_get() with its table. */
+/* A row of the vtable: get_property() of the file calls property_get() with its table. */
 #define PROPERTY_VTABLE(id, name, type, news)                                                      \
 	SD_BUS_PROPERTY(name, #type, get_property, 0, PROPERTY_FLAGS_##news),
-/* A row of the vtable for other types: get_ID() is a getter as sd-bus wants it. */
+/* A row of the vtable for other types: get_ID() is an sd-bus getter. */
 #define PROPERTY_VTABLE_OTHER(id, name, type, news)                                                \
 	SD_BUS_PROPERTY(name, type, get_##id, 0, PROPERTY_FLAGS_##news),
 
-/* get_ID(): @declaration is of the object, as "const struct vm *vm"; @kind: text or number. */
+/* Define get_ID(). @declaration: of the object, as "const struct vm *vm"; @kind: text or number. */
 #define PROPERTY_GETTER(id, declaration, kind, value)                                              \
 	static struct property_value get_##id(const void *object)                                  \
 	{                                                                                          \
@@ -76,30 +76,30 @@ struct property_table {
 		return (struct property_value){ .kind = (value) };                                 \
 	}
 
-/* --- what they do --- */
+/* --- functions --- */
 
 /**
- * property_get() - append a property to the answer to a client
- * @name: as sd-bus has it from its vtable
+ * property_get() - append the value of a property to a reply
+ * @name: from the vtable
  *
- * Return: as getters of sd-bus do; UnknownProperty if @t has no row of that name.
+ * Return: as sd-bus getters; UnknownProperty if @t has no row of that name.
  */
 int property_get(const struct property_table *t, const char *name, const void *object,
 		 sd_bus_message *reply, sd_bus_error *error);
 
 /**
- * property_differences() - compare with what was told last
- * @was: a value for each row of @t, all zero at first; texts are owned
- * @names: set to the rows that change and do, NULL at the end
+ * property_differences() - compare an object with the values announced last
+ * @was: a value for each row of @t, initially zero; texts are owned
+ * @names: returns the names of rows with @changes that differ, with a NULL at the end
  *
- * @was is then as @object is. Without memory for a copy the text counts as different next time.
+ * @was is updated. If a text cannot be copied, it counts as different next time.
  */
 void property_differences(const struct property_table *t, const void *object,
 			  struct property_value *was, const char *names[PROPERTIES_MAX + 1]);
 void property_forget(const struct property_table *t, struct property_value *was);
 
-/* Send PropertiesChanged for what differs from @was, if anything does. Return: as sd-bus does. */
+/* Send PropertiesChanged for the differences from @was, if any. Return: as sd-bus. */
 int property_tell(sd_bus *conn, const char *path, const struct property_table *t,
 		  const void *object, struct property_value *was);
-/* Send it for all rows that can change. */
+/* Send PropertiesChanged for all rows with @changes. */
 int property_tell_all(sd_bus *conn, const char *path, const struct property_table *t);

@@ -28,7 +28,7 @@ static const char *host_state_to_string(enum manager_host_state s)
 	return names[s];
 }
 
-/* Thread: main, so one text will do. */
+/* Return: a static buffer, as all callers are on the main thread. */
 static const char *hypervisor_of(const struct bus *b)
 {
 	const struct ghvm_info *info = &b->manager->info;
@@ -86,7 +86,7 @@ static int get_quirks(sd_bus *bus, const char *path, const char *interface, cons
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* Of each of them: the section of docs/gunyah-abi.md that it is from, or how it was found out. */
+/* The source of each quirk: a section of docs/gunyah-abi.md, or how it was found out. */
 static int get_sources(sd_bus *bus, const char *path, const char *interface, const char *property,
 		       sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -143,7 +143,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return r < 0 ? r : 1;
 }
 
-/* RetryQuarantine(a{sv}): its result is seen in the figures */
+/* RetryQuarantine(a{sv}): returns immediately; PagesQuarantined shows the result */
 static int method_retry(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus *b = userdata;
@@ -192,7 +192,7 @@ static int append_messages(sd_bus_message *reply, struct ghvm_trace *t, const ch
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* vm s: of this VM alone. @data: where the name, which is the message's, goes */
+/* Option vm (s): only messages of this VM. @data: the name, borrowed from @m */
 static int trace_option(sd_bus_message *m, const char *key, void *data, sd_bus_error *error)
 {
 	return strcmp(key, "vm") ? bus_unknown_option(key, error)
@@ -219,7 +219,7 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		r = bus_read_known_options(m, trace_option, &vm, error);
 	if (r < 0)
 		return r;
-	/* messages carry addresses of the host's memory, which Linux shows to root alone */
+	/* messages contain host memory addresses, which Linux shows only to root */
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;

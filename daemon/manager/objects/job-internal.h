@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files of jobs share. Thread: main.
+ * The inside of job objects, for bus-job*.c only. Thread: main.
  */
 #pragma once
 
@@ -9,16 +9,16 @@
 enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
 
 /**
- * struct job - one
- * @how: of a stop
- * @vm: NULL: it is gone
- * @uid: of who asked for it
+ * struct job - a job
+ * @how: how to stop, of a stop
+ * @vm: NULL: the VM no longer exists
+ * @uid: user who requested the job
  * @result: "" while it runs; static
- * @error: why, if it failed
- * @by_unit: its end is that of systemd's job, not the VM's
- * @unit_job: systemd's, owned
- * @request: until systemd has answered
- * @again: while systemd tries a failed start again: to look at the unit
+ * @error: why it failed
+ * @by_unit: the job ends with systemd's job, not with the VM's state
+ * @unit_job: path of systemd's job, owned
+ * @request: method call to reply to, until systemd has replied
+ * @again: timer to check the unit while systemd tries a failed start again
  */
 struct job {
 	struct jobs *jobs;
@@ -39,7 +39,7 @@ struct job {
 };
 
 /**
- * struct jobs - all, oldest first
+ * struct jobs - all jobs, oldest first
  * @match: for JobRemoved, while some are by units
  */
 struct jobs {
@@ -52,7 +52,7 @@ struct jobs {
 bool job_runs(const struct job *job);
 /* In the list, but not on the bus until job_publish(). */
 int job_new(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct job **ret);
-/* From here on it can be found, and then its path is told. */
+/* Make the job visible on the bus, then reply with its path. */
 int job_publish(struct job *job, sd_bus_message *m);
 void job_finish(struct job *job, const char *result, const struct ghvm_error *err);
 void job_free(struct job *job);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Jobs that are systemd's: starts, and stops of units whose VM does not run.
+ * Jobs that follow a systemd job: starts, and stops of units whose VM does not run.
  *
- * systemd is listened to only while there are some: it tells of every job of the system.
+ * The manager subscribes to systemd only while there are such jobs, because systemd reports every job
+ * of the system.
  */
 #include "daemon/manager/objects/job-internal.h"
 
@@ -34,7 +35,7 @@ void job_unlisten(struct jobs *j)
 	j->match = sd_bus_slot_unref(j->match);
 }
 
-/* --- the ends of starts --- */
+/* --- end of a start --- */
 
 static void fail(struct job *job, const char *result)
 {
@@ -54,7 +55,7 @@ static bool will_run(const char *active)
 	       !strcmp(active, "reloading") || !strcmp(active, "deactivating");
 }
 
-/* Get: ActiveState of the job's unit. */
+/* Read ActiveState of the job's unit. */
 static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
 {
 	_cleanup_(freep) char *path = NULL;
@@ -71,7 +72,7 @@ static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
 					SYSTEMD ".Unit", "ActiveState");
 }
 
-/* v s. Its try has failed; the next one is systemd's, which has no job that we know of. */
+/* v s: ActiveState after a failed try. The next try of systemd has a job with an unknown path. */
 static int on_state_after(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct job *job = userdata;
@@ -82,7 +83,7 @@ static int on_state_after(sd_bus_message *m, void *userdata, sd_bus_error *error
 		fail(job, "failed");
 	else if (!strcmp(active, "active"))
 		job_finish(job, "done", NULL);
-	else if (!will_run(active)) /* what failed stays "failed" */
+	else if (!will_run(active)) /* systemd will not try again */
 		fail(job, strcmp(active, "inactive") ? "failed" : "canceled");
 	else if (loop_timer_arm(&job->again, AGAIN_MS) < 0)
 		fail(job, "failed");
@@ -98,7 +99,7 @@ static void look_again(void *data)
 	bus_kick(job->jobs->bus);
 }
 
-/* A start is over when nobody tries it any more. */
+/* A start ends when systemd does not try again. */
 static void try_failed(struct job *job)
 {
 	struct jobs *j = job->jobs;
@@ -144,7 +145,7 @@ static int listen_to_systemd(struct jobs *j)
 				      SYSTEMD_MANAGER, "JobRemoved", on_job_removed, NULL, j);
 	if (r < 0)
 		return r;
-	/* it may be subscribed already: no answer is waited for */
+	/* the manager may be subscribed already, so errors are ignored */
 	return sd_bus_call_method_async(j->bus->conn, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
 					"Subscribe", NULL, NULL, NULL);
 }
@@ -155,7 +156,7 @@ static bool is_denied(const sd_bus_error *e)
 	       sd_bus_error_has_name(e, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED);
 }
 
-/* Nobody has heard of this job but who asked for it. */
+/* The job was not published: reply with an error and free it. */
 static int refuse(struct job *job, sd_bus_message *answer)
 {
 	const sd_bus_error *e = sd_bus_message_get_error(answer);
@@ -192,14 +193,14 @@ static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error
 	if (r >= 0)
 		r = job_publish(job, request);
 	if (r < 0) {
-		(void)sd_bus_reply_method_errno(request, r, NULL); /* nobody else is left */
+		(void)sd_bus_reply_method_errno(request, r, NULL); /* failure: caller times out */
 		job_free(job);
 	}
 	(void)sd_bus_message_unref(request);
 	return 1;
 }
 
-/* @method of systemd's for the unit of @job. */
+/* Call @method of systemd for the unit of @job. */
 static int queue(struct job *job, const char *method, const char *mode)
 {
 	char unit[UNIT_SIZE];
@@ -225,8 +226,8 @@ static int new_job(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid,
 }
 
 /*
- * The VM does not run. Its unit may still do so for a moment, as the runner that has ended is not yet
- * reaped: to start it then would be "done" at once, to restart it waits and does what was asked.
+ * Start the unit of a VM that does not run. The unit may still be active for a moment, until systemd has
+ * reaped the runner. A start of an active unit is "done" immediately, so it is restarted instead.
  */
 int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bus_error *error)
 {
@@ -290,7 +291,7 @@ int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t u
 	return 1;
 }
 
-/* No answer is waited for: without systemd there is nothing that would try again. */
+/* The reply is ignored: without systemd the start is not tried again anyway. */
 void job_stop_start(struct jobs *j, const struct vm *vm)
 {
 	const struct log_about a = { .vm = vm->name };

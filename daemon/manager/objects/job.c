@@ -21,16 +21,16 @@
 #include "libghvm/base/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
-#define WRITE_QUEUE_HIGH_WATER 4096 /* messages; beyond it calls are refused */
-#define JOBS_PER_UID 8		    /* that run; with transactions that are open */
-#define JOBS_KEPT 64		    /* of a user's that are over */
+#define WRITE_QUEUE_HIGH_WATER 4096 /* messages; with more, calls are refused */
+#define JOBS_PER_UID 8		    /* running jobs and open transactions of a user */
+#define JOBS_KEPT 64		    /* ended jobs of a user */
 
 bool job_runs(const struct job *job)
 {
 	return !*job->result;
 }
 
-/* Numbers need no encoding, and so look like those of systemd. */
+/* Paths contain numbers, which need no encoding, as those of systemd's jobs. */
 static char *path_of(const struct job *job)
 {
 	char *path = NULL;
@@ -89,7 +89,7 @@ static const sd_bus_vtable vtable[] = {
 	BUS_JOB_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_VTABLE_END,
 };
 
-/* --- their life --- */
+/* --- life cycle --- */
 
 void job_free(struct job *job)
 {
@@ -105,7 +105,7 @@ void job_free(struct job *job)
 	free(job);
 }
 
-/* Of this user the oldest of those that are over makes room; removed from the bus first. */
+/* If this user has JOBS_KEPT ended jobs, remove the oldest, first from the bus. */
 static void forget_old(struct jobs *j, uid_t uid)
 {
 	struct job *oldest = NULL;
@@ -171,7 +171,7 @@ static int reply_path(const struct job *job, sd_bus_message *m)
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
-/* From here on it can be found, and then its path is told. */
+/* Make the job visible on the bus, then reply with its path. */
 int job_publish(struct job *job, sd_bus_message *m)
 {
 	_cleanup_(freep) char *path = path_of(job);
@@ -194,7 +194,7 @@ static struct job *equal_stop(const struct jobs *j, const struct vm *vm, enum gh
 	return job;
 }
 
-/* Equal stops share a job, so there are two at most of a VM, and nobody's are too many. */
+/* Equal stops share a job. A VM has at most two, so stops need no quota. */
 int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, sd_bus_message *m,
 	     sd_bus_error *error)
 {
@@ -213,9 +213,9 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 		return r;
 	job->how = how;
 	if (!vm_has_runner(vm))
-		job_stop_start(j, vm); /* what fails so is not to be tried again */
+		job_stop_start(j, vm); /* systemd must not try the cancelled start again */
 	r = vm_stop(vm, how);
-	if (r < 0 && r != -ESRCH) { /* that: it is being torn down already, which will do */
+	if (r < 0 && r != -ESRCH) { /* -ESRCH: it is already being torn down */
 		job_free(job);
 		return r;
 	}
@@ -285,7 +285,7 @@ void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error
 
 /* --- objects --- */
 
-/* Before systemd has answered a job cannot be found. */
+/* A job is visible once systemd has replied. */
 static bool visible(const struct job *job)
 {
 	return !job->request;
@@ -336,7 +336,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 	return 1;
 }
 
-/* Stops do not count: a guest that takes its time keeps nobody from starting another. */
+/* Number of running jobs. Stops do not count, because a slow guest must not block other starts. */
 static unsigned int of_user(const struct jobs *j, uid_t uid)
 {
 	unsigned int n = transactions_of(j->bus->transactions, uid);

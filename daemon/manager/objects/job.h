@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Job objects: what takes longer than a method call. Thread: main.
+ * Job objects: operations that continue after the method call. Thread: main.
  *
- * A start is systemd's job of the unit, a stop ends with the VM's state, a commit with the
- * VM's transaction. Jobs that are
- * over are kept for a while, so that who asked can read the result.
+ * A start ends with systemd's job for the unit, a stop with the state of the VM, a commit with the
+ * transaction of the VM. Ended jobs are kept for a while, so that clients can read the result.
  */
 #pragma once
 
@@ -17,8 +16,8 @@ int jobs_new(struct bus *b, struct jobs **ret);
 void jobs_free(struct jobs *j);
 
 /*
- * As methods: reply with the job's path, now or later; return as sd-bus methods do. The sender
- * may do it, and is of @uid.
+ * Methods that reply with the path of a job, now or later. Return: as sd-bus methods. The sender has
+ * been authorized and belongs to @uid.
  */
 int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bus_error *error);
 int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, sd_bus_message *m,
@@ -28,10 +27,10 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, uid_t uid, sd_bus_message *m,
 	       sd_bus_error *error);
 
-/* Sets @error if that user's starts, commits and open transactions are many already; not root's. */
+/* Refuse, with @error set, if the user has too many starts, commits and open transactions. */
 int jobs_check_quota(struct jobs *j, uid_t uid, sd_bus_error *error);
 
-/* @err: NULL: it was done. */
+/* @err: NULL: the commit succeeded. */
 void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err);
 void jobs_on_vm_state(struct jobs *j, struct vm *vm);
 void jobs_on_vm_removed(struct jobs *j, const struct vm *vm);

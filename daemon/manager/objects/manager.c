@@ -2,8 +2,8 @@
 /*
  * org.gunyah.vmm1.Manager.
  *
- * Descriptors come as sealed memfds and are read, never mapped: a file that is truncated
- * under a mapping would kill us, one on a slow file system would stop the loop.
+ * Descriptors from callers must be sealed memfds and are read, never mapped: truncating a mapped file
+ * would kill the manager, and a file on a slow file system would block the loop.
  */
 #include "daemon/manager/objects/manager.h"
 
@@ -27,8 +27,8 @@
 #include "libghvm/base/name.h"
 
 #define INTERFACE BUS_NAME ".Manager"
-#define OPTION_MAX GHVM_SPEC_FILE_MAX /* no kernel header or overlay is as long */
-#define COMPLAINTS_MAX 200	      /* 64 KiB on the bus, about */
+#define OPTION_MAX GHVM_SPEC_FILE_MAX /* more than any kernel header or overlay has */
+#define COMPLAINTS_MAX 200	      /* about 64 KiB on the bus */
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 
 /* --- VMs --- */
@@ -67,7 +67,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return r < 0 ? r : 1;
 }
 
-/* As lane_turn(): for one that is not known all descriptors are looked at. */
+/* Return: as lane_turn(), because an unknown VM needs a scan of the descriptor folders. */
 static int find_vm(struct bus *b, sd_bus_message *m, const char *name, struct vm **ret,
 		   sd_bus_error *error)
 {
@@ -107,7 +107,7 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
-/* Every mistake of a descriptor, one a line; @err, if there are none that could be listed. */
+/* Set @error to all errors of a descriptor, one per line; to @err if there is no such list. */
 static int fail_start(const struct ghvm_complaints *all, const struct ghvm_error *err,
 		      sd_bus_error *ret)
 {
@@ -124,7 +124,7 @@ static int fail_start(const struct ghvm_complaints *all, const struct ghvm_error
 	return len ? sd_bus_error_set(ret, failure_name(err), text) : bus_fail(ret, err);
 }
 
-/* What would be refused anyway is refused before systemd is asked. */
+/* Refuse a start that cannot succeed before calling systemd. */
 static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
@@ -172,7 +172,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 /* --- descriptors from callers --- */
 
 /**
- * struct draft - a descriptor and what belongs to it; borrowed from the message, but @text
+ * struct draft - a descriptor from a caller, with options; borrowed from the message, except @text
  */
 struct draft {
 	const char *name;
@@ -195,7 +195,7 @@ static int read_all(int fd, char *buf, size_t len)
 	return 0;
 }
 
-/* Seals are asked for first: only a memfd has them, and that never blocks. */
+/* Check the seals first: only a memfd has seals, and reading a memfd never blocks. */
 static int read_text(int fd, struct draft *ret, sd_bus_error *error)
 {
 	int seals = fcntl(fd, F_GET_SEALS), r;
@@ -262,7 +262,7 @@ static int check_draft(const struct draft *d, sd_bus_error *error)
 	return 0;
 }
 
-/* As auth_check() returns. What is too big is refused before it waits for an answer. */
+/* Return: as auth_check(). Input that is too large is refused before polkit is asked. */
 static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bus_error *error)
 {
 	uid_t uid;
@@ -286,7 +286,7 @@ static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bu
 static void draft_done(struct draft *d)
 {
 	free(d->text);
-	(void)malloc_trim(0); /* what parsing took */
+	(void)malloc_trim(0); /* return the memory used for parsing */
 }
 
 static int parse(const struct draft *d, struct ghvm_spec *ret, struct ghvm_complaints *complaints,
@@ -338,9 +338,9 @@ static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 /*
- * Plan(h spec, a{sv}) -> h: JSON in a sealed memfd. Nothing that the descriptor names is
- * opened: the caller says what its files are like, by options "kernel-header" (ay, the
- * first 64 bytes or more), "kernel-size" (t), "initrd-size" (t), "dtb-overlay" (ay).
+ * Plan(h spec, a{sv}) -> h: JSON in a sealed memfd. No file that the descriptor names is opened; the
+ * caller describes them by the options "kernel-header" (ay, at least the first 64 bytes), "kernel-size"
+ * (t), "initrd-size" (t), "dtb-overlay" (ay).
  */
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {

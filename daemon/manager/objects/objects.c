@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All objects on the bus.
+ * Publish the objects on the bus and forward the manager's events to them.
  */
 #include "daemon/manager/objects/objects.h"
 

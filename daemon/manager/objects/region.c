@@ -2,8 +2,8 @@
 /*
  * org.gunyah.vmm1.Region.
  *
- * What can be found on the bus is what was told: a new region is found before it is told of,
- * and one that has gone until it was.
+ * A new region is visible before InterfacesAdded is sent, and a removed region until InterfacesRemoved
+ * is sent.
  */
 #include "daemon/manager/objects/region.h"
 
@@ -22,7 +22,7 @@
 #define INTERFACE BUS_NAME ".Region"
 
 /**
- * struct bus_regions - those of one VM
+ * struct bus_regions - the regions of a VM that were announced on the bus
  * @vm: borrowed
  */
 struct bus_regions {
@@ -120,7 +120,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 	for (struct bus_regions *of = b->regions; of; of = of->next)
 		for (size_t i = 0; i < of->n; i++) {
 			nodes[at] = path_of(of->vm, &of->v[i]);
-			at += !!nodes[at]; /* without memory it is not listed */
+			at += !!nodes[at]; /* not listed if out of memory */
 		}
 	*ret_nodes = nodes;
 	return 1;
@@ -193,7 +193,7 @@ static void add_new(struct bus *b, struct bus_regions *of, struct ghvm_machine_r
 	}
 }
 
-/* Lists of VMs without memory are not kept. */
+/* Announce the differences and keep @now; the list of a VM without regions is freed. */
 static void update(struct bus *b, struct vm *vm, struct ghvm_machine_region *now, size_t n,
 		   bool told)
 {
@@ -204,7 +204,7 @@ static void update(struct bus *b, struct vm *vm, struct ghvm_machine_region *now
 	if (!of) {
 		of = calloc(1, sizeof(*of));
 		if (!of)
-			return; /* the next change tries again */
+			return; /* retried at the next change */
 		of->vm = vm;
 		*at = of;
 	}

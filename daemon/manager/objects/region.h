@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Region objects: a guest's memory as the bus was told of it. Thread: main.
+ * Region objects: the memory regions of a guest. Thread: main.
  */
 #pragma once
 
@@ -9,9 +9,9 @@
 int bus_region_publish(struct bus *b);
 void bus_region_done(struct bus *b);
 
-/* Before there is anybody to tell. */
+/* Record the regions of a VM without announcing them, before the bus is started. */
 void bus_region_track(struct bus *b, struct vm *vm);
-/* Tell what differs from what was told last. */
+/* Announce changes since the last call. */
 void bus_region_flush(struct bus *b, struct vm *vm);
-/* The VM goes; its regions before it. */
+/* Remove the regions of a VM, before the VM itself is removed. */
 void bus_region_vm_removed(struct bus *b, struct vm *vm);

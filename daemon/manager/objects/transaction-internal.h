@@ -10,12 +10,12 @@
 enum transaction_state { OPEN, COMMITTING, COMMITTED, ROLLED_BACK, FAILED };
 
 /**
- * struct transaction - one
- * @vm: borrowed; outlives it
- * @sender: who began it, owned; @uid: of which user
- * @expired: that is why it was rolled back
- * @expires: real time in microseconds
- * @link: to @sender, until it is over
+ * struct transaction - a transaction object
+ * @vm: borrowed; outlives the transaction
+ * @sender: bus name of the client that began it, owned; @uid: its user
+ * @expired: it was rolled back because its time was up
+ * @expires: CLOCK_REALTIME in microseconds
+ * @link: to @sender, until the transaction has ended
  */
 struct transaction {
 	struct transactions *all;
@@ -32,8 +32,8 @@ struct transaction {
 };
 
 /**
- * struct transactions - all, oldest first
- * @last_id: begins at random, so that a path which an earlier manager gave names nothing
+ * struct transactions - all transactions, oldest first
+ * @last_id: random at first, so that paths from an earlier manager are not reused
  */
 struct transactions {
 	struct bus *bus;
@@ -42,13 +42,13 @@ struct transactions {
 };
 
 extern const sd_bus_vtable transaction_vtable[];
-/* PropertiesChanged of what can change. */
+/* Send PropertiesChanged. */
 int transaction_tell(sd_bus *conn, const char *path);
 
 const char *transaction_state_to_string(enum transaction_state s);
 void transaction_set_state(struct transaction *t, enum transaction_state state);
 void transaction_roll_back(struct transaction *t);
 
-/* The option "timeout", which may be up to @max. */
+/* Read the option "timeout", at most @max. */
 int transaction_read_ms(sd_bus_message *m, const char *key, unsigned int max, unsigned int *ret,
 			sd_bus_error *error);

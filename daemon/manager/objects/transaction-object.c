@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a transaction's client calls.
+ * Methods of a transaction.
  *
- * Descriptors from callers are only asked for seals and size, which no memfd can delay, and
- * a file that is none refuses.
+ * File descriptors from callers are only queried for seals and size. That never blocks for a memfd, and
+ * fails for other files.
  */
 #include "daemon/manager/objects/transaction-internal.h"
 
@@ -24,7 +24,7 @@
 
 #define INTERFACE BUS_NAME ".Transaction"
 
-/* The second bounds what a stop of the VM, or of us, may have to wait for. */
+/* The maximum bounds how long a stop of the VM or of the manager may have to wait. */
 #define COMMIT_MS 10000
 #define COMMIT_MAX_MS 20000
 
@@ -58,7 +58,7 @@ int transaction_read_ms(sd_bus_message *m, const char *key, unsigned int max, un
 	return 0;
 }
 
-/* It is the caller's, and open. */
+/* Check that the transaction belongs to the caller and is open. */
 static int check(struct transaction *t, sd_bus_message *m, sd_bus_error *error)
 {
 	int r = bus_check_host(t->all->bus, error);
@@ -77,8 +77,8 @@ static int check(struct transaction *t, sd_bus_message *m, sd_bus_error *error)
 }
 
 /**
- * struct wish - a region's options
- * @has_label, @has_address, @has_size: it was given
+ * struct wish - options of a region to add
+ * @has_label, @has_address, @has_size: the option was given
  */
 struct wish {
 	struct ghvm_transaction_add add;
@@ -129,7 +129,7 @@ static int read_wish(sd_bus_message *m, struct wish *ret, sd_bus_error *error)
 		       : 0;
 }
 
-/* What is aligned and yet not valid is another kind of mistake. */
+/* The error name: Misaligned only if address or size are in fact not aligned. */
 static const char *name_of(const struct ghvm_error *err, const struct ghvm_transaction_add *a)
 {
 	if (err->code == -EINVAL && a->size && !((a->ipa | a->size) & (GHVM_PAGE - 1)))
@@ -182,7 +182,7 @@ static int add_fresh(struct transaction *t, struct wish *w, sd_bus_message *m, s
 	int r;
 
 	if (manager_allows(t->all->bus->manager, t->vm, w->add.size, w->add.size, &err) < 0)
-		return bus_fail(error, &err); /* before anything has that size */
+		return bus_fail(error, &err); /* before memory of this size is allocated */
 	fd = make_memory(w->add.size);
 	if (fd < 0)
 		return fd;
@@ -258,7 +258,7 @@ static int method_commit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r < 0)
 		return r;
 	r = job_commit(t->all->bus->jobs, t->vm, ms, t->uid, m, error);
-	if (t->vm->transaction.committing) /* even if its job cannot be told */
+	if (t->vm->transaction.committing) /* even if the reply with the job cannot be sent */
 		transaction_set_state(t, COMMITTING);
 	return r;
 }

@@ -2,8 +2,7 @@
 /*
  * org.gunyah.vmm1.Transaction.
  *
- * Here is who began it, how long it may take, and what others see; what it is to change is
- * with the VM.
+ * The object keeps its client, its time limit and its state; the changes are kept in the VM.
  */
 #include "daemon/manager/objects/transaction.h"
 
@@ -24,7 +23,7 @@
 #include "libghvm/base/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Transaction"
-#define KEPT 64 /* of a user's that are over */
+#define KEPT 64 /* ended transactions of a user */
 #define TIMEOUT_MS 30000
 #define TIMEOUT_MAX_MS 600000
 #define FIRST_ID_MAX 0x3fffffffU
@@ -44,7 +43,7 @@ static char *path_of(const struct transaction *t)
 	return path;
 }
 
-/* --- their life --- */
+/* --- life cycle --- */
 
 static void stop_watching(struct transaction *t)
 {
@@ -65,7 +64,7 @@ static void free_transaction(struct transaction *t)
 	free(t);
 }
 
-/* Told first, while it can be found. */
+/* Announce the removal while the object is still visible, then free it. */
 static void discard(struct transaction *t)
 {
 	_cleanup_(freep) char *path = path_of(t);
@@ -121,7 +120,7 @@ static void on_expiry(void *data)
 	transaction_roll_back(t);
 }
 
-/* The VM has ended it. */
+/* The VM has ended the transaction. */
 static void on_end(void *data, enum vm_transaction_end end, const struct ghvm_error *err)
 {
 	static const enum transaction_state states[] = {
@@ -162,7 +161,7 @@ unsigned int transactions_of(const struct transactions *ts, uid_t uid)
 	return n;
 }
 
-/* --- the end of its client --- */
+/* --- client leaves --- */
 
 static void on_gone(void *data)
 {
@@ -172,7 +171,7 @@ static void on_gone(void *data)
 		transaction_roll_back(t);
 }
 
-/* Nothing waits for it: who may begin one is known. */
+/* Unused: the client was authorized before, so its uid is known. */
 static void on_uid(void *data, uid_t uid)
 {
 }
@@ -222,7 +221,7 @@ static int start_watching(struct transaction *t, unsigned int ms, sd_bus_message
 	struct timespec now;
 	int r;
 
-	(void)clock_gettime(CLOCK_REALTIME, &now); /* always there */
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
 	t->expires =
 		(uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 + (uint64_t)ms * 1000;
 	r = loop_watch_timer(t->all->bus->loop, &t->timer, on_expiry, t);
@@ -231,7 +230,7 @@ static int start_watching(struct transaction *t, unsigned int ms, sd_bus_message
 	return r < 0 ? r : watch_sender(t, m);
 }
 
-/* From here on it can be found, and then its path is told. */
+/* Make the transaction visible on the bus, then reply with its path. */
 static int publish(struct transaction *t, unsigned int ms, sd_bus_message *m)
 {
 	_cleanup_(freep) char *path = path_of(t);
@@ -279,7 +278,7 @@ int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 
 /* --- objects --- */
 
-/* Of a number that is none of ours that is said, instead of that there is no such method. */
+/* For an unknown number the error is NoSuchTransaction, not that the method does not exist. */
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
 		void **ret_found, sd_bus_error *error)
 {
@@ -313,7 +312,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 		return -ENOMEM;
 	for (struct transaction *t = ts->first; t; t = t->next) {
 		nodes[at] = path_of(t);
-		at += !!nodes[at]; /* without memory it is not listed */
+		at += !!nodes[at]; /* not listed if out of memory */
 	}
 	*ret_nodes = nodes;
 	return 1;

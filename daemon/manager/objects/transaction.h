@@ -2,9 +2,9 @@
 /*
  * Transaction objects. Thread: main.
  *
- * One belongs to the client that began it: it alone may use it, needs no more questions to
- * polkit, and takes it along when it leaves the bus. Those that are over can still be asked
- * how they ended, as long as their guest runs.
+ * A transaction belongs to the client that began it. Only this client may use it, without asking polkit
+ * again. It is rolled back when the client leaves the bus. The state of an ended transaction can be read
+ * as long as the guest runs.
  */
 #pragma once
 
@@ -13,14 +13,14 @@
 struct transactions;
 
 int transactions_new(struct bus *b, struct transactions **ret);
-/* Those that are open are rolled back; one that commits goes on. Accepts NULL. */
+/* Open transactions are rolled back; one that commits continues. Accepts NULL. */
 void transactions_free(struct transactions *ts);
 
-/* As methods: BeginTransaction(a{sv}) -> o; asks whether the sender may. */
+/* The method BeginTransaction(a{sv}) -> o, with authorization. Return: as sd-bus methods. */
 int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 		      sd_bus_error *error);
 
-/* How many are open that this user began. */
+/* Number of open transactions of a user. */
 unsigned int transactions_of(const struct transactions *ts, uid_t uid);
 
 void transactions_on_vm_state(struct transactions *ts, const struct vm *vm);

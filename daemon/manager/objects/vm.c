@@ -42,7 +42,7 @@ struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word,
 	head = strndup(path, (size_t)(at - path));
 	if (!head || number > UINT32_MAX || sd_bus_path_decode(head, BUS_VM_PREFIX, &name) <= 0)
 		return NULL;
-	/* only the one spelling that we use: no sign, no zeros before */
+	/* accept only the canonical spelling: no sign, no leading zeros */
 	if (asprintf(&own, "%s%s%lu", head, word, number) < 0 || strcmp(own, path))
 		return NULL;
 	vm = manager_known(b->manager, name);
@@ -91,8 +91,8 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
 }
 
 /**
- * struct bus_vm_changes - a VM that may have something to tell
- * @shown: its properties as they were told last
+ * struct bus_vm_changes - a VM with possible changes
+ * @shown: its properties as last announced
  */
 struct bus_vm_changes {
 	struct bus_vm_changes *next;
@@ -103,7 +103,7 @@ struct bus_vm_changes {
 
 /* --- methods --- */
 
-/* Of a fallback's methods the userdata is the object, the slot's is ours. */
+/* The userdata of a method is the VM, found by the fallback; that of the slot is the bus. */
 static struct bus *bus_of(sd_bus_message *m)
 {
 	return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
@@ -151,7 +151,7 @@ struct console_call {
 	sd_bus_message *request;
 };
 
-/* Why there is none, to a client that asked with @flags. */
+/* Reply that the console cannot be opened. */
 static int refuse_console(const struct console_call *c, int error)
 {
 	const bool watches = c->flags & GHVM_LINK_CONSOLE_READ_ONLY;
@@ -229,7 +229,7 @@ static int open_console(struct bus *b, struct vm *vm, uint8_t flags, sd_bus_mess
 }
 
 /*
- * OpenConsole(a{sv}) -> h, s: a stream socket, and "", which was a path once. Options: "force" (b),
+ * OpenConsole(a{sv}) -> h, s: a stream socket, and "" for compatibility. Options: "force" (b),
  * "read-only" (b).
  */
 static int method_open_console(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -259,8 +259,8 @@ static int plan_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
 }
 
 /*
- * Plan(a{sv}) -> h: what its guest was started by, with the entries that its memory turned out
- * to have (decision 14); JSON in a sealed memfd, or by option "text" (b) words for people.
+ * Plan(a{sv}) -> h: the plan that the guest was started with, with the actual number of entries of its
+ * memory (decision 14), in a sealed memfd; as JSON, or with the option "text" (b) as text.
  */
 static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -276,7 +276,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	if (!vm->guest || (vm->state != VM_RUNNING && op_busy(&vm->op))) /* which works on it */
+	if (!vm->guest || (vm->state != VM_RUNNING && op_busy(&vm->op))) /* it changes the plan */
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
 	if (!guest_planned(vm->guest))
@@ -316,7 +316,7 @@ static const sd_bus_vtable vtable[] = {
 
 /* --- objects --- */
 
-/* A fallback matches its own prefix too, which decodes to no name. */
+/* sd-bus also calls this for the prefix itself, which contains no name. */
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
 		void **ret_found, sd_bus_error *error)
 {
@@ -379,7 +379,7 @@ static int track(struct bus *b, struct vm *vm)
 	if (!c)
 		return -ENOMEM;
 	c->vm = vm;
-	property_differences(&table, vm, c->shown, names); /* from now on; not told */
+	property_differences(&table, vm, c->shown, names); /* record values, announce nothing */
 	c->next = b->changes;
 	b->changes = c;
 	bus_region_track(b, vm);
