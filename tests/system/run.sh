@@ -171,11 +171,12 @@ status=0
 : >"$out/console.log"
 tail --pid=$$ -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' |
   progress_copy "the testbed" "$out/console.log" &
-show=$!
+shown=$!
+tail=$(jobs -p | tail -n 1)
 mortal timeout -k 10 "$patience" "${machine[@]}" >"$out/console.log" 2>&1 </dev/null || status=$?
 sleep 1
-kill $show
-wait $show 2>/dev/null || true
+kill "$tail" # the others end with their input
+wait $shown 2>/dev/null || true
 [ $status != 124 ] || echo "run.sh: nothing after $patience s; see $out/console.log"
 if [ $status != 0 ] && [ -s "$out/model.log" ]; then
   echo "# status $status; $out/model.log says:"
