@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages of the programs to each other: one SEQPACKET datagram each, descriptors beside it.
+ * Messages between the programs: SEQPACKET datagrams with descriptors.
  *
- * Whoever is on the other side may be hostile: what is too long, or brings too many
- * descriptors, is refused whole, and its descriptors are closed.
+ * The peer is not trusted: a message that is too long or has too many descriptors is refused, and
+ * its descriptors are closed.
  */
 #include "daemon/ipc/protocol.h"
 
@@ -88,16 +88,17 @@ int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payloa
 		r = ghvm_link_send(sock, type, payload, fds, n_fds);
 		if (!ghvm_link_try_later(r) || ms < LINK_AGAIN_MS)
 			return r;
-		(void)poll(NULL, 0, LINK_AGAIN_MS); /* early is no harm */
+		(void)poll(NULL, 0, LINK_AGAIN_MS); /* waking early is harmless */
 		ms -= LINK_AGAIN_MS;
 	}
 }
 
 /*
- * Every descriptor that came is the message's, also if the message turns out to be bad. False: there
- * were more than a message may have, as nobody's credentials took their room.
+ * Add the received descriptors to the message, so that they are closed if it turns out to be bad.
+ * False: too many. Without credentials the control buffer has space for more than a message may
+ * have.
  */
-static bool take_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
+static bool get_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
 {
 	size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	bool fit = true;
@@ -114,7 +115,7 @@ static bool take_fds(const struct cmsghdr *cm, struct ghvm_link_message *m)
 	return fit;
 }
 
-static void take_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
+static void get_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
 {
 	struct ucred sender;
 
@@ -122,8 +123,8 @@ static void take_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
 	m->pid = sender.pid;
 }
 
-/* What came beside the message. */
-static bool take_control(struct msghdr *mh, struct ghvm_link_message *m)
+/* Read the control data of a message. */
+static bool get_control(struct msghdr *mh, struct ghvm_link_message *m)
 {
 	bool fit = true;
 
@@ -133,9 +134,9 @@ static bool take_control(struct msghdr *mh, struct ghvm_link_message *m)
 		if (cm->cmsg_level != SOL_SOCKET)
 			continue;
 		if (cm->cmsg_type == SCM_RIGHTS)
-			fit = take_fds(cm, m) && fit;
+			fit = get_fds(cm, m) && fit;
 		else if (cm->cmsg_type == SCM_CREDENTIALS)
-			take_sender(cm, m);
+			get_sender(cm, m);
 	}
 	return fit;
 }
@@ -171,11 +172,11 @@ int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 
-	fit = take_control(&mh, ret);
+	fit = get_control(&mh, ret);
 	if (n == 0 && !ret->n_fds)
-		return 0; /* end of file: an empty message would have had a header */
+		return 0; /* end of file: even an empty message has a header */
 	if (mh.msg_flags & MSG_CTRUNC && ret->n_fds < GHVM_LINK_FDS_MAX)
-		r = -EMFILE; /* there was room for more */
+		r = -EMFILE; /* the control buffer had space: this process is out of descriptors */
 	else if (!fit || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		r = -EBADMSG;
 	else

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the programs say to each other over SEQPACKET sockets: helper and manager
- * (prepare.sock), runner and manager (control socket, or the runner's listener).
+ * The protocol between the programs, over SEQPACKET sockets: helper and manager (prepare.sock),
+ * runner and manager (control socket, or the runner's listener).
  *
- * A message is u32 type, u32 version (1), payload; little-endian; at most 16 KiB and
- * 16 descriptors. Unknown types are ignored by the receiver. Strings are u16 length and bytes.
+ * A message is u32 type, u32 version (1), payload; little-endian; at most 16 KiB and 16
+ * descriptors. Receivers ignore unknown types. Strings are u16 length and bytes.
  */
 #pragma once
 
@@ -27,11 +27,11 @@ enum ghvm_link_type {
 	/* m>h  u16 n, n * { u8 kind, u8 hugepages, u16 index, u64 size, key of the descriptor } */
 	GHVM_LINK_NEED = 2,
 	GHVM_LINK_GIVE = 3,  /* h>m  u8 kind, u8 0, u16 index; 1 descriptor */
-	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all that was needed is given, our copies are closed */
+	GHVM_LINK_GIVEN = 4, /* h>m  nothing: all files are given, the helper's copies are closed */
 	GHVM_LINK_STORE = 5, /* m>h  u16 n, n * name; n descriptors for the unit's store */
 	GHVM_LINK_BUILT = 6, /* m>h  u16 vmid: the VM is READY */
 	GHVM_LINK_ERROR = 7, /* both i32 errno, u8 permanent, text: the start has failed */
-	GHVM_LINK_RELEASE = 8,	/* h>m  name: undo whatever is left of it, and answer */
+	GHVM_LINK_RELEASE = 8,	/* h>m  name: tear down what is left of the VM, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 	GHVM_LINK_WANTED = 10,	/* h>m before RELEASE: the unit has not failed, it was stopped */
 
@@ -40,8 +40,8 @@ enum ghvm_link_type {
 	GHVM_LINK_READY = 17,	/* r>m  virqs are bound: start the VM */
 	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
 	GHVM_LINK_REFUSED = 19, /* m>r  text */
-	/* r>m  u64 run state, u64 data0: vCPUs say that it is over; POWERED_OFF, 0: all of them
-	 * have turned themselves off, of which RM says nothing (abi K.8) */
+	/* r>m  u64 run state, u64 data0: the vCPUs report the end; POWERED_OFF, 0: all of them
+	 * have turned themselves off, which RM does not report (abi K.8) */
 	GHVM_LINK_EXITED = 20,
 	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
 	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
@@ -63,7 +63,7 @@ enum ghvm_link_type {
 	GHVM_LINK_PONG = 27,
 };
 
-/* of what a helper gives */
+/* kinds of files that a helper gives */
 enum ghvm_link_kind {
 	GHVM_LINK_MEMORY = 1, /* index: the plan's parcel */
 	GHVM_LINK_KERNEL = 2,
@@ -82,8 +82,8 @@ enum ghvm_link_action {
 };
 
 enum ghvm_link_console {
-	GHVM_LINK_CONSOLE_FORCE = 1,	 /* whoever has it is sent away */
-	GHVM_LINK_CONSOLE_READ_ONLY = 2, /* and may be one of several */
+	GHVM_LINK_CONSOLE_FORCE = 1,	 /* disconnect the present client */
+	GHVM_LINK_CONSOLE_READ_ONLY = 2, /* one of possibly several readers */
 };
 
 enum ghvm_link_how {
@@ -95,8 +95,8 @@ enum ghvm_link_how {
 /**
  * struct ghvm_link_message - one message received
  * @payload: points into @buf
- * @pid: who sent it, as the kernel says; 0 unless the socket has SO_PASSCRED
- * @fds: owned by the receiver of the message; take one by setting it to -1
+ * @pid: PID of the sender according to the kernel; 0 unless the socket has SO_PASSCRED
+ * @fds: owned; take one over by setting it to -1
  */
 struct ghvm_link_message {
 	uint32_t type;
@@ -107,36 +107,42 @@ struct ghvm_link_message {
 	uint8_t buf[GHVM_LINK_MAX];
 };
 
-/* Close the descriptors that nobody took, without waiting for it (foreign.h). */
+/* Close the remaining descriptors without blocking (foreign.h). */
 void ghvm_link_message_done(struct ghvm_link_message *m);
 
 /**
- * ghvm_link_send() - one message
+ * ghvm_link_send() - send a message
  * @payload: may be NULL; @fds: borrowed, may be NULL if @n_fds is 0
  * Return: 0; -EPIPE the peer is gone; -EMSGSIZE; an errno of ghvm_link_try_later().
  */
 int ghvm_link_send(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
 		   size_t n_fds);
 
-/* -EAGAIN, -ENOBUFS and the like: it was not sent, may be later, and the peer is not gone. */
+/*
+ * True for -EAGAIN, -ENOBUFS and the like: the message was not sent but can be later; the peer is
+ * not gone.
+ */
 bool ghvm_link_try_later(int r);
 
-/* The same on a blocking socket, tried again for at most @ms while it may be sent later. */
+/*
+ * As ghvm_link_send() on a blocking socket, repeated for at most @ms while ghvm_link_try_later().
+ */
 int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payload, const int *fds,
 			  size_t n_fds, unsigned int ms);
 
 /**
- * ghvm_link_recv() - one message; descriptors are close-on-exec
- * @ret: done by the caller with ghvm_link_message_done() if 1 is returned
- * Return: 1; 0 end of file; -EBADMSG (truncated, another version; descriptors were closed);
- * -EMFILE the same, but as we may open no more descriptors: it is not the peer's fault; an errno
- * of ghvm_link_try_later(), of which -EAGAIN says that there is none.
+ * ghvm_link_recv() - receive a message; descriptors are close-on-exec
+ * @ret: if 1 is returned the caller calls ghvm_link_message_done()
+ * Return: 1; 0 end of file; -EBADMSG truncated, or another version; -EMFILE truncated because
+ * this process cannot open more descriptors, which is not the peer's fault; an errno of
+ * ghvm_link_try_later(), of which -EAGAIN means that there is no message. On failure descriptors
+ * were closed.
  */
 int ghvm_link_recv(int sock, struct ghvm_link_message *ret);
 
-/* i32 negative errno; -EIO in place of a number that is none, which nobody could turn over. */
+/* i32 negative errno; a number that is no errno becomes -EIO. */
 int ghvm_link_get_errno(struct ghvm_get *g);
 
-/* u16 length and bytes. get: NUL-terminated into @ret, or the cursor goes bad. */
+/* u16 length and bytes. get: NUL-terminated in @ret; the cursor goes bad if it does not fit. */
 void ghvm_link_put_string(struct ghvm_put *w, const char *s);
 void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap);

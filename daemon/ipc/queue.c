@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A list of copies. What comes later never overtakes what waits.
+ * A list of copied messages. A later message never overtakes a waiting one.
  */
 #include "daemon/ipc/queue.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 
 /**
- * struct ghvm_link_entry - a message, as ghvm_link_send() takes it
+ * struct ghvm_link_entry - a message, with the arguments of ghvm_link_send()
  * @fds: owned
  */
 struct ghvm_link_entry {
@@ -56,8 +56,8 @@ static int entry_new(uint32_t type, const struct ghvm_put *payload, const int *f
 	return 0;
 }
 
-static int append(struct ghvm_link_queue *q, uint32_t type, const struct ghvm_put *payload,
-		  const int *fds, size_t n_fds)
+static int append_entry(struct ghvm_link_queue *q, uint32_t type, const struct ghvm_put *payload,
+			const int *fds, size_t n_fds)
 {
 	struct ghvm_link_entry **end = &q->first;
 	int r;
@@ -104,7 +104,7 @@ int ghvm_link_post(struct ghvm_link_queue *q, int sock, uint32_t type,
 	if (r < 0)
 		return r;
 	r = q->first ? -EAGAIN : ghvm_link_send(sock, type, payload, fds, n_fds);
-	return ghvm_link_try_later(r) ? append(q, type, payload, fds, n_fds) : r;
+	return ghvm_link_try_later(r) ? append_entry(q, type, payload, fds, n_fds) : r;
 }
 
 bool ghvm_link_waits(const struct ghvm_link_queue *q)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Regions that come and go while the guest runs: all of a transaction's, or none.
+ * Transactions: add and remove regions of a running guest, all of them or none.
  *
- * begin, add and remove, then commit or free. From add() and remove() on a region stands in
- * the machine's map, RESERVED or REMOVING, so nobody else can take its label or addresses.
- * Nothing is sent to RM before commit() (decision 15).
+ * Begin, add and remove, then commit or free. A region is in the machine's map from add() or
+ * remove() on, as RESERVED or REMOVING, so its label and addresses are taken. Nothing is sent to
+ * RM before commit() (decision 15).
  *
  * Thread: that of the machine's operations, one at a time; a machine has one transaction.
  */
@@ -22,12 +22,13 @@
 struct ghvm_transaction;
 
 /**
- * struct ghvm_transaction_add - a region as somebody asks for it: not yet trusted
+ * struct ghvm_transaction_add - a requested region, not trusted
  * @label: unique in the VM, not 0 (which is RAM)
- * @ipa: where the guest is asked to map it; page aligned
- * @size: bytes, page aligned, not more than @memfd has
+ * @ipa: address at which the guest is asked to map it; page aligned
+ * @size: bytes, page aligned, at most the size of @memfd
  * @readonly: the guest may only read it
- * @memfd: sealed against shrinking and growing; duplicated, and kept while the region lives
+ * @memfd: sealed against shrinking and growing; duplicated, and kept open as long as the region
+ *         exists
  */
 struct ghvm_transaction_add {
 	uint32_t label;
@@ -38,72 +39,71 @@ struct ghvm_transaction_add {
 };
 
 /**
- * ghvm_transaction_new() - begin
+ * ghvm_transaction_new() - begin a transaction
  * @m: borrowed, outlives the transaction; its guest runs
  *
- * Return: 0; -EOPNOTSUPP its guest has no link to RM, so it cannot be told (and to try would
- * kill RM, abi K.6); -EBUSY it does not run; -EALREADY it has a transaction; -ENOMEM.
+ * Return: 0; -EOPNOTSUPP its guest has no RM node, so it cannot be notified (and a notification
+ * would kill RM, abi K.6); -EBUSY it does not run; -EALREADY it has a transaction; -ENOMEM.
  */
 int ghvm_transaction_new(struct ghvm_machine *m, struct ghvm_transaction **ret,
 			 struct ghvm_error *err);
 
 /**
- * ghvm_transaction_add() - one more region, as part of it
+ * ghvm_transaction_add() - add a region
  *
  * Return: 0; -EINVAL, -EOVERFLOW, -EEXIST as ghvm_region_add_begin(); -EPERM the memfd is not
- * sealed; -EBADF it is none; -E2BIG too many changes, or it has fewer bytes; -ENOMEM.
- * On failure the transaction is as before.
+ * sealed; -EBADF not a memfd; -E2BIG too many changes, or the memfd is too short; -ENOMEM. On
+ * failure the transaction is unchanged.
  */
 int ghvm_transaction_add(struct ghvm_transaction *t, const struct ghvm_transaction_add *a,
 			 struct ghvm_error *err);
 
 /**
- * ghvm_transaction_remove() - one region less, as part of it; only regions that were added by
- * a transaction can go
+ * ghvm_transaction_remove() - remove a region that a transaction has added
  *
- * Return: 0; -ENOENT no such label; -EBUSY it is being removed; -EPERM it is the machine's
- * own; -E2BIG too many changes.
+ * Return: 0; -ENOENT no such label; -EBUSY it is being removed; -EPERM it is part of the VM;
+ * -E2BIG too many changes.
  */
 int ghvm_transaction_remove(struct ghvm_transaction *t, uint32_t label, struct ghvm_error *err);
 
-/* A change has two messages, and one that comes two more if they do not fit into one. */
+/* A change has two messages; an added region two more if they do not fit into one. */
 #define GHVM_TRANSACTION_MESSAGES_MAX (4 * GHVM_TRANSACTION_CHANGES_MAX)
 
 /**
- * ghvm_transaction_messages() - which messages a commit sends to RM, in order
+ * ghvm_transaction_messages() - the messages that a commit sends to RM, in order
  *
- * Besides them it asks for the guest's state, before and while it waits for the guest. How
- * many MEM_APPEND there are is known once memory is pinned; until then it is a range.
+ * A commit also asks for the guest's state, before and while it waits for the guest. The number
+ * of MEM_APPENDs is known once memory is pinned; until then it is a range.
  *
- * Return: how many of @ret were written; 0 once its guest has ended.
+ * Return: number of messages in @ret; 0 once the guest has ended.
  */
 size_t ghvm_transaction_messages(const struct ghvm_transaction *t,
 				 struct ghvm_plan_message ret[GHVM_TRANSACTION_MESSAGES_MAX]);
 
-/* What commit() would do, as JSON; malloc'ed NUL-terminated text, or NULL. */
+/* The steps of commit() as JSON; malloc'ed NUL-terminated text, or NULL. */
 char *ghvm_transaction_to_json(const struct ghvm_transaction *t);
 
 /**
- * ghvm_transaction_commit() - do it, all or nothing
- * @ms: how long the guest may take to give removed regions up
+ * ghvm_transaction_commit() - execute all changes or none
+ * @ms: time for the guest to release removed regions
  *
- * Pins, guards and shares what is added; recalls what is removed, waits until the guest has
- * released it and takes it back; tells the guest of what was added.
+ * Pins, guards and shares added regions; recalls removed ones, waits until the guest has released
+ * them and takes them back; announces the added ones to the guest.
  *
- * Return: 0; -ETIMEDOUT the guest keeps a region; -E2BIG, -ENOSPC over the host's budget;
- * RM's refusals as ghvm_rm_call(). After a failure everything is as before it; what could not
- * be undone stays guarded, is said in @err, and teardown() gives it back.
+ * Return: 0; -ETIMEDOUT the guest keeps a region; -E2BIG, -ENOSPC over the host's budget; RM's
+ * refusals as ghvm_rm_call(). After a failure everything is as before; what could not be undone
+ * stays guarded, is named in @err, and teardown() takes it back.
  */
 int ghvm_transaction_commit(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err);
 
-/* Ends it; without a commit() nothing has happened. Accepts NULL. */
+/* End the transaction; without a commit() nothing has happened. Accepts NULL. */
 void ghvm_transaction_free(struct ghvm_transaction *t);
 void ghvm_transaction_freep(struct ghvm_transaction **t);
 
 /**
- * struct ghvm_machine_region - for people
- * @accepted: the guest has said that it mapped it, or it was there at its start
- * @added: by a transaction
+ * struct ghvm_machine_region - a region, for status queries
+ * @accepted: the guest has confirmed that it mapped it, or it is part of the VM
+ * @added: added by a transaction
  */
 struct ghvm_machine_region {
 	uint32_t label;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One virtual CPU: run it, look at why it came back, resume it (abi F, K.8).
+ * One virtual CPU: run it, examine the exit, resume it (abi F, K.8).
  *
  * Thread: the vCPU's own. Each ghvm_vcpu_run() is exactly one hypercall.
  */
@@ -25,12 +25,12 @@ enum ghvm_vcpu_state {
 };
 
 /**
- * struct ghvm_vcpu - a vCPU and what it returned last
- * @host: a grant or the whole handle; borrowed
- * @state: last enum ghvm_vcpu_state, GHVM_VCPU_READY at first (unknown ones as they came)
+ * struct ghvm_vcpu - a vCPU and its last exit
+ * @host: a grant or the full device; borrowed
+ * @state: last enum ghvm_vcpu_state, or an unknown value; GHVM_VCPU_READY at first
  * @ipa, @size, @value: MMIO: address, bytes (1, 2, 4, 8), value written
- * @for_good: POWERED_OFF: the VM is over; otherwise the vCPU waits for CPU_ON
- * @read: set it before the next run after MMIO_READ: the value read
+ * @for_good: after POWERED_OFF: the VM is over; else the vCPU waits for CPU_ON
+ * @read: the value read, to be set before the run after MMIO_READ
  */
 struct ghvm_vcpu {
 	struct ghvm_host *host;
@@ -44,14 +44,14 @@ struct ghvm_vcpu {
 };
 
 /**
- * ghvm_vcpu_run() - run until something happens
+ * ghvm_vcpu_run() - run until the next exit
  *
- * Return: 0, *v says what; -EAGAIN: runs elsewhere or hypervisor said RETRY; -ESTALE: the
- * grant was revoked or the capability is gone; -EREMOTEIO: other refusal, in v->value.
- * READY and BLOCKED: just run again. EXPECTS_WAKEUP, and POWERED_OFF not for good: wait
- * for the wake-up virq first. The truth about the VM's end is RM's VM_EXITED.
+ * Return: 0, *v has the exit; -EAGAIN: it runs elsewhere, or the hypervisor said RETRY; -ESTALE:
+ * the grant was revoked or the capability is gone; -EREMOTEIO: another refusal, in v->value.
+ * After READY and BLOCKED run it again. After EXPECTS_WAKEUP, and POWERED_OFF not for good, wait
+ * for the wake-up virq first. The authority on the VM's end is RM's VM_EXITED.
  */
 int ghvm_vcpu_run(struct ghvm_vcpu *v);
 
-/* Ring: the guest takes an (edge) interrupt. */
+/* Raise the guest's edge-triggered interrupt of a doorbell. */
 int ghvm_doorbell_ring(struct ghvm_host *host, struct ghvm_capid cap);

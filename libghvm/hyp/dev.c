@@ -2,8 +2,8 @@
 /*
  * ghvm_host_ops as ioctls on /dev/ghvm, or on a grant file, which refuses most of them.
  *
- * The surprise: memory to be pinned is mapped here only for the ioctl, so that no process
- * keeps a mapping of pages that are lent later.
+ * Memory is mapped only during the pin ioctl, so that no process keeps a mapping of pages that
+ * are lent later.
  */
 #include "libghvm/hyp/dev.h"
 
@@ -28,8 +28,8 @@ static int fd_of(struct ghvm_host *h)
 	return ((struct dev *)h)->fd;
 }
 
-/* An ioctl's value, or the negative errno. */
-static int call(int fd, unsigned long request, void *arg)
+/* Return: the ioctl's value, or a negative errno. */
+static int do_ioctl(int fd, unsigned long request, void *arg)
 {
 	int r = ioctl(fd, request, arg);
 
@@ -39,7 +39,7 @@ static int call(int fd, unsigned long request, void *arg)
 static int dev_info(struct ghvm_host *h, struct ghvm_info *ret)
 {
 	struct ghvm_info info = { .size = sizeof(info) };
-	int r = call(fd_of(h), GHVM_INFO, &info);
+	int r = do_ioctl(fd_of(h), GHVM_INFO, &info);
 
 	if (r < 0)
 		return r;
@@ -53,7 +53,7 @@ static int dev_hcall(struct ghvm_host *h, struct ghvm_hcall *c)
 	int r;
 
 	arg.size = sizeof(arg);
-	r = call(fd_of(h), GHVM_HCALL, &arg);
+	r = do_ioctl(fd_of(h), GHVM_HCALL, &arg);
 	if (r < 0)
 		return r;
 	memcpy(c->results, arg.results, sizeof(c->results));
@@ -65,12 +65,12 @@ static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventf
 	struct ghvm_irq arg = {
 		.size = sizeof(arg), .kind = kind, .virq = virq, .eventfd = eventfd
 	};
-	int r = call(fd_of(h), GHVM_IRQ, &arg);
+	int r = do_ioctl(fd_of(h), GHVM_IRQ, &arg);
 
 	return r < 0 ? r : 0;
 }
 
-/* A part of a huge page cannot be unmapped, so all of it is mapped, whatever is pinned of it. */
+/* Round @length up to whole huge pages: munmap() cannot unmap a part of one. */
 static int whole_pages(int memfd, uint64_t length, size_t *ret)
 {
 	uint64_t rest, all = length;
@@ -101,20 +101,20 @@ static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t len
 	if (p == MAP_FAILED)
 		return -errno;
 
-	/* A file that was cut short is an error here, and would be a SIGBUS later. */
+	/* A truncated file is an error here; later it would raise SIGBUS. */
 	r = madvise(p, (size_t)length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 	if (r == 0) {
 		arg.user_va = (uintptr_t)p;
-		r = call(fd_of(h), GHVM_PIN, &arg);
+		r = do_ioctl(fd_of(h), GHVM_PIN, &arg);
 	}
-	(void)munmap(p, mapped); /* our own mapping: cannot fail */
+	(void)munmap(p, mapped); /* cannot fail */
 	return r;
 }
 
 static int dev_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
 {
 	struct ghvm_pin_status arg = { .size = sizeof(arg) };
-	int r = call(pin, GHVM_PIN_STATUS, &arg);
+	int r = do_ioctl(pin, GHVM_PIN_STATUS, &arg);
 
 	if (r < 0)
 		return r;
@@ -135,7 +135,7 @@ static int dev_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct 
 
 	if (count > INT32_MAX)
 		return -EINVAL;
-	r = call(pin, GHVM_PIN_EXTENTS, &arg);
+	r = do_ioctl(pin, GHVM_PIN_EXTENTS, &arg);
 	return r < 0 ? r : (int)arg.count;
 }
 
@@ -146,7 +146,7 @@ static int dev_pin_set(struct ghvm_host *h, int pin, uint32_t state,
 	int r;
 
 	memcpy(arg.tag, tag, sizeof(arg.tag));
-	r = call(pin, GHVM_PIN_SET, &arg);
+	r = do_ioctl(pin, GHVM_PIN_SET, &arg);
 	return r < 0 ? r : 0;
 }
 
@@ -175,7 +175,7 @@ static int dev_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const vo
 
 static void dev_pin_close(struct ghvm_host *h, int pin)
 {
-	(void)close(pin); /* guarded or not, the module knows what it means */
+	(void)close(pin); /* the module knows whether it is guarded */
 }
 
 static int dev_grant(struct ghvm_host *h, uint64_t id, const struct ghvm_grant_call *calls,
@@ -190,13 +190,13 @@ static int dev_grant(struct ghvm_host *h, uint64_t id, const struct ghvm_grant_c
 		.n_virqs = n_virqs,
 	};
 
-	return call(fd_of(h), GHVM_GRANT, &arg);
+	return do_ioctl(fd_of(h), GHVM_GRANT, &arg);
 }
 
 static int dev_revoke(struct ghvm_host *h, uint64_t id)
 {
 	struct ghvm_revoke arg = { .size = sizeof(arg), .id = id };
-	int r = call(fd_of(h), GHVM_REVOKE, &arg);
+	int r = do_ioctl(fd_of(h), GHVM_REVOKE, &arg);
 
 	return r < 0 ? r : 0;
 }
@@ -214,7 +214,7 @@ static int dev_quarantine_list(struct ghvm_host *h, uint64_t after,
 
 	if (count > INT32_MAX)
 		return -EINVAL;
-	r = call(fd_of(h), GHVM_QUARANTINE_LIST, &arg);
+	r = do_ioctl(fd_of(h), GHVM_QUARANTINE_LIST, &arg);
 	return r < 0 ? r : (int)arg.count;
 }
 
@@ -222,7 +222,7 @@ static int dev_quarantine_adopt(struct ghvm_host *h, uint64_t id)
 {
 	struct ghvm_quarantine_adopt arg = { .size = sizeof(arg), .id = id };
 
-	return call(fd_of(h), GHVM_QUARANTINE_ADOPT, &arg);
+	return do_ioctl(fd_of(h), GHVM_QUARANTINE_ADOPT, &arg);
 }
 
 static int dev_assign(struct ghvm_host *h, struct ghvm_assign *arg)
@@ -231,7 +231,7 @@ static int dev_assign(struct ghvm_host *h, struct ghvm_assign *arg)
 	int r;
 
 	a.size = sizeof(a);
-	r = call(fd_of(h), GHVM_ASSIGN, &a);
+	r = do_ioctl(fd_of(h), GHVM_ASSIGN, &a);
 	return r < 0 ? r : 0;
 }
 
@@ -287,6 +287,6 @@ int ghvm_dev_open(const char *path, struct ghvm_host **ret, struct ghvm_error *e
 	r = ghvm_dev_from_fd(fd, ret);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: %s", path, strerror(-r));
-	(void)TAKE_FD(fd); /* the host's now */
+	(void)TAKE_FD(fd); /* owned by the host */
 	return 0;
 }

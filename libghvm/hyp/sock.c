@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ghvm_host_ops over a socket to the model: a call is a packet there and one back, on a socket
- * made for it. Held are only two spare descriptors: a process that has run out of them can still
- * make hypercalls, as it could with the module. Else whoever makes it open many files would make
- * it believe that the resource manager is dead.
+ * ghvm_host_ops over a socket to the model: a call is one packet there and one back, on a socket
+ * created for it.
+ *
+ * Two spare descriptors let a process that has run out of descriptors still make hypercalls, as
+ * with the module. Otherwise a client that makes the process open many files would make it
+ * believe that the resource manager is dead.
  */
 #include "libghvm/hyp/sock.h"
 
@@ -31,7 +33,8 @@
 #define SPARE_AGAIN_MS 10
 
 /**
- * struct sock - @spare: of use to nobody, so that there are some to close; guarded by @lock
+ * struct sock - a host
+ * @spare: descriptors to be closed when the process has run out of them; guarded by @lock
  */
 struct sock {
 	struct ghvm_host host;
@@ -42,12 +45,12 @@ struct sock {
 
 /**
  * struct call - one request and its reply
- * @fd: the file it is made on
- * @parts: of the request, after its header
- * @pass: descriptor that goes along, -1: none
- * @reply: where the reply's parts go, as they are filled up
- * @got: bytes of them that came
- * @ret_fd: descriptor that came, or -1
+ * @fd: host, pin or grant to call
+ * @parts: parts of the request after its header
+ * @pass: descriptor to send, -1: none
+ * @reply: buffers for the parts of the reply, filled in order
+ * @got: bytes received
+ * @ret_fd: descriptor received, or -1
  */
 struct call {
 	int fd;
@@ -61,17 +64,17 @@ struct call {
 	int ret_fd;
 };
 
-static void add(struct call *c, const void *p, size_t n)
+static void add_part(struct call *c, const void *p, size_t n)
 {
 	c->parts[c->n_parts++] = (struct iovec){ (void *)(uintptr_t)p, n };
 }
 
-static void want(struct call *c, void *p, size_t n)
+static void add_reply_part(struct call *c, void *p, size_t n)
 {
 	c->reply[c->n_reply++] = (struct iovec){ p, n };
 }
 
-static void attach(struct msghdr *msg, const int *fds, size_t n)
+static void attach_fds(struct msghdr *msg, const int *fds, size_t n)
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
 
@@ -100,7 +103,7 @@ static int send_request(struct call *c, int reply_fd)
 	ssize_t n;
 
 	memcpy(iov + 1, c->parts, c->n_parts * sizeof(c->parts[0]));
-	attach(&msg, fds, c->pass >= 0 ? 2 : 1);
+	attach_fds(&msg, fds, c->pass >= 0 ? 2 : 1);
 	do
 		n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
@@ -109,7 +112,7 @@ static int send_request(struct call *c, int reply_fd)
 	return 0;
 }
 
-static int take_fd(struct msghdr *msg)
+static int get_fd(struct msghdr *msg)
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
 	int fd;
@@ -145,15 +148,17 @@ static int receive_reply(struct call *c, int from)
 		return errno == ECONNRESET ? -ENODEV : -errno;
 	if (n == 0)
 		return -ENODEV; /* the model is gone */
-	c->ret_fd = take_fd(&msg);
+	c->ret_fd = get_fd(&msg);
 	if ((size_t)n < sizeof(head) || msg.msg_flags & MSG_TRUNC)
 		return -EBADMSG;
 	c->got = (size_t)n - sizeof(head);
 	return head.result;
 }
 
-/* What the ioctl would return. No descriptor stays open unless the caller wants one. */
-static int run(struct call *c, bool wants_fd)
+/*
+ * Make a call. Return: the result of the ioctl. A received descriptor is closed unless @wants_fd.
+ */
+static int run_call(struct call *c, bool wants_fd)
 {
 	_cleanup_(closep) int mine = -1;
 	int sv[2], r;
@@ -163,11 +168,11 @@ static int run(struct call *c, bool wants_fd)
 		return -errno;
 	mine = sv[0];
 	r = send_request(c, sv[1]);
-	(void)close(sv[1]); /* the other copy is on its way, or was not sent */
+	(void)close(sv[1]); /* the model has its own copy */
 	if (r == 0)
 		r = receive_reply(c, mine);
 	if (c->ret_fd >= 0 && (r < 0 || !wants_fd)) {
-		(void)close(c->ret_fd); /* unasked for */
+		(void)close(c->ret_fd); /* not asked for */
 		c->ret_fd = -1;
 	}
 	if (r >= 0 && wants_fd)
@@ -179,7 +184,8 @@ static void keep_spares(struct sock *s)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(s->spare); i++)
 		if (s->spare[i] < 0)
-			s->spare[i] = fcntl(s->fd, F_DUPFD_CLOEXEC, 0); /* else the next time */
+			s->spare[i] = fcntl(s->fd, F_DUPFD_CLOEXEC,
+					    0); /* on failure retried at the next call */
 }
 
 static void close_spares(struct sock *s)
@@ -195,17 +201,20 @@ static bool no_descriptor(int r)
 	return r == -EMFILE || r == -ENFILE;
 }
 
-/* Nothing was sent if there was no descriptor. Another thread may have taken one that was freed. */
-static int run_always(struct sock *s, struct call *c)
+/*
+ * Without a descriptor nothing was sent, so repeat the call. Another thread may take a descriptor
+ * just freed.
+ */
+static int run_call_with_spares(struct sock *s, struct call *c)
 {
-	int r = run(c, false);
+	int r = run_call(c, false);
 
 	for (int i = 0; no_descriptor(r) && i < SPARE_TRIES; i++) {
 		if (i)
 			(void)poll(NULL, 0, SPARE_AGAIN_MS); /* early is no harm */
 		pthread_mutex_lock(&s->lock);
 		close_spares(s);
-		r = run(c, false);
+		r = run_call(c, false);
 		keep_spares(s);
 		pthread_mutex_unlock(&s->lock);
 	}
@@ -217,16 +226,16 @@ static int fd_of(const struct ghvm_host *h)
 	return ((const struct sock *)h)->fd;
 }
 
-/* An ioctl that gives nothing but its structure, and gets it back if @ret. */
-static int plain(int fd, uint32_t op, const void *arg, size_t size, void *ret)
+/* An ioctl with only a structure, which is returned in @ret unless NULL. */
+static int struct_call(int fd, uint32_t op, const void *arg, size_t size, void *ret)
 {
 	struct call c = { .fd = fd, .op = op, .pass = -1 };
 	int r;
 
-	add(&c, arg, size);
+	add_part(&c, arg, size);
 	if (ret)
-		want(&c, ret, size);
-	r = run(&c, false);
+		add_reply_part(&c, ret, size);
+	r = run_call(&c, false);
 	if (r >= 0 && ret && c.got != size)
 		return -EBADMSG;
 	return r;
@@ -235,7 +244,7 @@ static int plain(int fd, uint32_t op, const void *arg, size_t size, void *ret)
 static int sock_info(struct ghvm_host *h, struct ghvm_info *ret)
 {
 	struct ghvm_info arg = { .size = sizeof(arg) }, got;
-	int r = plain(fd_of(h), GHVM_INFO, &arg, sizeof(arg), &got);
+	int r = struct_call(fd_of(h), GHVM_INFO, &arg, sizeof(arg), &got);
 
 	if (r < 0)
 		return r;
@@ -243,7 +252,7 @@ static int sock_info(struct ghvm_host *h, struct ghvm_info *ret)
 	return 0;
 }
 
-/* Where the buffer of a hypercall is, and its size; 0: it has none. */
+/* The buffer of a hypercall and its size; 0: it has none. */
 static uint64_t buffer_of(const struct ghvm_hcall *call, void **ret)
 {
 	if (call->call == CALL_SEND) {
@@ -268,13 +277,13 @@ static int sock_hcall(struct ghvm_host *h, struct ghvm_hcall *call)
 	if (n > GHVM_SOCK_BUFFER_MAX)
 		return -EINVAL;
 	arg.size = sizeof(arg);
-	add(&c, &arg, sizeof(arg));
-	want(&c, &got, sizeof(got));
+	add_part(&c, &arg, sizeof(arg));
+	add_reply_part(&c, &got, sizeof(got));
 	if (call->call == CALL_SEND)
-		add(&c, buffer, (size_t)n);
+		add_part(&c, buffer, (size_t)n);
 	else if (call->call == CALL_RECEIVE)
-		want(&c, buffer, (size_t)n);
-	r = run_always((struct sock *)h, &c);
+		add_reply_part(&c, buffer, (size_t)n);
+	r = run_call_with_spares((struct sock *)h, &c);
 	if (r < 0)
 		return r;
 	if (c.got < sizeof(got))
@@ -292,11 +301,11 @@ static int sock_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int event
 
 	if (eventfd < -1)
 		return -EINVAL;
-	add(&c, &arg, sizeof(arg));
-	return run(&c, false);
+	add_part(&c, &arg, sizeof(arg));
+	return run_call(&c, false);
 }
 
-/* In place of an address goes the offset in the memfd. */
+/* user_va carries the offset in the memfd. */
 static int sock_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
 	struct ghvm_pin arg = { .size = sizeof(arg), .user_va = offset, .length = length };
@@ -304,14 +313,14 @@ static int sock_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t le
 
 	if (memfd < 0)
 		return -EBADF;
-	add(&c, &arg, sizeof(arg));
-	return run(&c, true);
+	add_part(&c, &arg, sizeof(arg));
+	return run_call(&c, true);
 }
 
 static int sock_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
 {
 	struct ghvm_pin_status arg = { .size = sizeof(arg) }, got;
-	int r = plain(pin, GHVM_PIN_STATUS, &arg, sizeof(arg), &got);
+	int r = struct_call(pin, GHVM_PIN_STATUS, &arg, sizeof(arg), &got);
 
 	if (r < 0)
 		return r;
@@ -319,7 +328,7 @@ static int sock_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status 
 	return 0;
 }
 
-/* As many as fit one packet; 0: no more. */
+/* Read as many as fit into one packet; 0: no more. */
 static int extents_once(int pin, uint64_t first, struct ghvm_extent *ret, uint32_t count)
 {
 	struct ghvm_pin_extents arg = { .size = sizeof(arg), .first = first }, got;
@@ -328,10 +337,10 @@ static int extents_once(int pin, uint64_t first, struct ghvm_extent *ret, uint32
 	int r;
 
 	arg.count = count < most ? count : most;
-	add(&c, &arg, sizeof(arg));
-	want(&c, &got, sizeof(got));
-	want(&c, ret, arg.count * sizeof(*ret));
-	r = run(&c, false);
+	add_part(&c, &arg, sizeof(arg));
+	add_reply_part(&c, &got, sizeof(got));
+	add_reply_part(&c, ret, arg.count * sizeof(*ret));
+	r = run_call(&c, false);
 	if (r < 0)
 		return r;
 	if (c.got < sizeof(got) || got.count > arg.count ||
@@ -363,7 +372,7 @@ static int sock_pin_set(struct ghvm_host *h, int pin, uint32_t state,
 	struct ghvm_pin_set arg = { .size = sizeof(arg), .state = state };
 
 	memcpy(arg.tag, tag, sizeof(arg.tag));
-	return plain(pin, GHVM_PIN_SET, &arg, sizeof(arg), NULL);
+	return struct_call(pin, GHVM_PIN_SET, &arg, sizeof(arg), NULL);
 }
 
 static int sock_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const void *buf,
@@ -379,9 +388,9 @@ static int sock_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const v
 		struct call c = { .fd = pin, .op = GHVM_SOCK_WRITE, .pass = -1 };
 		int r;
 
-		add(&c, &arg, sizeof(arg));
-		add(&c, from, n);
-		r = run(&c, false);
+		add_part(&c, &arg, sizeof(arg));
+		add_part(&c, from, n);
+		r = run_call(&c, false);
 		if (r < 0)
 			return r;
 		from += n;
@@ -393,7 +402,7 @@ static int sock_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const v
 
 static void sock_pin_close(struct ghvm_host *h, int pin)
 {
-	(void)close(pin); /* the model notices */
+	(void)close(pin); /* the model sees the close */
 }
 
 static int sock_grant(struct ghvm_host *h, uint64_t id, const struct ghvm_grant_call *calls,
@@ -405,17 +414,17 @@ static int sock_grant(struct ghvm_host *h, uint64_t id, const struct ghvm_grant_
 	if (n_calls > GHVM_GRANT_MAX || n_virqs > GHVM_GRANT_MAX)
 		return -EINVAL;
 	arg.n_virqs = n_virqs;
-	add(&c, &arg, sizeof(arg));
-	add(&c, calls, n_calls * sizeof(*calls));
-	add(&c, virqs, n_virqs * sizeof(*virqs));
-	return run(&c, true);
+	add_part(&c, &arg, sizeof(arg));
+	add_part(&c, calls, n_calls * sizeof(*calls));
+	add_part(&c, virqs, n_virqs * sizeof(*virqs));
+	return run_call(&c, true);
 }
 
 static int sock_revoke(struct ghvm_host *h, uint64_t id)
 {
 	struct ghvm_revoke arg = { .size = sizeof(arg), .id = id };
 
-	return plain(fd_of(h), GHVM_REVOKE, &arg, sizeof(arg), NULL);
+	return struct_call(fd_of(h), GHVM_REVOKE, &arg, sizeof(arg), NULL);
 }
 
 static int list_once(int fd, uint64_t after, struct ghvm_quarantine_entry *ret, uint32_t count)
@@ -426,10 +435,10 @@ static int list_once(int fd, uint64_t after, struct ghvm_quarantine_entry *ret, 
 	int r;
 
 	arg.count = count < most ? count : most;
-	add(&c, &arg, sizeof(arg));
-	want(&c, &got, sizeof(got));
-	want(&c, ret, arg.count * sizeof(*ret));
-	r = run(&c, false);
+	add_part(&c, &arg, sizeof(arg));
+	add_reply_part(&c, &got, sizeof(got));
+	add_reply_part(&c, ret, arg.count * sizeof(*ret));
+	r = run_call(&c, false);
 	if (r < 0)
 		return r;
 	if (c.got < sizeof(got) || got.count > arg.count ||
@@ -460,8 +469,8 @@ static int sock_quarantine_adopt(struct ghvm_host *h, uint64_t id)
 	struct ghvm_quarantine_adopt arg = { .size = sizeof(arg), .id = id };
 	struct call c = { .fd = fd_of(h), .op = GHVM_QUARANTINE_ADOPT, .pass = -1 };
 
-	add(&c, &arg, sizeof(arg));
-	return run(&c, true);
+	add_part(&c, &arg, sizeof(arg));
+	return run_call(&c, true);
 }
 
 /* The model's platform has no SCM. */
@@ -476,7 +485,7 @@ static void sock_close(struct ghvm_host *h)
 
 	close_spares(s);
 	(void)pthread_mutex_destroy(&s->lock);
-	(void)close(s->fd); /* the model notices */
+	(void)close(s->fd); /* the model sees the close */
 	free(s);
 }
 

@@ -2,8 +2,8 @@
 /*
  * One run of a vCPU: resume word in, state and data out (abi F.1).
  *
- * A run that did not take place (-EAGAIN) leaves everything as it was, so that the value of
- * an MMIO read is handed in by the next one.
+ * A run that did not take place (-EAGAIN) changes nothing, so the next one passes the value of a
+ * pending MMIO read.
  */
 #include "ghvm/vcpu.h"
 
@@ -13,7 +13,7 @@
 #include "libghvm/hyp/hvc.h"
 
 #define POWERED_OFF_FOR_GOOD GHVM_BITS(0, 0)
-#define DOORBELL_FLAG 1 /* any will do: the guest's end is an edge interrupt (abi K.8) */
+#define DOORBELL_FLAG 1 /* any flag: the guest's interrupt is edge-triggered (abi K.8) */
 
 static int to_errno(int32_t status)
 {
@@ -31,7 +31,7 @@ static int to_errno(int32_t status)
 	}
 }
 
-static void take_result(struct ghvm_vcpu *v, const struct ghvm_hvc_vcpu_run *run)
+static void store_result(struct ghvm_vcpu *v, const struct ghvm_hvc_vcpu_run *run)
 {
 	v->state = run->state;
 	v->ipa = 0;
@@ -73,7 +73,7 @@ int ghvm_vcpu_run(struct ghvm_vcpu *v)
 	if (r < 0)
 		return r;
 
-	take_result(v, &run);
+	store_result(v, &run);
 	return 0;
 }
 

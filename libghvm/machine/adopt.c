@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Machines from what a dead process has left: guarded pins with their tags, and VMIDs.
+ * Machines made from the remains of a dead process: guarded pins with tags, and VMIDs.
  *
- * Tags say whose the pages are; where the VM stands only RM knows. What is torn down goes
- * the same way as any other machine (teardown.c).
+ * The tags name the owner of the pages; only RM knows the state of the VM. Teardown is the same
+ * as for any other machine (teardown.c).
  */
 #include "libghvm/machine/internal.h"
 
@@ -50,7 +50,7 @@ static int append_entries(struct ghvm_orphan **v, size_t *n,
 	return 0;
 }
 
-/* Of one life of one VM? */
+/* True if both are of the same run of the same VM. */
 static bool same_life(const struct ghvm_tag *a, const struct ghvm_tag *b)
 {
 	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation &&
@@ -68,31 +68,31 @@ static bool same_handle(const struct ghvm_tag *a, const struct ghvm_tag *b)
 }
 
 /*
- * Can both be true? A VMID goes back only when nothing is guarded for it, handles are not
- * used twice, and of labels only the one of probes is.
+ * The contradiction between two tags, or NULL. A VMID is deallocated only when nothing is guarded
+ * for it, handles are not reused, and only the probe's label may occur twice.
  */
-static const char *contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
+static const char *find_contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
 {
 	if (same_handle(a, b) && is_sure(a) && is_sure(b))
-		return "has the handle of another in its tag";
+		return "has a tag with the handle of another parcel";
 	if (a->vmid.id != b->vmid.id)
 		return NULL;
 	if (!same_life(a, b))
-		return "has the VMID of another life in its tag";
+		return "has a tag with the VMID of another run";
 	if (a->label == b->label && a->label != GHVM_LABEL_PROBE)
-		return "has the label of another in its tag";
+		return "has a tag with the label of another region";
 	return NULL;
 }
 
-/* Which of the two lies they do not say: neither is believed. */
+/* It is unknown which of two contradicting tags is wrong: trust neither. */
 static void find_contradictions(struct ghvm_orphan *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = i + 1; k < n; k++) {
 			const char *flaw = NULL;
 
-			if (v[i].tag.kind && v[k].tag.kind) /* both are whole */
-				flaw = contradiction(&v[i].tag, &v[k].tag);
+			if (v[i].tag.kind && v[k].tag.kind) /* both are intact */
+				flaw = find_contradiction(&v[i].tag, &v[k].tag);
 			if (!flaw)
 				continue;
 			v[i].flaw = v[k].flaw = flaw;
@@ -100,7 +100,7 @@ static void find_contradictions(struct ghvm_orphan *v, size_t n)
 		}
 }
 
-/* RM has named two alike: who wrote a tag that is not sure of its handle knew no better. */
+/* RM has reported the same handle for two parcels: drop it from tags that are not sure. */
 static void find_disputes(struct ghvm_orphan *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -110,7 +110,7 @@ static void find_disputes(struct ghvm_orphan *v, size_t n)
 				v[i].disputed = true;
 	for (size_t i = 0; i < n; i++)
 		if (v[i].disputed)
-			v[i].tag.handle.id = GHVM_PARCEL_NONE; /* it is LOST */
+			v[i].tag.handle.id = GHVM_PARCEL_NONE; /* the parcel is LOST */
 }
 
 int ghvm_orphans_list(struct ghvm_host *host, struct ghvm_orphan **ret, size_t *ret_n,
@@ -161,14 +161,14 @@ static int adopt_one(struct ghvm_machine *m, const struct ghvm_orphan *o, struct
 				      config.name, strerror(-pin));
 	r = ghvm_parcel_adopt(p, pin, &o->tag, err);
 	if (r < 0) {
-		m->host->ops->pin_close(m->host, pin); /* back into the quarantine */
+		m->host->ops->pin_close(m->host, pin); /* goes back into the quarantine */
 		return r;
 	}
 	m->n_parcels++;
 	return 0;
 }
 
-static void swap(struct ghvm_parcel *a, struct ghvm_parcel *b)
+static void swap_parcels(struct ghvm_parcel *a, struct ghvm_parcel *b)
 {
 	struct ghvm_parcel t = *a;
 
@@ -176,7 +176,7 @@ static void swap(struct ghvm_parcel *a, struct ghvm_parcel *b)
 	*b = t;
 }
 
-/* Bring the parcels into the plan's order; false: they are not (all) of that plan. */
+/* Sort the parcels into the plan's order; false: they do not match the plan. */
 static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_parcels; i++) {
@@ -188,13 +188,13 @@ static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
 		if (at == m->n_parcels || m->parcels[at].size != pp->size ||
 		    m->parcels[at].config.ipa != pp->ipa || m->parcels[at].config.lend != pp->lend)
 			return false;
-		swap(&m->parcels[i], &m->parcels[at]);
+		swap_parcels(&m->parcels[i], &m->parcels[at]);
 		memcpy(m->parcels[i].config.name, pp->name, sizeof(pp->name));
 	}
 	return true;
 }
 
-/* @name: from a tag, which nobody has checked, so what cannot be a name is none */
+/* @name: from a tag, not trusted; an invalid name is ignored */
 static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			const char *name, struct ghvm_vmid vmid, uint64_t incarnation, size_t n,
 			struct ghvm_machine **ret)
@@ -210,15 +210,15 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	if (ghvm_name_valid(name))
 		memcpy(m->name, name, strlen(name));
 	ghvm_machine_set_vmid(m, vmid);
-	m->started = true;     /* perhaps: then its exit shall be heard of */
-	m->undo_failed = true; /* of who has left it */
+	m->started = true;     /* unknown; assume yes, so that VM_EXITED is not ignored */
+	m->undo_failed = true; /* left by the dead process */
 	m->grant_id = incarnation ? ghvm_machine_grant_id(m) : 0;
 	ghvm_ledger_vmid_add(ledger, vmid);
 	*ret = m;
 	return 0;
 }
 
-/* RM is asked of nothing, and told nothing, that only a lie speaks of. */
+/* Nothing may be sent to RM because of a forged tag. */
 static int check_orphans(struct ghvm_ledger *ledger, const struct ghvm_orphan *o, size_t n,
 			 struct ghvm_error *err)
 {
@@ -226,13 +226,14 @@ static int check_orphans(struct ghvm_ledger *ledger, const struct ghvm_orphan *o
 
 	ghvm_ledger_vmids(ledger, &first, &last);
 	if (o[0].readable && (vmid.id < first.id || vmid.id > last.id))
-		return ghvm_error_set(err, -EINVAL, "0x%x is no VMID of a guest", vmid.id);
+		return ghvm_error_set(err, -EINVAL, "VMID 0x%x is not that of a guest", vmid.id);
 	for (size_t i = 0; i < n; i++) {
 		if (!o[i].readable || !same_life(&o[i].tag, &o[0].tag))
-			return ghvm_error_set(err, -EINVAL, "these orphans are not of one VM");
+			return ghvm_error_set(err, -EINVAL, "the orphans belong to different VMs");
 		for (size_t k = 0; k < i; k++)
-			if (contradiction(&o[i].tag, &o[k].tag))
-				return ghvm_error_set(err, -EINVAL, "region %u is there twice",
+			if (find_contradiction(&o[i].tag, &o[k].tag))
+				return ghvm_error_set(err, -EINVAL,
+						      "two orphans have the tag of region %u",
 						      o[i].tag.label);
 	}
 	return 0;
@@ -259,8 +260,7 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 	}
 	if (plan && fit_plan(m, plan))
 		m->plan = plan;
-	(void)ghvm_machine_map_fill(m,
-				    NULL); /* tags that contradict each other: not all are in it */
+	(void)ghvm_machine_map_fill(m, NULL); /* a region that overlaps another is left out */
 	*ret = TAKE_PTR(m);
 	return 0;
 }
@@ -274,7 +274,7 @@ int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
 	struct ghvm_vmid first, last;
 	size_t n = 0;
-	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* one to ask with */
+	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* only for queries */
 
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");
@@ -301,7 +301,7 @@ int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct 
 	return make_adopted(host, rm, ledger, "", vmid, 0, 0, ret);
 }
 
-/* ---- going on ---- */
+/* resuming */
 
 int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
 {
@@ -315,7 +315,7 @@ int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct
 	return ghvm_machine_ask(m, vmid, ret, err);
 }
 
-/* RM may have it, but nobody told us: never told to the guest. */
+/* A LOST parcel was never announced to the guest, so it can be taken back. */
 static void drop_half_added(struct ghvm_machine *m)
 {
 	const size_t first = m->plan ? m->plan->n_parcels : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Starting a machine: the steps of a plan, in its order.
+ * Starting a machine: executes the steps of a plan in order.
  *
- * No step undoes anything itself: the undo asks RM where the VM stands, and is right in
+ * A failing step undoes nothing itself: the teardown asks RM for the VM's state and works from
  * every state (teardown.c).
  */
 #include "libghvm/machine/internal.h"
@@ -20,7 +20,7 @@
 
 /**
  * struct build - one execution of a plan
- * @again: on pages that are pinned already (reboot in place)
+ * @again: reboot in place: the pages are pinned already
  */
 struct build {
 	struct ghvm_machine *m;
@@ -40,14 +40,13 @@ static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error
 	ghvm_ledger_numbering_begin(m->ledger);
 	r = ghvm_rm_vm_allocate(m->rm, &vmid, &e);
 	if (r == 0 && !ghvm_ledger_vmid_claim(m->ledger, vmid))
-		r = ghvm_error_set(
-			&e, -EBADMSG,
-			"the resource manager gives out VMID %u, which is no guest's, or "
-			"another's",
-			vmid.id);
+		r = ghvm_error_set(&e, -EBADMSG,
+				   "the resource manager allocated VMID %u, which is out of range "
+				   "or in use",
+				   vmid.id);
 	if (r == 0) {
 		ghvm_machine_set_vmid(m, vmid);
-		m->adopted = false; /* what it gets is known first-hand */
+		m->adopted = false; /* all its parcels are known */
 	} else if (r != -EHOSTDOWN && !ghvm_rm_made_nothing(e.rm_message, e.rm_code)) {
 		m->vmid_lost = true;
 	}
@@ -67,7 +66,7 @@ static int step_pin(struct build *b, unsigned int parcel, struct ghvm_error *err
 			       m->plan->parcels[parcel].size, err);
 }
 
-/* As much as was planned for: the file may have changed since. */
+/* Copy @size bytes as planned: the file may have changed since. */
 static int copy_file(struct build *b, const char *what, int fd, uint64_t offset, uint64_t size,
 		     struct ghvm_error *err)
 {
@@ -125,8 +124,8 @@ static int step_guard(struct build *b, unsigned int parcel, struct ghvm_error *e
 }
 
 /*
- * A handle is only a number that RM has said once. That of RAM is borne out when more is appended
- * to it, or at the latest by CONFIG_IMAGE; about the others it is asked.
+ * Give a parcel and confirm its handle, which RM has reported only once. That of RAM is confirmed
+ * by MEM_APPEND, or at the latest by CONFIG_IMAGE; for others RM is asked.
  */
 static int step_give(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
@@ -188,10 +187,10 @@ static int step_grant(struct build *b, unsigned int parcel, struct ghvm_error *e
 		calls[n].call = GHVM_HVC_DOORBELL_SEND;
 		calls[n++].capid = m->doorbells[i].cap.id;
 	}
-	m->grant_id = ghvm_machine_grant_id(m); /* before: a failed one may be there all the same */
+	m->grant_id = ghvm_machine_grant_id(m); /* set first: a failed GRANT may have created it */
 	r = m->host->ops->grant(m->host, m->grant_id, calls, n, virqs, n_virqs);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot make a grant: %s", strerror(-r));
+		return ghvm_error_set(err, r, "cannot create a grant: %s", strerror(-r));
 	m->grant = r;
 	return 0;
 }
@@ -200,7 +199,7 @@ static int step_start(struct build *b, unsigned int parcel, struct ghvm_error *e
 {
 	struct ghvm_machine *m = b->m;
 
-	(void)pthread_mutex_lock(&m->lock); /* its exit may be told before we return */
+	(void)pthread_mutex_lock(&m->lock); /* VM_EXITED may arrive before RM's reply */
 	m->started = true;
 	(void)pthread_mutex_unlock(&m->lock);
 	return ghvm_rm_vm_start(m->rm, ghvm_machine_vmid(m), err);
@@ -222,7 +221,7 @@ static const step_fn steps[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_START] = step_start,
 };
 
-/* ---- what RM made for us ---- */
+/* resources of the VM */
 
 static int learn_vcpus(struct ghvm_machine *m, const struct ghvm_rm_resources *res,
 		       struct ghvm_error *err)
@@ -235,7 +234,7 @@ static int learn_vcpus(struct ghvm_machine *m, const struct ghvm_rm_resources *r
 			ghvm_rm_resources_find(res, GHVM_RM_RESOURCE_VCPU, i);
 
 		if (!v && !m->plan && i)
-			break; /* adopted: as many as there are */
+			break; /* adopted: take all vCPUs that exist */
 		if (!v || v->capid.id == GHVM_CAPID_NONE || !v->virq.intid)
 			return ghvm_error_set(err, -EBADMSG, "vCPU %u is not among its resources",
 					      i);
@@ -279,7 +278,7 @@ int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err)
 
 	if (r < 0)
 		return r;
-	if (m->plan && m->plan->spec->rm_rpc) /* its tree was looked at (dt-lint.c) */
+	if (m->plan && m->plan->spec->rm_rpc) /* the tree has an RM node (dt-lint.c) */
 		ghvm_rm_fact_set(m->rm, ghvm_machine_vmid(m), GHVM_RM_FACT_LINKED);
 	r = learn_vcpus(m, &res, err);
 	if (r < 0)
@@ -291,9 +290,9 @@ int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err)
 	return 0;
 }
 
-/* ---- running the plan ---- */
+/* executing the plan */
 
-/* From here on lent memory must have no file and no mapping. */
+/* True for the first step after which lent memory must have no open file and no mapping. */
 static bool ends_loading(const struct ghvm_plan *plan, size_t i)
 {
 	return plan->steps[i].kind == GHVM_STEP_GUARD &&
@@ -326,8 +325,10 @@ static int run_steps(struct build *b, const struct ghvm_machine_hooks *hooks,
 	return 0;
 }
 
-/* The error of the step stays; what could not be undone is added to its text. */
-static int undo(struct ghvm_machine *m, int r, struct ghvm_error *err)
+/*
+ * Tear down after a failed step. The step's error is kept; failures of the teardown are appended.
+ */
+static int undo_build(struct ghvm_machine *m, int r, struct ghvm_error *err)
 {
 	struct ghvm_error e = {};
 	char text[GHVM_ERROR_TEXT];
@@ -336,7 +337,7 @@ static int undo(struct ghvm_machine *m, int r, struct ghvm_error *err)
 		return r;
 	memcpy(text, err->msg, sizeof(text));
 	(void)snprintf(err->msg, sizeof(err->msg),
-		       "%.300s; undoing it failed, %" PRIu64 " pages stay guarded: %.150s", text,
+		       "%.300s; teardown failed, %" PRIu64 " pages stay guarded: %.150s", text,
 		       ghvm_machine_quarantined(m), e.msg);
 	return r;
 }
@@ -349,11 +350,12 @@ int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *
 	int r;
 
 	if (!m->plan || ghvm_machine_vmid(m).id || m->vmid_lost)
-		return ghvm_error_set(err, -EBUSY, "it has a VM already, or the rest of one");
+		return ghvm_error_set(err, -EBUSY,
+				      "the machine has a VM already, or remains of one");
 	r = run_steps(&b, hooks, err);
 	if (r == 0)
 		r = ghvm_machine_map_fill(m, err);
-	return r < 0 ? undo(m, r, err) : 0;
+	return r < 0 ? undo_build(m, r, err) : 0;
 }
 
 int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
@@ -364,7 +366,7 @@ int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
 
 	m->step = GHVM_STEP_START;
 	r = step_start(&b, 0, err);
-	return r < 0 ? undo(m, r, err) : 0;
+	return r < 0 ? undo_build(m, r, err) : 0;
 }
 
 static bool all_pinned(const struct ghvm_machine *m)
@@ -383,7 +385,8 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
 	int r;
 
 	if (!m->plan)
-		r = ghvm_error_set(err, -EOPNOTSUPP, "cannot reboot in place without its plan");
+		r = ghvm_error_set(err, -EOPNOTSUPP,
+				   "cannot reboot in place: the machine has no plan");
 	else if (!all_pinned(m))
 		r = ghvm_error_set(err, -ESTALE, "cannot reboot in place: its memory is gone");
 	else
@@ -392,5 +395,5 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
 		r = run_steps(&b, hooks, err);
 	if (r == 0)
 		r = ghvm_machine_map_fill(m, err);
-	return r < 0 ? undo(m, r, err) : 0;
+	return r < 0 ? undo_build(m, r, err) : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inside of a machine, for the files of this folder only.
+ * Internals of machines, for machine*.c and transaction*.c only.
  */
 #pragma once
 
@@ -16,8 +16,8 @@ struct ghvm_transaction;
 
 /**
  * struct ghvm_machine_added - a region that a transaction has added
- * @handle: RM's name for its parcel, as far as notifications are concerned
- * @accepted: the guest says that it has mapped it, and not that it has released it
+ * @handle: RM's handle of its parcel, to match notifications
+ * @accepted: the guest has mapped it and not yet released it, according to notifications
  * @memfd: owned; -1: adopted
  */
 struct ghvm_machine_added {
@@ -28,24 +28,24 @@ struct ghvm_machine_added {
 };
 
 /**
- * struct ghvm_machine - one VM; Thread: one at a time, but for what @lock is over
- * @plan: borrowed; NULL: adopted without one
- * @name: of the VM; "": nobody knows it
- * @adopted: what it has is known from tags alone
- * @own_ledger: used while the machine was given none
- * @parcels: owned; by index of the plan, then what was added at run time, or else adopted;
- *     room for GHVM_LEDGER_PARCELS more than the plan has
- * @map: what is where, from READY on
+ * struct ghvm_machine - one VM; Thread: one at a time, except for members guarded by @lock
+ * @plan: borrowed; NULL: adopted without a plan
+ * @name: of the VM; "": unknown
+ * @adopted: its parcels are known from tags only
+ * @own_ledger: used unless another ledger is set
+ * @parcels: owned; those of the plan by its index, then those added at run time; or those
+ *           adopted. Allocated for GHVM_LEDGER_PARCELS more than the plan has.
+ * @map: regions by address, from READY on
  * @transaction: borrowed; NULL: none is open
- * @vmid_lost: RM may have made a VM for us that we cannot name
- * @grant_id: what REVOKE names; 0: no grant can exist
+ * @vmid_lost: RM may have allocated a VMID whose number is unknown
+ * @grant_id: argument of REVOKE; 0: no grant exists
  * @grant: file, owned, -1 none
- * @undo_failed: the last teardown left something, or who had it before did
- * @settled: RM has said that its guest does not run and never will
+ * @undo_failed: the last teardown was incomplete, or was that of a dead process
+ * @settled: RM has said that the guest does not run and never will
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
- * @news: counts notifications, so that none is slept over
- * @added: by no order
+ * @news: number of notifications, so that a waiter misses none
+ * @added: unordered
  */
 struct ghvm_machine {
 	struct ghvm_host *host;
@@ -74,7 +74,7 @@ struct ghvm_machine {
 	bool undo_failed;
 	bool settled;
 
-	pthread_mutex_t lock; /* over all that follows; taken last */
+	pthread_mutex_t lock; /* guards the following members; taken last */
 	pthread_cond_t cond;
 	struct ghvm_vmid vmid;
 	bool started;
@@ -89,49 +89,49 @@ struct ghvm_machine {
 int ghvm_machine_alloc(struct ghvm_host *host, struct ghvm_rm *rm, size_t n_parcels,
 		       struct ghvm_machine **ret);
 void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid);
-/* The state according to RM; NONE: it knows no such VM. */
+/* Ask RM for the VM's state; NONE: RM knows no such VM. */
 int ghvm_machine_ask(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status *ret,
 		     struct ghvm_error *err);
-/* Did RM itself say no? */
+/* True for a refusal by RM. */
 bool ghvm_machine_refused(int r, const struct ghvm_error *e);
-/* How many notifications came so far; until one comes after the first @seen, at most @ms. */
+/* Number of notifications so far; and wait until it differs from @seen, at most @ms. */
 unsigned int ghvm_machine_news(const struct ghvm_machine *m);
 void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int ms);
 uint64_t ghvm_machine_now_ms(void);
 
-/* build.c: vCPUs and doorbells, into the machine. */
+/* build.c: query vCPUs and doorbells. */
 int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err);
 uint64_t ghvm_machine_grant_id(const struct ghvm_machine *m);
 
-/* teardown.c: all back from RM, and unguarded; the pins stay. */
+/* teardown.c: take everything back from RM and unguard it; the pins stay. */
 int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err);
 void ghvm_machine_unpin(struct ghvm_machine *m);
 
-/* regions.c: the map from the parcels, when the VM has become READY or was adopted. */
+/* regions.c: fill the map from the parcels, when the VM is READY or adopted. */
 int ghvm_machine_map_fill(struct ghvm_machine *m, struct ghvm_error *err);
-/* All that transactions added is unpinned, and the map is empty: this run is over. */
+/* Unpin all regions that transactions added and empty the map: this run is over. */
 void ghvm_machine_map_clear(struct ghvm_machine *m);
-/* The parcel behind a region that was added, or NULL. */
+/* The parcel of an added region, or NULL. */
 struct ghvm_parcel *ghvm_machine_added_parcel(struct ghvm_machine *m, uint32_t label);
 /*
- * One more, not pinned, whose label somebody has reserved. @memfd: owned by it on success.
- * NULL: there is no room.
+ * Add an unpinned parcel for a reserved label. @memfd: owned by the parcel on success. NULL: too
+ * many.
  */
 struct ghvm_parcel *ghvm_machine_added_new(struct ghvm_machine *m,
 					   const struct ghvm_parcel_config *config, int memfd);
-/* Its parcel is known under this handle now, and the guest has not accepted that. */
+/* Set the handle of an added region, and that the guest has not accepted it. */
 void ghvm_machine_added_name(struct ghvm_machine *m, uint32_t label,
 			     struct ghvm_parcel_handle handle);
 bool ghvm_machine_added_accepted(struct ghvm_machine *m, uint32_t label);
-/* Its pin is closed, and it is neither in the map any more nor among the parcels. */
+/* Close the pin of @p and remove it from the map and the parcels. */
 void ghvm_machine_forget(struct ghvm_machine *m, struct ghvm_parcel *p);
 bool ghvm_machine_take_memory(struct ghvm_machine *m, const struct ghvm_rm_notification *n);
 
-/* transaction.c: the run is over: nothing of it will happen. Accepts NULL. */
+/* transaction.c: the run is over: drop the transaction. Accepts NULL. */
 void ghvm_transaction_abort(struct ghvm_transaction *t);
 
 /*
- * transaction-recover.c: what a commit has left half-done, whose process died, is undone or
- * finished as far as RM lets it. The guest runs. Thread: that of the adoption.
+ * transaction-recover.c: undo or complete a commit that a dead process left unfinished, as far as
+ * RM permits. The guest runs. Thread: that of the adoption.
  */
 void ghvm_transaction_adopt(struct ghvm_machine *m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One VM: what it is made of, what RM says of it, and how it ended.
+ * One VM: its parts, its state according to RM, and how it ended.
  */
 #include "libghvm/machine/internal.h"
 
@@ -17,15 +17,15 @@
 
 static void lock(const struct ghvm_machine *m)
 {
-	(void)pthread_mutex_lock((pthread_mutex_t *)&m->lock); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock((pthread_mutex_t *)&m->lock); /* cannot fail */
 }
 
 static void unlock(const struct ghvm_machine *m)
 {
-	(void)pthread_mutex_unlock((pthread_mutex_t *)&m->lock); /* ours */
+	(void)pthread_mutex_unlock((pthread_mutex_t *)&m->lock);
 }
 
-/* ---- making ---- */
+/* creation */
 
 static void init_parcels(struct ghvm_machine *m)
 {
@@ -110,7 +110,7 @@ void ghvm_machine_set_ledger(struct ghvm_machine *m, struct ghvm_ledger *ledger)
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit)
 {
 	m->presplit = presplit;
-	for (size_t i = 0; i < m->n_parcels; i++) /* also of adopted ones, which have much else */
+	for (size_t i = 0; i < m->n_parcels; i++) /* adopted parcels are not initialised again */
 		m->parcels[i].config.presplit = presplit;
 }
 
@@ -128,7 +128,7 @@ void ghvm_machine_free(struct ghvm_machine *m)
 	ghvm_machine_unpin(m);
 	ghvm_machine_map_clear(m);
 	ghvm_region_table_free(m->map);
-	(void)pthread_cond_destroy(&m->cond); /* nobody waits any more */
+	(void)pthread_cond_destroy(&m->cond); /* no waiters any more */
 	(void)pthread_mutex_destroy(&m->lock);
 	ghvm_ledger_done(&m->own_ledger);
 	free(m->parcels);
@@ -140,14 +140,14 @@ void ghvm_machine_freep(struct ghvm_machine **m)
 	ghvm_machine_free(*m);
 }
 
-/* ---- what RM says ---- */
+/* RM's answers and notifications */
 
 bool ghvm_machine_refused(int r, const struct ghvm_error *e)
 {
 	return r == -EREMOTEIO && e->rm_message && e->rm_code != GHVM_RM_OK;
 }
 
-/* It has ended; how is what VM_EXITED says, before or after this. */
+/* The VM has ended; VM_EXITED, before or after this, tells how. */
 static void note_exited(struct ghvm_machine *m, struct ghvm_vmid vmid)
 {
 	lock(m);
@@ -165,7 +165,7 @@ int ghvm_machine_ask(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm
 	struct ghvm_error e = {};
 	int r = ghvm_rm_vm_get_state(m->rm, vmid, &s, &e);
 
-	if (r < 0 && !ghvm_machine_refused(r, &e)) { /* no answer: ask once more */
+	if (r < 0 && !ghvm_machine_refused(r, &e)) { /* no answer: ask again */
 		e = (struct ghvm_error){};
 		r = ghvm_rm_vm_get_state(m->rm, vmid, &s, &e);
 	}
@@ -190,16 +190,16 @@ void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
 	m->vmid = vmid;
 	m->started = false;
 	m->settled = false;
-	if (vmid.id) /* another life; else how this one ended is still of interest */
+	if (vmid.id) /* a new run; otherwise the exit type is kept */
 		m->exited = false;
 	unlock(m);
-	if (vmid.id) /* one that is given back may be another's already */
+	if (vmid.id) /* a VMID that was deallocated may have a new owner already */
 		ghvm_rm_name_vmid(m->rm, vmid, m->name);
 }
 
 bool ghvm_machine_may_run(const struct ghvm_machine *m)
 {
-	struct ghvm_machine *w = (struct ghvm_machine *)m; /* the lock only */
+	struct ghvm_machine *w = (struct ghvm_machine *)m; /* only for its lock */
 	bool may;
 
 	lock(w);
@@ -208,8 +208,8 @@ bool ghvm_machine_may_run(const struct ghvm_machine *m)
 	return may;
 }
 
-/* A VMID is used again: what is said of it counts only while it is ours and has started. */
-static bool take_exited(struct ghvm_machine *m, const struct ghvm_rm_vm_exited *x)
+/* VMIDs are reused: VM_EXITED counts only while the VMID is this machine's and has been started. */
+static bool handle_exited(struct ghvm_machine *m, const struct ghvm_rm_vm_exited *x)
 {
 	bool mine;
 
@@ -225,8 +225,8 @@ static bool take_exited(struct ghvm_machine *m, const struct ghvm_rm_vm_exited *
 	return mine;
 }
 
-/* Only a reason to look: who waits asks RM itself. */
-static bool take_status(struct ghvm_machine *m, const struct ghvm_rm_vm_status *s)
+/* Only wakes waiters, which ask RM for the state. */
+static bool handle_status(struct ghvm_machine *m, const struct ghvm_rm_vm_status *s)
 {
 	bool mine;
 
@@ -246,9 +246,9 @@ bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notific
 	struct ghvm_rm_vm_status s;
 
 	if (ghvm_rm_vm_decode_exited(n, &x) == 0)
-		return take_exited(m, &x);
+		return handle_exited(m, &x);
 	if (ghvm_rm_vm_decode_status(n, &s) == 0)
-		return take_status(m, &s);
+		return handle_status(m, &s);
 	return ghvm_machine_take_memory(m, n);
 }
 
@@ -295,7 +295,7 @@ void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int m
 	unlock(m);
 }
 
-/* ---- looking at it ---- */
+/* accessors */
 
 int ghvm_machine_exited(const struct ghvm_machine *m, enum ghvm_exit_type *ret)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a guest has where: the machine's map, and the regions that came at run time.
+ * The machine's map of regions, and the regions added at run time.
  *
- * The parcels are the operation's, which may change them while others look; so what
- * notifications and people need to know of them is kept beside, under the machine's lock.
+ * Parcels belong to the operation thread, which may change them while other threads read. What
+ * notifications and status queries need is kept separately, under the machine's lock.
  */
 #include "libghvm/machine/internal.h"
 #include "ghvm/transaction.h"
@@ -19,15 +19,15 @@
 
 static void lock(struct ghvm_machine *m)
 {
-	(void)pthread_mutex_lock(&m->lock); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock(&m->lock); /* cannot fail */
 }
 
 static void unlock(struct ghvm_machine *m)
 {
-	(void)pthread_mutex_unlock(&m->lock); /* ours */
+	(void)pthread_mutex_unlock(&m->lock);
 }
 
-static size_t planned(const struct ghvm_machine *m)
+static size_t count_planned(const struct ghvm_machine *m)
 {
 	return m->plan ? m->plan->n_parcels : m->n_parcels;
 }
@@ -80,7 +80,7 @@ int ghvm_machine_map_fill(struct ghvm_machine *m, struct ghvm_error *err)
 		if (p->state == GHVM_PARCEL_UNPINNED || p->config.label == GHVM_LABEL_PROBE)
 			continue;
 		r = put_in_map(m, p, first == 0 ? err : NULL);
-		if (r == 0 && i >= planned(m))
+		if (r == 0 && i >= count_planned(m))
 			append_added(m, &a);
 		first = first == 0 ? r : first;
 	}
@@ -95,7 +95,7 @@ static void remove_from_map(struct ghvm_machine *m, const struct ghvm_region *r)
 		break;
 	case GHVM_REGION_MAPPED:
 		if (ghvm_region_remove_begin(m->map, r->label, NULL, NULL) < 0)
-			break; /* nobody else can have begun */
+			break; /* no other removal can have begun */
 		__attribute__((fallthrough));
 	case GHVM_REGION_REMOVING:
 		ghvm_region_remove_end(m->map, r->label);
@@ -120,7 +120,7 @@ void ghvm_machine_map_clear(struct ghvm_machine *m)
 
 	for (size_t i = 0; i < n; i++)
 		remove_from_map(m, &v[i]);
-	while (m->n_parcels > planned(m))
+	while (m->n_parcels > count_planned(m))
 		ghvm_parcel_done(&m->parcels[--m->n_parcels]);
 	lock(m);
 	while (m->n_added)
@@ -128,11 +128,11 @@ void ghvm_machine_map_clear(struct ghvm_machine *m)
 	unlock(m);
 }
 
-/* ---- what came at run time ---- */
+/* regions added at run time */
 
 struct ghvm_parcel *ghvm_machine_added_parcel(struct ghvm_machine *m, uint32_t label)
 {
-	for (size_t i = planned(m); i < m->n_parcels; i++)
+	for (size_t i = count_planned(m); i < m->n_parcels; i++)
 		if (m->parcels[i].config.label == label)
 			return &m->parcels[i];
 	return NULL;
@@ -146,7 +146,8 @@ struct ghvm_parcel *ghvm_machine_added_new(struct ghvm_machine *m,
 					      .memfd = memfd };
 	struct ghvm_parcel *p = &m->parcels[m->n_parcels];
 
-	if (m->n_parcels >= planned(m) + GHVM_LEDGER_PARCELS || m->n_added >= ARRAY_SIZE(m->added))
+	if (m->n_parcels >= count_planned(m) + GHVM_LEDGER_PARCELS ||
+	    m->n_added >= ARRAY_SIZE(m->added))
 		return NULL;
 	ghvm_parcel_init(p, m->host, m->rm, m->ledger, config);
 	m->n_parcels++;
@@ -197,7 +198,10 @@ void ghvm_machine_forget(struct ghvm_machine *m, struct ghvm_parcel *p)
 	unmap_label(m, label);
 }
 
-/* By handle, which is never used twice; the VMID is, but then its parcels are not ours. */
+/*
+ * Matched by handle, as handles are not reused. A VMID is reused, but its parcels are then those
+ * of another VM.
+ */
 bool ghvm_machine_take_memory(struct ghvm_machine *m, const struct ghvm_rm_notification *n)
 {
 	struct ghvm_rm_mem_event e;
@@ -218,9 +222,10 @@ bool ghvm_machine_take_memory(struct ghvm_machine *m, const struct ghvm_rm_notif
 	return mine;
 }
 
-/* ---- for people ---- */
+/* for status queries */
 
-static struct ghvm_machine_region describe(struct ghvm_machine *m, const struct ghvm_region *r)
+static struct ghvm_machine_region describe_region(struct ghvm_machine *m,
+						  const struct ghvm_region *r)
 {
 	const struct ghvm_machine_added *a = find_added(m, r->label);
 
@@ -245,7 +250,7 @@ size_t ghvm_machine_regions(struct ghvm_machine *m, struct ghvm_machine_region *
 	n = ghvm_region_list(m->map, v, ARRAY_SIZE(v));
 	for (size_t i = 0; i < n && found < max; i++)
 		if (v[i].state != GHVM_REGION_RESERVED)
-			ret[found++] = describe(m, &v[i]);
+			ret[found++] = describe_region(m, &v[i]);
 	unlock(m);
 	return found;
 }

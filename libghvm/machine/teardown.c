@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ending a machine: right in every state, and right to repeat (decision 13, abi K.6).
+ * Teardown of a machine: works from every state and can be repeated (decision 13, abi K.6).
  *
- * RM is asked where the VM stands, since that is the only truth after a lost reply. First
- * the VM is brought to where it owns nothing; then each parcel is reclaimed and unguarded;
- * last, if all of them were, the VMID goes back. RESET is never sent in LOAD or without a
- * configuration, DEALLOCATE never while a page is guarded.
+ * RM is asked for the VM's state, since after a lost reply nothing else is reliable. First the VM
+ * is stopped and reset; then each parcel is reclaimed and unguarded; finally, if all of them
+ * were, the VMID is deallocated. RESET is never sent in LOAD or without a configuration,
+ * DEALLOCATE never while a page is guarded.
  */
 #include "libghvm/machine/internal.h"
 
@@ -17,12 +17,12 @@
 
 #define POLL_FIRST_MS 1
 #define POLL_LAST_MS 50
-#define TRIES 3 /* of a request that RM does not answer, or answers with VM_STATE in a race */
+#define TRIES 3 /* attempts of a request that is not answered, or refused with VM_STATE in a race */
 
 /**
- * struct settling - a VM on its way to an end
+ * struct settling - the progress of stopping and resetting a VM
  * @stopped, @reset: RM has accepted that request
- * @tries: left for requests that were not
+ * @tries: attempts left
  * @poll_ms: next pause
  */
 struct settling {
@@ -34,8 +34,8 @@ struct settling {
 	uint64_t deadline;
 };
 
-/* An answer that the next GET_STATE explains: RM was in another state, or did not answer. */
-static int excuse(struct settling *s, int r, const struct ghvm_error *e)
+/* 0 if the request may be tried again after a GET_STATE: it lost a race, or was not answered. */
+static int check_retry(struct settling *s, int r, const struct ghvm_error *e)
 {
 	bool race = ghvm_machine_refused(r, e) && e->rm_code == GHVM_RM_VM_STATE;
 
@@ -46,8 +46,8 @@ static int excuse(struct settling *s, int r, const struct ghvm_error *e)
 	return s->tries-- > 1 ? 0 : r;
 }
 
-/* What the VM needs in this state to get on. 1: nothing, this is its end. */
-static int push(struct settling *s, enum ghvm_vm_status status, struct ghvm_error *err)
+/* Send the request that @status calls for. Return: 1, none: the VM has settled. */
+static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghvm_error *err)
 {
 	struct ghvm_vmid vmid = ghvm_machine_vmid(s->m);
 	struct ghvm_error e = {};
@@ -74,7 +74,7 @@ static int push(struct settling *s, enum ghvm_vm_status status, struct ghvm_erro
 	default:
 		return 1;
 	}
-	r = excuse(s, r, &e);
+	r = check_retry(s, r, &e);
 	if (r == -ENOENT)
 		return 1; /* no configuration: a RESET would kill RM */
 	if (r < 0 && err)
@@ -88,7 +88,7 @@ static void pause_for_news(struct settling *s, unsigned int seen)
 	s->poll_ms = s->poll_ms * 2 < POLL_LAST_MS ? s->poll_ms * 2 : POLL_LAST_MS;
 }
 
-/* That our VM does not exist, so that its number can be forgotten, is believed if said twice. */
+/* Ask for the VM's state. NONE lets its VMID be forgotten, so it takes two replies. */
 static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
 {
 	int r = ghvm_machine_ask(m, ghvm_machine_vmid(m), ret, err);
@@ -99,10 +99,10 @@ static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct g
 }
 
 /*
- * Stop and reset as far as it takes.
- * @ret: NONE (RM knows no such VM), LOAD, INIT, AUTH, RESET; INIT_FAILED without configuration
+ * Stop and reset the VM. @ret: NONE (RM knows no such VM), LOAD, INIT, AUTH, RESET; INIT_FAILED
+ * without configuration
  */
-static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
 {
 	struct settling s = { .m = m,
 			      .tries = TRIES,
@@ -110,12 +110,13 @@ static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_
 			      .deadline = ghvm_machine_now_ms() + m->patience_ms };
 
 	for (;;) {
-		unsigned int seen = ghvm_machine_news(m); /* before asking: it may change after */
+		unsigned int seen =
+			ghvm_machine_news(m); /* read before asking, so that no change is missed */
 		enum ghvm_vm_status status;
 		int r = ask_surely(m, &status, err);
 
 		if (r == 0)
-			r = push(&s, status, err);
+			r = advance_vm(&s, status, err);
 		if (r < 0)
 			return r;
 		if (r > 0) {
@@ -124,14 +125,14 @@ static int settle(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_
 			return 0;
 		}
 		if (ghvm_machine_now_ms() >= s.deadline)
-			return ghvm_error_set(err, -ETIMEDOUT, "VM 0x%x stays in state %s",
+			return ghvm_error_set(err, -ETIMEDOUT, "VM 0x%x is still in state %s",
 					      ghvm_machine_vmid(m).id,
 					      ghvm_vm_status_to_string(status));
 		pause_for_news(&s, seen);
 	}
 }
 
-/* No hypercall of the runner is in flight afterwards, and its virqs are free. */
+/* Revoke the grant: afterwards no hypercall of the runner is in flight, and its virqs are free. */
 static int drop_grant(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	int r;
@@ -147,29 +148,29 @@ static int drop_grant(struct ghvm_machine *m, struct ghvm_error *err)
 	return 0;
 }
 
-/* Handles are easier to find while the VM can still be given something. */
+/* Lost handles are easier to find while the VM can still be given a parcel. */
 static void reclaim_lost(struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < m->n_parcels; i++)
 		if (m->parcels[i].state == GHVM_PARCEL_LOST)
-			(void)ghvm_parcel_reclaim(&m->parcels[i], NULL); /* tried again below */
+			(void)ghvm_parcel_reclaim(&m->parcels[i], NULL); /* retried below */
 }
 
-/* Pages that RM has nothing of need no VM to be gone. */
+/* Pages that RM has in no parcel can be unguarded although the VM exists. */
 static void unguard_ours(struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < m->n_parcels; i++)
 		if (m->parcels[i].state == GHVM_PARCEL_GUARDED)
-			(void)ghvm_parcel_unguard(&m->parcels[i], NULL); /* tried again later */
+			(void)ghvm_parcel_unguard(&m->parcels[i], NULL); /* retried later */
 }
 
-/* It was said not to run; but it has a page, so it may. */
-static bool still_has_some(int r, const struct ghvm_error *e)
+/* The guest has a page, so it may run although RM said otherwise. */
+static bool is_in_use(int r, const struct ghvm_error *e)
 {
 	return ghvm_machine_refused(r, e) && e->rm_code == GHVM_RM_MEM_INUSE;
 }
 
-/* Every parcel, also after one has failed; the first error is told. */
+/* Reclaim and unguard each parcel, also after one failed. The first error is returned. */
 static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	int first = 0;
@@ -179,7 +180,7 @@ static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
 		struct ghvm_error e = {};
 		int r = ghvm_parcel_reclaim(p, &e);
 
-		if (still_has_some(r, &e))
+		if (is_in_use(r, &e))
 			m->settled = false;
 		if (r == 0)
 			r = ghvm_parcel_unguard(p, &e);
@@ -193,8 +194,8 @@ static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
 }
 
 /*
- * INIT can be left only by a VM_INIT that fails, which it does without memory; then RESET
- * is allowed (abi K.6).
+ * The only way out of INIT is a failing VM_INIT, and without memory it fails. Then RESET is
+ * allowed (abi K.6).
  */
 static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struct ghvm_error *err)
 {
@@ -203,14 +204,14 @@ static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struc
 
 	for (unsigned int i = 0; r == 0 && *status == GHVM_VM_INIT && i < TRIES; i++) {
 		(void)ghvm_rm_vm_init(m->rm, vmid, NULL); /* meant to fail */
-		r = settle(m, status, err);
+		r = settle_vm(m, status, err);
 	}
 	if (r == 0 && *status == GHVM_VM_INIT)
 		return ghvm_error_set(err, -EBUSY, "VM 0x%x cannot leave state init", vmid.id);
 	return r;
 }
 
-static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
+static int deallocate_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
 	enum ghvm_vm_status status;
 	struct ghvm_error e = {};
@@ -218,7 +219,7 @@ static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm
 
 	if (r == 0 || r == -ENOENT)
 		return 0;
-	if (!ghvm_machine_refused(r, &e)) { /* no answer: is it still there? */
+	if (!ghvm_machine_refused(r, &e)) { /* no answer: ask whether the VM exists */
 		r = ghvm_machine_ask(m, vmid, &status, &e);
 		if (r == 0 && status == GHVM_VM_NONE)
 			return 0;
@@ -230,7 +231,7 @@ static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm
 	return r;
 }
 
-/* May the number go back, so that another VM gets it? Not if one more parcel may name it. */
+/* A deallocated VMID is given to another VM: not allowed if an unknown parcel may belong to it. */
 static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
 {
 	if (m->adopted && ghvm_ledger_distrusted(m->ledger))
@@ -238,8 +239,8 @@ static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status sta
 	return status == GHVM_VM_LOAD || status == GHVM_VM_RESET;
 }
 
-/* Nothing is the VM's any more: its number goes back, or is counted as stuck. */
-static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghvm_error *err)
+/* The VM owns nothing: deallocate its VMID, or count it as stuck. */
+static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghvm_error *err)
 {
 	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
 	int r = 0;
@@ -247,7 +248,7 @@ static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghv
 	if (status == GHVM_VM_INIT)
 		r = leave_init(m, &status, err);
 	if (r == 0 && may_deallocate(m, status)) {
-		r = deallocate(m, vmid, err);
+		r = deallocate_vmid(m, vmid, err);
 		status = GHVM_VM_NONE;
 	}
 	if (r < 0)
@@ -259,13 +260,16 @@ static int retire(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghv
 	return 0;
 }
 
-/* A VMID that was allocated for us, but not told: a VM in LOAD that nobody here has. */
+/*
+ * Free a VMID whose allocation was not answered: deallocate VMs in LOAD that are not in use here.
+ */
 static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	struct ghvm_vmid first, last;
 	int r = 0;
 
-	if (ghvm_ledger_distrusted(m->ledger)) { /* one in LOAD may have pages: rather lose it */
+	if (ghvm_ledger_distrusted(
+		    m->ledger)) { /* a VM in LOAD may have pages: rather leak its VMID */
 		m->vmid_lost = false;
 		return 0;
 	}
@@ -279,7 +283,7 @@ static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 			continue;
 		r = ghvm_machine_ask(m, vmid, &status, err);
 		if (r == 0 && status == GHVM_VM_LOAD)
-			r = deallocate(m, vmid, err);
+			r = deallocate_vmid(m, vmid, err);
 	}
 	ghvm_ledger_numbering_end(m->ledger);
 	if (r == 0)
@@ -298,13 +302,13 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	if (r < 0 || !ghvm_machine_vmid(m).id)
 		return r;
 	reclaim_lost(m);
-	r = settle(m, &status, err);
+	r = settle_vm(m, &status, err);
 	if (r < 0)
 		unguard_ours(m);
 	if (r == 0)
 		r = reclaim_all(m, err);
 	if (r == 0)
-		r = retire(m, status, err);
+		r = retire_vmid(m, status, err);
 	if (r < 0)
 		return r;
 	m->n_vcpus = 0;
@@ -321,7 +325,7 @@ void ghvm_machine_unpin(struct ghvm_machine *m)
 		ghvm_parcel_done(&m->parcels[i]);
 }
 
-/* What is ours again does not wait for what is not. */
+/* Unpin what was taken back, although other parcels were not. */
 static void unpin_ours(struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < m->n_parcels; i++)

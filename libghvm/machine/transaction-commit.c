@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A transaction is carried out: first what can fail without the guest noticing, last what
- * cannot be undone.
+ * Executes a transaction: first the steps that can fail without the guest noticing, last those
+ * that cannot be undone.
  *
- *	pin and share what comes; recall what goes, wait, reclaim it; tell of what came; unpin
+ * pin and share added regions; recall removed ones, wait, reclaim them; announce the added ones;
+ * unpin the removed ones
  *
- * Whoever adopts the machine after our death finds in the tags what is half-done, and undoes
- * all of it; or, once what goes is back, finishes it (transaction-recover.c).
+ * If this process dies, an adopter finds the unfinished changes in the tags. It undoes all of
+ * them or, once the removed regions are back, completes them (transaction-recover.c).
  *
- * Pages are moved by parcel.c alone, so whatever fails here, what RM has not confirmed stays
- * guarded. What the undo cannot undo stays in the machine's map and parcels, as a region
- * that was added: it may be removed again, and teardown() gives it back.
+ * Only parcel.c moves pages, so after any failure pages that RM has not confirmed stay guarded.
+ * What cannot be undone stays in the machine's map and parcels as an added region: it can be
+ * removed later, and teardown() takes it back.
  */
 #include "libghvm/machine/transaction-internal.h"
 
@@ -25,7 +26,7 @@
 #include <string.h>
 
 #define POLL_FIRST_MS 1
-#define POLL_LAST_MS 250 /* MEM_RELEASED comes by itself; this is for guests that do not say so */
+#define POLL_LAST_MS 250 /* for guests that send no MEM_RELEASED */
 
 static struct ghvm_parcel *parcel_of(const struct ghvm_transaction *t,
 				     const struct ghvm_transaction_change *c)
@@ -33,13 +34,13 @@ static struct ghvm_parcel *parcel_of(const struct ghvm_transaction *t,
 	return ghvm_machine_added_parcel(t->m, c->add.label);
 }
 
-/* RM may have something of it. */
+/* RM may have some of its pages. */
 static bool is_out(const struct ghvm_parcel *p)
 {
 	return p && p->state > GHVM_PARCEL_GUARDED;
 }
 
-static bool says(int r, const struct ghvm_error *e, uint32_t status)
+static bool is_refusal(int r, const struct ghvm_error *e, uint32_t status)
 {
 	return ghvm_machine_refused(r, e) && e->rm_code == status;
 }
@@ -54,9 +55,9 @@ static int check_runs(struct ghvm_machine *m, struct ghvm_error *err)
 	return r;
 }
 
-/* The tag is where we would like the guest to map it: MEM_SHARED has no addresses. */
-static int tell(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		enum ghvm_mem_notify what, struct ghvm_error *err)
+/* Notify the guest. MEM_SHARED has no addresses, so the tag tells the address. */
+static int notify_guest(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			enum ghvm_mem_notify what, struct ghvm_error *err)
 {
 	const uint32_t tag = (uint32_t)(c->add.ipa / GHVM_PAGE); /* below GHVM_IPA_END */
 	struct ghvm_parcel *p = parcel_of(t, c);
@@ -64,17 +65,17 @@ static int tell(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 
 	if (!ghvm_transaction_runs(t->m))
 		return ghvm_error_set(err, -ESTALE, "its guest has ended");
-	c->told = true; /* whatever is answered */
+	c->told = true; /* even if RM refuses */
 	r = ghvm_rm_mem_notify(t->m->rm, p->handle, what, tag, ghvm_machine_vmid(t->m), err);
 	if (r == 0)
 		ghvm_parcel_confirm(p);
 	return r;
 }
 
-/* ---- what a successor shall do ---- */
+/* marks for an adopter */
 
-/* It is marked before all others, and they lose their marks before it does. */
-static struct ghvm_transaction_change *decisive(struct ghvm_transaction *t)
+/* The change with the UNDECIDED flag: marked before all others, unmarked after them. */
+static struct ghvm_transaction_change *decisive_change(struct ghvm_transaction *t)
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (!t->changes[i].removes)
@@ -82,30 +83,33 @@ static struct ghvm_transaction_change *decisive(struct ghvm_transaction *t)
 	return t->changes;
 }
 
-static int mark(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		struct ghvm_error *err)
+static int mark_change(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+		       struct ghvm_error *err)
 {
 	uint8_t change = c->removes ? GHVM_TAG_GOING : GHVM_TAG_COMING;
 
-	if (c == decisive(t) && !t->decided)
+	if (c == decisive_change(t) && !t->decided)
 		change |= GHVM_TAG_UNDECIDED;
 	return ghvm_parcel_mark(parcel_of(t, c), change, err);
 }
 
-static int decide(struct ghvm_transaction *t, bool decided, struct ghvm_error *err)
+static int set_decided(struct ghvm_transaction *t, bool decided, struct ghvm_error *err)
 {
 	int r;
 
 	if (t->decided == decided || !t->n)
 		return 0;
 	t->decided = decided;
-	r = mark(t, decisive(t), err);
+	r = mark_change(t, decisive_change(t), err);
 	if (r < 0)
 		t->decided = !decided;
 	return r;
 }
 
-/* A mark that an earlier transaction could not remove would be taken for one of ours. */
+/*
+ * Remove marks that an earlier transaction could not remove: they would be taken for marks of
+ * this one.
+ */
 static int unmark_all(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	int r = 0;
@@ -115,10 +119,10 @@ static int unmark_all(struct ghvm_machine *m, struct ghvm_error *err)
 	return r;
 }
 
-/* ---- what comes ---- */
+/* added regions */
 
-static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-	       struct ghvm_error *err)
+static int pin_added(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+		     struct ghvm_error *err)
 {
 	const int memfd = c->add.memfd;
 	struct ghvm_parcel_config config = {
@@ -136,16 +140,16 @@ static int pin(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		return ghvm_error_set(err, -ENOSPC, "%s: the VM has its %d regions already",
 				      config.name, GHVM_LEDGER_PARCELS);
 	c->add.memfd = -1;
-	r = mark(t, c, err);
+	r = mark_change(t, c, err);
 	if (r < 0)
 		return r;
 	if (t->m->plan->spec->hugepages != GHVM_HUGEPAGES_NEVER)
-		(void)ghvm_populate_memfd(memfd, c->add.size); /* pinning says what is wrong */
+		(void)ghvm_populate_memfd(memfd, c->add.size); /* errors show when pinning */
 	return ghvm_parcel_pin(p, memfd, c->add.size, err);
 }
 
-static int share(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		 struct ghvm_error *err)
+static int share_added(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+		       struct ghvm_error *err)
 {
 	struct ghvm_parcel *p = parcel_of(t, c);
 	int r = 0;
@@ -162,7 +166,8 @@ static int share(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 typedef int (*change_fn)(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 			 struct ghvm_error *err);
 
-static int each(struct ghvm_transaction *t, bool removes, change_fn fn, struct ghvm_error *err)
+static int for_each_change(struct ghvm_transaction *t, bool removes, change_fn fn,
+			   struct ghvm_error *err)
 {
 	int r = 0;
 
@@ -172,35 +177,35 @@ static int each(struct ghvm_transaction *t, bool removes, change_fn fn, struct g
 	return r;
 }
 
-static int announce(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		    struct ghvm_error *err)
+static int announce_added(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			  struct ghvm_error *err)
 {
-	return tell(t, c, GHVM_MEM_NOTIFY_SHARED, err);
+	return notify_guest(t, c, GHVM_MEM_NOTIFY_SHARED, err);
 }
 
-/* ---- what goes ---- */
+/* ---- removed regions ---- */
 
-static int recall(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		  struct ghvm_error *err)
+static int recall_removed(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			  struct ghvm_error *err)
 {
 	struct ghvm_error e = {};
 	int r;
 
 	if (parcel_of(t, c)->state != GHVM_PARCEL_SHARED)
-		return 0; /* the rest of a failed undo */
-	r = tell(t, c, GHVM_MEM_NOTIFY_RECALL, &e);
-	if (says(r, &e, GHVM_RM_HANDLE_INVALID))
-		return 0; /* RECLAIM will tell */
+		return 0; /* left by a failed undo */
+	r = notify_guest(t, c, GHVM_MEM_NOTIFY_RECALL, &e);
+	if (is_refusal(r, &e, GHVM_RM_HANDLE_INVALID))
+		return 0; /* RECLAIM tells */
 	if (r < 0 && err)
 		*err = e;
 	return r;
 }
 
 /**
- * struct collecting - the wait for the guest to give up what it was asked for
- * @removes: what goes, all of it or nothing; else what came and is to be undone, each by itself
- * @late: its time is up: what it still has, it keeps
- * @ms: how much that was
+ * struct collecting - the wait for the guest to release regions
+ * @removes: removed regions, all or none; else added regions to be undone, one by one
+ * @late: the time is up: the guest keeps what it has not released
+ * @ms: time for the guest
  */
 struct collecting {
 	struct ghvm_transaction *t;
@@ -227,7 +232,10 @@ static unsigned int count_held(const struct collecting *k)
 	return n;
 }
 
-/* Those that the guest is (not) known to hold. How many are still in use; or what else failed. */
+/*
+ * Reclaim the regions that the guest is (not) known to hold. Return: how many are still in use;
+ * or another error.
+ */
 static int reclaim_those(const struct collecting *k, bool held, struct ghvm_error *err)
 {
 	int n = 0;
@@ -243,14 +251,14 @@ static int reclaim_those(const struct collecting *k, bool held, struct ghvm_erro
 		r = ghvm_parcel_reclaim(p, &e);
 		if (r < 0 && err)
 			*err = e;
-		if (r < 0 && k->removes && !says(r, &e, GHVM_RM_MEM_INUSE))
+		if (r < 0 && k->removes && !is_refusal(r, &e, GHVM_RM_MEM_INUSE))
 			return r;
 		n += r < 0;
 	}
 	return n;
 }
 
-/* How many are still out. Nothing is taken that would have to be given again. */
+/* Return: how many regions are not back. Reclaims nothing that would have to be given again. */
 static int collect_once(const struct collecting *k, struct ghvm_error *err)
 {
 	int held = k->late ? reclaim_those(k, true, err) : (int)count_held(k);
@@ -262,14 +270,15 @@ static int collect_once(const struct collecting *k, struct ghvm_error *err)
 	return r < 0 ? r : r + held;
 }
 
-static int collect(struct collecting *k, struct ghvm_error *err)
+static int collect_released(struct collecting *k, struct ghvm_error *err)
 {
 	struct ghvm_machine *m = k->t->m;
 	unsigned int poll_ms = POLL_FIRST_MS;
 
 	k->deadline = ghvm_machine_now_ms() + k->ms;
 	for (;;) {
-		unsigned int seen = ghvm_machine_news(m); /* before looking: it may change after */
+		unsigned int seen =
+			ghvm_machine_news(m); /* read before asking, so that no change is missed */
 		uint64_t now = ghvm_machine_now_ms();
 		int r;
 
@@ -292,7 +301,7 @@ static int collect(struct collecting *k, struct ghvm_error *err)
 static int take_removed(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
 {
 	struct collecting k = { .t = t, .removes = true, .ms = ms };
-	int r = collect(&k, err);
+	int r = collect_released(&k, err);
 
 	for (size_t i = 0; r == -ETIMEDOUT && k.late && i < t->n; i++) {
 		const struct ghvm_transaction_change *c = &t->changes[i];
@@ -307,9 +316,9 @@ static int take_removed(struct ghvm_transaction *t, unsigned int ms, struct ghvm
 
 /* ---- undo ---- */
 
-/* The guest is told again of what it was asked for, or gets it again. */
-static int restore(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		   struct ghvm_error *err)
+/* Announce a recalled region again, or share it again. */
+static int restore_removed(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			   struct ghvm_error *err)
 {
 	struct ghvm_parcel *p = parcel_of(t, c);
 	struct ghvm_error e = {};
@@ -318,27 +327,27 @@ static int restore(struct ghvm_transaction *t, struct ghvm_transaction_change *c
 	if (p->state == GHVM_PARCEL_SHARED && !c->told)
 		return 0;
 	if (p->state == GHVM_PARCEL_SHARED) {
-		r = announce(t, c, &e);
-		if (!says(r, &e, GHVM_RM_HANDLE_INVALID)) {
+		r = announce_added(t, c, &e);
+		if (!is_refusal(r, &e, GHVM_RM_HANDLE_INVALID)) {
 			if (r < 0 && err)
 				*err = e;
 			return r;
 		}
 	}
-	r = ghvm_parcel_reclaim(p, err); /* if not yet, or if nobody knows */
+	r = ghvm_parcel_reclaim(p, err); /* unless it is back for certain */
 	if (r == 0)
-		r = share(t, c, err);
-	return r < 0 ? r : announce(t, c, err);
+		r = share_added(t, c, err);
+	return r < 0 ? r : announce_added(t, c, err);
 }
 
-/* RM has nothing of it, or it stays. */
-static int withdraw(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		    struct ghvm_error *err)
+/* Take an added region back; on failure it stays. */
+static int withdraw_added(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			  struct ghvm_error *err)
 {
 	struct ghvm_parcel *p = parcel_of(t, c);
 	int r;
 
-	if (!p) { /* it was not even pinned */
+	if (!p) { /* not pinned yet */
 		ghvm_region_add_cancel(t->m->map, c->add.label);
 		return 0;
 	}
@@ -352,17 +361,17 @@ static int withdraw(struct ghvm_transaction *t, struct ghvm_transaction_change *
 	return r;
 }
 
-static int recall_told(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
-		       struct ghvm_error *err)
+static int recall_announced(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
+			    struct ghvm_error *err)
 {
 	if (c->told)
-		(void)recall(t, c, NULL); /* the wait below shows what came of it */
+		(void)recall_removed(t, c, NULL); /* the following wait shows the result */
 	return 0;
 }
 
-/* Appends to the error of what failed. */
-static void note(struct ghvm_error *err, const struct ghvm_transaction_change *c,
-		 const struct ghvm_error *why)
+/* Append a failure of the undo to the error. */
+static void append_error(struct ghvm_error *err, const struct ghvm_transaction_change *c,
+			 const struct ghvm_error *why)
 {
 	char text[GHVM_ERROR_TEXT];
 
@@ -370,32 +379,33 @@ static void note(struct ghvm_error *err, const struct ghvm_transaction_change *c
 		return;
 	memcpy(text, err->msg, sizeof(text));
 	(void)snprintf(err->msg, sizeof(err->msg), "%.300s; region %u could not be %s: %.120s",
-		       text, c->add.label, c->removes ? "given again" : "taken back", why->msg);
+		       text, c->add.label, c->removes ? "given back to the guest" : "taken back",
+		       why->msg);
 }
 
 static void undo_one(struct ghvm_transaction *t, struct ghvm_transaction_change *c,
 		     struct ghvm_error *err)
 {
 	struct ghvm_error why = {};
-	int r = c->removes ? restore(t, c, &why) : withdraw(t, c, &why);
+	int r = c->removes ? restore_removed(t, c, &why) : withdraw_added(t, c, &why);
 	struct ghvm_parcel *p = parcel_of(t, c);
 
 	if (c->removes)
 		ghvm_region_remove_cancel(t->m->map, c->add.label);
 	if (p)
-		(void)ghvm_parcel_mark(p, 0, NULL); /* it stays; the next commit tries again */
-	if (r < 0 && r != -ESTALE) /* whose guest has ended is about to be torn down */
-		note(err, c, &why);
+		(void)ghvm_parcel_mark(p, 0, NULL); /* it stays; the next commit retries */
+	if (r < 0 && r != -ESTALE)		    /* the guest has ended: teardown follows */
+		append_error(err, c, &why);
 }
 
-static void undo(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
+static void undo_changes(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
 {
-	struct ghvm_transaction_change *last = decisive(t);
+	struct ghvm_transaction_change *last = decisive_change(t);
 	struct collecting k = { .t = t, .ms = ms };
 
-	(void)decide(t, false, NULL);		 /* else a successor finishes what is left */
-	(void)each(t, false, recall_told, NULL); /* never fails */
-	(void)collect(&k, NULL);		 /* what is not back by then is seen below */
+	(void)set_decided(t, false, NULL); /* on failure an adopter completes the rest */
+	(void)for_each_change(t, false, recall_announced, NULL); /* never fails */
+	(void)collect_released(&k, NULL); /* regions not back are handled below */
 	for (size_t i = 0; i < t->n; i++)
 		if (&t->changes[i] != last)
 			undo_one(t, &t->changes[i], err);
@@ -403,9 +413,9 @@ static void undo(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error 
 		undo_one(t, last, err);
 }
 
-/* ---- all of it ---- */
+/* the whole commit */
 
-static void finish(struct ghvm_transaction *t)
+static void finish_commit(struct ghvm_transaction *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct ghvm_transaction_change *c = &t->changes[i];
@@ -413,10 +423,10 @@ static void finish(struct ghvm_transaction *t)
 
 		if (!c->removes) {
 			ghvm_region_add_end(t->m->map, c->add.label);
-			(void)ghvm_parcel_mark(p, 0, NULL); /* the next commit tries again */
+			(void)ghvm_parcel_mark(p, 0, NULL); /* the next commit retries */
 		} else if (ghvm_parcel_unguard(p, NULL) == 0) {
 			ghvm_machine_forget(t->m, p);
-		} /* else it is seen as being removed, until teardown() */
+		} /* else it stays in state REMOVING until teardown() */
 	}
 }
 
@@ -427,18 +437,18 @@ static int carry_out(struct ghvm_transaction *t, unsigned int ms, struct ghvm_er
 	if (r == 0)
 		r = unmark_all(t->m, err);
 	if (r == 0)
-		r = each(t, false, pin, err);
+		r = for_each_change(t, false, pin_added, err);
 	if (r == 0)
-		r = each(t, false, share, err);
+		r = for_each_change(t, false, share_added, err);
 	if (r == 0)
-		r = each(t, true, mark, err);
+		r = for_each_change(t, true, mark_change, err);
 	if (r == 0)
-		r = each(t, true, recall, err);
+		r = for_each_change(t, true, recall_removed, err);
 	if (r == 0)
 		r = take_removed(t, ms, err);
 	if (r == 0)
-		r = decide(t, true, err);
-	return r < 0 ? r : each(t, false, announce, err);
+		r = set_decided(t, true, err);
+	return r < 0 ? r : for_each_change(t, false, announce_added, err);
 }
 
 static int carry_out_or_undo(struct ghvm_transaction *t, unsigned int ms, struct ghvm_error *err)
@@ -447,9 +457,9 @@ static int carry_out_or_undo(struct ghvm_transaction *t, unsigned int ms, struct
 	int r = carry_out(t, ms, err);
 
 	if (r == 0)
-		finish(t);
+		finish_commit(t);
 	else
-		undo(t, ms, err);
+		undo_changes(t, ms, err);
 	return r;
 }
 

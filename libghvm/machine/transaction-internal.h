@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inside of a transaction, for transaction.c and transaction-commit.c only.
+ * Internals of transactions, for transaction.c and transaction-commit.c only.
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 #include "ghvm/transaction.h"
 
 /**
- * struct ghvm_transaction_change - one region that comes, or goes
- * @removes: it goes; then @add says what it is, without a memfd
+ * struct ghvm_transaction_change - an added or removed region
+ * @removes: the region is removed; @add then describes it, without a memfd
  * @add: its memfd is owned, -1 once the machine has it
- * @told: the guest may have heard of it: that it is shared, or that it is recalled
+ * @told: the guest may have been notified that it is shared, or recalled
  */
 struct ghvm_transaction_change {
 	bool removes;
@@ -20,9 +20,9 @@ struct ghvm_transaction_change {
 };
 
 /**
- * struct ghvm_transaction - what is to be done; Thread: that of the machine's operations
- * @m: borrowed; NULL: its run is over, and nothing is reserved any more
- * @decided: who finds it half-done shall finish it, and not undo it
+ * struct ghvm_transaction - a list of changes; Thread: that of the machine's operations
+ * @m: borrowed; NULL: the run is over, and nothing is reserved any more
+ * @decided: an adopter completes the commit instead of undoing it
  */
 struct ghvm_transaction {
 	struct ghvm_machine *m;
@@ -31,5 +31,5 @@ struct ghvm_transaction {
 	bool decided;
 };
 
-/* Its VM has been started and has not ended, as far as we heard. */
+/* True if the VM has been started and is not known to have ended. */
 bool ghvm_transaction_runs(struct ghvm_machine *m);

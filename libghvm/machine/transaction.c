@@ -51,7 +51,7 @@ bool ghvm_transaction_runs(struct ghvm_machine *m)
 {
 	bool r;
 
-	(void)pthread_mutex_lock(&m->lock); /* a default mutex, not ours yet */
+	(void)pthread_mutex_lock(&m->lock); /* cannot fail */
 	r = m->vmid.id && m->started && !m->exited;
 	(void)pthread_mutex_unlock(&m->lock);
 	return r;
@@ -64,8 +64,8 @@ int ghvm_transaction_new(struct ghvm_machine *m, struct ghvm_transaction **ret,
 
 	if (!m->plan || !m->plan->spec->rm_rpc)
 		return ghvm_error_set(err, -EOPNOTSUPP,
-				      "its guest has no link to the resource manager (rm-rpc), so "
-				      "it cannot be told of memory");
+				      "its guest has no resource manager node (kernel.rm-rpc), so "
+				      "memory cannot be announced to it");
 	if (!ghvm_transaction_runs(m))
 		return ghvm_error_set(err, -EBUSY, "its guest does not run");
 	if (m->transaction)
@@ -79,7 +79,7 @@ int ghvm_transaction_new(struct ghvm_machine *m, struct ghvm_transaction **ret,
 	return 0;
 }
 
-/* ---- one more change ---- */
+/* adding changes */
 
 static int check_open(const struct ghvm_transaction *t, struct ghvm_error *err)
 {
@@ -94,24 +94,25 @@ static int check_open(const struct ghvm_transaction *t, struct ghvm_error *err)
 static int check_place(const struct ghvm_transaction_add *a, struct ghvm_error *err)
 {
 	if (a->label == GHVM_LABEL_RAM || a->label > GHVM_LABEL_LAST)
-		return ghvm_error_set(err, -EINVAL, "region %u: the label has another meaning",
-				      a->label);
+		return ghvm_error_set(err, -EINVAL, "region %u: the label is reserved", a->label);
 	if (a->ipa < GHVM_IPA_WINDOWS)
 		return ghvm_error_set(err, -EINVAL,
-				      "region %u: 0x%" PRIx64 " is among the devices, which end at "
+				      "region %u: 0x%" PRIx64
+				      " is in the range of devices, which ends at "
 				      "0x%llx",
 				      a->label, a->ipa, GHVM_IPA_WINDOWS);
 	return 0;
 }
 
-/* What could shrink would take pages from under the guest, or kill who touches them. */
+/* A memfd that shrinks would take pages from the guest and kill processes that access them. */
 static int check_memfd(const struct ghvm_transaction_add *a, struct ghvm_error *err)
 {
 	int seals = fcntl(a->memfd, F_GET_SEALS);
 	struct stat st;
 
 	if (seals < 0 || fstat(a->memfd, &st) < 0)
-		return ghvm_error_set(err, -EBADF, "region %u: its memory is no memfd", a->label);
+		return ghvm_error_set(err, -EBADF, "region %u: its memory is not a memfd",
+				      a->label);
 	if ((seals & SEALS) != SEALS)
 		return ghvm_error_set(err, -EPERM,
 				      "region %u: its memfd is not sealed against shrinking and "
@@ -125,8 +126,8 @@ static int check_memfd(const struct ghvm_transaction_add *a, struct ghvm_error *
 	return 0;
 }
 
-static int reserve(struct ghvm_transaction *t, const struct ghvm_transaction_add *a,
-		   struct ghvm_error *err)
+static int reserve_region(struct ghvm_transaction *t, const struct ghvm_transaction_add *a,
+			  struct ghvm_error *err)
 {
 	const struct ghvm_region_request q = {
 		.ipa = a->ipa,
@@ -154,9 +155,9 @@ int ghvm_transaction_add(struct ghvm_transaction *t, const struct ghvm_transacti
 		return r;
 	memfd = fcntl(a->memfd, F_DUPFD_CLOEXEC, 3);
 	if (memfd < 0)
-		return ghvm_error_set(err, -errno, "region %u: cannot keep its memfd: %s", a->label,
-				      strerror(errno));
-	r = reserve(t, a, err);
+		return ghvm_error_set(err, -errno, "region %u: cannot duplicate its memfd: %s",
+				      a->label, strerror(errno));
+	r = reserve_region(t, a, err);
 	if (r < 0)
 		return r;
 	c = &t->changes[t->n++];
@@ -178,7 +179,7 @@ int ghvm_transaction_remove(struct ghvm_transaction *t, uint32_t label, struct g
 	if (!ghvm_machine_added_parcel(t->m, label)) {
 		ghvm_region_remove_cancel(t->m->map, label);
 		return ghvm_error_set(err, -EPERM,
-				      "region %u: it was there at the start, and stays to the end",
+				      "region %u: it is part of the VM and cannot be removed",
 				      label);
 	}
 	c = &t->changes[t->n++];
@@ -193,9 +194,9 @@ int ghvm_transaction_remove(struct ghvm_transaction *t, uint32_t label, struct g
 	return 0;
 }
 
-/* ---- the end without a commit ---- */
+/* end without a commit */
 
-static void release(struct ghvm_transaction *t)
+static void release_changes(struct ghvm_transaction *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		struct ghvm_transaction_change *c = &t->changes[i];
@@ -213,7 +214,7 @@ void ghvm_transaction_abort(struct ghvm_transaction *t)
 {
 	if (!t)
 		return;
-	release(t);
+	release_changes(t);
 	t->m->transaction = NULL;
 	t->m = NULL;
 }
@@ -232,7 +233,7 @@ void ghvm_transaction_freep(struct ghvm_transaction **t)
 	ghvm_transaction_free(*t);
 }
 
-/* ---- for people ---- */
+/* JSON */
 
 static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes)
 {
@@ -253,9 +254,9 @@ static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes
 }
 
 /**
- * struct stage - what is done with all that comes, or goes, before the next begins
- * @id: of the message, 0: there is none
- * @times: it is sent: that a region is back takes two answers (parcel.h)
+ * struct stage - one step of a commit, done with all added or all removed regions
+ * @id: message id, 0: no message
+ * @times: how often it is sent: RECLAIM takes two answers (parcel.h)
  */
 struct stage {
 	const char *name;

@@ -101,7 +101,7 @@ static void no_vmid_but_a_guests(void **state)
 	}
 }
 
-/* Which of two lies nobody knows: both stay, and are said to. */
+/* It is unknown which of two contradicting tags is wrong: both pins stay. */
 static void contradictions(void **state)
 {
 	static const struct {
@@ -109,8 +109,8 @@ static void contradictions(void **state)
 		uint64_t to[2];
 		const char *flaw;
 	} v[] = {
-		{ to_life, { 5, 6 }, "VMID of another life" },
-		{ to_name, { 'a', 'b' }, "VMID of another life" },
+		{ to_life, { 5, 6 }, "VMID of another run" },
+		{ to_name, { 'a', 'b' }, "VMID of another run" },
 		{ to_label, { 9, 9 }, "label of another" },
 		{ to_handle, { 0, 0 }, "handle of another" },
 	};
@@ -129,7 +129,7 @@ static void contradictions(void **state)
 		for (size_t k = 0; k < 2; k++) {
 			assert_false(o[k].readable);
 			assert_non_null(strstr(o[k].flaw, v[i].flaw));
-			o[k].readable = true; /* whoever does not look is refused all the same */
+			o[k].readable = true; /* adoption checks it again */
 		}
 		assert_int_equal(
 			ghvm_machine_adopt(&b.f->host, b.rm, &b.ledger, NULL, o, n, &m, NULL),
