@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The whole machine before anything is done: from a spec and the sizes of its images
- * to addresses, parcels, doorbells and the ordered steps of a start.
+ * The plan of a machine: from a spec and the sizes of its images to addresses, parcels, doorbells
+ * and the ordered steps of a start.
  *
- * Pure: opens nothing, calls nothing. What `ghvmctl plan` prints is this structure,
- * and machine.c executes the same one.
+ * Pure: opens nothing, calls nothing. `ghvmctl plan` prints this structure, and machine.c
+ * executes the same one.
  */
 #pragma once
 
@@ -20,7 +20,7 @@
 
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
-#define GHVM_DTB_ROOM 0x100000ULL /* left for RM's patches, abi I.3 */
+#define GHVM_DTB_ROOM 0x100000ULL /* including space for RM's patches */
 
 enum ghvm_step_kind {
 	GHVM_STEP_ALLOCATE, /* VM_ALLOCATE */
@@ -49,13 +49,14 @@ struct ghvm_plan_step {
 };
 
 /**
- * struct ghvm_plan_parcel - memory that changes hands
+ * struct ghvm_plan_parcel - a parcel to be lent or shared
  * @name: "ram", or "window-LABEL"
- * @lend: lent (the guest alone), else shared with the host
- * @readonly: the guest may only read (shared windows)
- * @entries_best: SGL entries with 2 MiB pages; @entries_worst: with 4 KiB pages; both are
- *                what there are once it is pinned
- * @huge_best, @huge_worst: how many whole 2 MiB pages it may be of, likewise
+ * @lend: lent (accessible to the guest only), else shared with the host
+ * @readonly: the guest may only read (shared regions)
+ * @entries_best: SGL entries with the largest pages that may back it
+ * @entries_worst: SGL entries with the smallest ones; both are forecasts until it is pinned, exact
+ *                 afterwards
+ * @huge_best, @huge_worst: number of whole 2 MiB pages; likewise
  */
 struct ghvm_plan_parcel {
 	char name[24];
@@ -72,14 +73,16 @@ struct ghvm_plan_parcel {
 
 /**
  * struct ghvm_plan - a machine
- * @spec: borrowed, outlives the plan; @quirks: the limits that it keeps to, likewise
- * @kernel_offset: of the image in RAM (0: entry is its first byte, abi D.5); likewise
- *                 @initrd_offset, @dtb_offset; sizes in bytes
- * @dtb: the tree that is written to RAM, owned, @dtb_size bytes
+ * @spec: borrowed, outlives the plan
+ * @quirks: limits of the plan; borrowed, outlive it
+ * @kernel_offset: offset of the image in RAM (0: its first byte is the entry point, abi D.5);
+ *                 likewise @initrd_offset and @dtb_offset; sizes in bytes
+ * @dtb: the device tree to write to RAM, owned, @dtb_size bytes
  * @dtb_room: bytes reserved from @dtb_offset on
  * @parcels: parcels[0] is RAM
- * @doorbells: labels of those the guest receives
- * @memlock: bytes charged to RLIMIT_MEMLOCK; @charge: bytes to the unit's cgroup
+ * @doorbells: labels of doorbells from the host to the guest
+ * @memlock: bytes charged to RLIMIT_MEMLOCK
+ * @charge: bytes charged to the unit's cgroup
  */
 struct ghvm_plan {
 	const struct ghvm_spec *spec;
@@ -103,14 +106,14 @@ struct ghvm_plan {
 };
 
 /**
- * struct ghvm_plan_input - what a plan needs besides the spec
+ * struct ghvm_plan_input - input of a plan besides the spec
  * @kernel_header: first bytes of the kernel image (64 or more), @kernel_header_size
  * @kernel_size: of the file; @initrd_size: of the file, 0 without one
  * @overlay: device tree overlay blob or NULL, @overlay_size
  * @kaslr_seed: random, for /chosen
- * @quirks: of the host's resource manager, borrowed, outlive the plan; NULL: not known: careful
- *     numbers, and nothing is refused that only some cannot do
- * @host_cpus: online; a VM has at most as many vCPUs (abi K.7); 0: not checked
+ * @quirks: of the host's resource manager, borrowed, outlive the plan; NULL: unknown: the limits
+ *          are cautious, and features that only some have are not refused
+ * @host_cpus: number of online CPUs, the limit for vCPUs (abi K.7); 0: not checked
  */
 struct ghvm_plan_input {
 	const uint8_t *kernel_header;
@@ -125,51 +128,50 @@ struct ghvm_plan_input {
 };
 
 /**
- * ghvm_plan_make() - lay a machine out
+ * ghvm_plan_make() - make a plan
  * @ret: owned by the caller, ghvm_plan_done(); untouched on failure
  *
- * An error that is about a key of the descriptor begins with it, "memory.size: ...": it can be told
- * with its place, ghvm_spec_locate().
+ * An error about a key of the descriptor begins with the key, "memory.size: ...", so that
+ * ghvm_spec_locate() can add its place.
  *
- * Return: 0; -EINVAL, also: kernel and initrd do not fit into its memory; -ENOEXEC not an arm64
- * Image; -EFBIG; -EDQUOT more entries than the host has; -EOPNOTSUPP the host's resource manager
- * cannot.
+ * Return: 0; -EINVAL, also: kernel and initrd do not fit into memory; -ENOEXEC not an arm64
+ * Image; -EFBIG; -EDQUOT more entries than the host has; -EOPNOTSUPP not supported by the host's
+ * resource manager.
  */
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,
 		   struct ghvm_plan *ret, struct ghvm_error *err);
 void ghvm_plan_done(struct ghvm_plan *plan);
 
 /**
- * ghvm_plan_check() - of a plan, what can be judged without the files that a descriptor names and
- * without this host
- * @quirks: as for ghvm_plan_make(), NULL: not known
+ * ghvm_plan_check() - check a descriptor without its files and without this host
+ * @quirks: as for ghvm_plan_make()
  *
  * Return: as ghvm_plan_make().
  */
 int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quirks,
 		    struct ghvm_error *err);
 
-/* The same of the host's CPUs, of which a VM has at most as many (abi K.7); 0: not known. */
+/* Check the number of vCPUs against the host's CPUs (abi K.7); 0: unknown. */
 int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
 			 struct ghvm_error *err);
 
-/* What its size and these pages allow: @entries_best to @huge_worst. */
+/* Forecast @entries_best to @huge_worst from the size and the pages. */
 void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);
 
 /*
- * A parcel is pinned, in so many extents that cover so many aligned 2 MiB: from here on the
- * plan is exact (decision 14).
+ * Record that a parcel is pinned, with @extents extents that cover @huge aligned 2 MiB blocks:
+ * from here on the plan is exact (decision 14).
  */
 void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
 
-/* May shared memory be there at all: below are the devices, above is the end of what we use. */
+/* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
 bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
 
 /**
- * struct ghvm_plan_message - equal messages in a row, to the resource manager
+ * struct ghvm_plan_message - a run of equal messages to the resource manager
  * @id: message id (rm-abi.h)
  * @step: index of the step that sends them
- * @least, @most: how many; the same once memory is pinned
+ * @least, @most: their number; equal once memory is pinned
  */
 struct ghvm_plan_message {
 	uint32_t id;
@@ -180,26 +182,26 @@ struct ghvm_plan_message {
 
 #define GHVM_PLAN_MESSAGES_MAX (8 + 6 * GHVM_PLAN_PARCELS_MAX)
 
-/* All messages of a start, in order. Return: how many of @ret were written. */
+/* All messages of a start, in order. Return: number of messages in @ret. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,
 			  struct ghvm_plan_message ret[GHVM_PLAN_MESSAGES_MAX]);
 
 /**
- * ghvm_plan_parcel_messages() - those that give one parcel: @id, and MEM_APPENDs for what one
- * message does not hold
- * @q: of the resource manager
+ * ghvm_plan_parcel_messages() - the messages that lend or share one parcel: @id, and MEM_APPENDs
+ * for the entries that do not fit
+ * @q: limits of the resource manager
  *
- * Return: how many of @ret were written, with a step of 0.
+ * Return: number of messages in @ret, with a step of 0.
  */
 size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
 				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2]);
 
-/* As a step of a plan has them: ,"messages":[...]; nothing if there are none. */
+/* Print ,"messages":[...] as part of a step; nothing if there are none. */
 void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n);
 
-/* "LEND ram" and so on, for people, SubState and journal. */
+/* "lend", for messages, SubState and journal. */
 const char *ghvm_step_to_string(enum ghvm_step_kind kind);
 
-/* The plan for people, and as JSON; malloc'ed NUL-terminated text or NULL. */
+/* The plan as text and as JSON; malloc'ed, NUL-terminated, or NULL. */
 char *ghvm_plan_to_text(const struct ghvm_plan *plan);
 char *ghvm_plan_to_json(const struct ghvm_plan *plan);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A VM as its descriptor asks for it: checked values, nothing decided yet.
+ * A VM as described by its descriptor: checked values, before planning.
  *
- * configs/FORMAT.md explains every key. Complaints read file:line:column: key: what.
+ * configs/FORMAT.md explains every key. Complaints have the form file:line:column: key: text.
  */
 #pragma once
 
@@ -18,7 +18,7 @@
 #define GHVM_SPEC_FILE_MAX (1024 * 1024) /* bytes of YAML */
 
 enum ghvm_protection {
-	GHVM_PROTECTION_PROTECTED, /* lent: the guest alone; "auto" means this */
+	GHVM_PROTECTION_PROTECTED, /* lent: accessible to the guest only; "auto" means this */
 	GHVM_PROTECTION_NONE,	   /* shared with the host */
 };
 
@@ -28,11 +28,11 @@ enum ghvm_logging {
 	GHVM_LOGGING_NONE,
 };
 
-/* of a console's log: one file is written, the others are older */
+/* console logs: one file is written, the others are older */
 #define GHVM_SPEC_LOGS_MAX 8
 #define GHVM_LOG_UNIT 0x10000ULL /* sizes are multiples of it */
 #define GHVM_LOG_SIZE_MAX 0x4000000ULL
-#define GHVM_LOG_SIZE 0x1000000ULL /* unless the descriptor says otherwise */
+#define GHVM_LOG_SIZE 0x1000000ULL /* default */
 #define GHVM_LOG_COUNT 3
 
 enum ghvm_hugepages {
@@ -47,13 +47,13 @@ enum ghvm_on_end {
 	GHVM_ON_END_RESTART,
 };
 
-/* Labels of parcels: those from 1 to GHVM_LABEL_LAST are for the regions of a VM. */
+/* Labels of parcels: 1 to GHVM_LABEL_LAST are for the regions of a VM. */
 #define GHVM_LABEL_RAM 0
 #define GHVM_LABEL_LAST 0xfffffffdU
-#define GHVM_LABEL_PROBE 0xfffffffeU /* of parcels that no guest is told of */
+#define GHVM_LABEL_PROBE 0xfffffffeU /* for parcels that are never announced to a guest */
 
 /**
- * struct ghvm_spec_region - a further region, shared between guest and host
+ * struct ghvm_spec_region - an additional region, shared between guest and host
  * @label: unique in the VM, 1 to GHVM_LABEL_LAST
  * @readonly: the guest may only read it
  * @size: bytes, page aligned
@@ -67,9 +67,9 @@ struct ghvm_spec_region {
 };
 
 /**
- * struct ghvm_spec_place - where a key stands
+ * struct ghvm_spec_place - the place of a key
  * @key: dotted path, e.g. "memory.size", "regions[0].label"
- * @file: which of the spec's files
+ * @file: index of the file
  */
 struct ghvm_spec_place {
 	char key[32];
@@ -80,23 +80,23 @@ struct ghvm_spec_place {
 
 /**
  * struct ghvm_spec - one VM, owned strings
- * @name: from the file's name
+ * @name: from the file name
  * @kernel: absolute path of an arm64 Image
  * @initrd: absolute path, or NULL
  * @cmdline: never NULL
  * @dtb_overlay: absolute path, or NULL
  * @memory: bytes of RAM
- * @protection: what the host may do with RAM
- * @hugepages: backing of RAM
- * @logging: where what the console says is kept; @log_size: of each file, @log_count: of them
+ * @protection: access of the host to RAM
+ * @hugepages: page size of RAM
+ * @logging: destination of console output; @log_size: of each file; @log_count: number of files
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
- * @rm_rpc: the guest gets an RM RPC link (default false)
+ * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
- * @stop_timeout_ms: patience after a graceful stop was asked
- * @regions: shared windows, @n_regions of them
- * @files: that it was read from, NULL-terminated; NULL: it was not read
- * @places: of the keys that stand in them, @n_places of them
+ * @stop_timeout_ms: time for a graceful stop
+ * @regions: shared regions, @n_regions of them
+ * @files: paths that it was read from, NULL-terminated; NULL: not read from files
+ * @places: places of the keys in the files, @n_places of them
  */
 struct ghvm_spec {
 	char name[GHVM_NAME_SIZE];
@@ -127,11 +127,11 @@ struct ghvm_spec {
 enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
 
 /**
- * struct ghvm_complaint - one thing wrong with a descriptor
+ * struct ghvm_complaint - one problem of a descriptor
  * @rule: stable identifier for programs, e.g. "unknown-key", "size-align"
- * @file: as given to ghvm_spec_parse(), or its path; of one too long its end
- * @nth_file: which of the files, of one VM, that is
- * @key: dotted path, e.g. "memory.size"; empty: of the file itself
+ * @file: as given to ghvm_spec_parse(), or a path, of which a long one is cut at its start
+ * @nth_file: index among the files of the VM
+ * @key: dotted path, e.g. "memory.size"; empty: about the file itself
  */
 struct ghvm_complaint {
 	enum ghvm_severity severity;
@@ -145,8 +145,8 @@ struct ghvm_complaint {
 };
 
 /*
- * All complaints of a parse, not only the first, in the order of files and lines. Owned array;
- * .._done() empties it.
+ * All complaints of a parse, sorted by file and line. Owned array; ghvm_complaints_done() empties
+ * it.
  */
 struct ghvm_complaints {
 	struct ghvm_complaint *v;
@@ -161,12 +161,12 @@ void ghvm_complaints_done(struct ghvm_complaints *c);
 const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_COMPLAINT_TEXT]);
 
 /**
- * ghvm_spec_parse() - YAML text to a checked VM
- * @name: of the VM (checked)
- * @file: for complaints, e.g. "demo.yaml"
+ * ghvm_spec_parse() - parse and check a descriptor
+ * @name: of the VM; verified
+ * @file: name for complaints, e.g. "demo.yaml"
  * @text: @len bytes, not trusted, at most GHVM_SPEC_FILE_MAX
  * @ret: owned by the caller, ghvm_spec_done(); untouched on failure
- * @complaints: may be NULL; filled also on success (warnings)
+ * @complaints: appended to, also on success (warnings); may be NULL
  * @err: the first error as "file:line:col: key: text"
  *
  * Opens nothing. Return: 0; -EINVAL; -E2BIG; -ENOMEM.
@@ -180,8 +180,9 @@ int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t
  * @dirs: NULL-terminated, searched in order; NULL: /etc/gunyah/vms, /run/gunyah/vms,
  *        /usr/lib/gunyah/vms
  *
- * Reads NAME.yaml and its drop-ins (no symbolic link is followed out of a regular file check). What
- * is there and cannot be read is a failure, never "no drop-ins".
+ * Reads NAME.yaml and its drop-ins; symbolic links are not followed. A drop-in that exists and
+ * cannot be read is an error. Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno,
+ * with the path.
  * Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno, with the path.
  */
 int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
@@ -190,19 +191,19 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
 /**
  * ghvm_spec_list() - names of all VMs with a descriptor
  * @dirs: as ghvm_spec_load()
- * @ret: sorted, unique, NULL-terminated, owned; set also on failure, but NULL without memory
+ * @ret: sorted, unique, NULL-terminated, owned; set also on failure, but NULL if out of memory
  *
- * A folder that is not there has none. One that cannot be read is a failure, and @ret has what the
- * others have: who is not in it may be there.
+ * A missing folder counts as empty. If a folder cannot be read this is an error, @ret has the
+ * names of the other folders and is incomplete.
  *
  * Return: 0; errno of that folder, with its path; -ENOMEM.
  */
 int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err);
 
 /**
- * ghvm_spec_absent() - the error of a name that no VM has, in the one wording for it
- * @name: as somebody gave it, of any bytes
- * @dirs: as ghvm_spec_load(); the text names them, and the descriptor in them whose name is nearest
+ * ghvm_spec_absent() - the error for a name without a VM
+ * @name: not trusted, any bytes
+ * @dirs: as ghvm_spec_load(); the message names them, and the most similar name in them
  *
  * Return: -ENOENT.
  */
@@ -211,21 +212,21 @@ int ghvm_spec_absent(const char *name, const char *const *dirs, struct ghvm_erro
 void ghvm_spec_done(struct ghvm_spec *spec);
 
 /**
- * ghvm_spec_complain() - what was found out later as one more complaint of the descriptor
- * @err: of ghvm_plan_make(), or any that begins with the key that it is about, "memory.size: ...";
- *     of a whole section, "memory: ...", nothing is said here: those are about the host
- * @all: gets it, with the place where that key stands
+ * ghvm_spec_complain() - turn a later error into a complaint about the descriptor
+ * @err: of ghvm_plan_make(), or any that begins with a key, "memory.size: ..."; those that begin
+ *       with a section, "memory: ...", are about the host and yield no complaint
+ * @all: the complaint is added to it, with the place of the key
  *
- * Return: 0; -ENOENT it begins with no key, or @spec was not read from a file; -ENOMEM.
+ * Return: 0; -ENOENT @err begins with no key, or @spec was not read from a file; -ENOMEM.
  */
 int ghvm_spec_complain(const struct ghvm_spec *spec, const struct ghvm_error *err,
 		       struct ghvm_complaints *all);
 
-/* The same in one line: puts file:line:column in front of such an error, and of no other. */
+/* Prefix an error that begins with a key by file:line:column; leave others unchanged. */
 void ghvm_spec_locate(const struct ghvm_spec *spec, struct ghvm_error *err);
 
 /**
- * ghvm_spec_to_yaml() - a descriptor that ghvm_spec_parse() makes the same spec of
+ * ghvm_spec_to_yaml() - print a descriptor that ghvm_spec_parse() turns into the same spec
  *
  * Return: one line without its end, malloc'ed; NULL: out of memory.
  */

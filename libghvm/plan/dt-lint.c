@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One rule a function; each is asked about every node.
+ * Checks a device tree against rules: one function per rule, applied to every node.
  *
- * What surprises: a path without a unit address finds nodes that have one, and an overlay's
- * new nodes stand before the old ones. So "vcpus@0" would be read in place of our "vcpus".
+ * A path without a unit address also finds nodes that have one, and new nodes of an overlay
+ * precede the old ones. So "vcpus@0" would be read instead of the library's "vcpus".
  */
 #include "libghvm/plan/dt-lint.h"
 
@@ -19,14 +19,14 @@
 #define VIRTIO_ID_INPUT 18
 #define PATH_SIZE 256
 
-/* True if the property is this one string, and nothing behind it. */
+/* True if the property is exactly this string. */
 static bool is_string(const void *fdt, int node, const char *name, const char *value)
 {
 	return fdt_stringlist_count(fdt, node, name) == 1 &&
 	       fdt_stringlist_search(fdt, node, name, value) == 0;
 }
 
-/* True if anybody could take the property for this string. */
+/* True if a reader could take the property for this string. */
 static bool may_be_string(const void *fdt, int node, const char *name, const char *value)
 {
 	const size_t n = strlen(value);
@@ -37,7 +37,7 @@ static bool may_be_string(const void *fdt, int node, const char *name, const cha
 	return p && len >= (int)n && !memcmp(p, value, n) && (len == (int)n || !p[n]);
 }
 
-/* True if a look-up of @name would find the node: a unit address does not count. */
+/* True if a look-up of @name would find the node: unit addresses are ignored. */
 static bool is_called(const void *fdt, int node, const char *name)
 {
 	const char *s = fdt_get_name(fdt, node, NULL);
@@ -89,7 +89,7 @@ static bool is_other_config(const void *fdt, int node)
 	       (is_called(fdt, node, CONFIG) && strcmp(fdt_get_name(fdt, node, NULL), CONFIG));
 }
 
-/* Without affinity they would be "static". */
+/* The default affinity is "static". */
 static bool is_other_vcpus(const void *fdt, int node)
 {
 	return is_called(fdt, node, "vcpus") && !is_string(fdt, node, "affinity", "proxy");
@@ -97,15 +97,15 @@ static bool is_other_vcpus(const void *fdt, int node)
 
 #define NEVER GHVM_QUIRK_COUNT_
 
-/* @unless: a resource manager that has this quirk does not mind */
+/* @unless: not a problem for a resource manager with this quirk */
 static const struct {
 	bool (*broken)(const void *fdt, int node);
 	enum ghvm_quirk unless;
 	const char *why;
 } rules[] = {
-	{ is_memory, NEVER, "the resource manager makes the memory node itself" },
-	{ is_hypervisor, NEVER, "the resource manager makes the hypervisor node itself" },
-	{ is_other_config, NEVER, "would be read in place of /" CONFIG },
+	{ is_memory, NEVER, "the resource manager creates the memory node itself" },
+	{ is_hypervisor, NEVER, "the resource manager creates the hypervisor node itself" },
+	{ is_other_config, NEVER, "would be read instead of /" CONFIG },
 	{ is_rpc_without_generate, NEVER,
 	  "an rm-rpc vdevice without \"generate\" kills the resource manager" },
 	{ is_input, NEVER, "a virtio input device makes the next VM panic the hypervisor" },
@@ -153,7 +153,7 @@ int ghvm_dt_lint(const void *fdt, const struct ghvm_quirks *quirks, struct ghvm_
 	return 0;
 }
 
-/* Found as RM finds it: by names without unit addresses. */
+/* Looked up as RM does: by names without unit addresses. */
 int ghvm_dt_lint_link(const void *fdt, struct ghvm_error *err)
 {
 	int config = fdt_path_offset(fdt, "/" CONFIG);
@@ -164,6 +164,6 @@ int ghvm_dt_lint_link(const void *fdt, struct ghvm_error *err)
 	    !fdt_getprop(fdt, link, "status", NULL))
 		return 0;
 	return ghvm_error_set(err, -EINVAL,
-			      "device tree overlay: takes away the rm-rpc vdevice that the "
+			      "device tree overlay: removes the rm-rpc vdevice that the "
 			      "descriptor asks for");
 }

@@ -2,10 +2,10 @@
 /*
  * A user's overlay, checked before libfdt applies it.
  *
- * libfdt believes an overlay: it reads and writes wherever a number of __local_fixups__ says
- * (libfdt 1.6.1 to 1.8.1), and changes the overlay while it works. So all that it follows is
- * checked first, on a copy whose parts do not overlap, and nothing may be changed that was
- * checked: what is refused here as odd (a fix-up of a fix-up) would change a checked number.
+ * libfdt trusts an overlay: it reads and writes wherever a number in __local_fixups__ points
+ * (libfdt 1.6.1 to 1.8.1), and changes the overlay meanwhile. So everything that libfdt follows
+ * is checked first, on a copy whose parts do not overlap. Odd constructs such as a fix-up of a
+ * fix-up are refused, as they would change a number that was checked.
  */
 #include "libghvm/plan/dt-overlay.h"
 
@@ -20,12 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 32 /* Linux reads 64 levels; the target has some above */
+#define DEPTH_MAX 32 /* Linux reads 64 levels; the target has some of its own */
 #define PATH_SIZE 256
-/* libfdt looks each up from the beginning: thousands would take seconds, in a manager's loop */
+/* libfdt searches from the beginning each time: thousands would block the manager for seconds */
 #define NODES_MAX 512
 #define PROPERTIES_MAX 1024
-#define VERSION 17 /* of the format; older ones have no sizes of their parts */
+#define VERSION 17 /* of the format; older versions have no sizes of their parts */
 
 #define LOCAL_FIXUPS "__local_fixups__"
 #define FIXUPS "__fixups__"
@@ -36,12 +36,13 @@ static const char *const phandles[] = { "phandle", "linux,phandle" };
 
 /**
  * struct check - one overlay
- * @fdt: the tree that it is for, as it was
+ * @fdt: the target tree, unchanged
  * @o: the overlay
- * @phandles: the greatest of @fdt, by which libfdt moves those of the overlay
- * @astray: the first fragment whose target is not in @fdt, but may be made by another; or -1
+ * @phandles: the largest phandle of @fdt, which libfdt adds to those of the overlay
+ * @astray: the first fragment with a target not in @fdt, possibly created by another fragment; or
+ *          -1
  */
-struct check {
+struct check_overlay {
 	const void *fdt;
 	const void *o;
 	uint32_t phandles;
@@ -50,7 +51,7 @@ struct check {
 };
 
 __attribute__((format(printf, 4, 5))) static int
-complain(const struct check *c, int node, const char *property, const char *fmt, ...)
+complain(const struct check_overlay *c, int node, const char *property, const char *fmt, ...)
 {
 	char path[PATH_SIZE], text[GHVM_ERROR_TEXT / 2];
 	va_list args;
@@ -77,7 +78,7 @@ static bool is_phandle(const char *name)
 	return is_one_of(name, phandles, ARRAY_SIZE(phandles));
 }
 
-/* What the compiler takes for a name, which is more than the specification allows. */
+/* Characters that the compiler accepts in a name, more than the specification allows. */
 static bool is_name(const char *s)
 {
 	const size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -86,14 +87,14 @@ static bool is_name(const char *s)
 	return n && !s[n];
 }
 
-/* A string and its NUL, and nothing behind it, that is a path. */
+/* True for a path with its NUL and nothing after it. */
 static bool is_path(const char *value, int len)
 {
 	return len > 1 && *value == '/' && memchr(value, '\0', (size_t)len) == value + len - 1;
 }
 
-/* By this one name: libfdt would also take NAME@1. Return: a node or negative. */
-static int find(const struct check *c, int parent, const char *name)
+/* The child of exactly this name; libfdt would also find NAME@1. Return: a node or negative. */
+static int find_child(const struct check_overlay *c, int parent, const char *name)
 {
 	int node = fdt_subnode_offset(c->o, parent, name);
 
@@ -101,11 +102,11 @@ static int find(const struct check *c, int parent, const char *name)
 									  : -FDT_ERR_NOTFOUND;
 }
 
-/* ---- the tree as such ---- */
+/* structure of the tree */
 
 /**
- * struct walk - where in the overlay
- * @open: nodes that are not ended, @depth of them
+ * struct walk - position in the overlay
+ * @open: open nodes, @depth of them
  * @nodes, @properties: so far
  * @ended: a node has just ended
  */
@@ -117,7 +118,7 @@ struct walk {
 	bool ended;
 };
 
-static int enter(const struct check *c, struct walk *w, int node)
+static int enter_node(const struct check_overlay *c, struct walk *w, int node)
 {
 	if (w->nodes++ == NODES_MAX)
 		return complain(c, 0, NULL, "more than %d nodes", NODES_MAX);
@@ -130,7 +131,7 @@ static int enter(const struct check *c, struct walk *w, int node)
 	return 0;
 }
 
-static int pass_property(const struct check *c, struct walk *w, int at)
+static int pass_property(const struct check_overlay *c, struct walk *w, int at)
 {
 	const int node = w->open[w->depth - 1];
 	const char *name;
@@ -138,15 +139,15 @@ static int pass_property(const struct check *c, struct walk *w, int at)
 
 	if (w->properties++ == PROPERTIES_MAX)
 		return complain(c, 0, NULL, "more than %d properties", PROPERTIES_MAX);
-	(void)fdt_getprop_by_offset(c->o, at, &name, &len); /* fdt_check_full() has */
+	(void)fdt_getprop_by_offset(c->o, at, &name, &len); /* checked by fdt_check_full() */
 	if (!is_name(name))
 		return complain(c, node, NULL, "a property of it has a bad name");
-	if (w->ended) /* libfdt would not see it */
-		return complain(c, node, name, "stands behind a node");
+	if (w->ended) /* invisible to libfdt */
+		return complain(c, node, name, "comes after a node");
 	return 0;
 }
 
-static int check_order(const struct check *c)
+static int check_order(const struct check_overlay *c)
 {
 	struct walk w = {};
 	int at, next = 0, r = 0;
@@ -157,7 +158,7 @@ static int check_order(const struct check *c)
 		at = next;
 		switch (fdt_next_tag(c->o, at, &next)) {
 		case FDT_BEGIN_NODE:
-			r = enter(c, &w, at);
+			r = enter_node(c, &w, at);
 			break;
 		case FDT_END_NODE:
 			w.depth--;
@@ -173,8 +174,8 @@ static int check_order(const struct check *c)
 	return r;
 }
 
-/* Of two of one name libfdt changes the first and lays both over the tree. */
-static int check_unique(const struct check *c, int node)
+/* Of two properties or nodes with the same name libfdt would change the first and apply both. */
+static int check_unique(const struct check_overlay *c, int node)
 {
 	const char *name;
 	const void *value;
@@ -184,20 +185,19 @@ static int check_unique(const struct check *c, int node)
 	{
 		value = fdt_getprop_by_offset(c->o, at, &name, &len);
 		if (fdt_getprop(c->o, node, name, &len) != value)
-			return complain(c, node, name, "is there twice");
+			return complain(c, node, name, "occurs twice");
 	}
 	fdt_for_each_subnode(at, c->o, node)
 	{
 		name = fdt_get_name(c->o, at, NULL);
 		if (fdt_subnode_offset(c->o, node, name) != at)
 			return complain(c, node, NULL,
-					"%s is there twice, or behind one with a unit address",
-					name);
+					"%s occurs twice, or after one with a unit address", name);
 	}
 	return 0;
 }
 
-static int check_phandles(const struct check *c, int node)
+static int check_phandles(const struct check_overlay *c, int node)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(phandles); i++) {
 		int len;
@@ -208,12 +208,12 @@ static int check_phandles(const struct check *c, int node)
 			continue;
 		v = len == sizeof(v) ? fdt32_ld(value) : 0;
 		if (!v || v >= UINT32_MAX - c->phandles)
-			return complain(c, node, phandles[i], "is no phandle");
+			return complain(c, node, phandles[i], "is not a phandle");
 	}
 	return 0;
 }
 
-static int check_tree(const struct check *c)
+static int check_tree(const struct check_overlay *c)
 {
 	int r = check_order(c);
 
@@ -225,9 +225,9 @@ static int check_tree(const struct check *c)
 	return r;
 }
 
-/* ---- what libfdt follows ---- */
+/* references that libfdt follows */
 
-static bool is_special(const struct check *c, int node)
+static bool is_special(const struct check_overlay *c, int node)
 {
 	const char *name = fdt_get_name(c->o, node, NULL);
 
@@ -235,19 +235,19 @@ static bool is_special(const struct check *c, int node)
 	       is_one_of(name, specials, ARRAY_SIZE(specials));
 }
 
-/* The value of @name in @fixups lists where in the property @name of @node there are phandles. */
-static int check_offsets(const struct check *c, int fixups, int node, int at)
+/* The property @name of @fixups lists offsets of phandles in the property @name of @node. */
+static int check_offsets(const struct check_overlay *c, int fixups, int node, int at)
 {
 	const char *name;
 	int n, len;
 	const uint8_t *cells = fdt_getprop_by_offset(c->o, at, &name, &n);
 
 	if (is_phandle(name) || !strcmp(name, "target-path"))
-		return complain(c, fixups, name, "is no property that refers to another node");
+		return complain(c, fixups, name, "is not a property that refers to another node");
 	if (!fdt_getprop(c->o, node, name, &len))
-		return complain(c, fixups, name, "the node that it is for has no such property");
+		return complain(c, fixups, name, "its node has no such property");
 	if (n % 4)
-		return complain(c, fixups, name, "%d bytes are no list of offsets", n);
+		return complain(c, fixups, name, "%d bytes are not a list of offsets", n);
 	for (int i = 0; i < n; i += 4) {
 		uint32_t offset = fdt32_ld((const fdt32_t *)(const void *)(cells + i));
 
@@ -259,26 +259,26 @@ static int check_offsets(const struct check *c, int fixups, int node, int at)
 	return 0;
 }
 
-/* The node with the same path as @fixups, below @parent. Return: it, or negative errno. */
-static int counterpart(const struct check *c, int fixups, int parent)
+/* The node below @parent with the same path as @fixups. Return: the node, or negative errno. */
+static int find_counterpart(const struct check_overlay *c, int fixups, int parent)
 {
-	int node = find(c, parent, fdt_get_name(c->o, fixups, NULL));
+	int node = find_child(c, parent, fdt_get_name(c->o, fixups, NULL));
 
 	if (node < 0)
 		return complain(c, fixups, NULL, "the overlay has no such node");
 	if (is_special(c, node))
-		return complain(c, fixups, NULL, "is about fix-ups, not about nodes");
+		return complain(c, fixups, NULL, "refers to fix-ups, not to nodes");
 	return node;
 }
 
-static int check_local_fixups(const struct check *c)
+static int check_local_fixups(const struct check_overlay *c)
 {
 	int nodes[DEPTH_MAX] = {}, depth = 0, at, r;
 
-	for (int f = find(c, 0, LOCAL_FIXUPS); f >= 0 && depth >= 0;
+	for (int f = find_child(c, 0, LOCAL_FIXUPS); f >= 0 && depth >= 0;
 	     f = fdt_next_node(c->o, f, &depth)) {
 		if (depth)
-			nodes[depth] = counterpart(c, f, nodes[depth - 1]);
+			nodes[depth] = find_counterpart(c, f, nodes[depth - 1]);
 		if (nodes[depth] < 0)
 			return nodes[depth];
 		fdt_for_each_property_offset(at, c->o, f)
@@ -291,10 +291,10 @@ static int check_local_fixups(const struct check *c)
 	return 0;
 }
 
-/* They are of labels of the tree beneath. */
-static int check_fixups(const struct check *c)
+/* External fix-ups refer to labels of the target tree, which has none. */
+static int check_fixups(const struct check_overlay *c)
 {
-	int fixups = find(c, 0, FIXUPS), at = fdt_first_property_offset(c->o, fixups), len;
+	int fixups = find_child(c, 0, FIXUPS), at = fdt_first_property_offset(c->o, fixups), len;
 	const char *name;
 
 	if (at < 0 || !fdt_getprop_by_offset(c->o, at, &name, &len))
@@ -304,27 +304,27 @@ static int check_fixups(const struct check *c)
 			"node by its path (target-path)");
 }
 
-static int check_symbols(const struct check *c)
+static int check_symbols(const struct check_overlay *c)
 {
-	int symbols = find(c, 0, SYMBOLS), at, len;
+	int symbols = find_child(c, 0, SYMBOLS), at, len;
 	const char *name, *value;
 
 	fdt_for_each_property_offset(at, c->o, symbols)
 	{
 		value = fdt_getprop_by_offset(c->o, at, &name, &len);
 		if (is_phandle(name) || !is_path(value, len))
-			return complain(c, symbols, name, "is no path");
+			return complain(c, symbols, name, "is not a path");
 	}
 	return 0;
 }
 
-static int check_specials(const struct check *c)
+static int check_specials(const struct check_overlay *c)
 {
 	int node, r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {
 		node = fdt_subnode_offset(c->o, 0, specials[i]);
-		if (node != find(c, 0, specials[i]))
+		if (node != find_child(c, 0, specials[i]))
 			return complain(c, node, NULL, "would be taken for %s", specials[i]);
 	}
 	r = check_local_fixups(c);
@@ -335,8 +335,8 @@ static int check_specials(const struct check *c)
 
 /* ---- fragments ---- */
 
-/* Return: 1: it is in the tree already; 0; negative errno. */
-static int check_target(const struct check *c, int fragment)
+/* Return: 1, the target is in the tree already; 0, not; negative errno. */
+static int check_target(const struct check_overlay *c, int fragment)
 {
 	int len;
 	const void *target = fdt_getprop(c->o, fragment, "target", &len);
@@ -346,18 +346,18 @@ static int check_target(const struct check *c, int fragment)
 	if (target) {
 		v = len == sizeof(v) ? fdt32_ld(target) : 0;
 		if (!v || v == UINT32_MAX)
-			return complain(c, fragment, "target", "is no phandle");
+			return complain(c, fragment, "target", "is not a phandle");
 		return fdt_node_offset_by_phandle(c->fdt, v) >= 0;
 	}
 	path = fdt_getprop(c->o, fragment, "target-path", &len);
 	if (!path)
 		return complain(c, fragment, NULL, "has neither target-path nor target");
 	if (!is_path(path, len))
-		return complain(c, fragment, "target-path", "is no path");
+		return complain(c, fragment, "target-path", "is not a path");
 	return fdt_path_offset(c->fdt, path) >= 0;
 }
 
-static int check_fragments(struct check *c)
+static int check_fragments(struct check_overlay *c)
 {
 	bool any = false;
 	int node, r;
@@ -380,10 +380,10 @@ static int check_fragments(struct check *c)
 			      "nothing");
 }
 
-/* ---- from here on it may be changed ---- */
+/* applying */
 
-/* libfdt does not say where it failed. */
-static int refused(const struct check *c, int r)
+/* Turns an error of libfdt, which has no place, into a message. */
+static int explain_failure(const struct check_overlay *c, int r)
 {
 	const bool lost = r == -FDT_ERR_NOTFOUND || r == -FDT_ERR_BADPHANDLE;
 	const char *name = "target-path";
@@ -398,8 +398,8 @@ static int refused(const struct check *c, int r)
 						    : fdt_strerror(r));
 }
 
-/* libfdt damages both blobs if it fails. The copy that was checked is not the one it changes. */
-static int apply(struct check *c, void *fdt, size_t room, const void *o)
+/* Apply the overlay. libfdt damages both blobs on failure, so it gets a copy of the checked one. */
+static int apply_checked(struct check_overlay *c, void *fdt, size_t room, const void *o)
 {
 	const size_t size = fdt_totalsize(o);
 	_cleanup_(freep) void *copy = malloc(size);
@@ -413,10 +413,10 @@ static int apply(struct check *c, void *fdt, size_t room, const void *o)
 		r = fdt_overlay_apply(fdt, copy);
 	if (!r)
 		r = fdt_check_full(fdt, room);
-	return r ? refused(c, r) : 0;
+	return r ? explain_failure(c, r) : 0;
 }
 
-static int check(struct check *c)
+static int check_overlay(struct check_overlay *c)
 {
 	int r;
 
@@ -444,8 +444,8 @@ static int check_blob(const void *o, size_t size, struct ghvm_error *err)
 }
 
 /*
- * Into @ret, aligned, its parts one after the other: where they overlap, to change a value would
- * change a name.
+ * Copy the overlay into @ret, aligned and with separate parts: if they overlapped, changing a
+ * value could change a name.
  */
 static int open_overlay(const uint8_t *blob, size_t size, void *ret, size_t room,
 			struct ghvm_error *err)
@@ -455,8 +455,8 @@ static int open_overlay(const uint8_t *blob, size_t size, void *ret, size_t room
 
 	if (!size || size > room / 2)
 		return ghvm_error_set(err, -EINVAL,
-				      "device tree overlay: has %zu bytes, at most %zu are taken",
-				      size, room / 2);
+				      "device tree overlay: has %zu bytes, the limit is %zu", size,
+				      room / 2);
 	aligned = malloc(size);
 	if (!aligned)
 		return -ENOMEM;
@@ -465,8 +465,7 @@ static int open_overlay(const uint8_t *blob, size_t size, void *ret, size_t room
 	if (r < 0)
 		return r;
 	if (fdt_open_into(aligned, ret, (int)room) || fdt_pack(ret) || fdt_check_full(ret, room))
-		return ghvm_error_set(err, -EINVAL,
-				      "device tree overlay: its parts lie over each other");
+		return ghvm_error_set(err, -EINVAL, "device tree overlay: its parts overlap");
 	return 0;
 }
 
@@ -474,13 +473,13 @@ int ghvm_dt_overlay_apply(void *fdt, size_t room, const uint8_t *blob, size_t si
 			  struct ghvm_error *err)
 {
 	_cleanup_(freep) void *o = malloc(room);
-	struct check c = { .fdt = fdt, .o = o, .err = err };
+	struct check_overlay c = { .fdt = fdt, .o = o, .err = err };
 	int r;
 
 	if (!o)
 		return -ENOMEM;
 	r = open_overlay(blob, size, o, room, err);
 	if (r == 0)
-		r = check(&c);
-	return r == 0 ? apply(&c, fdt, room, o) : r;
+		r = check_overlay(&c);
+	return r == 0 ? apply_checked(&c, fdt, room, o) : r;
 }

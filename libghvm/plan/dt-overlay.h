@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A user's overlay, laid over a finished tree.
+ * Applies a user's overlay to a finished tree.
  */
 #pragma once
 
@@ -10,14 +10,14 @@
 #include <stdint.h>
 
 /**
- * ghvm_dt_overlay_apply() - lay @blob over @fdt
- * @fdt: ours, finished; damaged on failure
- * @room: bytes that it may grow to, at least twice of what an overlay may have
+ * ghvm_dt_overlay_apply() - apply @blob to @fdt
+ * @fdt: a finished tree of this library; damaged on failure
+ * @room: size limit of @fdt, at least twice that of an overlay
  * @blob: @size bytes, not trusted; need not be aligned
  *
  * Thread: any.
  *
- * Return: 0; -ENOMEM; -EINVAL: the error names node, property, and what is wrong with it.
+ * Return: 0; -ENOMEM; -EINVAL: the error names node, property, and the problem.
  */
 int ghvm_dt_overlay_apply(void *fdt, size_t room, const uint8_t *blob, size_t size,
 			  struct ghvm_error *err);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The device tree of a guest: what its kernel needs, and what RM reads from it (abi D.7).
+ * The device tree of a guest, for its kernel and for RM (abi D.7).
  *
- * The only door to libfdt. A user's overlay is looked through for what libfdt would believe, laid
- * over the finished tree, and the result is looked through for what would kill RM or the hypervisor.
+ * The only user of libfdt. A user's overlay is checked before libfdt applies it to the finished
+ * tree; the result is checked for nodes that would crash RM or the hypervisor.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /**
- * struct ghvm_dt_window - memory shared with the host
+ * struct ghvm_dt_window - a region shared with the host
  * @label: of its parcel; @ipa, @size: bytes
  */
 struct ghvm_dt_window {
@@ -25,16 +25,16 @@ struct ghvm_dt_window {
 };
 
 /**
- * struct ghvm_dt_machine - what a tree describes; all borrowed
+ * struct ghvm_dt_machine - the machine that a tree describes; all borrowed
  * @name: of the VM
  * @cmdline: kernel command line
- * @ram_ipa: where RAM, and so the image parcel, begins
- * @initrd_ipa, @initrd_size: size 0: there is none
+ * @ram_ipa: start of RAM and of the image parcel
+ * @initrd_ipa, @initrd_size: the initrd; size 0: none
  * @kaslr_seed: random
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
- * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: a link to RM
+ * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: has the RM node
  * @quirks: of the resource manager that reads it
- * @overlay_name: of the overlay's file, for complaints; NULL: none
+ * @overlay_name: file name of the overlay for messages; NULL: none
  * @windows: @n_windows of them
  */
 struct ghvm_dt_machine {
@@ -57,14 +57,14 @@ struct ghvm_dt_machine {
 #define GHVM_OVERLAY_MAX 32768 /* bytes of an overlay */
 
 /**
- * ghvm_dt_build() - make the tree
+ * ghvm_dt_build() - build the tree
  * @overlay: blob, not trusted, or NULL; its fragments name targets by path
  * @ret: owned by the caller, free(); @ret_size bytes, aligned as @m->quirks says
  *
  * Thread: any.
  *
- * Return: 0; -ENOMEM; -E2BIG larger than @m->quirks allow; -EINVAL the overlay is malformed, does not
- * apply, or asks for something that would take RM or the hypervisor down (abi I.7, K.6, K.8).
+ * Return: 0; -ENOMEM; -E2BIG larger than @m->quirks allow; -EINVAL the overlay is malformed, does
+ * not apply, or would crash RM or the hypervisor (abi I.7, K.6, K.8).
  */
 int ghvm_dt_build(const struct ghvm_dt_machine *m, const uint8_t *overlay, size_t overlay_size,
 		  uint8_t **ret, size_t *ret_size, struct ghvm_error *err);

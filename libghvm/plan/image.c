@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The 64-byte header of arm64 Images, and the names of what people give instead.
+ * Parses the 64-byte header of arm64 Images, and names other formats.
  */
 #include "libghvm/plan/image.h"
 
@@ -39,12 +39,12 @@ static const struct foreign foreigners[] = {
 	{ 0, 4, "\xd0\x0d\xfe\xed",
 	  "a FIT image of U-Boot, or a device tree; use the Image that it was made of" },
 	{ 0, 8, "ANDROID!", "a boot.img of Android; unpack the kernel in it first" },
-	{ 0, 8, "VNDRBOOT", "a vendor_boot.img of Android, in which there is no kernel" },
+	{ 0, 8, "VNDRBOOT", "a vendor_boot.img of Android, which has no kernel" },
 	{ 4, 4, "zimg", "a compressed EFI image (zboot); use the plain Image" },
 	{ 0, 4, "\x7f\x45LF", "an ELF file; use arch/arm64/boot/Image" },
 	{ 0x38, 4, "RSC\x05", "a RISC-V image" },
 	{ 0x202, 4, "HdrS", "an x86 bzImage" },
-	{ 0, 2, "MZ", "an EFI program, but no arm64 Image" },
+	{ 0, 2, "MZ", "an EFI program, but not an arm64 Image" },
 };
 
 static const char *name_foreign(const uint8_t *header, size_t n)
@@ -59,9 +59,9 @@ static const char *name_foreign(const uint8_t *header, size_t n)
 }
 
 /*
- * An Image is an EFI program as well, whose section table says how long the file must be:
- * "PE\0\0", u16 machine, u16 n, 12 bytes, u16 optional_size, u16, optional header,
- * n * { 16 bytes, u32 raw_size, u32 raw_offset, 16 bytes }
+ * An Image is also an EFI program. Its section table tells the length of the file: "PE\0\0", u16
+ * machine, u16 n, 12 bytes, u16 optional_size, u16, optional header, n * { 16 bytes, u32
+ * raw_size, u32 raw_offset, 16 bytes }
  */
 static uint64_t pe_end(const uint8_t *header, size_t n, uint32_t offset)
 {

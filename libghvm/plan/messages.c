@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which messages the resource manager gets in a start, in order: a function of the plan alone,
- * so that they can be read before, and compared afterwards.
+ * The messages that a start sends to the resource manager, in order. A function of the plan
+ * alone, so they can be shown before a start and compared with the real ones.
  */
 #include "ghvm/plan.h"
 
@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-/* What a step says besides MEM_LEND and MEM_SHARE; 0: nothing. */
+/* Message of a step, except MEM_LEND and MEM_SHARE; 0: none. */
 static const uint32_t step_messages[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_ALLOCATE] = GHVM_RM_VM_ALLOCATE,
 	[GHVM_STEP_CONFIG_IMAGE] = GHVM_RM_VM_CONFIG_IMAGE,
@@ -25,13 +25,13 @@ struct list {
 	size_t step;
 };
 
-static void add(struct list *l, uint32_t id)
+static void add_message(struct list *l, uint32_t id)
 {
 	assert(l->n < GHVM_PLAN_MESSAGES_MAX);
 	l->v[l->n++] = (struct ghvm_plan_message){ id, l->step, 1, 1 };
 }
 
-static uint64_t appends(const struct ghvm_quirks *q, uint64_t entries)
+static uint64_t count_appends(const struct ghvm_quirks *q, uint64_t entries)
 {
 	return entries ? (entries - 1) / ghvm_quirk(q, GHVM_QUIRK_MESSAGE_ENTRIES) : 0;
 }
@@ -39,7 +39,8 @@ static uint64_t appends(const struct ghvm_quirks *q, uint64_t entries)
 size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
 				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2])
 {
-	const uint64_t least = appends(q, p->entries_best), most = appends(q, p->entries_worst);
+	const uint64_t least = count_appends(q, p->entries_best),
+		       most = count_appends(q, p->entries_worst);
 
 	ret[0] = (struct ghvm_plan_message){ id, 0, 1, 1 };
 	if (!most)
@@ -48,7 +49,7 @@ size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
 	return 2;
 }
 
-static void create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m)
+static void add_create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m)
 {
 	size_t n;
 
@@ -58,27 +59,27 @@ static void create(struct list *l, uint32_t id, const struct ghvm_plan_parcel *m
 		l->v[l->n++].step = l->step;
 }
 
-/* Of what one message can name RM is asked whether it has it under that handle. */
-static void show(struct list *l, const struct ghvm_plan_parcel *m)
+/* RM is asked to confirm the handle of a parcel whose entries fit into one message. */
+static void add_lookup(struct list *l, const struct ghvm_plan_parcel *m)
 {
-	const bool can = !appends(l->plan->quirks, m->entries_best);
-	const bool does = !appends(l->plan->quirks, m->entries_worst);
+	const bool can = !count_appends(l->plan->quirks, m->entries_best);
+	const bool does = !count_appends(l->plan->quirks, m->entries_worst);
 
 	if (!can)
 		return;
-	add(l, GHVM_RM_MEM_LOOKUP_SGL);
+	add_message(l, GHVM_RM_MEM_LOOKUP_SGL);
 	l->v[l->n - 1].least = does;
 }
 
-static void give(struct list *l, const struct ghvm_plan_parcel *m)
+static void add_parcel_messages(struct list *l, const struct ghvm_plan_parcel *m)
 {
 	if (m->lend && ghvm_quirk(l->plan->quirks, GHVM_QUIRK_PRESPLIT)) {
-		create(l, GHVM_RM_MEM_SHARE, m);
-		add(l, GHVM_RM_MEM_RECLAIM);
+		add_create(l, GHVM_RM_MEM_SHARE, m);
+		add_message(l, GHVM_RM_MEM_RECLAIM);
 	}
-	create(l, m->lend ? GHVM_RM_MEM_LEND : GHVM_RM_MEM_SHARE, m);
+	add_create(l, m->lend ? GHVM_RM_MEM_LEND : GHVM_RM_MEM_SHARE, m);
 	if (m != l->plan->parcels)
-		show(l, m);
+		add_lookup(l, m);
 }
 
 size_t ghvm_plan_messages(const struct ghvm_plan *p,
@@ -90,9 +91,9 @@ size_t ghvm_plan_messages(const struct ghvm_plan *p,
 		const struct ghvm_plan_step *s = &p->steps[l.step];
 
 		if (s->kind == GHVM_STEP_LEND || s->kind == GHVM_STEP_SHARE)
-			give(&l, &p->parcels[s->parcel]);
+			add_parcel_messages(&l, &p->parcels[s->parcel]);
 		else if (step_messages[s->kind])
-			add(&l, step_messages[s->kind]);
+			add_message(&l, step_messages[s->kind]);
 	}
 	return l.n;
 }

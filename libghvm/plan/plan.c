@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a spec to addresses, parcels and steps. Decides; does nothing.
+ * Makes a plan: from a spec to addresses, parcels and steps. Executes nothing.
  *
- * RAM begins with the kernel, as the vCPU starts at its first byte (abi D.5). The tree and
- * the initrd follow it, each on a 2 MiB boundary, so that neither shares a block with what
+ * RAM begins with the kernel, as the vCPU starts at its first byte (abi D.5). The device tree and
+ * the initrd follow, each on a 2 MiB boundary, so that neither shares a block with memory that
  * the kernel clears.
  */
 #include "ghvm/plan.h"
@@ -28,7 +28,7 @@ static uint64_t div_up(uint64_t v, uint64_t by)
 
 static uint64_t end_of(const struct ghvm_plan_parcel *p)
 {
-	return p->ipa + p->size; /* checked by place_window() and check_ram() */
+	return p->ipa + p->size; /* checked by place_region() and check_ram() */
 }
 
 /* ---- parcels ---- */
@@ -75,8 +75,8 @@ static void add_ram(struct ghvm_plan *p)
 }
 
 /* @ipa and @size end below GHVM_IPA_END. */
-static const struct ghvm_plan_parcel *overlapping(const struct ghvm_plan *p, uint64_t ipa,
-						  uint64_t size)
+static const struct ghvm_plan_parcel *find_overlap(const struct ghvm_plan *p, uint64_t ipa,
+						   uint64_t size)
 {
 	for (size_t i = 0; i < p->n_parcels; i++)
 		if (ipa < end_of(&p->parcels[i]) && p->parcels[i].ipa < ipa + size)
@@ -84,11 +84,11 @@ static const struct ghvm_plan_parcel *overlapping(const struct ghvm_plan *p, uin
 	return NULL;
 }
 
-/* The lowest free place, on a 2 MiB boundary; 0: there is none. */
+/* The lowest free address range, on a 2 MiB boundary; 0: none. */
 static uint64_t first_free(const struct ghvm_plan *p, uint64_t ipa, uint64_t end, uint64_t size)
 {
 	while (ipa < end && size <= end - ipa) {
-		const struct ghvm_plan_parcel *other = overlapping(p, ipa, size);
+		const struct ghvm_plan_parcel *other = find_overlap(p, ipa, size);
 
 		if (!other)
 			return ipa;
@@ -111,7 +111,7 @@ bool ghvm_layout_allows(uint64_t ipa, uint64_t size)
 	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
 }
 
-static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct ghvm_error *err)
+static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct ghvm_error *err)
 {
 	const struct ghvm_spec_region *r = &p->spec->regions[nth];
 	const struct ghvm_plan_parcel *other;
@@ -123,7 +123,7 @@ static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 		*ret = choose_ipa(p, r->size);
 		return *ret ? 0
 			    : ghvm_error_set(err, -EINVAL,
-					     "regions[%zu].size: no room for %" PRIu64
+					     "regions[%zu].size: no space for %" PRIu64
 					     " bytes between 0x%llx and 0x%llx, beside RAM and the "
 					     "other regions",
 					     nth, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_END);
@@ -133,7 +133,7 @@ static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 				      "regions[%zu].address: 0x%" PRIx64 " to its end is outside "
 				      "of 0x%llx to 0x%llx",
 				      nth, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
-	other = overlapping(p, r->address, r->size);
+	other = find_overlap(p, r->address, r->size);
 	if (other)
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu].address: 0x%" PRIx64
@@ -143,7 +143,7 @@ static int place_window(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 	return 0;
 }
 
-static int add_window(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
+static int add_region(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 {
 	const struct ghvm_spec_region *r = &p->spec->regions[nth];
 	struct ghvm_plan_parcel *w = &p->parcels[p->n_parcels];
@@ -151,13 +151,13 @@ static int add_window(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 	int e;
 
 	if (r->label > GHVM_LABEL_LAST)
-		return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u has another meaning",
-				      nth, r->label);
+		return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u is reserved", nth,
+				      r->label);
 	for (size_t i = 0; i < p->n_parcels; i++)
 		if (p->parcels[i].label == r->label)
-			return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u is taken", nth,
+			return ghvm_error_set(err, -EINVAL, "regions[%zu].label: %u is in use", nth,
 					      r->label);
-	e = place_window(p, nth, &ipa, err);
+	e = place_region(p, nth, &ipa, err);
 	if (e < 0)
 		return e;
 	*w = (struct ghvm_plan_parcel){
@@ -172,7 +172,7 @@ static int add_window(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 	return 0;
 }
 
-/* Those with an address first: the others go around them. */
+/* Regions with an address first: the others go around them. */
 static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 {
 	const struct ghvm_spec *spec = p->spec;
@@ -185,7 +185,7 @@ static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 		for (size_t i = 0; i < spec->n_regions; i++) {
 			if ((spec->regions[i].address == 0) != (placed == 1))
 				continue;
-			r = add_window(p, i, err);
+			r = add_region(p, i, err);
 			if (r < 0)
 				return r;
 		}
@@ -193,7 +193,7 @@ static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 	return 0;
 }
 
-/* @best entries are too many; are those of the largest pages few enough? */
+/* @best entries are too many: advise the largest pages if they would be few enough. */
 static int over_budget(const struct ghvm_plan *p, uint64_t best, uint64_t budget,
 		       struct ghvm_error *err)
 {
@@ -226,7 +226,7 @@ static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 	return best > budget ? over_budget(p, best, budget, err) : 0;
 }
 
-/* ---- what is loaded ---- */
+/* loaded images */
 
 static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 			struct ghvm_error *err)
@@ -304,7 +304,7 @@ static void add_step(struct ghvm_plan *p, enum ghvm_step_kind kind, size_t parce
 	p->steps[p->n_steps++] = (struct ghvm_plan_step){ kind, (unsigned int)parcel };
 }
 
-/* What can fail without the hypervisor comes first. */
+/* Steps that can fail without the hypervisor come first. */
 static void add_steps(struct ghvm_plan *p)
 {
 	for (size_t i = 0; i < p->n_parcels; i++)
@@ -350,7 +350,7 @@ int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
 			      spec->cpus, host_cpus);
 }
 
-/* What only some resource managers can do. */
+/* Features that only some resource managers have. */
 static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
 		    struct ghvm_error *err)
 {
@@ -359,17 +359,17 @@ static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
 	if (spec->protection == GHVM_PROTECTION_NONE && !ghvm_quirk(q, GHVM_QUIRK_IMAGE_SHARE))
 		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "memory.protection: \"none\" needs a resource manager that "
-				      "takes shared RAM; this one (%s) is not known to",
+				      "accepts shared RAM; this one (%s) is not known to",
 				      q->generation);
 	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_WINDOWS))
 		return ghvm_error_set(err, -EOPNOTSUPP,
-				      "regions: this resource manager (%s) is not known to put a "
-				      "window where it is wanted",
+				      "regions: this resource manager (%s) is not known to map a "
+				      "region at a chosen address",
 				      q->generation);
 	return 0;
 }
 
-static int fill(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+static int fill_plan(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
 {
 	int r = ghvm_plan_check_cpus(p->spec, in->host_cpus, err);
 
@@ -412,7 +412,7 @@ int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *i
 		.spec = spec,
 		.quirks = in->quirks ? in->quirks : ghvm_quirks_unknown(),
 	};
-	int r = fill(&p, in, err);
+	int r = fill_plan(&p, in, err);
 
 	if (r < 0) {
 		ghvm_plan_done(&p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A plan in words and in JSON; nothing here decides anything.
+ * A plan as text and as JSON.
  */
 #include "ghvm/plan.h"
 
@@ -42,7 +42,7 @@ const char *ghvm_step_to_string(enum ghvm_step_kind kind)
 	return step_names[kind].text;
 }
 
-/* "512M", "4K": exact, in the largest unit that is. */
+/* "512M", "4K": exact, in the largest possible unit. */
 static const char *size_text(uint64_t v, char buf[24])
 {
 	if (v && ghvm_aligned(v, GHVM_GIB(1)))
@@ -56,7 +56,7 @@ static const char *size_text(uint64_t v, char buf[24])
 	return buf;
 }
 
-/* As a descriptor says it, and what is wanted. */
+/* Word in the descriptor, and the pages it stands for. */
 static const struct {
 	const char *word;
 	const char *pages;
@@ -73,8 +73,8 @@ static const struct {
 #define MAP_MAX (8 + GHVM_PLAN_PARCELS_MAX)
 
 /**
- * struct place - what is where
- * @inside: it is a part of RAM
+ * struct place - an entry of the address map
+ * @inside: part of RAM
  */
 struct place {
 	uint64_t ipa;
@@ -137,7 +137,7 @@ static void json_map(FILE *f, const struct ghvm_plan *p)
 	fprintf(f, "],");
 }
 
-/* ---- in words ---- */
+/* text */
 
 static void text_count(FILE *f, uint64_t least, uint64_t most)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one wording for a VM that there is not: where it was looked for, and which name is near.
+ * The error for a VM that does not exist: where its descriptor was searched, and which name is
+ * similar.
  */
 #include "libghvm/base/name.h"
 #include "libghvm/base/near.h"
@@ -12,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SHOWN 40 /* bytes of a name that is none */
+#define SHOWN 40 /* bytes shown of an invalid name */
 
 /* "/etc/gunyah/vms, /run/gunyah/vms or /usr/lib/gunyah/vms"; cut if that is too long. */
 static void list_folders(const char *const *dirs, char *buf, size_t cap)
@@ -34,7 +35,7 @@ int ghvm_spec_absent(const char *name, const char *const *dirs, struct ghvm_erro
 	char text[GHVM_NEAR_TEXT], folders[256], shown[SHOWN + 1];
 	char **names = NULL;
 
-	(void)ghvm_spec_list(dirs, &names, NULL); /* what can be read will do for a guess */
+	(void)ghvm_spec_list(dirs, &names, NULL); /* readable folders suffice for a suggestion */
 	for (char **n = names; n && *n; n++)
 		ghvm_near_offer(&near, *n);
 	(void)ghvm_near_text(&near, text);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Complaints, and the places of keys that they are about.
+ * Complaints about a descriptor, and the places of its keys.
  *
- * Places outlive the files: what is found out later, by the plan or when an image is opened, is
- * told with the place of the key that it is about as well.
+ * Places are kept after the files are closed, so that later errors, of the plan or of an image,
+ * are reported with the place of their key as well.
  */
 #include "libghvm/spec/complain.h"
 
@@ -19,7 +19,7 @@
 
 /* ---- complaints ---- */
 
-/* Of a path that is too long the end says more. */
+/* Of a path that is too long keep the end. */
 static void put_file(struct ghvm_complaint *c, const char *file)
 {
 	const size_t len = strlen(file), cap = sizeof(c->file);
@@ -28,14 +28,14 @@ static void put_file(struct ghvm_complaint *c, const char *file)
 	ghvm_make_printable(c->file);
 }
 
-static bool before(const struct ghvm_complaint *a, const struct ghvm_complaint *b)
+static bool sorts_before(const struct ghvm_complaint *a, const struct ghvm_complaint *b)
 {
 	if (a->nth_file != b->nth_file)
 		return a->nth_file < b->nth_file;
 	return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 
-static int insert(struct ghvm_complaints *all, const struct ghvm_complaint *c)
+static int insert_complaint(struct ghvm_complaints *all, const struct ghvm_complaint *c)
 {
 	struct ghvm_complaint *v;
 	size_t i = all->n;
@@ -46,7 +46,7 @@ static int insert(struct ghvm_complaints *all, const struct ghvm_complaint *c)
 	if (!v)
 		return -ENOMEM;
 	all->v = v;
-	for (; i > 0 && before(c, &v[i - 1]); i--)
+	for (; i > 0 && sorts_before(c, &v[i - 1]); i--)
 		v[i] = v[i - 1];
 	v[i] = *c;
 	all->n++;
@@ -71,7 +71,7 @@ void spec_complain(struct spec_report *report, enum ghvm_severity severity,
 	ghvm_make_printable(c.key);
 	ghvm_make_printable(c.text);
 	report->n_errors += severity == GHVM_SEVERITY_ERROR;
-	if (insert(&report->all, &c) < 0)
+	if (insert_complaint(&report->all, &c) < 0)
 		report->failed = -ENOMEM;
 }
 
@@ -83,7 +83,7 @@ const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_CO
 	return buf;
 }
 
-static void tell_first(const struct ghvm_complaints *all, struct ghvm_error *err)
+static void report_first(const struct ghvm_complaints *all, struct ghvm_error *err)
 {
 	char text[GHVM_COMPLAINT_TEXT];
 
@@ -104,10 +104,10 @@ int spec_report_finish(struct spec_report *report, struct ghvm_complaints *ret,
 
 	*report = (struct spec_report){ .files = report->files };
 	for (size_t i = 0; ret && r == 0 && i < all.n; i++)
-		r = insert(ret, &all.v[i]);
+		r = insert_complaint(ret, &all.v[i]);
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");
-	tell_first(&all, err);
+	report_first(&all, err);
 	return n_errors ? -EINVAL : 0;
 }
 
@@ -173,8 +173,8 @@ struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char 
 }
 
 /*
- * "memory.size: too small": the length of the key that it begins with, 0: it begins with none.
- * "memory: the host has too little" is nothing that the descriptor could be blamed for.
+ * Length of the key at the start of a message like "memory.size: too small"; 0: none. A section
+ * alone, as in "memory: the host has too little", is about the host, not the descriptor.
  */
 static size_t leading_key(const char *msg)
 {
@@ -192,7 +192,7 @@ static int as_complaint(const struct ghvm_spec *spec, const struct ghvm_error *e
 	const size_t len = leading_key(err->msg);
 	struct ghvm_spec_place at;
 
-	if (!len || !spec->files || !*spec->files[0]) /* of a text that was no file */
+	if (!len || !spec->files || !*spec->files[0]) /* parsed from memory, not from a file */
 		return -ENOENT;
 	*ret = (struct ghvm_complaint){ .severity = GHVM_SEVERITY_ERROR, .rule = "plan" };
 	snprintf(ret->key, sizeof(ret->key), "%.*s", (int)len, err->msg);
@@ -212,7 +212,7 @@ int ghvm_spec_complain(const struct ghvm_spec *spec, const struct ghvm_error *er
 	struct ghvm_complaint c;
 	int r = as_complaint(spec, err, &c);
 
-	return r < 0 ? r : insert(all, &c);
+	return r < 0 ? r : insert_complaint(all, &c);
 }
 
 void ghvm_spec_locate(const struct ghvm_spec *spec, struct ghvm_error *err)

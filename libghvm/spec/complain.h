@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wrong with a descriptor, collected in the order in which it stands in its files.
+ * Complaints about a descriptor, sorted by their places in its files.
  */
 #pragma once
 
@@ -13,11 +13,11 @@
 #include <stddef.h>
 
 /**
- * struct spec_report - complaints while files are read
- * @files: which are read; borrowed
- * @all: so far, sorted by file, line and column; owned
- * @n_errors: so far, also those that are too many to be kept
- * @failed: no memory for a complaint, or for a place
+ * struct spec_report - complaints collected while files are read
+ * @files: the files being read; borrowed
+ * @all: complaints so far, sorted by file, line and column; owned
+ * @n_errors: errors so far, including those beyond the limit of kept ones
+ * @failed: -ENOMEM if a complaint or a place could not be stored
  *
  * Thread: one.
  */
@@ -28,28 +28,28 @@ struct spec_report {
 	int failed;
 };
 
-/* Complain about a place; @at->key is not looked at. What came from a file is made printable. */
+/* Add a complaint about a place; @at->key is ignored. Text from files is made printable. */
 void spec_complain(struct spec_report *report, enum ghvm_severity severity,
 		   const struct ghvm_spec_place *at, const char *path, const char *rule,
 		   const char *fmt, va_list ap) __attribute__((format(printf, 6, 0)));
 
 /**
- * spec_report_finish() - hand over what was collected
- * @ret: gets all complaints after those that it has; may be NULL
- * @err: gets the first error; may be NULL
+ * spec_report_finish() - hand over the complaints
+ * @ret: complaints are appended to it; may be NULL
+ * @err: set to the first error; may be NULL
  *
- * Return: 0; -EINVAL there is an error; -ENOMEM. @report is empty then.
+ * Return: 0; -EINVAL there is an error; -ENOMEM. @report is empty afterwards.
  */
 int spec_report_finish(struct spec_report *report, struct ghvm_complaints *ret,
 		       struct ghvm_error *err);
 
-/* spec.c: is that, @len bytes, a key at the top of a descriptor? */
+/* spec.c: true if @name, of @len bytes, is a top-level key. */
 bool spec_has_section(const char *name, size_t len);
 
-/* Note where @path stands; an earlier place of it is forgotten. */
+/* Record the place of @path, in place of an earlier one. */
 void spec_note_place(struct spec_report *report, struct ghvm_spec *spec, const char *path,
 		     const struct ghvm_spec_place *at);
-/* Forget the places of all keys that begin with @prefix. */
+/* Remove the places of all keys that begin with @prefix. */
 void spec_forget_places(struct ghvm_spec *spec, const char *prefix);
-/* Of @key, or of the nearest key above it, or the start of the first file. */
+/* The place of @key, or of the nearest key above it, or the start of the first file. */
 struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char *key);

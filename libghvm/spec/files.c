@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finding and reading descriptors.
+ * Finds and reads descriptors.
  */
 #include "libghvm/spec/files.h"
 
@@ -36,10 +36,10 @@ const char *const *ghvm_spec_dirs(const char *const *dirs)
 static void closedirp(DIR **d)
 {
 	if (*d)
-		(void)closedir(*d); /* was only read */
+		(void)closedir(*d); /* only read from */
 }
 
-/* True and the length of the stem: "x.yaml" is 1. */
+/* True for names ending in SUFFIX, and the length of the rest: 1 for "x.yaml". */
 static bool is_yaml(const char *name, size_t *ret_stem)
 {
 	size_t n = strlen(name);
@@ -58,7 +58,7 @@ int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
 		return ghvm_error_set(err, -error, "%s: %s", path, strerror(error));
 	target = realpath(path, NULL);
 	if (!target)
-		return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link that leads nowhere: %s",
+		return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link without a target: %s",
 				      path, strerror(errno));
 	return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link; name the file itself: %s", path,
 			      target);
@@ -84,7 +84,7 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 		if (len > GHVM_SPEC_FILE_MAX)
 			return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", path);
 	}
-	*ret = realloc(buf, len + 1); /* smaller: what is left is that block */
+	*ret = realloc(buf, len + 1); /* shrinks */
 	if (!*ret)
 		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", path);
 	(void)TAKE_PTR(buf);
@@ -92,7 +92,7 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 	return 0;
 }
 
-/* Return: 1 read; 0 not there; negative errno. */
+/* Return: 1 read; 0 does not exist; negative errno. */
 static int add_file(struct ghvm_spec_files *files, const char *path, struct ghvm_error *err)
 {
 	/* NONBLOCK: a FIFO would wait for a writer */
@@ -154,7 +154,7 @@ static int add_main(const char *name, const char *const *dirs, struct ghvm_spec_
 /* ---- lists of names ---- */
 
 struct names {
-	char **v; /* NULL-terminated once there is one */
+	char **v; /* NULL-terminated unless empty */
 	size_t n;
 };
 
@@ -191,10 +191,10 @@ static int by_name(const void *a, const void *b)
 }
 
 /*
- * Only what is not there at all is "none". A link that leads nowhere is there: what it should
- * have led to may have said who can reach a guest's memory.
+ * True only if @path does not exist at all. A dangling symbolic link exists: its target might
+ * have changed who can access a guest's memory.
  */
-static bool absent(const char *path, int error)
+static bool is_absent(const char *path, int error)
 {
 	struct stat st;
 
@@ -207,7 +207,7 @@ static int cannot_list(const char *dir, int error, struct ghvm_error *err)
 			      strerror(error));
 }
 
-/* Adds every *.yaml of a folder, with @stem without its end; no folder: none. */
+/* Add all *.yaml of a folder, with @stem without the suffix; a missing folder has none. */
 static int names_of_dir(const char *dir, bool stem, struct names *names, struct ghvm_error *err)
 {
 	_cleanup_(closedirp) DIR *d = opendir(dir);
@@ -216,7 +216,7 @@ static int names_of_dir(const char *dir, bool stem, struct names *names, struct 
 	int r;
 
 	if (!d)
-		return absent(dir, errno) ? 0 : cannot_list(dir, errno, err);
+		return is_absent(dir, errno) ? 0 : cannot_list(dir, errno, err);
 	while (errno = 0, (e = readdir(d))) {
 		if (e->d_name[0] == '.' || !is_yaml(e->d_name, &n))
 			continue;
@@ -227,7 +227,7 @@ static int names_of_dir(const char *dir, bool stem, struct names *names, struct 
 	return errno ? cannot_list(dir, errno, err) : 0;
 }
 
-/* A drop-in of a folder searched earlier hides those of its name in the later ones. */
+/* A drop-in hides those of the same name in later folders. */
 static int add_drop_in(const char *name, const char *const *dirs, const char *drop_in,
 		       struct ghvm_spec_files *files, struct ghvm_error *err)
 {
@@ -278,8 +278,8 @@ int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_
 	return r;
 }
 
-/* Those that may name a VM, sorted. */
-static int only_valid(const struct names *all, struct names *ret)
+/* The valid VM names, sorted. */
+static int filter_valid(const struct names *all, struct names *ret)
 {
 	int r = 0;
 
@@ -302,11 +302,11 @@ int ghvm_spec_list(const char *const *dirs, char ***ret, struct ghvm_error *err)
 
 	*ret = NULL;
 	for (const char *const *d = ghvm_spec_dirs(dirs); *d; d++) {
-		/* of several the first is told; the others are listed all the same */
+		/* report the first error, but list the other folders */
 		r2 = names_of_dir(*d, true, &all, r < 0 ? NULL : err);
 		r = r < 0 ? r : r2;
 	}
-	r2 = only_valid(&all, &valid);
+	r2 = filter_valid(&all, &valid);
 	if (r2 < 0)
 		return ghvm_error_set(err, r2, "out of memory");
 	*ret = TAKE_PTR(valid.v);

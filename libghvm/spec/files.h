@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where descriptors lie: NAME.yaml in the first folder that has one, and NAME.yaml.d/ (*.yaml)
- * of all folders, laid over it in the order of their names, as systemd does with units.
+ * Descriptor files: NAME.yaml in the first folder that has one, and the drop-ins of NAME.yaml.d in
+ * all folders, applied in the order of their names, as systemd does with units.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /**
- * struct ghvm_spec_file - one file, read
+ * struct ghvm_spec_file - the contents of one file
  * @name: its path; owned
  * @text: @len bytes, owned
  */
@@ -26,14 +26,14 @@ struct ghvm_spec_files {
 	size_t n;
 };
 
-/* @dirs, or the usual ones if it is NULL. Static. */
+/* @dirs, or the default folders if it is NULL. Static. */
 const char *const *ghvm_spec_dirs(const char *const *dirs);
 
 /**
- * ghvm_spec_files_read() - all files of one VM
- * @name: checked
- * @dirs: NULL-terminated, in order; NULL: the usual ones
- * @ret: empty; done by the caller, also after a failure
+ * ghvm_spec_files_read() - read all files of one VM
+ * @name: a valid name
+ * @dirs: NULL-terminated, in order; NULL: the default folders
+ * @ret: empty; freed by the caller, also after a failure
  *
  * Thread: any. Only regular files are read; a symbolic link is not followed.
  *
@@ -44,11 +44,11 @@ int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_
 void ghvm_spec_files_done(struct ghvm_spec_files *files);
 
 /**
- * ghvm_file_fail() - why a file was not opened
- * @path: of a file, opened with O_NOFOLLOW
- * @error: errno of that
+ * ghvm_file_fail() - the error for a file that could not be opened
+ * @path: of the file, opened with O_NOFOLLOW
+ * @error: errno of open()
  *
- * Of a symbolic link it says where that leads, to be named instead.
+ * For a symbolic link the message tells its target, to be used instead.
  *
  * Return: -@error.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A spec as a descriptor again: one line of YAML, which ghvm_spec_parse() reads back.
+ * Prints a spec as a descriptor: one line of YAML, which ghvm_spec_parse() reads back.
  */
 #include "ghvm/spec.h"
 
@@ -12,13 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bytes that follow the first one of a character; the text came out of a YAML parser. */
+/*
+ * Number of bytes after the first one of a character; the text is valid UTF-8 from a YAML parser.
+ */
 static unsigned int followers(unsigned char c)
 {
 	return c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0;
 }
 
-/* Whatever is not plain ASCII by its number, so that no reader folds or drops it. */
+/* Print characters other than plain ASCII by number, so that no reader folds or drops them. */
 static const char *put_character(FILE *f, const char *s)
 {
 	unsigned char c = (unsigned char)*s++;
@@ -49,12 +51,12 @@ static const char *yes_or_no(bool b)
 	return b ? "true" : "false";
 }
 
-static const char *on_end(enum ghvm_on_end e)
+static const char *on_end_to_string(enum ghvm_on_end e)
 {
 	return e == GHVM_ON_END_RESTART ? "restart" : "stop";
 }
 
-static const char *logging(enum ghvm_logging l)
+static const char *logging_to_string(enum ghvm_logging l)
 {
 	static const char *const names[] = {
 		[GHVM_LOGGING_FILE] = "file",
@@ -65,7 +67,7 @@ static const char *logging(enum ghvm_logging l)
 	return names[l];
 }
 
-static const char *pages(enum ghvm_hugepages h)
+static const char *pages_to_string(enum ghvm_hugepages h)
 {
 	static const char *const names[] = {
 		[GHVM_HUGEPAGES_AUTO] = "auto",
@@ -102,16 +104,17 @@ static void put_spec(FILE *f, const struct ghvm_spec *spec)
 	put_text(f, ", dtb-overlay: ", spec->dtb_overlay);
 	fprintf(f, "}, memory: {size: %" PRIu64 ", protection: %s, hugepages: %s}", spec->memory,
 		spec->protection == GHVM_PROTECTION_NONE ? "none" : "protected",
-		pages(spec->hugepages));
+		pages_to_string(spec->hugepages));
 	fprintf(f, ", cpus: {count: %u}", spec->cpus);
 	fprintf(f,
 		", devices: [{console: {enabled: %s, logging: %s, log-size: %" PRIu64
 		", log-count: %u}}, {power-key: {enabled: %s}}]",
-		yes_or_no(spec->console), logging(spec->logging), spec->log_size, spec->log_count,
-		yes_or_no(spec->power_key));
+		yes_or_no(spec->console), logging_to_string(spec->logging), spec->log_size,
+		spec->log_count, yes_or_no(spec->power_key));
 	put_regions(f, spec);
 	fprintf(f, ", lifecycle: {on-reboot: %s, on-crash: %s, stop-timeout: %ums}",
-		on_end(spec->on_reboot), on_end(spec->on_crash), spec->stop_timeout_ms);
+		on_end_to_string(spec->on_reboot), on_end_to_string(spec->on_crash),
+		spec->stop_timeout_ms);
 	fprintf(f, ", rm-rpc: %s}", yes_or_no(spec->rm_rpc));
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libyaml's nodes by tables of keys.
+ * Reads libyaml's nodes by tables of keys.
  *
- * The events are looked through before the document is built, so that nothing in it can
- * refer to anything else: the tree is a tree, and not deep.
+ * All events are checked before the document is built, so that it has no aliases and is not deep.
  */
 #include "libghvm/spec/reader.h"
 
@@ -75,8 +74,8 @@ static bool has_nul(const yaml_node_t *n)
 	       strlen((const char *)n->data.scalar.value) != n->data.scalar.length;
 }
 
-/* A scalar's text, or NULL: another kind, or with a NUL inside. */
-static const char *scalar(const yaml_node_t *n)
+/* The text of a scalar; NULL if it is not a scalar or contains a NUL. */
+static const char *scalar_text(const yaml_node_t *n)
 {
 	if (n->type != YAML_SCALAR_NODE || has_nul(n))
 		return NULL;
@@ -88,11 +87,11 @@ static bool is_plain(const yaml_node_t *n)
 	return n->type == YAML_SCALAR_NODE && n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
-/* "~", or nothing at all: YAML's ways to say that a key has no value. */
+/* True for YAML's null values: "~", "null" or nothing. */
 static bool is_null(const yaml_node_t *n)
 {
 	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
-	const char *s = is_plain(n) ? scalar(n) : NULL;
+	const char *s = is_plain(n) ? scalar_text(n) : NULL;
 
 	for (size_t i = 0; s && i < ARRAY_SIZE(words); i++)
 		if (!strcmp(s, words[i]))
@@ -100,10 +99,10 @@ static bool is_null(const yaml_node_t *n)
 	return false;
 }
 
-/* ---- the file as a whole ---- */
+/* whole files */
 
-/* What we do not take, by its event; NULL: fine. */
-static const char *unwanted(const yaml_event_t *e, unsigned int documents, unsigned int depth)
+/* Why an event is refused; NULL: accepted. */
+static const char *refuse_event(const yaml_event_t *e, unsigned int documents, unsigned int depth)
 {
 	const yaml_char_t *anchor = NULL, *tag = NULL;
 
@@ -134,7 +133,7 @@ static const char *unwanted(const yaml_event_t *e, unsigned int documents, unsig
 	return tag ? "tags are not understood here" : NULL;
 }
 
-/* libyaml knows the byte that it cannot read, but not its line. */
+/* Line and column of a byte: libyaml tells only the offset of an unreadable one. */
 static yaml_mark_t mark_of_byte(const char *text, size_t len, size_t byte)
 {
 	yaml_mark_t at = {};
@@ -144,7 +143,7 @@ static yaml_mark_t mark_of_byte(const char *text, size_t len, size_t byte)
 			at.line++;
 			at.column = 0;
 		} else if (((unsigned char)text[i] & 0xc0) != 0x80) {
-			at.column++; /* a character; its other bytes follow it */
+			at.column++; /* first byte of a character */
 		}
 	}
 	return at;
@@ -169,8 +168,8 @@ static void syntax_error(struct yaml_reader *rd, const yaml_parser_t *p)
 		complain_at(rd, &at, "encoding", "not UTF-8: %s", p->problem);
 }
 
-/* Return: 0, or -EINVAL when there is something that a descriptor has no use for. */
-static int look_through(struct yaml_reader *rd, yaml_parser_t *p)
+/* Check all events. Return: 0; -EINVAL after a complaint. */
+static int check_events(struct yaml_reader *rd, yaml_parser_t *p)
 {
 	const unsigned int before = rd->report->n_errors;
 	unsigned int documents = 0, depth = 0;
@@ -188,7 +187,7 @@ static int look_through(struct yaml_reader *rd, yaml_parser_t *p)
 		depth += e.type == YAML_MAPPING_START_EVENT || e.type == YAML_SEQUENCE_START_EVENT;
 		depth -= e.type == YAML_MAPPING_END_EVENT || e.type == YAML_SEQUENCE_END_EVENT;
 		done = e.type == YAML_STREAM_END_EVENT;
-		why = unwanted(&e, documents, depth);
+		why = refuse_event(&e, documents, depth);
 		if (why)
 			complain_at(rd, &e.start_mark, "syntax", "%s", why);
 		yaml_event_delete(&e);
@@ -204,14 +203,14 @@ static int with_parser(struct yaml_reader *rd, const char *text, size_t len,
 
 	if (!yaml_parser_initialize(&p))
 		return -ENOMEM;
-	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING); /* a mark of UTF-16 is none of it */
+	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING); /* a UTF-16 mark is an error */
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
 	r = fn(rd, &p);
 	yaml_parser_delete(&p);
 	return r;
 }
 
-static int load(struct yaml_reader *rd, yaml_parser_t *p)
+static int load_document(struct yaml_reader *rd, yaml_parser_t *p)
 {
 	if (!yaml_parser_load(p, &rd->doc)) {
 		syntax_error(rd, p);
@@ -223,10 +222,10 @@ static int load(struct yaml_reader *rd, yaml_parser_t *p)
 int yaml_open(struct yaml_reader *rd, const char *text, size_t len, yaml_node_t **ret_root)
 {
 	yaml_node_t *root;
-	int r = with_parser(rd, text, len, look_through);
+	int r = with_parser(rd, text, len, check_events);
 
 	if (r == 0)
-		r = with_parser(rd, text, len, load);
+		r = with_parser(rd, text, len, load_document);
 	if (r < 0)
 		return r;
 
@@ -251,7 +250,7 @@ void yaml_close(struct yaml_reader *rd)
 
 /* ---- mappings ---- */
 
-static void join(char *ret, size_t cap, const char *path, const char *key)
+static void join_path(char *ret, size_t cap, const char *path, const char *key)
 {
 	snprintf(ret, cap, "%s%s%.*s", path, *path ? "." : "", QUOTE_MAX, key);
 }
@@ -268,7 +267,7 @@ static bool stands_before(struct yaml_reader *rd, const yaml_node_t *map,
 			  const yaml_node_pair_t *at, const char *key)
 {
 	for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < at; p++) {
-		const char *other = scalar(yaml_document_get_node(&rd->doc, p->key));
+		const char *other = scalar_text(yaml_document_get_node(&rd->doc, p->key));
 
 		if (other && !strcmp(other, key))
 			return true;
@@ -276,8 +275,8 @@ static bool stands_before(struct yaml_reader *rd, const yaml_node_t *map,
 	return false;
 }
 
-/* What @key may have meant. */
-static struct ghvm_near meant(const struct yaml_map *map, const char *key)
+/* The known key nearest to @key. */
+static struct ghvm_near find_near_key(const struct yaml_map *map, const char *key)
 {
 	struct ghvm_near near = ghvm_near_begin(key);
 
@@ -306,7 +305,7 @@ static void read_pair(struct yaml_reader *rd, const yaml_node_t *n, const yaml_n
 		      const char *path, const struct yaml_map *map, void *dst)
 {
 	yaml_node_t *k = yaml_document_get_node(&rd->doc, p->key);
-	const char *key = scalar(k);
+	const char *key = scalar_text(k);
 	const struct yaml_field *f;
 	char sub[sizeof(((struct ghvm_complaint *)NULL)->key)], text[GHVM_NEAR_TEXT];
 	struct ghvm_near near;
@@ -315,14 +314,14 @@ static void read_pair(struct yaml_reader *rd, const yaml_node_t *n, const yaml_n
 		yaml_complain(rd, k, path, "type", "a key is not a word");
 		return;
 	}
-	join(sub, sizeof(sub), path, key);
+	join_path(sub, sizeof(sub), path, key);
 	f = field_of(map, key);
 	if (!f) {
-		near = meant(map, key);
+		near = find_near_key(map, key);
 		yaml_complain(rd, k, sub, "unknown-key", "unknown key%s",
 			      ghvm_near_text(&near, text));
 	} else if (stands_before(rd, n, p, key)) {
-		yaml_complain(rd, k, sub, "repeated-key", "stands here twice");
+		yaml_complain(rd, k, sub, "repeated-key", "is given twice");
 	} else {
 		read_value(rd, yaml_document_get_node(&rd->doc, p->value), sub, f, dst);
 	}
@@ -334,7 +333,7 @@ yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key
 		return NULL;
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top;
 	     p++) {
-		const char *other = scalar(yaml_document_get_node(&rd->doc, p->key));
+		const char *other = scalar_text(yaml_document_get_node(&rd->doc, p->key));
 
 		if (other && !strcmp(other, key))
 			return yaml_document_get_node(&rd->doc, p->value);
@@ -342,7 +341,7 @@ yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key
 	return NULL;
 }
 
-/* A key is not missing as well if there is an unknown one that means it. */
+/* True if a required key is missing. An unknown key similar to it counts as that key. */
 static bool is_missing(struct yaml_reader *rd, yaml_node_t *n, const struct yaml_map *map,
 		       const struct yaml_field *f)
 {
@@ -352,9 +351,9 @@ static bool is_missing(struct yaml_reader *rd, yaml_node_t *n, const struct yaml
 		return is_null(value);
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
 	     p++) {
-		const char *key = scalar(yaml_document_get_node(&rd->doc, p->key));
+		const char *key = scalar_text(yaml_document_get_node(&rd->doc, p->key));
 
-		if (key && !field_of(map, key) && meant(map, key).best == f->key)
+		if (key && !field_of(map, key) && find_near_key(map, key).best == f->key)
 			return false;
 	}
 	return true;
@@ -374,7 +373,7 @@ void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 	for (const struct yaml_field *f = map->fields; whole && f->key; f++) {
 		if (!(f->flags & YAML_REQUIRED) || !is_missing(rd, n, map, f))
 			continue;
-		join(sub, sizeof(sub), path, f->key);
+		join_path(sub, sizeof(sub), path, f->key);
 		yaml_complain(rd, n, sub, "missing-key", "is missing");
 	}
 }
@@ -398,7 +397,7 @@ static unsigned int size_shift(char **end)
 	return 10 * (unsigned int)(at - suffixes + 1);
 }
 
-/* Digits, or 0x and digits; strtoull() alone would take signs and blanks. */
+/* Decimal or 0x digits; strtoull() alone would accept signs and blanks. */
 static bool whole_number(const char *s, char **end, unsigned long long *ret)
 {
 	const bool hex = !strncmp(s, "0x", 2);
@@ -413,7 +412,7 @@ static bool whole_number(const char *s, char **end, unsigned long long *ret)
 void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = scalar(n);
+	const char *s = scalar_text(n);
 	unsigned int shift = 0;
 	unsigned long long v;
 	char *end;
@@ -435,22 +434,22 @@ void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		*(uint64_t *)dst = v << shift;
 }
 
-/* Numbers and true and false are never quoted: what is, is a text. */
-static const char *unquote(const yaml_node_t *n)
+/* Advice to remove quotes: quoted numbers and booleans are texts. */
+static const char *unquote_hint(const yaml_node_t *n)
 {
-	return scalar(n) && !is_plain(n) ? ", but a text: without quotes" : "";
+	return scalar_text(n) && !is_plain(n) ? ", but a text: remove the quotes" : "";
 }
 
 void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		       const struct yaml_field *f, void *dst)
 {
 	const struct yaml_limits *limits = f->arg;
-	const char *s = is_plain(n) ? scalar(n) : NULL;
+	const char *s = is_plain(n) ? scalar_text(n) : NULL;
 	unsigned long long v;
 	char *end;
 
 	if (!s || !whole_number(s, &end, &v) || *end)
-		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote(n));
+		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote_hint(n));
 	else if (v < limits->min || v > limits->max)
 		yaml_complain(rd, n, path, "range", "%llu is not in %" PRIu64 " to %" PRIu64, v,
 			      limits->min, limits->max);
@@ -465,7 +464,7 @@ void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 		{ "ms", 1 }, { "s", 1000 }, { "", 1000 }, { "min", 60000 }, { "h", 3600000 }, {},
 	};
 	const struct yaml_word *u = units;
-	const char *s = scalar(n);
+	const char *s = scalar_text(n);
 	unsigned long long v;
 	char *end;
 
@@ -483,20 +482,20 @@ void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 void yaml_parse_bool(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = is_plain(n) ? scalar(n) : NULL;
+	const char *s = is_plain(n) ? scalar_text(n) : NULL;
 
 	if (s && !strcmp(s, "true"))
 		*(bool *)dst = true;
 	else if (s && !strcmp(s, "false"))
 		*(bool *)dst = false;
 	else
-		yaml_complain(rd, n, path, "type", "neither true nor false%s", unquote(n));
+		yaml_complain(rd, n, path, "type", "neither true nor false%s", unquote_hint(n));
 }
 
 void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = scalar(n);
+	const char *s = scalar_text(n);
 	struct ghvm_near near = ghvm_near_begin(s ? s : "");
 	char list[128] = "", text[GHVM_NEAR_TEXT];
 	size_t at = 0;
@@ -516,7 +515,7 @@ void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		      ghvm_near_text(&near, text));
 }
 
-static void replace(struct yaml_reader *rd, const char *s, char **dst)
+static void replace_string(struct yaml_reader *rd, const char *s, char **dst)
 {
 	char *copy = strdup(s);
 
@@ -528,7 +527,7 @@ static void replace(struct yaml_reader *rd, const char *s, char **dst)
 	*dst = copy;
 }
 
-/* Return: true if @s has one, which was complained about. */
+/* True, with a complaint, if @s has a control character. */
 static bool has_control(struct yaml_reader *rd, const yaml_node_t *n, const char *path,
 			const char *s)
 {
@@ -542,11 +541,11 @@ static bool has_control(struct yaml_reader *rd, const yaml_node_t *n, const char
 	return false;
 }
 
-/* What YAML folds, or keeps, over several lines is one: its ends of lines are blanks. */
+/* Several lines in YAML become one: line ends become blanks. */
 void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = scalar(n);
+	const char *s = scalar_text(n);
 	_cleanup_(freep) char *line = NULL;
 	size_t len;
 
@@ -569,18 +568,18 @@ void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 	for (char *c = line; (c = strchr(c, '\n'));)
 		*c = ' ';
 	if (!has_control(rd, n, path, line))
-		replace(rd, line, dst);
+		replace_string(rd, line, dst);
 }
 
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = scalar(n);
+	const char *s = scalar_text(n);
 
 	if (!s || *s != '/')
 		yaml_complain(rd, n, path, "path", "not an absolute path");
 	else if (strlen(s) >= PATH_MAX)
 		yaml_complain(rd, n, path, "length", "longer than a path may be");
 	else if (!has_control(rd, n, path, s))
-		replace(rd, s, dst);
+		replace_string(rd, s, dst);
 }

@@ -2,8 +2,8 @@
 /*
  * Reading YAML into structures by tables of keys, complaining by file, line and column.
  *
- * Nothing stops at the first complaint: people want to see all of them. What YAML can do
- * beyond mappings, lists and scalars (anchors, tags, several documents) is refused.
+ * Parsing continues after a complaint, so that users see all of them. YAML features beyond
+ * mappings, lists and scalars (anchors, tags, several documents) are refused.
  */
 #pragma once
 
@@ -16,12 +16,12 @@
 #include <yaml.h>
 
 /**
- * struct yaml_reader - one file while it is read
- * @report: gets complaints; borrowed
- * @spec: gets the places of keys; borrowed
- * @file: which of the report's files
- * @whole: required keys must be there; false for a drop-in, which has only what it changes
- * @doc: what libyaml made of it
+ * struct yaml_reader - a file being read
+ * @report: collects complaints; borrowed
+ * @spec: records the places of keys; borrowed
+ * @file: index among the report's files
+ * @whole: required keys must exist; false for a drop-in
+ * @doc: the parsed document
  *
  * Thread: one.
  */
@@ -35,18 +35,18 @@ struct yaml_reader {
 
 struct yaml_field;
 
-/* Reads @n into @dst, or complains about it under the name @path and leaves @dst. */
+/* Parse @n into @dst, or add a complaint about @path and leave @dst unchanged. */
 typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			      const struct yaml_field *f, void *dst);
 
 #define YAML_REQUIRED 1U
-#define YAML_NULL 2U /* a null is a value; of all others it is the same as no key at all */
+#define YAML_NULL 2U /* a null is a value; for other fields it counts as no key */
 
 /**
  * struct yaml_field - one key of a mapping
- * @parse: of its value
- * @offset: of its member in the structure
- * @arg: what @parse wants: enum yaml_word table, struct yaml_map, limits
+ * @parse: parses its value
+ * @offset: offset of its member in the structure
+ * @arg: argument of @parse: enum yaml_word table, struct yaml_map, limits
  */
 struct yaml_field {
 	const char *key;
@@ -61,7 +61,7 @@ struct yaml_map {
 	const struct yaml_field *fields;
 };
 
-/* Words and what they mean; ends with NULL. */
+/* Words and their values; ends with NULL. */
 struct yaml_word {
 	const char *word;
 	int value;
@@ -75,33 +75,33 @@ struct yaml_limits {
 
 /**
  * yaml_open() - parse the text of one file
- * @rd: all but doc is set by the caller
+ * @rd: all members but doc are set by the caller
  * @ret_root: its mapping; borrowed from @rd
  *
- * Return: 0 and yaml_close() is owed; -ENODATA there is nothing in it, or only comments; -EINVAL
- * complained; -ENOMEM.
+ * Return: 0, call yaml_close() later; -ENODATA empty, or only comments; -EINVAL after a
+ * complaint; -ENOMEM.
  */
 int yaml_open(struct yaml_reader *rd, const char *text, size_t len, yaml_node_t **ret_root);
 void yaml_close(struct yaml_reader *rd);
 
-/* Complain about a place. @n may be NULL: the start of the file. */
+/* Add a complaint about @n; NULL: about the start of the file. */
 void yaml_complain(struct yaml_reader *rd, const yaml_node_t *n, const char *path, const char *rule,
 		   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* Note where @path stands. */
+/* Record the place of @path. */
 void yaml_note(struct yaml_reader *rd, const yaml_node_t *n, const char *path);
 
 /* The value of @key in a mapping, or NULL. */
 yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key);
 
 /*
- * Every key of @n by the table: unknown, repeated and (if @whole) missing ones are complaints. A key
- * whose value is null counts as missing.
+ * Read all keys of @n by the table. Unknown, repeated and (if @whole) missing keys are
+ * complaints. A key with a null value counts as missing.
  */
 void yaml_read_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		   const struct yaml_map *map, void *dst, bool whole);
 
-/* parse functions; @dst is what the comment says */
+/* parse functions; the type of @dst is noted at each */
 void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst); /* uint64_t; K, M, G, T */
 void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The keys of a descriptor, and what must be true of several at once.
+ * The keys of a descriptor, and checks across keys.
  *
- * configs/FORMAT.md has every key; a test holds it against the tables here.
+ * configs/FORMAT.md has every key; a test compares it with the tables here.
  */
 #include "ghvm/spec.h"
 
@@ -79,7 +79,7 @@ static const struct yaml_limits version_limits = { FORMAT_VERSION, FORMAT_VERSIO
 static const struct yaml_limits cpu_limits = { 1, GHVM_SPEC_CPUS_MAX };
 static const struct yaml_limits label_limits = { 1, GHVM_LABEL_LAST };
 
-/* Values that are checked and not kept. */
+/* Values that are checked but not stored. */
 static void parse_version(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			  const struct yaml_field *f, void *dst)
 {
@@ -154,7 +154,7 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	}
 }
 
-/* A device of which there is one, unless it is switched off. */
+/* A device that exists once unless it is disabled. */
 #define ENABLED_FIELDS(name, member)                                                               \
 	static const struct yaml_field name##_fields[] = {                                         \
 		FIELD("enabled", member, yaml_parse_bool, 0, NULL),                                \
@@ -212,7 +212,7 @@ static const struct yaml_field device_fields[] = {
 };
 static const struct yaml_map device_map = { device_fields };
 
-/* Of each kind there is one; "console" twice would say two things of it. */
+/* Each kind of device may be listed once. */
 static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
 {
 	for (size_t i = 0; i < nth; i++)
@@ -236,7 +236,8 @@ static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, y
 		yaml_complain(rd, n, path, "type", "not exactly one device");
 	for (const struct yaml_field *f = device_fields; f->key; f++)
 		if (yaml_find(rd, n, f->key) && listed_before(rd, list, nth, f->key))
-			yaml_complain(rd, n, path, "repeated-key", "there is a %s already", f->key);
+			yaml_complain(rd, n, path, "repeated-key", "the list has a %s already",
+				      f->key);
 }
 
 static void set_default_devices(struct ghvm_spec *spec)
@@ -248,7 +249,7 @@ static void set_default_devices(struct ghvm_spec *spec)
 	spec->power_key = true;
 }
 
-/* The list is all of them: what an earlier file said of devices is forgotten. */
+/* The list replaces the devices of an earlier file. */
 static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			  const struct yaml_field *f, void *dst)
 {
@@ -323,7 +324,7 @@ bool spec_has_section(const char *name, size_t len)
 	return false;
 }
 
-/* ---- what depends on two keys, when all files are read ---- */
+/* checks across keys, after all files are read */
 
 static void complain(struct spec_report *report, const struct ghvm_spec *spec, const char *key,
 		     enum ghvm_severity severity, const char *rule, const char *fmt, ...)
@@ -348,7 +349,7 @@ static void check_memory(struct spec_report *report, const struct ghvm_spec *spe
 	const char *why = giant ? "1G (memory.hugepages: 1G)" : "2M";
 
 	if (!spec->memory)
-		return; /* complained about, or missing */
+		return; /* has an error already, or is missing */
 	if (!ghvm_aligned(spec->memory, GHVM_MIB(1)))
 		complain(report, spec, "memory.size", GHVM_SEVERITY_ERROR, "size-align",
 			 "%" PRIu64 " is not a multiple of %s", spec->memory, why);
@@ -363,7 +364,7 @@ static void check_memory(struct spec_report *report, const struct ghvm_spec *spe
 			 "less than any Linux guest needs");
 }
 
-static bool overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 {
 	return a <= b ? b - a < a_size : a - b < b_size;
 }
@@ -389,12 +390,13 @@ static void check_address(struct spec_report *report, const struct ghvm_spec *sp
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "range",
 			 "0x%" PRIx64 " to its end is not in 0x%llx to 0x%llx", r->address,
 			 GHVM_IPA_WINDOWS, GHVM_IPA_END);
-	else if (overlap(r->address, r->size, GHVM_IPA_RAM, spec->memory))
+	else if (ranges_overlap(r->address, r->size, GHVM_IPA_RAM, spec->memory))
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
 			 "0x%" PRIx64 " overlaps the VM's RAM", r->address);
 	for (size_t i = 0; i < nth; i++)
 		if (spec->regions[i].address &&
-		    overlap(r->address, r->size, spec->regions[i].address, spec->regions[i].size))
+		    ranges_overlap(r->address, r->size, spec->regions[i].address,
+				   spec->regions[i].size))
 			complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
 				 "0x%" PRIx64 " overlaps the region of line %u", r->address,
 				 line_of_region(spec, i));
@@ -410,12 +412,12 @@ static void check_label(struct spec_report *report, const struct ghvm_spec *spec
 		if (spec->regions[i].label != label)
 			continue;
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "label-in-use",
-			 "label %u is that of line %u too", label, line_of_region(spec, i));
+			 "label %u is also in line %u", label, line_of_region(spec, i));
 		return;
 	}
 }
 
-static void check(struct spec_report *report, const struct ghvm_spec *spec)
+static void check_spec(struct spec_report *report, const struct ghvm_spec *spec)
 {
 	check_memory(report, spec);
 	for (size_t i = 0; i < spec->n_regions; i++) {
@@ -424,7 +426,7 @@ static void check(struct spec_report *report, const struct ghvm_spec *spec)
 	}
 }
 
-/* ---- files to specs ---- */
+/* reading files */
 
 static int set_defaults(struct ghvm_spec *spec, const char *name,
 			const struct ghvm_spec_files *files)
@@ -449,7 +451,7 @@ static int set_defaults(struct ghvm_spec *spec, const char *name,
 	return 0;
 }
 
-/* One file into @spec; those after the first may leave out what the first has, and all else. */
+/* Read one file into @spec. Files after the first may leave out required keys. */
 static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t nth)
 {
 	const struct ghvm_spec_file *f = &report->files[nth];
@@ -465,7 +467,7 @@ static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t 
 	if (r == -ENODATA && rd.whole)
 		yaml_complain(&rd, NULL, "", "type", "empty");
 	if (r < 0)
-		return r == -ENOMEM ? r : 0; /* complained about, or nothing in it */
+		return r == -ENOMEM ? r : 0; /* has an error already, or is empty */
 	yaml_read_map(&rd, root, "", &top_map, spec, rd.whole);
 	yaml_close(&rd);
 	return 0;
@@ -481,7 +483,7 @@ static int read_files(const char *name, const struct ghvm_spec_files *files, str
 	for (size_t i = 0; r == 0 && i < files->n; i++)
 		r = read_file(&report, &spec, i);
 	if (r == 0)
-		check(&report, &spec);
+		check_spec(&report, &spec);
 	else
 		report.failed = r;
 	r = spec_report_finish(&report, complaints, err);
@@ -490,7 +492,7 @@ static int read_files(const char *name, const struct ghvm_spec_files *files, str
 	return r;
 }
 
-/* "demo.yaml:1:1: " in front of it, if there is a file */
+/* Prefixed by "demo.yaml:1:1: " if there is a file. */
 static int bad_name(const char *name, const char *file, struct ghvm_error *err)
 {
 	return ghvm_error_set(err, -EINVAL,

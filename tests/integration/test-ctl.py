@@ -832,7 +832,7 @@ class Generation:
 
     def test_a_window(self):
         self.w.vm("demo", "powerkey\n", extra="regions: [{label: 1, size: 1M}]\n")
-        self.start("demo", self.windows, f"({self.generation}) is not known to put a window")
+        self.start("demo", self.windows, f"({self.generation}) is not known to map a region")
 
 
 class Debug(Generation, Case):

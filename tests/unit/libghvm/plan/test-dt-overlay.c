@@ -127,18 +127,19 @@ static const struct {
 	{ FRAGMENT "b=<9> " IN_BOTH FIXUPS "b=<fffffffe> } } }", ": b: offset 4294967294 is out" },
 	{ FRAGMENT "b=<9,9> " IN_BOTH FIXUPS "b=<0,4,8> } } }", ": b: offset 8 is outside" },
 	{ FRAGMENT "b=[1,2,3] " IN_BOTH FIXUPS "b=<0> } } }", "which has 3 bytes" },
-	{ FRAGMENT "b=<9> " IN_BOTH FIXUPS "b=[0,0,0] } } }", "3 bytes are no list of offsets" },
-	{ FRAGMENT IN_BOTH FIXUPS "b=<0> } } }", ": b: the node that it is for has no such" },
+	{ FRAGMENT "b=<9> " IN_BOTH FIXUPS "b=[0,0,0] } } }", "3 bytes are not a list of offsets" },
+	{ FRAGMENT IN_BOTH FIXUPS "b=<0> } } }", ": b: its node has no such" },
 	{ FRAGMENT IN_BOTH FIXUPS "a{ } } } }", AT "/a: the overlay has no such node" },
 	{ FRAGMENT "a@1{ } " IN_BOTH FIXUPS "a{ } } } }", AT "/a: the overlay has no such node" },
 	/* what would change a number that was checked */
 	{ FRAGMENT "b=<9> " IN_BOTH
 		   "__local_fixups__{ __local_fixups__{ fragment@0{ __overlay__{ b=<0> } } } "
 		   "fragment@0{ __overlay__{ b=<0> } } }",
-	  "/__local_fixups__/__local_fixups__: is about fix-ups" },
-	{ FRAGMENT "phandle=<9> " IN_BOTH FIXUPS "phandle=<1> } } }", ": phandle: is no property" },
+	  "/__local_fixups__/__local_fixups__: refers to fix-ups" },
+	{ FRAGMENT "phandle=<9> " IN_BOTH FIXUPS "phandle=<1> } } }",
+	  ": phandle: is not a property" },
 	{ FRAGMENT IN_BOTH "__local_fixups__{ fragment@0{ target-path=<0> } }",
-	  "/__local_fixups__/fragment@0: target-path: is no property" },
+	  "/__local_fixups__/fragment@0: target-path: is not a property" },
 	{ FRAGMENT IN_BOTH "__symbols__{ phandle=[2f,61,62,0] }", "/__symbols__: phandle: is no" },
 	/* labels of a tree that has none */
 	{ FRAGMENT "b=<ffffffff> " IN_BOTH "__fixups__{ uart=\"" AT ":b:0\" }",
@@ -146,24 +147,24 @@ static const struct {
 	{ FRAGMENT "b=<ffffffff> " IN_BOTH "__fixups__{ uart=\"" AT ":b:4294967294\" }",
 	  "/__fixups__: uart: refers to a label" },
 	{ FRAGMENT IN_BOTH "__fixups__@1{ uart=\"x\" }", "/__fixups__@1: would be taken for" },
-	{ FRAGMENT IN_BOTH "__symbols__{ a=[2f,61] }", "/__symbols__: a: is no path" },
-	{ FRAGMENT IN_BOTH "__symbols__{ a=\"a\" }", "/__symbols__: a: is no path" },
+	{ FRAGMENT IN_BOTH "__symbols__{ a=[2f,61] }", "/__symbols__: a: is not a path" },
+	{ FRAGMENT IN_BOTH "__symbols__{ a=\"a\" }", "/__symbols__: a: is not a path" },
 	/* targets */
 	{ "fragment@0{ target-path=[2f,61] __overlay__{ } }", "/fragment@0: target-path: is no" },
-	{ "fragment@0{ target-path=\"serial0\" __overlay__{ } }", "target-path: is no path" },
+	{ "fragment@0{ target-path=\"serial0\" __overlay__{ } }", "target-path: is not a path" },
 	{ "fragment@0{ target-path=\"/no\" __overlay__{ } }", "target-path: the tree has no such" },
 	{ "fragment@0{ target=<7> __overlay__{ } }", "/fragment@0: target: the tree has no such" },
-	{ "fragment@0{ target=[1] __overlay__{ } }", "/fragment@0: target: is no phandle" },
+	{ "fragment@0{ target=[1] __overlay__{ } }", "/fragment@0: target: is not a phandle" },
 	{ "fragment@0{ __overlay__{ } }", "/fragment@0: has neither target-path nor target" },
 	{ "serial{ compatible=\"x\" }", "/: no node in it has an __overlay__" },
 	/* the tree as such */
-	{ FRAGMENT "phandle=<0> " IN_BOTH, AT ": phandle: is no phandle" },
-	{ FRAGMENT "phandle=<fffffffc> " IN_BOTH, AT ": phandle: is no phandle" },
-	{ FRAGMENT "linux,phandle=[1,2] " IN_BOTH, AT ": linux,phandle: is no phandle" },
-	{ FRAGMENT "b=<1> b=<2> " IN_BOTH, AT ": b: is there twice" },
-	{ FRAGMENT "b{ } b{ } " IN_BOTH, AT ": b is there twice" },
-	{ FRAGMENT "b@1{ } b{ } " IN_BOTH, AT ": b is there twice, or behind one with a unit" },
-	{ FRAGMENT "a{ } b=<1> " IN_BOTH, AT ": b: stands behind a node" },
+	{ FRAGMENT "phandle=<0> " IN_BOTH, AT ": phandle: is not a phandle" },
+	{ FRAGMENT "phandle=<fffffffc> " IN_BOTH, AT ": phandle: is not a phandle" },
+	{ FRAGMENT "linux,phandle=[1,2] " IN_BOTH, AT ": linux,phandle: is not a phandle" },
+	{ FRAGMENT "b=<1> b=<2> " IN_BOTH, AT ": b: occurs twice" },
+	{ FRAGMENT "b{ } b{ } " IN_BOTH, AT ": b occurs twice" },
+	{ FRAGMENT "b@1{ } b{ } " IN_BOTH, AT ": b occurs twice, or after one with a unit" },
+	{ FRAGMENT "a{ } b=<1> " IN_BOTH, AT ": b: comes after a node" },
 	{ FRAGMENT "\033[2J{ } " IN_BOTH, AT ": a node in it has a bad name" },
 	{ FRAGMENT "a/b{ } " IN_BOTH, AT ": a node in it has a bad name" },
 	{ FRAGMENT "a\tb=<1> " IN_BOTH, AT ": a property of it has a bad name" },
@@ -283,7 +284,7 @@ static void refuses_what_is_no_overlay(void **state)
 	size_t n = make(buf, FRAGMENT IN_BOTH);
 
 	assert_int_equal(build(buf, 0, &fdt, &err), -EINVAL);
-	assert_non_null(strstr(err.msg, "has 0 bytes, at most 32768 are taken"));
+	assert_non_null(strstr(err.msg, "has 0 bytes, the limit is 32768"));
 	assert_int_equal(build(large, GHVM_KIB(32) + 1, &fdt, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "has 32769 bytes, the limit is 32768"));
 	assert_int_equal(build(large, GHVM_KIB(32), &fdt, &err), -EINVAL);

@@ -243,17 +243,17 @@ static const struct {
 	uint32_t number;
 	const char *complaint;
 } harmful[] = {
-	{ "/", "memory@0", "device_type", "memory", 0, "/memory@0: the resource manager makes" },
-	{ "/", "hypervisor", NULL, NULL, 0, "/hypervisor: the resource manager makes" },
+	{ "/", "memory@0", "device_type", "memory", 0, "/memory@0: the resource manager creates" },
+	{ "/", "hypervisor", NULL, NULL, 0, "/hypervisor: the resource manager creates" },
 	{ "/gunyah-vm-config/vdevices", "rpc", "vdevice-type", "rm-rpc", 0,
 	  "without \"generate\"" },
 	{ "/gunyah-vm-config/vdevices", "input", "virtio,device-type", NULL, 18, "virtio input" },
 	{ "/gunyah-vm-config/vcpus", NULL, "affinity", "static", 0, "not \"proxy\"" },
 	{ "/nosuch", "x", NULL, NULL, 0, "the tree has no such node" },
-	/* found by the same paths as ours, and before them */
-	{ "/", "hypervisor@0", NULL, NULL, 0, "/hypervisor@0: the resource manager makes" },
-	{ "/", "gunyah-vm-config@0", NULL, NULL, 0, "in place of /gunyah-vm-config" },
-	{ "/", "qcom,vm-config", NULL, NULL, 0, "in place of /gunyah-vm-config" },
+	/* found by the same paths as the nodes of the library, and before them */
+	{ "/", "hypervisor@0", NULL, NULL, 0, "/hypervisor@0: the resource manager creates" },
+	{ "/", "gunyah-vm-config@0", NULL, NULL, 0, "instead of /gunyah-vm-config" },
+	{ "/", "qcom,vm-config", NULL, NULL, 0, "instead of /gunyah-vm-config" },
 	{ "/gunyah-vm-config", "vcpus@0", NULL, NULL, 0, "/vcpus@0: the end of a VM" },
 };
 
@@ -338,7 +338,7 @@ static void refuses_overlays_that_take_the_link_away(void **state)
 		n = overlay(buf, v[i].target, v[i].name, v[i].prop, v[i].value, 0);
 		assert_int_equal(ghvm_dt_build(&m, buf, n, &fdt, &size, &err), -EINVAL);
 		assert_null(fdt);
-		assert_non_null(strstr(err.msg, "takes away the rm-rpc vdevice"));
+		assert_non_null(strstr(err.msg, "removes the rm-rpc vdevice"));
 	}
 	m.rm_rpc = false; /* none was asked for */
 	{

@@ -270,7 +270,7 @@ static void keeps_to_the_quirks(void **state)
 	s.n_regions = 1;
 	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
 	q.v[GHVM_QUIRK_ENTRIES].value = 257;
-	refuse(&s, &in, -EOPNOTSUPP, "(small) is not known to put a window where it is wanted");
+	refuse(&s, &in, -EOPNOTSUPP, "(small) is not known to map a region at a chosen address");
 	in.quirks = NULL; /* not known: planned, not promised */
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	ghvm_plan_done(&p);
@@ -291,23 +291,23 @@ static void refuses_windows_in_the_wrong_place(void **state)
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1001 };
 	refuse(&s, &in, -EINVAL, "whole pages");
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(30) };
-	refuse(&s, &in, -EINVAL, "regions[0].size: no room");
+	refuse(&s, &in, -EINVAL, "regions[0].size: no space");
 	r[0] = (struct ghvm_spec_region){ .label = 1,
 					  .size = 0x2000,
 					  .address = GHVM_IPA_RAM - 0x1000 };
 	refuse(&s, &in, -EINVAL, "overlaps \"ram\"");
 	r[0] = (struct ghvm_spec_region){ .label = 0, .size = 0x1000 };
-	refuse(&s, &in, -EINVAL, "regions[0].label: 0 is taken");
+	refuse(&s, &in, -EINVAL, "regions[0].label: 0 is in use");
 	r[0].label = GHVM_LABEL_PROBE;
-	refuse(&s, &in, -EINVAL, "regions[0].label: 4294967294 has another meaning");
+	refuse(&s, &in, -EINVAL, "regions[0].label: 4294967294 is reserved");
 	r[0].label = UINT32_MAX;
-	refuse(&s, &in, -EINVAL, "another meaning");
+	refuse(&s, &in, -EINVAL, "is reserved");
 	s.n_regions = 2;
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
 	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };
 	refuse(&s, &in, -EINVAL, "regions[1].address: 0x40001000 overlaps \"window-1\"");
 	r[1] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
-	refuse(&s, &in, -EINVAL, "regions[1].label: 1 is taken");
+	refuse(&s, &in, -EINVAL, "regions[1].label: 1 is in use");
 }
 
 static const char golden_text[] =

@@ -236,7 +236,7 @@ static void reads_only_regular_files(void **state)
 	snprintf(path, sizeof(path), "%s/lost.yaml", f->a);
 	assert_int_equal(symlink("/nonexistent/x", path), 0);
 	assert_int_equal(load(f, "lost", &s, &err), -ELOOP);
-	assert_non_null(strstr(err.msg, "lost.yaml: is a symbolic link that leads nowhere"));
+	assert_non_null(strstr(err.msg, "lost.yaml: is a symbolic link without a target"));
 	snprintf(path, sizeof(path), "%s/fifo.yaml", f->a);
 	assert_int_equal(mkfifo(path, 0644), 0);
 	assert_int_equal(load(f, "fifo", &s, &err), -EINVAL);
