@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * inotify says that something happened, and then all is read again: what it says exactly can be
- * lost, and of a folder that was made just now it says nothing.
+ * On any inotify event all folders are read again: single events can be lost, and there are none for
+ * files in a folder that was just created.
  */
 #include "daemon/manager/core/folders.h"
 
@@ -16,7 +16,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/spec/files.h"
 
-#define PAUSE_MS 100 /* a tool that writes a thousand descriptors causes ten readings a second */
+#define PAUSE_MS 100 /* limits the readings while a tool writes many descriptors */
 #define COMES (IN_CREATE | IN_MOVED_TO)
 #define GOES (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)
 #define CHANGES (COMES | GOES | IN_CLOSE_WRITE | IN_ATTRIB)
@@ -35,7 +35,7 @@ static void on_events(void *data)
 	char buf[4096];
 
 	while (read(f->fd, buf, sizeof(buf)) > 0)
-		; /* all will be read again, whatever it was */
+		; /* the events do not matter: all folders are read again */
 	folders_poke(f);
 }
 
@@ -70,15 +70,15 @@ void folders_done(struct folders *f)
 	f->fd = -1;
 }
 
-/* Added to what is watched there already: a folder may be above another one as well. */
+/* IN_MASK_ADD, because a folder may already be watched as the parent of another folder. */
 static int watch(const struct folders *f, const char *path, uint32_t what)
 {
 	return inotify_add_watch(f->fd, path, what | IN_ONLYDIR | IN_MASK_ADD) < 0 ? -errno : 0;
 }
 
 /*
- * The nearest folder above that there is: by it a folder comes, and one that is a link becomes
- * another.
+ * Watch the nearest existing parent folder, to notice that @dir is created or that a symbolic link is
+ * changed.
  */
 static void watch_above(const struct folders *f, const char *dir)
 {
@@ -90,7 +90,7 @@ static void watch_above(const struct folders *f, const char *dir)
 		if (watch(f, path, COMES | GOES) == 0)
 			return;
 	}
-	(void)watch(f, "/", COMES | GOES); /* a path that is relative is not watched */
+	(void)watch(f, "/", COMES | GOES); /* parents of a relative path are not watched */
 }
 
 void folders_watch(struct folders *f)
@@ -112,6 +112,6 @@ void folders_watch_drop_ins(struct folders *f, const char *name)
 
 	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
 		(void)snprintf(path, sizeof(path), "%s/%s.yaml.d", *d, name);
-		(void)watch(f, path, CHANGES); /* most have none */
+		(void)watch(f, path, CHANGES); /* most folders do not exist */
 	}
 }

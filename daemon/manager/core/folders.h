@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The folders of descriptors, watched: that something in them has changed is known by itself.
+ * Watch the descriptor folders for changes.
  *
- * They need not be there yet; then what would hold them is watched. Thread: main.
+ * The folders need not exist; then their parents are watched. Thread: main.
  */
 #pragma once
 
@@ -13,9 +13,9 @@
 /**
  * struct folders - embedded in the manager
  * @dirs: NULL-terminated; borrowed
- * @fd: of inotify, -1: there is none, and nothing is told
- * @pause: many changes that come together are told once
- * @fn: called with @data: read them again
+ * @fd: of inotify; -1: none, so changes are not noticed
+ * @pause: timer that combines changes at about the same time
+ * @fn: called with @data after a change
  */
 struct folders {
 	const char *const *dirs;
@@ -27,15 +27,15 @@ struct folders {
 	void *data;
 };
 
-/* Without inotify it only says so to the journal. @dirs outlive it. Return: 0; -ENOMEM. */
+/* Logs a warning if there is no inotify. @dirs: must outlive @f. Return: 0; -ENOMEM. */
 int folders_init(struct folders *f, struct loop *loop, const char *const *dirs, loop_fn fn,
 		 void *data);
 void folders_done(struct folders *f);
 
-/* Have @fn called soon, as if something in them had changed. */
+/* Call @fn soon, as if a folder had changed. */
 void folders_poke(struct folders *f);
 
-/* Watch what is there now. Before they are read: what changes after that is told. */
+/* Add watches for all folders that exist. Call it before reading them, so that no change is missed. */
 void folders_watch(struct folders *f);
-/* The same for the drop-ins of one VM. */
+/* The same for the drop-in folders of a VM. */
 void folders_watch_drop_ins(struct folders *f, const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Entries to the journal, or lines where there is none.
+ * Write entries to the journal, or lines to standard error.
  */
 #include "daemon/manager/core/log.h"
 
@@ -41,7 +41,7 @@ static void add(struct entry *e, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(field, FIELD_SIZE, fmt, ap); /* cut rather than lost */
+	(void)vsnprintf(field, FIELD_SIZE, fmt, ap); /* truncated if too long */
 	va_end(ap);
 	e->iov[e->n++] = (struct iovec){ field, strlen(field) };
 }

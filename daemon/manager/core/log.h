@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The manager's log: journal entries whose fields say which VM and what was refused.
+ * The manager's log: journal entries with fields for the VM and for errors of RM.
  *
- * Under systemd entries go to the journal, elsewhere as lines to standard error.
+ * Without systemd, entries are lines on standard error.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
-/* MESSAGE_ID of what is worth an alert; stable, documented in gunyah-vmd(8). */
+/* MESSAGE_IDs of important events; stable. */
 #define LOG_ID_STARTED "6f2b3b0d6b2c4a0b9f4c8a8f1f0a1d01"
 #define LOG_ID_STOPPED "6f2b3b0d6b2c4a0b9f4c8a8f1f0a1d02"
 #define LOG_ID_START_FAILED "6f2b3b0d6b2c4a0b9f4c8a8f1f0a1d03"
@@ -27,11 +27,11 @@
 #define LOG_ID_NO_HOST "6f2b3b0d6b2c4a0b9f4c8a8f1f0a1d0c"
 
 /**
- * struct log_about - what an entry is about; borrowed for the call
+ * struct log_about - fields of an entry; borrowed for the call
  * @vm: name, or NULL
  * @vmid: 0: none
  * @step: of a start or stop, or NULL
- * @err: its RM message and status become fields, or NULL
+ * @err: error whose RM message and status become fields, or NULL
  * @id: MESSAGE_ID, or NULL
  */
 struct log_about {
@@ -43,17 +43,17 @@ struct log_about {
 };
 
 /**
- * log_write() - one entry
+ * log_write() - write an entry
  * @priority: LOG_ERR and so on
  * @about: may be NULL
- * @code: negative errno that is appended as text, or 0
+ * @code: negative errno, appended as text; or 0
  *
  * Thread: any.
  */
 void log_write(int priority, const struct log_about *about, int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Debug entries are dropped unless asked for. Before threads are started. */
+/* Enable debug entries. Call it before threads are started. */
 void log_set_debug(bool debug);
 
 #define log_error(about, code, ...) log_write(LOG_ERR, (about), (code), __VA_ARGS__)

@@ -2,9 +2,9 @@
 /*
  * The main loop, on libevent.
  *
- * What is ready in one turn is handled before anything is ready again, and what was deferred runs
- * after each turn: whoever always has something to say keeps nobody else from being heard. Priorities
- * of libevent would not do: the lower ones wait until nothing of the higher is left.
+ * All events that are ready in one turn are handled before new events are read, and deferred functions run
+ * after each turn, so that a busy source of events does not starve others. Priorities of libevent would
+ * not do that: lower ones wait until there are no events of a higher priority.
  */
 #include "daemon/manager/core/loop.h"
 
@@ -14,7 +14,7 @@
 #include <event2/event.h>
 
 /**
- * struct loop - @deferred: what runs after this turn
+ * struct loop - @deferred: functions to run after this turn
  */
 struct loop {
 	struct event_base *base;
@@ -24,8 +24,8 @@ struct loop {
 };
 
 /*
- * By itself libevent counts a timer from the beginning of the turn that arms it, on a clock of
- * 4 ms: what follows long work would come too early.
+ * By default, libevent counts timers from the beginning of the turn in which they are armed, on a clock
+ * with a resolution of 4 ms: a timer armed after long work would fire too early.
  */
 static struct event_base *new_base(void)
 {
@@ -83,7 +83,7 @@ static struct loop_watch *due(const struct loop *l)
 	return w;
 }
 
-/* What they defer themselves is for the next turn. */
+/* Functions that are deferred by these functions run after the next turn. */
 static void run_deferred(struct loop *l)
 {
 	struct loop_watch *w;
@@ -104,7 +104,7 @@ int loop_run(struct loop *l)
 		r = event_base_loop(l->base, EVLOOP_ONCE | (l->deferred ? EVLOOP_NONBLOCK : 0));
 		if (r < 0)
 			return -EIO;
-		if (r > 0 && !l->deferred) /* there is nothing to wait for */
+		if (r > 0 && !l->deferred) /* no events are registered */
 			break;
 	}
 	return l->result;

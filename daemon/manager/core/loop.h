@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOP_TURN_USEC 5000 /* that who has more to do may take of one turn */
+#define LOOP_TURN_USEC 5000 /* limit for long work within a turn */
 
 struct loop;
 struct event;
@@ -19,9 +19,9 @@ struct event_base;
 typedef void (*loop_fn)(void *data);
 
 /**
- * struct loop_watch - one thing waited for; embedded, zero is "nothing"
+ * struct loop_watch - a source of events; embedded; zero: unused
  * @ev: owned
- * @loop, @next, @deferred, @due: of what runs after the turn; the loop's
+ * @loop, @next, @deferred, @due: of deferred functions; private to the loop
  */
 struct loop_watch {
 	struct event *ev;
@@ -34,19 +34,19 @@ struct loop_watch {
 };
 
 int loop_new(struct loop **ret);
-/* After every watch was done. Accepts NULL. */
+/* Call it after loop_watch_done() of all watches. Accepts NULL. */
 void loop_free(struct loop *l);
 
-/* Returns when loop_stop() was called; its argument, or a negative errno. */
+/* Run until loop_stop(). Return: the argument of loop_stop(), or a negative errno. */
 int loop_run(struct loop *l);
-/* Runs until @done says so. 0; -ECANCELED loop_stop() was called before. */
+/* Run until @done returns true. Return: 0; -ECANCELED loop_stop() was called. */
 int loop_run_until(struct loop *l, bool (*done)(const void *data), const void *data);
 void loop_stop(struct loop *l, int result);
 
 /* Borrowed, for bus/connection.c. */
 struct event_base *loop_base(struct loop *l);
 
-/* Call @fn whenever @fd is readable (or at its end). @fd stays the caller's. */
+/* Call @fn whenever @fd is readable or closed by the peer. @fd: borrowed */
 int loop_watch_read(struct loop *l, struct loop_watch *w, int fd, loop_fn fn, void *data);
 int loop_watch_signal(struct loop *l, struct loop_watch *w, int signum, loop_fn fn, void *data);
 
@@ -55,10 +55,10 @@ int loop_watch_timer(struct loop *l, struct loop_watch *w, loop_fn fn, void *dat
 int loop_timer_arm(struct loop_watch *w, uint64_t ms);
 void loop_timer_disarm(struct loop_watch *w);
 
-/* Runs once after loop_defer(), when all that was ready in this turn was handled. */
+/* After loop_defer(), call @fn once, when all events of this turn have been handled. */
 void loop_watch_deferred(struct loop *l, struct loop_watch *w, loop_fn fn, void *data);
 void loop_defer(struct loop_watch *w);
 
-/* Stop waiting. Leaves @w reusable; right for a zeroed one. */
+/* Stop watching. @w can be used again. Does nothing for a zeroed watch. */
 void loop_watch_done(struct loop_watch *w);
 bool loop_watching(const struct loop_watch *w);

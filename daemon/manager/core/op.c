@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Operation threads. They take no signals and have small stacks.
+ * Operation threads. They block all signals and have small stacks.
  */
 #include "daemon/manager/core/op.h"
 
@@ -13,13 +13,13 @@
 
 #include "libghvm/base/cleanup.h"
 
-#define STACK_SIZE (512 * 1024) /* RM messages lie on it */
+#define STACK_SIZE (512 * 1024) /* holds RM messages */
 
 static void tell(struct op *op)
 {
 	const uint64_t one = 1;
 
-	(void)!write(op->event, &one, sizeof(one)); /* full: it is readable, which is all */
+	(void)!write(op->event, &one, sizeof(one)); /* a full eventfd is readable, too */
 }
 
 static void *run(void *data)
@@ -56,7 +56,7 @@ static void on_event(void *data)
 		return;
 	}
 	join(op);
-	err = op->err; /* a next operation may be started inside */
+	err = op->err; /* a copy, because on_done may start the next operation */
 	op->calls->on_done(op->data, op->result, &err);
 }
 
@@ -84,7 +84,7 @@ static int start_thread(struct op *op)
 		r = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!r) {
 		r = pthread_create(&op->thread, &attr, run, op);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* it worked above */
+		(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail */
 	}
 	(void)pthread_attr_destroy(&attr);
 	return -r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One blocking operation on its own thread, at most one a VM.
+ * A blocking operation on its own thread, at most one per VM.
  *
- * The thread owns what the operation works on until @on_done was called on the main
- * thread, which joins it first. All else here is Thread: main.
+ * The thread owns the data of the operation until the main thread has joined it and calls @on_done. All
+ * other functions here are Thread: main.
  */
 #pragma once
 
@@ -15,10 +15,10 @@
 #include <stdbool.h>
 
 /**
- * struct op_calls - what an operation is
- * @run: Thread: operation. The result goes to @on_done
- * @on_progress: after op_progress() was called, perhaps once for several times
- * @on_done: after the join; may start the next operation
+ * struct op_calls - callbacks of an operation
+ * @run: Thread: operation. Its result is passed to @on_done
+ * @on_progress: called after op_progress(), perhaps once for several calls
+ * @on_done: called after the join; may start the next operation
  */
 struct op_calls {
 	int (*run)(void *data, struct ghvm_error *err);
@@ -27,10 +27,10 @@ struct op_calls {
 };
 
 /**
- * struct op - embedded by who has operations
- * @calls, @data: of the operation that runs
- * @event: written by the thread when something is to be told
- * @finished: set by the thread, last
+ * struct op - embedded in objects that have operations
+ * @calls, @data: of the running operation
+ * @event: eventfd by which the thread wakes the main thread
+ * @finished: set by the thread at its end
  */
 struct op {
 	struct loop *loop;
@@ -48,7 +48,7 @@ struct op {
 /* @loop: borrowed, outlives @op */
 int op_init(struct op *op, struct loop *loop);
 
-/* Return: 0; -EBUSY one runs; pthread_create()'s. @calls is static. */
+/* Return: 0; -EBUSY an operation runs; an error of pthread_create(). @calls: static */
 int op_start(struct op *op, const struct op_calls *calls, void *data);
 
 bool op_busy(const struct op *op);
@@ -56,5 +56,5 @@ bool op_busy(const struct op *op);
 /* Thread: operation. */
 void op_progress(struct op *op);
 
-/* Waits for an operation that runs, without a call of @on_done. */
+/* Waits for a running operation, without calling @on_done. */
 void op_done(struct op *op);

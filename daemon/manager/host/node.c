@@ -12,7 +12,7 @@
 #include "libghvm/base/cleanup.h"
 #include "ghvm/host.h"
 
-#define PATIENCE_MS 10000 /* with udev */
+#define PATIENCE_MS 10000 /* for udev to set the owner */
 #define LOOK_MS 100
 
 static const char *name_of(const char *path)
@@ -39,8 +39,8 @@ static void on_readable(void *data)
 		n->on_news(n->data);
 }
 
-/* Of the folder, as the node itself may not be there. */
-static int watch(struct node *n, struct loop *loop)
+/* Watch the folder, because the node itself may not exist. */
+static int watch_folder(struct node *n, struct loop *loop)
 {
 	char folder[PATH_MAX] = ".";
 	const size_t len = (size_t)(name_of(n->path) - n->path);
@@ -57,15 +57,15 @@ static int watch(struct node *n, struct loop *loop)
 	return loop_watch_read(loop, &n->watch, n->fd, on_readable, n);
 }
 
-/* EPERM would be the device cgroup's, which does not change. */
-static void settle(const char *path)
+/* Wait while the node may not be opened. EPERM comes from the device cgroup and is permanent. */
+static void wait_for_access(const char *path)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 
 	for (int ms = 0; ms < PATIENCE_MS; ms += LOOK_MS) {
 		if (access(path, R_OK | W_OK) == 0 || errno != EACCES)
 			return;
-		(void)nanosleep(&pause, NULL); /* shorter if a signal comes */
+		(void)nanosleep(&pause, NULL); /* a signal may shorten it */
 	}
 }
 
@@ -80,10 +80,10 @@ int node_init(struct node *n, struct loop *loop, const char *uri, void (*on_news
 		.on_news = on_news,
 		.data = data,
 	};
-	r = watch(n, loop);
+	r = watch_folder(n, loop);
 	if (r < 0)
 		log_debug(NULL, "Cannot watch %s: %s", n->path, strerror(-r));
-	settle(n->path);
+	wait_for_access(n->path);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The module's node, which may come late: the module is loaded after us, or udev has not given the
- * node to us yet. Thread: main.
+ * Wait for the module's node: the module may be loaded later, or udev may not have set the owner of the
+ * node yet. Thread: main.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 /**
  * struct node - embedded
  * @path: borrowed
- * @fd: inotify, owned; -1: its folder is not there
- * @on_news: it has come, or changed
+ * @fd: inotify, owned; -1: the folder does not exist
+ * @on_news: called when the node has appeared or changed
  */
 struct node {
 	const char *path;
@@ -22,14 +22,14 @@ struct node {
 };
 
 /**
- * node_init() - watch for it
- * @uri: as of ghvm_host_open(); borrowed
+ * node_init() - watch the node
+ * @uri: as for ghvm_host_open(); borrowed
  *
- * A node that is there and not ours yet is waited for first, for a few seconds at most.
+ * If the node exists but may not be opened yet, this first waits some seconds for that.
  *
- * Return: 0, also if it cannot be watched, which is logged; negative errno.
+ * Return: 0, also if the node cannot be watched, which is logged; negative errno.
  */
 int node_init(struct node *n, struct loop *loop, const char *uri, void (*on_news)(void *data),
 	      void *data);
-/* Right for a zeroed one. */
+/* Does nothing for a zeroed node. */
 void node_done(struct node *n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From questions to a row of quirks.
+ * Identify the resource manager and select its row of quirks.
  */
 #include "daemon/manager/host/rm-generation.h"
 
@@ -19,8 +19,8 @@
 #include "ghvm/machine.h"
 #include "libghvm/rm/probe.h"
 
-#define BOOT_ID_SIZE 64		    /* 36 characters and a new line */
-#define STATE_FILE "presplit.probe" /* no VM has a dot in its name */
+#define BOOT_ID_SIZE 64		    /* 36 characters and a newline */
+#define STATE_FILE "presplit.probe" /* cannot be a VM: VM names have no dots */
 
 static void choose(struct probe *p)
 {

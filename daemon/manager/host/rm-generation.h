@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which resource manager this host has, found out once, before the loop runs.
+ * Find out once, before the loop runs, which resource manager this host has.
  *
  * Blocks with RM's deadlines. Thread: main.
  */
@@ -11,10 +11,10 @@
 #include "libghvm/rm/rpc.h"
 
 /**
- * struct probe - what was found
- * @why: this row; static text
- * @quirks: a copy of the row, with what was tried out on this host
- * @facts: that the row was chosen by
+ * struct probe - the result
+ * @why: why this row was selected; static text
+ * @quirks: a copy of the row, with results of tests on this host
+ * @facts: by which the row was selected
  */
 struct probe {
 	const char *why;
@@ -22,10 +22,10 @@ struct probe {
 	struct ghvm_quirks_facts facts;
 };
 
-/* Nothing is known yet: the careful row. */
+/* Begin with the most restrictive row. */
 void probe_init(struct probe *p);
 
-/* Ask. Failures are logged, and leave the careful row. */
+/* Query RM. Failures are logged and leave the most restrictive row. */
 void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info *info);
 
 /**

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Figures that a start is refused by.
+ * Limits that are checked before a start.
  */
 #include "daemon/manager/instance/admission.h"
 
@@ -17,7 +17,7 @@
 
 #define CAP_IPC_LOCK_BIT 14
 
-/* "KEY:	VALUE"; false: not there. */
+/* Parse "KEY:	VALUE". Return: false if the key is not found. */
 static bool find_value(const char *line, const char *key, int base, uint64_t *ret)
 {
 	size_t n = strlen(key);
@@ -49,7 +49,7 @@ int admission_check_memlock(const char *status, uint64_t limit, uint64_t bytes,
 			      bytes >> 20, limit >> 20, pinned >> 20);
 }
 
-/* With the largest pages that there may be; how many it really takes, its pin says. */
+/* The number with the largest possible pages; the actual number is known when it is pinned. */
 static uint64_t fewest_entries(const struct guest_need *n)
 {
 	uint64_t unit = n->is.hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : GHVM_MIB(2);
@@ -57,7 +57,7 @@ static uint64_t fewest_entries(const struct guest_need *n)
 	return n->is.size / unit + (n->is.size % unit != 0);
 }
 
-/* Of too many entries: larger pages where it has none yet, and enough memory for one. */
+/* What to do about too many entries: use larger pages, if the guest has memory for one. */
 static const char *remedy(const struct guest *g)
 {
 	if (g->spec.hugepages == GHVM_HUGEPAGES_1G || g->spec.memory < GHVM_GIB(1))
@@ -76,7 +76,8 @@ int admission_check(const struct guest *g, struct ghvm_error *err)
 		if (g->needs[i].is.kind != GHVM_LINK_MEMORY)
 			continue;
 		entries += fewest_entries(&g->needs[i]);
-		bytes += g->needs[i].is.size; /* the spec bounds each, and how many there are */
+		bytes +=
+			g->needs[i].is.size; /* cannot overflow: the spec limits number and sizes */
 		n++;
 	}
 	r = ghvm_ledger_check(g->host->ledger, entries, n, remedy(g), err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What can be known of a start before any memory is populated for it: whether the resource
- * manager can hold it, and whether we may pin it.
+ * Checks of a start before its memory is populated: whether the resource manager has enough entries, and
+ * whether the manager may pin the memory.
  */
 #pragma once
 
@@ -11,19 +11,19 @@
 #include "ghvm/error.h"
 
 /**
- * admission_check() - may @g be given its memory?
+ * admission_check() - may @g get its memory?
  *
- * Nothing is reserved: two that fit one at a time may both pass, and the second is refused
- * when it is pinned.
+ * Nothing is reserved: of two concurrent starts both may pass, and the second is refused when its memory
+ * is pinned.
  *
- * Return: 0; -E2BIG not now: the host's entries, its parcels, or what we have pinned; -EDQUOT
- * never: more entries than there are, or than our RLIMIT_MEMLOCK. @err names the figures.
+ * Return: 0; -E2BIG not now: too few free entries, parcels, or bytes of RLIMIT_MEMLOCK; -EDQUOT never:
+ * more than the host has in total. @err has the numbers.
  */
 int admission_check(const struct guest *g, struct ghvm_error *err);
 
 /**
- * admission_check_memlock() - @bytes more, under a limit
- * @status: a file like /proc/self/status, for what is pinned, and whether we are limited
+ * admission_check_memlock() - may @bytes more be pinned?
+ * @status: a file like /proc/self/status: pinned memory, and whether the limit applies
  * @limit: RLIMIT_MEMLOCK
  */
 int admission_check_memlock(const char *status, uint64_t limit, uint64_t bytes,

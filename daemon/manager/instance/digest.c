@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest was started by, as a number.
+ * Digest of a descriptor.
  */
 #include "daemon/manager/instance/instance.h"
 
@@ -9,7 +9,7 @@
 
 #include "libghvm/base/bits.h"
 
-/* FNV-1a: to notice an edit, not an attack. */
+/* FNV-1a: detects edits; not secure against attacks. */
 static uint64_t mix(uint64_t h, const void *p, size_t n)
 {
 	const uint8_t *b = p;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM's parts, from descriptor to teardown.
+ * The parts of a guest, from descriptor to teardown.
  *
- * Descriptors of lent memory are closed in the middle of a build, by on_pinned(): from
- * there on the pin is the only way to the pages, and it cannot be mapped.
+ * on_pinned() closes the file descriptors of lent memory during the build. After that only the pin refers
+ * to the pages, and a pin cannot be mapped.
  */
 #include "daemon/manager/instance/internal.h"
 
@@ -21,7 +21,7 @@
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/runinfo.h"
 
-#define KERNEL_HEADER 4096 /* with the section table, which tells a file that is cut off */
+#define KERNEL_HEADER 4096 /* includes the section table, by which truncation is detected */
 
 void guest_find_needs(struct guest *g)
 {
@@ -85,7 +85,7 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
 	return 0;
 }
 
-/* From here on the plan is exact (decision 14). */
+/* Replace the plan's estimates by the actual numbers (decision 14). */
 static void count_entries(struct guest *g, struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < g->plan.n_parcels; i++)
@@ -135,7 +135,7 @@ struct guest_need *guest_find_need(struct guest *g, enum ghvm_link_kind kind, ui
 	return NULL;
 }
 
-/* Whoever else has it cannot cut it short under our hands. */
+/* The size must be sealed, because another holder could truncate the memfd while it is in use. */
 static int check_memory(const struct guest_need *n, int fd, const struct stat *st,
 			struct ghvm_error *err)
 {
@@ -284,7 +284,7 @@ static int make_plan(struct guest *g, struct ghvm_error *err)
 	return guest_plan(g, &in, err);
 }
 
-/* The memory that was populated before there was a plan is what the plan wants. */
+/* Check that the memory, populated before the plan was made, matches the plan. */
 static int match_memory(struct guest *g, int ret[GHVM_PLAN_PARCELS_MAX], struct ghvm_error *err)
 {
 	const struct guest_need *n;
@@ -354,7 +354,7 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "cannot allocate the machine: %s", strerror(-r));
 	ghvm_machine_set_ledger(m, g->host->ledger);
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
-	atomic_store(&g->machine, m); /* published: notifications may come */
+	atomic_store(&g->machine, m); /* from here on it receives notifications */
 	return 0;
 }
 
@@ -424,7 +424,7 @@ static int add_wakes(const struct guest *g, struct guest_fd *ret, size_t *n)
 	return 0;
 }
 
-/* Windows that the runner may map: what was shared, and only that. */
+/* Shared regions, which the runner may map; never lent memory. */
 static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 {
 	struct guest_need *need;
@@ -436,7 +436,7 @@ static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 	}
 }
 
-/* The runner may not open files; it rotates its log within those that it is given. */
+/* The runner cannot open files, so it gets all log files for the rotation. */
 static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
 {
 	struct guest_need *need;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory that comes at run time is pinned by us, and charged to us where nobody has touched
- * it before; so it is our limits that it must fit.
+ * Memory added at run time is pinned by the manager and, where it was not populated before, charged to
+ * it. It must therefore fit into the limits of the manager.
  */
 #include "daemon/manager/instance/memory-quota.h"
 
@@ -37,7 +37,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 int allowance_check(const struct allowance *a, const struct allowance_use *use, uint64_t bytes,
 		    struct ghvm_error *err)
 {
-	/* what is pinned since a start stands in the locked, but not in our cgroup */
+	/* memory pinned since a start counts as locked, but not in the manager's cgroup */
 	const uint64_t locked = less(a->memlock, less(use->pinned, use->added));
 	const uint64_t all = least(locked, least(a->cgroup, a->ram)), one = all / 2;
 

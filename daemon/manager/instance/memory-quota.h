@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How much memory this process may pin beside what guests start with: a share of limits, which
- * are read once, and of what there is right now.
+ * How much memory guests may get at run time: checked against the limits of the manager, which are read
+ * once, and against the memory that is free now.
  */
 #pragma once
 
@@ -12,9 +12,9 @@
 
 /**
  * struct allowance - bytes; UINT64_MAX: no limit
- * @memlock: RLIMIT_MEMLOCK, which everything counts against that is pinned
- * @cgroup: MemoryMax= of our unit, or lower of one above it
- * @ram: half of what the host has
+ * @memlock: RLIMIT_MEMLOCK, for all pinned memory
+ * @cgroup: MemoryMax= of the manager's unit, or a lower limit above it
+ * @ram: half of the host's memory
  */
 struct allowance {
 	uint64_t memlock;
@@ -22,13 +22,14 @@ struct allowance {
 	uint64_t ram;
 };
 
-/* What cannot be read is no limit. @locks: pins count against what we may lock, as a model's do not. */
+/* A limit that cannot be read is ignored. @locks: pins count for RLIMIT_MEMLOCK; false on a model. */
 void allowance_read(bool locks, struct allowance *ret);
 
 /**
- * struct allowance_use - bytes now
- * @pinned: by all guests, @added: of that at run time, or asked for already
- * @vm_added: of one VM, the same
+ * struct allowance_use - bytes in use
+ * @pinned: pinned for all guests
+ * @added: part of @pinned that was added at run time, and requested additions
+ * @vm_added: the same for one VM
  */
 struct allowance_use {
 	uint64_t pinned;
@@ -37,7 +38,7 @@ struct allowance_use {
 };
 
 /**
- * allowance_check() - may @bytes more be added to a VM? One may have half of what all may
+ * allowance_check() - may @bytes be added to a VM? One VM may have half of the total
  *
  * Return: 0; -EDQUOT, with the figures.
  */
@@ -45,9 +46,9 @@ int allowance_check(const struct allowance *a, const struct allowance_use *use, 
 		    struct ghvm_error *err);
 
 /**
- * allowance_room() - is there that much now? Asked before any of it is populated
- * @bytes: not populated yet, of this request and of those that wait for their commit
+ * allowance_room() - is that much memory free now? Called before the memory is populated
+ * @bytes: unpopulated bytes of this request and of requests waiting for their commit
  *
- * Return: 0; -ENOSPC not now; -EDQUOT never; with the figures.
+ * Return: 0; -ENOSPC not now; -EDQUOT never; with the sizes in @err.
  */
 int allowance_room(const struct ghvm_room_sources *from, uint64_t bytes, struct ghvm_error *err);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest's plan, now and in a later manager.
+ * A guest's plan, at the start and in a later manager.
  *
- * A later manager makes it again of the state file, so that it can lay out the machine as it
- * would today. For a reboot in place it needs the images as well. It opens them itself: of
- * the descriptors that its predecessor had from the start helper none is left, and whatever
- * keeps them in between (systemd, the runner) would be one more that has them. What it may
- * not open, or what is another file by now, is no loss: the unit starts again instead.
+ * A later manager makes the plan again from the state file. For a reboot in place it also needs the
+ * images, and opens them itself: the file descriptors of the first manager are gone, and keeping them in
+ * systemd or in the runner would give further processes access to them. If a file may not be opened or has
+ * been replaced, the unit is restarted instead.
  */
 #include "daemon/manager/instance/internal.h"
 

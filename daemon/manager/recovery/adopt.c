@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Adoption. All orphans first, and only then anything else: what one VM's undo looks for
- * in RM must not be what another orphan has.
+ * Adoption. All orphans are adopted before any VM is torn down, so that the teardown of one VM does not
+ * mistake the memory of another orphan for its own.
  */
 #include "daemon/manager/recovery/adopt.h"
 
@@ -24,15 +24,15 @@ static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)
 	return pages;
 }
 
-/* Tags are bytes that survived a crash: a name in one is checked like any other. */
+/* Tags have survived a crash, so their names are validated. */
 static const char *name_of(const struct ghvm_orphan *o)
 {
 	return ghvm_name_valid(o->tag.name) ? o->tag.name : "";
 }
 
 /*
- * Their pages stay, and nothing that was found may lose its VMID: it may have these pages, too.
- * Before anything is undone.
+ * Leave the pages of an orphan in quarantine. They may belong to any VM that was found, so no VMID may be
+ * freed: the ledger is distrusted before any VM is torn down.
  */
 static void give_up(const struct adopt_target *t, const struct ghvm_orphan *o, size_t n,
 		    const struct ghvm_error *why)
@@ -57,7 +57,7 @@ static void report_unreadable(const struct adopt_target *t, const struct ghvm_or
 	give_up(t, o, 1, &why);
 }
 
-/* Tags win: a record of another life says nothing of this one. True: it is of this one. */
+/* Use the state file if it is of the incarnation in the tags. Return: true if it was used. */
 static bool use_record(const struct adopt_target *t, struct guest *g)
 {
 	_cleanup_(store_record_done) struct store_record rec = {};
@@ -150,8 +150,8 @@ static size_t adopt_groups(const struct adopt_target *t, const struct ghvm_orpha
 	return found;
 }
 
-/* That it does not run, so that it is undone, is believed if said twice. */
-static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+/* Query the state of a VM; "not running" leads to a teardown and must be reported twice. */
+static int query_state(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
 {
 	int r = ghvm_machine_status(m, ret, err);
 
@@ -160,15 +160,15 @@ static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct g
 	return r;
 }
 
-/* Where it stands. One that runs but cannot be carried on is undone. */
-static void ask(struct adopt_found *f)
+/* Set @f->status; a running VM that cannot be taken over is torn down. */
+static void check_state(struct adopt_found *f)
 {
 	struct ghvm_machine *m = guest_machine(f->guest);
 	struct log_about a = { .vm = f->guest->name };
 	struct ghvm_error err = {};
 
 	f->status = GHVM_VM_NONE;
-	if (ask_surely(m, &f->status, &err) < 0) {
+	if (query_state(m, &f->status, &err) < 0) {
 		a.err = &err;
 		log_error(&a, 0, "Cannot query the VM's state: %s", err.msg);
 		return;
@@ -193,7 +193,7 @@ void adopt_undo(const struct adopt_target *t, struct guest *g)
 		log_error(NULL, r, "Cannot list quarantined memory");
 }
 
-/* Killed between ALLOCATE and the first guard, a manager leaves a VMID and nothing else. */
+/* A manager killed between ALLOCATE and the first guard leaves a VMID without pages and tags. */
 static void undo_strays(const struct adopt_target *t)
 {
 	struct ghvm_vmid strays[GHVM_VMIDS];
@@ -232,7 +232,7 @@ static int rank(const struct adopt_found *f)
 	return f->status == GHVM_VM_EXITED ? 2 : 3;
 }
 
-/* A name may have started again while what is left of an earlier life is in quarantine. */
+/* Sort by name; of one name the newest incarnation is first, older ones are remains in quarantine. */
 static int compare_found(const void *a, const void *b)
 {
 	int x = rank(a), y = rank(b);
@@ -257,9 +257,9 @@ int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *re
 		return -ENOMEM;
 	*ret_n = adopt_groups(t, orphans, n, *ret);
 	for (size_t i = 0; i < *ret_n; i++)
-		ask(&(*ret)[i]);
+		check_state(&(*ret)[i]);
 	qsort(*ret, *ret_n, sizeof(**ret), compare_found);
-	/* a stray might be that of a tag that nobody believes */
+	/* a VMID without an owner might belong to an unreadable tag */
 	if (t->host->rm && !t->settled && !ghvm_ledger_distrusted(t->host->ledger))
 		undo_strays(t);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an earlier manager has left, found in the module's quarantine and in RM
- * (decision 13, 22, 23, 28). Before the loop runs; blocks with RM's deadlines.
+ * Adoption of guests that an earlier manager has left in the module's quarantine and in RM
+ * (decision 13, 22, 23, 28). Runs before the loop; blocks with RM's deadlines.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 /**
- * struct adopt_target - where things go; borrowed
- * @settled: no VMID has been left that no tag names (settled.h)
+ * struct adopt_target - environment of the adoption; borrowed
+ * @settled: every VMID in use has a tag (settled.h)
  */
 struct adopt_target {
 	const struct guest_host *host;
@@ -23,10 +23,10 @@ struct adopt_target {
 };
 
 /**
- * struct adopt_found - a guest with a name
+ * struct adopt_found - an adopted guest
  * @guest: owned
- * @recorded: the state file of its name is of this life
- * @status: where it stands; if RUNNING its machine carries on
+ * @recorded: there is a state file of this incarnation
+ * @status: state of the VM; if RUNNING, its machine has been taken over
  */
 struct adopt_found {
 	struct guest *guest;
@@ -36,13 +36,13 @@ struct adopt_found {
 
 /**
  * adopt_all() - adopt all orphans
- * @ret: free(), and its guests, owned by the caller; also set on failure. Of several of one
- *     name the first is what the name means now; the others are remains of earlier lives
+ * @ret: owned array with owned guests; also set on failure. Of several guests with one name the first is
+ *     the current one; the others are remains of earlier incarnations
  *
- * Pages without a readable tag, and all if RM is dead, are only counted. VMIDs that
- * nobody has are given back, unless it is known that there are none.
+ * Pages without a readable tag, and all pages if RM is dead, are only counted. VMs without an owner are
+ * torn down, unless @settled.
  */
 int adopt_all(const struct adopt_target *t, struct adopt_found **ret, size_t *ret_n);
 
-/* A guest that has no place: for quarantine_retry(), once the loop reads what RM says. */
+/* Put a guest into the quarantine; it is torn down by quarantine_retry(), once the loop runs. */
 void adopt_undo(const struct adopt_target *t, struct guest *g);

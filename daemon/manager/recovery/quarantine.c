@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guests that could not be given back.
+ * Guests whose memory could not be returned.
  */
 #include "daemon/manager/recovery/quarantine.h"
 
@@ -27,7 +27,7 @@ static bool to_be_tried(const struct quarantined *e, const struct quarantine *q)
 	return e->guest && e->attempts <= q->wave;
 }
 
-/* One after the other: there is one RM, and this is not urgent. */
+/* Retry one entry at a time: this is not urgent, and all entries use the same RM. */
 static void try_next(struct quarantine *q)
 {
 	if (op_busy(&q->op))
@@ -36,7 +36,7 @@ static void try_next(struct quarantine *q)
 		if (to_be_tried(q->tried, q))
 			break;
 	if (q->tried && op_start(&q->op, &retry_op, q) < 0)
-		q->tried = NULL; /* the timer comes back to it */
+		q->tried = NULL; /* retried by the timer */
 }
 
 unsigned int quarantine_pause_ms(const struct quarantine *q)
@@ -55,7 +55,8 @@ static bool has_guests(const struct quarantine *q)
 static void arm(struct quarantine *q)
 {
 	if (has_guests(q))
-		(void)loop_timer_arm(&q->timer, quarantine_pause_ms(q)); /* on request otherwise */
+		(void)loop_timer_arm(&q->timer,
+				     quarantine_pause_ms(q)); /* failure: on request only */
 	else
 		loop_timer_disarm(&q->timer);
 }
@@ -65,7 +66,7 @@ static void on_timer(void *data)
 	struct quarantine *q = data;
 
 	if (op_busy(&q->op))
-		return; /* that attempt is not over; its end arms */
+		return; /* an attempt is running; its end arms the timer */
 	q->wave++;
 	try_next(q);
 	if (!q->tried)
@@ -100,8 +101,8 @@ static void succeed(struct quarantine *q, struct quarantined *e)
 	q->calls->on_changed(q->data, name);
 }
 
-/* No operation works on it. */
-static void look(struct quarantined *e)
+/* Update the figures of an entry. No operation may use it. */
+static void update_figures(struct quarantined *e)
 {
 	const struct ghvm_machine *m = guest_machine(e->guest);
 
@@ -120,7 +121,7 @@ static void on_retry_done(void *data, int result, const struct ghvm_error *err)
 	} else {
 		e->attempts = q->wave + 1;
 		e->why = *err;
-		look(e);
+		update_figures(e);
 		q->calls->on_changed(q->data, e->name);
 	}
 	try_next(q);
@@ -172,7 +173,7 @@ static int add(struct quarantine *q, const struct quarantined *entry)
 	}
 	*e = *entry;
 	if (!has_guests(q))
-		q->wave = 0; /* nobody waits: this one shall not wait long for the first time */
+		q->wave = 0; /* no attempt is pending: begin with a short pause */
 	e->attempts = q->wave + 1;
 	e->next = q->first;
 	q->first = e;
@@ -188,11 +189,11 @@ int quarantine_add(struct quarantine *q, const char *name, struct guest *g,
 	struct quarantined e = { .guest = g, .vmid = guest_vmid(g).id, .why = *why };
 
 	(void)snprintf(e.name, sizeof(e.name), "%s", name); /* checked, or "" */
-	look(&e);
+	update_figures(&e);
 	return add(q, &e);
 }
 
-/* Whose they are cannot be asked, so he may still run. */
+/* The owner of the pages is unknown, so the guest may still run. */
 int quarantine_count(struct quarantine *q, const char *name, struct ghvm_vmid vmid, uint64_t pages,
 		     const struct ghvm_error *why)
 {

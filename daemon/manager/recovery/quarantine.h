@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guests that could not be given back: tried again with growing pauses, and on request.
+ * Guests whose memory could not be returned. The teardown is retried at growing intervals and on request.
  *
- * While they are here their pages stay guarded; if the manager ends they are in the
- * module's quarantine, from which the next one takes them. Thread: main.
+ * The pages stay guarded. When the manager exits they stay in the module's quarantine, from which the next
+ * manager adopts them. Thread: main.
  */
 #pragma once
 
@@ -17,11 +17,11 @@
 #include <stdint.h>
 
 /**
- * struct quarantined - one such guest
- * @guest: owned; NULL: pages of the module's quarantine that are nobody's to give back
- * @pages: still guarded
- * @may_run: for all that is known its guest runs
- * @why: of the last attempt
+ * struct quarantined - an entry
+ * @guest: owned; NULL: pages in the module's quarantine without a known owner
+ * @pages: number of guarded pages
+ * @may_run: the guest may still run
+ * @why: error of the last attempt
  */
 struct quarantined {
 	struct quarantined *next;
@@ -34,16 +34,16 @@ struct quarantined {
 	struct ghvm_error why;
 };
 
-/* @on_changed: figures of the VM @name did; "" for pages that are nobody's */
+/* @on_changed: the figures of the VM @name have changed; "": those of pages without an owner */
 struct quarantine_calls {
 	void (*on_changed)(void *data, const char *name);
 };
 
 /**
  * struct quarantine - embedded
- * @first_ms: the pause after which a fresh entry is tried again; each is twice the one before
- * @tried: what the operation works on, borrowed from @first's list
- * @wave: attempts since something last succeeded or came in: sets the pause
+ * @first_ms: first pause; each pause is twice the previous one
+ * @tried: entry of the running operation, borrowed from the list
+ * @wave: attempts since the last success or the last new entry; determines the pause
  */
 struct quarantine {
 	const struct quarantine_calls *calls;
@@ -58,29 +58,26 @@ struct quarantine {
 
 int quarantine_init(struct quarantine *q, struct loop *loop, const struct quarantine_calls *calls,
 		    void *data);
-/* Waits for an attempt that runs; the pages go to the module's quarantine. */
+/* Waits for a running attempt; the pages stay in the module's quarantine. */
 void quarantine_done(struct quarantine *q);
 
-/* @g: taken over. Return: 0; -ENOMEM, then the guest was freed, and its pages are in the module's
- * quarantine. */
+/* @g: taken over. Return: 0; -ENOMEM: the guest was freed, its pages stay in the module's quarantine. */
 int quarantine_add(struct quarantine *q, const char *name, struct guest *g,
 		   const struct ghvm_error *why);
-/* Pages of the module's quarantine that nobody can give back, as far as known of @name and @vmid.
- * Return: 0; -ENOMEM. */
+/* Add pages of the module's quarantine that cannot be returned. @name, @vmid: of the guest, if known. */
 int quarantine_count(struct quarantine *q, const char *name, struct ghvm_vmid vmid, uint64_t pages,
 		     const struct ghvm_error *why);
 
-/* How long it waits between the attempts of now and the next ones; ten seconds at first, at most
- * 64 times that. */
+/* Pause before the next attempts: 10 s at first, at most 640 s. */
 unsigned int quarantine_pause_ms(const struct quarantine *q);
 
-/* Try all of them now. */
+/* Retry all entries now. */
 void quarantine_retry(struct quarantine *q);
 
 bool quarantine_on_notify(struct quarantine *q, const struct ghvm_rm_notification *n);
 
-/* May a guest @name be made? 0; -EBUSY: one may still run here (decision 13). */
+/* May a guest @name start? Return: 0; -EBUSY: an earlier one may still run (decision 13). */
 int quarantine_check_name(const struct quarantine *q, const char *name, struct ghvm_error *err);
 
-/* Pages of @name (NULL: of all), and the last reason, "" if there are none. */
+/* Number of pages of @name (NULL: of all). @ret_why: the last error, "" if there are no pages. */
 uint64_t quarantine_pages(const struct quarantine *q, const char *name, const char **ret_why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Helpers, one connection each: a start, or a release.
+ * Connections of start helpers: each is a start or a release.
  */
 #include "daemon/manager/start/helpers.h"
 
@@ -22,7 +22,7 @@
 
 enum helper_phase {
 	HELPER_NEW,
-	HELPER_WAITS, /* for what is left of the VM before */
+	HELPER_WAITS, /* for the end of an earlier guest of the VM */
 	HELPER_GIVES,
 	HELPER_BUILDS,
 	HELPER_RELEASES,
@@ -31,10 +31,10 @@ enum helper_phase {
 
 /**
  * struct helper - a connection
- * @wanted: of a release: the unit was stopped
- * @waiter: while HELPER_WAITS or HELPER_RELEASES
- * @builder: borrowed by the VM while HELPER_GIVES and HELPER_BUILDS
- * @queue: what it does not read yet; @again: when to try it
+ * @wanted: of a release: the unit was stopped on request
+ * @waiter: used in HELPER_WAITS and HELPER_RELEASES
+ * @builder: borrowed by the VM in HELPER_GIVES and HELPER_BUILDS
+ * @queue: messages that wait for space in the socket; @again: timer to send them
  */
 struct helper {
 	struct prepare *prepare;
@@ -81,7 +81,7 @@ static void helper_free(struct helper *h)
 
 static void on_again(void *data);
 
-/* @r is of a post or flush. A helper that cannot be told is one that has gone: its end is read. */
+/* @r: result of a post or flush. If the connection is broken, its end is read later. */
 static void after_sending(struct helper *h, int r)
 {
 	const struct log_about a = { .vm = h->name };
@@ -111,7 +111,7 @@ static void send_to(struct helper *h, uint32_t type, const struct ghvm_put *payl
 	after_sending(h, ghvm_link_post(&h->queue, h->fd, type, payload, fds, n_fds));
 }
 
-/* Trying again would end the same way (decision 19). */
+/* Errors that another try cannot fix (decision 19). */
 static bool is_permanent(int code)
 {
 	switch (code) {
@@ -239,7 +239,7 @@ static void give_up(struct helper *h, const struct ghvm_error *err)
 {
 	const struct log_about a = { .vm = *h->name ? h->name : NULL, .err = err };
 	bool building = h->phase == HELPER_GIVES || h->phase == HELPER_BUILDS;
-	bool waits = h->phase == HELPER_WAITS; /* its VM is there, and free */
+	bool waits = h->phase == HELPER_WAITS; /* the VM exists and is now vacant */
 
 	log_error(&a, 0, "Start refused: %s", err->msg);
 	h->phase = HELPER_OVER;
@@ -315,7 +315,7 @@ static int take_given(struct helper *h, struct ghvm_error *err)
 	return r;
 }
 
-/* i32 errno, u8 permanent, text: the helper cannot go on, and says so itself. */
+/* i32 errno, u8 permanent, text: the helper has failed and logs the error itself */
 static int take_failure(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	int code = ghvm_link_get_errno(&m->payload);
@@ -397,7 +397,7 @@ static void on_readable(void *data)
 	r = ghvm_link_recv(h->fd, &m);
 	if (ghvm_link_try_later(r))
 		return;
-	if (r == -EMFILE) { /* which the helper can only be told */
+	if (r == -EMFILE) { /* the message is lost */
 		(void)ghvm_error_set(&err, r,
 				     "the manager has too many open files: try later, or raise"
 				     " LimitNOFILE= of gunyah-vmd.service");
@@ -449,14 +449,14 @@ static int helper_new(struct prepare *p, int fd)
 	return 0;
 }
 
-/* Who has dialled waits in the socket; to look at it again at once would only make the loop spin. */
+/* Accept later: waiting connections keep the socket readable, and the loop would spin. */
 static void pause_listening(struct prepare *p, int why)
 {
 	if (!p->pauses)
 		log_warning(NULL, why, "Cannot accept start helpers for now; they wait");
 	p->pauses = true;
 	loop_watch_done(&p->watch);
-	(void)loop_timer_arm(&p->later, LISTEN_AGAIN_MS); /* else the next that ends does it */
+	(void)loop_timer_arm(&p->later, LISTEN_AGAIN_MS); /* failure: done when a helper ends */
 }
 
 static void on_connection(void *data)
@@ -522,7 +522,7 @@ int prepare_bind(const char *path)
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	(void)unlink(path); /* of an earlier run */
+	(void)unlink(path); /* left by an earlier run */
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 64) < 0)
 		return -errno;
 	return TAKE_FD(fd);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Helpers: the root part of a VM's unit, before its runner and after it (daemon/ipc/protocol.h).
+ * Start helpers: the part of a VM's unit that runs as root, before and after the runner
+ * (daemon/ipc/protocol.h).
  *
- * Who can connect is root, since PID 1 made the socket so; it is checked again, and its
- * messages are still read with care. Thread: main.
+ * Only root can connect to the socket; the manager checks that again, and validates all messages. Thread:
+ * main.
  */
 #pragma once
 
@@ -13,14 +14,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PREPARE_HELPERS_MAX 128 /* at a time; more wait to be accepted */
+#define PREPARE_HELPERS_MAX 128 /* at a time; further connections wait to be accepted */
 
 struct helper;
 
 /**
  * struct prepare - embedded in main()
- * @later, @pauses: nobody is accepted for now, as there is no room
- * @on_activity: called at every request; for the time-out of an idle manager without host
+ * @later, @pauses: connections are not accepted for now
+ * @on_activity: called at each request; restarts the idle timer of a manager without a host
  */
 struct prepare {
 	struct manager *manager;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * State files, replaced by rename; their text is in record.c.
+ * State files, replaced by rename; record.c has their format.
  */
 #include "daemon/manager/state/file.h"
 
@@ -14,7 +14,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 
-/* An overlay, in hexadecimal, and as much again for all else. */
+/* Twice the size of an overlay in hexadecimal. */
 #define RECORD_MAX (4 * GHVM_OVERLAY_MAX)
 
 #define TEMPORARY_SIZE (GHVM_NAME_SIZE + 8)
@@ -49,7 +49,7 @@ void store_tried(const char *dir, const char *name)
 
 	tried_name(tried, name);
 	if (dirfd >= 0)
-		(void)unlinkat(dirfd, tried, 0); /* it need not be there */
+		(void)unlinkat(dirfd, tried, 0); /* may not exist */
 }
 
 static int write_file(int dir, const char *name, const char *text, size_t len)
@@ -82,9 +82,9 @@ int store_write(const char *dir, const struct store_record *rec)
 	if (r == 0 && renameat(dirfd, temporary, dirfd, rec->name) < 0)
 		r = -errno;
 	if (r < 0)
-		(void)unlinkat(dirfd, temporary, 0); /* may not have come to be */
+		(void)unlinkat(dirfd, temporary, 0); /* may not exist */
 	else
-		store_tried(dir, rec->name); /* that was another record */
+		store_tried(dir, rec->name); /* the mark was for the old record */
 	return r;
 }
 
@@ -97,7 +97,7 @@ static int read_file(const char *dir, const char *name, char **ret)
 	ssize_t n;
 
 	if (fd < 0)
-		return fd == -EINVAL ? -EBADMSG : fd; /* no file at all */
+		return fd == -EINVAL ? -EBADMSG : fd; /* -EINVAL: not a regular file */
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size > RECORD_MAX)
@@ -131,7 +131,7 @@ void store_remove(const char *dir, const char *name)
 	if (dirfd < 0)
 		return;
 	temporary_name(temporary, name);
-	(void)unlinkat(dirfd, name, 0);	     /* it need not be there */
-	(void)unlinkat(dirfd, temporary, 0); /* of a manager that died while it wrote */
+	(void)unlinkat(dirfd, name, 0);	     /* may not exist */
+	(void)unlinkat(dirfd, temporary, 0); /* left by a manager that died while writing */
 	store_tried(dir, name);
 }

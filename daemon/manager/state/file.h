@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a later manager must know of a running VM that the module's tags do not say: one
- * file a VM. Losing it costs a reboot in place and names of things, never a page.
+ * State files: information about a running VM for a later manager, in addition to the module's tags; one
+ * file per VM. Without it the VM cannot reboot in place, but no page is lost.
  */
 #pragma once
 
@@ -18,8 +18,8 @@
 #define STORE_DIGEST_SIZE 17
 
 /**
- * struct store_file - which file it was; all zero: none
- * @mtime: of its contents, ns since the epoch
+ * struct store_file - identity of a file; all zero: none
+ * @mtime: modification time, ns since the epoch
  */
 struct store_file {
 	uint64_t device;
@@ -29,8 +29,8 @@ struct store_file {
 };
 
 /**
- * struct store_origin - what, beside the spec, a plan is made of
- * @kernel_header: of the kernel's file
+ * struct store_origin - input of a plan in addition to the spec
+ * @kernel_header: first bytes of the kernel image
  * @overlay: owned, NULL: none
  */
 struct store_origin {
@@ -45,10 +45,10 @@ struct store_origin {
  * struct store_record - a VM that has guarded pages
  * @on_reboot, @on_crash: enum ghvm_on_end
  * @digest: of its descriptor, hexadecimal
- * @planned: @spec and @origin are known; else an older manager has written it
- * @spec: as it was started, whatever its descriptor says by now
+ * @planned: @spec and @origin are set; false in files of an older manager
+ * @spec: the descriptor at the start
  *
- * What it points to is the caller's when it is written, its own when it was read.
+ * Pointers are borrowed when a record is written, and owned when it was read.
  */
 struct store_record {
 	char name[GHVM_NAME_SIZE];
@@ -64,36 +64,35 @@ struct store_record {
 };
 
 void store_origin_done(struct store_origin *origin);
-/* Of one that was read. */
+/* For a record that was read. */
 void store_record_done(struct store_record *rec);
 
-/* Return: 0; -ENOMEM; errno of open, write, rename. The old record stays on failure. */
+/* Return: 0; -ENOMEM; errno of open, write, rename. On failure the old file is kept. */
 int store_write(const char *dir, const struct store_record *rec);
 
 /**
  * store_read() - the record of @name
  * @ret: owned by the caller, store_record_done(); untouched on failure
  *
- * Records of version 1, which have no plan, are read as well.
- * Return: 0; -ENOENT; -EBADMSG it is not a record of @name, or of a later version; -ENOMEM.
+ * Also reads records of version 1, which have no plan.
+ * Return: 0; -ENOENT; -EBADMSG malformed, of another VM, or of a later version; -ENOMEM.
  */
 int store_read(const char *dir, const char *name, struct store_record *ret);
 
 /**
- * store_try() - about to use the record of @name
+ * store_try() - mark the record of @name as being read
  *
- * What a record makes of us should be an error at worst. If it is our death all the same, the next
- * manager must not die of it again, and goes on without the record.
+ * If reading a record crashes the manager, the next manager finds the mark and ignores the record.
  *
- * Return: 0: store_tried() follows; -EEXIST: somebody began and did not come to an end; errno.
+ * Return: 0: call store_tried() afterwards; -EEXIST: an earlier manager died while reading it; errno.
  */
 int store_try(const char *dir, const char *name);
 void store_tried(const char *dir, const char *name);
 
-/* A record that is not there is fine. */
+/* Remove the record, if there is one. */
 void store_remove(const char *dir, const char *name);
 
-/* record.c: the text of a file. */
+/* record.c: format a record. Return: owned text, or NULL. */
 char *store_print(const struct store_record *rec);
-/* @text: is changed; NUL-terminated. As store_read(). */
+/* Parse a record. @text: NUL-terminated, modified. Return: as store_read(). */
 int store_parse(char *text, const char *name, struct store_record *ret);

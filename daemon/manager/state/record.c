@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The text of a state file: "key value" lines, each key once.
+ * The format of a state file: lines of "key value", each key once.
  *
- * It is ours, but a disk that is full or a crash may leave it in any state, so it is read
- * like input.
+ * A full disk or a crash may leave the file in any state, so it is validated like external input.
  */
 #include "daemon/manager/state/file.h"
 
@@ -129,7 +128,7 @@ char *store_print(const struct store_record *rec)
 
 /* ---- reading ---- */
 
-/* Digits only, up to @end: strtoull() would take blanks and signs. */
+/* Digits only, up to @end: strtoull() would accept spaces and signs. */
 static int parse_number(const char *s, const char *end, uint64_t max, uint64_t *ret)
 {
 	uint64_t v = 0;
@@ -206,7 +205,7 @@ static int parse_overlay(const char *s, struct store_origin *ret)
 	return parse_hex(s, ret->overlay, n);
 }
 
-/* One that is not understood any more costs the plan, not the rest. */
+/* If the descriptor cannot be parsed any more, only the plan is lost. */
 static int parse_spec(const char *s, const char *name, struct ghvm_spec *ret)
 {
 	int r = ghvm_spec_parse(name, "", s, strlen(s), ret, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A file that is there while no manager is.
+ * The file vmids.settled, which exists while no manager runs.
  */
 #include "daemon/manager/state/settled.h"
 
@@ -11,7 +11,7 @@
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/cleanup.h"
 
-#define NAME "vmids.settled" /* no VM has a dot in its name */
+#define NAME "vmids.settled" /* cannot be a VM: VM names have no dots */
 
 static int open_dir(const char *dir)
 {

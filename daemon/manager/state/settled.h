@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whether the last manager has left a VMID that nothing tells of: a file says that it has not.
+ * A file by which a manager that exits regularly says that each VMID in use has a tag in the module.
  *
- * Killed between ALLOCATE and the first guard a manager leaves a VM that no tag names, which costs a
- * question for each VMID to find. One that ends by itself knows that it has not.
+ * A manager that is killed between ALLOCATE and the first guard leaves a VM without a tag. Without this
+ * file the next manager must therefore query RM for each VMID.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* True: it has said so, which is true no longer: this one is about to make VMs. */
+/* Return: true if the file existed. Removes it, because this manager is about to create VMs. */
 bool settled_take(const char *dir);
 void settled_leave(const char *dir);

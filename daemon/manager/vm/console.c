@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who waits for a socket to a VM's console.
+ * Clients that wait for a socket to a VM's console.
  */
 #include "daemon/manager/vm/internal.h"
 
@@ -33,7 +33,7 @@ int vm_open_console(struct vm *vm, const struct vm_console *c)
 {
 	if (!vm_has_runner(vm))
 		return -ESRCH;
-	/* one that does not answer is asked no more: its socket has room for what must be said */
+	/* no more requests to a runner that does not reply: other messages need space in its socket */
 	if (vm->console_serial - vm->console_answered >= VM_CONSOLES_MAX)
 		return -EBUSY;
 	for (size_t i = 0; i < VM_CONSOLES_MAX; i++) {
@@ -52,7 +52,7 @@ void vm_on_console(void *data, uint32_t serial, int fd)
 	struct vm *vm = data;
 
 	if (vm->console_serial - serial < vm->console_serial - vm->console_answered)
-		vm->console_answered = serial; /* and all that were asked before it */
+		vm->console_answered = serial; /* and all earlier requests */
 	for (size_t i = 0; i < VM_CONSOLES_MAX; i++)
 		if (vm->consoles[i].on_console && vm->consoles[i].serial == serial)
 			answer_console(&vm->consoles[i], fd);

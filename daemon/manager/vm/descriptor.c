@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What has become of the descriptor that a guest was started by.
+ * Compare the descriptor on disk with the one that the guest was started with.
  */
 #include "daemon/manager/vm/internal.h"
 
@@ -10,8 +10,8 @@
 #include "libghvm/base/cleanup.h"
 
 /*
- * An older manager may have reckoned its digest in another way: the spec itself says more, where it
- * is known. An operation that makes the plan meanwhile only reads the spec.
+ * Use the spec if it is known, because an older manager may have computed its digest differently. A
+ * concurrent operation only reads the spec.
  */
 static void started_by(const struct vm *vm, char ret[17])
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reboots in place, counted.
+ * Count and delay reboots in place.
  */
 #include "daemon/manager/vm/reboots.h"
 

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How often a guest may reboot in place, and how soon: what StartLimit= is for its unit, which
- * sees nothing of these.
+ * Limits the rate of reboots in place, as StartLimit= does for starts of the unit.
  *
- * Pure: time comes in as milliseconds. A guest that reboots right after its start, again and again,
- * does so because it cannot go on; each time costs the host a second of work.
+ * A guest that reboots repeatedly right after its start has a permanent problem, and each reboot costs the
+ * host a second of work. Pure: the time is passed in milliseconds.
  */
 #pragma once
 
 #include <stdint.h>
 
-#define REBOOTS_HASTY_MS 10000 /* a life that is shorter is a hasty one */
-#define REBOOTS_HASTY_MAX 30   /* in a row; as StartLimitBurst= of the unit */
-#define REBOOTS_AT_ONCE 3      /* of these, so many without a pause */
-#define REBOOTS_FIRST_MS 250   /* then this, and twice as long each time, */
-#define REBOOTS_LAST_MS 5000   /* up to this */
+#define REBOOTS_HASTY_MS 10000 /* a reboot sooner than this after the start is hasty */
+#define REBOOTS_HASTY_MAX 30   /* allowed in a row; as StartLimitBurst= of the unit */
+#define REBOOTS_AT_ONCE 3      /* of these, without a pause */
+#define REBOOTS_FIRST_MS 250   /* first pause, doubled each time */
+#define REBOOTS_LAST_MS 5000   /* longest pause */
 
 /**
- * struct reboots - of one VM since its start; zero: none
- * @n: of them; @hasty: the last so many came after a hasty life
- * @began: when the life of now did
+ * struct reboots - reboots of a VM since its start; zero: none
+ * @n: number of reboots; @hasty: number of hasty reboots in a row
+ * @began: when the guest was started or rebooted last
  */
 struct reboots {
 	unsigned int n;
@@ -27,8 +26,8 @@ struct reboots {
 	uint64_t began;
 };
 
-/* The guest runs. */
+/* The guest has begun to run. */
 void reboots_began(struct reboots *r, uint64_t now);
 
-/* It wants to reboot. Return: after how many ms it may; -1: not any more. */
+/* The guest reboots. Return: the pause in ms; -1: too many hasty reboots. */
 int reboots_again(struct reboots *r, uint64_t now);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a runner says, and its end.
+ * Messages of the runner, and its exit.
  */
 #include "daemon/manager/vm/internal.h"
 
@@ -8,7 +8,7 @@
 
 #include "daemon/ipc/exit-policy.h"
 
-#define HINT_PATIENCE_MS 1000 /* for RM's word on an end that the vCPUs saw */
+#define HINT_PATIENCE_MS 1000 /* for RM to report an end that the vCPUs have seen */
 
 static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnation)
 {
@@ -21,8 +21,8 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 		return;
 	}
 	loop_timer_disarm(&vm->patience);
-	vm->console_answered = vm->console_serial; /* of an earlier runner */
-	/* adopted: its start was done by a manager that may have died before it said so */
+	vm->console_answered = vm->console_serial; /* forget requests to an earlier runner */
+	/* adopted: the earlier manager may have died before it sent STARTED */
 	if (vm->state == VM_RUNNING)
 		control_started(&vm->control);
 	vm_changed(vm);
@@ -48,7 +48,7 @@ static void on_runner_exited(void *data, uint64_t state, uint64_t data0)
 		vm_on_hint_patience(vm);
 	else
 		(void)loop_timer_arm(&vm->hint_patience,
-				     HINT_PATIENCE_MS); /* else RM's word does */
+				     HINT_PATIENCE_MS); /* on failure wait for RM */
 }
 
 static void on_runner_stopping(void *data, enum ghvm_link_how how)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A runner's connection.
+ * The connection to a runner.
  */
 #include "daemon/manager/vm/runner-link.h"
 
@@ -15,7 +15,7 @@
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/cleanup.h"
 
-#define CONSOLE_PATH_SIZE 64 /* of a pty; runners of before */
+#define CONSOLE_PATH_SIZE 64 /* of a pty, sent by older runners */
 #define ERRNO_MAX 4095
 
 void control_init(struct control *c, struct loop *loop, const struct control_calls *calls,
@@ -60,7 +60,7 @@ static void on_death(void *data)
 	gone(data, "the runner died");
 }
 
-/* "Pid:" of a pidfd's fdinfo; 0: it is none, or its process is reaped. */
+/* Read "Pid:" from the fdinfo of a pidfd. Return: 0 if it is no pidfd, or the process was reaped. */
 static pid_t pid_of(int pidfd)
 {
 	_cleanup_(fclosep) FILE *f = NULL;
@@ -84,7 +84,7 @@ static int take_hello(struct control *c, struct ghvm_link_message *m)
 
 	if (ghvm_get_end(&m->payload) < 0 || m->n_fds != 1 || c->pidfd >= 0)
 		return -EBADMSG;
-	/* the pidfd could be anybody's */
+	/* the pidfd could be of another process */
 	c->pid = pid_of(m->fds[0]) == m->pid ? m->pid : 0;
 	if (!c->pid)
 		return -EBADMSG;
@@ -118,7 +118,7 @@ static int take_stopping(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
-/* A client is given what a stranger has sent: nothing but a stream. */
+/* The runner is not trusted: only pass a stream socket on to a client. */
 static bool is_stream(int fd)
 {
 	int domain, type;
@@ -128,7 +128,7 @@ static bool is_stream(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM;
 }
 
-/* u32 serial, string, u32 errno; 1 descriptor or none. Runners of before send no errno. */
+/* u32 serial, string, u32 errno; 1 file descriptor or none. Older runners send no errno. */
 static int take_console(struct control *c, struct ghvm_link_message *m)
 {
 	uint32_t serial = ghvm_get_u32(&m->payload);
@@ -150,10 +150,10 @@ static int take_console(struct control *c, struct ghvm_link_message *m)
 
 static int take(struct control *c, struct ghvm_link_message *m)
 {
-	/* who it is comes first */
+	/* the first message must be RUNNER */
 	if (c->pidfd < 0 && m->type != GHVM_LINK_RUNNER)
 		return -EBADMSG;
-	/* each that we did not ask for may take a thread to be closed (foreign.h) */
+	/* closing an unexpected file descriptor may need a thread (foreign.h) */
 	if (m->n_fds && m->type != GHVM_LINK_RUNNER && m->type != GHVM_LINK_CONSOLE_IS)
 		return -EBADMSG;
 	switch (m->type) {
@@ -206,8 +206,8 @@ static int attach(struct control *c, int fd)
 }
 
 /*
- * Each message then names its sender. What the socket itself knows of its peer will not do: both of
- * a pair, and the listener that is dialled, were made by a manager.
+ * Request the sender's credentials with each message. SO_PEERCRED names the process that created the
+ * socket pair or the listener, which is a manager.
  */
 static int ask_for_sender(int fd)
 {
@@ -220,10 +220,10 @@ int control_pair(struct control *c, int *ret_peer)
 {
 	int sv[2], r;
 
-	control_done(c); /* there may be one that was refused, and has not gone yet */
+	control_done(c); /* a refused runner may still be connected */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return -errno;
-	/* our end only: a runner that does not read must not hold us up */
+	/* only the manager's end: a runner that does not read must not block it */
 	r = fcntl(sv[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : ask_for_sender(sv[0]);
 	if (r == 0)
 		r = attach(c, sv[0]);
@@ -267,7 +267,7 @@ void control_unlisten(const char *dir, const char *name)
 	struct sockaddr_un addr;
 
 	if (address(dir, name, &addr) == 0)
-		(void)unlink(addr.sun_path); /* it need not be there */
+		(void)unlink(addr.sun_path); /* may not exist */
 }
 
 int control_dial(struct control *c, const char *dir, const char *name)
@@ -294,7 +294,7 @@ int control_dial(struct control *c, const char *dir, const char *name)
 
 static void on_again(void *data);
 
-/* @r is of a post or flush. Only a runner that can never be told is gone: the loop sees its end. */
+/* @r: result of a post or flush. If the connection is broken, the loop reads its end. */
 static void after_sending(struct control *c, int r)
 {
 	if (r == 0 && ghvm_link_waits(&c->queue)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A runner's connection: what it says, decoded, and what it is told (daemon/ipc/protocol.h).
+ * The connection to a runner: decoded messages from it, and messages to it (daemon/ipc/protocol.h).
  *
- * Its peer is the VM's own unprivileged process and not trusted: whatever it sends can at
- * most end its own VM. Thread: main.
+ * The runner is an unprivileged process and is not trusted: its messages can at most end its own VM.
+ * Thread: main.
  */
 #pragma once
 
@@ -18,13 +18,13 @@
 #include <sys/types.h>
 
 /**
- * struct control_calls - what a runner says
- * @on_hello: who it claims to be
- * @on_ready: it wants to be started
- * @on_exited: its vCPUs saw the end: run state of the hypervisor
- * @on_stopping: it was asked to stop, from outside
- * @on_console: a stream socket; @fd is borrowed, a negative errno: it has none
- * @on_gone: the process or its connection ended, or it broke the protocol; once
+ * struct control_calls - messages of the runner
+ * @on_hello: the VM it claims to run
+ * @on_ready: the guest can be started
+ * @on_exited: the vCPUs have seen the end of the guest: run state of the hypervisor
+ * @on_stopping: the runner was asked to stop, by a signal
+ * @on_console: a stream socket, @fd borrowed; or a negative errno
+ * @on_gone: the process or the connection ended, or it violated the protocol; called once
  */
 struct control_calls {
 	void (*on_hello)(void *data, struct ghvm_vmid vmid, uint64_t incarnation);
@@ -37,9 +37,9 @@ struct control_calls {
 
 /**
  * struct control - embedded; fd -1: no runner
- * @pidfd: owned, from the hello on
- * @pid: as the kernel says of @pidfd; 0: none yet
- * @queue: for a runner that does not read; @again: when to try it
+ * @pidfd: owned, set by the first message
+ * @pid: of @pidfd, from the kernel; 0: none yet
+ * @queue: messages that wait for space in the socket; @again: timer to send them
  */
 struct control {
 	struct loop *loop;
@@ -56,27 +56,27 @@ struct control {
 
 void control_init(struct control *c, struct loop *loop, const struct control_calls *calls,
 		  void *data);
-/* Closes; the runner sees the end. Reusable. */
+/* Close the connection; the runner notices it. @c can be used again. */
 void control_done(struct control *c);
 
 /**
- * control_pair() - a connection for a runner that is yet to be
+ * control_pair() - create the connection for a runner that will be started
  * @ret_peer: the runner's end, owned by the caller
  */
 int control_pair(struct control *c, int *ret_peer);
 
-/* A listener for later managers, owned by the caller; an old one of that name is gone. */
+/* Create the listening socket for later managers, owned by the caller; replaces an old one. */
 int control_listen(const char *dir, const char *name);
 void control_unlisten(const char *dir, const char *name);
 
-/* Dial the listener of a runner that an earlier manager has left. -ECONNREFUSED: none is. */
+/* Connect to the runner of an earlier manager. Return: 0; -ECONNREFUSED no runner; another errno. */
 int control_dial(struct control *c, const char *dir, const char *name);
 
 bool control_connected(const struct control *c);
 
 /*
- * Sending never fails here. A runner that does not read is told later; only one whose connection
- * has ended is gone, as on_gone says.
+ * Messages to the runner. Sending never fails: if the runner does not read, messages are queued; a broken
+ * connection is reported by on_gone.
  */
 void control_started(struct control *c);
 void control_refused(struct control *c, const char *text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest that an earlier manager has left: is its runner there, and what does it say?
+ * Take over a guest of an earlier manager, and connect to its runner.
  */
 #include "daemon/manager/vm/internal.h"
 
@@ -10,7 +10,7 @@
 #include "daemon/manager/state/file.h"
 #include "libghvm/base/cleanup.h"
 
-#define DIAL_PATIENCE_MS 2000 /* for the hello of a runner that was dialled, decision 18 */
+#define DIAL_PATIENCE_MS 2000 /* for the first message of the runner, decision 18 */
 #define DEFAULT_STOP_TIMEOUT_MS 30000
 
 static void recall(struct vm *vm)
@@ -29,7 +29,7 @@ static void recall(struct vm *vm)
 	memcpy(vm->digest, found.digest, sizeof(vm->digest));
 }
 
-/* Both timers run until the runner has said who it is, and how its guest ended. */
+/* Both timers run until the runner has identified itself and reported how its guest ended. */
 static int meet_runner(struct vm *vm, bool exited)
 {
 	int r;

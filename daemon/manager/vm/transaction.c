@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Run-time memory of a VM.
+ * Changes of a VM's memory at run time.
  */
 #include "daemon/manager/vm/transaction.h"
 
@@ -73,7 +73,7 @@ int vm_transaction_begin(struct vm *vm, const struct vm_transaction_owner *owner
 	return 0;
 }
 
-/* All holes of the file may be in the part that is asked for. */
+/* All holes of the file may be in the requested part. */
 uint64_t vm_transaction_untouched(const struct ghvm_transaction_add *a)
 {
 	uint64_t size, there, holes;
@@ -108,7 +108,7 @@ int vm_transaction_remove(struct vm *vm, uint32_t label, struct ghvm_error *err)
 	int r = ghvm_transaction_remove(vm->transaction.changes, label, err);
 
 	if (r == 0)
-		vm_changed(vm); /* its region says that it is being removed */
+		vm_changed(vm); /* the state of the region has changed to "removing" */
 	return r;
 }
 

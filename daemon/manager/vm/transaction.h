@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM's run-time memory: its regions, and the one transaction that may change them.
+ * The memory regions of a VM, and the transaction that changes them at run time.
  *
- * Until it is committed a transaction is the main thread's, and only changes what is asked
- * for. A commit is an operation of the VM like a start: who wants to stop the VM meanwhile
- * waits until it has ended. What would touch the machine otherwise rolls back first.
- * Thread: main.
+ * Until the commit, a transaction only collects changes on the main thread. The commit is an operation of
+ * the VM, as a start is: a stop waits for its end. Any other operation on the machine first rolls the
+ * transaction back. Thread: main.
  */
 #pragma once
 
@@ -18,19 +17,18 @@
 
 struct vm;
 
-/* More than a machine can have. */
+/* More regions than a machine can have. */
 #define VM_REGIONS_MAX 128
 
 enum vm_transaction_end {
 	VM_TRANSACTION_COMMITTED,
 	VM_TRANSACTION_FAILED,
-	VM_TRANSACTION_ROLLED_BACK, /* the guest is over, or about to be */
+	VM_TRANSACTION_ROLLED_BACK, /* the guest has ended, or will be stopped */
 };
 
 /**
- * struct vm_transaction_owner - who began it
- * @on_end: once, unless vm_transaction_rollback() or _detach() was called; @err: why, if it
- *     failed
+ * struct vm_transaction_owner - the object that began the transaction
+ * @on_end: called once, unless vm_transaction_rollback() or _detach() was called; @err: why it failed
  */
 struct vm_transaction_owner {
 	void *data;
@@ -39,10 +37,10 @@ struct vm_transaction_owner {
 
 /**
  * struct vm_transaction - embedded in struct vm
- * @changes: owned; NULL: there is none. The operation's while @committing
- * @bytes: that are to be added; @untouched: of them, those that had no page when they were
- * @labels: of what is to be added
- * @ms: that the guest may take to give up what is removed
+ * @changes: owned; NULL: no transaction. Used by the operation thread while @committing
+ * @bytes: to be added; @untouched: those of them that were not populated at that time
+ * @labels: of the regions to be added
+ * @ms: time limit for the guest to release the regions to be removed
  */
 struct vm_transaction {
 	struct ghvm_transaction *changes;
@@ -56,33 +54,33 @@ struct vm_transaction {
 };
 
 /**
- * vm_transaction_begin() - open it
- * Return: 0; -ESRCH the VM does not run; -EALREADY it has one; -EBUSY an operation runs;
- * others as ghvm_transaction_new().
+ * vm_transaction_begin() - open a transaction
+ * Return: 0; -ESRCH the VM does not run; -EALREADY there is an open transaction; -EBUSY an operation
+ * runs; others as ghvm_transaction_new().
  */
 int vm_transaction_begin(struct vm *vm, const struct vm_transaction_owner *owner,
 			 struct ghvm_error *err);
 bool vm_has_transaction(const struct vm *vm);
 
 /*
- * The VM has an open one, which does not commit yet. As ghvm_transaction_add(), but for
- * -ENOTUNIQ: the label is in use.
+ * Add a region in the open transaction, before the commit. Return: as ghvm_transaction_add(); -ENOTUNIQ
+ * the label is in use.
  */
 int vm_transaction_add(struct vm *vm, const struct ghvm_transaction_add *a, struct ghvm_error *err);
 int vm_transaction_remove(struct vm *vm, uint32_t label, struct ghvm_error *err);
-/* At most so many bytes of its memory nobody has touched so far. */
+/* Upper bound of the unpopulated bytes of a region to be added. */
 uint64_t vm_transaction_untouched(const struct ghvm_transaction_add *a);
 char *vm_transaction_to_json(const struct vm *vm);
 
-/* From here on it ends by itself. Return: 0; -EBUSY an operation runs; pthread_create()'s. */
+/* Start the commit. Return: 0; -EBUSY an operation runs; an error of pthread_create(). */
 int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err);
 
-/* Right if there is none; one that commits is not stopped any more, but for its owner it is over. */
+/* Roll back, if there is a transaction. A running commit continues, without its owner. */
 void vm_transaction_rollback(struct vm *vm);
-/* The owner is gone; what it began ends as it would have. */
+/* Forget the owner; the transaction continues. */
 void vm_transaction_detach(struct vm *vm);
 
-/* By rising address. Return: how many. */
+/* Get the regions, sorted by address. Return: number of regions. */
 size_t vm_regions(const struct vm *vm, struct ghvm_machine_region ret[VM_REGIONS_MAX]);
-/* Bytes that were added at run time, and that are about to be. */
+/* Bytes added at run time, including those of the open transaction. */
 uint64_t vm_added(const struct vm *vm);
