@@ -13,7 +13,6 @@
 #include "daemon/manager/objects/job-internal.h"
 #include "daemon/manager/bus/property.h"
 #include "daemon/manager/objects/transaction.h"
-#include "daemon/manager/objects/vm.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
 #include "daemon/manager/bus/peer.h"

@@ -19,7 +19,7 @@
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/lane.h"
 #include "daemon/manager/bus/property.h"
-#include "daemon/manager/objects/vm.h"
+#include "daemon/manager/bus/path.h"
 #include "daemon/manager/bus/error-names.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

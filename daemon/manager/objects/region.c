@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "daemon/manager/bus/property.h"
-#include "daemon/manager/objects/vm.h"
+#include "daemon/manager/bus/path.h"
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

@@ -17,7 +17,7 @@
 #include "daemon/manager/bus/polkit.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/objects/transaction-internal.h"
-#include "daemon/manager/objects/vm.h"
+#include "daemon/manager/bus/path.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/cleanup.h"

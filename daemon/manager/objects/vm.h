@@ -17,8 +17,3 @@ void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before);
 
 /* Send PropertiesChanged for changes since the last call. */
 void bus_vm_flush(struct bus *b);
-
-/* The object path of a VM, owned by the caller; NULL: out of memory. */
-char *bus_vm_path(const struct vm *vm);
-/* Parse a path with BUS_REGION or BUS_TRANSACTION: its number and VM. Return: NULL for other paths. */
-struct vm *bus_vm_below(const struct bus *b, const char *path, const char *word, uint32_t *ret);
