@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/manager/bus/quota.h"
 #include "daemon/manager/core/loop.h"
 #include "daemon/manager/manager.h"
 
@@ -47,6 +48,7 @@ struct bus {
 	struct loop_watch flush;
 	struct bus_vm_changes *changes;
 	bool host_changed;
+	struct quota quota;
 	struct peers *peers;
 	struct auth *auth;
 	struct lane *lane;

@@ -13,6 +13,7 @@ enum job_kind { JOB_START, JOB_STOP, JOB_COMMIT };
  * @how: how to stop, of a stop
  * @vm: NULL: the VM no longer exists
  * @uid: user who requested the job
+ * @claim: on the quota of that user, while the job runs
  * @result: "" while it runs; static
  * @error: why it failed
  * @by_unit: the job ends with systemd's job, not with the VM's state
@@ -29,6 +30,7 @@ struct job {
 	struct vm *vm;
 	char vm_name[GHVM_NAME_SIZE];
 	uid_t uid;
+	struct quota_claim claim;
 	const char *result;
 	struct ghvm_error error;
 	bool by_unit;

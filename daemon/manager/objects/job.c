@@ -12,17 +12,13 @@
 
 #include "daemon/manager/objects/job-internal.h"
 #include "daemon/manager/bus/property.h"
-#include "daemon/manager/objects/transaction.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
-#include "daemon/manager/bus/peer.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
-#define WRITE_QUEUE_HIGH_WATER 4096 /* messages; with more, calls are refused */
-#define JOBS_PER_UID 8		    /* running jobs and open transactions of a user */
-#define JOBS_KEPT 64		    /* ended jobs of a user */
+#define JOBS_KEPT 64 /* ended jobs of a user */
 
 bool job_runs(const struct job *job)
 {
@@ -97,6 +93,7 @@ void job_free(struct job *job)
 	while (*at != job)
 		at = &(*at)->next;
 	*at = job->next;
+	quota_release(&job->claim);
 	(void)sd_bus_slot_unref(job->slot);
 	loop_watch_done(&job->again);
 	(void)sd_bus_message_unref(job->request);
@@ -133,6 +130,7 @@ void job_finish(struct job *job, const char *result, const struct ghvm_error *er
 	char *path = path_of(job);
 
 	job->result = result;
+	quota_release(&job->claim);
 	if (err)
 		job->error = *err;
 	if (!path || property_tell_all(j->bus->conn, path, &table) < 0)
@@ -158,6 +156,8 @@ int job_new(struct jobs *j, enum job_kind kind, struct vm *vm, uid_t uid, struct
 	job->vm = vm;
 	memcpy(job->vm_name, vm->name, sizeof(job->vm_name));
 	job->result = "";
+	if (kind != JOB_STOP) /* a slow guest must not block other starts */
+		quota_claim(&j->bus->quota, uid, &job->claim);
 	*end = job;
 	*ret = job;
 	return 0;
@@ -333,35 +333,6 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 	}
 	*ret_nodes = nodes;
 	return 1;
-}
-
-/* Number of running jobs. Stops do not count, because a slow guest must not block other starts. */
-static unsigned int of_user(const struct jobs *j, uid_t uid)
-{
-	unsigned int n = transactions_of(j->bus->transactions, uid);
-
-	for (const struct job *job = j->first; job; job = job->next)
-		n += job_runs(job) && job->kind != JOB_STOP && job->uid == uid;
-	return n;
-}
-
-int jobs_check_quota(struct jobs *j, uid_t uid, sd_bus_error *ret)
-{
-	uint64_t queued = 0;
-	int r = sd_bus_get_n_queued_write(j->bus->conn, &queued);
-
-	if (r < 0 || peer_trusted(uid))
-		return r < 0 ? r : 0;
-	if (queued > WRITE_QUEUE_HIGH_WATER)
-		return sd_bus_error_set(ret, FAILURE_QUOTA,
-					"too many replies of the manager are waiting to be read by "
-					"clients of the bus: read them and try again");
-	if (of_user(j, uid) >= JOBS_PER_UID)
-		return sd_bus_error_setf(ret, FAILURE_QUOTA,
-					 "this user already has %d running jobs or open "
-					 "transactions: wait until one ends",
-					 JOBS_PER_UID);
-	return 0;
 }
 
 int jobs_new(struct bus *b, struct jobs **ret)

@@ -27,9 +27,6 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, uid_t uid, sd_bus_message *m,
 	       sd_bus_error *error);
 
-/* Refuse, with @error set, if the user has too many starts, commits and open transactions. */
-int jobs_check_quota(struct jobs *j, uid_t uid, sd_bus_error *error);
-
 /* @err: NULL: the commit succeeded. */
 void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err);
 void jobs_on_vm_state(struct jobs *j, struct vm *vm);

@@ -163,7 +163,7 @@ static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.start", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = jobs_check_quota(b->jobs, uid, error);
+	r = quota_check(&b->quota, b->conn, uid, error);
 	if (r >= 0)
 		r = check_start(b, vm, error);
 	return r < 0 ? r : job_start(b->jobs, vm, uid, m, error);

@@ -13,6 +13,7 @@ enum transaction_state { OPEN, COMMITTING, COMMITTED, ROLLED_BACK, FAILED };
  * struct transaction - a transaction object
  * @vm: borrowed; outlives the transaction
  * @sender: bus name of the client that began it, owned; @uid: its user
+ * @claim: on the quota of that user, while the transaction is open
  * @expired: it was rolled back because its time was up
  * @expires: CLOCK_REALTIME in microseconds
  * @link: to @sender, until the transaction has ended
@@ -24,6 +25,7 @@ struct transaction {
 	struct vm *vm;
 	char *sender;
 	uid_t uid;
+	struct quota_claim claim;
 	enum transaction_state state;
 	bool expired;
 	uint64_t expires;

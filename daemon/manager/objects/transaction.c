@@ -60,6 +60,7 @@ static void free_transaction(struct transaction *t)
 	*at = t->next;
 	stop_watching(t);
 	loop_watch_done(&t->timer);
+	quota_release(&t->claim);
 	free(t->sender);
 	free(t);
 }
@@ -101,8 +102,10 @@ void transaction_set_state(struct transaction *t, enum transaction_state state)
 	if (!path || transaction_tell(t->all->bus->conn, path) < 0)
 		log_warning(&a, 0, "Cannot announce the state of a transaction on the bus");
 	bus_defer(t->all->bus);
-	if (state != OPEN)
-		stop_watching(t);
+	if (state == OPEN)
+		return;
+	stop_watching(t);
+	quota_release(&t->claim);
 }
 
 void transaction_roll_back(struct transaction *t)
@@ -152,15 +155,6 @@ void transactions_on_vm_state(struct transactions *ts, const struct vm *vm)
 	}
 }
 
-unsigned int transactions_of(const struct transactions *ts, uid_t uid)
-{
-	unsigned int n = 0;
-
-	for (const struct transaction *t = ts->first; t; t = t->next)
-		n += t->state == OPEN && t->uid == uid;
-	return n;
-}
-
 /* --- client leaves --- */
 
 static void on_gone(void *data)
@@ -208,6 +202,7 @@ static int new_transaction(struct transactions *ts, struct vm *vm, const char *s
 	t->all = ts;
 	t->vm = vm;
 	t->uid = uid;
+	quota_claim(&ts->bus->quota, uid, &t->claim);
 	t->id = ++ts->last_id;
 	while (*end)
 		end = &(*end)->next;
@@ -257,7 +252,7 @@ int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 	r = auth_check(ts->bus->auth, m, "org.gunyah.vmm1.memory", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = jobs_check_quota(ts->bus->jobs, uid, error);
+	r = quota_check(&ts->bus->quota, ts->bus->conn, uid, error);
 	if (r >= 0)
 		r = new_transaction(ts, vm, sd_bus_message_get_sender(m), uid, &t);
 	if (r < 0)

@@ -20,7 +20,4 @@ void transactions_free(struct transactions *ts);
 int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 		      sd_bus_error *error);
 
-/* Number of open transactions of a user. */
-unsigned int transactions_of(const struct transactions *ts, uid_t uid);
-
 void transactions_on_vm_state(struct transactions *ts, const struct vm *vm);
