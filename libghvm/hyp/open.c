@@ -107,14 +107,3 @@ int ghvm_host_from_fd(int fd, struct ghvm_host **ret, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "grant file: %s", strerror(-r));
 	return 0;
 }
-
-void ghvm_host_close(struct ghvm_host *h)
-{
-	if (h)
-		h->ops->close(h);
-}
-
-void ghvm_host_closep(struct ghvm_host **h)
-{
-	ghvm_host_close(*h);
-}
