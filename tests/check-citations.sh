@@ -3,6 +3,7 @@
 # check-citations.sh: every "abi K.6" has its section in docs/gunyah-abi.md, every "decision 12"
 # its heading in docs/decisions.md, and every file that a comment or document names is in the tree.
 set -euo pipefail
+export LC_ALL=C
 cd "$(dirname "$(realpath "$0")")/.."
 abi=docs/gunyah-abi.md
 decisions=docs/decisions.md

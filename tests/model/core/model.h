@@ -2,7 +2,7 @@
 /*
  * What Gunyah promises to the primary VM, as freestanding C: hypercalls, message
  * queues, doorbells, the resource manager, parcels, VM states and every refusal of
- * the ABI notes. Runs at EL2 (tests/model/el2), behind a socket, and in unit tests.
+ * docs/gunyah-abi.md. Runs at EL2 (tests/model/el2), behind a socket, and in unit tests.
  *
  * Not re-entrant: the host serialises all calls. Allocates only from the arena that
  * it was given; "RM's heap" inside it has the real one's 196 KiB limit (abi K.2).
