@@ -4,11 +4,39 @@
 #include "daemon/ctl/client/agent.h"
 #include "daemon/ctl/client/wait.h"
 
+#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define PROPERTIES "org.freedesktop.DBus.Properties"
+
+#define NOT_YOURS                                                                                  \
+	"permission denied: only members of the group gunyah and users authorized by polkit may "  \
+	"do this (usermod -aG gunyah USER, then log in again)"
+
+static const char *const absent[] = {
+	SD_BUS_ERROR_SERVICE_UNKNOWN,
+	SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+	SD_BUS_ERROR_NO_REPLY,
+	SD_BUS_ERROR_TIMEOUT,
+	"org.freedesktop.DBus.Error.TimedOut",
+	"org.freedesktop.systemd1.NoSuchUnit",
+	"org.freedesktop.DBus.Error.Spawn.ChildExited",
+	"org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
+};
+
+/* Errors of the manager that ghvmctl treats differently. */
+static const struct {
+	const char *name;
+	int code;
+} typed[] = {
+	{ "org.gunyah.vmm1.Error.HostUnavailable", -ENODEV },
+	{ "org.gunyah.vmm1.Error.NoSuchVM", -ENOENT },
+	{ "org.gunyah.vmm1.Error.BadState", -ESRCH },
+	{ "org.gunyah.vmm1.Error.Busy", -EBUSY },
+};
 
 /* The answer; owned. */
 struct answer {
@@ -119,4 +147,26 @@ int call_get(sd_bus *bus, const struct call *c, const char *name, const char *ty
 		return sd_bus_error_is_set(e) ? r : sd_bus_error_set_errno(e, r);
 	*ret = TAKE_PTR(reply);
 	return 0;
+}
+
+int call_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)
+{
+	const char *text = e->message;
+	int code = r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
+		if (sd_bus_error_has_name(e, absent[i]))
+			code = -EHOSTDOWN;
+	for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
+		if (sd_bus_error_has_name(e, typed[i].name))
+			code = typed[i].code;
+	if (sd_bus_error_has_name(e,
+				  SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, not by the manager */
+		text = NOT_YOURS;
+	if (code == -ENOENT) /* the manager's message needs no prefix */
+		(void)ghvm_error_set(err, code, "%s", text ? text : what);
+	else
+		(void)ghvm_error_set(err, code, "%s: %s", what, text ? text : strerror(-r));
+	sd_bus_error_free(e);
+	return code;
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#define CLIENT_MANAGER "org.gunyah.vmm1"
+
 #define CALL_LIMIT_S 10	   /* for methods that reply immediately */
 #define CALL_CONSENT_S 180 /* for methods where polkit may ask for a password */
 
@@ -51,3 +53,6 @@ int call_methodv(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus
  */
 int call_get(sd_bus *bus, const struct call *c, const char *name, const char *type,
 	     sd_bus_message **ret, sd_bus_error *e);
+
+/* Convert an sd-bus error, with @what as the prefix of its message. Frees @e. Return: negative errno. */
+int call_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what);

@@ -3,6 +3,7 @@
 
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/client/service.h"
+#include "daemon/ctl/client/unit.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -17,54 +18,6 @@
 #include <string.h>
 
 #define VM_INTERFACE "org.gunyah.vmm1.VM"
-
-#define NOT_YOURS                                                                                  \
-	"permission denied: only members of the group gunyah and users authorized by polkit may "  \
-	"do this (usermod -aG gunyah USER, then log in again)"
-
-static const char *const absent[] = {
-	SD_BUS_ERROR_SERVICE_UNKNOWN,
-	SD_BUS_ERROR_NAME_HAS_NO_OWNER,
-	SD_BUS_ERROR_NO_REPLY,
-	SD_BUS_ERROR_TIMEOUT,
-	"org.freedesktop.DBus.Error.TimedOut",
-	"org.freedesktop.systemd1.NoSuchUnit",
-	"org.freedesktop.DBus.Error.Spawn.ChildExited",
-	"org.freedesktop.DBus.Error.Spawn.ServiceNotFound",
-};
-
-/* Errors of the manager that ghvmctl treats differently. */
-static const struct {
-	const char *name;
-	int code;
-} typed[] = {
-	{ "org.gunyah.vmm1.Error.HostUnavailable", -ENODEV },
-	{ "org.gunyah.vmm1.Error.NoSuchVM", -ENOENT },
-	{ "org.gunyah.vmm1.Error.BadState", -ESRCH },
-	{ "org.gunyah.vmm1.Error.Busy", -EBUSY },
-};
-
-int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)
-{
-	const char *text = e->message;
-	int code = r;
-
-	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-		if (sd_bus_error_has_name(e, absent[i]))
-			code = -EHOSTDOWN;
-	for (size_t i = 0; i < ARRAY_SIZE(typed); i++)
-		if (sd_bus_error_has_name(e, typed[i].name))
-			code = typed[i].code;
-	if (sd_bus_error_has_name(e,
-				  SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, not by the manager */
-		text = NOT_YOURS;
-	if (code == -ENOENT) /* the manager's message needs no prefix */
-		(void)ghvm_error_set(err, code, "%s", text ? text : what);
-	else
-		(void)ghvm_error_set(err, code, "%s: %s", what, text ? text : strerror(-r));
-	sd_bus_error_free(e);
-	return code;
-}
 
 int client_status(int r)
 {
@@ -107,7 +60,7 @@ int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct 
 	va_start(ap, types);
 	r = call_methodv(bus, &own, ret, &e, types, ap);
 	va_end(ap);
-	return r < 0 ? client_error(err, &e, r, what) : 0;
+	return r < 0 ? call_error(err, &e, r, what) : 0;
 }
 
 struct call client_verb(const char *path, const char *interface, const char *member)
@@ -356,4 +309,19 @@ int client_look_up(const struct ctl *ctl, const char *name, struct client_vms *v
 	if (vms->host.code < 0)
 		(void)ctl_fail(0, "%s", vms->host.msg);
 	return CTL_OK;
+}
+
+void client_remark(const struct client_vm *vm, char ret[CLIENT_REMARK])
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	static const char before[] = "Running; ";
+	struct ghvm_error err = {};
+	struct unit_state u;
+
+	*ret = '\0';
+	if (strcmp(vm->state, "running") || client_open(&bus, &err) < 0)
+		return; /* the caller has reported that the bus cannot be reached */
+	unit_look(bus, vm->name, &u);
+	if (!strncmp(u.text, before, strlen(before)))
+		snprintf(ret, CLIENT_REMARK, "%.*s", CLIENT_REMARK - 1, u.text + strlen(before));
 }

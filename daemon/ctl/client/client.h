@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
-#define CLIENT_MANAGER "org.gunyah.vmm1"
 #define CLIENT_ROOT "/org/gunyah/vmm1"
 #define CLIENT_HOST "/org/gunyah/vmm1/host"
 
@@ -110,5 +109,7 @@ int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct 
 /* A call for which polkit may ask for a password. */
 struct call client_verb(const char *path, const char *interface, const char *member);
 
-/* Convert an sd-bus error, with @what as the prefix of its message. Frees @e. Return: negative errno. */
-int client_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what);
+#define CLIENT_REMARK 256
+
+/* The runner's remark about its guest; "" if there is none, or if systemd does not reply. */
+void client_remark(const struct client_vm *vm, char ret[CLIENT_REMARK]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/ctl/client/service.h"
 
-#include "daemon/ctl/client/client.h"
+#include "daemon/ctl/client/call.h"
 #include "daemon/ctl/client/unit.h"
 #include "daemon/ctl/client/wait.h"
 
@@ -110,8 +110,8 @@ static int check_answer(struct start *s, sd_bus *bus, struct ghvm_error *err)
 	if (find_failed(s, bus))
 		return cannot_start(&s->unit, err);
 	(void)sd_bus_error_copy(&e, sd_bus_message_get_error(s->answer));
-	r = client_error(err, &e, -sd_bus_message_get_errno(s->answer),
-			 "the manager cannot be started");
+	r = call_error(err, &e, -sd_bus_message_get_errno(s->answer),
+		       "the manager cannot be started");
 	err->code = r == -ENOENT ? r : -EHOSTDOWN;
 	return -EHOSTDOWN;
 }

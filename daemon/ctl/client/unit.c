@@ -2,7 +2,6 @@
 #include "daemon/ctl/client/unit.h"
 
 #include "daemon/ctl/client/call.h"
-#include "daemon/ctl/client/client.h"
 #include "daemon/ctl/client/wait.h"
 
 #include "libghvm/base/bits.h"
@@ -235,20 +234,4 @@ const char *unit_try_text(const struct unit_state *u, char buf[UNIT_TRY_SIZE])
 		snprintf(pause, sizeof(pause), "in %g s ", (double)u->pause_usec / 1e6);
 	snprintf(buf, UNIT_TRY_SIZE, "%s(%u of %u)", pause, unit_try(u), u->burst);
 	return buf;
-}
-
-void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE])
-{
-	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
-	static const char before[] = "Running; ";
-	struct ghvm_error err = {};
-	struct unit_state u;
-
-	*ret = '\0';
-	if (strcmp(vm->state, "running") || client_open(&bus, &err) < 0)
-		return; /* the caller has reported that the bus cannot be reached */
-	unit_look(bus, vm->name, &u);
-	if (!strncmp(u.text, before, strlen(before)))
-		snprintf(ret, UNIT_REMARK_SIZE, "%.*s", UNIT_REMARK_SIZE - 1,
-			 u.text + strlen(before));
 }

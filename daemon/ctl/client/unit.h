@@ -55,12 +55,7 @@ unsigned int unit_try(const struct unit_state *u);
 /* The same as text: "in 1 s (2 of 30)", or "(2 of 30)" if the try has begun. */
 const char *unit_try_text(const struct unit_state *u, char buf[UNIT_TRY_SIZE]);
 
-#define UNIT_REMARK_SIZE 256
-
 struct client_vm;
-
-/* The runner's remark about its guest; "" if there is none, or if systemd does not reply. */
-void unit_remark(const struct client_vm *vm, char ret[UNIT_REMARK_SIZE]);
 
 /* The unit runs, starts or stops. */
 bool unit_is_busy(const struct unit_state *u);

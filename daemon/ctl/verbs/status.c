@@ -104,13 +104,13 @@ static void print_tries(const struct client_vm *vm)
 int verb_status(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(client_vms_done) struct client_vms vms = {};
-	char remark[UNIT_REMARK_SIZE];
+	char remark[CLIENT_REMARK];
 	const struct client_vm *vm;
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;
-	unit_remark(vm, remark);
+	client_remark(vm, remark);
 	if (ctl->json) {
 		print_json(vm, remark);
 		return CTL_OK;

@@ -7,7 +7,6 @@
 #include "daemon/ctl/output/json.h"
 #include "daemon/ctl/client/messages.h"
 #include "daemon/ctl/output/table.h"
-#include "daemon/ctl/client/unit.h"
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/hint.h"
@@ -183,13 +182,13 @@ int verb_why(const struct ctl *ctl, char **args, int n)
 	const struct client_vm *vm;
 	const struct tail *tail;
 	struct history history = {};
-	char hint[HINT_SIZE], remark[UNIT_REMARK_SIZE];
+	char hint[HINT_SIZE], remark[CLIENT_REMARK];
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;
 	hint_for(vms.host.code < 0 ? vms.host.code : -vm->last_errno, vm, hint);
-	unit_remark(vm, remark);
+	client_remark(vm, remark);
 	tail = fetch_messages(vm, &history);
 	if (ctl->json)
 		print_json(vm, hint, remark, tail);
