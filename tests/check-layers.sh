@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# check-layers.sh: folders are layers (ARCHITECTURE.md). No include goes to a higher one, or to another
-# program; a foreign header is included by few; and every header compiles alone.
+# check-layers.sh: folders are layers (ARCHITECTURE.md). No include goes to a higher one, to another
+# program or around in a circle; a foreign header is included by few; and every header compiles alone.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 bad=0
@@ -93,6 +93,15 @@ awk -v layers="$layers" -v public="$public" -v doors="$doors" '
       complain("includes another program'\''s " name)
   }
   END { exit bad }' <<<"$includes" || bad=1
+
+# Circles, of headers and of rooms. A room is NAME.c with NAME.h; a public header belongs to several, and an
+# internal one is the inside of its room, so these two are no rooms. tsort prints a circle, a line a room.
+pairs=$(awk '$2 == "\"" && $3 ~ /\// { sub(/^ghvm\//, "include/ghvm/", $3); print $1, $3 }' <<<"$includes")
+headers=$(awk '$1 ~ /[.]h$/' <<<"$pairs")
+rooms=$(awk '!/include\/ghvm|internal[.]h/ { gsub(/[.][ch]/, ""); if ($1 != $2) print }' <<<"$pairs")
+for edges in "$headers" "$rooms"; do
+  tsort <<<"$edges" >/dev/null || bad=1
+done
 
 alone() { # HEADER: it compiles, and nothing before it
   gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -I. -Iinclude \
