@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the end of a guest means.
+ * Decide what to do when a guest ends.
  */
 #include "daemon/ipc/exit-policy.h"
 
@@ -64,7 +64,7 @@ int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret)
 	case GHVM_VCPU_FAULT:
 		*ret = GHVM_EXIT_SOFTWARE_ERROR;
 		return 1;
-	case GHVM_VCPU_POWERED_OFF: /* data0 0: not the machine, but every vCPU of it */
+	case GHVM_VCPU_POWERED_OFF: /* data0 is 0 if only all vCPUs are off */
 		*ret = GHVM_EXIT_SYSTEM_OFF;
 		return 1;
 	}

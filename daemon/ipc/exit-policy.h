@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the end of a guest means: pure.
+ * Decide what to do when a guest ends. Pure.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /**
- * struct verdict_input - an end, and what was wanted
- * @asked: somebody asked for the stop
+ * struct verdict_input - how a guest ended, and its settings
+ * @asked: a stop was requested
  * @on_reboot, @on_crash: of the descriptor
  * @can_rebuild: a reboot in place is possible
  */
@@ -26,9 +26,9 @@ struct verdict_input {
 };
 
 /**
- * struct verdict - what follows
+ * struct verdict - the decision
  * @action: for the runner
- * @crashed: the guest did not mean to end; @looped: it does nothing but reboot
+ * @crashed: the guest crashed; @looped: it rebooted too often
  * @reason: for ExitReason, static
  */
 struct verdict {
@@ -40,11 +40,11 @@ struct verdict {
 
 struct verdict verdict_of(const struct verdict_input *in);
 
-/* Of a reboot too many. */
+/* The verdict for a guest that reboots too often. */
 struct verdict verdict_of_loop(void);
 
 /*
- * What the vCPUs saw, where RM's notification was lost (decision 26). 1 and the type;
- * 0: that run state is no end.
+ * Derive the type of end from the run state of a vCPU, if RM's notification was lost (decision 26).
+ * Return: 1, with the type; 0: the guest has not ended.
  */
 int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret);

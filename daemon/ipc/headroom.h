@@ -63,7 +63,6 @@ struct ghvm_room_words {
 
 /**
  * ghvm_room_check() - check for @bytes of ordinary memory
- * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err has the figures.
  * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err names the figures.
  */
 int ghvm_room_check(const struct ghvm_room *room, uint64_t bytes,

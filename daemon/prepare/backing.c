@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory as a descriptor wants it: which pages, and how many became what.
+ * Allocate and populate guest memory with the requested page size.
  */
 #include "daemon/prepare/backing.h"
 
@@ -101,7 +101,7 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 
 	if (fd < 0)
 		return fd;
-	r = ghvm_mapping_make(fd, size, !hugetlb, &m); /* the kernel aligns those by itself */
+	r = ghvm_mapping_make(fd, size, !hugetlb, &m); /* the kernel aligns hugetlb mappings */
 	if (r == 0 && hugetlb)
 		r = populate_hugetlb(&m, size, &result);
 	else if (r == 0 && hugepages == GHVM_HUGEPAGES_NEVER)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory: a memfd whose pages are all there, huge ones wherever possible.
+ * Guest memory: a populated memfd, with huge pages where possible.
  *
- * Whoever populates pays: this runs inside the unit's cgroup, so that its limits act on
- * guest memory. On which NUMA node the pages are is the kernel's choice, after the unit's
- * NUMAPolicy=. The resource manager has room for few thousand entries on the whole host,
- * so 2 MiB pages are worth compaction and copies.
+ * Memory is charged to the cgroup that populates it. This code runs inside the unit, so that the unit's
+ * limits apply. The kernel chooses the NUMA node according to the unit's NUMAPolicy=. The resource manager
+ * has only a few thousand entries for the whole host, so 2 MiB pages are worth compaction and copying.
  */
 #pragma once
 
@@ -18,9 +17,9 @@
 #define BACKING_HUGE CONTIGUITY_HUGE
 
 /**
- * struct backing_result - what became of it
- * @chunks: whole 2 MiB pieces; @huge: of them, those that are one page
- * @pieces: it has in physical memory; 0: not known
+ * struct backing_result - properties of the memory
+ * @chunks: number of 2 MiB chunks; @huge: number of those that are one huge page
+ * @pieces: number of physically contiguous pieces; 0: not known
  */
 struct backing_result {
 	uint64_t chunks;
@@ -29,14 +28,14 @@ struct backing_result {
 };
 
 /**
- * backing_make() - memory of @size bytes
- * @name: for /proc, e.g. "ram"
- * @size: not 0, a multiple of the page size asked for
- * @hugepages: AUTO takes what there is, 2M and 1G take hugetlb pages only
+ * backing_make() - allocate and populate @size bytes
+ * @name: shown in /proc, e.g. "ram"
+ * @size: not 0, a multiple of the requested page size
+ * @hugepages: AUTO uses huge pages where available, 2M and 1G use only hugetlb pages
  * @ret: may be NULL
  *
- * Return: a memfd, populated, its size sealed; -EINVAL bad size; -ENOMEM; -EOPNOTSUPP
- * pages of that size do not exist here.
+ * Return: a populated memfd with a sealed size; -EINVAL bad size; -ENOMEM; -EOPNOTSUPP the host has no
+ * pages of this size.
  */
 int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		 struct backing_result *ret, struct ghvm_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /proc/buddyinfo before, /proc/self/pagemap after.
+ * Uses /proc/buddyinfo before and /proc/self/pagemap after memory is populated.
  */
 #include "daemon/prepare/contiguity.h"
 
@@ -42,7 +42,7 @@ uint64_t contiguity_free(const char *buddyinfo)
 	return sum;
 }
 
-/* It may not help, so nothing depends on it. */
+/* Best effort: errors are ignored. */
 void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pieces)
 {
 	int fd;
@@ -53,12 +53,12 @@ void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pie
 	if (fd < 0)
 		return;
 	(void)!write(fd, "1", 1);
-	(void)close(fd); /* nothing is buffered */
+	(void)close(fd); /* cannot fail */
 }
 
 /**
- * struct run - pages so far
- * @pfn: of the last one; @count: of pieces
+ * struct run - state of the scan
+ * @pfn: of the previous page; @count: number of pieces
  */
 struct run {
 	uint64_t pfn;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * In how many pieces memory is: the resource manager needs an entry for each (abi K.2).
+ * Number of physically contiguous pieces of memory: each needs an entry of the resource manager (abi K.2).
  */
 #pragma once
 
@@ -10,23 +10,23 @@
 
 #define CONTIGUITY_HUGE GHVM_HUGE_PAGE
 
-/* Free pieces of 2 MiB, after a file like /proc/buddyinfo; UINT64_MAX: it does not say. */
+/* Number of free 2 MiB pieces according to a file like /proc/buddyinfo; UINT64_MAX: unknown. */
 uint64_t contiguity_free(const char *buddyinfo);
 
 #define CONTIGUITY_BUDDYINFO "/proc/buddyinfo"
 #define CONTIGUITY_COMPACT "/proc/sys/vm/compact_memory"
 
-/* Ask the kernel (@trigger) to make room for @pieces of 2 MiB, if there are fewer. */
+/* Trigger memory compaction by writing to @trigger, if fewer than @pieces of 2 MiB are free. */
 void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pieces);
 
 /**
- * contiguity_measure() - physically contiguous runs behind a mapping
+ * contiguity_measure() - count the physically contiguous pieces of a mapping
  * @at: page aligned, populated; @size: whole pages
  * @ret: untouched on failure
  *
- * The kernel may still move pages until they are pinned, so that the extents of the pin
- * count in the end, not these.
+ * The kernel may move pages until they are pinned, so the number is only an estimate of the extents of
+ * the pin.
  *
- * Return: 0; -EPERM: only root may see where pages are; -EIO; -ENODATA: some are not there.
+ * Return: 0; -EPERM: not root; -EIO; -ENODATA: some pages are not populated.
  */
 int contiguity_measure(const void *at, uint64_t size, uint64_t *ret);

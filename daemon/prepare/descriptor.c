@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Each thing that is asked for is looked up, and what is done is what was found here.
+ * Look up the manager's requests in the helper's own copy of the descriptor.
  */
 #include "daemon/prepare/descriptor.h"
 

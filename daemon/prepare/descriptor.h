@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper's own reading of the descriptor, which is root's file: what a manager may ask for.
+ * The descriptor as read by the helper. It limits the files and the memory that the manager may request.
  *
- * The manager has fewer rights than we. Somebody who has taken it over must not get at a file,
- * or at memory, that the descriptor does not name.
+ * The manager has fewer rights than the helper. An attacker who controls the manager must not get access
+ * to files or memory that the descriptor does not name.
  */
 #pragma once
 
@@ -15,11 +15,11 @@
 #include "ghvm/spec.h"
 
 /**
- * struct descriptor - what it says
- * @result: 0; negative errno: it cannot be read, @err says why
- * @complaints: all that is wrong with it
- * @needs: @n of them, their paths in @spec
- * @asked: once is enough
+ * struct descriptor - a descriptor and its needs
+ * @result: 0; negative errno: it cannot be read, see @err
+ * @complaints: all errors in the descriptor
+ * @needs: @n needs, with paths in @spec
+ * @asked: the need was already requested
  */
 struct descriptor {
 	int result;
@@ -36,14 +36,14 @@ void descriptor_read(struct descriptor *d, const char *name, const char *const *
 void descriptor_done(struct descriptor *d);
 
 /**
- * descriptor_find() - what the descriptor says to @asked
+ * descriptor_find() - find the need that the manager has requested
  * @ret: in @d, with its path
  *
- * Return: 0; why it could not be read; -EBADMSG it says nothing of the kind, or was asked already;
- * -ESTALE it says something else, maybe since it was edited just now.
+ * Return: 0; @result if that is an error; -EBADMSG no such need, or it was already requested; -ESTALE the
+ * size differs, perhaps because the descriptor was edited during the start.
  */
 int descriptor_find(struct descriptor *d, const struct ghvm_need *asked,
 		    const struct ghvm_need **ret, struct ghvm_error *err);
 
-/* May something of this name be in the unit's store? */
+/* May a file descriptor of this name be put into the unit's store? */
 bool descriptor_stores(const struct descriptor *d, const char *name);

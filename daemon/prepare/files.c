@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opening without being led astray.
+ * Open files as root without following symbolic links.
  */
 #include "daemon/prepare/files.h"
 
@@ -58,7 +58,7 @@ int files_open_log(const char *dir_path, const char *name, unsigned int nth, str
 		return ghvm_error_set(err, -errno, "%s/%s: %s", dir_path, file, explain(errno));
 	if (!S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s/%s: not a regular file", dir_path, file);
-	/* Readers are the directory's group; the umask may have taken their right. */
+	/* Readable for the group of the folder, whatever the umask. */
 	if (fchown(fd, (uid_t)-1, dir_st.st_gid) < 0 || fchmod(fd, 0640) < 0)
 		return ghvm_error_set(err, -errno, "%s/%s: %s", dir_path, file, strerror(errno));
 	return TAKE_FD(fd);

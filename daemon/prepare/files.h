@@ -9,19 +9,19 @@
 #define FILES_LOG_DIR "/var/log/gunyah"
 
 /**
- * files_open() - an image
- * @key: of the descriptor, for the complaint
+ * files_open() - open an image
+ * @key: key of the descriptor, for the error message
  *
- * No symbolic link is followed in the last part of @path, and nothing but a regular file is
- * opened, not even to see what it is. Return: a descriptor; -ENOENT, -ELOOP, -EINVAL and so on.
+ * The last component of @path must not be a symbolic link. The type of the file is checked before it is
+ * opened, and must be a regular file. Return: a file descriptor; negative errno, with a message.
  */
 int files_open(const char *key, const char *path, struct ghvm_error *err);
 
 /**
- * files_open_log() - a log of a console, made if it is not there
- * @nth: 0: DIR/NAME.log, append only; others: DIR/NAME.log.NTH, for what is older
+ * files_open_log() - open or create a console log
+ * @nth: 0: DIR/NAME.log, append only; others: DIR/NAME.log.NTH, for older output
  *
- * The runner rotates (it may open nothing by itself), so it may read all of them.
- * Return: a descriptor; negative errno.
+ * The file descriptor is readable, because the runner, which cannot open files, rotates the logs.
+ * Return: a file descriptor; negative errno, with a message.
  */
 int files_open_log(const char *dir, const char *name, unsigned int nth, struct ghvm_error *err);

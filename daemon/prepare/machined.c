@@ -33,7 +33,7 @@ int machined_register(const char *name, pid_t leader)
 
 	if (r < 0)
 		return r;
-	/* name, id (none), service, class, leader, root directory (none) */
+	/* name, id (none), service, class, leader, root folder (none) */
 	return sd_bus_call_method(bus, SERVICE, OBJECT, INTERFACE, "RegisterMachine", NULL, NULL,
 				  "sayssus", name, (size_t)0, "gunyah", "vm", (uint32_t)leader, "");
 }

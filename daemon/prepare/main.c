@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * gunyah-vm-prepare: the part of a VM's unit that runs as root, before and after the runner.
+ * gunyah-vm-prepare: the start helper, the part of a VM's unit that runs as root before and after the
+ * runner.
  *
- * That it runs inside the unit is its identity: the manager asks for no other, and the
- * unit's limits act on the memory that is populated here.
+ * The helper runs inside the unit, so that the unit's limits apply to the memory it populates.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,8 +26,8 @@
 #include "libghvm/base/name.h"
 #include "ghvm/spec.h"
 
-#define EXIT_REFUSED 134 /* as the runner's, decision 19 */
-#define MACHINED_SEC 15	 /* of patience in all */
+#define EXIT_REFUSED 134 /* as of the runner, decision 19 */
+#define MACHINED_SEC 15	 /* time limit for all calls to machined */
 #define VMS_DIRS_MAX 8
 
 static const char usage[] =
@@ -103,8 +103,8 @@ static int parse(int argc, char **argv, struct options *ret)
 }
 
 /*
- * systemd would retry a failed ExecStartPre= for ever, so the refusal is left for the
- * runner, whose exit status ends it.
+ * Put the refusal into the descriptor store for the runner. RestartPreventExitStatus= works for the exit
+ * status of the runner, but not for that of ExecStartPre=.
  */
 static int leave_refusal(struct store *store, const struct ghvm_error *why)
 {
@@ -123,7 +123,7 @@ static int leave_refusal(struct store *store, const struct ghvm_error *why)
 	return EXIT_SUCCESS;
 }
 
-/* No descriptor can have such a name, so a later try would be the same. */
+/* Refuse permanently: no descriptor can have such a name. */
 static int refuse_name(const struct options *o)
 {
 	_cleanup_(store_done) struct store store;
@@ -178,7 +178,7 @@ static int prepare(const struct options *o)
 static int release(const struct options *o)
 {
 	struct ghvm_error err = {};
-	const char *result = getenv("SERVICE_RESULT"); /* by systemd: how the unit ended */
+	const char *result = getenv("SERVICE_RESULT"); /* set by systemd */
 	char text[GHVM_ERROR_TEXT] = "";
 	uint64_t pages = 0;
 	int r;
@@ -192,7 +192,7 @@ static int release(const struct options *o)
 		fprintf(stderr, SD_WARNING "%llu pages quarantined: %s\n",
 			(unsigned long long)pages, text);
 	(void)alarm(MACHINED_SEC);
-	(void)machined_unregister(o->name); /* it may not be registered, nor machined be there */
+	(void)machined_unregister(o->name); /* it may not be registered */
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 {
 	struct options o;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* writes tell */
+	(void)signal(SIGPIPE, SIG_IGN); /* writes return EPIPE instead */
 	if (parse(argc, argv, &o) < 0) {
 		fputs(usage, stderr);
 		return EXIT_FAILURE;

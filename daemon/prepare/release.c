@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RELEASE and its answer, across managers.
+ * Send RELEASE and wait for the reply, even if the manager is restarted.
  */
 #include "daemon/prepare/release.h"
 
@@ -21,12 +21,12 @@
 #include "libghvm/base/printable.h"
 
 #define RETRY_MS 500
-#define SEND_MS 10000 /* for the kernel to have room for a message */
+#define SEND_MS 10000 /* for the kernel to have memory for a message */
 
 /**
- * struct patience - how long to wait
- * @deadline: for the answer, in all
- * @absent_ms: for somebody who reads the question
+ * struct patience - time limits
+ * @deadline: for the reply, in total
+ * @absent_ms: for a manager to read the request
  */
 struct patience {
 	uint64_t deadline;
@@ -55,8 +55,8 @@ int release_dial(const char *path, struct ghvm_error *err)
 	return TAKE_FD(sock);
 }
 
-/* A manager that is older than us ignores what it does not know. */
-static int ask(int sock, const char *name, bool wanted)
+/* Older managers ignore unknown messages. */
+static int send_release(int sock, const char *name, bool wanted)
 {
 	uint8_t buf[64];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
@@ -84,8 +84,8 @@ static int take_answer(struct ghvm_link_message *m, uint64_t *ret_pages, char *t
 }
 
 /*
- * Nobody has read what we sent. PID 1 holds the socket while there is no manager, and starts none
- * before a unit that comes after it in order has stopped: ours, which would wait for ever.
+ * The request was not read. Without a manager, systemd holds the socket, and it does not start a manager
+ * before units ordered after it have stopped. This unit is one of them and would wait forever.
  */
 static bool unread(int sock)
 {
@@ -94,7 +94,7 @@ static bool unread(int sock)
 	return ioctl(sock, SIOCOUTQ, &n) == 0 && n > 0;
 }
 
-/* Return: 0 answered; -EPIPE the manager went away; -EHOSTDOWN nobody is there; -ETIMEDOUT; -EBADMSG. */
+/* Return: 0; -EPIPE the manager has exited; -EHOSTDOWN there is no manager; -ETIMEDOUT; -EBADMSG. */
 static int wait_for_answer(int sock, const struct patience *patience, uint64_t *ret_pages,
 			   char *text)
 {
@@ -134,13 +134,13 @@ static int try_once(const char *path, const char *name, bool wanted,
 
 	if (sock < 0)
 		return sock;
-	r = ask(sock, name, wanted);
+	r = send_release(sock, name, wanted);
 	if (r == 0)
 		r = wait_for_answer(sock, patience, ret_pages, text);
 	return r < 0 ? ghvm_error_set(err, r, "no reply from the manager: %s", strerror(-r)) : 0;
 }
 
-/* A manager that is restarted goes on with what its predecessor began. */
+/* A restarted manager continues what its predecessor began, so try again. */
 static bool worth_another(int r)
 {
 	return r == -EPIPE || r == -ECONNREFUSED || r == -ECONNRESET;
@@ -159,6 +159,6 @@ int release_run(const char *path, const char *name, bool wanted, unsigned int ti
 		r = try_once(path, name, wanted, &patience, ret_pages, text, err);
 		if (!worth_another(r) || now_ms() + RETRY_MS >= patience.deadline)
 			return r;
-		(void)poll(NULL, 0, RETRY_MS); /* early is no harm */
+		(void)poll(NULL, 0, RETRY_MS); /* an early return is harmless */
 	}
 }

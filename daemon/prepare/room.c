@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest begins with, and whether there is enough of each kind.
+ * Check that there is enough memory of each kind for a guest.
  */
 #include "daemon/prepare/room.h"
 
@@ -25,7 +25,7 @@ static int check_pool(const struct ghvm_room_sources *from, uint64_t need, uint6
 	    !ghvm_room_number(dir, "resv_hugepages", &reserved) ||
 	    !ghvm_room_number(dir, "nr_overcommit_hugepages", &overcommit) ||
 	    !ghvm_room_number(dir, "surplus_hugepages", &surplus))
-		return 0; /* making the memory says why */
+		return 0; /* backing_make() reports the error */
 	more = overcommit > surplus ? overcommit - surplus : 0;
 	free_pages = free_pages > reserved ? free_pages - reserved : 0;
 	if (pages <= free_pages || pages - free_pages <= more)
@@ -38,9 +38,9 @@ static int check_pool(const struct ghvm_room_sources *from, uint64_t need, uint6
 }
 
 /**
- * struct hugetlb - pages of one size
- * @size: as in the names of files, "2MB" or "1GB"
- * @left, @max, @file, @cgroup: of the limit that leaves least, in bytes
+ * struct hugetlb - huge pages of one size
+ * @size: as in file names, "2MB" or "1GB"
+ * @left, @max, @file, @cgroup: of the tightest limit; sizes in bytes
  */
 struct hugetlb {
 	const char *size;
@@ -50,7 +50,7 @@ struct hugetlb {
 	char cgroup[NAME_MAX + 1];
 };
 
-/* Reserved pages and used ones have limits of their own. */
+/* @kind: "" for used pages, ".rsvd" for reserved pages, which have separate limits */
 static void look_at(const char *dir, const char *kind, struct hugetlb *h)
 {
 	const char *name = strrchr(dir, '/');
@@ -62,7 +62,7 @@ static void look_at(const char *dir, const char *kind, struct hugetlb *h)
 	if (!ghvm_room_number(dir, file, &max) || max == UINT64_MAX ||
 	    !ghvm_room_number(dir, current_file, &current))
 		return;
-	current = max > current ? max - current : 0; /* that is left */
+	current = max > current ? max - current : 0; /* the rest */
 	if (current >= h->left)
 		return;
 	h->left = current;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Is there room for a guest's memory? Asked before any of it is populated, since afterwards
- * the answer would be the OOM killer's.
+ * Check whether there is enough memory for a guest. Done before the memory is populated, because later the
+ * OOM killer would act.
  */
 #pragma once
 
@@ -10,9 +10,9 @@
 #include "daemon/ipc/headroom.h"
 
 /**
- * struct room_want - what is about to be populated, in bytes
- * @pages: ordinary memory, charged to our cgroup
- * @pool_2m, @pool_1g: from the pools of huge pages, whose limits are their own
+ * struct room_want - memory to be populated, in bytes
+ * @pages: ordinary memory, charged to the unit's cgroup
+ * @pool_2m, @pool_1g: from the pools of huge pages, which have separate limits
  */
 struct room_want {
 	uint64_t pages;
@@ -21,13 +21,12 @@ struct room_want {
 };
 
 /**
- * room_check() - against free memory, the limits of our cgroup and of those above, for huge pages
- * too, and the pools
+ * room_check() - check free memory, the limits of the unit's cgroup and of those above it, and the pools
+ * of huge pages
  *
- * What the kernel does not tell (no memory controller, no such pool) is not checked here.
+ * Limits that the kernel does not report (no memory controller, no such pool) are not checked.
  *
- * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err names the figures and
- * what to raise.
+ * Return: 0; -ENOSPC not now; -EDQUOT never under this limit. @err has the sizes and the limit to raise.
  */
 int room_check(const struct ghvm_room_sources *from, const struct room_want *want,
 	       struct ghvm_error *err);

@@ -2,7 +2,8 @@
 /*
  * HELLO, NEED, GIVE..., GIVEN, STORE..., BUILT (daemon/ipc/protocol.h).
  *
- * Each descriptor is closed right after it was given: of lent memory nobody may keep one.
+ * Each file descriptor is closed immediately after it was sent, because the helper must not keep access to
+ * memory that will be lent.
  */
 #include "daemon/prepare/session.h"
 
@@ -21,7 +22,7 @@
 #include "daemon/ipc/protocol.h"
 
 #define SILENT_MS 5000
-#define SEND_MS 10000 /* for the kernel to have room for a message */
+#define SEND_MS 10000 /* for the kernel to have memory for a message */
 
 static int lost(int r, struct ghvm_error *err)
 {
@@ -41,8 +42,8 @@ static int send_hello(struct session *s, struct ghvm_error *err)
 	return r < 0 ? lost(r, err) : 0;
 }
 
-/* Whoever reads the unit's journal shall know what takes so long. */
-static void tell_of_wait(struct session *s)
+/* Log to the unit's journal what the helper waits for. */
+static void log_wait(struct session *s)
 {
 	struct pollfd p = { .fd = s->sock, .events = POLLIN };
 
@@ -55,12 +56,12 @@ static void tell_of_wait(struct session *s)
 					  "systemctl status gunyah-vmd\n");
 }
 
-/* The next message. Return: 0, *ret to be done by the caller; negative errno. */
+/* Receive the next message. Return: 0, with *ret owned by the caller; negative errno. */
 static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm_error *err)
 {
 	int r;
 
-	tell_of_wait(s);
+	log_wait(s);
 	do
 		r = ghvm_link_recv(s->sock, ret);
 	while (ghvm_link_try_later(r));
@@ -83,9 +84,8 @@ static int take_error(struct ghvm_link_message *m, struct ghvm_error *err)
 	return permanent ? SESSION_REFUSED : err->code;
 }
 
-/* Before it is lent; the manager says what the pin had in the end. */
-static void tell_backing(const struct ghvm_need *n, const char *name,
-			 const struct backing_result *b)
+/* Log what the memory consists of. The manager logs the final numbers of the pin. */
+static void log_backing(const struct ghvm_need *n, const char *name, const struct backing_result *b)
 {
 	if (b->pieces)
 		fprintf(stderr,
@@ -110,11 +110,11 @@ static int give_memory(const struct ghvm_need *n, struct ghvm_error *err)
 		(void)snprintf(name, sizeof(name), "region-%u", n->index);
 	fd = backing_make(name, n->size, (enum ghvm_hugepages)n->hugepages, &result, err);
 	if (fd >= 0)
-		tell_backing(n, name, &result);
+		log_backing(n, name, &result);
 	return fd;
 }
 
-/* A guest runs without a log rather than not at all. */
+/* On failure the guest runs without a log. */
 static int give_log(const struct session *s, unsigned int nth)
 {
 	struct ghvm_error err = {};
@@ -141,7 +141,7 @@ static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_
 	return fd;
 }
 
-/* u8 kind, u8 0, u16 index; the descriptor */
+/* u8 kind, u8 0, u16 index; the file descriptor */
 static int give(struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = make(s, n, err);
@@ -174,7 +174,7 @@ static int add_want(const struct ghvm_need *n, struct room_want *want, struct gh
 	return 0;
 }
 
-/* u16 n, n * need. What is given is what our own reading of the descriptor says to each. */
+/* u16 n, n * need. @ret: the matching needs of the helper's own copy of the descriptor */
 static int get_needs(struct session *s, struct ghvm_get *g, const struct ghvm_need **ret,
 		     size_t *ret_n, struct ghvm_error *err)
 {
@@ -199,7 +199,7 @@ static int get_needs(struct session *s, struct ghvm_get *g, const struct ghvm_ne
 	return 0;
 }
 
-/* All of it is looked at before any of it is made. */
+/* Check the memory for all needs before populating any. */
 static int check_room(struct session *s, const struct ghvm_need *const *needs, size_t n,
 		      struct ghvm_error *err)
 {
@@ -232,7 +232,7 @@ static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_
 	return r < 0 ? lost(r, err) : 0;
 }
 
-/* u16 n, n * name; as many descriptors */
+/* u16 n, n * name; n file descriptors */
 static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	uint16_t count = ghvm_get_u16(&m->payload);
@@ -260,7 +260,7 @@ static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm
 	return 0;
 }
 
-/* Return: 0: go on until *built; otherwise the session's result. */
+/* Return: 0: continue until *built; otherwise the result of the session. */
 static int handle(struct session *s, struct ghvm_link_message *m, bool *built,
 		  struct ghvm_error *err)
 {
@@ -278,7 +278,7 @@ static int handle(struct session *s, struct ghvm_link_message *m, bool *built,
 	return 0;
 }
 
-/* What our own part may fail with however often it is tried. */
+/* Errors of the helper that another try cannot fix. */
 static bool is_permanent(int r)
 {
 	static const int codes[] = { ENOENT, ELOOP,  EINVAL,	EACCES,	      ENOTDIR,	 ENXIO,
@@ -290,7 +290,7 @@ static bool is_permanent(int r)
 	return false;
 }
 
-/* i32 errno, u8 permanent, text. One that is not heard shows by our end. */
+/* i32 errno, u8 permanent, text. If it cannot be sent, the manager notices the end of the helper. */
 static void tell_manager(struct session *s, bool permanent, const struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_ERROR_TEXT + 16];
@@ -298,7 +298,7 @@ static void tell_manager(struct session *s, bool permanent, const struct ghvm_er
 	int code =
 		permanent && err->code != -EDQUOT && err->code != -EOPNOTSUPP ? -EINVAL : err->code;
 
-	ghvm_put_u32(&w, (uint32_t)code); /* of the descriptor's files, whatever they lack */
+	ghvm_put_u32(&w, (uint32_t)code);
 	ghvm_put_u8(&w, permanent);
 	ghvm_link_put_string(&w, err->msg);
 	(void)ghvm_link_send_within(s->sock, GHVM_LINK_ERROR, &w, NULL, 0, SEND_MS);
@@ -324,8 +324,8 @@ static int step(struct session *s, bool *built, struct ghvm_error *err)
 	return permanent ? SESSION_REFUSED : r;
 }
 
-/* In the unit's journal: the error, and then every other mistake of the descriptor. */
-static void tell_failure(const struct session *s, const struct ghvm_error *err)
+/* Log the error to the unit's journal, followed by all other errors in the descriptor. */
+static void log_failure(const struct session *s, const struct ghvm_error *err)
 {
 	const struct ghvm_complaints *all = &s->descriptor.complaints;
 	char text[GHVM_COMPLAINT_TEXT];
@@ -352,7 +352,7 @@ int session_run(struct session *s, struct ghvm_error *err)
 		r = step(s, &built, err);
 	if (r != 0) {
 		store_remove(s->store);
-		tell_failure(s, err);
+		log_failure(s, err);
 	}
 	descriptor_done(&s->descriptor);
 	return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper's end of a start: give the manager what it needs, store what it returns.
+ * The helper's end of a start: send the files that the manager needs, store the file descriptors that it
+ * returns.
  */
 #pragma once
 
@@ -13,14 +14,15 @@
 #include "ghvm/error.h"
 
 /**
- * struct session - one start
+ * struct session - a start
  * @sock: connected to the manager, borrowed
  * @name: of the VM
  * @log_dir: FILES_LOG_DIR
- * @vms_dirs: of descriptors, as ghvm_spec_load()
+ * @vms_dirs: descriptor folders, as for ghvm_spec_load()
  * @store: borrowed
- * @room: borrowed; where to ask for room; NULL: this machine
- * @heard, @descriptor: of session_run(): the manager has answered; the descriptor
+ * @room: borrowed; sources of memory figures; NULL: this machine
+ * @heard: private: the manager has replied
+ * @descriptor: private
  */
 struct session {
 	int sock;
@@ -38,10 +40,9 @@ struct session {
 /**
  * session_run() - from HELLO to BUILT
  *
- * A failure is told on standard error.
+ * Failures are logged on standard error.
  *
- * Return: 0 the VM is READY and all is stored; SESSION_REFUSED: trying again would end the
- * same way, err says why; negative errno: it may go better another time. Unless 0 is
- * returned, nothing stays in the store.
+ * Return: 0 the VM is READY, and its file descriptors are stored; SESSION_REFUSED: a permanent failure;
+ * negative errno: a failure that may be temporary. On failure the store is emptied.
  */
 int session_run(struct session *s, struct ghvm_error *err);

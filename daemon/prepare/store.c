@@ -19,7 +19,7 @@
 #include "ghvm/spec.h"
 
 #define BARRIER_USEC (10 * 1000 * 1000ULL)
-#define PUSH_TRIES 200 /* ten seconds for the kernel to have room for a message */
+#define PUSH_TRIES 200 /* ten seconds for the kernel to have memory for a message */
 #define PUSH_AGAIN_MS 50
 
 static void remove_name(const char *name)
@@ -27,7 +27,7 @@ static void remove_name(const char *name)
 	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name); /* no systemd: nothing stored */
 }
 
-/* All names that a runner knows, whoever left them. */
+/* Remove all names that a runner uses. */
 static void remove_known(void)
 {
 	static const char *const names[] = { "grant",	"control",     "listen",
@@ -69,7 +69,7 @@ void store_done(struct store *s)
 	s->n = 0;
 }
 
-/* It becomes a line of a message and an argument, so only harmless letters. */
+/* The name is used in a notify message and as an argument, so only some characters are allowed. */
 static bool name_good(const char *name)
 {
 	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
@@ -87,7 +87,7 @@ static int push(const char *name, int fd)
 		r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
 		if (!ghvm_link_try_later(r))
 			break;
-		(void)poll(NULL, 0, PUSH_AGAIN_MS); /* early is no harm */
+		(void)poll(NULL, 0, PUSH_AGAIN_MS); /* an early return is harmless */
 	}
 	return r == 0 ? -ENOTCONN : r < 0 ? r : 0;
 }
@@ -99,7 +99,7 @@ static void close_foreignp(int *fd)
 
 int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err)
 {
-	_cleanup_(close_foreignp) int owned = fd; /* the manager's, whoever it is by now */
+	_cleanup_(close_foreignp) int owned = fd; /* the manager is not trusted */
 	int r;
 
 	if (!name_good(name))
@@ -135,7 +135,7 @@ void store_remove(struct store *s)
 	if (!s->keep) {
 		for (size_t i = 0; i < s->n; i++)
 			remove_name(s->names[i]);
-		(void)sd_notify_barrier(0, BARRIER_USEC); /* late is better than not at all */
+		(void)sd_notify_barrier(0, BARRIER_USEC); /* best effort */
 	}
 	store_done(s);
 }
@@ -156,6 +156,6 @@ int store_exec(struct store *s, const char *runner, const char *name)
 	}
 	argv[n++] = (char *)name;
 	argv[n] = NULL;
-	(void)execv(runner, argv); /* comes back only on failure */
+	(void)execv(runner, argv); /* returns only on failure */
 	return -errno;
 }

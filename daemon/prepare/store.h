@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where descriptors wait for the runner: the unit's store in systemd, or, without systemd,
- * our own process until it becomes the runner.
+ * File descriptors for the runner, in the unit's descriptor store of systemd or, without systemd, in this
+ * process until it executes the runner.
  *
- * The unit's store adds: a name used twice is there twice. So names are removed before
- * anything is stored, and again if the start fails, since what is left in a store keeps
- * the manager's other ends open.
+ * The unit's store keeps several file descriptors with the same name. All names are therefore removed at
+ * the start. They are also removed if the start fails, so that the manager notices that its connections
+ * are closed.
  */
 #pragma once
 
@@ -15,12 +15,12 @@
 
 #include "ghvm/error.h"
 
-#define STORE_MAX 64	   /* descriptors of one VM */
+#define STORE_MAX 64	   /* file descriptors of one VM */
 #define STORE_NAME_SIZE 32 /* with the final NUL */
 
 /**
- * struct store - what was stored
- * @keep: descriptors are kept in @fds for store_exec(), instead of passed to systemd
+ * struct store - stored file descriptors
+ * @keep: keep them in @fds for store_exec(), instead of passing them to systemd
  */
 struct store {
 	bool keep;
@@ -29,27 +29,27 @@ struct store {
 	int fds[STORE_MAX];
 };
 
-/* Removes what an earlier start may have left. */
+/* Also removes file descriptors left by an earlier start. */
 void store_init(struct store *s, bool keep);
 
-/* The same, of the window of shared memory with this label. */
+/* Remove the file descriptor of the shared region with this label. */
 void store_forget_window(struct store *s, uint32_t label);
 
-/* Closes what is kept. */
+/* Closes kept file descriptors. */
 void store_done(struct store *s);
 
 /**
  * store_add() - store @fd under @name
  * @fd: taken over, also on failure
- * Return: 0; -EINVAL not a good name; -EEXIST; -ENOSPC; what systemd said.
+ * Return: 0; -EINVAL invalid name; -EEXIST; -ENOSPC; an error of sd_notify().
  */
 int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err);
 
-/* Wait until systemd has them. Return: 0; -ETIMEDOUT. */
+/* Wait until systemd has received all file descriptors. Return: 0; -ETIMEDOUT. */
 int store_sync(struct store *s, struct ghvm_error *err);
 
-/* The start failed: take everything out again. */
+/* The start has failed: empty the store. */
 void store_remove(struct store *s);
 
-/* Become @runner NAME, with what is kept. Returns only on failure, a negative errno. */
+/* Execute @runner NAME with the kept file descriptors. Return: negative errno; only on failure. */
 int store_exec(struct store *s, const char *runner, const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Virqs are bound before the VM starts (abi K.8): the start itself fires the first.
+ * Virqs are bound before the VM starts (abi K.8), because the start already fires the first one.
  */
 #include "daemon/runner/guest.h"
 
@@ -14,7 +14,7 @@
 
 #include "libghvm/base/cleanup.h"
 
-/* Of all vCPUs that could not be run: that the grant was taken back explains the others. */
+/* Keep one error of vCPUs that cannot run. ESTALE, a revoked grant, is the cause of the others. */
 static void note_error(struct guest *g, int error)
 {
 	int none = 0;
@@ -30,7 +30,7 @@ static void tell_main(struct guest *g)
 	uint64_t one = 1;
 
 	if (write(g->ended, &one, sizeof(one)) < 0)
-		return; /* full: readable, as it should be */
+		return; /* a full eventfd is readable, too */
 }
 
 /* Thread: a vCPU's. */
@@ -43,8 +43,8 @@ static void on_off(void *data)
 }
 
 /*
- * How much a state says of the end. The vCPU that ends its VM by a reset or a fault says so; the
- * hypervisor kills the others, which say that they are off for good, maybe before it.
+ * Priority of a state. The vCPU that ends its VM by a reset or a fault reports that. The hypervisor stops
+ * the other vCPUs, which report that they are off, perhaps earlier.
  */
 static int weight(uint64_t state)
 {
@@ -71,7 +71,7 @@ static void forget_end(struct guest *g)
 	(void)pthread_mutex_unlock(&g->end_lock);
 }
 
-/* Thread: a vCPU's. An end that was seen counts more than one that was not. */
+/* Thread: a vCPU's. Keep the state with the highest priority. */
 static void on_end(void *data, uint64_t state, uint64_t data0)
 {
 	struct guest *g = data;
@@ -83,7 +83,7 @@ static void on_end(void *data, uint64_t state, uint64_t data0)
 	tell_main(g);
 }
 
-/* Thread: a vCPU's. The guest chooses how often: log the 1st, 2nd, 4th, 8th... only. */
+/* Thread: a vCPU's. Log only the 1st, 2nd, 4th, 8th... access, because the guest controls the rate. */
 static void on_stray(void *data, bool is_write, uint64_t ipa, uint64_t size)
 {
 	struct guest *g = data;
@@ -173,7 +173,7 @@ int guest_connect(struct guest *g, int grant, guest_open_host open_host, struct 
 	r = open_host(owned, &g->host, err);
 	if (r < 0)
 		return r;
-	(void)TAKE_FD(owned); /* the host's now */
+	(void)TAKE_FD(owned); /* owned by the host now */
 	r = bind_virqs(g, err);
 	if (r < 0)
 		return r;
@@ -261,7 +261,7 @@ void guest_look(struct guest *g)
 	(void)atomic_fetch_add(&g->shared.look, 1);
 	for (size_t i = 0; i < g->info.n_vcpus; i++)
 		if (write(g->wake[i], &one, sizeof(one)) < 0)
-			continue; /* full: it will wake in any case */
+			continue; /* a full eventfd wakes the thread, too */
 }
 
 bool guest_looked(const struct guest *g)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guest as the runner has it: a host on the grant, vCPU threads, devices.
+ * The guest in the runner: a hypervisor host on the grant, vCPU threads, devices.
  *
- * It is built once a process; a reboot in place gives it another grant and other
- * capabilities while console and descriptors stay.
+ * There is one per process. After a reboot in place it has a new grant and new capabilities, and keeps its
+ * console and file descriptors.
  */
 #pragma once
 
@@ -21,15 +21,15 @@
 typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error *err);
 
 /**
- * struct guest - one guest
- * @info: what it is made of
- * @host: on the grant, owned, or NULL between two lives
+ * struct guest - see above
+ * @info: description of the VM
+ * @host: on the grant, owned; NULL during a reboot in place
  * @wake: eventfds, borrowed
- * @ended: eventfd, owned: some vCPU has come to its end, or a run said that one is off, as all are
- * @end_lock: over @end_state and @end_data0: the end that says most of those that vCPUs saw;
- *     VCPU_THREAD_STOPPED: none did
+ * @ended: eventfd, owned: a vCPU has ended, or all vCPUs are off
+ * @end_lock: guards @end_state and @end_data0: the most specific end reported by a vCPU;
+ *     VCPU_THREAD_STOPPED: none
  * @rung: @shared.rings when the last look began
- * @error: errno of vCPUs that could not be run, ESTALE before any other; 0: of none
+ * @error: errno of vCPUs that cannot run, preferably ESTALE; 0: none
  *
  * Thread: main; the vCPUs write under @shared and the atomics.
  */
@@ -50,9 +50,9 @@ struct guest {
 };
 
 /**
- * guest_init() - a guest that was never started
- * @g: done by the caller with guest_done(), also on failure; not movable
- * @machine: sealed memfd, borrowed; @logs: taken over, -1 behind the last
+ * guest_init() - prepare a guest that is not started yet
+ * @g: the caller calls guest_done(), also on failure; not movable
+ * @machine: sealed memfd, borrowed; @logs: taken over, -1 after the last
  * @wake: GHVM_SPEC_CPUS_MAX eventfds (-1: none), borrowed
  */
 int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const int *wake,
@@ -60,33 +60,33 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 void guest_done(struct guest *g);
 
 /**
- * guest_connect() - to a grant: open it, bind every vCPU's virq, reset the devices
+ * guest_connect() - open a grant, bind the virq of each vCPU, reset the devices
  * @grant: taken over, also on failure
  */
 int guest_connect(struct guest *g, int grant, guest_open_host open_host, struct ghvm_error *err);
 
-/* Another life: @machine replaces what guest_init() read. No thread runs. */
+/* After a reboot in place: read the new @machine. No thread may run. */
 int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err);
 
-/* A thread a vCPU. On failure none runs. */
+/* Start a thread for each vCPU. On failure no thread runs. */
 int guest_start(struct guest *g, struct ghvm_error *err);
 
-/* Stop and join all threads, and let the grant go. */
+/* Stop and join all threads, and close the grant. */
 void guest_stop(struct guest *g);
 
 /*
- * Empty @ended. Return: true: it is over, *ret_state and *ret_data0 say how; after
+ * Reset @ended. Return: true: the guest has ended, see *ret_state and *ret_data0; with
  * VCPU_THREAD_STOPPED the latter is an errno.
  */
 bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);
 
-/* Was every vCPU off when it was run last? One may have turned on another since. */
+/* Was every vCPU off in its last run? One may have turned on another since. */
 bool guest_all_off(const struct guest *g);
 
 /*
- * To know it: guest_look() has each run once more, and @ended tells of it. Once guest_looked(),
- * guest_is_off() says whether all are off still and none was woken by anything but this: then
- * nothing can ever turn one on. Thread: main.
+ * To be certain: guest_look() makes each vCPU run once more, and signals @ended. When guest_looked() is
+ * true, guest_is_off() tells whether all vCPUs are still off and were woken only by guest_look(): then
+ * nothing can turn a vCPU on any more. Thread: main.
  */
 void guest_look(struct guest *g);
 bool guest_looked(const struct guest *g);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest all of whose vCPUs are off: has it ended?
+ * Detects a guest that has ended because all its vCPUs are off.
  *
- * Before an end proper they are all off for a moment as well, and RM then wakes them. If it does
- * not, either they turned themselves off, or the hypervisor has lost the end (abi K.10).
- * Thread: main.
+ * During a regular end all vCPUs are off for a moment, too, until RM wakes them. If RM does not, either
+ * they turned themselves off, or the hypervisor has lost the end (abi K.10). Thread: main.
  */
 #pragma once
 
@@ -16,9 +15,9 @@
 #define HALT_NEVER UINT64_MAX
 
 /**
- * struct halt - how far the question is
- * @next: when each vCPU is looked at again, or HALT_NEVER
- * @looking: they are being looked at
+ * struct halt - state of the detection
+ * @next: when to check each vCPU, or HALT_NEVER
+ * @looking: a check is running (guest_look())
  */
 struct halt {
 	uint64_t next;
@@ -28,11 +27,11 @@ struct halt {
 void halt_init(struct halt *h);
 
 /**
- * halt_check() - go on with it; to be called whenever something may have changed
- * @runs: the guest counts as running
+ * halt_check() - continue the detection; call it whenever something may have changed
+ * @runs: the guest is in the running state
  * @now: milliseconds
- * @patience_ms: how long all must be off before they are looked at
+ * @patience_ms: how long all vCPUs must be off before they are checked
  *
- * Return: true: it has ended.
+ * Return: true: the guest has ended.
  */
 bool halt_check(struct halt *h, struct guest *g, bool runs, uint64_t now, unsigned int patience_ms);

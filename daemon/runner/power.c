@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Presses and releases on a time line.
+ * Press and release the power key at intervals.
  */
 #include "daemon/runner/power.h"
 

@@ -6,7 +6,7 @@
 
 #define CLOCK_SIZE 32
 
-/* The first vCPU that has been at it for so long, or -1. */
+/* Return: the first vCPU that has run without an exit for @limit_ms, or -1. */
 static int look_at_vcpus(struct quiet *q, const struct guest *g, uint64_t now,
 			 unsigned int limit_ms)
 {
@@ -34,8 +34,8 @@ static void look_at_console(struct quiet *q, const struct guest *g, uint64_t now
 	q->written = written;
 }
 
-/* What the clock on the wall said at @then. */
-static const char *wall(uint64_t now, uint64_t then, char ret[CLOCK_SIZE])
+/* The wall-clock time of @then. */
+static const char *wall_time(uint64_t now, uint64_t then, char ret[CLOCK_SIZE])
 {
 	time_t t = time(NULL) - (time_t)((now - then) / 1000);
 	struct tm tm;
@@ -51,11 +51,11 @@ static void say(const struct quiet *q, const struct guest *g, int vcpu, uint64_t
 	char a[CLOCK_SIZE], b[CLOCK_SIZE];
 
 	(void)snprintf(ret, size, "vCPU %d runs without an exit since %s%s%s", vcpu,
-		       wall(now, q->since[vcpu], a),
+		       wall_time(now, q->since[vcpu], a),
 		       !g->devices.has_console ? ""
 		       : q->output	       ? ", no output since "
 					       : ", no output at all",
-		       q->output ? wall(now, q->output, b) : "");
+		       q->output ? wall_time(now, q->output, b) : "");
 }
 
 bool quiet_look(struct quiet *q, const struct guest *g, uint64_t now, unsigned int limit_ms,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A vCPU that runs and never comes out: it computes, or its guest is lost in a loop of exceptions,
- * which only debug images of the hypervisor end (abi K.10). Nobody can tell which, so it is said and
- * nothing is done. Thread: main.
+ * Detects a vCPU that runs for a long time without an exit: it computes, or its guest is caught in a loop
+ * of exceptions, which only debug images of the hypervisor end (abi K.10). These cases cannot be
+ * distinguished, so it is only reported. Thread: main.
  */
 #pragma once
 
@@ -12,14 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUIET_LOOKS 4 /* in the time that makes it worth a word */
+#define QUIET_LOOKS 4 /* checks within the time limit */
 
 /**
- * struct quiet - what was seen at the last look
- * @next: when to look again, 0: at once
- * @exits, @since: of each vCPU: how many there were, and since when no more came
- * @written, @output: the same of the console's bytes
- * @said: a word was said
+ * struct quiet - state of the last check
+ * @next: when to check again, 0: now
+ * @exits, @since: of each vCPU: number of exits, and since when it is unchanged
+ * @written, @output: number of bytes of console output, and when it last changed
+ * @said: a vCPU was reported
  */
 struct quiet {
 	uint64_t next;
@@ -31,9 +31,9 @@ struct quiet {
 };
 
 /**
- * quiet_look() - to be called at @next, or more often, while the guest runs
- * @now: milliseconds; @limit_ms: worth a word
- * @ret: what is to be said of the guest: set only if that has changed; "" it is as it should be
+ * quiet_look() - check the vCPUs; called at @next, or more often, while the guest runs
+ * @now: milliseconds; @limit_ms: time without an exit
+ * @ret: text about the vCPU, set only if it has changed; "" if there is no such vCPU
  *
  * Return: true: @ret is set.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One VM from its first READY to the exit status of its unit.
+ * Run one VM from its start to the exit status of its unit.
  */
 #pragma once
 
@@ -14,13 +14,13 @@
 #define RUNNER_EXIT_RESTART 133
 #define RUNNER_EXIT_STOP 134
 
-#define RUNNER_ORPHAN_MS 15000 /* without a manager and without a guest, decision 26 */
-#define RUNNER_QUIET_MS 60000  /* of a vCPU that runs without an exit, until that is said */
-#define RUNNER_HALT_MS 500     /* with every vCPU off, before each is looked at again, abi K.8 */
+#define RUNNER_ORPHAN_MS 15000 /* without a manager and a running guest, decision 26 */
+#define RUNNER_QUIET_MS 60000  /* without an exit, before a vCPU is reported */
+#define RUNNER_HALT_MS 500     /* with all vCPUs off, before they are checked, abi K.8 */
 
 /**
- * struct runner_config - what a runner is made of
- * @name: of the VM, as the unit says
+ * struct runner_config - configuration of a runner
+ * @name: of the VM, from the unit
  * @fds: taken over
  * @open_host: ghvm_host_from_fd(); tests have their own
  * @orphan_ms: RUNNER_ORPHAN_MS; @halt_ms: RUNNER_HALT_MS;
@@ -35,7 +35,7 @@ struct runner_config {
 	unsigned int quiet_ms;
 };
 
-/* Block the signals that runner_run() reads. Before any thread is made. */
+/* Block the signals that runner_run() reads. Call it before threads are created. */
 void runner_block_signals(void);
 
 /**

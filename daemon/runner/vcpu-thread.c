@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The loop of abi K.8: run, look, and wait only if that run said so.
+ * The loop of abi K.8: run the vCPU, handle the exit, and wait only if the exit says so.
  */
 #include "daemon/runner/vcpu-thread.h"
 
@@ -16,7 +16,7 @@
 #define KICK_AGAIN_MS 10
 #define LOOK_AGAIN_MS 10000
 
-/* Sleep until the wake-up virq or the stop. The virq may have fired already. */
+/* Sleep until the wake-up virq or a stop. The virq may already have fired. */
 static void wait_for_wakeup(struct vcpu_thread *t, int timeout_ms)
 {
 	struct pollfd fds[] = {
@@ -58,7 +58,7 @@ static void set_off(struct vcpu_thread *t, bool off)
 	t->off = off;
 }
 
-/* Only another vCPU turns it on again, if there is one. */
+/* Wait while the vCPU is off: only another vCPU can turn it on. */
 static void wait_turned_off(struct vcpu_thread *t, unsigned int look)
 {
 	struct vcpu_thread_shared *s = t->shared;
@@ -68,7 +68,7 @@ static void wait_turned_off(struct vcpu_thread *t, unsigned int look)
 	wait_for_wakeup(t, -1);
 }
 
-/* What a run came back with; @look: as it was before. Return: true: run again. */
+/* Handle an exit. @look: value before the run. Return: true: run again. */
 static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 {
 	if (t->vcpu.state != GHVM_VCPU_READY && t->vcpu.state != GHVM_VCPU_BLOCKED)
@@ -94,7 +94,7 @@ static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 		emulate_write(t);
 		return true;
 	}
-	return false; /* FAULT, SYSTEM_RESET, and what we do not know: no run brings more */
+	return false; /* FAULT, SYSTEM_RESET and unknown states are final */
 }
 
 static void *vcpu_main(void *data)
@@ -110,7 +110,7 @@ static void *vcpu_main(void *data)
 			return NULL;
 		r = ghvm_vcpu_run(&t->vcpu);
 		if (r == -EAGAIN)
-			sched_yield(); /* the hypervisor is busy with it */
+			sched_yield(); /* the hypervisor is using the vCPU */
 		else if (r < 0 && r != -EINTR)
 			break;
 		else if (!r && !handle_exit(t, look))
@@ -130,14 +130,14 @@ static void on_kick(int sig)
 
 int vcpu_thread_setup(void)
 {
-	/* It only has to end a sleep in the kernel: the flag says why. */
+	/* The handler does nothing: the signal only ends a system call. */
 	struct sigaction sa = { .sa_handler = on_kick };
 
 	sigemptyset(&sa.sa_mask);
 	return sigaction(KICK, &sa, NULL) < 0 ? -errno : 0;
 }
 
-/* All signals but the kick are main's. */
+/* All signals except the kick are blocked: they are for the main thread. */
 static int create(struct vcpu_thread *t)
 {
 	sigset_t blocked, before;
@@ -168,13 +168,13 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 	return r;
 }
 
-/* A kick just before the thread enters the kernel is lost: repeat it until it is gone. */
+/* A kick just before the thread enters the kernel is lost, so repeat it until the thread ends. */
 static void kick_and_join(struct vcpu_thread *t)
 {
 	struct timespec until;
 
 	do {
-		(void)pthread_kill(t->thread, KICK); /* not joined yet, so the id is good */
+		(void)pthread_kill(t->thread, KICK); /* not joined yet, so the id is valid */
 		(void)clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += KICK_AGAIN_MS * 1000000L;
 		if (until.tv_nsec >= 1000000000L) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A thread that runs one vCPU until its guest ends or we are told to stop.
+ * A thread that runs one vCPU until its guest ends or the thread is stopped.
  *
- * It sleeps only where the hypervisor says that the vCPU waits, and then on the wake-up
- * virq's eventfd. What it sees last is a hint; the truth about an end is RM's.
+ * The thread sleeps, on the eventfd of the wake-up virq, only if the hypervisor reports that the vCPU
+ * waits. Its last state is only a hint; RM decides how the guest ended.
  */
 #pragma once
 
@@ -17,19 +17,19 @@
 #include "ghvm/types.h"
 #include "ghvm/vcpu.h"
 
-#define VCPU_THREAD_STOPPED UINT64_MAX /* instead of a state: nothing was seen to end */
+#define VCPU_THREAD_STOPPED UINT64_MAX /* instead of a state: no end was seen */
 
 /**
- * struct vcpu_thread_shared - what all vCPUs of a VM share
+ * struct vcpu_thread_shared - shared by all vCPUs of a VM
  * @mmio: frozen, borrowed
- * @stop: eventfd, borrowed: readable once the threads shall end
- * @stopping: the same, for a look between two runs
- * @n_off: how many were off when they were run last, and wait to be turned on
- * @look: number of the last look at those that are off, see vcpu_thread.looked
- * @rings: how often their @wake eventfds were rung, by whomever
- * @on_off: a run said that this one is off. Thread: the vCPU's
- * @on_end: this vCPU is at its end. Thread: the vCPU's
- * @on_stray: an access met no device. Thread: the vCPU's
+ * @stop: eventfd, borrowed: readable when the threads must end
+ * @stopping: the same as a flag, checked between runs
+ * @n_off: number of vCPUs that were off in their last run
+ * @look: number of the last guest_look(), see vcpu_thread.looked
+ * @rings: how often @wake eventfds were signalled
+ * @on_off: the vCPU is off. Thread: the vCPU's
+ * @on_end: the vCPU has ended. Thread: the vCPU's
+ * @on_stray: an access to an address without a device. Thread: the vCPU's
  * @data: passed to all of them
  */
 struct vcpu_thread_shared {
@@ -49,9 +49,9 @@ struct vcpu_thread_shared {
  * struct vcpu_thread - one vCPU
  * @wake: eventfd of its virq, non-blocking, borrowed
  * @off: counted in @n_off
- * @looked: @look as it was before the last run that said "off"
- * @exits: how often a run came back for something that the guest did
- * @waits: it sleeps until something wakes it
+ * @looked: value of @look before the last run that reported "off"
+ * @exits: number of exits caused by the guest
+ * @waits: the thread sleeps until it is woken
  *
  * Thread: its own while it runs, main before and after; the last three are read by main.
  */
@@ -80,9 +80,9 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 /**
  * vcpu_thread_stop() - stop @n threads and join them
  *
- * Comes back when each has left the hypervisor. Those never started are skipped.
+ * Returns when each thread has left the hypervisor. Threads that were never started are skipped.
  */
 void vcpu_thread_stop(struct vcpu_thread *t, unsigned int n);
 
-/* Install the handler of the kick signal. Once a process, before the first start. */
+/* Install the handler of the kick signal. Call it once, before the first start. */
 int vcpu_thread_setup(void);

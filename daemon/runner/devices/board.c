@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Wiring only: each device knows nothing of the others.
+ * Connects the devices, which are independent of each other.
  */
 #include "daemon/runner/devices/board.h"
 
@@ -14,7 +14,7 @@
 static void ring(struct devices *d, struct ghvm_capid bell)
 {
 	if (d->host && bell.id != GHVM_CAPID_NONE)
-		(void)ghvm_doorbell_ring(d->host, bell); /* fails only when the VM is over */
+		(void)ghvm_doorbell_ring(d->host, bell); /* fails only when the VM has ended */
 }
 
 static void on_uart_ring(void *data)
@@ -48,7 +48,7 @@ static size_t on_console_room(void *data)
 {
 	struct devices *d = data;
 
-	return d->host ? uart_room(&d->uart) : 0; /* between two lives nobody listens */
+	return d->host ? uart_room(&d->uart) : 0; /* keep input during a reboot in place */
 }
 
 static size_t on_console_receive(void *data, const uint8_t *buf, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The devices of one VM, wired: registers to addresses, interrupts to doorbells, the UART
- * to its console.
+ * The devices of a VM and their connections: registers to addresses, interrupts to doorbells, the UART to
+ * the console.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 #include "daemon/ipc/runinfo.h"
 
 /**
- * struct devices - all of them
- * @host: where the doorbells are rung, borrowed; NULL: there is no VM at the moment
- * @uart_bell, @key_bell: GHVM_CAPID_NONE: rings go nowhere
+ * struct devices - all devices
+ * @host: for ringing doorbells, borrowed; NULL: there is no VM at the moment
+ * @uart_bell, @key_bell: GHVM_CAPID_NONE: none, interrupts are dropped
  *
  * Thread: main while no vCPU runs, then any. Not movable.
  */
@@ -35,14 +35,14 @@ struct devices {
 };
 
 /**
- * devices_init() - as @info says
- * @d: done by the caller with devices_done() on success
- * @logs: taken over, also on failure; -1 behind the last
+ * devices_init() - create the devices described by @info
+ * @d: on success the caller calls devices_done()
+ * @logs: taken over, also on failure; -1 after the last
  *
  * Return: 0 or a negative errno.
  */
 int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX]);
 void devices_done(struct devices *d);
 
-/* To the doorbells of a VM, new or rebuilt: devices are as after power on. */
+/* Reset the devices and connect them to the doorbells of a new or rebuilt VM. */
 void devices_connect(struct devices *d, struct ghvm_host *host, const struct ghvm_runinfo *info);

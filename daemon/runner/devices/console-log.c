@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Rotation, trouble and its end, and lines for the journal.
+ * Rotation, write errors, and lines for the journal.
  */
 #include "daemon/runner/devices/console-log.h"
 
@@ -18,7 +18,7 @@
 #include "libghvm/base/cleanup.h"
 
 #define COPY 32768
-#define QUIET_MS 60000 /* a guest decides how often trouble comes */
+#define QUIET_MS 60000 /* between two messages, because the guest controls how often errors occur */
 #define JOURNAL_RETRY_MS 50
 
 static const char line_head[] = SD_INFO "guest: ";
@@ -77,7 +77,7 @@ void console_log_hurry(struct console_log *l)
 		l->retry_at = 1;
 }
 
-/* --- trouble --- */
+/* --- errors --- */
 
 static void trouble(struct console_log *l, int error)
 {
@@ -102,7 +102,7 @@ static void no_trouble(struct console_log *l, uint64_t lost)
 
 /* --- files --- */
 
-/* The end of @from, as far as it may be kept. What cannot be copied is not kept. */
+/* Move at most the last @max bytes of @from. Bytes that cannot be copied are lost. */
 static void move_contents(int from, int to, uint64_t max)
 {
 	uint8_t buf[COPY];
@@ -136,7 +136,7 @@ static ssize_t append(struct console_log *l, const void *buf, size_t n)
 	if (l->regular && l->at && l->at + n > l->size)
 		rotate(l);
 	if (l->regular && l->at && l->at + n > l->size)
-		return -EFBIG; /* it could not be emptied */
+		return -EFBIG; /* the file could not be emptied */
 	w = write(l->fds[0], buf, n);
 	if (w < 0)
 		return -errno;
@@ -175,7 +175,7 @@ static size_t write_file(struct console_log *l, const uint8_t *buf, size_t n)
 
 /* --- the journal --- */
 
-/* Not to be waited for: the journal may be as slow as a disk. */
+/* Does not block: the journal may be as slow as a disk. */
 static ssize_t write_journal(const struct console_log *l)
 {
 	const char *at = l->line + l->line_done;
@@ -222,7 +222,7 @@ static void begin_line(struct console_log *l)
 	l->line_n = (size_t)n;
 }
 
-/* Whoever reads a journal reads it on a terminal, which a guest shall not talk to. */
+/* Replace control characters: the journal is read on a terminal, which the guest must not control. */
 static char harmless(uint8_t c)
 {
 	return (c < ' ' && c != '\t') || c == 0x7f ? '?' : (char)c;
@@ -255,7 +255,7 @@ size_t console_log_write(struct console_log *l, const uint8_t *buf, size_t n)
 void console_log_done(struct console_log *l)
 {
 	if (l->line_n && !l->n)
-		(void)end_line(l); /* tried once: we are about to leave */
+		(void)end_line(l); /* once, as the runner exits */
 	for (size_t i = 0; i < l->n; i++)
 		closep(&l->fds[i]);
 	*l = (struct console_log){ .journal = -1 };

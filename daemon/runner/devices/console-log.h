@@ -2,11 +2,10 @@
 /*
  * The log of a console: files of limited size, or lines of the unit's journal.
  *
- * The runner may open nothing, so it cannot rename or make files, and a guest that has broken
- * into it cannot either. It has a descriptor for each file instead, and rotates by moving
- * contents: all of NAME.log goes into NAME.log.1 and NAME.log begins anew. That costs a copy of
- * each file in a rotation, and needs neither a folder that the runner may write to nor a manager
- * that is alive. What the disk has no room for is lost, and said to be; it is tried again.
+ * The runner, and a guest that has taken it over, cannot open, create or rename files. The runner has a file
+ * descriptor for each log file and rotates by copying contents: those of NAME.log to NAME.log.1, and so on.
+ * That costs a copy of each file, and needs neither a writable folder nor a running manager. If the disk is
+ * full, output is lost, the log says how much, and writing is retried.
  */
 #pragma once
 
@@ -17,18 +16,19 @@
 #include "ghvm/spec.h"
 
 #define CONSOLE_LOG_RETRY_MS 1000
-#define CONSOLE_LOG_LINE 1024 /* longer ones are several entries of the journal */
+#define CONSOLE_LOG_LINE 1024 /* longer lines become several entries of the journal */
 
 /**
- * struct console_log - one log; zeroed: there is none
- * @fds: owned; [0] is appended to, the others are older, -1 from @n on
- * @size: at most, of each; @at: of the one that is written; 0: not files that can be rotated
- * @journal: where lines go instead, borrowed, -1: nowhere
- * @retry_ms: between two tries; @retry_at: ms, when to try again; 0: nothing is wrong
- * @said_at: when trouble was last told of, since a guest could make it come and go
- * @told: of the trouble that is
- * @lost: bytes that the log does not have
- * @line: of the journal, @line_done of it written, of @line_n; @line_whole: it can be
+ * struct console_log - a log; zeroed: none
+ * @fds: owned; [0] is appended to, the others are older; -1 from @n on
+ * @size: maximum size of each file; 0: the files cannot be rotated
+ * @at: size of the current file
+ * @journal: stream for lines, borrowed; -1: none
+ * @retry_ms: between two tries; @retry_at: ms, when to retry after an error; 0: no error
+ * @said_at: when an error was last logged
+ * @told: the current error was logged
+ * @lost: bytes missing in the log
+ * @line: for the journal: @line_n bytes, of which @line_done are written; @line_whole: it is complete
  *
  * Thread: main.
  */
@@ -51,25 +51,25 @@ struct console_log {
 };
 
 /**
- * console_log_init() - of files, or of a journal
- * @fds: taken over, -1 behind the last; @journal: borrowed, or -1
+ * console_log_init() - begin a log in files or in the journal
+ * @fds: taken over, -1 after the last; @journal: borrowed, or -1
  */
 void console_log_init(struct console_log *l, int fds[GHVM_SPEC_LOGS_MAX], uint64_t size,
 		      int journal);
 
-/* Writes the rest of a line, and closes. */
+/* Write the rest of a line and close the files. */
 void console_log_done(struct console_log *l);
 
 bool console_log_wanted(const struct console_log *l);
 
-/* Return: bytes of @buf that were taken; 0: none, console_log_timeout() says when to try again. */
+/* Return: number of bytes of @buf that were accepted; 0: retry after console_log_timeout(). */
 size_t console_log_write(struct console_log *l, const uint8_t *buf, size_t n);
 
-/* So much came and went unwritten; the log will say so. */
+/* Note that @n bytes are lost; the log will say so. */
 void console_log_lose(struct console_log *l, uint64_t n);
 
-/* For how long to wait before the next try, in ms; -1: nothing is wrong. */
+/* Time until the next retry, in ms; -1: no error. */
 int console_log_timeout(const struct console_log *l);
 
-/* Try at once. */
+/* Retry now. */
 void console_log_hurry(struct console_log *l);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The clients, the log, and the ring between them and the guest.
+ * Clients and log of a console, and the ring buffer of the guest's output.
  */
 #include "daemon/runner/devices/console.h"
 
@@ -64,7 +64,7 @@ static void signal_wake(struct console *c)
 	uint64_t one = 1;
 
 	if (write(c->wake, &one, sizeof(one)) < 0)
-		return; /* full: it is signalled already */
+		return; /* a full eventfd is readable, too */
 }
 
 void console_put(struct console *c, uint8_t byte)
@@ -91,12 +91,12 @@ static void clear_wake(struct console *c)
 	uint64_t count;
 
 	if (read(c->wake, &count, sizeof(count)) < 0)
-		return; /* something else woke us */
+		return; /* spurious wake-up */
 }
 
 /*
- * A guest that writes will write more: rather than be woken for each byte, look again a
- * little later, and only when there was nothing for that long ask to be woken.
+ * Output usually continues: instead of being woken for each byte, check again after a short time. Request
+ * a wake-up only if there was no output in that time.
  */
 static void linger(struct console *c)
 {
@@ -107,7 +107,7 @@ static void linger(struct console *c)
 	unlock(c);
 }
 
-/* To what the ring still has. Return: how much of it is gone. @lock is held. */
+/* Advance @cursor to the oldest byte in the ring. Return: number of skipped bytes. @lock is held. */
 static uint64_t skip_overwritten(const struct console *c, uint64_t *cursor)
 {
 	uint64_t oldest = c->written > CONSOLE_BUFFER_SIZE ? c->written - CONSOLE_BUFFER_SIZE : 0;
@@ -118,8 +118,7 @@ static uint64_t skip_overwritten(const struct console *c, uint64_t *cursor)
 }
 
 /*
- * Copy what comes after @cursor, at most @cap bytes. What the ring has overwritten is
- * skipped and counted in *skipped.
+ * Copy output after @cursor, at most @cap bytes. Overwritten bytes are skipped and counted in *skipped.
  */
 static size_t peek(struct console *c, uint64_t *cursor, uint8_t *buf, size_t cap, uint64_t *skipped)
 {
@@ -170,7 +169,7 @@ static void detach(struct console_client *k)
 	k->fd = -1;
 }
 
-/* What was overwritten before it could be sent is said. Return: there is no more to say of it. */
+/* Tell the client how many bytes were skipped. Return: true: done. */
 static bool say_lost(struct console_client *k)
 {
 	char text[64];
@@ -214,14 +213,14 @@ static void write_clients(struct console *c)
 		c->shown = c->clients[0].shown;
 }
 
-/* What was typed, as far as the guest has room. Only who was told that there is none is woken. */
+/* Pass typed bytes to the guest. If it cannot take all, its device wakes the console later. */
 static void feed(struct console *c)
 {
 	size_t room, n;
 
 	while (c->n_typed && (room = c->ops->room(c->data)) > 0) {
 		n = c->n_typed < room ? c->n_typed : room;
-		(void)c->ops->receive(c->data, c->typed, n); /* there was room, and we are alone */
+		(void)c->ops->receive(c->data, c->typed, n); /* room() was checked */
 		c->n_typed -= n;
 		memmove(c->typed, c->typed + n, c->n_typed);
 	}
@@ -248,7 +247,7 @@ static void read_typed(struct console *c)
 	feed(c);
 }
 
-/* What it typed before it left is here by now. */
+/* Remove clients that have disconnected; their input has been read before. */
 static void check_hangups(struct console *c)
 {
 	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
@@ -263,7 +262,7 @@ static void check_hangups(struct console *c)
 	}
 }
 
-/* Where a new one goes. NULL: there is no room. */
+/* Return: the place for a new client; NULL: none. */
 static struct console_client *find_place(struct console *c, bool read_only, bool force)
 {
 	struct console_client *oldest = NULL;
@@ -290,14 +289,14 @@ int console_attach(struct console *c, bool read_only, bool force)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	if (!read_only)
-		read_typed(c); /* of the one that is sent away */
+		read_typed(c); /* last input of the client that is replaced */
 	else
-		(void)shutdown(pair[0], SHUT_RD); /* it shall notice that nobody listens */
+		(void)shutdown(pair[0], SHUT_RD); /* writes of a watcher fail */
 	detach(k);
 	*k = (struct console_client){ .fd = pair[0], .nth = ++c->n_clients };
 	k->shown = c->shown;
 	lock(c);
-	(void)skip_overwritten(c, &k->shown); /* nobody has promised it more */
+	(void)skip_overwritten(c, &k->shown); /* not reported as lost to a new client */
 	unlock(c);
 	signal_wake(c);
 	return pair[1];

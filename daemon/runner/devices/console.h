@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the UART's bytes go: to clients and to the log, and from one of the clients back.
+ * The console: output of the UART goes to clients and to the log, input comes from one client.
  *
- * A client is a pair of sockets of its own. One at a time may type; others watch, and each gets
- * all that the guest says, however slow the rest are. Nobody may be there: the last 64 KiB that
- * were not shown to one that types wait here for the next client. The guest never waits; who
- * reads too slowly is told how much is lost. The log is written from the same buffer.
+ * Each client has a socket pair. One client at a time may type, others watch. Each client gets all output,
+ * however slow other clients are. Output that no typing client has received is kept, up to 64 KiB, for the
+ * next client. The guest never waits: a client that reads too slowly is told how many bytes were lost. The
+ * log is written from the same buffer.
  */
 #pragma once
 
@@ -19,13 +19,13 @@
 
 #define CONSOLE_BUFFER_SIZE 65536
 #define CONSOLE_TYPED_SIZE 4096
-#define CONSOLE_CLIENTS_MAX 8 /* one that types, the others watch */
+#define CONSOLE_CLIENTS_MAX 8 /* one types, the others watch */
 #define CONSOLE_LINGER_MS 10
 
 /**
- * struct console_ops - who takes what people type
- * @room: how many bytes fit
- * @receive: take them
+ * struct console_ops - the device that gets the input
+ * @room: number of bytes that fit
+ * @receive: take bytes
  */
 struct console_ops {
 	size_t (*room)(void *data);
@@ -33,12 +33,12 @@ struct console_ops {
 };
 
 /**
- * struct console_client - one that is connected; [0] is the one that types
- * @fd: our end, owned, non-blocking; -1: nobody
- * @input_over: it types no more, and may still read
- * @shown: bytes of all that were sent to it, or skipped
- * @lost: of these, skipped and not said yet
- * @nth: the later it came, the larger
+ * struct console_client - a client; [0] is the client that types
+ * @fd: the runner's end of the socket pair, owned, non-blocking; -1: no client
+ * @input_over: the client has ended its input, and may still read
+ * @shown: bytes of the output that were sent or skipped
+ * @lost: skipped bytes that the client has not been told of
+ * @nth: serial number; later clients have larger numbers
  */
 struct console_client {
 	int fd;
@@ -49,16 +49,16 @@ struct console_client {
 };
 
 /**
- * struct console - one console
- * @ops: borrowed, static; @data: passed to them
- * @lingering: look again after CONSOLE_LINGER_MS
- * @seen: @written at the last look
+ * struct console - a console
+ * @ops: borrowed, static; @data: passed to @ops
+ * @lingering: check again after CONSOLE_LINGER_MS
+ * @seen: @written at the last check
  * @wake: eventfd, owned: there is something to do
- * @n_clients: that ever came
- * @typed: what the guest has no room for yet, @n_typed bytes
- * @ring: what the guest wrote, byte i of all at i modulo its size
- * @written: bytes ever written by the guest
- * @shown, @logged: of these, sent to one that types and to @log (or given up)
+ * @n_clients: number of clients so far
+ * @typed: @n_typed bytes of input that the guest cannot take yet
+ * @ring: output of the guest; byte i is at i modulo the size
+ * @written: number of bytes written by the guest so far
+ * @shown, @logged: number of those sent to a typing client and to @log, or dropped
  *
  * Thread: main; console_put() and console_kick() from any. @lock guards @ring, @written,
  * and @kicked.
@@ -83,18 +83,18 @@ struct console {
 };
 
 /**
- * console_init() - without clients
- * @log: taken over, zero is left
+ * console_init() - create a console without clients
+ * @log: taken over and zeroed, also on failure
  *
- * Return: 0 or a negative errno; @log is closed then, too.
+ * Return: 0 or a negative errno.
  */
 int console_init(struct console *c, const struct console_ops *ops, void *data,
 		 struct console_log *log);
 
-/* Writes what is left to the log and closes everything. Accepts a zeroed console. */
+/* Write the remaining output to the log, and close everything. Accepts a zeroed console. */
 void console_done(struct console *c);
 
-/* How many bytes the guest has written, ever. */
+/* Number of bytes the guest has written so far. */
 uint64_t console_written(const struct console *c);
 
 /* The guest wrote a byte. Thread: any. */
@@ -104,9 +104,9 @@ void console_put(struct console *c, uint8_t byte);
 void console_kick(struct console *c);
 
 /**
- * console_attach() - the end of a new client
- * @read_only: it watches
- * @force: whoever types is sent away; of watchers, if there are too many, the oldest
+ * console_attach() - add a client
+ * @read_only: the client watches
+ * @force: disconnect the client that types; or the oldest watcher, if there are too many
  *
  * Return: a socket for the caller to pass on and close; -EBUSY; another errno.
  */
@@ -115,16 +115,15 @@ int console_attach(struct console *c, bool read_only, bool force);
 #define CONSOLE_POLLFDS (1 + CONSOLE_CLIENTS_MAX)
 
 /**
- * console_poll() - what to wait for
- * @ret: set, all of it
+ * console_poll() - events to wait for
+ * @ret: all entries are set
  */
 void console_poll(struct console *c, struct pollfd ret[CONSOLE_POLLFDS]);
 
-/* For how long, in ms; -1: for ever. */
+/* Time limit for poll() in ms; -1: none. */
 int console_timeout(const struct console *c);
 
 /*
- * Move what can be moved, in all directions, after any of console_poll()'s fired or the
- * time was over.
+ * Move data in all directions. Call it after an event of console_poll() or the timeout.
  */
 void console_process(struct console *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Look-up and checks; the devices see only what is certainly theirs.
+ * Find the device of an access. A device only gets accesses that lie completely inside its registers.
  */
 #include "daemon/runner/devices/mmio.h"
 
@@ -37,8 +37,9 @@ static uint64_t size_mask(uint64_t size)
 	return size_valid(size) ? GHVM_BITS(8 * size - 1, 0) : UINT64_MAX;
 }
 
-/* The device that has all of the access, or NULL. */
-static const struct mmio_device *find(const struct mmio_table *t, uint64_t ipa, uint64_t size)
+/* Return: the device that contains the whole access, or NULL. */
+static const struct mmio_device *find_device(const struct mmio_table *t, uint64_t ipa,
+					     uint64_t size)
 {
 	size_t low = 0, high = t->n;
 
@@ -60,7 +61,7 @@ static const struct mmio_device *find(const struct mmio_table *t, uint64_t ipa, 
 
 bool mmio_read(struct mmio_table *t, uint64_t ipa, uint64_t size, uint64_t *ret)
 {
-	const struct mmio_device *d = find(t, ipa, size);
+	const struct mmio_device *d = find_device(t, ipa, size);
 
 	if (!d) {
 		atomic_fetch_add(&t->strays, 1);
@@ -73,7 +74,7 @@ bool mmio_read(struct mmio_table *t, uint64_t ipa, uint64_t size, uint64_t *ret)
 
 bool mmio_write(struct mmio_table *t, uint64_t ipa, uint64_t size, uint64_t value)
 {
-	const struct mmio_device *d = find(t, ipa, size);
+	const struct mmio_device *d = find_device(t, ipa, size);
 
 	if (!d) {
 		atomic_fetch_add(&t->strays, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which device answers at which guest address.
+ * Table of devices by guest address.
  *
- * The table is filled before any vCPU runs and never changes then, so vCPU threads look
- * devices up without a lock. Where no device is, reads give ones and writes go nowhere.
+ * The table is filled before vCPUs run and then does not change, so vCPU threads read it without a lock.
+ * Reads of addresses without a device return all ones, writes are ignored.
  */
 #pragma once
 
@@ -12,14 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MMIO_DEVICES_MAX 34 /* UART, GPIO and 32 of virtio */
+#define MMIO_DEVICES_MAX 34 /* UART, GPIO and 32 virtio devices */
 
 /**
- * struct mmio_device - one range of registers
+ * struct mmio_device - registers of a device
  * @first, @last: guest addresses, inclusive
- * @read, @write: @offset from @first, the whole access lies inside; @size 1, 2, 4 or 8.
+ * @read, @write: @offset from @first; the access lies completely inside; @size 1, 2, 4 or 8.
  *                Thread: any
- * @data: passed to them, borrowed
+ * @data: passed to both, borrowed
  */
 struct mmio_device {
 	uint64_t first;
@@ -30,8 +30,8 @@ struct mmio_device {
 };
 
 /**
- * struct mmio_table - devices by rising address
- * @strays: accesses that met no device
+ * struct mmio_table - devices, sorted by address
+ * @strays: number of accesses without a device
  *
  * Thread: main until the vCPUs run, then any.
  */
@@ -41,12 +41,12 @@ struct mmio_table {
 	atomic_ullong strays;
 };
 
-/* Return: 0; -EINVAL an empty range; -EEXIST it overlaps another; -ENOSPC. */
+/* Return: 0; -EINVAL empty range; -EEXIST overlaps another device; -ENOSPC. */
 int mmio_add(struct mmio_table *t, const struct mmio_device *device);
 
 /**
- * mmio_read() - one guest load
- * @ipa, @size: as the hypervisor gave them, not trusted
+ * mmio_read() - handle a load of the guest
+ * @ipa, @size: from the hypervisor, not trusted
  * @ret: the value, no wider than @size
  *
  * Return: true; false: a stray access, *ret is all ones.

@@ -23,8 +23,8 @@ enum pl061_register {
 
 #define DATA_MASK GHVM_BITS(9, 2)
 
-/* Raw status: latched edges, and levels as they are now. */
-static uint8_t raw(const struct pl061 *p)
+/* Raw interrupt status: latched edges and current levels. */
+static uint8_t raw_status(const struct pl061 *p)
 {
 	uint8_t inputs = p->inputs & (uint8_t)~p->dir;
 	uint8_t active = (uint8_t)((inputs & p->iev) | (~inputs & ~p->iev));
@@ -34,7 +34,7 @@ static uint8_t raw(const struct pl061 *p)
 
 static uint8_t masked(const struct pl061 *p)
 {
-	return raw(p) & p->ie;
+	return raw_status(p) & p->ie;
 }
 
 static uint8_t lines(const struct pl061 *p)
@@ -67,7 +67,7 @@ static uint8_t read_register(const struct pl061 *p, uint64_t offset)
 	case REG_IE:
 		return p->ie;
 	case REG_RIS:
-		return raw(p);
+		return raw_status(p);
 	case REG_MIS:
 		return masked(p);
 	case REG_AFSEL:
@@ -120,7 +120,7 @@ void pl061_init(struct pl061 *p, void (*ring)(void *data), void *data)
 
 void pl061_done(struct pl061 *p)
 {
-	(void)pthread_mutex_destroy(&p->lock); /* nobody holds it: the threads are joined */
+	(void)pthread_mutex_destroy(&p->lock); /* not held: the threads are joined */
 }
 
 void pl061_reset(struct pl061 *p)
@@ -155,7 +155,7 @@ void pl061_write(void *pl061, uint64_t offset, unsigned int size, uint64_t value
 	before = masked(p);
 	write_register(p, offset, value & 0xff);
 	after = masked(p);
-	/* An edge is not seen again by itself: repeat it for what an acknowledge leaves. */
+	/* Signal a new edge if interrupts are still pending after an acknowledge. */
 	ring = (after & ~before) || (offset == REG_IC && after);
 	pthread_mutex_unlock(&p->lock);
 	if (ring)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A PL061 GPIO block by register exits, for one thing: the power key (gpio-keys on
- * PL061_POWER_KEY, active high).
+ * A PL061 GPIO block, emulated by register exits, for the power key (gpio-keys on PL061_POWER_KEY, active
+ * high).
  */
 #pragma once
 
@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PL061_POWER_KEY 3 /* the line in our device tree */
+#define PL061_POWER_KEY 3 /* line number, also in the device tree */
 
 /**
- * struct pl061 - eight lines, all inputs from here
+ * struct pl061 - a block of eight lines
  * @ring: raise the guest's interrupt (an edge); any thread, called without the lock
  * @data: passed to @ring
- * @inputs: levels from outside; @outputs: what the guest drives where @dir is 1
+ * @inputs: levels of the inputs; @outputs: levels set by the guest for lines with @dir 1
  * @is: level sensitive; @ibe: both edges; @iev: rising or high; @ie: enabled
  * @ris: raw interrupt status of edge sensitive lines
  *
@@ -39,12 +39,12 @@ struct pl061 {
 void pl061_init(struct pl061 *p, void (*ring)(void *data), void *data);
 void pl061_done(struct pl061 *p);
 
-/* As after power on, all inputs low. */
+/* Reset to the state after power-on, with all inputs low. */
 void pl061_reset(struct pl061 *p);
 
-/* The guest's accesses; @offset from the block's base. Unknown registers read as 0. */
+/* Accesses of the guest; @offset from the base. Unknown registers read as 0. */
 uint64_t pl061_read(void *pl061, uint64_t offset, unsigned int size);
 void pl061_write(void *pl061, uint64_t offset, unsigned int size, uint64_t value);
 
-/* An input changes its level. */
+/* Set the level of an input. */
 void pl061_set(struct pl061 *p, unsigned int line, bool high);

@@ -2,8 +2,8 @@
 /*
  * Registers of the 16550A (National Semiconductor PC16550D, section 8).
  *
- * The transmitter is always empty: a byte is gone when the write returns. Character
- * time-out needs no clock: bytes below the trigger level count as timed out at once.
+ * The transmitter is always empty, because a byte is sent before the write returns. The character timeout
+ * needs no clock: bytes below the trigger level time out immediately.
  */
 #include "daemon/runner/devices/uart.h"
 
@@ -60,7 +60,7 @@ enum uart_register {
 #define MSR_LINES 0xf0
 #define MSR_TERI 0x04 /* RI went from 1 to 0 */
 
-/* What to do once the lock is released. */
+/* Callbacks to call after the lock is released. */
 struct uart_effects {
 	bool ring;
 	bool room;
@@ -107,7 +107,7 @@ static uint8_t fifo_pop(struct uart *u)
 	return byte;
 }
 
-/* The most urgent interrupt that is enabled and pending, as IIR shows it. */
+/* The enabled and pending interrupt with the highest priority, as in IIR. */
 static uint8_t pending(const struct uart *u)
 {
 	if ((u->ier & IER_LINE) && u->overrun)
@@ -121,7 +121,7 @@ static uint8_t pending(const struct uart *u)
 	return IIR_NONE;
 }
 
-/* Modem lines: all ready outside; in loopback our own outputs come back. */
+/* Modem lines: always ready; in loopback mode they are the UART's own outputs. */
 static uint8_t modem_lines(const struct uart *u)
 {
 	if (!(u->mcr & MCR_LOOP))
@@ -136,7 +136,7 @@ static uint8_t read_iir(struct uart *u, struct uart_effects *fx)
 
 	if (iir == IIR_THRE)
 		u->thre = false;
-	/* An edge is not seen again by itself: repeat it for what is still there. */
+	/* Signal a new edge if interrupts are still pending. */
 	fx->ring = pending(u) != IIR_NONE;
 	return iir | (u->fcr & FCR_ENABLE ? IIR_FIFOS : 0);
 }
@@ -188,7 +188,7 @@ static void write_data(struct uart *u, uint8_t byte, struct uart_effects *fx)
 	} else if (!fifo_push(u, byte)) {
 		u->overrun = true;
 	}
-	u->thre = true; /* it was full for no time at all */
+	u->thre = true; /* the byte was sent immediately */
 }
 
 static void write_ier(struct uart *u, uint8_t value)
@@ -214,7 +214,7 @@ static void write_mcr(struct uart *u, uint8_t value)
 	u->mcr = value & MCR_MASK;
 	after = modem_lines(u);
 	changed = (before ^ after) & MSR_LINES;
-	if (after & MSR_RI) /* only the falling edge counts */
+	if (after & MSR_RI) /* TERI is set only by a falling edge */
 		changed &= (uint8_t)~MSR_RI;
 	u->delta |= changed >> 4;
 }
@@ -253,7 +253,7 @@ static void write_register(struct uart *u, enum uart_register reg, uint8_t value
 	}
 }
 
-/* After each access: has an interrupt appeared, does the FIFO want bytes again? */
+/* After each access: check for a new interrupt, and for an empty FIFO. */
 static void note_changes(struct uart *u, uint8_t before, struct uart_effects *fx)
 {
 	fx->ring |= before == IIR_NONE && pending(u) != IIR_NONE;
@@ -290,7 +290,7 @@ void uart_init(struct uart *u, const struct uart_ops *ops, void *data)
 
 void uart_done(struct uart *u)
 {
-	(void)pthread_mutex_destroy(&u->lock); /* nobody holds it: the threads are joined */
+	(void)pthread_mutex_destroy(&u->lock); /* not held: the threads are joined */
 }
 
 void uart_reset(struct uart *u)
@@ -341,7 +341,7 @@ size_t uart_receive(struct uart *u, const uint8_t *buf, size_t n)
 
 	pthread_mutex_lock(&u->lock);
 	before = pending(u);
-	/* In loopback the line is cut off. */
+	/* In loopback mode the line is disconnected. */
 	while (taken < n && !(u->mcr & MCR_LOOP) && fifo_push(u, buf[taken]))
 		taken++;
 	u->starved = taken < n;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A 16550A by register exits: the console of any stock kernel, without shared memory.
+ * A 16550A, emulated by register exits: any stock kernel supports it as a console, and it needs no shared
+ * memory.
  *
- * Its interrupt reaches the guest as an edge, so the level that a real line would hold is
- * rung again whenever a driver looks at IIR and leaves something pending. Nothing received
- * is ever dropped: what the FIFO does not take stays with the caller.
+ * The interrupt reaches the guest as an edge. To emulate a level, a new edge is signalled whenever a driver
+ * reads IIR and interrupts are still pending. Received bytes are never dropped: the caller keeps those that
+ * do not fit into the FIFO.
  */
 #pragma once
 
@@ -17,10 +18,10 @@
 #define UART_REGISTERS 8
 
 /**
- * struct uart_ops - what a UART does to its surroundings
+ * struct uart_ops - callbacks of a UART
  * @ring: raise the guest's interrupt (an edge)
- * @transmit: the guest sent a byte
- * @on_room: the receive FIFO is empty, after bytes had found no room
+ * @transmit: the guest has sent a byte
+ * @on_room: the receive FIFO is empty, after uart_receive() could not take all bytes
  *
  * Thread: any that uses the UART. Called without its lock.
  */
@@ -31,12 +32,12 @@ struct uart_ops {
 };
 
 /**
- * struct uart - one 16550A
- * @ops: borrowed, static; @data: passed to them
+ * struct uart - a 16550A
+ * @ops: borrowed, static; @data: passed to @ops
  * @fifo: received bytes, @fifo_n of them from @fifo_first on
- * @thre: the transmitter became empty and nobody was told yet (IIR reads clear it)
- * @starved: somebody waits for on_room()
- * @delta: of MSR, changes not read yet (loopback only)
+ * @thre: transmitter-empty interrupt is pending (cleared by reading IIR)
+ * @starved: the caller waits for on_room()
+ * @delta: delta bits of MSR that were not read yet (loopback only)
  *
  * Thread: any; @lock guards everything below it.
  */
@@ -63,24 +64,24 @@ struct uart {
 void uart_init(struct uart *u, const struct uart_ops *ops, void *data);
 void uart_done(struct uart *u);
 
-/* As after power on; received bytes are dropped. */
+/* Reset to the state after power-on; received bytes are dropped. */
 void uart_reset(struct uart *u);
 
 /**
- * uart_read() - the guest reads
- * @offset: from the UART's base; registers are bytes, without shift
+ * uart_read() - handle a read of the guest
+ * @offset: from the base; registers are adjacent bytes
  *
- * Return: the register in the low byte, 0 for what lies beyond.
+ * Return: the register in the low byte; 0 for unknown registers.
  */
 uint64_t uart_read(void *uart, uint64_t offset, unsigned int size);
 void uart_write(void *uart, uint64_t offset, unsigned int size, uint64_t value);
 
 /**
- * uart_receive() - bytes from outside
+ * uart_receive() - receive bytes from the console
  *
- * Return: how many were taken; the others again after on_room().
+ * Return: number of bytes taken; pass the others again after on_room().
  */
 size_t uart_receive(struct uart *u, const uint8_t *buf, size_t n);
 
-/* How many bytes uart_receive() would take. None: on_room() follows. */
+/* Number of bytes uart_receive() would take. If 0, on_room() is called later. */
 size_t uart_room(struct uart *u);
