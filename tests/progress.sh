@@ -128,3 +128,18 @@ progress_copy() {
   done
   [ -z "$progress_line" ] || printf '%s\n' "$progress_line"
 }
+
+# progress_follow TEXT FILE: shows what is written to FILE from now on, telling of TEXT while nothing comes, until
+# progress_followed
+progress_follow() {
+  setpriv --pdeathsig TERM sleep infinity & # when it ends, tail shows the rest and ends too
+  progress_more=$!
+  tail --pid=$progress_more -n +1 -f "$2" 2>/dev/null | sed -u 's|\r||g' | progress_copy "$1" "$2" &
+  progress_show=$!
+}
+
+# progress_followed: FILE is complete; returns when all of it is shown
+progress_followed() {
+  { kill "$progress_more" && wait "$progress_more"; } 2>/dev/null || true
+  wait "$progress_show" || true
+}

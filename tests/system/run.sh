@@ -169,14 +169,9 @@ fi
 # The console goes through a file, so that nothing of it is lost, and is shown as it comes.
 status=0
 : >"$out/console.log"
-tail --pid=$$ -n +1 -f "$out/console.log" 2>/dev/null | sed -u 's|\r||g' |
-  progress_copy "the testbed" "$out/console.log" &
-shown=$!
-tail=$(jobs -p | tail -n 1)
+progress_follow "the testbed" "$out/console.log"
 mortal timeout -k 10 "$patience" "${machine[@]}" >"$out/console.log" 2>&1 </dev/null || status=$?
-sleep 1
-kill "$tail" # the others end with their input
-wait $shown 2>/dev/null || true
+progress_followed
 [ $status != 124 ] || echo "run.sh: nothing after $patience s; see $out/console.log"
 if [ $status != 0 ] && [ -s "$out/model.log" ]; then
   echo "# status $status; $out/model.log says:"

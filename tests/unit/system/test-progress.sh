@@ -47,6 +47,9 @@ run meson 'work() { printf "\033[31mred\r\n"; sleep 1.5; echo " 5/60 unit - wire
 # shellcheck disable=SC2016
 run copy '{ echo one; printf tw; sleep 2.5; echo o; printf three; } | progress_copy cases $log'
 # shellcheck disable=SC2016
+run follow ': >$log; progress_follow cases $log
+  { echo begun; sleep 2.5; seq 3000; printf "ended\r\n"; } >$log; progress_followed; echo after'
+# shellcheck disable=SC2016
 GHVM_PROGRESS=off run off 'progress_run quiet $log sleep 1.5'
 
 cat >"$work/terminal.sh" <<END
@@ -80,6 +83,11 @@ has copy '^0 one$'
 has copy '^[12] +\.\.\.  cases: working for [12] s'
 has copy '^[0-9]+ two$'
 has copy '^[0-9]+ three$'
+
+# a file that another program writes: shown as it grows, and all of it is shown before the next step
+has follow '^0 begun$'
+has follow '^[12] +\.\.\.  cases: working for [12] s'
+[ "$(tail -n 3 "$work/follow" | cut -d ' ' -f 2)" = $'3000\nended\nafter' ] || fail follow "the end is missing"
 
 [ ! -s "$work/off" ] || fail off "GHVM_PROGRESS=off prints"
 
