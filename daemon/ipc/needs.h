@@ -2,7 +2,7 @@
 /*
  * Files that a start needs besides its descriptor. Manager and helper each derive them from the
  * descriptor; the helper refuses a request that its own reading of the descriptor does not
- * contain.
+ * contain (decision 36).
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  *
  * A process that is stopped, busy or short of memory does not read, and the kernel may lack
  * memory for a message. In neither case is the peer gone, so messages wait here, in order. Only
- * the end of the connection means the peer's end.
+ * the end of the connection means the peer's end (decision 41).
  */
 #pragma once
 

@@ -3,7 +3,8 @@
  * Detects a guest that has ended because all its vCPUs are off.
  *
  * During a regular end all vCPUs are off for a moment, too, until RM wakes them. If RM does not, either
- * they turned themselves off, or the hypervisor has lost the end (abi K.10). Thread: main.
+ * they turned themselves off, or the hypervisor has lost the end (abi K.10, decision 44).
+ * Thread: main.
  */
 #pragma once
 

@@ -4,7 +4,8 @@
  * its source. All limits of this library are read from here.
  *
  * The row is chosen by facts that are safe to ask for. A wrong choice costs speed or a refusal,
- * never a page: untried numbers have the most careful value.
+ * never a page: untried numbers have the most careful value
+ * (decision 37).
  */
 #pragma once
 

@@ -3,7 +3,7 @@
  * Limits the rate of reboots in place, as StartLimit= does for starts of the unit.
  *
  * A guest that reboots repeatedly right after its start has a permanent problem, and each reboot costs the
- * host a second of work. Pure: the time is passed in milliseconds.
+ * host a second of work (decision 43). Pure: the time is passed in milliseconds.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  *
  * The runner, and a guest that has taken it over, cannot open, create or rename files. The runner has a file
  * descriptor for each log file and rotates by copying contents: those of NAME.log to NAME.log.1, and so on.
- * That costs a copy of each file, and needs neither a writable folder nor a running manager. If the disk is
+ * That costs a copy of each file, and needs neither a writable folder nor a running manager (decision 40). If the disk is
  * full, output is lost, the log says how much, and writing is retried.
  */
 #pragma once
