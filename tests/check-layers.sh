@@ -18,17 +18,18 @@ daemon/ctl: output . client verbs
 '
 # The folder whose layer a public header is of.
 public='
-base: error types
+base: api error guest-map types vm-state
 hyp: host vcpu
 spec: spec
 trace: trace
+rm: rm
 plan: plan
-memory: region
 machine: machine transaction
 '
 # Which files may include which header of somebody else: the header, where this is a rule, the files.
 doors='
-^kmod/uapi/ ^(libghvm|include)/ ^(include/ghvm/host\.h|libghvm/hyp/(dev|sock)\.c)$
+^kmod/uapi/ ^libghvm/ ^libghvm/hyp/(host\.h|dev\.c|sock\.c)$
+^(kmod|libghvm)/ ^include/ ^$
 ^libfdt ^(libghvm|include)/ ^libghvm/plan/dt
 ^yaml\.h$ ^(libghvm|include)/ ^libghvm/spec/(reader|spec)\.[ch]$
 ^(systemd/|event) ^(libghvm|include)/ ^$

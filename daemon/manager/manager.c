@@ -15,6 +15,8 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"
+#include "libghvm/hyp/host.h"
+#include "libghvm/rm/rpc.h"
 
 static void notify_host_changed(struct manager *m)
 {
@@ -324,7 +326,7 @@ static int open_host(struct manager *m)
 		return r; /* another manager: not a state to serve in */
 	if (r < 0)
 		return give_up_host(m, MANAGER_HOST_RM_DEAD, -EHOSTDOWN, &err);
-	ghvm_rm_set_on_trace(m->rm, ghvm_trace_add, &m->trace);
+	ghvm_rm_set_on_trace(m->rm, ghvm_trace_add, m->trace);
 	m->guest_host.rm = m->rm;
 	probe_identify(&m->probe, m->rm, &m->info);
 	if (m->options->probe_presplit)
@@ -438,7 +440,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	allowance_read(!options->uri || strncmp(options->uri, "unix:", 5), &m->allowance);
 	r = quarantine_init(&m->quarantine, loop, &quarantine_calls, m);
 	if (r == 0)
-		r = ghvm_trace_init(&m->trace);
+		r = ghvm_trace_new(&m->trace);
 	if (r == 0)
 		r = open_host(m);
 	if (r == 0)
@@ -502,7 +504,7 @@ void manager_done(struct manager *m)
 	loop_watch_done(&m->rm_watch);
 	ghvm_rm_free(m->rm);
 	ghvm_host_close(m->host);
-	ghvm_trace_done(&m->trace);
+	ghvm_trace_free(m->trace);
 	if (rests && ghvm_ledger_vmids_shown(&m->ledger))
 		settled_leave(m->options->state_dir);
 	ghvm_ledger_done(&m->ledger);

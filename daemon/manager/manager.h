@@ -14,7 +14,7 @@
 #include "daemon/manager/recovery/quarantine.h"
 #include "daemon/manager/vm/vm.h"
 #include "ghvm/error.h"
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/memory/ledger.h"
 #include "libghvm/rm/rpc.h"
 #include "ghvm/trace.h"
@@ -75,7 +75,7 @@ struct manager {
 	struct ghvm_host *host;
 	struct ghvm_rm *rm;
 	struct ghvm_ledger ledger;
-	struct ghvm_trace trace;
+	struct ghvm_trace *trace;
 	struct guest_host guest_host;
 	struct loop_watch rm_watch;
 	struct allowance allowance;

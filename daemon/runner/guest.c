@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 /* Keep one error of vCPUs that cannot run. ESTALE, a revoked grant, is the cause of the others. */
 static void note_error(struct guest *g, int error)
@@ -155,12 +156,12 @@ void guest_done(struct guest *g)
 static int bind_virqs(struct guest *g, struct ghvm_error *err)
 {
 	for (size_t i = 0; i < g->info.n_vcpus; i++) {
-		uint32_t virq = g->info.vcpus[i].virq.intid;
-		int r = g->host->ops->irq(g->host, GHVM_IRQ_VIRQ, virq, g->wake[i]);
+		struct ghvm_virq virq = g->info.vcpus[i].virq;
+		int r = ghvm_host_bind_virq(g->host, virq, g->wake[i]);
 
 		if (r < 0)
-			return ghvm_error_set(err, r, "vCPU %zu: cannot bind virq %u: %s", i, virq,
-					      strerror(-r));
+			return ghvm_error_set(err, r, "vCPU %zu: cannot bind virq %u: %s", i,
+					      virq.intid, strerror(-r));
 	}
 	return 0;
 }

@@ -7,9 +7,13 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+GHVM_BEGIN_DECLS
 
 #define GHVM_ERROR_TEXT 512
 
@@ -64,3 +68,5 @@ int ghvm_error_set_rm(struct ghvm_error *err, uint32_t message, uint32_t status,
 /* "MEM_LEND", "MEM_INVALID"; never NULL, "unknown" for what is in no list. */
 const char *ghvm_rm_message_to_string(uint32_t message);
 const char *ghvm_rm_status_to_string(uint32_t status);
+
+GHVM_END_DECLS

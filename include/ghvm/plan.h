@@ -8,15 +8,19 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
 #include "ghvm/error.h"
-#include "libghvm/base/guest-map.h"
-#include "libghvm/rm/quirks.h"
+#include "ghvm/guest-map.h"
 #include "ghvm/spec.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+
+GHVM_BEGIN_DECLS
+
+/* The limits of a resource manager; NULL where the library shall assume careful ones. */
+struct ghvm_quirks;
 
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
@@ -155,21 +159,9 @@ int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quir
 int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
 			 struct ghvm_error *err);
 
-/* Forecast @entries_best to @huge_worst from the size and the pages. */
-void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);
-
-/*
- * Record that a parcel is pinned, with @extents extents that cover @huge aligned 2 MiB blocks:
- * from here on the plan is exact (decision 14).
- */
-void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
-
-/* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
-bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
-
 /**
  * struct ghvm_plan_message - a run of equal messages to the resource manager
- * @id: message id (rm-abi.h)
+ * @id: message id, ghvm_rm_message_to_string()
  * @step: index of the step that sends them
  * @least, @most: their number; equal once memory is pinned
  */
@@ -186,22 +178,11 @@ struct ghvm_plan_message {
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,
 			  struct ghvm_plan_message ret[GHVM_PLAN_MESSAGES_MAX]);
 
-/**
- * ghvm_plan_parcel_messages() - the messages that lend or share one parcel: @id, and MEM_APPENDs
- * for the entries that do not fit
- * @q: limits of the resource manager
- *
- * Return: number of messages in @ret, with a step of 0.
- */
-size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
-				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2]);
-
-/* Print ,"messages":[...] as part of a step; nothing if there are none. */
-void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n);
-
 /* "lend", for messages, SubState and journal. */
 const char *ghvm_step_to_string(enum ghvm_step_kind kind);
 
 /* The plan as text and as JSON; malloc'ed, NUL-terminated, or NULL. */
 char *ghvm_plan_to_text(const struct ghvm_plan *plan);
 char *ghvm_plan_to_json(const struct ghvm_plan *plan);
+
+GHVM_END_DECLS

@@ -6,12 +6,15 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
 #include "ghvm/error.h"
 #include "ghvm/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+GHVM_BEGIN_DECLS
 
 #define GHVM_SPEC_CPUS_MAX 8
 #define GHVM_SPEC_REGIONS_MAX 16
@@ -231,3 +234,5 @@ void ghvm_spec_locate(const struct ghvm_spec *spec, struct ghvm_error *err);
  * Return: one line without its end, malloc'ed; NULL: out of memory.
  */
 char *ghvm_spec_to_yaml(const struct ghvm_spec *spec);
+
+GHVM_END_DECLS

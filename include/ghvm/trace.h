@@ -10,11 +10,13 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
 #include "ghvm/types.h"
 
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+
+GHVM_BEGIN_DECLS
 
 #define GHVM_TRACE_MESSAGES 256	   /* in the ring of all VMs */
 #define GHVM_TRACE_VM_MESSAGES 128 /* in the ring of one VM */
@@ -42,23 +44,13 @@ struct ghvm_trace_message {
 	uint8_t data[GHVM_TRACE_BYTES];
 };
 
-struct ghvm_trace_ring;
+/* The rings. Thread: any, by a lock. */
+struct ghvm_trace;
 
-/**
- * struct ghvm_trace - the rings
- *
- * Thread: any, by lock.
- */
-struct ghvm_trace {
-	pthread_mutex_t lock;
-	/* guarded by lock, owned: */
-	struct ghvm_trace_ring *all;
-	struct ghvm_trace_ring *vms[GHVM_TRACE_VMS]; /* NULL: not used yet */
-};
-
-/* Return: 0; -ENOMEM. */
-int ghvm_trace_init(struct ghvm_trace *t);
-void ghvm_trace_done(struct ghvm_trace *t);
+/* Return: 0, and *ret is the caller's; -ENOMEM. */
+int ghvm_trace_new(struct ghvm_trace **ret);
+void ghvm_trace_free(struct ghvm_trace *t); /* accepts NULL */
+void ghvm_trace_freep(struct ghvm_trace **t);
 
 /*
  * Handler for ghvm_rm_set_on_trace(); @trace is a struct ghvm_trace. Messages of
@@ -86,3 +78,5 @@ int ghvm_trace_next(struct ghvm_trace *t, const char *vm, uint64_t after,
  * @m: not trusted; @len may exceed the size of @data
  */
 void ghvm_trace_to_text(const struct ghvm_trace_message *m, char ret[GHVM_TRACE_TEXT]);
+
+GHVM_END_DECLS

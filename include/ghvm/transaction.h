@@ -10,12 +10,15 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
 #include "ghvm/error.h"
 #include "ghvm/machine.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+GHVM_BEGIN_DECLS
 
 #define GHVM_TRANSACTION_CHANGES_MAX 16
 
@@ -118,3 +121,5 @@ struct ghvm_machine_region {
 
 /* The machine's regions, by rising address. Thread: any. Return: how many were written. */
 size_t ghvm_machine_regions(struct ghvm_machine *m, struct ghvm_machine_region *ret, size_t max);
+
+GHVM_END_DECLS

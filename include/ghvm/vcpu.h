@@ -6,11 +6,14 @@
  */
 #pragma once
 
+#include "ghvm/api.h"
 #include "ghvm/host.h"
 #include "ghvm/types.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+GHVM_BEGIN_DECLS
 
 /* abi F.1 */
 enum ghvm_vcpu_state {
@@ -55,3 +58,5 @@ int ghvm_vcpu_run(struct ghvm_vcpu *v);
 
 /* Raise the guest's edge-triggered interrupt of a doorbell. */
 int ghvm_doorbell_ring(struct ghvm_host *host, struct ghvm_capid cap);
+
+GHVM_END_DECLS

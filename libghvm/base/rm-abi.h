@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "ghvm/vm-state.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,39 +66,6 @@
 #define GHVM_RM_IN_USE 0x12U
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
-
-/* abi D.1 */
-enum ghvm_vm_status {
-	GHVM_VM_NONE = 0,
-	GHVM_VM_INIT = 1,
-	GHVM_VM_READY = 2,
-	GHVM_VM_RUNNING = 3,
-	GHVM_VM_PAUSED = 4,
-	GHVM_VM_LOAD = 5,
-	GHVM_VM_AUTH = 6,
-	GHVM_VM_INIT_FAILED = 8,
-	GHVM_VM_EXITED = 9,
-	GHVM_VM_RESETTING = 10,
-	GHVM_VM_RESET = 11,
-};
-
-/* abi D.2 */
-enum ghvm_exit_type {
-	GHVM_EXIT_VM_EXIT = 0,
-	GHVM_EXIT_SYSTEM_OFF = 1,
-	GHVM_EXIT_SYSTEM_RESET = 2,
-	GHVM_EXIT_SYSTEM_RESET2 = 3,
-	GHVM_EXIT_WATCHDOG = 4,
-	GHVM_EXIT_SOFTWARE_ERROR = 5,
-	GHVM_EXIT_ASYNC_ABORT = 6,
-	GHVM_EXIT_FORCED = 7,
-	/* not of the protocol: the VM has ended, and its VM_EXITED was not seen (decision 26) */
-	GHVM_EXIT_UNKNOWN = 0xffff,
-};
-
-/* "init-failed", "software-error"; never NULL, "unknown" for what is in no list. */
-const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
-const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);
 
 /**
  * ghvm_rm_made_nothing() - is @status a documented refusal of @message?

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 struct dev {
 	struct ghvm_host host;

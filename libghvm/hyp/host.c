@@ -2,7 +2,7 @@
 /*
  * The end of a host, whichever it is.
  */
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 
 void ghvm_host_close(struct ghvm_host *h)
 {
@@ -13,4 +13,9 @@ void ghvm_host_close(struct ghvm_host *h)
 void ghvm_host_closep(struct ghvm_host **h)
 {
 	ghvm_host_close(*h);
+}
+
+int ghvm_host_bind_virq(struct ghvm_host *h, struct ghvm_virq virq, int eventfd)
+{
+	return h->ops->irq(h, GHVM_IRQ_VIRQ, virq.intid, eventfd);
 }

@@ -7,6 +7,7 @@
 #include "libghvm/hyp/hvc.h"
 
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 
 #define IDENTITY_VERSION GHVM_BITS(13, 0)
 #define IDENTITY_BIG_ENDIAN GHVM_BITS(14, 14)

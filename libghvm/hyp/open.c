@@ -2,7 +2,7 @@
 /*
  * Opens the host that a URI or a file names, and checks that this library supports it.
  */
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 
 #include <errno.h>
 #include <string.h>

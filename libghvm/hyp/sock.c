@@ -23,6 +23,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 #define CALL_SEND 0x1b /* the hypercalls that take a buffer, abi A.4 */
 #define CALL_RECEIVE 0x1c

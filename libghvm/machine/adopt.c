@@ -5,9 +5,12 @@
  * The tags name the owner of the pages; only RM knows the state of the VM. Teardown is the same
  * as for any other machine (teardown.c).
  */
+#include "libghvm/hyp/host.h"
 #include "libghvm/machine/internal.h"
 
 #include "libghvm/base/bits.h"
+#include "libghvm/machine/orphans.h"
+#include "libghvm/rm/rpc.h"
 #include "libghvm/trace/attribution.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"

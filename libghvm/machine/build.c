@@ -5,11 +5,13 @@
  * A failing step undoes nothing itself: the teardown asks RM for the VM's state and works from
  * every state (teardown.c).
  */
+#include "libghvm/hyp/host.h"
 #include "libghvm/machine/internal.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/hvc.h"
+#include "libghvm/rm/rpc.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -7,7 +7,8 @@
 #include "libghvm/memory/ledger.h"
 #include "ghvm/machine.h"
 #include "libghvm/memory/parcel.h"
-#include "ghvm/region.h"
+#include "libghvm/memory/region-map.h"
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 
 #include <pthread.h>

@@ -6,6 +6,8 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/machine/orphans.h"
+#include "libghvm/rm/rpc.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,6 +9,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/machine/internal.h"
 
 #include <errno.h>

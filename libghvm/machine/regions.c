@@ -11,6 +11,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/rpc.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,9 +7,11 @@
  * were, the VMID is deallocated. RESET is never sent in LOAD or without a configuration,
  * DEALLOCATE never while a page is guarded.
  */
+#include "libghvm/hyp/host.h"
 #include "libghvm/machine/internal.h"
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/rm/rpc.h"
 
 #include <errno.h>
 #include <inttypes.h>

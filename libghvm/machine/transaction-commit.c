@@ -19,6 +19,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/memory/populate.h"
 #include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/rpc.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -36,6 +36,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/plan/plan.h"
 
 #include <errno.h>
 #include <fcntl.h>

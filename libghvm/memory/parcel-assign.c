@@ -7,6 +7,7 @@
  * Which pages are assigned is queried from the module, not remembered: a failed call may have
  * assigned some.
  */
+#include "libghvm/hyp/host.h"
 #include "libghvm/memory/parcel-internal.h"
 
 #include <errno.h>

@@ -36,6 +36,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/memory/parcel-internal.h"
 #include "libghvm/rm/mem-calls.h"
 

@@ -17,7 +17,7 @@
 #pragma once
 
 #include "ghvm/error.h"
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/memory/ledger.h"
 #include "libghvm/rm/rpc.h"
 #include "libghvm/memory/tag.h"

@@ -6,7 +6,7 @@
  * overlapping ranges as equal. As regions of the table never overlap this is a total order, and
  * looking up a range finds a region that overlaps it.
  */
-#include "ghvm/region.h"
+#include "libghvm/memory/region-map.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

@@ -6,6 +6,7 @@
 #include "ghvm/plan.h"
 
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/plan/plan.h"
 
 #include <assert.h>
 

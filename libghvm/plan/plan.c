@@ -11,6 +11,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/plan/dt.h"
 #include "libghvm/plan/image.h"
+#include "libghvm/plan/plan.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,6 +6,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/plan/plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
+#include "libghvm/rm/rpc.h"
 
 #define CREATE_SANITISE 0x1
 #define CREATE_APPEND 0x2

@@ -13,7 +13,7 @@
 #pragma once
 
 #include "ghvm/error.h"
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/rm/rpc.h"
 #include "ghvm/types.h"

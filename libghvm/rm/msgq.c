@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 
 #define FULL_WAIT_MS 10
 #define NS_PER_MS 1000000ULL

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/rm/rpc.h"
 
 /*
  * Send @id without a payload. Return: 1, RM knows it and *ret_code is its status; 0,

@@ -42,6 +42,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/rm/rpc.h"
 
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL

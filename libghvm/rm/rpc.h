@@ -10,17 +10,13 @@
  */
 #pragma once
 
-#include "ghvm/error.h"
-#include "ghvm/host.h"
-#include "ghvm/types.h"
+#include "ghvm/rm.h"
 #include "libghvm/base/wire.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define GHVM_RM_MSG_MAX 14384 /* payload bytes of a message, abi C.1 */
-
-struct ghvm_rm;
 
 /**
  * struct ghvm_rm_notification - a notification with its payload not yet decoded
@@ -32,54 +28,8 @@ struct ghvm_rm_notification {
 	struct ghvm_get payload;
 };
 
-typedef void (*ghvm_rm_on_notify)(void *data, const struct ghvm_rm_notification *n);
-/*
- * Each complete message, for traces. @vm: name of the VM it belongs to, "" if none or unknown.
- * @dir: '>' request, '<' reply, '!' notification.
- */
-typedef void (*ghvm_rm_on_trace)(void *data, const char *vm, char dir, uint32_t id, uint16_t seq,
-				 const uint8_t *payload, size_t len);
-
-/**
- * ghvm_rm_new() - connect to the resource manager
- * @host: borrowed, outlives the result; not a grant
- * @ret: owned, ghvm_rm_free()
- *
- * Binds RM rx (-EBUSY: another process has it), drains the receive queue and synchronises with a
- * GET_VMID under a random sequence number (abi K.1). Notifications read meanwhile are kept and
- * delivered by the first ghvm_rm_dispatch() with a handler. -ETIMEDOUT: RM does not answer.
- */
-int ghvm_rm_new(struct ghvm_host *host, struct ghvm_rm **ret, struct ghvm_error *err);
-void ghvm_rm_free(struct ghvm_rm *rm);
-void ghvm_rm_freep(struct ghvm_rm **rm);
-
-/* The VMID of this host, from the synchronisation. */
-struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm);
-
-/* True once a call and the synchronisation after it went unanswered (decision 27). */
-bool ghvm_rm_dead(const struct ghvm_rm *rm);
-
 /* Shorten the 10 s deadline (tests). Milliseconds. */
 void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms);
-
-/* The receive eventfd, borrowed. When it is readable call ghvm_rm_dispatch(). */
-int ghvm_rm_fd(const struct ghvm_rm *rm);
-
-/*
- * Set whether there is a dispatcher. A dispatcher that leaves sets false; calls in flight then
- * read the queue themselves and call the handler. Thread: any.
- */
-void ghvm_rm_set_dispatched(struct ghvm_rm *rm, bool dispatched);
-
-/* Read the queue. Thread: the dispatcher's; without a dispatcher, a caller's. */
-int ghvm_rm_dispatch(struct ghvm_rm *rm);
-
-/*
- * The handlers run in the dispatching thread and must not call RM. Set before other threads use
- * @rm.
- */
-void ghvm_rm_set_on_notify(struct ghvm_rm *rm, ghvm_rm_on_notify fn, void *data);
-void ghvm_rm_set_on_trace(struct ghvm_rm *rm, ghvm_rm_on_trace fn, void *data);
 
 /**
  * struct ghvm_rm_scope - a scope in which the calls of a thread belong to one VM

@@ -11,6 +11,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/rm/rpc.h"
 
 #define STOP_FORCE 0x1
 #define AUTH_NONE 0

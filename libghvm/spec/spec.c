@@ -8,7 +8,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
-#include "libghvm/base/guest-map.h"
+#include "ghvm/guest-map.h"
 #include "libghvm/base/name.h"
 #include "libghvm/spec/complain.h"
 #include "libghvm/spec/files.h"

@@ -4,9 +4,11 @@
  */
 #include "ghvm/trace.h"
 
+#include "libghvm/base/cleanup.h"
 #include "libghvm/trace/attribution.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,26 +61,45 @@ static void free_ring(struct ghvm_trace_ring *ring)
 	free(ring);
 }
 
-int ghvm_trace_init(struct ghvm_trace *t)
+/**
+ * struct ghvm_trace - the rings
+ * @lock: guards the following members
+ * @all: owned; @vms: owned, NULL: not used yet
+ */
+struct ghvm_trace {
+	pthread_mutex_t lock;
+	struct ghvm_trace_ring *all;
+	struct ghvm_trace_ring *vms[GHVM_TRACE_VMS];
+};
+
+int ghvm_trace_new(struct ghvm_trace **ret)
 {
-	*t = (struct ghvm_trace){ .all = new_ring("", GHVM_TRACE_MESSAGES) };
+	_cleanup_(freep) struct ghvm_trace *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->all = new_ring("", GHVM_TRACE_MESSAGES);
 	if (!t->all)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&t->lock, NULL); /* cannot fail without attributes */
+	*ret = TAKE_PTR(t);
 	return 0;
 }
 
-void ghvm_trace_done(struct ghvm_trace *t)
+void ghvm_trace_free(struct ghvm_trace *t)
 {
-	if (!t->all)
+	if (!t)
 		return;
-	for (size_t i = 0; i < GHVM_TRACE_VMS; i++) {
+	for (size_t i = 0; i < GHVM_TRACE_VMS; i++)
 		free_ring(t->vms[i]);
-		t->vms[i] = NULL;
-	}
 	free_ring(t->all);
-	t->all = NULL;
 	(void)pthread_mutex_destroy(&t->lock); /* not locked any more */
+	free(t);
+}
+
+void ghvm_trace_freep(struct ghvm_trace **t)
+{
+	ghvm_trace_free(*t);
 }
 
 /* ---- the lock is held ---- */

@@ -6,8 +6,10 @@
 
 #include "daemon/prepare/backing.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/machine/orphans.h"
 #include "libghvm/rm/packet.h"
 #include "libghvm/rm/quirks.h"
+#include "libghvm/rm/rpc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

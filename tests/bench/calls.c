@@ -9,6 +9,7 @@
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/hyp/hvc.h"
 #include "libghvm/rm/packet.h"
 #include "libghvm/base/rm-abi.h"

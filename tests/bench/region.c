@@ -5,7 +5,7 @@
  * Prints nanoseconds and their ratio; only the ratio means anything on another machine.
  */
 #include "libghvm/base/bits.h"
-#include "ghvm/region.h"
+#include "libghvm/memory/region-map.h"
 
 #include <inttypes.h>
 #include <stdio.h>

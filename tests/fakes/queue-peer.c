@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tests/fakes/queue-peer.h"
 
+#include "libghvm/hyp/host.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "libghvm/hyp/host.h"
 #include "tests/fakes/rm.h"
 
 /* rm.c: each call of the host is between these two. */

@@ -5,6 +5,7 @@
  * A pin takes pages of the host's RAM and copies the memfd's bytes there: the two are not
  * the same memory afterwards, which no user of struct ghvm_host_ops may notice.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/fakes/rm-internal.h"
 
 #include "libghvm/base/bits.h"

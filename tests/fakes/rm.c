@@ -2,6 +2,7 @@
 /*
  * A host in memory: calls, grants, and what the tests look at.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/fakes/rm-internal.h"
 
 #include "libghvm/base/bits.h"

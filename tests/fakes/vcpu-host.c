@@ -4,6 +4,8 @@
  */
 #include "tests/fakes/vcpu-host.h"
 
+#include "libghvm/hyp/host.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 
 #define SCRIPTED_VCPUS 4
 #define SCRIPTED_BELLS 32

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Notifications from RM: an input is a u32 id and a payload. */
 #include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 #include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"

@@ -8,6 +8,7 @@
 #include "ghvm/plan.h"
 #include "ghvm/spec.h"
 #include "libghvm/base/wire.h"
+#include "libghvm/rm/quirks.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

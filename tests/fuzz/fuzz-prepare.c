@@ -7,6 +7,7 @@
 #include "daemon/manager/start/helpers.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
 #include "tests/fakes/queue-peer.h"

@@ -3,6 +3,8 @@
  * Replies of the resource manager: the first byte chooses the call, the rest is the whole
  * payload of its reply. RM may say anything; only a well-formed OK may be a success.
  */
+#include "libghvm/hyp/host.h"
+#include "libghvm/rm/rpc.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

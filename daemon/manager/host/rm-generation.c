@@ -15,6 +15,8 @@
 #include "daemon/manager/host/presplit-witness.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/hyp/host.h"
+#include "libghvm/machine/orphans.h"
 #include "libghvm/machine/presplit-probe.h"
 #include "ghvm/machine.h"
 #include "libghvm/rm/probe.h"

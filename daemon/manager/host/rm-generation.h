@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/rm/quirks.h"
 #include "libghvm/rm/rpc.h"
 

@@ -14,6 +14,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 #define CAP_IPC_LOCK_BIT 14
 

@@ -20,6 +20,8 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/runinfo.h"
+#include "libghvm/machine/orphans.h"
+#include "libghvm/plan/plan.h"
 
 #define KERNEL_HEADER 4096 /* includes the section table, by which truncation is detected */
 

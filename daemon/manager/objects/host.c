@@ -14,6 +14,7 @@
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 
 #define INTERFACE BUS_NAME ".Host"
 
@@ -224,13 +225,13 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r <= 0)
 		return r < 0 ? r : 1;
 	if (vm && !manager_find(b->manager, vm) &&
-	    !ghvm_trace_next(&b->manager->trace, vm, 0, &first)) { /* nor was there one */
+	    !ghvm_trace_next(b->manager->trace, vm, 0, &first)) { /* nor was there one */
 		(void)ghvm_spec_absent(vm, b->manager->options->vms_dirs, &err);
 		return bus_fail(error, &err);
 	}
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
-		r = append_messages(reply, &b->manager->trace, vm, after);
+		r = append_messages(reply, b->manager->trace, vm, after);
 	if (r >= 0)
 		r = sd_bus_send(b->conn, reply, NULL);
 	(void)sd_bus_message_unref(reply);

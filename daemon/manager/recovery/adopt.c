@@ -14,6 +14,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"
 #include "ghvm/spec.h"
+#include "libghvm/machine/orphans.h"
 
 static uint64_t pages_of(const struct ghvm_orphan *o, size_t n)
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/manager/core/log.h"
+#include "libghvm/rm/rpc.h"
 
 #define PAUSE_FIRST_MS 10000U
 #define DOUBLINGS 6 /* up to 640 s */

@@ -11,6 +11,7 @@
 #include "daemon/manager/core/loop.h"
 #include "daemon/manager/core/op.h"
 #include "ghvm/error.h"
+#include "libghvm/rm/rpc.h"
 
 #include <stdbool.h>
 #include <stddef.h>

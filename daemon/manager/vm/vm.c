@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/rm/rpc.h"
 
 #define FORCE_PATIENCE_MS 3000 /* for a runner that was told to drop its guest */
 #define STOP_GRACE_MS 5000     /* beyond the stop time-out that the runner applies */

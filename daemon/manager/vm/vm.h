@@ -16,6 +16,7 @@
 #include "daemon/manager/vm/transaction.h"
 #include "ghvm/error.h"
 #include "daemon/ipc/protocol.h"
+#include "libghvm/rm/rpc.h"
 
 #include <stdbool.h>
 #include <stddef.h>

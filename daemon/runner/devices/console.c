@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 #define CHUNK 4096
 

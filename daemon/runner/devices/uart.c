@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 
 enum uart_register {
 	REG_DATA = 0, /* RBR, THR; DLL with DLAB */

@@ -4,6 +4,7 @@
  *
  * An eventfd that is full, or is none, must not stop the model: it is looked at first.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
 
 #include <errno.h>

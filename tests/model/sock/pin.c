@@ -5,6 +5,7 @@
  * The module cannot know who owns a page; the model can, and counts a violation when a
  * page comes back that a guest still has.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
 
 #include "libghvm/hyp/sock.h"

@@ -5,6 +5,7 @@
  * A page of it is reached by arithmetic, wherever it was scattered to, because each piece
  * is mapped where its physical address says.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 /*
  * Requests: the module's ioctls, as kmod/uapi/ghvm.h has them.
  */
+#include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
 
 #include "libghvm/hyp/sock.h"

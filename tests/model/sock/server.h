@@ -9,6 +9,7 @@
 
 #include "kmod/uapi/ghvm.h"
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 #include "tests/model/core/model.h"
 #include "tests/model/guest-mem.h"
 

@@ -6,6 +6,7 @@
 #include "daemon/manager/recovery/quarantine.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/rm-abi.h"
 #include "tests/fixtures/machine.h"
 #include "tests/unit/unit.h"
 

@@ -7,7 +7,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/dev.h"
-#include "ghvm/host.h"
+#include "libghvm/hyp/host.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>

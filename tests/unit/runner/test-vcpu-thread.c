@@ -21,6 +21,7 @@
 #include "daemon/runner/vcpu-thread.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "tests/fakes/vcpu-host.h"
 
 #define DEVICE 0x10000000ULL

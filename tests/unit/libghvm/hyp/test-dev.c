@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 
 static struct ghvm_host *null_host(void)
 {

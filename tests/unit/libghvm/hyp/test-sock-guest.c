@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scripted guests of ghvm-model: what their runner sees, from the first run to the end. */
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 #include "ghvm/vcpu.h"
 #include "tests/fixtures/model-tree.h"

@@ -6,6 +6,8 @@
 #include "libghvm/base/cleanup.h"
 #include "ghvm/transaction.h"
 #include "ghvm/vcpu.h"
+#include "libghvm/hyp/host.h"
+#include "libghvm/rm/rpc.h"
 #include "tests/fixtures/demo-plan.h"
 #include "tests/fixtures/sock.h"
 

@@ -4,7 +4,9 @@
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/machine/orphans.h"
 #include "libghvm/rm/mem-calls.h"
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 #include "tests/fixtures/machine.h"
 #include "tests/unit/unit.h"

@@ -4,6 +4,11 @@
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/rm-abi.h"
+#include "libghvm/machine/orphans.h"
+#include "libghvm/memory/ledger.h"
+#include "libghvm/memory/tag.h"
+#include "libghvm/rm/quirks.h"
 #include "tests/fixtures/machine.h"
 #include "tests/unit/unit.h"
 

@@ -7,6 +7,7 @@
 #include "libghvm/base/cleanup.h"
 #include "ghvm/machine.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/plan/plan.h"
 #include "tests/fakes/rm.h"
 #include "tests/unit/unit.h"
 

@@ -6,6 +6,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/machine/orphans.h"
 #include "tests/fixtures/region.h"
 #include "tests/unit/unit.h"
 

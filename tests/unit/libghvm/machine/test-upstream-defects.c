@@ -6,8 +6,9 @@
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/memory/parcel.h"
-#include "ghvm/region.h"
+#include "libghvm/memory/region-map.h"
 #include "libghvm/rm/mem-calls.h"
 #include "libghvm/rm/vm-calls.h"
 #include "tests/fixtures/machine.h"

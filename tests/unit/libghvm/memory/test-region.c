@@ -3,7 +3,7 @@
  * The guest-physical map: edges, each refusal once, a million random operations against a
  * naive list, and many threads that want the same label.
  */
-#include "ghvm/region.h"
+#include "libghvm/memory/region-map.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Plans: where things are put, in what order they happen, what is refused. */
+#include "ghvm/guest-map.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/plan.h"
 #include "libghvm/base/wire.h"
+#include "libghvm/rm/quirks.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>

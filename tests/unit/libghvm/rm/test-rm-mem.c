@@ -3,6 +3,7 @@
  * Each parcel message: the bytes of request and reply, replies of every wrong length, each
  * refusal, and the lists that must not be sent.
  */
+#include "libghvm/hyp/host.h"
 #include "libghvm/rm/mem-calls.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/rm/rpc.h"
 #include "tests/fakes/queue-peer.h"
 
 static const struct ghvm_mem_acl guest_acl[] = { { .vmid = { 0x80 }, .rights = GHVM_MEM_RWX } };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Notifications: of the life cycle, and what guests say of memory. */
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 
 #include <errno.h>

@@ -8,6 +8,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/rm/rpc.h"
 #include "tests/fixtures/rm.h"
 #include "tests/fakes/queue-peer.h"
 #include "tests/unit/unit.h"

@@ -3,6 +3,7 @@
  * Each life cycle message: the bytes of request and reply, each reply cut short at every
  * byte and too long by one, each refusal; and what must never be sent.
  */
+#include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 
 #include <errno.h>

@@ -13,45 +13,45 @@
 static void keeps_the_last_in_order(void **state)
 {
 	struct ghvm_trace_message m;
-	struct ghvm_trace t;
+	struct ghvm_trace *t;
 
-	assert_int_equal(ghvm_trace_init(&t), 0);
-	assert_int_equal(ghvm_trace_next(&t, NULL, 0, &m), 0);
+	assert_int_equal(ghvm_trace_new(&t), 0);
+	assert_int_equal(ghvm_trace_next(t, NULL, 0, &m), 0);
 	for (unsigned int i = 1; i <= GHVM_TRACE_MESSAGES + 10; i++)
-		ghvm_trace_add(&t, "", '>', i, (uint16_t)i, NULL, 0);
+		ghvm_trace_add(t, "", '>', i, (uint16_t)i, NULL, 0);
 
 	/* ten were lost */
-	assert_int_equal(ghvm_trace_next(&t, NULL, 0, &m), 1);
+	assert_int_equal(ghvm_trace_next(t, NULL, 0, &m), 1);
 	assert_int_equal(m.number, 11);
 	assert_int_equal(m.id, 11);
 	for (uint64_t after = 11; after < GHVM_TRACE_MESSAGES + 10; after++) {
 		uint64_t before = m.usec;
 
-		assert_int_equal(ghvm_trace_next(&t, NULL, after, &m), 1);
+		assert_int_equal(ghvm_trace_next(t, NULL, after, &m), 1);
 		assert_int_equal(m.number, after + 1);
 		assert_true(m.usec >= before);
 	}
-	assert_int_equal(ghvm_trace_next(&t, NULL, m.number, &m), 0);
+	assert_int_equal(ghvm_trace_next(t, NULL, m.number, &m), 0);
 	/* a number that is not of this ring: from its beginning */
-	assert_int_equal(ghvm_trace_next(&t, NULL, UINT64_MAX, &m), 1);
+	assert_int_equal(ghvm_trace_next(t, NULL, UINT64_MAX, &m), 1);
 	assert_int_equal(m.number, 11);
-	ghvm_trace_done(&t);
-	ghvm_trace_done(&t);
+	ghvm_trace_free(t);
+	ghvm_trace_free(NULL);
 }
 
 static void cuts_what_is_long(void **state)
 {
 	uint8_t payload[GHVM_TRACE_BYTES + 100];
 	struct ghvm_trace_message m;
-	struct ghvm_trace t;
+	struct ghvm_trace *t;
 
 	memset(payload, 0xab, sizeof(payload));
-	assert_int_equal(ghvm_trace_init(&t), 0);
-	ghvm_trace_add(&t, "", '<', 1, 2, payload, sizeof(payload));
-	assert_int_equal(ghvm_trace_next(&t, NULL, 0, &m), 1);
+	assert_int_equal(ghvm_trace_new(&t), 0);
+	ghvm_trace_add(t, "", '<', 1, 2, payload, sizeof(payload));
+	assert_int_equal(ghvm_trace_next(t, NULL, 0, &m), 1);
 	assert_int_equal(m.len, sizeof(payload));
 	assert_memory_equal(m.data, payload, GHVM_TRACE_BYTES);
-	ghvm_trace_done(&t);
+	ghvm_trace_free(t);
 }
 
 static unsigned int count(struct ghvm_trace *t, const char *vm, struct ghvm_trace_message *last)
@@ -71,31 +71,31 @@ static unsigned int count(struct ghvm_trace *t, const char *vm, struct ghvm_trac
 static void each_vm_has_its_own(void **state)
 {
 	struct ghvm_trace_message m;
-	struct ghvm_trace t;
+	struct ghvm_trace *t;
 
-	assert_int_equal(ghvm_trace_init(&t), 0);
-	assert_int_equal(ghvm_trace_next(&t, "quiet", 0, &m), 0);
-	ghvm_trace_add(&t, "quiet", '>', 7, 1, (const uint8_t *)"ab", 2);
-	ghvm_trace_add(&t, "quiet", '<', 7, 1, NULL, 0);
+	assert_int_equal(ghvm_trace_new(&t), 0);
+	assert_int_equal(ghvm_trace_next(t, "quiet", 0, &m), 0);
+	ghvm_trace_add(t, "quiet", '>', 7, 1, (const uint8_t *)"ab", 2);
+	ghvm_trace_add(t, "quiet", '<', 7, 1, NULL, 0);
 	for (unsigned int i = 1; i <= GHVM_TRACE_MESSAGES; i++) {
-		ghvm_trace_add(&t, "busy", '>', i, (uint16_t)i, NULL, 0);
-		ghvm_trace_add(&t, "", '!', i, 0, NULL, 0);
+		ghvm_trace_add(t, "busy", '>', i, (uint16_t)i, NULL, 0);
+		ghvm_trace_add(t, "", '!', i, 0, NULL, 0);
 	}
-	assert_int_equal(count(&t, NULL, &m), GHVM_TRACE_MESSAGES);
+	assert_int_equal(count(t, NULL, &m), GHVM_TRACE_MESSAGES);
 	assert_string_equal(m.vm, "");
-	assert_int_equal(count(&t, "busy", &m), GHVM_TRACE_VM_MESSAGES);
+	assert_int_equal(count(t, "busy", &m), GHVM_TRACE_VM_MESSAGES);
 	assert_string_equal(m.vm, "busy");
 	assert_int_equal(m.number, GHVM_TRACE_MESSAGES);
 	assert_int_equal(m.id, GHVM_TRACE_MESSAGES);
-	assert_int_equal(count(&t, "quiet", &m), 2);
+	assert_int_equal(count(t, "quiet", &m), 2);
 	assert_int_equal(m.dir, '<');
-	assert_int_equal(ghvm_trace_next(&t, "quiet", 0, &m), 1);
+	assert_int_equal(ghvm_trace_next(t, "quiet", 0, &m), 1);
 	assert_string_equal(m.vm, "quiet");
 	assert_int_equal(m.len, 2);
 	assert_memory_equal(m.data, "ab", 2);
-	assert_int_equal(count(&t, "nobody", &m), 0);
-	assert_int_equal(count(&t, "", &m), 0);
-	ghvm_trace_done(&t);
+	assert_int_equal(count(t, "nobody", &m), 0);
+	assert_int_equal(count(t, "", &m), 0);
+	ghvm_trace_free(t);
 }
 
 /* There are never more than so many: that of who was silent for the longest makes room. */
@@ -103,31 +103,31 @@ static void the_rings_are_bounded(void **state)
 {
 	struct ghvm_trace_message m;
 	char name[GHVM_NAME_SIZE];
-	struct ghvm_trace t;
+	struct ghvm_trace *t;
 
-	assert_int_equal(ghvm_trace_init(&t), 0);
+	assert_int_equal(ghvm_trace_new(&t), 0);
 	for (unsigned int i = 0; i < GHVM_TRACE_VMS; i++) {
 		(void)snprintf(name, sizeof(name), "vm%u", i);
-		ghvm_trace_add(&t, name, '>', i, 0, NULL, 0);
+		ghvm_trace_add(t, name, '>', i, 0, NULL, 0);
 	}
-	ghvm_trace_add(&t, "vm0", '>', 100, 0, NULL, 0);
+	ghvm_trace_add(t, "vm0", '>', 100, 0, NULL, 0);
 	for (unsigned int i = 0; i < GHVM_TRACE_VMS; i++) {
 		(void)snprintf(name, sizeof(name), "vm%u", i);
-		assert_int_equal(count(&t, name, &m), i ? 1 : 2);
+		assert_int_equal(count(t, name, &m), i ? 1 : 2);
 	}
-	ghvm_trace_add(&t, "new", '>', 101, 0, NULL, 0);
-	assert_int_equal(count(&t, "new", &m), 1);
-	assert_int_equal(count(&t, "vm0", &m), 2);
-	assert_int_equal(count(&t, "vm1", &m), 0);
-	assert_int_equal(count(&t, "vm2", &m), 1);
+	ghvm_trace_add(t, "new", '>', 101, 0, NULL, 0);
+	assert_int_equal(count(t, "new", &m), 1);
+	assert_int_equal(count(t, "vm0", &m), 2);
+	assert_int_equal(count(t, "vm1", &m), 0);
+	assert_int_equal(count(t, "vm2", &m), 1);
 	for (unsigned int i = 0; i < 10 * GHVM_TRACE_VMS; i++) {
 		(void)snprintf(name, sizeof(name), "more%u", i);
-		ghvm_trace_add(&t, name, '>', i, 0, NULL, 0);
-		assert_int_equal(count(&t, name, &m), 1);
+		ghvm_trace_add(t, name, '>', i, 0, NULL, 0);
+		assert_int_equal(count(t, name, &m), 1);
 	}
-	assert_int_equal(count(&t, "vm0", &m), 0);
-	assert_int_equal(count(&t, "new", &m), 0);
-	ghvm_trace_done(&t);
+	assert_int_equal(count(t, "vm0", &m), 0);
+	assert_int_equal(count(t, "new", &m), 0);
+	ghvm_trace_free(t);
 }
 
 #define WRITERS 4
@@ -153,15 +153,15 @@ static void many_threads_at_once(void **state)
 	struct writer writers[WRITERS];
 	pthread_t threads[WRITERS];
 	struct ghvm_trace_message m;
-	struct ghvm_trace t;
+	struct ghvm_trace *t;
 
-	assert_int_equal(ghvm_trace_init(&t), 0);
+	assert_int_equal(ghvm_trace_new(&t), 0);
 	for (unsigned int i = 0; i < WRITERS; i++) {
-		writers[i] = (struct writer){ &t, { (char)('a' + i) } };
+		writers[i] = (struct writer){ t, { (char)('a' + i) } };
 		assert_int_equal(pthread_create(&threads[i], NULL, write_many, &writers[i]), 0);
 	}
 	for (uint64_t seen = 0; seen < WRITERS * EACH;) {
-		if (!ghvm_trace_next(&t, NULL, seen, &m))
+		if (!ghvm_trace_next(t, NULL, seen, &m))
 			continue;
 		assert_true(m.number > seen);
 		assert_string_equal((const char *)m.data, m.vm);
@@ -169,11 +169,11 @@ static void many_threads_at_once(void **state)
 	}
 	for (unsigned int i = 0; i < WRITERS; i++) {
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-		assert_int_equal(count(&t, writers[i].name, &m), GHVM_TRACE_VM_MESSAGES);
+		assert_int_equal(count(t, writers[i].name, &m), GHVM_TRACE_VM_MESSAGES);
 		assert_int_equal(m.number, EACH);
 		assert_int_equal(m.id, EACH - 1);
 	}
-	ghvm_trace_done(&t);
+	ghvm_trace_free(t);
 }
 
 #define BYTES(...) { __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
