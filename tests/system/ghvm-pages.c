@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "kmod/uapi/ghvm.h"
+#include "libghvm/hyp/host.h"
 
 int main(int argc, char **argv)
 {
