@@ -11,7 +11,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/plan/dt-lint.h"
 #include "libghvm/plan/dt-overlay.h"
-#include "libghvm/base/guest-map.h"
+#include "ghvm/guest-map.h"
 
 #include <errno.h>
 #include <inttypes.h>
