@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A client of the bus that stays on it, and passes descriptors: sd-bus by its basic functions.
+"""A D-Bus client that keeps its connection and passes file descriptors, built on sd-bus.
 
 busctl is a new client each time, and cannot keep a descriptor for us.
 """
@@ -14,7 +14,7 @@ NUMBERS = {"y": ctypes.c_uint8, "b": ctypes.c_int, "n": ctypes.c_int16, "q": cty
 
 
 class Error(Exception):
-    """A reply that is an error: its typed name, without what all names begin with."""
+    """An error reply: its name without the common prefix."""
 
     def __init__(self, name, text):
         super().__init__(f"{name}: {text}")
@@ -65,13 +65,13 @@ def _read(m, kind):
         v = ctypes.c_char_p()
     _check(SD.sd_bus_message_read_basic(m, ctypes.c_char(kind.encode()), ctypes.byref(v)), "read")
     if kind == "h":
-        return os.dup(v.value)  # that one ends with the message
+        return os.dup(v.value)  # v.value is closed with the message
     return v.value if kind in NUMBERS else v.value.decode()
 
 
 class Client:
     def __init__(self, address, uid=None):
-        """As that user, which only root can: the bus asks the kernel who has connected."""
+        """Connect as another user; needs root, because the bus gets the uid from the kernel."""
         self.bus = ctypes.c_void_p()
         if uid is not None:
             os.seteuid(uid)
@@ -107,7 +107,7 @@ class Client:
         return m
 
     def call(self, path, interface, method, *args, returns=""):
-        """Each of args is (type, value). Returns one value, of one basic type, or None."""
+        """args: (type, value) pairs. Returns the value of the reply, of a basic type, or None."""
         m = self.message(path, interface, method, *args)
         error, reply = _SdError(), ctypes.c_void_p()
         try:
@@ -123,7 +123,7 @@ class Client:
             SD.sd_bus_message_unref(reply)
 
     def ask(self, path, interface, method, *args):
-        """The answer is for answer()."""
+        """Send a call; answer() waits for the reply."""
         m, serial = self.message(path, interface, method, *args), ctypes.c_uint64()
         _check(SD.sd_bus_send(self.bus, m, ctypes.byref(serial)), "send")
         SD.sd_bus_message_unref(m)
@@ -131,7 +131,7 @@ class Client:
         return serial.value
 
     def answer(self, asked):
-        """Waits for it. Returns its number among all that was sent by who answers, or None: refused."""
+        """Wait for the reply. Returns its number among all messages of the sender; None: refused."""
         while True:
             m, of, number = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_uint64()
             if not _check(SD.sd_bus_process(self.bus, ctypes.byref(m)), "process"):
@@ -139,7 +139,7 @@ class Client:
                     raise TimeoutError("no answer")
                 continue
             if not m:
-                continue  # something else was done
+                continue  # another message was processed
             SD.sd_bus_message_get_reply_cookie(m, ctypes.byref(of))
             _check(SD.sd_bus_message_get_cookie(m, ctypes.byref(number)), "cookie")
             refused = SD.sd_bus_message_is_method_error(m, None)
@@ -148,12 +148,12 @@ class Client:
                 return None if refused else number.value
 
     def sync(self):
-        """Then the bus has passed on all that was sent before."""
+        """Wait until the bus has forwarded all messages sent before."""
         _check(SD.sd_bus_call_method(self.bus, b"org.freedesktop.DBus", b"/org/freedesktop/DBus",
                                      b"org.freedesktop.DBus", b"GetId", None, None, b""), "GetId")
 
     def send(self, path, interface, method, *args):
-        """Without waiting for an answer, which is thrown away."""
+        """Send a call and discard the reply."""
         m = self.message(path, interface, method, *args)
         _check(SD.sd_bus_send(self.bus, m, None), "send")
         SD.sd_bus_message_unref(m)

@@ -27,7 +27,7 @@ fail() {
 
 leave() {
   local pids
-  exec 2>/dev/null # the shell's words on whom it kills
+  exec 2>/dev/null # discard the shell's messages about killed jobs
   pids=$(jobs -p)
   # shellcheck disable=SC2086 # words
   [ -z "$pids" ] || kill -KILL $pids || true

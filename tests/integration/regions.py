@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Transactions and regions on the bus, as their client sees them; and a test that has a guest."""
+"""Transactions and regions as a client on the bus sees them, and a test case with a guest."""
 import fcntl
 import json
 import os
@@ -34,7 +34,7 @@ NOTHING = ("a{sv}", {})
 
 
 class Transaction:
-    """As its client sees it."""
+    """A transaction, as its client sees it."""
 
     def __init__(self, client, path):
         self.client = client
@@ -98,7 +98,7 @@ class Case(unittest.TestCase):
         self.assertEqual(self.w.wait_job(job, 30), ["done", "", ""])
 
     def regions(self, name="demo"):
-        """As the object manager tells of them, by label."""
+        """The regions from GetManagedObjects, by label."""
         r = self.w.busctl("call", NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
                           "GetManagedObjects")
         objects = json.loads(r.stdout)["data"][0]

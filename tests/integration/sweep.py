@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sweep.py start-stop|reboot|commit FAULT: that, with FAULT at the nth request, for every n.
+"""sweep.py start-stop|reboot|commit FAULT: repeat the scenario with FAULT at the nth request, for each n.
 
 commit is that of a transaction, which adds a region to a guest that runs, and removes another.
 
@@ -45,7 +45,7 @@ class Sweep:
         self.ran = self.replaced = self.rebooted = 0
         self.born = "first"
         self.forgot = False
-        # without power keys a stop is by force, and at once
+        # without a power key the guest is killed immediately
         extra = "" if scenario == "start-stop" else "devices: [{power-key: {enabled: false}}]\n"
         if scenario == "commit":
             extra += "rm-rpc: true\n"
@@ -55,7 +55,7 @@ class Sweep:
         self.w.wait_state("other", "running")
         self.quiet = self.w.leftovers()
 
-    # --- what has happened ---
+    # --- state ---
 
     def arm(self, n):
         if self.fails:
@@ -85,10 +85,10 @@ class Sweep:
     def running(self, name):
         return self.w.state(name) == "running"
 
-    # --- what is done about it ---
+    # --- reactions ---
 
     def revive(self, forget=False):
-        """Without its state files a manager has only the module's tags, and must do as well."""
+        """Remove the state files: a manager must work with the module's tags alone."""
         self.w.manager.wait()
         if forget:
             for name in os.listdir(self.w.path("run", "state")):
@@ -99,7 +99,7 @@ class Sweep:
         self.replaced += 1
 
     def alive(self, what, n):
-        """Wait for something, with another manager if this one dies."""
+        """Wait for a condition; start another manager if this one dies."""
         wait_until(lambda: self.manager_is_dead() or what(), 20)
         if self.manager_is_dead():
             self.revive(forget=self.after and n % 2)
@@ -132,7 +132,7 @@ class Sweep:
         self.alive(self.over, n)
 
     def release(self):
-        """It asks again if its manager dies, and the next one answers."""
+        """Retry with the next manager if this one dies."""
         p = self.w.spawn(world.program("daemon/prepare/gunyah-vm-prepare"), "--socket",
                          self.w.path("run", "prepare.sock"), "--release", "key")
         wait_until(lambda: self.manager_is_dead() or p.poll() is not None, 20)
@@ -143,18 +143,18 @@ class Sweep:
             self.revive()
 
     def check_rm(self, n):
-        """One call that fails, be it on RM's queues, does not cost the host its RM."""
+        """A single failed call, even on RM's queues, must not make RM unusable."""
         assert self.w.get(ROOT + "/host", "Host", "State") == "ok", f"point {n}: RM is given up"
 
     def retry_quarantine(self):
-        """What could not be given back is listed with a reason, and comes back when asked for."""
+        """Memory in quarantine is listed with a reason, and is returned on request."""
         entries = self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")[0]
         if not entries:
             return
         assert all(e[0] in ("key", "") and e[-1] for e in entries), entries
         self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
 
-    # --- what must be true ---
+    # --- checks ---
 
     def check_end(self, n, struck):
         if self.whose == "runner" and struck:
@@ -171,7 +171,7 @@ class Sweep:
         assert self.other.poll() is None
 
     def holding(self):
-        """Descriptors and threads; a sanitizer starts a thread of its own when it likes."""
+        """Number of file descriptors and threads; a sanitizer may start a thread of its own."""
         proc = f"/proc/{self.w.manager.pid}/"
         threads = 1 if world.SANITIZED else len(os.listdir(proc + "task"))
         return len(os.listdir(proc + "fd")), threads
@@ -223,7 +223,7 @@ class Sweep:
 
 
 class CommitSweep(Sweep):
-    """Its guest has HAD, which is to go, and shall get WANTED."""
+    """Remove the region HAD of the guest and add the region WANTED."""
     points_min = {"manager": 20, "runner": 1}
 
     def __init__(self, w, scenario, fault):
@@ -234,7 +234,7 @@ class CommitSweep(Sweep):
     # --- the map ---
 
     def regions(self):
-        """State by label, without RAM."""
+        """The state of each region by label, without RAM."""
         r = self.w.busctl("call", NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
                           "GetManagedObjects")
         found = {}
@@ -275,7 +275,7 @@ class CommitSweep(Sweep):
                                 ("a{sv}", {"timeout": ("u", 2000)}), returns="o")
 
     def must_commit(self, n, add, remove):
-        """As if nothing had ever failed."""
+        """Everything works as if nothing had failed."""
         result = self.w.wait_job(self.commit(self.transaction(add, remove)))
         assert result == ["done", "", ""], f"point {n}: {result}"
         self.wait_regions(n, {add: "mapped"})
@@ -287,7 +287,7 @@ class CommitSweep(Sweep):
             return self.manager_is_dead()
 
     def disturbed(self, n):
-        """Returns how the job has ended; None: nobody was there to say it."""
+        """Returns the result of the job; None: the manager has died."""
         t = self.transaction(WANTED, HAD)
         self.arm(n)
         try:
@@ -295,14 +295,14 @@ class CommitSweep(Sweep):
             wait_until(lambda: self.manager_is_dead() or self.over_or_done(job), 20)
             return self.w.get(job, "Job", "Result", "Error")
         except (Error, Refused) as e:
-            # a killed process leaves the bus before it can be waited for
+            # a killed process leaves the bus before wait() returns
             self.must_end(lambda: self.manager_is_dead() or self.over(), f"point {n}: {e}")
             return None
 
-    # --- what must be true ---
+    # --- checks ---
 
     def check_job(self, n, said):
-        """Returns what it has, if that is all that it has."""
+        """Returns the region of the guest, if it has exactly one."""
         kept = [int(label) for label in re.findall(r"region (\d+) could not", said[1])]
         if said[0] == "done":
             self.wait_regions(n, {WANTED: "mapped"}, {WANTED: "mapped", HAD: "removing"})
@@ -316,7 +316,7 @@ class CommitSweep(Sweep):
         return HAD
 
     def check_adopted(self, n):
-        """Nobody has said what came of it, but it is all, or nothing."""
+        """The result is unknown, but the commit is done as a whole or not at all."""
         wait_until(lambda: self.running("key"), 20)
         has = list(self.regions())
         assert has in ([HAD], [WANTED]), f"point {n}: it has {has}"
@@ -325,7 +325,7 @@ class CommitSweep(Sweep):
         return has[0]
 
     def check_guest(self, n, has):
-        """RM and the module say the same, and it can be changed as ever."""
+        """RM and the module agree, and the memory can be changed again."""
         want = dict(self.quiet, vms=2, parcels=3, pins=3, grants=2, shared_pages=1,
                     lent_pages=2 * self.quiet["lent_pages"])
         assert self.w.leftovers() == want, f"point {n}: {self.w.leftovers()}, not {want}"
@@ -335,7 +335,7 @@ class CommitSweep(Sweep):
         if self.manager_is_dead():
             self.revive(forget=self.after and n % 2)
             has = None if self.over() else self.check_adopted(n)
-            # without its state file nobody knows that the guest has a link to RM
+            # without the state file the manager does not know that the guest has rm-rpc
             return None if self.after and n % 2 else has
         return self.check_job(n, said) if said and not self.over() else None
 
@@ -348,10 +348,10 @@ class CommitSweep(Sweep):
         has = self.settle(n, self.disturbed(n))
         struck = self.struck()
         if struck and self.whose == "runner":
-            wait_until(self.over, 20)  # killed, yet its process may not have ended so far
+            wait_until(self.over, 20)  # a killed process may not have exited yet
             has = None
         self.client.close()
-        if self.manager_is_dead():  # by the last thing that it did
+        if self.manager_is_dead():  # killed at its last request
             has = self.settle(n, None)
         self.client = Client(self.w.bus)
         if has:

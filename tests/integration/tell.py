@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tell.py SOCKET COMMAND...: to ghvm-model's control socket; prints its answer, on one line."""
+"""tell.py SOCKET COMMAND...: send a command to ghvm-model's control socket, print the reply in one line."""
 import socket
 import sys
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What callers who are not root can keep from others: nothing. polkit here answers when it is told."""
+"""Users other than root cannot block each other. The polkit of this test replies on command."""
 import os
 import pwd
 import signal
@@ -12,7 +12,7 @@ from client import Client, Error
 from regions import NOTHING
 from world import NAME, ROOT, wait_until
 
-# dbus-daemon wants users that there are
+# dbus-daemon accepts only existing users
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:9]
 ONE, TWO = USERS[:2]
 POLKIT = "org.freedesktop.PolicyKit1"
@@ -58,7 +58,7 @@ class Case(unittest.TestCase):
         return e.exception
 
     def fill(self, uid):
-        """Every question that this user may have open, each from a connection of its own."""
+        """Open all questions that this user may have, each from its own connection."""
         for _ in range(PER_USER):
             self.asks(self.client(uid))
         wait_until(lambda: self.waiting() == PER_USER)
@@ -72,7 +72,7 @@ class Questions(Case):
         self.assertIn("of this user", e.text)
         self.asks(self.client(TWO))
         wait_until(lambda: self.waiting() == PER_USER + 1)
-        # root is not asked about, however many wait
+        # polkit is not asked about root, whatever the number of waiting calls
         self.assertEqual(self.refused(self.client(None)).name, "BadState")
 
     def test_a_question_goes_with_its_sender(self):
@@ -92,7 +92,7 @@ class Questions(Case):
             os.unlink(self.w.path("vms", f"gone{n}.yaml"))
             self.assertEqual(len(self.w.call(ROOT, "Manager", "ListVMs")[0]), 2)
             self.answer(True)
-        # and one that its method refuses before it looks for the answer
+        # and a call that its method refuses before it checks the answer
         self.fill(ONE)
 
     def test_the_oldest_makes_room(self):
@@ -108,7 +108,7 @@ class Questions(Case):
         self.assertEqual(self.waiting(), 64)
 
     def test_no_answers_at_all(self):
-        """A flood of calls nobody reads the replies of, while root works."""
+        """A flood of calls whose replies are not read does not block root."""
         for _ in range(20):
             c = self.client(ONE)
             for _ in range(100):
@@ -135,7 +135,7 @@ class Floods(Case):
     vms = 300
 
     def cpu(self):
-        """Of the manager, in seconds: the machine may be busy, what it works does not change."""
+        """CPU time of the manager in seconds, which does not depend on the load of the machine."""
         with open(f"/proc/{self.w.manager.pid}/stat", encoding="ascii") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -146,7 +146,7 @@ class Floods(Case):
         self.assertEqual(len(self.w.call(ROOT, "Manager", "ListVMs")[0]), self.vms + 2)
 
     def one(self):
-        """What one dear call costs."""
+        """CPU time of an expensive call."""
         before = self.cpu()
         for _ in range(10):
             self.client(None).call(*self.dear)
@@ -183,14 +183,14 @@ class Turns(Case):
     dear = Floods.dear
 
     def held(self, client):
-        """The manager knows whose connection it is for as long as its question waits."""
+        """The manager knows the user of a connection while its question waits."""
         before = self.waiting()
         self.asks(client)
         wait_until(lambda: self.waiting() == before + 1)
         return client
 
     def test_each_user_has_his_turn(self):
-        """Everything is asked before anything is answered; answers are counted in their order."""
+        """Send all calls before the first reply; check the order of the replies."""
         self.w.vm("demo", "powerkey\n", extra="rm-rpc: true\n")
         unit = self.w.unit("demo")
         self.w.wait_state("demo", "running")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is left of a life of a VM, and its next life."""
+"""What remains of an earlier guest of a VM, and its next start."""
 import json
 import os
 import signal
@@ -20,7 +20,7 @@ class Adoption(unittest.TestCase):
         self.addCleanup(self.w.close)
 
     def leave_remains(self, script="off\n"):
-        """A life of demo whose memory RM does not give back; the first RECLAIM is of its presplit."""
+        """Run demo so that RM does not return its memory; the first RECLAIM belongs to the presplit."""
         self.w.vm("demo", script)
         self.w.model_says("refuse MEM_RECLAIM 11 2")
         self.assertEqual(self.w.run_unit("demo"), 0)
@@ -28,7 +28,7 @@ class Adoption(unittest.TestCase):
         self.assertEqual(self.w.vm_get("demo", "PagesQuarantined"), 2048)
 
     def running_again(self):
-        """The name is free meanwhile."""
+        """The VM can be started while its earlier memory is in quarantine."""
         self.w.vm("demo", "forever\n")
         unit = self.w.unit("demo")
         self.w.wait_state("demo", "running")
@@ -62,7 +62,7 @@ class Adoption(unittest.TestCase):
         self.assert_carried_on(unit, before)
 
     def next_manager_asks(self):
-        """How often it calls the hypervisor at its start, and the messages in its trace."""
+        """Number of hypercalls of a starting manager, and the messages in its trace."""
         before = self.w.counts()["calls"]
         self.w.start_manager()
         asked = self.w.counts()["calls"] - before
@@ -72,7 +72,7 @@ class Adoption(unittest.TestCase):
         return asked, [json.loads(line) for line in r.stdout.splitlines()]
 
     def test_a_manager_asks_only_what_it_needs(self):
-        self.w.vm("demo", "powerkey\n")  # it sleeps, and calls nobody
+        self.w.vm("demo", "powerkey\n")  # the guest sleeps and makes no calls
         unit = self.w.unit("demo")
         self.w.wait_state("demo", "running")
         self.w.manager.terminate()
@@ -81,7 +81,7 @@ class Adoption(unittest.TestCase):
         self.assertLess(few, 90)
         self.assertIn("VM_GET_STATE", [m["message"] for m in trace if m["vm"] == "demo"])
 
-        # one that was killed may have left any VMID; that it has not is of no interest later
+        # a killed manager may have left a VMID; the mark of an earlier manager does not count
         self.w.kill_manager()
         many, trace = self.next_manager_asks()
         self.assertGreater(many, few + 100)
@@ -92,7 +92,7 @@ class Adoption(unittest.TestCase):
         self.w.assert_clean()
 
     def next_manager_and_a_frozen_runner(self):
-        """A new manager has found the guest, whose runner does not answer it."""
+        """A new manager finds a guest whose runner does not reply."""
         self.w.vm("demo", "forever\n")
         unit = self.w.unit("demo")
         self.w.wait_state("demo", "running")
@@ -103,7 +103,7 @@ class Adoption(unittest.TestCase):
         return unit
 
     def test_a_guest_that_runs_has_a_runner(self):
-        """The manager is on the bus only once the runner of each guest has answered it."""
+        """The manager acquires its bus name only when the runner of each guest has replied."""
         unit = self.next_manager_and_a_frozen_runner()
         time.sleep(0.3)
         self.assertFalse(self.w.answers())
@@ -120,7 +120,7 @@ class Adoption(unittest.TestCase):
         self.assertEqual(self.w.vm_get("demo", "State", "LeaderPID"), ["running", unit.pid])
 
     def test_a_vmid_that_is_not_taken_back_is_tried_again(self):
-        """Although there is no page of it: RM has 63 of them."""
+        """A VMID without pages is freed, too: RM has only 63."""
         self.w.vm("demo", "off\n")
         self.w.model_says("refuse VM_DEALLOCATE 5")
         self.assertEqual(self.w.run_unit("demo"), 0)

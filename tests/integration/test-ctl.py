@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ghvmctl against the real manager, with real helpers and runners below a stand-in for systemd."""
+"""ghvmctl with the real manager, start helpers and runners, and a stand-in for systemd."""
 import errno
 import fcntl
 import glob
@@ -24,7 +24,7 @@ LEAVE = b"\x1d"  # Ctrl-]
 
 
 class Terminal:
-    """ghvmctl on a terminal of its own."""
+    """ghvmctl on a pseudo-terminal."""
 
     def __init__(self, env, *args, user=None):
         self.fd, self.slave = pty.openpty()
@@ -37,7 +37,7 @@ class Terminal:
 
     @staticmethod
     def own():
-        """In the child: its keys make signals."""
+        """In the child: make the terminal its controlling terminal."""
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def wait_for(self, text, seconds=20):
@@ -63,14 +63,14 @@ class Terminal:
 
 
 WAITING = "ghvmctl: waiting for "
-# in so many seconds, unless that try has begun before ghvmctl has looked
+# the time is missing if the try has already begun
 AGAIN = r"^ghvmctl: systemd tries again to start demo (in 0.5 s )?"
 
 
 class Case(unittest.TestCase):
     model = ()
-    tries = 1  # of a start, by systemd
-    pause_ms = 500  # between two
+    tries = 1  # number of tries of a start by systemd
+    pause_ms = 500  # between two tries
 
     def setUp(self):
         world.alarm(120)
@@ -130,7 +130,7 @@ class Verbs(Case):
         self.assertEqual(self.ctl("status", "demo")[0].splitlines()[0], "demo: stopped")
 
     def test_what_the_runner_says_of_its_guest(self):
-        """A guest that spins for ever is running, as far as anybody can see."""
+        """A guest in an endless loop is shown as running."""
         self.w.vm("demo", "forever\n")
         self.ctl("start", "demo")
         said = "vCPU 0 runs without an exit since 2026-11-30 03:00:00, no output at all"
@@ -208,7 +208,7 @@ class Verbs(Case):
         self.assertIn("compressed with gzip", why)
         self.assertIn("  try    kernel.image is a flat arm64 Image, not compressed and not an ELF "
                       "file: ghvmctl validate demo", why)
-        self.assertNotIn("  said ", why)  # RM was not asked
+        self.assertNotIn("messages to and from", why)  # there was no request to RM
         self.assertIn("ghvmctl validate demo", self.json("why", "demo")["hint"])
         self.w.assert_clean()
 
@@ -229,7 +229,7 @@ class Verbs(Case):
 
 
 class ExitStatus(Case):
-    """As ghvmctl(1) has them."""
+    """Exit statuses as documented in ghvmctl(1)."""
 
     def test_there_is_no_such_vm(self):
         self.w.vm("demo", "powerkey\n")
@@ -306,7 +306,7 @@ class ExitStatus(Case):
             self.assertIn("load the module (modprobe ghvm)", out + err)
 
     def test_a_hypervisor_that_comes(self):
-        """The manager ends, for systemd to start it at once."""
+        """The manager exits, so that systemd restarts it."""
         self.w.vm("demo", "powerkey\n")
         self.w.kill_manager()
         node = self.w.path("late")
@@ -326,7 +326,7 @@ class ExitStatus(Case):
 
 
 class Waits(Case):
-    """None is without a limit, and none longer than a second without a word."""
+    """Each wait has a time limit, and is announced after a second."""
 
     def test_a_manager_that_hangs(self):
         self.w.vm("demo", "powerkey\n")
@@ -371,7 +371,7 @@ class Waits(Case):
 
 
 class Tries(Case):
-    """A start that systemd tries again: each failure is told, and the end is waited for."""
+    """A start that systemd tries again: each failure is printed, and ghvmctl waits for the last try."""
     tries = 3
 
     def test_it_works_at_last(self):
@@ -389,7 +389,7 @@ class Tries(Case):
         self.ctl("stop", "demo")
 
     def test_the_manager_knows_before_systemd(self):
-        """The helper of a try that failed still runs when ghvmctl first hears of the failure."""
+        """The start helper of a failed try still runs when ghvmctl sees the failure."""
         self.w.vm("demo", "powerkey\n")
         self.w.model_says("fail hcall EIO 1 manager")
         self.w.model.send_signal(signal.SIGSTOP)
@@ -403,7 +403,7 @@ class Tries(Case):
         os.kill(helper, signal.SIGSTOP)
         self.w.model.send_signal(signal.SIGCONT)
         wait_until(lambda: self.w.vm_get("demo", "LastErrorTime"))
-        time.sleep(1)  # ghvmctl looks four times
+        time.sleep(1)  # enough for four checks of ghvmctl
         os.kill(helper, signal.SIGCONT)
         self.assertEqual(start.wait(20), 0)
         lines = [line for line in start.stderr.read().splitlines() if not line.startswith(WAITING)]
@@ -454,7 +454,7 @@ class Between(Case):
     pause_ms = 8000
 
     def test_a_stop_between_two_tries(self):
-        """It is vacant then, and yet there is something to stop."""
+        """Between two tries the VM is stopped, but the next try can be cancelled."""
         self.w.vm("demo", "powerkey\n")
         self.w.model_says("fail hcall EIO 1 manager")
         p = self.start_in_background("demo")
@@ -469,11 +469,11 @@ class Between(Case):
                           "/org/freedesktop/systemd1/unit/gunyah_2dvm_40demo_2eservice",
                              "org.freedesktop.systemd1.Unit", "ActiveState")
         self.assertIn("inactive", r.stdout)
-        self.assertEqual(self.w.vm_get("demo", "State"), "failed")  # as it was
+        self.assertEqual(self.w.vm_get("demo", "State"), "failed")  # unchanged
 
 
 class Mistakes(Case):
-    """Of a descriptor: whoever refuses it says all of them."""
+    """Each program that refuses a descriptor reports all its errors."""
 
     def test_a_start_without_ghvmctl_tells_all(self):
         self.w.vm("demo", "off\n", extra="colour: blue\ncpus: {count: 1000}\n")
@@ -580,7 +580,7 @@ class Console(Case):
         self.w.vm("demo", "print up\nexpect go\nreset\n")
         self.ctl("start", "demo")
         self.w.kill_manager()
-        os.unlink(self.w.path("run", "state", "demo"))  # so it cannot be rebuilt in place
+        os.unlink(self.w.path("run", "state", "demo"))  # so the guest cannot reboot in place
         self.w.start_manager()
         wait_until(lambda: self.w.vm_get("demo", "State") == "running")
         pid = self.w.vm_get("demo", "LeaderPID")
@@ -632,7 +632,7 @@ class Console(Case):
         self.assertTrue(t.is_as_before())
 
     def test_a_guest_that_takes_no_input(self):
-        """Ctrl-] and signals are heard all the same."""
+        """Ctrl-] and signals work, too."""
         t = self.connected("forever\n")
         for leave in (lambda: t.type(LEAVE), lambda: t.process.send_signal(signal.SIGTERM)):
             for _ in range(100):
@@ -691,7 +691,7 @@ class Console(Case):
             self.assertNotIn(b"hears", one.text)
         watchers[0].type(LEAVE)
         self.assertEqual(watchers[0].process.wait(20), 0)
-        watchers[1].type(b"\x03")  # Ctrl-C, which is the watcher's own
+        watchers[1].type(b"\x03")  # Ctrl-C ends the watcher
         self.assertEqual(watchers[1].process.wait(20), 0)
         self.assertTrue(watchers[1].is_as_before())
         self.ctl("--force", "stop", "demo")
@@ -766,7 +766,7 @@ class Quarantine(Case):
         self.w.model_says("refuse MEM_RECLAIM 11")
         self.w.stop("demo", "force")
         self.w.wait_state("demo", "failed")
-        self.w.model_says("refuse MEM_RECLAIM 11")  # once more, should it be tried meanwhile
+        self.w.model_says("refuse MEM_RECLAIM 11")  # again, in case the manager has retried
         head, row = self.ctl("quarantine")[0].splitlines()
         self.assertEqual(head.split(), ["VM", "VMID", "PAGES", "TRIES", "REASON"])
         name, number, pages, tries, why = row.split(maxsplit=4)
@@ -784,7 +784,7 @@ class Quarantine(Case):
 
 
 class Generation:
-    """What each kind of resource manager is taken for, and what it then can do."""
+    """How each generation of resource manager is recognised, and what is possible with it."""
     presplit = True
     shared = False
     windows = True
@@ -794,7 +794,7 @@ class Generation:
         self.assertEqual(host["generation"], self.generation)
         self.assertTrue(host["generation_reason"])
         self.assertEqual(int(host["identify"][0]) & 0x3fff, 1)
-        for word in host["identify"]:  # what a double cannot hold is text
+        for word in host["identify"]:  # numbers above 2^53 are strings
             self.assertEqual(isinstance(word, str), int(word) > 1 << 53, word)
         quirks = {k: q["value"] for k, q in host["quirks"].items()}
         self.assertEqual(quirks, {
@@ -857,7 +857,7 @@ class V17(Generation, Case):
 
 
 class Unknown(Generation, Case):
-    """One that does not say what it is is treated with the most care."""
+    """An unknown resource manager gets the most restrictive limits."""
     generation = "unknown"
     model = ("--generation=open-2023",)
     windows = False
@@ -871,7 +871,7 @@ class Unknown(Generation, Case):
 
 
 class Presplit(Case):
-    """Here a lent page can always be read, which is an answer: a LEND alone is not enough."""
+    """On this model a lent page can be read, so a LEND alone does not unmap memory."""
     model = ("--generation=v17",)
 
     def probe(self):
@@ -941,12 +941,12 @@ class Plan(Case):
     model = ("--fragment=16",)
 
     def sent(self):
-        """To RM, as far as the trace goes."""
+        """Requests to RM in the trace."""
         lines = self.ctl("--json", "trace")[0].splitlines()
         return [m for m in map(json.loads, lines) if m["direction"] == ">"]
 
     def planned(self):
-        """By its steps, which are exact; and the entries of its parcels."""
+        """Number of messages by the steps of the plan, and the entries of its parcels."""
         plan = self.json("plan", "--running", "demo")
         messages = [m for s in plan["steps"] for m in s.get("messages", ())]
         self.assertTrue(all(m["count"][0] == m["count"][1] for m in messages), messages)
@@ -967,7 +967,7 @@ class Plan(Case):
         text = self.ctl("plan", "--running", "demo")[0]
         self.assertIn(f"entries {entries} of", text)
 
-        # it is known to a later manager as well
+        # a later manager knows it, too
         self.w.kill_manager()
         self.w.start_manager()
         self.w.wait_state("demo", "running")
@@ -977,7 +977,7 @@ class Plan(Case):
 
 
 def read_capture(path):
-    """Every block of a pcapng file by its book; the packets of it."""
+    """Check each block of a pcapng file against the specification. Returns the packets."""
     with open(path, "rb") as f:
         data = f.read()
     blocks = []
@@ -1009,7 +1009,7 @@ def read_packet(body):
 
 
 class Why(Case):
-    """The step, the refusal in words, what to try, and what was said."""
+    """why prints the step, the refusal, what to try and the messages."""
     def refused(self, message, status, *more):
         self.w.vm("demo", "off\n")
         self.w.model_says(f"refuse {message} {status}")
@@ -1027,7 +1027,7 @@ class Why(Case):
         at = [i for i, s in enumerate(said) if s.endswith(" VM_INIT: NORESOURCE")]
         self.assertEqual(len(at), 1, said)
         self.assertRegex(said[at[0] - 1], r"^> [0-9a-f]{4} VM_INIT vmid \d+$")
-        self.assertEqual(at[0], len(said) - 1)  # what comes after is its undoing
+        self.assertEqual(at[0], len(said) - 1)  # later messages belong to the teardown
         self.assertEqual({m["vm"] for m in got["messages"]}, {"demo"})
 
         lines = text.splitlines()
@@ -1041,7 +1041,7 @@ class Why(Case):
         self.assertEqual([l.split(" ", 10)[-1] for l in lines if l.startswith("         ")], said)
         self.assertEqual(lines[-1], "  more   journalctl -u gunyah-vm@demo")
 
-        # it is not forgotten when a later start has worked
+        # the error is kept after a later successful start
         self.ctl("start", "demo")
         self.w.wait_state("demo", "stopped")
         again = self.json("why", "demo")
@@ -1124,7 +1124,7 @@ class Trace(Case):
             self.w.vm(name, "off\n")
             self.assertEqual(self.ctl("trace", name)[0], "")
             self.assertEqual(self.w.run_unit(name), 0)
-        self.w.assert_clean()  # RM is told no more
+        self.w.assert_clean()  # no further requests to RM
         for name in "demo", "other":
             messages = self.of(name)
             self.assertEqual({m["vm"] for m in messages}, {name})
@@ -1166,7 +1166,7 @@ class Trace(Case):
     def test_a_capture_can_be_read(self):
         self.w.vm("demo", "off\n")
         self.w.run_unit("demo")
-        self.w.assert_clean()  # RM is told no more
+        self.w.assert_clean()  # no further requests to RM
         path = self.w.path("rm.pcapng")
         self.ctl("--pcapng=" + path, "trace")
         packets = read_capture(path)
@@ -1213,7 +1213,7 @@ class Trace(Case):
         self.assertTrue(said("(the manager was restarted)"))
 
     def test_it_ends_when_nobody_reads(self):
-        """Also where the signal was ignored before, and though nothing more is said."""
+        """Also if SIGPIPE was ignored before, and if there are no more messages."""
         for ignore in False, True:
             p = subprocess.Popen([CTL, "--follow", "trace"], env=self.env, stdout=subprocess.PIPE,
                                  restore_signals=not ignore)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Descriptors that come, go and change while the manager runs, and those that cannot be read."""
+"""Descriptors that are added, removed or changed while the manager runs, or cannot be read."""
 import json
 import os
 import signal
@@ -22,7 +22,7 @@ class Case(unittest.TestCase):
         self.addCleanup(self.w.close)
 
     def shown(self):
-        """The VMs on the bus. Nothing looks into the folders for this."""
+        """The VMs on the bus, by a call that does not scan the folders."""
         r = self.w.busctl("call", world.NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
                           "GetManagedObjects")
         objects = json.loads(r.stdout)["data"][0]
@@ -72,7 +72,7 @@ class Folders(Case):
         self.assertIn(("InterfacesRemoved", "other"), told)
 
     def test_a_folder_may_come_later(self):
-        """Also one whose folder is not there, and one that went away meanwhile."""
+        """Also in a folder that does not exist at first, or is removed in between."""
         self.w.vm("demo", "off\n")
         later = self.w.path("later", "vms")
         self.restart(later)
@@ -109,7 +109,7 @@ class Folders(Case):
         self.assertEqual(self.shown(), {"demo", "kept", "new"})
         self.assertLess(self.w.log().count("is incomplete"), 4)
         os.unlink(second)
-        self.goes("kept")  # not there: nobody in it
+        self.goes("kept")  # the folder does not exist
 
     def test_a_lost_drop_in_starts_nothing(self):
         self.w.vm("demo", "off\n")
@@ -123,7 +123,7 @@ class Folders(Case):
         self.assertEqual(self.w.run_unit("demo"), 0)
 
     def test_reload(self):
-        """It says when it begins and ends, and says again what is wrong."""
+        """A reload notifies systemd of its begin and end, and logs persistent errors again."""
         os.symlink("/nonexistent/second", self.w.path("second"))
         self.w.kill_manager()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
@@ -146,7 +146,7 @@ class Folders(Case):
 
 
 class Places(Case):
-    """Whoever finds out what is wrong with a file, the place of its key is told."""
+    """Errors of files name the place of the key, whichever program finds them."""
 
     def refused(self, text, **kw):
         self.w.vm("demo", "off\n", **kw)
@@ -186,7 +186,7 @@ class Places(Case):
 
 
 class Running(Case):
-    """What it was started by, and what stands there now."""
+    """The descriptor at the start, compared with the one on disk."""
 
     def setUp(self):
         super().setUp()

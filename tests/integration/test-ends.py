@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ends that the real hypervisor has: lost on the way to RM, before and after an answer, none at all."""
+"""Ends of guests as on the real hypervisor: not reported to RM, before or after a reply, or not at all."""
 import time
 import unittest
 
@@ -8,7 +8,7 @@ import world
 from world import Refused, wait_until
 
 TWO = "cpus: {count: 2}\n"
-# the second vCPU is in the middle of something when the first one ends the machine
+# the second vCPU is running when the first one ends the machine
 BUSY = "cpu 1\nforever\n"
 
 
@@ -40,10 +40,10 @@ class Case(unittest.TestCase):
 
 
 class Lost(Case):
-    """RM is not told (abi K.10): the vCPU stays off, or says "reset" again and again."""
+    """RM does not learn of the end (abi K.10): the vCPU stays off, or reports "reset" repeatedly."""
 
     def end(self, script, **kw):
-        """Seconds from the lost end to the unit's, and its status."""
+        """Seconds from the unreported end to the end of the unit, and its exit status."""
         unit = self.running("demo", "print up\nread\nprint typed\n" + script, **kw)
         self.w.model_says("drop-end")
         self.type("demo")
@@ -56,7 +56,7 @@ class Lost(Case):
         self.assertEqual(status, 0, self.w.said("demo"))
         self.w.wait_state("demo", "stopped")  # the runner ends before the memory is back
         self.assertEqual(self.w.vm_get("demo", "ExitReason"), "off")
-        # half a second for RM to say it, a second for the manager to hear it
+        # half a second for RM to notify, a second for the manager to wait
         self.assertLess(took, 5)
         self.w.assert_clean()
 
@@ -123,7 +123,7 @@ class Lost(Case):
 
 
 class Forced(Case):
-    """A forced STOP has ended the VM before it is answered."""
+    """The notification of a forced STOP arrives before its reply."""
 
     def test_a_forced_stop(self):
         unit = self.running("demo", "forever\n")
@@ -149,12 +149,12 @@ class Forced(Case):
 
 
 class ForcedLate(Forced):
-    """The other order."""
+    """The notification of a forced STOP arrives after its reply."""
     model = ("--late-stop",)
 
 
 class Spinning(Case):
-    """An exception loop that no production image sees: the guest runs, and that is all."""
+    """An exception loop on a production image: the guest continues to run, without an error."""
     model = ("--generation=open-2023",)
 
     def test_only_force_ends_it(self):
@@ -177,7 +177,7 @@ class Spinning(Case):
 
 
 class Seen(Case):
-    """A debug image sees it."""
+    """A debug image ends the guest."""
     model = ("--generation=debug",)
 
     def test_it_is_a_crash(self):

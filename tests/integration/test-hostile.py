@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What others have written, and what it must not do to the manager: overlays and state files."""
+"""Malformed overlays and state files must not harm the manager."""
 import base64
 import os
 import re
@@ -43,7 +43,7 @@ class Hostile(unittest.TestCase):
         return self.w.path("run", "state", "demo")
 
     def test_an_overlay_of_a_descriptor(self):
-        """Refused for good, by name of file, node and property, and the manager is still there."""
+        """Refused permanently, with file, node and property in the error; the manager survives."""
         path = self.w.path("my.dtbo")
         with open(path, "wb") as f:
             f.write(OVERLAY)
@@ -89,7 +89,7 @@ class Hostile(unittest.TestCase):
         self.over(unit)
 
     def test_a_state_file_that_was_not_survived(self):
-        """Its reader left a mark and died: the next one goes on by the tags alone."""
+        """An earlier reader left its mark and died: the manager uses the tags alone."""
         unit = self.running()
         self.w.kill_manager()
         with open(self.w.path("run", "state", ".demo.tried"), "wb"):
@@ -110,7 +110,7 @@ class Hostile(unittest.TestCase):
         self.over(unit)
 
     def test_control_characters_of_a_path(self):
-        """A file of that name, so that it reaches an error: neither terminal nor journal has it raw."""
+        """Use the text as a file name in an error message: terminal and journal show it escaped."""
         self.w.vm("demo", "off\n")
         os.mkdir(self.w.path("vms", "demo.yaml.d"))
         name = "\033[2J\u009bx.yaml"
@@ -123,7 +123,7 @@ class Hostile(unittest.TestCase):
 
 
 class TakenOver(unittest.TestCase):
-    """A manager that somebody else has become, and the helper, which is root."""
+    """A manager under the control of an attacker, and the start helper, which is root."""
 
     def setUp(self):
         world.alarm(60)
@@ -141,7 +141,7 @@ class TakenOver(unittest.TestCase):
         self.w.vm("demo", "off\n")
 
     def ask(self, kind, index, size, key):
-        """What the helper answers to one need: (message, its payload, descriptors)."""
+        """The helper's answer to a need: (message, payload, file descriptors)."""
         unit = self.w.unit("demo")
         s, _ = self.listener.accept()
         with s:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""systemd/dbus-interfaces is what the manager's objects say of themselves.
+"""The files in systemd/dbus-interfaces match the introspection data of the manager's objects.
 
 With the argument "write" it writes those files instead of comparing.
 """
@@ -31,7 +31,7 @@ def text_of(interface):
 
 
 class Live:
-    """A world in which there is an object of each kind."""
+    """A world with an object of each interface."""
 
     def __init__(self):
         self.w = world.World()
@@ -64,7 +64,7 @@ class Live:
         self.w.close()
 
     def interfaces(self):
-        """{name: text} of all that is ours."""
+        """{name: XML text} of the project's interfaces."""
         found = {}
         for path in self.start():
             r = self.w.busctl("introspect", "--xml-interface", NAME, path)

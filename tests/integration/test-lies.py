@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""RM lies once in a reply, and a manager that hears it lives on, or is replaced by the next.
+"""RM gives one wrong reply. The manager survives it or is replaced by the next one.
 
 Some of the points of the unit test of that name, with all the programs: no page goes back that a
 guest may own (the model counts violations), the other guest has not noticed, and in the end, with an
@@ -18,7 +18,7 @@ LIES = (
     ("MEM_LEND", 0, "01000000"),
     ("MEM_SHARE", 0, "2509b8f5"),
     ("MEM_LEND", 4, "77777777"),
-    ("MEM_LEND", 4, "01000000"),  # the other's: the first after its presplit's
+    ("MEM_LEND", 4, "01000000"),  # a parcel of the other VM: the first one after the presplit
     ("MEM_SHARE", 4, "77777777"),
     ("MEM_RECLAIM", 0, "07000000"),
     ("MEM_RECLAIM", 0, "0b000000"),
@@ -41,7 +41,7 @@ class Lies(unittest.TestCase):
         self.quiet = self.left()
 
     def left(self):
-        """A VMID may be stuck: RM does not take one back whose configuration was refused."""
+        """A VMID may be stuck: RM does not free one whose configuration it has refused."""
         return {k: v for k, v in self.w.leftovers().items() if k != "vms"}
 
     def count_ups(self):
@@ -55,7 +55,7 @@ class Lies(unittest.TestCase):
         self.w.start_manager()
 
     def settle(self):
-        """Whatever was kept comes back from an RM that is honest, at the latest to the next one."""
+        """An honest RM returns all quarantined memory, to this manager or to the next one."""
         for _ in range(3):
             self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
             try:

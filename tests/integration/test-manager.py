@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manager with real helpers and runners: starts, ends, stops, deaths, restarts."""
+"""The manager with real start helpers and runners: starts, ends, stops, crashes, restarts."""
 import os
 import signal
 import time
@@ -105,7 +105,7 @@ class Life(Case):
         self.assertTrue("".join(line + "\n" for line in 2 * lines).endswith(kept))
 
     def test_a_log_in_the_journal(self):
-        """Of which standard error is the beginning; elsewhere there is no file."""
+        """Lines go to the journal, the stream of standard error; there is no log file."""
         self.w.vm("demo", "print hello\nprint \x1b[31mred\noff\n", extra=self.LOG % "journal")
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.assertIn("<6>guest: hello\n<6>guest: ?[31mred\n", self.w.said("demo"))
@@ -124,7 +124,7 @@ class Life(Case):
         self.w.assert_clean()
 
     def test_a_guest_that_does_nothing_but_reboot(self):
-        """It has to wait after a few times, which shows; and it can be stopped meanwhile."""
+        """After a few reboots there is a pause, which is visible; the VM can be stopped during the pause."""
         self.w.vm("demo", "print up\nreset\n")
         unit = self.w.unit("demo")
         wait_until(lambda: "demo" in os.listdir(self.w.path("run", "ctl")))
@@ -153,7 +153,7 @@ class Life(Case):
         self.w.assert_clean()
 
     def test_a_guest_that_turns_every_vcpu_off_has_ended(self):
-        # the second one never was on
+        # the second vCPU was never turned on
         self.w.vm("demo", "print up\ncpu-off\n", extra="cpus: {count: 2}\n")
         self.assertEqual(self.w.run_unit("demo", 30), 0)
         self.w.wait_state("demo", "stopped")
@@ -306,7 +306,7 @@ class Death(Case):
         self.w.assert_clean()
 
     def test_without_any_file_all_comes_back(self):
-        """Not even its listener is left: by the module's tags alone."""
+        """Without the listener of its runner, by the module's tags alone."""
         unit = self.running("demo", extra="regions: [{label: 5, size: 16K}]\n")
         self.w.kill_manager()
         for d in "state", "ctl":
@@ -316,7 +316,7 @@ class Death(Case):
         self.w.start_manager()
         self.w.assert_clean()
         self.assertEqual(self.w.vm_get("demo", "State", "ExitReason"), ["failed", "orphaned"])
-        self.assertEqual(unit.wait(50), 1)  # its vCPU looks again, and nobody says more
+        self.assertEqual(unit.wait(50), 1)  # the vCPU runs again, and there is no notification
         self.w.vm("demo", "off\n")
         self.assertEqual(self.w.run_unit("demo"), 0)
 
@@ -463,7 +463,7 @@ class Death(Case):
         os.kill(self.runner_pid("demo"), signal.SIGKILL)
         again = self.w.unit("demo")
         unit.wait(20)
-        # refused if it came before the manager saw the death, else it waits and runs
+        # refused if the manager has not noticed the exit yet; otherwise it waits and starts
         wait_until(lambda: again.poll() is not None or self.runner_pid("demo") == again.pid, 20)
         if again.poll() is None:
             again.terminate()
@@ -494,7 +494,7 @@ class RmDead(Case):
         unit = self.running("demo", "forever\n")
         self.w.model_says("kill-rm")
         job = self.promptly(self.w.stop, "demo", "force")
-        # as long as it takes to be sure: 10 s and 5 s, decision 27
+        # 10 s and 5 s, decision 27
         while self.w.get(job, "Job", "State") != "done":
             self.everything_answers()
         self.assertEqual(unit.wait(20), 0)
@@ -519,7 +519,7 @@ class RmDead(Case):
         self.w.stop("demo", "force")
         wait_until(lambda: self.w.get(ROOT + "/host", "Host", "State") == "rm-dead", 30)
         other.kill()
-        # as systemd would: nobody asked the manager to stop it
+        # as by systemd, without a request to the manager
         self.assertIn("2048 pages quarantined", self.promptly(self.w.release, "other").stderr)
         for _ in range(2):
             self.w.kill_manager()
@@ -542,14 +542,14 @@ class Quarantine(Case):
         return not self.w.leftovers()
 
     def test_a_name_whose_guest_may_still_run(self):
-        """decision 13: two guests of one name would have one disk."""
+        """Decision 13: two guests of one name would use the same disk."""
         unit = self.running("two", "forever\n")
         vmid = self.w.vm_get("two", "VMID")
         self.w.model_says("refuse VM_STOP 3")
         job = self.w.stop("two", "force")
         self.assertEqual(unit.wait(20), 0)
         self.assertIn("VM_STOP", self.w.wait_job(job)[1])
-        self.w.model_says("refuse VM_STOP 3")  # once more, should it be tried meanwhile
+        self.w.model_says("refuse VM_STOP 3")  # again, in case the manager has retried
         says = f"VM 0x{vmid:x}, may still run"
         self.assertEqual(self.w.run_unit("two"), 1)
         self.assertIn(says, self.w.said("two"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes wrong, and who lies: RM, descriptors, helpers, runners, clients of the bus."""
+"""Refusals and wrong input: by RM, descriptors, start helpers, runners, clients of the bus."""
 import errno
 import fcntl
 import json
@@ -26,7 +26,7 @@ IS_ROOT = os.geteuid() == 0
 
 
 class Case(unittest.TestCase):
-    """The tests of a class share a world, which each leaves as it was."""
+    """Tests that share a world; each leaves it as it was."""
     polkit = "yes"
 
     @classmethod
@@ -40,7 +40,7 @@ class Case(unittest.TestCase):
         self.addCleanup(self.tidy)
 
     def tidy(self):
-        """The manager forgets a VM, and what its last end was, with its descriptor."""
+        """Remove the descriptor, so that the manager forgets the VM and its last end."""
         self.w.assert_clean()
         for name in os.listdir(self.w.path("vms")):
             os.unlink(self.w.path("vms", name))
@@ -54,7 +54,7 @@ class Case(unittest.TestCase):
 
 
 class OwnWorld(Case):
-    """For tests after which a world is of no use, or that need more than one can share."""
+    """Tests that need a world of their own."""
 
     @classmethod
     def setUpClass(cls):
@@ -99,7 +99,7 @@ class ResourceManager(Case):
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.w.wait_state("demo", "stopped")
         error, when = self.w.vm_get("demo", "LastError", "LastErrorTime")
-        self.assertIn("VM_START", error)  # of the last failure, which is not forgotten
+        self.assertIn("VM_START", error)  # the last failure is kept
         self.assertAlmostEqual(when / 1e6, time.time(), delta=60)
 
     def test_a_host_call_that_fails_is_undone(self):
@@ -112,7 +112,7 @@ class ResourceManager(Case):
         self.assertEqual(self.w.run_unit("demo"), 0)
 
     def keep_its_memory(self):
-        """Its end, and RM does not give it back. (It was asked for it once before the start.)"""
+        """End the guest while RM does not return its memory; one RECLAIM belongs to the start."""
         self.w.vm("demo", "powerkey\n")
         unit = self.running()
         self.w.model_says("refuse MEM_RECLAIM 11")
@@ -134,7 +134,7 @@ class ResourceManager(Case):
         released = self.w.release("demo")
         self.assertEqual(released.returncode, 0)
         self.assertIn("2048 pages quarantined", released.stderr)
-        # the name is free meanwhile
+        # the VM can be started in the meantime
         self.w.vm("demo", "off\n")
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
@@ -193,10 +193,10 @@ class Descriptors(Case):
         self.refused("demo", "demo.yaml:4:1")
 
     def test_more_vcpus_than_cpus_and_nothing_is_looked_at(self):
-        # the kernel would be opened, and memory populated, by the helper: it is not asked
+        # refused before the start helper opens the kernel and populates memory
         n = os.cpu_count()
         self.w.vm("demo", "", kernel="/nonexistent/Image", extra=f"cpus: {{count: {n + 1}}}\n")
-        if n < 8:  # else no descriptor can say so many
+        if n < 8:  # more are not possible in a descriptor
             self.refused("demo", f"cpus.count: {n + 1} vCPUs, but the host has {n} CPUs")
 
     def test_there_is_no_kernel(self):
@@ -325,7 +325,7 @@ class Helpers(Case):
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         highest = max(int(n) for n in os.listdir(f"/proc/{pid}/fd"))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
-        idle = [self.w.dial() for _ in range(40)]  # into what holes there are
+        idle = [self.w.dial() for _ in range(40)]  # connections that fill the queue
         with self.w.dial() as s:
             send(s, HELLO, put_string("demo"))
             before = self.cpu()
@@ -358,7 +358,7 @@ class Helpers(Case):
             _, permanent, text = self.error_of(s)
         self.assertEqual(permanent, 1)
         self.assertIn("takes at least 14848 entries of the resource manager's 4000", text)
-        # nothing began
+        # the start has not begun
         self.assertEqual(self.w.vm_get("demo", "State", "FailedStep", "LastError",
                                        "LastErrorName"),
                          ["stopped", "descriptor", text, NAME + ".Error.QuotaExceeded"])
@@ -429,7 +429,7 @@ class Helpers(Case):
 
 
 class Runners(Case):
-    """A runner that lies loses its own VM, and nothing else."""
+    """A malicious runner only loses its own VM."""
 
     def setUp(self):
         super().setUp()
@@ -553,7 +553,7 @@ class Runners(Case):
         os.close(fd)
         _, err = call.communicate(timeout=20)
         self.assertIn("no console: the runner is of an earlier version", err)
-        self.assertEqual(self.w.vm_get("demo", "State"), "running")  # as all that it wants is its own
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")  # its messages only concern its own VM
 
     def test_it_does_not_answer_for_its_console(self):
         self.hello()
@@ -567,7 +567,7 @@ class Runners(Case):
         return client.call(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}), returns="h")
 
     def test_it_does_not_read(self):
-        """However often it is asked, its guest lives on; and once it reads, all is well."""
+        """A runner that does not read does not lose its guest, and works again once it reads."""
         self.hello()
         send(self.control, READY)
         receive_kind(self.control, STARTED)
@@ -575,13 +575,13 @@ class Runners(Case):
         self.addCleanup(client.close)
         for _ in range(8):
             client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
-        time.sleep(5.5)  # by now they have been answered: there is no console
+        time.sleep(5.5)  # by now the calls have timed out
         for _ in range(400):
             with self.assertRaisesRegex(ClientError, "does not reply"):
                 self.open_console(client)
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         asked = [receive_kind(self.control, world.CONSOLE)[0][:4] for _ in range(8)]
-        # none of the 400 was passed on to it, so none of them waited
+        # none of the 400 calls was passed to the runner, so none waited
         self.assertEqual(select.select([self.control], [], [], 0)[0], [])
         for serial in asked:
             send(self.control, world.CONSOLE_IS, serial + put_string(""))
@@ -589,7 +589,7 @@ class Runners(Case):
                    select.select([self.control], [], [], 0.1)[0])
 
     def test_a_stop_is_said_once(self):
-        """Else whoever may stop it could fill the socket of one that does not read."""
+        """Repeated stops must not fill the socket of a runner that does not read."""
         self.hello()
         send(self.control, READY)
         receive_kind(self.control, STARTED)
@@ -771,7 +771,7 @@ class Start(OwnWorld):
             first = first or job
             self.w.wait_job(job)
             if i % 2:
-                # the unit ends a little later
+                # the unit ends slightly later
                 wait_until(lambda: not [f for f in os.listdir(self.w.path("log"))
                                         if f.startswith("notify")])
         with self.assertRaises(Refused):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Memory that comes and goes while a guest runs: transactions and regions on the bus."""
+"""Memory that is added and removed while a guest runs: transactions and regions on the bus."""
 import fcntl
 import json
 import mmap
@@ -17,7 +17,7 @@ from world import NAME, ROOT, Refused, wait_until
 
 
 class Errors(Case):
-    """Each of them once; nothing of it changes anything."""
+    """Each error once; none changes the guest's memory."""
 
     def test_who_takes_none(self):
         c = self.client()
@@ -73,7 +73,7 @@ class Errors(Case):
                 self.assert_error(name, t.add, fd, **what)
         self.assert_error("NoSuchRegion", t.remove, 8)
         self.assert_error("Busy", t.remove, 7)  # it is being added
-        self.assert_error("InvalidArgs", t.remove, 0)  # it stays
+        self.assert_error("InvalidArgs", t.remove, 0)  # RAM cannot be removed
         self.assertEqual([r["label"] for r in t.plan()["add"]], [7])
         os.close(fd)
         t.rollback()
@@ -108,7 +108,7 @@ class Errors(Case):
                     self.assert_error("InvalidArgs", t.add, fd, 7)
         for _ in range(5):
             self.assert_error("QuotaExceeded", t.add, bad["unsealed"], 7, size=1 << 45)
-        wait_until(lambda: self.manager_fds() == fds)  # it replies before it lets go
+        wait_until(lambda: self.manager_fds() == fds)  # the file descriptors are closed after the reply
         for fd in (w, *bad.values()):
             os.close(fd)
         self.assertEqual(t.plan()["add"], [])
@@ -133,7 +133,7 @@ class Errors(Case):
                 self.assertEqual(list(self.regions()), [0])
                 self.assert_error("BadState", t.commit)
         self.assertEqual(self.w.vm_get("demo", "State", "MemoryShared"), ["running", 0])
-        wait_until(lambda: self.manager_fds() == fds)  # it replies before it lets go
+        wait_until(lambda: self.manager_fds() == fds)  # the file descriptors are closed after the reply
         self.end(unit)
 
     def test_it_cannot_be_pinned(self):
@@ -147,7 +147,7 @@ class Errors(Case):
 
 
 class Lives(Case):
-    """When a transaction ends, and who may end it."""
+    """How a transaction ends, and which client may end it."""
 
     def test_states(self):
         unit, c = self.running(), self.client()
@@ -289,7 +289,7 @@ class Lives(Case):
         self.assertEqual(units[8].wait(20), 0)
         self.assert_error("BadState", self.begin, self.client(), names[8])
         clients[0].close()
-        wait_until(lambda: self.can_begin(names[0]))  # root's, once that is undone
+        wait_until(lambda: self.can_begin(names[0]))  # possible for root, once the other transaction is rolled back
         for name in names[:8]:
             self.w.stop(name, "force")
         for unit, c in zip(units, clients):
@@ -299,7 +299,7 @@ class Lives(Case):
 
 
 class Guests(Case):
-    """Guests that take memory, and give it up or not."""
+    """Guests that map memory, and release it or do not."""
     script = "mem-serve\n"
 
     def states(self):
@@ -309,7 +309,7 @@ class Guests(Case):
         wait_until(lambda: self.states().get(label) == "mapped")
 
     def commit(self, client, *changes, ms=None):
-        """Each: a label to remove, or (label, address, size) to add. Returns the job's end."""
+        """changes: a label to remove, or (label, address, size) to add. Returns the result of the job."""
         t = self.begin(client)
         for change in changes:
             if isinstance(change, int):
@@ -319,7 +319,7 @@ class Guests(Case):
         return self.w.wait_job(t.commit(ms), 40)
 
     def talk(self, memory):
-        """A word there, and one back."""
+        """Send a line to the guest and read one back."""
         with mmap.mmap(memory, PAGE) as m:
             m[0:4] = (4660).to_bytes(4, "little")
             wait_until(lambda: int.from_bytes(m[4:8], "little") == 22136)
@@ -362,14 +362,14 @@ class Guests(Case):
         t = self.begin(c)
         os.close(t.fresh(7, readonly=True))
         t.commit()
-        self.assertEqual(unit.wait(20), 134)  # it crashed
+        self.assertEqual(unit.wait(20), 134)  # the guest has crashed
         self.w.assert_clean()
 
     def test_a_region_that_has_not_been_taken(self):
         unit, c = self.running(script="powerkey\n"), self.client()
         self.assertEqual(self.commit(c, (7, AT, PAGE)), ["done", "", ""])
         self.assertEqual(self.states(), {0: "mapped", 7: "offered"})
-        self.assertEqual(self.commit(c, 7), ["done", "", ""])  # it never had it
+        self.assertEqual(self.commit(c, 7), ["done", "", ""])  # the guest has never mapped it
         self.assertEqual(self.states(), {0: "mapped"})
         self.end(unit)
 
@@ -406,7 +406,7 @@ class Guests(Case):
         job = t.commit(20000)
         with self.w.console("demo") as console:
             console.write(b"x")
-            self.assertEqual(unit.wait(15), 0)  # not only when those 20 s are over
+            self.assertEqual(unit.wait(15), 0)  # before the 20 s are up
         self.assertEqual(self.w.wait_job(job)[0], "failed")
         self.w.assert_clean()
 
@@ -446,7 +446,7 @@ class Guests(Case):
 
 
 class Race(Case):
-    """Many clients want the same at once."""
+    """Many clients make the same requests at the same time."""
     script = "mem-serve\n"
     CLIENTS = 6
     ROUNDS = 15

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manager is replaced again and again under a guest that talks and listens all the time."""
+"""The manager is replaced repeatedly while a guest writes and reads its console."""
 import os
 import subprocess
 import unittest
@@ -21,7 +21,7 @@ def typed(i):
 
 
 def script():
-    """Each round prints LINES lines, not too fast, and then sends back what was typed meanwhile."""
+    """Each round prints LINES lines at a limited rate, then echoes the input."""
     text = ""
     for i in range(ROUNDS):
         for k in range(LINES):
@@ -55,7 +55,7 @@ class Upgrade(unittest.TestCase):
             return f.read()
 
     def replace_under(self, client, i):
-        """In the middle of a round, killed and stopped by turns; who types does not wait."""
+        """In each round the manager is killed or stopped in turn, without delay for the console client."""
         wait_until(lambda: line(i, LINES // 3) in self.w.console_log("demo"), 60)
         if i % 2:
             self.w.manager.terminate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A private world for a test: bus, hypervisor model, manager, stand-in for systemd and polkit.
+"""A private world for a test: bus, hypervisor model, manager, stand-ins for systemd and polkit.
 
 The programs are the real ones; only firmware, PID 1 and polkit are not. Needs no privileges.
 """
@@ -38,7 +38,7 @@ def program(*path):
 
 
 def wait_until(what, seconds=10, step=0.02):
-    """Poll: the world has no better way to tell us. Returns what `what` returned."""
+    """Poll until `what` returns a true value, and return it."""
     end = time.monotonic() + seconds
     while True:
         got = what()
@@ -50,7 +50,7 @@ def wait_until(what, seconds=10, step=0.02):
 
 
 def die_with_test():
-    """In a child: whatever becomes of the test, no process of its world outlives it."""
+    """In a child: end all processes of the world when the test ends, however it ends."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -84,7 +84,7 @@ class World:
             self.start_model(model)
             self.start_manager()
         except BaseException:
-            self.close()  # nobody else has it yet
+            self.close()  # not published yet
             raise
 
     def path(self, *names):
@@ -134,7 +134,7 @@ class World:
     # --- sanitizers ---
 
     def collect_reports(self):
-        """Of each program of this world, also of those whose output is thrown away."""
+        """Sanitizer reports of all programs of this world, also of those without captured output."""
         for name in "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS":
             os.environ[name] = "halt_on_error=1:log_path=" + self.path("sanitizer")
 
@@ -203,7 +203,7 @@ class World:
         return json.loads(r.stdout)["data"] if r.stdout.strip() else None
 
     def error_name(self, path, interface, method, *args, user=None):
-        """Of a call that must fail: the typed name, as a monitor of the bus would see it."""
+        """Make a call that must fail. Returns the error name, as seen by a bus monitor."""
         command = ["dbus-send", "--bus=" + self.bus, "--print-reply", "--dest=" + NAME, path,
                    f"{NAME}.{interface}.{method}", *args]
         if user:
@@ -226,7 +226,7 @@ class World:
         return self.call(f"{ROOT}/vm/{name}", "VM", method, *args, **kw)
 
     def console(self, name, **options):
-        """A socket to it, as an unbuffered file. Options are booleans, _ for -."""
+        """Open the console. Returns an unbuffered file. Options are booleans, with _ for -."""
         client = Client(self.bus)
         try:
             options = {k.replace("_", "-"): ("b", v) for k, v in options.items()}
@@ -244,7 +244,7 @@ class World:
         return self.get(job, "Job", "Result", "Error", "ErrorName")
 
     def state(self, name):
-        """None: the manager knows no such VM, or not yet."""
+        """Returns None if the manager does not know the VM (yet)."""
         try:
             return self.vm_get(name, "State")
         except Refused:
@@ -256,7 +256,7 @@ class World:
     # --- units ---
 
     def unit(self, name):
-        """What ExecStartPre= and ExecStart= do, in one process."""
+        """Run the commands of ExecStartPre= and ExecStart= in one process."""
         err = open(self.path(name + ".err"), "w", encoding="utf-8")
         p = self.spawn(program("daemon/prepare/gunyah-vm-prepare"), "--socket",
                        self.path("run", "prepare.sock"), "--log-dir", self.path("log"),
@@ -269,7 +269,7 @@ class World:
         return self.unit(name).wait(seconds)
 
     def said(self, name):
-        """By its helper and runner; nothing if neither was started."""
+        """Output of the start helper and the runner; "" if neither was started."""
         try:
             with open(self.path(name + ".err"), encoding="utf-8") as f:
                 return f.read()
@@ -322,11 +322,11 @@ class World:
         wait_until(lambda: not os.listdir(self.path("run", "state")))
         wait_until(lambda: not os.listdir(self.path("run", "ctl")))
 
-    # --- playing the helper or the runner ---
+    # --- acting as start helper or runner ---
 
     def dial(self, path=None):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        s.connect(path or self.path("run", "prepare.sock"))  # waits for room in the queue
+        s.connect(path or self.path("run", "prepare.sock"))  # waits for space in the queue
         s.settimeout(10)
         return s
 
@@ -391,7 +391,7 @@ def make(need, kernel):
 
 
 def build(world, name):
-    """Play a helper to the end. Returns what a unit's store would hold."""
+    """Act as a start helper until the end. Returns the contents of the unit's descriptor store."""
     store = {}
     with world.dial() as s:
         send(s, HELLO, put_string(name))
@@ -425,6 +425,6 @@ def _too_long(_signal, _frame):
 
 
 def alarm(seconds):
-    """An exception, not the end, by which no process of a world would be ended."""
+    """Raise an exception instead of exiting, so that the processes of the world are ended."""
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(seconds)

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# debs.sh, to be sourced: folders of the cache that are made once, of Debian packages.
+# debs.sh, to be sourced: create folders in the cache from Debian packages, once.
 #
-# Packages are fetched and unpacked; none is installed and no script of theirs runs.
+# Packages are downloaded and unpacked, not installed, and their scripts are not run.
 
 cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ghvm}
 
-# cached NAME KEY COMMAND...: prints the folder NAME-(hash of KEY), which COMMAND FOLDER makes
-# if it is not there. What fails half-way leaves nothing.
+# cached NAME KEY COMMAND...: print the folder NAME-(hash of KEY), created by COMMAND FOLDER
+# if it does not exist. A failure leaves no folder.
 cached() {
   local name=$1 hash dir
   hash=$(printf '%s' "$2" | sha256sum | cut -c 1-12)
@@ -21,7 +21,7 @@ cached() {
     mkdir "$dir.new"
     "$@" "$dir.new" || { rm -rf "$dir.new"; exit 1; }
     mv "$dir.new" "$dir"
-    # what an earlier recipe made is of no use any more
+    # remove folders of other keys
     find "$cache" -maxdepth 1 -name "$name-????????????" ! -path "$dir" -exec rm -rf {} +
   ) 9>"$cache/.$name.lock" >&2 || return
   echo "$dir"
@@ -36,7 +36,7 @@ debs_fetch() {
     { cat "$dir/.log"; return 1; }
 }
 
-# debs_unpack FOLDER OF-DEBS: keeps the links of a merged /usr, which dpkg -x would replace
+# debs_unpack FOLDER OF-DEBS: keep the symbolic links of a merged /usr, which dpkg -x would replace
 debs_unpack() {
   local deb
   for deb in "$2"/*.deb; do

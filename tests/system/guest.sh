@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest.sh FOLDER: puts Image and initrd of the guests there. The kernel is Debian's full arm64
-# one, as the cloud flavour has no gpio-keys, which the power key needs.
+# guest.sh FOLDER: create Image and initrd of the guests in FOLDER. The kernel is Debian's full arm64
+# kernel, because the cloud flavour lacks gpio-keys, which the power key needs.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -11,7 +11,7 @@ busybox=$("$here/kernel.sh" busybox)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# modules NAME...: copies them with what they need, and writes the order to load them in
+# modules NAME...: copy modules and their dependencies, and write the order in which to load them
 modules() {
   local name release path
   release=$(basename "$image"/lib/modules/*)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Debian's kernels, kept in a cache; prints where the wanted thing is.
+# Download or build a Debian kernel and keep it in the cache; prints the path.
 #
 #   kernel.sh image 6.12-cloud          folder with vmlinuz (arm64) and lib/modules/RELEASE
 #   kernel.sh image 6.1                 likewise: all drivers, needed for guests
@@ -34,7 +34,7 @@ meta()
 		head -n 1
 }
 
-# newest WHAT VERSION FLAVOUR: the same from the cache
+# newest WHAT VERSION FLAVOUR: the newest RELEASE in the cache
 newest()
 {
 	for d in "$cache/$1-$2."*"-$3"; do
@@ -88,7 +88,7 @@ make_headers()
 	unpack "$2" "linux-headers-$1:$arch" "linux-headers-$base-common" \
 		"linux-kbuild-$kbuild:$(dpkg --print-architecture)"
 	sed -i "s#include /usr/src#include $3/usr/src#" "$2/usr/src/linux-headers-$1/Makefile"
-	# With it, each module build wants pahole for its BTF.
+	# Otherwise each module build needs pahole for BTF.
 	rm -f "$2/usr/src/linux-headers-$1/vmlinux"
 }
 
@@ -101,7 +101,7 @@ make_scripts()
 	rm -rf "${2:?}/usr"
 }
 
-# debug_release: VERSION-HASH, of Debian's source and of our configuration
+# debug_release: VERSION-HASH of Debian's source and of the debug configuration
 debug_release()
 {
 	hash=$(sha256sum "$debug_config" | cut -c 1-12)
@@ -114,7 +114,7 @@ debug_release()
 	echo "$v-$hash"
 }
 
-# Every line of the configuration has to be in what kconfig made of it.
+# Each line of the configuration must be in the resulting .config.
 debug_configure()
 {
 	"$@" KCONFIG_ALLCONFIG="$debug_config" allnoconfig
@@ -122,7 +122,7 @@ debug_configure()
 	die "the kernel has not taken: $missing"
 }
 
-# Some ten minutes of two CPUs. What stays is the kernel and what a module is built with.
+# Takes about ten minutes on two CPUs. Keeps only the kernel and the files for building modules.
 make_debug()
 {
 	echo "kernel.sh: building the debug kernel $1, once" >&2
@@ -157,7 +157,7 @@ make_busybox()
 	rm -rf "${2:?}/bin" "${2:?}/usr"
 }
 
-# once WHAT RELEASE: make cache/WHAT-RELEASE unless it is there, whole; prints it
+# once WHAT RELEASE: create cache/WHAT-RELEASE unless it is complete; print it
 once()
 {
 	dir=$cache/$1-$2

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# one-run.sh, to be sourced: a folder belongs to one run, and what a run has started ends with it.
+# one-run.sh, to be sourced: allow only one run per folder, and end its processes with it.
 
 alone_in() { # FOLDER: or this run ends here. Until the last of its processes has ended
   exec {alone_fd}>>"$1/lock"
@@ -13,8 +13,8 @@ say_alone() { # FOLDER: which process has it
   echo $$ >"$1/lock"
 }
 
-# As that COMMAND, but ended by SIGTERM when the shell that called this is gone, even by SIGKILL. To
-# be called from that shell itself, no subshell of it.
+# Run COMMAND; it gets SIGTERM when the calling shell ends, even by SIGKILL. Must
+# be called from that shell, not from a subshell.
 mortal() { # COMMAND...
   setpriv --pdeathsig TERM "$@"
 }

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# root.sh: prints a cpio of a small arm64 Debian with systemd, dbus, udev, kmod and polkit, made
-# if it is not there. Nothing of ours is in it: run.sh appends that.
+# root.sh: print the path of a cpio of a small arm64 Debian with systemd, dbus, udev, kmod and polkit, created
+# if it does not exist. run.sh appends the project's own files.
 #
-# The packages' own scripts do not run, so what they would have done is done here. Units that
-# matter only to real machines are masked; without that a boot takes a minute longer.
+# The scripts of the packages are not run; this script does their work. Units that
+# are needed only on real machines are masked, which makes the boot a minute shorter.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -21,7 +21,7 @@ packages=(
   libnss-systemd busybox-static strace libunwind8
 )
 
-# Services of the packages that have no work here.
+# Services that are not needed here.
 masked=(
   systemd-journal-flush systemd-random-seed systemd-update-utmp systemd-update-utmp-runlevel
   systemd-hwdb-update systemd-firstboot systemd-machine-id-commit
@@ -47,7 +47,7 @@ make_folders() {
   chmod 1777 "$root/tmp" "$root/var/tmp"
 }
 
-# What the packages' scripts would have put into /etc. Our own users come at boot, by sysusers.
+# Files that the packages' scripts would have written to /etc. sysusers adds the project's users at boot.
 make_etc() {
   local etc=$1/etc u
   echo root:x:0:0:root:/root:/bin/sh >"$etc/passwd"
@@ -63,10 +63,10 @@ make_etc() {
   done
 }
 
-# busybox is the shell and all tools that the packages above lack.
+# busybox provides the shell and all tools that the packages above lack.
 make_tools() {
   local root=$1 tool
-  # tar has kept /bin a link, so what the package has there is in usr/bin
+  # tar has kept /bin as a link, so files of the package are in usr/bin
   while IFS= read -r tool; do
     case $tool in
     init | mount | umount | halt | poweroff | reboot | runlevel | shutdown | telinit) ;;

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# run-gunyah.sh [--shell] HYPVM.ELF KERNEL INITRAMFS FOLDER CPUS [WORD...]: boots a real Gunyah image,
-# built for its QEMU platform, with the same machine inside.
+# run-gunyah.sh [--shell] HYPVM.ELF KERNEL INITRAMFS FOLDER CPUS [WORD...]: boot a real Gunyah image,
+# built for QEMU, with the same testbed inside.
 #
-# What that image expects: the primary VM has 0x40000000 to 0x7fffffff, its kernel at 0x41000000, its
-# device tree at 0x40f00000, without an ITS; above 0x80000000 all is the hypervisor's. CPUS is what the
-# image was configured for. The machine cannot tell QEMU a status: a line "testbed: status N" does. With
-# --shell QEMU has the terminal instead, and ends when the machine is turned off.
+# The image requires: the primary VM has 0x40000000 to 0x7fffffff, its kernel at 0x41000000, its
+# device tree at 0x40f00000, without an ITS; memory above 0x80000000 belongs to the hypervisor. CPUS is the number the
+# image was configured for. The testbed cannot set QEMU's exit status; it prints a line "testbed: status N" instead. With
+# --shell, QEMU uses the terminal and ends when the machine powers off.
 set -euo pipefail
 
 shell=

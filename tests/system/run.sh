@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# run.sh [--test|--demo|--bench|--shell] FOLDER [CASE...]: the machine that all of it runs in, once.
+# run.sh [--test|--demo|--bench|--shell] FOLDER [CASE...]: boot the testbed once.
 #
-# FOLDER gets all that is made here: the module, the guest, the hypervisor, the initramfs, and the
+# All results are written to FOLDER: the module, the guest, the hypervisor, the initramfs, and the
 # logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
-# tests/system/cases run and TAP is printed.
+# tests/system/cases are run, with TAP output.
 #
-# One run has it at a time; one that is killed ends its QEMU.
+# Only one run at a time can use FOLDER. Killing a run also ends its QEMU.
 #
-# GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model, configured for so many CPUs as
-# GHVM_HYPERVISOR_CPUS says (8 unless told).
-# GHVM_SECONDS: patience with the whole, 2400 unless told. QEMU_ARGS: more words for QEMU.
+# GHVM_HYPERVISOR=hypvm.elf: a real Gunyah image instead of the model, configured for
+# GHVM_HYPERVISOR_CPUS CPUs (default 8).
+# GHVM_SECONDS: time limit, default 2400. QEMU_ARGS: additional arguments for QEMU.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -43,7 +43,7 @@ mkdir -p "$out"
 alone_in "$out"
 say_alone "$out"
 
-# step TEXT COMMAND...: with its time; what it says is in a log, shown if it fails
+# step TEXT COMMAND...: run COMMAND and print its time; its output goes to a log, which is shown on failure
 step() {
   local text=$1 start
   start=$(date +%s%N)
@@ -65,7 +65,7 @@ build_module() {
   make -s -C "$headers" M="$out/kmod" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
 }
 
-# The names that cases use for the model's counters and knobs, with their addresses.
+# Names and addresses of the model's counters and controls, for the cases.
 model_names() {
   local header=$root/tests/model/el2/counters.h
   awk -v base=$((0x40fff000)) \
@@ -88,7 +88,7 @@ make_users() { # TREE ROOT-CPIO
   ln -s /dev/null "$1/etc/systemd/system/systemd-sysusers.service"
 }
 
-# All of ours that is in the machine, over the root of root.sh.
+# All files of the project for the testbed, on top of the root of root.sh.
 make_overlay() {
   local tree=$out/tree release image test root_cpio
   image=$("$here/kernel.sh" image 6.12-cloud)
@@ -96,14 +96,14 @@ make_overlay() {
   rm -rf "$tree"
   mkdir -p "$tree/usr/lib/ghvm-tests" "$tree/usr/lib/modules"
   DESTDIR=$tree meson install -C "$programs" --no-rebuild --quiet
-  # units of a package are enabled when it is installed
+  # a package would enable its units
   mkdir -p "$tree"/etc/systemd/system/{sockets,multi-user}.target.wants
   ln -s /usr/lib/systemd/system/gunyah-vmd.socket "$tree/etc/systemd/system/sockets.target.wants/"
   root_cpio=$("$here/root.sh")
   make_users "$tree" "$root_cpio" || return
 
   cp -r "$image/lib/modules/$release" "$tree/usr/lib/modules/"
-  # only what the machine uses: the module has no dependencies
+  # only modules used by the testbed: ghvm has no dependencies
   rm -rf "$tree/usr/lib/modules/$release/kernel"
   mkdir -p "$tree/usr/lib/modules/$release/extra"
   cp "$out/kmod/ghvm.ko" "$tree/usr/lib/modules/$release/extra/"
@@ -131,14 +131,14 @@ build_model() {
   "$root/tests/model/el2/build.sh" "$out/el2.bin"
 }
 
-# The words for the kernel. quiet keeps its messages out of the TAP lines. None of ours begins with the
-# name of a module, whose parameter it would be.
+# Kernel command line. quiet keeps kernel messages out of the TAP output. No word of the project may begin with the
+# name of a module, because it would be taken for a module parameter.
 words() {
   echo "quiet loglevel=3 systemd.show_status=0 systemd.log_level=warning testbed.mode=$mode" \
     "testbed.cases=${cases// /,}"
 }
 
-# Sets machine, the command that boots it.
+# Set machine, the command that boots the testbed.
 choose_machine() {
   local kernel w
   kernel=$("$here/kernel.sh" image 6.12-cloud)/vmlinuz
@@ -166,7 +166,7 @@ if [ "$mode" = shell ]; then
   mortal "${machine[@]}" || status=$?
   exit $status
 fi
-# The console goes through a file, so that nothing of it is lost, and is shown as it comes.
+# The console output is written to a file, so that nothing is lost, and shown at the same time.
 status=0
 : >"$out/console.log"
 progress_follow "the testbed" "$out/console.log"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# sysroot.sh: prints the folder of an arm64 sysroot for cross builds, made if it is not there.
-# The -dev packages for arm64 cannot be installed beside the native ones.
+# sysroot.sh: print the folder of an arm64 sysroot for cross builds, created if it does not exist.
+# The arm64 -dev packages cannot be installed next to the native ones.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The machine is what a package of ours would make of a Debian host.
+# The testbed is set up as by an installed package.
 say "system: $(systemctl is-system-running), $(uptime_s) s after the kernel's start"
 for unit in $(systemctl --no-pager --failed --no-legend --plain | cut -d' ' -f1); do
 	say "$unit has failed"

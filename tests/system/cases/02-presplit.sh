@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Whether a LEND unmaps is found out by looking. First of all cases that lend: that it does is
-# believed only while RM has made no parcel before.
+# The manager finds out whether a LEND unmaps memory by accessing it. This case must be the first that
+# lends memory, because the result is accepted only if RM has not created a parcel before.
 needs_model || return 0
 quirk() { # its value and where that is from
 	ghvmctl --json host | sed -n 's/.*"presplit":{"value":\([a-z]*\),"source":"\([^"]*\)"}.*/\1 \2/p'

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The unit tests on arm64 and a real kernel, without the sweeps, which take long and are the same on every machine.
-# They run two at a time: one alone leaves a CPU of the host idle.
+# The unit tests on arm64 and a real kernel, without the sweeps, which take long and do not depend on the machine.
+# Two run at a time, to use both CPUs of the host.
 export GHVM_CONFIGS=$here/configs
 rm -rf /run/unit
 mkdir /run/unit

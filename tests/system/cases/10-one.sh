@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest with one vCPU reaches its user space and powers off: the unit ends, and it was a success.
+# A guest with one vCPU reaches its user space and powers off; the unit ends successfully.
 vm quick 1 256M "testbed.guest=off"
 mark quick
 start=$(uptime_s)

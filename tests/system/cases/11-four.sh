@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The same with four vCPUs, which the guest all uses.
+# The same with four vCPUs, all used by the guest.
 needs_cpus 4 || return 0
 start=$(uptime_s)
 up four

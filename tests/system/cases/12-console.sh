@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The console works both ways, and for one reader after another.
+# The console works in both directions, and for several clients in turn.
 up one
 for n in 1 2 3 4 5; do
 	type_line one "echo line $n of five"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest that reboots is restarted within its unit: nobody has to start it again.
+# A guest that reboots is restarted within its unit.
 up one
 mark one
 type_line one reboot

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# systemctl stop of a guest that computes on all its CPUs: it hears the power key and powers off.
+# systemctl stop of a guest that computes on all CPUs: it reacts to the power key and powers off.
 needs_cpus 4 || return 0
 up four
 type_line four busy

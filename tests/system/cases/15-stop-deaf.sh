@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest that does not hear the power key is stopped by force at its stop-timeout, and all returns.
+# A guest that ignores the power key is killed after its stop-timeout, and its memory is returned.
 vm deaf 1 256M "testbed.guest=deaf" 3s
 up deaf
 start=$(uptime_s)

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The hypervisor loses the end of a guest, so that the resource manager is not told: it is found out
-# and what was meant by it is done, soon.
+# The hypervisor does not report the end of a guest to the resource manager. The manager detects the end and
+# handles it as a regular one, within a short time.
 needs_model || return 0
 
 lost() { # NAME WORD: what its guest does, unheard

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Twenty starts and stops: after each one all pages are back, and memory does not dwindle.
+# Twenty starts and stops: all pages are returned each time, and free memory does not decrease.
 cycle() {
 	systemctl start gunyah-vm@cycle
 	systemctl stop gunyah-vm@cycle

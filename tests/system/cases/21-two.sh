@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Two guests at once, each with its own console and memory; one's end is not the other's.
+# Two guests at the same time, each with its own console and memory; the end of one does not affect the other.
 up one
 up other
 for v in one other; do

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# An idle manager does nothing, and is small, also while a guest runs.
+# An idle manager uses no CPU time and little memory, also while a guest runs.
 up one
 pid=$(systemctl show -P MainPID gunyah-vmd)
 switches() {

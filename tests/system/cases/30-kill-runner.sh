@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# SIGKILL of the runner takes its own guest alone, and every page is accounted for.
+# SIGKILL of a runner ends only its own guest, and all pages are returned.
 up other
 up one
 pid=$(unit_show one MainPID)

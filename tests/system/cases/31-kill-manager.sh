@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# SIGKILL of the manager: the guest goes on, and no page that it owns is let go.
+# SIGKILL of the manager: the guest continues to run, and none of its pages is released.
 up one
 lent=0
 ! is_model || lent=$(model lent_pages)

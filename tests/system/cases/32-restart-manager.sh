@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# An upgrade of the manager is a restart of it: guests do not notice.
+# An upgrade is a restart of the manager; guests do not notice it.
 up one
 systemctl restart gunyah-vmd
 type_line one "echo after the upgrade"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Runner and manager die at once: what the guest owned is quarantined, then comes back by itself.
+# Runner and manager die at the same time: the guest's memory is quarantined and then returned automatically.
 up one
 systemctl stop --no-block gunyah-vm@one
 systemctl kill --kill-who=main -s KILL gunyah-vmd

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # SIGKILL of the manager before chosen requests of a start and of a stop, while guests run, and
-# while it takes them over: at least 20 points. After each, all of that guest has come back, the
-# host has touched no lent page, and another guest has not noticed.
+# while it takes them over: at least 20 points. After each point, all memory of that guest is returned, the
+# host has not accessed a lent page, and another guest was not affected.
 vm sweep 1 96M ""
-# without a power key a stop is by force, and at once
+# without a power key the guest is killed immediately
 sed -i 's/- console: {}/- power-key: {enabled: false}/' $vms/sweep.yaml
 conf=/run/systemd/system/gunyah-vm@sweep.service.d
 mkdir -p $conf

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# While a protected guest runs, no process has a mapping of its memory, or a file of it.
+# While a protected guest runs, no process has a mapping or a file descriptor of its memory.
 up one
 if is_model; then
 	[ "$(model lent_pages)" -ge 65536 ] || fail "only $(model lent_pages) pages are lent"

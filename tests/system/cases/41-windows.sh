@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A Linux guest finds its shared windows where its descriptor says, in a reboot too. One that does
-# not speak with the resource manager is offered memory at run time: it never takes it, and all of
-# it comes back.
+# A Linux guest finds its shared regions at the addresses in its descriptor, also after a reboot. A guest
+# that does not talk to the resource manager is offered memory at run time: it never maps the memory, which
+# is then returned.
 vm one 1 256M ""
 cat >>$vms/one.yaml <<END
 rm-rpc: true

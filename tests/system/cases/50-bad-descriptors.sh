@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Descriptors that are wrong: the complaint has file, line and column, in the unit's journal too.
+# Invalid descriptors: errors have file, line and column, also in the unit's journal.
 bad() { # NAME PATTERN, with the descriptor on stdin
 	cat >"$vms/$1.yaml"
 	refused ghvmctl validate "$1"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Kernels that are missing, cut off or not arm64 Images.
+# Kernels that are missing, truncated, or not arm64 Images.
 try() { # IMAGE PATTERN
 	image=$1 vm badkernel 1 256M ""
 	start_refused badkernel "$2"

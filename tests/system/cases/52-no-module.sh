@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Without /dev/ghvm whatever needs it says that, at once; and when the module comes, nothing has to
+# Without /dev/ghvm each program reports that immediately. When the module is loaded, nothing has to
 # be restarted.
 systemctl stop gunyah-vmd
 rmmod ghvm

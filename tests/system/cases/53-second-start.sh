@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A VM that runs is not started a second time, by any way, and runs on.
+# A second start of a running VM is refused, however it is requested, and the VM continues to run.
 up one
 pid=$(unit_show one MainPID)
 refused busctl call org.gunyah.vmm1 /org/gunyah/vmm1 org.gunyah.vmm1.Manager StartVM 'sa{sv}' one 0

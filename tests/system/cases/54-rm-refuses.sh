@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The resource manager refuses one message of a start, each in turn: the journal names the message
-# and the status, and all that was done is undone.
+# The resource manager refuses each message of a start in turn: the journal names the message
+# and the status, and the start is undone completely.
 needs_model || return 0
-# a refusal may pass, so systemd would try again, and succeed: the knob acts once
+# systemd would try again and succeed, because the model refuses only once
 conf=/run/systemd/system/gunyah-vm@cycle.service.d
 mkdir -p $conf
 printf '[Service]\nRestart=no\n' >$conf/once.conf

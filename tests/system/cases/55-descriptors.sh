@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Descriptors that come, go and change while the manager runs, those that it may not read, and a
-# reload of it. Nobody asks for a VM by name or for the list before it is on the bus.
+# Descriptors that are added, removed or changed while the manager runs, unreadable descriptors, and a
+# reload. VMs appear on the bus without a call that would scan the folders.
 shown() { # NAME
 	busctl --list tree org.gunyah.vmm1 | grep -q "/vm/$1\$"
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A start that systemd tries again, and starts that somebody stops: as ghvmctl tells of them.
+# The output of ghvmctl for a start that systemd tries again, and for starts that are stopped.
 is_model || return 0
 out=/run/tries.out
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A manager that cannot start is named within ten seconds, and a guest can be stopped without it.
+# A manager that cannot start is reported within ten seconds, and a guest can be stopped without it.
 up one
 conf=/run/systemd/system/gunyah-vmd.service.d
 mkdir -p $conf

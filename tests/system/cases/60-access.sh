@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Who may do what: root, a member of group gunyah, and somebody else, whom polkit asks for a
-# password if there is an agent to ask. Every verb of the bus, by the real dbus, polkit and systemd.
+# Permissions of root, of a member of group gunyah, and of another user, whom polkit asks for a
+# password if there is an agent. Tests each method on the bus with the real dbus, polkit and systemd.
 root=/org/gunyah/vmm1
 agent=$here/polkit-agent
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lib.sh, to be sourced: words for the cases, which run as root in the testbed under "set -eu".
+# lib.sh, to be sourced: functions for the cases, which run as root in the testbed under "set -eu".
 
 here=/usr/lib/ghvm-tests
 vms=/etc/gunyah/vms
@@ -27,7 +27,7 @@ is_model() {
 	[ -n "$(find /proc/device-tree/reserved-memory -maxdepth 1 -name 'counters@*' 2>/dev/null)" ]
 }
 
-# A real hypervisor emulated by QEMU is that much slower.
+# Time limits are longer on a real hypervisor, which is slower under QEMU.
 patience=1
 is_model || patience=4
 
@@ -44,7 +44,7 @@ must() { # SECONDS COMMAND...: or the case fails
 	wait_for "$@" || fail "not within $*"
 }
 
-# Why a case has nothing to do here; it then returns. TAP says so.
+# Skip a case with a reason, which appears in the TAP output; the case then returns.
 skip() { # WHY
 	echo "$*" >/run/case.skip
 }
@@ -71,7 +71,7 @@ booted() {
 
 # --- descriptors ---------------------------------------------------------------------------
 
-# vm NAME CPUS MEMORY CMDLINE-WORDS [STOP-TIMEOUT]: writes a descriptor
+# vm NAME CPUS MEMORY CMDLINE-WORDS [STOP-TIMEOUT]: write a descriptor
 vm() {
 	mkdir -p $vms
 	cat >$vms/"$1".yaml <<-END
@@ -93,7 +93,7 @@ prepare_guests() {
 	vm one 1 256M ""
 	vm four 4 256M ""
 	vm other 1 256M ""
-	# ends by force, as its user space is not there yet to hear the power key
+	# is killed, because its user space does not react to the power key yet
 	vm cycle 1 128M "" 1s
 }
 
@@ -114,26 +114,26 @@ unit_is() { # NAME STATE
 	[ "$(unit_show "$1" ActiveState)" = "$2" ]
 }
 
-# The unit's journal of this start.
+# Print the unit's journal since the start.
 unit_journal() { # NAME
 	journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service"
 }
 
-# What the unit has said since start_refused began. Not by --after-cursor: with a filter that the
-# cursor's entry does not pass, systemd 252 drops the first entry that does.
+# Print the unit's journal since start_refused began. --after-cursor cannot be used: with a filter that the
+# cursor's entry does not match, systemd 252 drops the first matching entry.
 unit_said() { # NAME PATTERN
 	journalctl -q --no-pager -o cat -u "gunyah-vm@$1.service" --since="@$_since" | grep -E "$2"
 }
 
-# A start that must fail, and say so: TEXT is in the unit's journal.
+# Start a VM, which must fail with TEXT in the unit's journal.
 start_refused() { # NAME TEXT
 	_since=$(date +%s)
 	if systemctl start "gunyah-vm@$1"; then
-		# the runner may end after READY was not sent: a start is a success or a failure
+		# the runner may exit before READY=1: the start command may succeed or fail
 		fail "gunyah-vm@$1 has started"
 	fi
 	must 30 unit_ended "$1"
-	# the journal may be behind
+	# the journal may be delayed
 	wait_for 15 unit_said "$1" "$2" || {
 		unit_said "$1" .
 		fail "the journal does not say: $2"
@@ -144,7 +144,7 @@ start_refused() { # NAME TEXT
 
 # --- consoles ------------------------------------------------------------------------------
 
-# The log grows from start to start: look only behind the mark.
+# The log contains earlier starts: search only after the mark.
 mark() { # NAME
 	_size=0
 	[ ! -e "$logs/$1.log" ] || _size=$(stat -c %s "$logs/$1.log")
@@ -204,7 +204,7 @@ pins() { # pages pinned for long by anyone; each CPU keeps a share of the count 
 		/proc/vmstat
 }
 
-# Nobody has touched a lent page but who means to, see 02-presplit.
+# No lent page was accessed, except on purpose, see 02-presplit.
 untouched() {
 	[ "$(model lent_faults)" = "$(cat /run/lent-faults-meant 2>/dev/null || echo 0)" ]
 }
@@ -226,7 +226,7 @@ all_returned() {
 	! is_model || [ "$(model rm_dead)" = 0 ] || fail "the resource manager is dead"
 }
 
-# After a case that failed: the next one shall start from nothing, if that can be had.
+# After a failed case: try to clean up for the next one.
 recover() {
 	systemctl stop 'gunyah-vm@*.service'
 	modprobe ghvm
