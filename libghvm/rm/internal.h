@@ -53,6 +53,7 @@ struct ghvm_rm {
 	uint16_t next_seq;
 
 	pthread_mutex_t rx_lock;
+	uint64_t receive_fails_since; /* ns of CLOCK_MONOTONIC; 0: the last receive worked */
 	struct ghvm_assembler assembler;
 	struct ghvm_backlog backlog;
 	ghvm_rm_on_notify on_notify;

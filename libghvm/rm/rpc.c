@@ -47,7 +47,7 @@
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
 #define DISPATCH_MAX 256 /* packets per dispatch */
-#define RECEIVE_AGAIN 2	 /* retries of a failed receive */
+#define RECEIVE_AGAIN_MS 1 /* between a receive that failed and the next try */
 
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm)
 {
@@ -230,19 +230,36 @@ static void on_message(struct ghvm_rm *rm, const struct ghvm_assembly *m)
 		ghvm_backlog_add(&rm->backlog, m->id, m->buf, m->len);
 }
 
+/*
+ * A receive failed in the host, for lack of memory for example, which says nothing of RM. No packet
+ * is lost. Try again for as long as RM's silence is borne, and let the caller do other work between.
+ */
+static int receive_again(struct ghvm_rm *rm, int r)
+{
+	const uint64_t now = ghvm_msgq_now();
+
+	if (!rm->receive_fails_since)
+		rm->receive_fails_since = now;
+	if (now - rm->receive_fails_since > (uint64_t)rm->sync_ms * NS_PER_MS)
+		return r;
+	(void)poll(NULL, 0, RECEIVE_AGAIN_MS);
+	(void)eventfd_write(rm->q.rx_fd, 1); /* cannot fail: it was read */
+	return 0;
+}
+
 /* Read what is queued, at most DISPATCH_MAX packets; if there may be more, raise another event. */
 static int drain_queue(struct ghvm_rm *rm)
 {
 	const struct ghvm_assembly *m;
 	uint8_t packet[GHVM_MSGQUEUE_BYTES];
-	unsigned int again = 0;
 	size_t len;
 	int r;
 
 	for (unsigned int i = 0; i < DISPATCH_MAX; i++) {
 		r = ghvm_msgq_receive(&rm->q, packet, &len);
-		if (is_transient(r) && again++ < RECEIVE_AGAIN)
-			continue;
+		if (is_transient(r))
+			return receive_again(rm, r);
+		rm->receive_fails_since = 0;
 		if (r <= 0)
 			return r;
 		m = ghvm_assembler_feed(&rm->assembler, packet, len);

@@ -240,7 +240,10 @@ static int script_hcall(struct ghvm_host *h, struct ghvm_hcall *c)
 	pthread_mutex_lock(&s->lock);
 	if (c->call == CALL_RECEIVE && c->args[0] == SCRIPT_RX_CAP) {
 		r = s->receive_errno;
-		s->receive_errno = 0;
+		if (!s->receive_failures)
+			s->receive_errno = 0;
+		else
+			s->receive_failures--;
 		if (r == 0)
 			play_receive(s, c);
 	} else {

@@ -57,7 +57,7 @@ typedef bool (*script_on_request)(void *data, struct script_host *s,
  * @send_status, @send_errno: of sends, if not 0, after @send_skip good ones; @send_once: of
  *     one send; @send_lies: which takes the packet all the same
  * @receive_status, @receive_errno, @receive_size: of the next receive, if not 0 (size: not
- *     the message's)
+ *     the message's); @receive_failures: so many more have that errno, too
  * @pushes: packets that were sent with the push flag; @sends: all that were taken
  * @info: as INFO says
  */
@@ -87,6 +87,7 @@ struct script_host {
 	unsigned int send_skip;
 	int32_t receive_status;
 	int receive_errno;
+	unsigned int receive_failures;
 	uint64_t receive_size;
 	unsigned int pushes;
 	unsigned int sends;

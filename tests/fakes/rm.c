@@ -56,7 +56,7 @@ int fake_rm_enter(struct ghvm_host *h)
 	if (f->calls == f->kill_at)
 		die_here(f);
 	if (f->dead_from && f->calls >= f->dead_from)
-		return -EIO;
+		return -ENODEV; /* EIO would be worth another try */
 	return f->calls == f->fail_at ? -EIO : 0;
 }
 

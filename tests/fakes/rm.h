@@ -83,7 +83,7 @@ struct fake_rm_exit {
  * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
  * @kill_at: the one that its thread does not survive: it waits for ever, before the call does
  *     anything; then @killed, and @on_kill is signalled
- * @dead_from: the first call that fails, with -EIO, as do all after it: the process is dead, 0: none
+ * @dead_from: the first call that fails, with -ENODEV, as do all after it: the process is dead, 0: none
  * @on_leave, @on_leave_data: called at the end of each call, with the lock, so that a guest does
  *     something meanwhile; may be NULL
  * @sent: ids of the messages to RM, in order; only the first FAKE_RM_SENT_MAX are kept

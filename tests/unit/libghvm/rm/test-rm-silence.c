@@ -3,6 +3,7 @@
 #include "libghvm/rm/rpc.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -256,6 +257,37 @@ static void a_receive_that_fails_once_loses_nothing(void **state)
 	assert_true(ghvm_rm_dead(f->rm));
 }
 
+/* The host's memory comes back: RM was never dead. */
+static void receives_that_fail_for_a_while_lose_nothing(void **state)
+{
+	static const int errors[] = { -EIO, -EAGAIN, -ENOMEM };
+	struct fixture *f = *state;
+
+	ghvm_rm_set_deadline(f->rm, 5000, 5000);
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		f->s->receive_errno = errors[i];
+		f->s->receive_failures = 20;
+		script_answer(f->s, ID, 0, "here", 4);
+		assert_int_equal(rm_bench_call(f, ID, "abcd", 4), 0);
+		assert_memory_equal(f->g.buf, "here", 4);
+		assert_false(ghvm_rm_dead(f->rm));
+	}
+}
+
+static void receives_that_fail_for_good_are_the_end(void **state)
+{
+	struct fixture *f = *state;
+	int r = 0;
+
+	ghvm_rm_set_deadline(f->rm, 40, 40);
+	f->s->receive_errno = -ENOMEM;
+	f->s->receive_failures = UINT_MAX;
+	for (unsigned int i = 0; i < 1000 && r == 0; i++)
+		r = ghvm_rm_dispatch(f->rm);
+	assert_int_equal(r, -ENOMEM);
+	assert_true(ghvm_rm_dead(f->rm));
+}
+
 static void a_queue_that_lies_is_the_end(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +357,8 @@ int main(void)
 		T(a_message_that_is_cut_off_once_is_sent_again),
 		T(sends_that_keep_failing_are_the_end),
 		T(a_receive_that_fails_once_loses_nothing),
+		T(receives_that_fail_for_a_while_lose_nothing),
+		T(receives_that_fail_for_good_are_the_end),
 		T(a_queue_that_lies_is_the_end),
 		T(slow_calls_have_more_patience),
 		T(a_reply_that_waited_for_us_is_not_late),
