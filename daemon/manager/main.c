@@ -30,6 +30,7 @@
 
 #define EXIT_NO_HOST 77 /* systemd does not restart the manager, decision 22 */
 #define IDLE_MS 10000
+#define READY_AGAIN_MS 100
 #define VMS_DIRS_MAX 8
 
 static const char usage[] =
@@ -59,6 +60,7 @@ struct daemon {
 	struct loop_watch interrupt;
 	struct loop_watch reload;
 	struct loop_watch watchdog;
+	struct loop_watch ready;
 	struct loop_watch idle;
 	struct node node;
 	uint64_t watchdog_ms;
@@ -178,6 +180,16 @@ static void on_terminate(void *data)
 	loop_stop(d->loop, EXIT_SUCCESS);
 }
 
+/* Without this message systemd takes a start or a reload for hung, and ends the manager. */
+static void tell_ready(void *data)
+{
+	struct daemon *d = data;
+	int r = sd_notifyf(0, "READY=1\nSTATUS=%s", d->manager.host_error.msg);
+
+	if (ghvm_link_try_later(r))
+		(void)loop_timer_arm(&d->ready, READY_AGAIN_MS);
+}
+
 static void on_reload(void *data)
 {
 	struct daemon *d = data;
@@ -189,7 +201,7 @@ static void on_reload(void *data)
 				 (unsigned long long)now.tv_nsec / 1000);
 	d->manager.scan_error = (struct ghvm_error){}; /* log the error again if it persists */
 	manager_reread(&d->manager);
-	(void)sd_notify(0, "READY=1");
+	tell_ready(d);
 }
 
 static void on_watchdog(void *data)
@@ -275,6 +287,8 @@ static int watch_time(struct daemon *d)
 	r = loop_watch_timer(d->loop, &d->watchdog, on_watchdog, d);
 	if (r == 0)
 		r = loop_watch_timer(d->loop, &d->idle, on_idle, d);
+	if (r == 0)
+		r = loop_watch_timer(d->loop, &d->ready, tell_ready, d);
 	if (r < 0)
 		return r;
 	on_activity(d);
@@ -324,6 +338,7 @@ static void stop(struct daemon *d)
 	loop_watch_done(&d->interrupt);
 	loop_watch_done(&d->reload);
 	loop_watch_done(&d->watchdog);
+	loop_watch_done(&d->ready);
 	loop_watch_done(&d->idle);
 	node_done(&d->node);
 	loop_free(d->loop);
@@ -341,7 +356,7 @@ static int serve(struct daemon *d)
 		(void)sd_notifyf(0, "STATUS=Cannot start: %s", strerror(-r));
 		r = EXIT_FAILURE;
 	} else {
-		(void)sd_notifyf(0, "READY=1\nSTATUS=%s", d->manager.host_error.msg);
+		tell_ready(d);
 		r = loop_run(d->loop);
 	}
 	stop(d);

@@ -212,6 +212,12 @@ static int explain_pin(const struct ghvm_parcel *p, uint64_t size, int r, struct
 				      "%s: cannot pin %" PRIu64 " KiB: no memory, or over "
 				      "RLIMIT_MEMLOCK: raise LimitMEMLOCK= of gunyah-vmd.service",
 				      p->config.name, size >> 10);
+	case -E2BIG:
+		return ghvm_error_set(
+			err, r,
+			"%s: cannot pin %" PRIu64 " KiB: it lies in more pieces than "
+			"the kernel can list; huge pages make fewer: memory.hugepages",
+			p->config.name, size >> 10);
 	case -EFAULT:
 	case -EINVAL:
 	case -EACCES:

@@ -46,7 +46,7 @@
 
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
-#define DISPATCH_MAX 256 /* packets per dispatch */
+#define DISPATCH_MAX 256   /* packets per dispatch */
 #define RECEIVE_AGAIN_MS 1 /* between a receive that failed and the next try */
 
 struct ghvm_vmid ghvm_rm_vmid(const struct ghvm_rm *rm)

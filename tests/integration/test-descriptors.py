@@ -141,7 +141,7 @@ class Folders(Case):
             self.assertEqual(before, 1)
             self.w.manager.send_signal(signal.SIGHUP)
             self.assertRegex(s.recv(4096).decode(), r"RELOADING=1\nMONOTONIC_USEC=[0-9]+")
-            self.assertEqual(s.recv(4096).decode(), "READY=1")
+            self.assertEqual(s.recv(4096).decode(), "READY=1\nSTATUS=")
             self.assertEqual(self.w.log().count("is incomplete"), before + 1)
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parcels by themselves: what pins may say, what is known after each answer and each
+ * Parcels by themselves: what is known after each answer and each
  * silence, and that a lost handle is found among those of others.
  */
 #include "libghvm/memory/parcel.h"
@@ -443,70 +443,6 @@ static void a_handle_that_two_have_is_nobodys(void **state)
 	assert_int_equal(fake_rm_counts(b.f).parcels, 0);
 }
 
-/* ---- a host that lies about a pin ---- */
-
-static struct ghvm_extent lie[4];
-static int lie_n;
-static struct ghvm_pin_status lie_status;
-
-static int lying_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
-			 uint32_t count)
-{
-	if (lie_n > 0)
-		memcpy(ret, lie,
-		       sizeof(lie[0]) * ((uint32_t)lie_n < count ? (uint32_t)lie_n : count));
-	return lie_n;
-}
-
-static int lying_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)
-{
-	*ret = lie_status;
-	return 0;
-}
-
-static void believes_no_nonsense_about_a_pin(void **state)
-{
-	static const struct {
-		uint64_t length, n_extents;
-		int n;
-		struct ghvm_extent v[2];
-	} lies[] = {
-		{ 0x2000, 2, 2, { { 0x80000000, 0x1000 }, { 0x80002000, 0x2000 } } }, /* too much */
-		{ 0x2000, 2, 2, { { 0x80000000, 0x1000 }, { 0x80002000, 0 } } },
-		{ 0x2000, 1, 1, { { 0x80000000, 0x1000 } } }, /* too little */
-		{ 0x2000, 1, 1, { { 0x80000800, 0x2000 } } },
-		{ 0x2000, 1, 1, { { 0x80000000, 0x1800 } } },
-		{ 0x2000, 2, 2, { { 0x1000, ~0xfffULL }, { 0x80000000, 0x3000 } } }, /* wraps */
-		{ 0x2000, 1, 0, {} },
-		{ 0x2000, 1, 2, { { 0x80000000, 0x2000 } } }, /* more than asked for */
-		{ 0x1000, 1, 1, { { 0x80000000, 0x1000 } } }, /* another length */
-		{ 0x2000, 0, 1, {} },
-		{ 0x2000, 3, 1, {} }, /* more than pages */
-		{ 0, 0, 1, {} },
-	};
-	struct ghvm_host_ops ops; /* outlives the bench, which unbinds by it */
-	_cleanup_(closep) int fd = memory(2 * GHVM_PAGE);
-	_cleanup_(bench_done) struct bench b;
-	struct ghvm_parcel p;
-
-	bench_init(&b, NULL);
-	init(&b, &p, 0, true);
-	ops = *b.f->host.ops;
-	ops.pin_status = lying_status;
-	ops.pin_extents = lying_extents;
-	b.f->host.ops = &ops;
-	for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
-		lie_status = (struct ghvm_pin_status){ .length = lies[i].length,
-						       .n_extents = lies[i].n_extents };
-		lie_n = lies[i].n;
-		memcpy(lie, lies[i].v, sizeof(lies[i].v));
-		assert_int_equal(ghvm_parcel_pin(&p, fd, 2 * GHVM_PAGE, NULL), -EBADMSG);
-		assert_int_equal(fake_rm_pins(b.f), 0);
-		assert_int_equal(p.state, GHVM_PARCEL_UNPINNED);
-	}
-	bench_assert_clean(&b);
-}
-
 /* ---- many VMs at once on one connection ---- */
 
 #define THREADS 4
@@ -592,7 +528,6 @@ int main(void)
 		cmocka_unit_test(no_status_makes_pages_ours),
 		cmocka_unit_test(whoever_adopts_believes_no_more),
 		cmocka_unit_test(a_handle_that_two_have_is_nobodys),
-		cmocka_unit_test(believes_no_nonsense_about_a_pin),
 		cmocka_unit_test(many_vms_share_one_ledger),
 	};
 
