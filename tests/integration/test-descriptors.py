@@ -53,9 +53,7 @@ class Case(unittest.TestCase):
 class Folders(Case):
     def test_what_comes_and_goes_is_on_the_bus(self):
         self.assertEqual(self.shown(), set())
-        monitor = subprocess.Popen(["busctl", "--address=" + self.w.bus, "--json=short", "monitor",
-                                    world.NAME], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(monitor.stdout.close)
+        monitor = self.w.monitor()
         self.w.vm("demo", "off\n")
         self.comes("demo")
         os.rename(self.w.path("vms", "demo.yaml"), self.w.path("vms", "other.yaml"))

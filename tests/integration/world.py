@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -172,6 +173,14 @@ class World:
         said = self.reports()
         subprocess.run(["rm", "-rf", self.dir], check=True)
         assert not said, said
+
+    def monitor(self):
+        """From now on it prints each message from and to the manager, one line of JSON each."""
+        p = self.spawn("busctl", "--address=" + self.bus, "--json=short", "monitor", NAME,
+                       stdout=subprocess.PIPE, text=True)
+        wait_until(lambda: self.call(ROOT, "Manager", "ListVMs") and
+                   select.select([p.stdout], [], [], 0.1)[0])
+        return p
 
     # --- descriptors ---
 
