@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What changed in the kernel's own interfaces between 6.1 and today, and what is only on arm64.
+ * Differences between kernel versions from 6.1 on, and code for arm64 only.
  */
 #ifndef _GHVM_COMPAT_H
 #define _GHVM_COMPAT_H
@@ -27,13 +27,13 @@
 #define GHVM_SCM_SOURCE u64
 #else
 #include <linux/qcom_scm.h>
-#define GHVM_SCM_SOURCE unsigned int /* so nothing comes back from VMID 32 or above */
+#define GHVM_SCM_SOURCE unsigned int /* limits the source to VMIDs below 32 */
 #endif
 
 #if IS_ENABLED(CONFIG_ARCH_HAS_PMEM_API)
 /*
- * Cleans to the point of persistence, which lies behind that of coherency: the one data cache
- * operation by address that the kernel exports. It knows the errata.
+ * Cleans to the point of persistence, which is beyond the point of coherency: the only data cache
+ * operation by address that the kernel exports. It handles CPU errata.
  */
 static inline void ghvm_clean_dcache(void *va, size_t size)
 {
@@ -45,7 +45,7 @@ static inline void ghvm_clean_dcache(void *va, size_t size)
 	unsigned long p = (unsigned long)va;
 	unsigned long end = p + size;
 
-	for (; p < end; p += 16) /* no CPU has smaller lines; they may differ in one machine */
+	for (; p < end; p += 16) /* the smallest line size; CPUs of a machine may differ */
 		asm volatile("dc civac, %0" : : "r"(p) : "memory");
 	asm volatile("dsb sy" : : : "memory");
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Grant files: a handle that does a few listed things, until it is revoked.
+ * Grant files: handles that permit a few listed calls until they are revoked.
  *
- * It is passed to a process that is trusted with nothing else, and survives whoever made it.
+ * A grant is passed to a process with no other privilege, and outlives the process that created
+ * it.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -16,14 +17,14 @@
 
 /**
  * struct ghvm_grant_file - a grant
- * @ref: of its file, and of a revocation under way
+ * @ref: held by its file, and by a revocation in progress
  * @node: in grants, until revoked or closed; guarded by grants_lock
  * @busy: held for reading during each ioctl
- * @revoked: set once; nothing starts any more
- * @id: of the guest it is for, chosen by user space
+ * @revoked: set once; no ioctl starts any more
+ * @id: chosen by user space, for GHVM_REVOKE
  * @irqs: virqs bound through it
- * @calls: @n_calls that may be made, owned
- * @virqs: @n_virqs that may be bound, owned
+ * @calls: @n_calls permitted calls, owned
+ * @virqs: @n_virqs permitted virqs, owned
  * @n_calls: at most GHVM_GRANT_MAX
  * @n_virqs: likewise
  */
@@ -62,7 +63,7 @@ static struct ghvm_grant_file *grant_find(u64 id)
 	return NULL;
 }
 
-static long hcall(struct ghvm_grant_file *g, void *p)
+static long grant_hcall(struct ghvm_grant_file *g, void *p)
 {
 	struct ghvm_hcall *call = p;
 
@@ -74,7 +75,7 @@ static long hcall(struct ghvm_grant_file *g, void *p)
 	return 0;
 }
 
-static long irq(struct ghvm_grant_file *g, void *p)
+static long grant_irq(struct ghvm_grant_file *g, void *p)
 {
 	struct ghvm_irq *arg = p;
 
@@ -83,9 +84,9 @@ static long irq(struct ghvm_grant_file *g, void *p)
 	return ghvm_irqs_set(&g->irqs, arg);
 }
 
-/* Nothing in here touches user memory, so @busy is held for as long as a hypercall lasts. */
-static long locked(struct ghvm_grant_file *g, long (*run)(struct ghvm_grant_file *g, void *arg),
-		   void *arg)
+/* @busy is held during the hypercall; @run does not access user memory. */
+static long run_locked(struct ghvm_grant_file *g, long (*run)(struct ghvm_grant_file *g, void *arg),
+		       void *arg)
 {
 	long ret;
 
@@ -97,12 +98,12 @@ static long locked(struct ghvm_grant_file *g, long (*run)(struct ghvm_grant_file
 
 static long cmd_hcall(void *priv, void *p)
 {
-	return locked(priv, hcall, p);
+	return run_locked(priv, grant_hcall, p);
 }
 
 static long cmd_irq(void *priv, void *p)
 {
-	return locked(priv, irq, p);
+	return run_locked(priv, grant_irq, p);
 }
 
 static const struct ghvm_op grant_ops[] = {
@@ -138,7 +139,7 @@ static const struct file_operations grant_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-/* Copies what is granted to @g; what was copied is @g's also on failure. */
+/* Copy the lists to @g, which owns them also on failure. */
 static int grant_load(struct ghvm_grant_file *g, const struct ghvm_grant *arg)
 {
 	void *p;
@@ -212,8 +213,8 @@ long ghvm_grant(void *priv, void *p)
 }
 
 /*
- * Waits until no ioctl of @g runs, and none will. An interrupt ends a vcpu_run; the loop is for
- * one that had not begun when the interrupt came.
+ * Wait until no ioctl of @g runs or can start. The interrupt ends a vcpu_run; the loop repeats it
+ * for a vcpu_run that had not started yet.
  */
 static int grant_drain(struct ghvm_grant_file *g)
 {
@@ -224,7 +225,7 @@ static int grant_drain(struct ghvm_grant_file *g)
 			break;
 		schedule_timeout_killable(1);
 		if (fatal_signal_pending(current))
-			return -EINTR; /* still listed: revoke it again */
+			return -EINTR; /* still listed: can be revoked again */
 	}
 	up_write(&g->busy);
 	return 0;

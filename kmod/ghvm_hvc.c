@@ -2,8 +2,8 @@
 /*
  * Hypercalls.
  *
- * Always arm_smccc_1_2_hvc(): vcpu_run has five result words, and the 1.1 macros do not know that
- * the fifth register changes.
+ * All use arm_smccc_1_2_hvc(): vcpu_run has five result words, and the 1.1 macros do not know
+ * that the fifth register changes.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -26,10 +26,10 @@ static const u32 uid_qualcomm[4] = { 0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5
 #include <asm/virt.h>
 
 /*
- * Makes the call in @x, whose answer it becomes. Return: whether somebody is there to answer: a
- * kernel at EL2 has no hypervisor, and without firmware an SMC is undefined.
+ * Make the call in @x, which gets the results. False if there is no callee: a kernel at EL2 has
+ * no hypervisor, and without firmware an SMC is UNDEFINED.
  */
-static bool smccc(u64 x[8], enum arm_smccc_conduit conduit)
+static bool smccc_call(u64 x[8], enum arm_smccc_conduit conduit)
 {
 	struct arm_smccc_1_2_regs in = { x[0], x[1], x[2], x[3], x[4], x[5], x[6] };
 	struct arm_smccc_1_2_regs out;
@@ -44,7 +44,7 @@ static bool smccc(u64 x[8], enum arm_smccc_conduit conduit)
 	return true;
 }
 #else
-static bool smccc(u64 x[8], enum arm_smccc_conduit conduit)
+static bool smccc_call(u64 x[8], enum arm_smccc_conduit conduit)
 {
 	return false;
 }
@@ -55,7 +55,7 @@ static bool uid_get(u32 fn, enum arm_smccc_conduit conduit, u32 uid[4])
 	u64 x[8] = { fn };
 	int i;
 
-	if (!smccc(x, conduit))
+	if (!smccc_call(x, conduit))
 		return false;
 	for (i = 0; i < 4; i++)
 		uid[i] = lower_32_bits(x[i]);
@@ -101,11 +101,11 @@ void ghvm_hvc_plain(struct ghvm_hcall *call)
 	u64 x[8] = { FN_CALL | call->call };
 
 	memcpy(&x[1], call->args, sizeof(call->args));
-	smccc(x, SMCCC_CONDUIT_HVC);
+	smccc_call(x, SMCCC_CONDUIT_HVC);
 	memcpy(call->results, x, sizeof(call->results));
 }
 
-/* What can fail of the copying, before the message leaves its queue for good. */
+/* The copies that can fail, before the message irrevocably leaves its queue. */
 static long queue_prepare(const struct ghvm_hcall *call, bool send, u64 size, void *buf)
 {
 	if (send)
@@ -113,7 +113,7 @@ static long queue_prepare(const struct ghvm_hcall *call, bool send, u64 size, vo
 	return fault_in_writeable(u64_to_user_ptr(call->args[1]), size) ? -EFAULT : 0;
 }
 
-/* The hypervisor reads and writes kernel addresses only; @buf is in the linear map. */
+/* The hypervisor accesses kernel addresses only; @buf is in the linear map. */
 static long queue_call(struct ghvm_irqs *irqs, struct ghvm_hcall *call, bool send, void *buf)
 {
 	u64 *at = &call->args[send ? 2 : 1];
@@ -139,7 +139,7 @@ static long queue_finish(const struct ghvm_hcall *call, const void *buf)
 	return copy_to_user(u64_to_user_ptr(call->args[1]), buf, size) ? -EFAULT : 0;
 }
 
-/* Only the resource manager's queues, and only for the file that gets its virq. */
+/* Only the resource manager's queues, and only for the file that has bound the RX virq. */
 long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call)
 {
 	bool send = ghvm_call_kind(call->call) == GHVM_CALL_SEND;

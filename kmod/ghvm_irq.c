@@ -2,8 +2,8 @@
 /*
  * Virqs, delivered as eventfds.
  *
- * A resource's virq is an interrupt number that no device tree mentions: the hypervisor sends it
- * through the same controller as the resource manager's own.
+ * No device tree lists the interrupt number of a resource's virq: the hypervisor delivers it
+ * through the same interrupt controller as the resource manager's own.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -18,7 +18,7 @@
  * @node: in its file's list
  * @kind: GHVM_IRQ_*
  * @virq: INTID, or 0
- * @irq: Linux number; the mapping is ours unless it is the resource manager's
+ * @irq: Linux number; the mapping is owned unless it is the resource manager's
  * @eventfd: owned
  */
 struct ghvm_binding {
@@ -30,7 +30,10 @@ struct ghvm_binding {
 };
 
 static DEFINE_MUTEX(ghvm_irq_lock);
-/* guarded by it: who bound RM's virqs, by GHVM_IRQ_RM_*; [GHVM_IRQ_VIRQ] says nothing */
+/*
+ * guarded by ghvm_irq_lock: the file that bound each virq of RM, by GHVM_IRQ_RM_*;
+ * [GHVM_IRQ_VIRQ] has no meaning
+ */
 static const struct ghvm_irqs *rm_holder[3];
 
 static irqreturn_t on_virq(int irq, void *data)
@@ -52,14 +55,14 @@ static int spi_map(u32 virq, unsigned int *ret_irq)
 
 	if (!parent || of_property_read_u32(parent, "#interrupt-cells", &spec.param_count))
 		spec.param_count = 0;
-	of_node_put(parent); /* it stays in the live tree, as its domain does */
+	of_node_put(parent); /* the node stays in the live tree, as does its domain */
 	if (spec.param_count < 3 || spec.param_count > IRQ_DOMAIN_IRQ_SPEC_PARAMS)
 		return -ENXIO;
 	domain = irq_find_matching_fwspec(&spec, DOMAIN_BUS_ANY);
 	if (!domain)
 		return -ENXIO;
 	if (irq_find_mapping(domain, virq))
-		return -EBUSY; /* bound already, or a device's */
+		return -EBUSY; /* bound already, or used by a device */
 	*ret_irq = irq_create_fwspec_mapping(&spec);
 	return *ret_irq ? 0 : -ENXIO;
 }
@@ -80,7 +83,7 @@ static void binding_free(struct ghvm_binding *b)
 	kfree(b);
 }
 
-/* The Linux number of a virq that nobody has bound. */
+/* The Linux number of an unbound virq. */
 static int irq_find(u32 kind, u32 virq, unsigned int *ret_irq)
 {
 	if (kind == GHVM_IRQ_VIRQ)
@@ -109,7 +112,7 @@ static int binding_new(struct ghvm_irqs *irqs, u32 kind, u32 virq, struct eventf
 		goto err_unmap;
 	list_add(&b->node, &irqs->list);
 	rm_holder[kind] = irqs;
-	ghvm_eventfd_signal(eventfd); /* for what came before */
+	ghvm_eventfd_signal(eventfd); /* for virqs raised earlier */
 	return 0;
 
 err_unmap:

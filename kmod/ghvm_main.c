@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/ghvm: what a manager of virtual machines cannot do from user space.
+ * /dev/ghvm: the operations that a manager of virtual machines cannot do in user space.
  *
- * The module knows hypercalls, interrupts and pages; it knows no virtual machine and no message.
+ * The module knows hypercalls, interrupts and pages. It does not know virtual machines or
+ * messages.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -24,7 +25,7 @@ static const struct ghvm_op *op_find(const struct ghvm_op *ops, size_t n, unsign
 {
 	size_t i;
 
-	/* The size of the structure is part of the number, but it may grow. */
+	/* Ignore the size in the command: structures may grow. */
 	for (i = 0; i < n; i++)
 		if (!((ops[i].cmd ^ cmd) & ~IOCSIZE_MASK))
 			return &ops[i];
@@ -165,7 +166,7 @@ static struct miscdevice dev = {
 	.mode = 0600,
 };
 
-/* The node comes first: without it an HVC might be nobody's, and undefined. */
+/* Find the node first: without a hypervisor an HVC is UNDEFINED. */
 static int hyp_probe(struct ghvm_hyp *hyp)
 {
 	int ret;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pins: pages that stay where they are, and the guard that keeps them from Linux.
+ * Pins: pinned pages, and the guard that keeps them from Linux.
  *
- * While a pin is guarded a guest may own its pages. Nothing here reads them then, and closing the
- * file, however that comes, moves the pin to the quarantine. It leaves that only by adoption.
+ * While a pin is guarded a guest may own its pages. The module does not access them then, and
+ * closing the file moves the pin to the quarantine, which it leaves only by adoption.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -17,22 +17,22 @@
 
 #include "ghvm_priv.h"
 
-#define BATCH 64		    /* pages pinned while the mmap lock is held */
-#define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between looks at the scheduler */
+#define BATCH 64		    /* pages pinned per mmap lock */
+#define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between cond_resched()s */
 
 /**
  * struct ghvm_pin_file - a pin, with or without a file
  * @node: in the quarantine, rising by @id; guarded by ghvm_guard_lock
- * @id: never used again
+ * @id: never reused
  * @length: bytes
- * @extents: where they are
- * @mm: whose VmPin shows it: of who pinned it, then of who adopted it
- * @payer: whose user is charged, referenced; NULL: nobody
- * @lock: nests outside of ghvm_guard_lock
+ * @extents: physical pages
+ * @mm: the mm that counts it in VmPin: of the process that pinned it, then of the adopter
+ * @payer: credentials of the charged user, referenced; NULL: not charged
+ * @lock: taken before ghvm_guard_lock
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
- * @writers: pwrites under way
- * @away: extents, from the first, that are assigned away
- * @tag: user space's
+ * @writers: pwrites in progress
+ * @away: number of extents, from the first, that are assigned away
+ * @tag: set by user space
  */
 struct ghvm_pin_file {
 	struct list_head node;
@@ -42,7 +42,7 @@ struct ghvm_pin_file {
 	struct mm_struct *mm;
 	const struct cred *payer;
 
-	struct mutex lock; /* over the rest */
+	struct mutex lock; /* guards the following members */
 	u32 state;
 	u32 writers;
 	u64 away;
@@ -50,7 +50,7 @@ struct ghvm_pin_file {
 };
 
 static DEFINE_MUTEX(ghvm_guard_lock);
-/* guarded by it: */
+/* guarded by ghvm_guard_lock: */
 u64 ghvm_quarantined;
 static LIST_HEAD(quarantine);
 static u64 n_guarded;
@@ -58,7 +58,7 @@ static bool hibernating;
 
 static const struct file_operations pin_fops;
 
-static void show(struct ghvm_pin_file *pin, struct mm_struct *mm)
+static void move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm)
 {
 	s64 n = pin->length >> PAGE_SHIFT;
 
@@ -73,8 +73,8 @@ static void show(struct ghvm_pin_file *pin, struct mm_struct *mm)
 	pin->mm = mm;
 }
 
-/* By user, as io_uring and iommufd do: a fork begins with nothing pinned by its mm. */
-static bool charge(struct ghvm_pin_file *pin)
+/* Charge the user, as io_uring and iommufd do: after a fork the new mm has no pinned pages. */
+static bool charge_user(struct ghvm_pin_file *pin)
 {
 	atomic_long_t *locked = &current_user()->locked_vm;
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
@@ -87,13 +87,13 @@ static bool charge(struct ghvm_pin_file *pin)
 		} while (!atomic_long_try_cmpxchg(locked, &was, was + n));
 		pin->payer = get_current_cred();
 	}
-	show(pin, current->mm);
+	move_vmpin(pin, current->mm);
 	return true;
 }
 
-static void uncharge(struct ghvm_pin_file *pin)
+static void uncharge_user(struct ghvm_pin_file *pin)
 {
-	show(pin, NULL);
+	move_vmpin(pin, NULL);
 	if (pin->payer)
 		atomic_long_sub(pin->length >> PAGE_SHIFT, &pin->payer->user->locked_vm);
 	put_cred(pin->payer);
@@ -116,8 +116,8 @@ static int extents_resize(struct ghvm_extents *e, u64 cap)
 	return 0;
 }
 
-/* Anonymous, shared and huge memory have no other owner who might look at a guest's page. */
-static bool vma_ours(const struct vm_area_struct *vma)
+/* Anonymous, shared and huge memory has no other owner that might access a guest's page. */
+static bool vma_pinnable(const struct vm_area_struct *vma)
 {
 	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
 		return false;
@@ -126,19 +126,19 @@ static bool vma_ours(const struct vm_area_struct *vma)
 	return file_inode(vma->vm_file)->i_sb->s_magic == TMPFS_MAGIC;
 }
 
-static bool range_ours(struct mm_struct *mm, unsigned long va, unsigned long end)
+static bool range_pinnable(struct mm_struct *mm, unsigned long va, unsigned long end)
 {
 	struct vm_area_struct *vma;
 
 	for (; va < end; va = vma->vm_end) {
 		vma = find_vma(mm, va);
-		if (!vma || vma->vm_start > va || !vma_ours(vma))
+		if (!vma || vma->vm_start > va || !vma_pinnable(vma))
 			return false;
 	}
 	return true;
 }
 
-/* Return: how many of @n pages were pinned, at least one; or a negative errno. */
+/* Return: number of pages pinned, at least one; or a negative errno. */
 static long pin_batch(unsigned long va, unsigned long n, struct page **pages)
 {
 	struct mm_struct *mm = current->mm;
@@ -146,13 +146,13 @@ static long pin_batch(unsigned long va, unsigned long n, struct page **pages)
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	if (range_ours(mm, va, va + n * PAGE_SIZE))
+	if (range_pinnable(mm, va, va + n * PAGE_SIZE))
 		ret = ghvm_pin_user_pages(va, n, FOLL_WRITE | FOLL_LONGTERM, pages);
 	mmap_read_unlock(mm);
 	return ret ?: -EFAULT;
 }
 
-/* Appends what was pinned; all of it, so that it is unpinned with the rest. */
+/* Append all pinned pages, also on failure, so that they are unpinned with the rest. */
 static int batch_add(struct ghvm_extents *e, struct page **pages, long n)
 {
 	int ret = 0;
@@ -189,7 +189,7 @@ static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
 			return -EINTR;
 		cond_resched();
 	}
-	extents_resize(&pin->extents, pin->extents.n); /* a pin may stay for years; else as it is */
+	extents_resize(&pin->extents, pin->extents.n); /* shrink: a pin may exist for years */
 	return 0;
 }
 
@@ -205,7 +205,7 @@ static void unpin_extent(const struct ghvm_extent *x)
 	}
 }
 
-/* The only place that gives pages back. */
+/* The only function that gives pages back. */
 static void pin_free(struct ghvm_pin_file *pin)
 {
 	u64 i;
@@ -215,7 +215,7 @@ static void pin_free(struct ghvm_pin_file *pin)
 	for (i = 0; i < pin->extents.n; i++)
 		unpin_extent(&pin->extents.v[i]);
 	kvfree(pin->extents.v);
-	uncharge(pin);
+	uncharge_user(pin);
 	mutex_destroy(&pin->lock);
 	kfree(pin);
 }
@@ -229,7 +229,7 @@ static struct ghvm_pin_file *pin_new(u64 length)
 		return ERR_PTR(-ENOMEM);
 	pin->length = length;
 	pin->state = GHVM_PIN_HELD;
-	if (!charge(pin)) {
+	if (!charge_user(pin)) {
 		kfree(pin);
 		return ERR_PTR(-ENOMEM);
 	}
@@ -272,7 +272,7 @@ static int guard_begin(void)
 		ret = -EBUSY;
 	} else {
 		n_guarded++;
-		__module_get(THIS_MODULE); /* ours already, by the pin's file */
+		__module_get(THIS_MODULE); /* held already, by the pin's file */
 	}
 	mutex_unlock(&ghvm_guard_lock);
 	return ret;
@@ -287,8 +287,8 @@ static void guard_end(void)
 }
 
 /*
- * A guest begins with its MMU off and so reads and writes past the caches: whatever was written
- * here has to be behind them, by whichever mapping, and no line may be written back later.
+ * A guest starts with its MMU off and bypasses the caches. So all data written to the pages, by
+ * any mapping, must be cleaned from the caches, and no line may be written back later.
  */
 static int pin_clean(const struct ghvm_pin_file *pin)
 {
@@ -405,7 +405,7 @@ static bool writers_add(struct ghvm_pin_file *pin, int n)
 	return held;
 }
 
-/* Page by page: an extent may join several folios, which one copy must not cross. */
+/* Copy page by page: an extent may contain several folios, and a copy must not cross them. */
 static ssize_t pin_copy(struct ghvm_pin_file *pin, const char __user *buf, size_t len, u64 offset)
 {
 	size_t done = 0, n, left = 0;
@@ -440,7 +440,7 @@ static ssize_t pin_write(struct file *file, const char __user *buf, size_t len, 
 	return ret;
 }
 
-/* The first with an id of at least @id, or NULL. */
+/* The first pin with an id of at least @id, or NULL. */
 static struct ghvm_pin_file *quarantine_find(u64 id)
 {
 	struct ghvm_pin_file *pin;
@@ -452,8 +452,8 @@ static struct ghvm_pin_file *quarantine_find(u64 id)
 }
 
 /*
- * Cannot fail: it is called as a file goes away. Once the lock is dropped another process may have
- * adopted @pin, unguarded and freed it.
+ * Cannot fail: it is called on release of a file. After the lock is dropped another process may
+ * adopt, unguard and free @pin.
  */
 static void quarantine_add(struct ghvm_pin_file *pin)
 {
@@ -502,7 +502,7 @@ int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_mo
 	return ret;
 }
 
-/* Nobody else has a pin in the quarantine, so the guard lock covers all of it. */
+/* A pin in the quarantine has no other user, so the guard lock suffices. */
 static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
 {
 	struct ghvm_pin_file *pin;
@@ -558,13 +558,13 @@ long ghvm_quarantine_adopt(void *priv, void *p)
 	}
 	mutex_unlock(&ghvm_guard_lock);
 	if (fd >= 0) {
-		show(pin, current->mm); /* nobody else knows it yet */
+		move_vmpin(pin, current->mm); /* not visible to other processes yet */
 		fd_install(fd, file);
 	}
 	return fd;
 }
 
-/* An image of memory would read the guests' pages, and resuming would write them. */
+/* A hibernation image would read the guests' pages, and resuming would overwrite them. */
 static int on_pm(struct notifier_block *nb, unsigned long action, void *data)
 {
 	bool begins = action == PM_HIBERNATION_PREPARE || action == PM_RESTORE_PREPARE;
@@ -591,7 +591,7 @@ int ghvm_pin_init(void)
 	return register_pm_notifier(&pm_notifier);
 }
 
-/* Only a forced unload finds anything guarded; then its pages are lost, and safe. */
+/* Only a forced unload finds guarded pins; their pages are leaked, and safe. */
 void ghvm_pin_exit(void)
 {
 	unregister_pm_notifier(&pm_notifier);

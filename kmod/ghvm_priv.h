@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the module share.
+ * Internal interfaces of the module.
  *
- * Locks, outermost first: a grant's rwsem, ghvm_irq_lock; a pin's lock, ghvm_guard_lock.
- * The two chains never meet.
+ * Locks, outermost first: a grant's rwsem, ghvm_irq_lock; a pin's lock, ghvm_guard_lock. The two
+ * chains are independent.
  */
 #ifndef _GHVM_PRIV_H
 #define _GHVM_PRIV_H
@@ -22,8 +22,8 @@
 #include "ghvm_pure.h"
 
 /**
- * struct ghvm_hyp - the hypervisor, found at load; never changes
- * @node: of the resource manager, referenced
+ * struct ghvm_hyp - the hypervisor, detected at load; constant afterwards
+ * @node: node of the resource manager, referenced
  * @rm_irq: Linux numbers of its TX and RX virqs, 0 for none; by GHVM_IRQ_RM_*
  */
 struct ghvm_hyp {
@@ -43,11 +43,11 @@ struct ghvm_irqs {
 };
 
 /**
- * struct ghvm_op - one ioctl; a file has a table of them
- * @cmd: from the ABI; its size is that of the structure the module knows
- * @min: size of the structure's first version: no field of that is ever missing
- * @run: gets the file's private data and a copy of the structure, zero past what user space
- *       knew; what it leaves there goes back if @cmd is a read
+ * struct ghvm_op - an entry of a file's ioctl table
+ * @cmd: from the ABI, with the size of the structure known to the module
+ * @min: size of the structure's first version, the minimum
+ * @run: called with the file's private data and a copy of the structure, zero beyond the size
+ *       that user space passed; the copy goes back if @cmd is a read
  */
 struct ghvm_op {
 	unsigned int cmd;
@@ -67,9 +67,9 @@ struct ghvm_op {
 long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p);
 
 /**
- * ghvm_file_new() - a file to hand out, close-on-exec
- * @priv: its private data; passes to the file with success
- * @ret: for fd_install(), which is the last thing that an ioctl does
+ * ghvm_file_new() - create an anonymous file, close-on-exec
+ * @priv: its private data; owned by the file on success
+ * @ret: for fd_install(), which must be the last step of an ioctl
  *
  * Return: the descriptor reserved for it, or a negative errno.
  */
@@ -78,7 +78,7 @@ int ghvm_file_new(const char *name, const struct file_operations *fops, void *pr
 
 /* ghvm_hvc.c */
 int ghvm_hvc_probe(struct ghvm_hyp *hyp);
-bool ghvm_smc_is_qualcomm(u32 fn); /* the function that answers with a UID, asked by SMC */
+bool ghvm_smc_is_qualcomm(u32 fn); /* @fn: SMC function that returns a UID */
 void ghvm_hvc_plain(struct ghvm_hcall *call);
 long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call);
 
@@ -89,9 +89,9 @@ void ghvm_irqs_done(struct ghvm_irqs *irqs);
 long ghvm_irqs_set(void *irqs, void *p); /* GHVM_IRQ */
 
 /**
- * ghvm_irqs_rm_begin() - use the resource manager's queues
+ * ghvm_irqs_rm_begin() - lock the resource manager's queues
  *
- * Return: 0, until ghvm_irqs_rm_end() nobody else can have them; -EPERM @irqs has not bound RM rx.
+ * Return: 0, locked until ghvm_irqs_rm_end(); -EPERM @irqs has not bound RM rx.
  */
 int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs);
 void ghvm_irqs_rm_end(void);
@@ -104,16 +104,16 @@ extern u64 ghvm_quarantined; /* pages */
 long ghvm_quarantine_list(void *priv, void *p);
 long ghvm_quarantine_adopt(void *priv, void *p);
 
-struct ghvm_move; /* ghvm_qcom.c: from whom to whom */
+struct ghvm_move; /* ghvm_qcom.c */
 typedef int ghvm_assign_fn(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m);
 
 /**
  * ghvm_pin_assign() - assign the extents of a guarded pin, which stays guarded meanwhile
- * @file: maybe a pin file
- * @run: told how many of the extents, from the first, are assigned away; keeps that true
- * @m: passed on
+ * @file: any file; verified to be a pin file
+ * @run: called with the number of extents, from the first, that are assigned away; updates it
+ * @m: passed to @run
  *
- * Return: what @run does; -EINVAL not a pin file; -EBUSY not guarded.
+ * Return: result of @run; -EINVAL not a pin file; -EBUSY not guarded.
  */
 int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What decides without touching the kernel: tests/kmod compiles it in user space as well.
+ * Decisions without kernel state: tests/kmod compiles them in user space as well.
  */
 #ifndef _GHVM_PURE_H
 #define _GHVM_PURE_H
@@ -40,8 +40,8 @@ enum ghvm_call_kind {
 };
 
 /*
- * The allow-list. Nothing here moves memory: pages change hands by the resource manager's
- * messages only, so that a guarded pin tells the truth.
+ * The allow-list. None of these calls moves memory: only the resource manager's messages do, so
+ * that the guard of a pin is reliable.
  */
 static inline enum ghvm_call_kind ghvm_call_kind(u32 call)
 {
@@ -69,7 +69,7 @@ static inline bool ghvm_virq_valid(u32 virq)
 	return virq >= GHVM_SPI_FIRST && virq <= GHVM_SPI_LAST;
 }
 
-/* What may be granted: nothing with a buffer, as that is the resource manager's. */
+/* Calls with a buffer cannot be granted, as they are for the resource manager's queues. */
 static inline int ghvm_calls_check(const struct ghvm_grant_call *calls, u32 n)
 {
 	u32 i;
@@ -105,7 +105,7 @@ static inline bool ghvm_virqs_have(const u32 *virqs, u32 n, u32 virq)
 
 /**
  * struct ghvm_extents - physical runs, in the order of the pinned range
- * @v: @n of them, room for @cap
+ * @v: @n extents, allocated for @cap
  */
 struct ghvm_extents {
 	struct ghvm_extent *v;
@@ -114,8 +114,8 @@ struct ghvm_extents {
 };
 
 /**
- * ghvm_extents_add() - append a run, joined to the last one where they touch
- * @e: with room for one more
+ * ghvm_extents_add() - append an extent, merged with the last one if contiguous
+ * @e: must have space for one more
  */
 static inline void ghvm_extents_add(struct ghvm_extents *e, u64 pa, u64 length)
 {
@@ -131,10 +131,10 @@ static inline void ghvm_extents_add(struct ghvm_extents *e, u64 pa, u64 length)
 }
 
 /**
- * ghvm_extents_room() - how much room to make where there are @n
- * @more: how many may come next
+ * ghvm_extents_room() - capacity for growing a list of @n extents
+ * @more: extents to be added next
  *
- * Return: 0 if there can be no more: nothing in the kernel may have or copy over INT_MAX bytes.
+ * Return: 0 if the limit is reached: the kernel cannot allocate or copy more than INT_MAX bytes.
  */
 static inline u64 ghvm_extents_room(u64 n, u64 more)
 {
@@ -144,10 +144,10 @@ static inline u64 ghvm_extents_room(u64 n, u64 more)
 }
 
 /**
- * ghvm_extents_find() - the physical run behind an offset of the pinned range
- * @ret_length: set to the bytes from there to the end of its extent
+ * ghvm_extents_find() - translate an offset of the pinned range
+ * @ret_length: set to the number of bytes from there to the end of its extent
  *
- * Return: the physical address; only for an offset inside.
+ * Return: the physical address. @offset must be inside the range.
  */
 static inline u64 ghvm_extents_find(const struct ghvm_extents *e, u64 offset, u64 *ret_length)
 {
@@ -161,7 +161,7 @@ static inline u64 ghvm_extents_find(const struct ghvm_extents *e, u64 offset, u6
 
 /**
  * ghvm_range_valid() - whether a range can be pinned
- * @page: size of one
+ * @page: page size
  */
 static inline bool ghvm_range_valid(u64 va, u64 length, u64 page)
 {

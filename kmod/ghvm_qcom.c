@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Qualcomm's secure firmware has its own view of who owns a page, and has to be told.
+ * Page assignment in Qualcomm's secure firmware, which tracks the owner of each page itself.
  *
- * Everywhere else its calls mean nothing or something else, so none is made before the firmware
- * has shown that it is this one.
+ * On other platforms its calls are undefined or mean something else, so none is made before the
+ * firmware has identified itself.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
@@ -26,10 +26,10 @@ void ghvm_qcom_probe(void)
 #define SOURCE_MAX type_max(GHVM_SCM_SOURCE)
 
 /**
- * struct ghvm_move - from whom to whom
+ * struct ghvm_move - a change of ownership
  * @source: bit mask of VMIDs
  * @dest: the new owners
- * @n_dest: how many
+ * @n_dest: number of @dest
  */
 struct ghvm_move {
 	u64 source;
@@ -42,15 +42,18 @@ bool ghvm_qcom_available(void)
 	return available && qcom_scm_is_available();
 }
 
-static int move(const struct ghvm_extent *x, const struct ghvm_move *m)
+static int move_extent(const struct ghvm_extent *x, const struct ghvm_move *m)
 {
 	GHVM_SCM_SOURCE source = m->source; /* overwritten with the new owners */
 
 	return qcom_scm_assign_mem(x->pa, x->length, &source, m->dest, m->n_dest);
 }
 
-/* Ends with either all extents away or, if the firmware lets us, none. */
-static int give(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
+/*
+ * Assign all extents. On failure take back those already assigned, as far as the firmware
+ * permits.
+ */
+static int give_extents(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
 {
 	struct ghvm_move back = {
 		.dest = { { VMID_PRIMARY, QCOM_SCM_PERM_RWX } },
@@ -64,7 +67,7 @@ static int give(const struct ghvm_extents *e, u64 *away, const struct ghvm_move 
 	if (back.source > SOURCE_MAX)
 		return -EOPNOTSUPP;
 	for (; *away < e->n; ++*away) {
-		ret = move(&e->v[*away], m);
+		ret = move_extent(&e->v[*away], m);
 		if (ret)
 			goto err_back;
 		cond_resched();
@@ -72,20 +75,20 @@ static int give(const struct ghvm_extents *e, u64 *away, const struct ghvm_move 
 	return 0;
 
 err_back:
-	while (*away && !move(&e->v[*away - 1], &back))
+	while (*away && !move_extent(&e->v[*away - 1], &back))
 		--*away;
 	if (*away)
 		pr_err("%llu extents stay assigned after a failed assignment\n", *away);
 	return ret;
 }
 
-/* From the last to the first, so that a failure can be taken up again. */
-static int take(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
+/* Take extents back, last one first, so that a failed call can be repeated. */
+static int take_extents(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
 {
 	int ret;
 
 	while (*away) {
-		ret = move(&e->v[*away - 1], m);
+		ret = move_extent(&e->v[*away - 1], m);
 		if (ret)
 			return ret;
 		--*away;
@@ -112,7 +115,7 @@ static int move_load(struct ghvm_move *m, const struct ghvm_assign *arg)
 	return m->source > SOURCE_MAX ? -EOPNOTSUPP : 0;
 }
 
-static long assign(const struct ghvm_assign *arg)
+static long assign_pin(const struct ghvm_assign *arg)
 {
 	struct ghvm_move m = {};
 	struct file *file;
@@ -124,7 +127,7 @@ static long assign(const struct ghvm_assign *arg)
 	file = fget(arg->pin);
 	if (!file)
 		return -EBADF;
-	ret = ghvm_pin_assign(file, arg->give_back ? take : give, &m);
+	ret = ghvm_pin_assign(file, arg->give_back ? take_extents : give_extents, &m);
 	fput(file);
 	return ret;
 }
@@ -134,7 +137,7 @@ bool ghvm_qcom_available(void)
 	return false;
 }
 
-static long assign(const struct ghvm_assign *arg)
+static long assign_pin(const struct ghvm_assign *arg)
 {
 	return -EOPNOTSUPP;
 }
@@ -148,5 +151,5 @@ long ghvm_assign(void *priv, void *p)
 		return -EINVAL;
 	if (!ghvm_qcom_available())
 		return -EOPNOTSUPP;
-	return assign(arg);
+	return assign_pin(arg);
 }

@@ -2,13 +2,12 @@
 /*
  * The ioctl ABI of ghvm.ko: raw hypercalls, virqs as eventfds, and page pins.
  *
- * The one surprise: closing a pin file does not always free its pages. While it
- * is GUARDED a guest may own them, so they move to the quarantine instead, where
- * a later holder of /dev/ghvm lists and adopts them.
+ * Closing a pin file does not always free its pages. While it is GUARDED a guest may own them, so
+ * they move to the quarantine, where a later holder of /dev/ghvm lists and adopts them.
  *
- * Every structure starts with its own size. A larger structure whose tail is zero is
- * accepted, as is a smaller one, yet none that lacks a field of the first version (-EINVAL).
- * Reserved fields and unknown flags must be 0.
+ * Every structure starts with its own size. A larger structure is accepted if its tail is zero. A
+ * smaller one is accepted if it has all fields of the first version, else -EINVAL. Reserved
+ * fields and unknown flags must be 0.
  */
 #ifndef _UAPI_LINUX_GHVM_H
 #define _UAPI_LINUX_GHVM_H
@@ -18,7 +17,7 @@
 
 #define GHVM_ABI_LEVEL 2
 
-/* abi A.2: the module accepts both identities. */
+/* The module accepts both identities of abi A.2. */
 #define GHVM_INFO_RM_TX_VIRQ 0x1 /* RM's device tree node has the TX virq */
 #define GHVM_INFO_RM_RX_VIRQ 0x2
 #define GHVM_INFO_ASSIGN 0x4 /* the platform has Qualcomm's SCM: GHVM_ASSIGN works */
@@ -31,9 +30,9 @@
  * @page_size: out: bytes
  * @uid: out: the four words of the hypervisor's UID call (abi A.2)
  * @identify: out: the four result words of hyp_identify (abi A.3)
- * @rm_tx_capid: out: message queue towards the resource manager
- * @rm_rx_capid: out: message queue from it
- * @quarantined_pages: out: pages of guarded pins that no file names
+ * @rm_tx_capid: out: message queue to the resource manager
+ * @rm_rx_capid: out: message queue from the resource manager
+ * @quarantined_pages: out: pages of guarded pins without a file
  */
 struct ghvm_info {
 	__u32 size;
@@ -52,10 +51,9 @@ struct ghvm_info {
  * @size: sizeof(struct ghvm_hcall)
  * @call: Gunyah call number (abi A.4), e.g. 0x65 for vcpu_run; outside the
  *        allow-list: -EPERM
- * @args: X1 to X6. Where the hypervisor wants an address (msgqueue_send: args[2];
- *        msgqueue_receive: args[1]) this is a user address; at most 1024 bytes
- *        go through a kernel buffer
- * @results: out: X0 to X4. X0 is the status (int32), not looked at here
+ * @args: X1 to X6. Address arguments (msgqueue_send: args[2]; msgqueue_receive: args[1]) are user
+ *        addresses; at most 1024 bytes are copied through a kernel buffer
+ * @results: out: X0 to X4. X0 is the status (int32), which the module does not examine
  * @__reserved: Must be 0
  *
  * Return: 0 whenever the hypercall was made.
@@ -68,7 +66,7 @@ struct ghvm_hcall {
 	__aligned_u64 __reserved;
 };
 
-#define GHVM_IRQ_VIRQ 0	 /* a resource's virq, by its INTID */
+#define GHVM_IRQ_VIRQ 0	 /* virq of a resource, by its INTID */
 #define GHVM_IRQ_RM_TX 1 /* the resource manager's virqs, by name */
 #define GHVM_IRQ_RM_RX 2
 
@@ -77,11 +75,11 @@ struct ghvm_hcall {
  * @size: sizeof(struct ghvm_irq)
  * @kind: GHVM_IRQ_VIRQ, or on /dev/ghvm only GHVM_IRQ_RM_TX and GHVM_IRQ_RM_RX
  * @virq: INTID (GHVM_IRQ_VIRQ), else 0
- * @eventfd: signalled once now and then at each virq; -1 unbinds
+ * @eventfd: signalled once when bound and then at each virq; -1 unbinds
  *
- * The binding lives as long as the file it was made on. -EBUSY: bound already, by
- * whichever file. A file that holds RM rx is the only one whose
- * HCALL may send and receive on the resource manager's queues (others: -EPERM).
+ * The binding exists as long as the file it was made on. -EBUSY: already bound, by any file. Only
+ * the file that has bound RM rx may send and receive on the resource manager's queues by HCALL
+ * (others: -EPERM).
  */
 struct ghvm_irq {
 	__u32 size;
@@ -97,15 +95,15 @@ struct ghvm_irq {
  * @user_va: start of the caller's range, page aligned
  * @length: bytes, a multiple of the page size
  *
- * The pages count against RLIMIT_MEMLOCK of the caller's user, with all that the user has
- * locked elsewhere (-ENOMEM), unless the caller has CAP_IPC_LOCK. -E2BIG: about 2^26 runs or
- * more, which the kernel cannot list; huge pages make fewer.
+ * The pages count against RLIMIT_MEMLOCK of the caller's user, together with all other locked
+ * memory of that user (-ENOMEM), unless the caller has CAP_IPC_LOCK. -E2BIG: about 2^26 extents
+ * or more, which the kernel cannot list; huge pages reduce their number.
  *
- * Pages that another pin guards are not refused: the module does not know which pages a mapping
- * will have, and a pin made before the guard is no better. So whoever guards sees to it that no
- * other pin and no mapping has the pages. If another has them all the same, it is HELD, and what
- * is written by it goes into a guest's memory; yet they stay pinned until the last pin of them
- * is unpinned, in whichever order.
+ * Pages that another pin guards are not refused: the module cannot know which pages a mapping
+ * will have, and a pin made before the guard has the same effect. The caller that guards a pin
+ * must ensure that no other pin and no mapping has its pages. If another HELD pin has them,
+ * writes through that pin go into a guest's memory; the pages stay pinned until all their pins
+ * are unpinned, in any order.
  *
  * Return: a pin file (close-on-exec), in state GHVM_PIN_HELD.
  */
@@ -116,7 +114,7 @@ struct ghvm_pin {
 	__aligned_u64 length;
 };
 
-/* No state is 0, which is what a field that was forgotten holds. */
+/* No state is 0, the value of a forgotten field. */
 #define GHVM_PIN_GUARDED 1 /* closing quarantines; pwrite(2) is -EBUSY */
 #define GHVM_PIN_HELD 2	   /* closing unpins; pwrite(2) writes into the pages */
 
@@ -126,10 +124,10 @@ struct ghvm_pin {
  * struct ghvm_pin_status - ioctl(GHVM_PIN_STATUS), on pin files
  * @size: sizeof(struct ghvm_pin_status)
  * @state: out: GHVM_PIN_HELD or GHVM_PIN_GUARDED
- * @id: out: names the pin as long as the module is loaded
+ * @id: out: identifies the pin while the module is loaded
  * @length: out: bytes
- * @n_extents: out: physically contiguous runs, what GHVM_PIN_EXTENTS returns in all
- * @assigned: out: 1 while GHVM_ASSIGN has given the pages away
+ * @n_extents: out: number of physically contiguous extents, see GHVM_PIN_EXTENTS
+ * @assigned: out: 1 while the pages are assigned away by GHVM_ASSIGN
  * @__reserved: Must be 0
  * @tag: out: the last tag set, zeroes at first
  */
@@ -145,7 +143,7 @@ struct ghvm_pin_status {
 };
 
 /**
- * struct ghvm_extent - one physically contiguous run of pinned bytes
+ * struct ghvm_extent - a physically contiguous run of pinned bytes
  * @pa: physical address (the primary VM's IPA)
  * @length: bytes
  */
@@ -157,8 +155,8 @@ struct ghvm_extent {
 /**
  * struct ghvm_pin_extents - ioctl(GHVM_PIN_EXTENTS), on pin files
  * @size: sizeof(struct ghvm_pin_extents)
- * @count: in: room at @extents; out: how many were written (0: none from @first on)
- * @first: index of the first wanted, in the order of the pinned range
+ * @count: in: capacity of @extents; out: number written (0: none from @first on)
+ * @first: index of the first extent, in the order of the pinned range
  * @extents: user address of struct ghvm_extent[]
  */
 struct ghvm_pin_extents {
@@ -169,12 +167,12 @@ struct ghvm_pin_extents {
 };
 
 /**
- * struct ghvm_pin_set - ioctl(GHVM_PIN_SET), on pin files: state and tag at once
+ * struct ghvm_pin_set - ioctl(GHVM_PIN_SET), on pin files: set state and tag atomically
  * @size: sizeof(struct ghvm_pin_set)
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
- * @tag: kept as it is, never looked at by the module
+ * @tag: stored, not interpreted by the module
  *
- * -EBUSY: HELD asked while the pages are assigned, or GUARDED while a pwrite runs.
+ * -EBUSY: HELD while the pages are assigned, or GUARDED during a pwrite.
  */
 struct ghvm_pin_set {
 	__u32 size;
@@ -183,10 +181,10 @@ struct ghvm_pin_set {
 };
 
 /**
- * struct ghvm_grant_call - one thing that a grant file may do
+ * struct ghvm_grant_call - a call that a grant file permits
  * @call: Gunyah call number
  * @__reserved: Must be 0
- * @capid: the call's first argument must equal this
+ * @capid: required value of the call's first argument
  */
 struct ghvm_grant_call {
 	__u32 call;
@@ -200,15 +198,14 @@ struct ghvm_grant_call {
  * struct ghvm_grant - ioctl(GHVM_GRANT), on /dev/ghvm
  * @size: sizeof(struct ghvm_grant)
  * @flags: Must be 0
- * @id: what GHVM_REVOKE names; not 0, not in use (-EEXIST)
+ * @id: identifies it to GHVM_REVOKE; not 0, not in use (-EEXIST)
  * @calls: user address of struct ghvm_grant_call[@n_calls]
  * @virqs: user address of __u32[@n_virqs]
  * @n_calls: at most GHVM_GRANT_MAX
  * @n_virqs: at most GHVM_GRANT_MAX
  *
- * Return: a grant file (close-on-exec) on which only GHVM_HCALL and GHVM_IRQ
- * work, and only for what is listed (else -EPERM). Calls that take a buffer
- * cannot be granted.
+ * Return: a grant file (close-on-exec), which supports only GHVM_HCALL and GHVM_IRQ, for the
+ * listed calls and virqs (others: -EPERM). Calls with a buffer cannot be granted.
  */
 struct ghvm_grant {
 	__u32 size;
@@ -224,10 +221,10 @@ struct ghvm_grant {
  * struct ghvm_revoke - ioctl(GHVM_REVOKE), on /dev/ghvm
  * @size: sizeof(struct ghvm_revoke)
  * @flags: Must be 0
- * @id: the grant's (-ENOENT: there is none)
+ * @id: id of the grant (-ENOENT: there is none)
  *
- * Returns when no hypercall of the grant is in flight and its virqs are free.
- * Every later ioctl on any copy of the grant file is -ESTALE.
+ * Returns when no hypercall of the grant is in flight and its virqs are free. Later ioctls on any
+ * copy of the grant file return -ESTALE.
  */
 struct ghvm_revoke {
 	__u32 size;
@@ -236,7 +233,7 @@ struct ghvm_revoke {
 };
 
 /**
- * struct ghvm_quarantine_entry - a guarded pin that no file names any more
+ * struct ghvm_quarantine_entry - a guarded pin without a file
  * @id: for GHVM_QUARANTINE_ADOPT
  * @length: bytes
  * @n_extents: physically contiguous runs
@@ -256,7 +253,7 @@ struct ghvm_quarantine_entry {
 /**
  * struct ghvm_quarantine_list - ioctl(GHVM_QUARANTINE_LIST), on /dev/ghvm
  * @size: sizeof(struct ghvm_quarantine_list)
- * @count: in: room at @entries; out: how many were written
+ * @count: in: capacity of @entries; out: number written
  * @after: only entries with a larger id, in rising order (0: all)
  * @entries: user address of struct ghvm_quarantine_entry[]
  */
@@ -271,10 +268,10 @@ struct ghvm_quarantine_list {
  * struct ghvm_quarantine_adopt - ioctl(GHVM_QUARANTINE_ADOPT), on /dev/ghvm
  * @size: sizeof(struct ghvm_quarantine_adopt)
  * @flags: Must be 0
- * @id: from GHVM_QUARANTINE_LIST (-ENOENT: not there)
+ * @id: from GHVM_QUARANTINE_LIST (-ENOENT: no such pin)
  *
- * Return: a pin file, GUARDED, with its tag. VmPin of the caller shows the pages now; they go
- * on counting against the user that pinned them, until they are unpinned.
+ * Return: a pin file, GUARDED, with its tag. VmPin of the caller then includes the pages; they
+ * stay charged to the user that pinned them until they are unpinned.
  */
 struct ghvm_quarantine_adopt {
 	__u32 size;
@@ -283,7 +280,7 @@ struct ghvm_quarantine_adopt {
 };
 
 /**
- * struct ghvm_assign_perm - who gets what
+ * struct ghvm_assign_perm - a new owner and its permissions
  * @vmid: Qualcomm VMID (policy and mapping are user space's, abi G)
  * @perm: QCOM_SCM_PERM_*
  */
@@ -298,10 +295,10 @@ struct ghvm_assign_perm {
  * struct ghvm_assign - ioctl(GHVM_ASSIGN), on /dev/ghvm; -EOPNOTSUPP without SCM
  * @size: sizeof(struct ghvm_assign)
  * @pin: a pin file, GUARDED
- * @source: bit mask of the VMIDs that have the pages now
+ * @source: bit mask of the VMIDs that own the pages now
  * @dest: user address of struct ghvm_assign_perm[@n_dest]
  * @n_dest: 1 to GHVM_ASSIGN_MAX
- * @give_back: 0: the pages are away afterwards; 1: they are the primary VM's again
+ * @give_back: 0: assign the pages away; 1: return them to the primary VM
  */
 struct ghvm_assign {
 	__u32 size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the model stands on, in memory: RAM, a clock, virqs as eventfds. Stage 2 and guests
- * are only what the model remembers of them.
+ * The model's host in memory: RAM, a clock, virqs as eventfds. Stage 2 and guests exist only in
+ * the model's state.
  */
 #include "tests/fakes/rm-internal.h"
 

@@ -2,8 +2,8 @@
 /*
  * Pins of the host in memory.
  *
- * A pin takes pages of the host's RAM and copies the memfd's bytes there: the two are not
- * the same memory afterwards, which no user of struct ghvm_host_ops may notice.
+ * A pin takes pages of the host's RAM and copies the memfd's bytes there. Afterwards the two are
+ * different memory, which no client of struct ghvm_host_ops may notice.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/fakes/rm-internal.h"
@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define PIN_BASE 0x10000 /* pins are no descriptors here: a close(2) of one shall fail */
+#define PIN_BASE 0x10000 /* pins are not descriptors here: close(2) must fail */
 
 static struct fake_pin *find_pin(struct fake_rm *f, int pin)
 {
@@ -32,8 +32,8 @@ static uint8_t *page_of(struct fake_rm *f, uint64_t pa)
 	return &f->taken[fake_rm_page(pa)];
 }
 
-/* The heart of it: the pages go back to Linux. */
-static void unpin(struct fake_rm *f, struct fake_pin *p)
+/* Give the pages back to Linux, which is the main check of this host. */
+static void unpin_pages(struct fake_rm *f, struct fake_pin *p)
 {
 	for (size_t i = 0; i < p->n_extents; i++) {
 		const struct ghvm_extent *e = &p->extents[i];
@@ -53,10 +53,10 @@ void fake_rm_close_pin(struct fake_rm *f, struct fake_pin *p)
 	if (p->state == GHVM_PIN_GUARDED)
 		p->quarantined = true;
 	else
-		unpin(f, p);
+		unpin_pages(f, p);
 }
 
-/* A run of at most @want free pages at or after @pa; its length. */
+/* Find at most @want contiguous free pages at or after @pa. Return: their number. */
 static uint64_t find_run(struct fake_rm *f, uint64_t *pa, uint64_t want)
 {
 	uint64_t end = FAKE_RM_RAM_BASE + f->ram_size, n = 0;
@@ -85,16 +85,16 @@ static int take_pages(struct fake_rm *f, struct fake_pin *p, uint64_t length)
 			return -ENOMEM;
 		p->extents[p->n_extents++] = (struct ghvm_extent){ pa, n * GHVM_PAGE };
 		memset(page_of(f, pa), 1, n);
-		pa += (n + 1) * GHVM_PAGE; /* a hole, or these two were one */
+		pa += (n + 1) * GHVM_PAGE; /* leave a hole, to separate the extents */
 		left -= n;
 	}
 	p->length = length;
 	return 0;
 }
 
-/* Bytes between a pin and @buf. */
-static int copy(struct fake_rm *f, const struct fake_pin *p, uint64_t offset, const uint8_t *buf,
-		size_t length)
+/* Copy @buf into a pin. */
+static int copy_in(struct fake_rm *f, const struct fake_pin *p, uint64_t offset, const uint8_t *buf,
+		   size_t length)
 {
 	for (size_t i = 0; i < p->n_extents && length; i++) {
 		const struct ghvm_extent *e = &p->extents[i];
@@ -116,8 +116,8 @@ static int copy(struct fake_rm *f, const struct fake_pin *p, uint64_t offset, co
 	return length ? -EINVAL : 0;
 }
 
-/* What an empty memfd has. Pages that nobody wrote are zero already. */
-static void clear(struct fake_rm *f, const struct fake_pin *p)
+/* Zero the pages as in an empty memfd; only pages that were written need it. */
+static void clear_pages(struct fake_rm *f, const struct fake_pin *p)
 {
 	for (size_t i = 0; i < p->n_extents; i++) {
 		const struct ghvm_extent *e = &p->extents[i];
@@ -128,7 +128,7 @@ static void clear(struct fake_rm *f, const struct fake_pin *p)
 	}
 }
 
-static int fill(struct fake_rm *f, struct fake_pin *p, int memfd, uint64_t offset)
+static int fill_pages(struct fake_rm *f, struct fake_pin *p, int memfd, uint64_t offset)
 {
 	uint8_t *from;
 	struct stat st;
@@ -139,14 +139,14 @@ static int fill(struct fake_rm *f, struct fake_pin *p, int memfd, uint64_t offse
 	if ((uint64_t)st.st_size < offset || (uint64_t)st.st_size - offset < p->length)
 		return -EFAULT; /* beyond its end */
 	if (!st.st_blocks) {
-		clear(f, p);
+		clear_pages(f, p);
 		return 0;
 	}
 	from = mmap(NULL, p->length, PROT_READ, MAP_SHARED, memfd, (off_t)offset);
 	if (from == MAP_FAILED)
 		return -errno;
-	r = copy(f, p, 0, from, p->length);
-	(void)munmap(from, p->length); /* ours */
+	r = copy_in(f, p, 0, from, p->length);
+	(void)munmap(from, p->length); /* cannot fail */
 	return r;
 }
 
@@ -164,9 +164,9 @@ static int make_pin(struct fake_rm *f, int memfd, uint64_t offset, uint64_t leng
 		p->id = ++f->next_pin;
 		r = take_pages(f, p, length);
 		if (r == 0)
-			r = fill(f, p, memfd, offset);
+			r = fill_pages(f, p, memfd, offset);
 		if (r < 0)
-			unpin(f, p);
+			unpin_pages(f, p);
 		return r < 0 ? r : PIN_BASE + i;
 	}
 	return -ENFILE;
@@ -215,7 +215,7 @@ int fake_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_e
 	if (n > count)
 		n = count;
 	if (n > 100)
-		n = 100; /* callers must be able to ask on */
+		n = 100; /* callers must handle partial lists */
 	memcpy(ret, p->extents + first, n * sizeof(*ret));
 	return fake_rm_leave(h, (int)n);
 }
@@ -245,7 +245,7 @@ int fake_pin_write(struct ghvm_host *h, int pin, uint64_t offset, const void *bu
 	if (r < 0)
 		return fake_rm_leave(h, r);
 	p = find_pin(fake_rm_of(h), pin);
-	r = p->state == GHVM_PIN_GUARDED ? -EBUSY : copy(fake_rm_of(h), p, offset, buf, length);
+	r = p->state == GHVM_PIN_GUARDED ? -EBUSY : copy_in(fake_rm_of(h), p, offset, buf, length);
 	return fake_rm_leave(h, r);
 }
 
@@ -299,7 +299,7 @@ int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id)
 	return fake_rm_leave(h, -ENOENT);
 }
 
-/* Only what the pages' state in RM allows: away before it has them, back after. */
+/* Pages must be assigned before RM has them, and taken back afterwards. */
 static void check_assign(struct fake_rm *f, const struct fake_pin *p, const struct ghvm_assign *arg)
 {
 	if (p->state != GHVM_PIN_GUARDED)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What no client of RM may send: seen in every request of every test on this host.
+ * Checks each request of each test on this host for what no client may send to RM.
  */
 #include "tests/fakes/rm-internal.h"
 
@@ -9,9 +9,9 @@
 #include "libghvm/base/wire.h"
 #include "tests/model/core/core.h"
 
-#define ENTRIES_MAX 64 /* or RM may be silent instead of saying that it is full, abi K.2 */
+#define ENTRIES_MAX 64 /* with more RM may not answer instead of refusing, abi K.2 */
 #define RECLAIM_SANITISE 1
-#define PROBE_LABEL 0xfffffffeU /* nothing is in such a page */
+#define PROBE_LABEL 0xfffffffeU /* a probe's page has no contents */
 
 /* The pin that has the first page of a parcel, or NULL. */
 static const struct fake_pin *pin_of(const struct fake_rm *f, const struct parcel *p)
@@ -26,9 +26,8 @@ static const struct fake_pin *pin_of(const struct fake_rm *f, const struct parce
 }
 
 /*
- * What a guest had for itself comes back without its secrets; what is shared with a guest comes
- * back with what is in it, unless nobody knows which of several lost ones it is. A presplit's SHARE of
- * memory that will be lent is neither.
+ * Lent memory must be sanitised when reclaimed. Shared memory must keep its contents, unless it
+ * is one of several lost parcels. A presplit SHARE of memory to be lent is neither.
  */
 static void watch_reclaim(struct fake_rm *f, struct ghvm_get *g)
 {

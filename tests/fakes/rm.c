@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host in memory: calls, grants, and what the tests look at.
+ * A host in memory: calls, grants, and the state that tests examine.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/fakes/rm-internal.h"
@@ -32,7 +32,7 @@ void fake_rm_die(const char *why, uint64_t what)
 
 /* ---- calls ---- */
 
-/* The process dies here: this thread never returns, nor does it hold anything of the host's. */
+/* Simulate the death of the process: this thread never returns and holds no lock. */
 static void die_here(struct fake_rm *f)
 {
 	f->killed = true;
@@ -42,7 +42,7 @@ static void die_here(struct fake_rm *f)
 		(void)pause();
 }
 
-/* Each call: one at a time, dated work first, and the one that is to fail fails. */
+/* Begin a call: calls are serialised, due work is done first, and the chosen call fails. */
 int fake_rm_enter(struct ghvm_host *h)
 {
 	struct fake_rm *f = fake_rm_of(h);
@@ -179,7 +179,7 @@ static int make_grant(struct fake_rm *f, uint64_t id)
 
 		if (f->grants[i].used)
 			continue;
-		fd = eventfd(0, EFD_CLOEXEC); /* something to close */
+		fd = eventfd(0, EFD_CLOEXEC); /* any descriptor */
 		if (fd < 0)
 			return -errno;
 		f->grants[i] = (struct fake_grant){ .used = true, .id = id };
@@ -216,7 +216,7 @@ static int fake_revoke(struct ghvm_host *h, uint64_t id)
 
 static void fake_close(struct ghvm_host *h)
 {
-	/* the fake is the test's: fake_rm_free() */
+	/* owned by the test: fake_rm_free() */
 }
 
 static const struct ghvm_host_ops fake_ops = {
@@ -237,7 +237,7 @@ static const struct ghvm_host_ops fake_ops = {
 	.close = fake_close,
 };
 
-/* ---- making and looking ---- */
+/* creation and state */
 
 struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 {
@@ -290,7 +290,7 @@ void fake_rm_free(struct fake_rm *f)
 		free(f->pins[i].extents);
 	for (size_t i = 0; i < FAKE_RM_IRQS_MAX; i++)
 		closep(&f->irqs[i].eventfd);
-	(void)munmap(f->ram, f->ram_size); /* ours */
+	(void)munmap(f->ram, f->ram_size); /* cannot fail */
 	free(f->taken);
 	free(f->dirty);
 	free(f->arena);

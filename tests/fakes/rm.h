@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host in memory: struct ghvm_host_ops over the model hypervisor and its one resource
- * manager, for unit tests.
+ * A host in memory: struct ghvm_host_ops over the model hypervisor and its resource manager, for
+ * unit tests.
  *
- * It is the strictest of all hosts: the first page that is unpinned while the model says
- * that a guest may have it, or written while it is lent, aborts the test; as does lent memory
- * that is reclaimed unwiped, shared memory that is wiped, or a message with too many entries.
+ * It is the strictest of all hosts. It aborts the test when a page is unpinned that a guest may
+ * own, or written while lent; when lent memory is reclaimed without sanitising, or shared memory
+ * with; and when a message has too many entries.
  */
 #pragma once
 
@@ -25,11 +25,11 @@
 #define FAKE_RM_SCRIPT_MAX 64
 
 /**
- * struct fake_rm_options - what the machine is like; all zero: a plain one
+ * struct fake_rm_options - properties of the machine; default: all zero
  * @ram_size: bytes; 0: 64 MiB
- * @chunk_pages: pins get runs of so many pages, with holes between; 0: one run
+ * @chunk_pages: pins have extents of at most so many pages, with holes between; 0: one extent
  * @delay_ns, @late_stop, @presplit_quirk, @production: of the model
- * @assigns: its firmware has to be told who owns what: else the test is aborted
+ * @assigns: pages must be assigned to their owner in the firmware, else the test is aborted
  */
 struct fake_rm_options {
 	uint64_t ram_size;
@@ -65,7 +65,7 @@ struct fake_irq {
 };
 
 /**
- * struct fake_rm_exit - what a vCPU's next run answers
+ * struct fake_rm_exit - the result of a vCPU's next run
  * @state, @data: abi F.1
  * @ends: the guest ends with @type (abi D.2) before this is answered
  */
@@ -77,28 +77,28 @@ struct fake_rm_exit {
 };
 
 /**
- * struct fake_rm - the host and what the tests look at
+ * struct fake_rm - the host and the state that tests examine
  * @host: pass its address as the host
  * @model: for its knobs and counts, while no other thread runs
  * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
- * @kill_at: the one that its thread does not survive: it waits for ever, before the call does
- *     anything; then @killed, and @on_kill is signalled
- * @dead_from: the first call that fails, with -ENODEV, as do all after it: the process is dead, 0: none
- * @on_leave, @on_leave_data: called at the end of each call, with the lock, so that a guest does
- *     something meanwhile; may be NULL
- * @sent: ids of the messages to RM, in order; only the first FAKE_RM_SENT_MAX are kept
- * @answered: how long the payloads of its replies are, in order; so many are kept as well
- * @script: answers of vcpu_run; after the last one: EXPECTS_WAKEUP
+ * @kill_at: the call whose thread blocks for ever before the call does anything; then @killed is
+ *           set and @on_kill signalled
+ * @dead_from: the first of all further calls that fail with -ENODEV, as in a dead process; 0: none
+ * @on_leave, @on_leave_data: called with the lock at the end of each call, to let a guest act
+ * meanwhile; may be NULL
+ * @sent: ids of the messages to RM, in order; the first FAKE_RM_SENT_MAX
+ * @answered: lengths of the payloads of its replies, in order; likewise
+ * @script: results of vcpu_run; after the last one: EXPECTS_WAKEUP
  */
 struct fake_rm {
 	struct ghvm_host host;
-	pthread_mutex_t lock; /* over all that follows */
+	pthread_mutex_t lock; /* guards the following members */
 	struct model *model;
 	void *arena;
 	uint8_t *ram;
 	uint64_t ram_size;
-	uint8_t *taken; /* one a page */
-	uint8_t *dirty; /* one a page: somebody may have written */
+	uint8_t *taken; /* one per page */
+	uint8_t *dirty; /* one per page: may have been written */
 	unsigned int chunk_pages;
 	bool assigns;
 	uint64_t due;
@@ -129,19 +129,19 @@ void fake_rm_free(struct fake_rm *f);
 void fake_rm_freep(struct fake_rm **f);
 
 /*
- * The process that used the host dies: its pins are closed (the guarded ones go to the
- * quarantine), its virqs unbound. Grants live on, as a runner would have them.
+ * Simulate the death of the process: its pins are closed (the guarded ones go to the quarantine),
+ * its virqs unbound. Grants stay, as a runner may hold them.
  */
 void fake_rm_crash(struct fake_rm *f);
 
 /* What exists now. */
 struct model_counts fake_rm_counts(struct fake_rm *f);
-unsigned int fake_rm_pins(struct fake_rm *f);	 /* that a file names */
-unsigned int fake_rm_guarded(struct fake_rm *f); /* of these, and of the quarantine */
+unsigned int fake_rm_pins(struct fake_rm *f);	 /* with a file */
+unsigned int fake_rm_guarded(struct fake_rm *f); /* of these and of the quarantine */
 unsigned int fake_rm_quarantined(struct fake_rm *f);
 unsigned int fake_rm_grants(struct fake_rm *f);
-/* VMIDs, parcels, pins, grants and quarantine entries together: 0: all is back. */
+/* Total of VMIDs, parcels, pins, grants and quarantine entries; 0: everything is back. */
 unsigned int fake_rm_leftovers(struct fake_rm *f);
 
-/* Bytes of a pin, as the machine below has them. */
+/* The contents of a pin in the host's RAM. */
 const uint8_t *fake_rm_ram(struct fake_rm *f, uint64_t pa);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages as in abi C.6 and C.7. RM answers within the hypercall that sends.
+ * A guest's memory messages, abi C.6 and C.7. RM answers within the hypercall that sends.
  */
 #include "tests/model/guest-mem.h"
 
@@ -34,9 +34,9 @@ bool guest_mem_init(struct guest_mem *g, struct model *m, unsigned int slot)
 	return model_guest_link(m, slot, &g->link);
 }
 
-/* ---- what comes ---- */
+/* receiving */
 
-static struct guest_mem_region *by_handle(struct guest_mem *g, uint32_t handle)
+static struct guest_mem_region *find_by_handle(struct guest_mem *g, uint32_t handle)
 {
 	for (size_t i = 0; i < GUEST_MEM_REGIONS_MAX; i++)
 		if (g->regions[i].used && g->regions[i].handle == handle)
@@ -44,8 +44,8 @@ static struct guest_mem_region *by_handle(struct guest_mem *g, uint32_t handle)
 	return NULL;
 }
 
-/* An entry for a new one: a free one, or one that is of no use any more. */
-static struct guest_mem_region *room(struct guest_mem *g)
+/* An entry for a new region: a free one, or one neither offered nor accepted. */
+static struct guest_mem_region *find_unused(struct guest_mem *g)
 {
 	for (size_t i = 0; i < GUEST_MEM_REGIONS_MAX; i++)
 		if (!g->regions[i].used || (!g->regions[i].offered && !g->regions[i].accepted))
@@ -60,7 +60,7 @@ static struct guest_mem_region *room(struct guest_mem *g)
 static void on_shared(struct guest_mem *g, struct ghvm_get *in)
 {
 	const uint32_t handle = ghvm_get_u32(in);
-	struct guest_mem_region *r = by_handle(g, handle), new = { .used = true };
+	struct guest_mem_region *r = find_by_handle(g, handle), new = { .used = true };
 	unsigned int n;
 
 	new.handle = handle;
@@ -77,13 +77,13 @@ static void on_shared(struct guest_mem *g, struct ghvm_get *in)
 	if (in->bad)
 		return;
 	g->shared++;
-	if (r) { /* told again: a recall is off */
+	if (r) { /* announced again: cancels a recall */
 		r->offered = !r->accepted;
 		r->recalled = false;
 		return;
 	}
 	new.offered = true;
-	r = room(g);
+	r = find_unused(g);
 	if (r)
 		*r = new;
 }
@@ -91,7 +91,7 @@ static void on_shared(struct guest_mem *g, struct ghvm_get *in)
 /* u32 handle, u32 tag */
 static void on_recall(struct guest_mem *g, struct ghvm_get *in)
 {
-	struct guest_mem_region *r = by_handle(g, ghvm_get_u32(in));
+	struct guest_mem_region *r = find_by_handle(g, ghvm_get_u32(in));
 
 	g->recalls++;
 	if (r) {
@@ -154,9 +154,9 @@ void guest_mem_poll(struct guest_mem *g)
 	}
 }
 
-/* ---- what goes ---- */
+/* sending */
 
-static struct ghvm_put begin(struct guest_mem *g, uint8_t *buf, uint32_t id)
+static struct ghvm_put begin_request(struct guest_mem *g, uint8_t *buf, uint32_t id)
 {
 	struct ghvm_put w = { .buf = buf, .cap = PACKET_MAX };
 
@@ -167,7 +167,7 @@ static struct ghvm_put begin(struct guest_mem *g, uint8_t *buf, uint32_t id)
 	return w;
 }
 
-static uint32_t call(struct guest_mem *g, const struct ghvm_put *w)
+static uint32_t send_request(struct guest_mem *g, const struct ghvm_put *w)
 {
 	uint64_t x[8] = { 0, g->link.tx, w->len, (uintptr_t)w->buf, PUSH };
 
@@ -182,7 +182,7 @@ static uint32_t call(struct guest_mem *g, const struct ghvm_put *w)
 uint32_t guest_mem_accept(struct guest_mem *g, struct guest_mem_region *r)
 {
 	uint8_t buf[PACKET_MAX];
-	struct ghvm_put w = begin(g, buf, MEM_ACCEPT);
+	struct ghvm_put w = begin_request(g, buf, MEM_ACCEPT);
 	uint32_t status;
 
 	ghvm_put_u32(&w, r->handle);
@@ -197,7 +197,7 @@ uint32_t guest_mem_accept(struct guest_mem *g, struct guest_mem_region *r)
 	ghvm_put_u64(&w, r->ipa);
 	ghvm_put_u64(&w, r->size);
 	ghvm_put_zero(&w, 4);
-	status = call(g, &w);
+	status = send_request(g, &w);
 	r->offered = false;
 	r->accepted = status == 0;
 	return status;
@@ -207,12 +207,12 @@ uint32_t guest_mem_accept(struct guest_mem *g, struct guest_mem_region *r)
 uint32_t guest_mem_release(struct guest_mem *g, struct guest_mem_region *r)
 {
 	uint8_t buf[PACKET_MAX];
-	struct ghvm_put w = begin(g, buf, MEM_RELEASE);
+	struct ghvm_put w = begin_request(g, buf, MEM_RELEASE);
 	uint32_t status;
 
 	ghvm_put_u32(&w, r->handle);
 	ghvm_put_zero(&w, 4);
-	status = call(g, &w);
+	status = send_request(g, &w);
 	if (status == 0)
 		r->accepted = r->recalled = false;
 	return status;
@@ -222,13 +222,13 @@ uint32_t guest_mem_release(struct guest_mem *g, struct guest_mem_region *r)
 uint32_t guest_mem_say(struct guest_mem *g, const struct guest_mem_region *r, bool accepted)
 {
 	uint8_t buf[PACKET_MAX];
-	struct ghvm_put w = begin(g, buf, MEM_NOTIFY);
+	struct ghvm_put w = begin_request(g, buf, MEM_NOTIFY);
 
 	ghvm_put_u32(&w, r->handle);
 	ghvm_put_u8(&w, accepted ? NOTIFY_ACCEPTED : NOTIFY_RELEASED);
 	ghvm_put_zero(&w, 3);
 	ghvm_put_u32(&w, r->tag);
-	return call(g, &w);
+	return send_request(g, &w);
 }
 
 void guest_mem_serve(struct guest_mem *g, bool keeps, bool silent)
@@ -239,7 +239,7 @@ void guest_mem_serve(struct guest_mem *g, bool keeps, bool silent)
 
 		if (!r->used)
 			continue;
-		/* whether it is heard is the owner's matter */
+		/* the owner may ignore it */
 		if (r->offered && guest_mem_accept(g, r) == 0 && !silent)
 			(void)guest_mem_say(g, r, true);
 		if (r->recalled && r->accepted && !keeps && guest_mem_release(g, r) == 0 && !silent)

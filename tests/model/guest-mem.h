@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest's driver for memory that comes and goes: hears MEM_SHARED and MEM_RECALL from RM,
- * accepts and releases. For guests that are made up, by tests/model/sock and by unit tests.
+ * A guest's driver for memory added and removed at run time: receives MEM_SHARED and MEM_RECALL
+ * from RM, accepts and releases. For the scripted guests of tests/model/sock and of unit tests.
  *
- * Not a good citizen by itself: it does what it is told to, so that tests can have bad ones.
+ * It does only what its caller asks for, so that tests can have misbehaving guests.
  */
 #pragma once
 
@@ -18,10 +18,10 @@
 #define GUEST_MEM_SILENCE 0xfffffffeU /* RM did not answer */
 
 /**
- * struct guest_mem_region - a parcel that the guest has heard of
- * @ipa: where it was asked to map it, and does
- * @offered: MEM_SHARED came, and it is not accepted
- * @recalled: MEM_RECALL came after that
+ * struct guest_mem_region - a parcel announced to the guest
+ * @ipa: requested address, which the guest uses
+ * @offered: MEM_SHARED received and not accepted
+ * @recalled: MEM_RECALL received afterwards
  */
 struct guest_mem_region {
 	bool used;
@@ -37,7 +37,7 @@ struct guest_mem_region {
 
 /**
  * struct guest_mem - the driver
- * @shared, @recalls: how many of these notifications came
+ * @shared, @recalls: number of these notifications
  */
 struct guest_mem {
 	struct model *m;
@@ -47,36 +47,36 @@ struct guest_mem {
 	unsigned int shared;
 	unsigned int recalls;
 	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
-	uint32_t status; /* of the reply that came last */
+	uint32_t status; /* of the last reply */
 	bool replied;
 	unsigned int type;
-	unsigned int left; /* packets that are missing */
+	unsigned int left; /* packets missing */
 	uint32_t id;
 	size_t len;
 	uint8_t buf[GUEST_MEM_MESSAGE_MAX];
 };
 
-/* False: the guest has no link to RM. */
+/* False: the guest has no RM node. */
 bool guest_mem_init(struct guest_mem *g, struct model *m, unsigned int slot);
 
-/* Reads all that RM has to say. */
+/* Read all messages from RM. */
 void guest_mem_poll(struct guest_mem *g);
 
-/* RM's status. They do not say anything to the owner. */
+/* Return: RM's status. The owner is not notified. */
 uint32_t guest_mem_accept(struct guest_mem *g, struct guest_mem_region *r);
 uint32_t guest_mem_release(struct guest_mem *g, struct guest_mem_region *r);
 
-/* That it was accepted or released, true or not. RM's status. */
+/* Notify the owner that the region was accepted or released, true or not. Return: RM's status. */
 uint32_t guest_mem_say(struct guest_mem *g, const struct guest_mem_region *r, bool accepted);
 
 /*
- * Accepts what is offered, and releases what is recalled unless it @keeps; and says so unless it
- * is @silent.
+ * Accept offered regions, and release recalled ones unless @keeps. Notify the owner unless
+ * @silent.
  */
 void guest_mem_serve(struct guest_mem *g, bool keeps, bool silent);
 
 /*
- * The youngest that is to be accepted, or, @recalled, released; of this label or (-1) of any; or
- * NULL.
+ * The newest offered region, or with @recalled the newest accepted and recalled one; with this
+ * label, or -1 for any; or NULL.
  */
 struct guest_mem_region *guest_mem_find(struct guest_mem *g, int64_t label, bool recalled);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket: a line is a command, answered by "ok", by "error TEXT", or by
- * lines key=value and then "ok".
+ * The control socket: each line is a command, answered by "ok", by "error TEXT", or by lines
+ * key=value and then "ok".
  */
 #include "tests/model/sock/server.h"
 
@@ -76,7 +76,7 @@ static bool parse_number(const char *s, uint64_t max, uint64_t *ret)
 	return *s && !*end && !errno && *ret <= max;
 }
 
-/* By name, or as a number. */
+/* Parse a name or a number. */
 static bool parse_name(const struct names *v, size_t n, const char *s, uint32_t *ret)
 {
 	uint64_t number;
@@ -93,7 +93,7 @@ static bool parse_name(const struct names *v, size_t n, const char *s, uint32_t 
 	return true;
 }
 
-/* The word that says how many to let pass: the nth is meant, from 1; left out: the next. */
+/* Parse NTH, counted from 1, default 1, as a number of requests to skip. */
 static bool parse_nth(const char *s, unsigned int *ret_skip)
 {
 	uint64_t n = 1;
@@ -104,8 +104,8 @@ static bool parse_nth(const char *s, unsigned int *ret_skip)
 	return true;
 }
 
-/* Whose requests count; left out: anybody's. */
-static bool parse_whose(const char *s, enum fault_whose *ret)
+/* Parse WHOSE; default: all clients. */
+static bool parse_client(const char *s, enum fault_whose *ret)
 {
 	static const struct names whose[] = {
 		{ "anybody", FAULT_ANYBODY },
@@ -120,7 +120,7 @@ static bool parse_whose(const char *s, enum fault_whose *ret)
 	return true;
 }
 
-/* fail OP ERRNO [NTH [WHOSE]] */
+/* fail OP ERRNO [NTH [CLIENT]] */
 static const char *cmd_fail(struct server *s, char **w)
 {
 	struct fault f = { .armed = true };
@@ -133,8 +133,8 @@ static const char *cmd_fail(struct server *s, char **w)
 		return "which errno?";
 	if (!parse_nth(w[3], &f.skip))
 		return "which one of them?";
-	if (!parse_whose(w[3] ? w[4] : NULL, &f.whose))
-		return "whose request?";
+	if (!parse_client(w[3] ? w[4] : NULL, &f.whose))
+		return "which client?";
 	f.error = -(int)error;
 	s->fault = f;
 	return NULL;
@@ -146,28 +146,28 @@ static const char *arm_kill(struct server *s, char **w, enum fault_kind kind)
 
 	if (!parse_nth(w[1], &f.skip))
 		return "before which request?";
-	if (!parse_whose(w[1] ? w[2] : NULL, &f.whose))
-		return "whose request?";
+	if (!parse_client(w[1] ? w[2] : NULL, &f.whose))
+		return "which client?";
 	s->fault = f;
 	return NULL;
 }
 
 /*
- * kill-client [NTH [WHOSE]]: whoever makes that request dies before it is looked at. WHOSE:
- * only requests of a manager, or of a runner, count
+ * kill-client [NTH [CLIENT]]: kill the client of that request before it is processed. CLIENT: count
+ * only requests of a manager, or of a runner.
  */
 static const char *cmd_kill_client(struct server *s, char **w)
 {
 	return arm_kill(s, w, FAULT_KILL);
 }
 
-/* kill-client-after [NTH [WHOSE]]: it is done, but he does not live to hear of it */
+/* kill-client-after [NTH [CLIENT]]: the same after it is processed, before the answer. */
 static const char *cmd_kill_client_after(struct server *s, char **w)
 {
 	return arm_kill(s, w, FAULT_KILL_AFTER);
 }
 
-/* no-fault: forget what was armed; an error says that it has struck */
+/* no-fault: disarm; an error means that the fault has struck */
 static const char *cmd_no_fault(struct server *s, char **w)
 {
 	bool was = s->fault.armed;
@@ -224,7 +224,7 @@ static const char *cmd_mute(struct server *s, char **w)
 	return arm_silence(s, w, model_mute);
 }
 
-/* drop-end [NTH]: RM does not hear of a guest's own end */
+/* drop-end [NTH]: RM does not learn of the end of a guest */
 static const char *cmd_drop_end(struct server *s, char **w)
 {
 	unsigned int skip;
@@ -304,7 +304,7 @@ static const char *cmd_hold(struct server *s, char **w)
 	return NULL;
 }
 
-/* delay MS: RM reads nothing until then */
+/* delay MS: RM reads no messages until then */
 static const char *cmd_delay(struct server *s, char **w)
 {
 	uint64_t ms;
@@ -322,12 +322,13 @@ static const char *cmd_quit(struct server *s, char **w)
 	return NULL;
 }
 
-static void say(int fd, const char *key, uint64_t value)
+static void send_value(int fd, const char *key, uint64_t value)
 {
 	char line[64];
 	int n = snprintf(line, sizeof(line), "%s=%" PRIu64 "\n", key, value);
 
-	(void)!send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL); /* or he does not listen */
+	(void)!send(fd, line, (size_t)n,
+		    MSG_DONTWAIT | MSG_NOSIGNAL); /* the client may not be listening */
 }
 
 static void count_files(const struct server *s, int fd)
@@ -345,13 +346,13 @@ static void count_files(const struct server *s, int fd)
 		grants += !g->revoked;
 	for (uint32_t i = 0; i <= SERVER_VIRQ_LAST; i++)
 		irqs += s->irqs[i].file != NULL;
-	say(fd, "hosts", hosts);
-	say(fd, "pins", pins);
-	say(fd, "pins_guarded", guarded);
-	say(fd, "quarantine", quarantine);
-	say(fd, "quarantined_pages", quarantine_pages(s));
-	say(fd, "grants", grants);
-	say(fd, "irqs_bound", irqs);
+	send_value(fd, "hosts", hosts);
+	send_value(fd, "pins", pins);
+	send_value(fd, "pins_guarded", guarded);
+	send_value(fd, "quarantine", quarantine);
+	send_value(fd, "quarantined_pages", quarantine_pages(s));
+	send_value(fd, "grants", grants);
+	send_value(fd, "irqs_bound", irqs);
 }
 
 static const char *cmd_counts(struct server *s, int fd)
@@ -359,22 +360,22 @@ static const char *cmd_counts(struct server *s, int fd)
 	struct model_counts n;
 
 	model_counts(s->model, &n);
-	say(fd, "vms", n.vms);
-	say(fd, "slots", n.slots);
-	say(fd, "parcels", n.parcels);
-	say(fd, "entries", n.entries);
-	say(fd, "virqs", n.virqs);
-	say(fd, "caps", n.caps);
-	say(fd, "lent_pages", n.lent_pages);
-	say(fd, "shared_pages", n.shared_pages);
-	say(fd, "calls", n.calls);
-	say(fd, "rm_dead", n.rm_dead);
-	say(fd, "heap_used", n.heap_used);
+	send_value(fd, "vms", n.vms);
+	send_value(fd, "slots", n.slots);
+	send_value(fd, "parcels", n.parcels);
+	send_value(fd, "entries", n.entries);
+	send_value(fd, "virqs", n.virqs);
+	send_value(fd, "caps", n.caps);
+	send_value(fd, "lent_pages", n.lent_pages);
+	send_value(fd, "shared_pages", n.shared_pages);
+	send_value(fd, "calls", n.calls);
+	send_value(fd, "rm_dead", n.rm_dead);
+	send_value(fd, "heap_used", n.heap_used);
 	count_files(s, fd);
-	say(fd, "requests", s->counters.requests);
-	say(fd, "vcpu_runs", s->counters.vcpu_runs);
-	say(fd, "guarded_writes", s->counters.guarded_writes);
-	say(fd, "violations", s->counters.violations);
+	send_value(fd, "requests", s->counters.requests);
+	send_value(fd, "vcpu_runs", s->counters.vcpu_runs);
+	send_value(fd, "guarded_writes", s->counters.guarded_writes);
+	send_value(fd, "violations", s->counters.violations);
 	return NULL;
 }
 

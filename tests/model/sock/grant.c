@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Grants: what the holder may do, until it is revoked. */
+/*
+ * Grants: calls and virqs that a holder may use until it is revoked.
+ */
 #include "tests/model/sock/server.h"
 
 #include <errno.h>
@@ -9,7 +11,7 @@
 #define CALL_MSGQUEUE_SEND 0x1b
 #define CALL_MSGQUEUE_RECEIVE 0x1c
 
-static struct grant *find(struct server *s, uint64_t id)
+static struct grant *find_grant(struct server *s, uint64_t id)
 {
 	for (struct grant *g = s->grants; g; g = g->next) {
 		if (g->id == id && !g->revoked)
@@ -52,7 +54,7 @@ static int check_lists(const struct grant *g)
 }
 
 /* The lists follow the structure. */
-static int load(struct grant *g, const struct ghvm_grant *arg, const struct request *rq)
+static int load_lists(struct grant *g, const struct ghvm_grant *arg, const struct request *rq)
 {
 	size_t calls = arg->n_calls * sizeof(*g->calls), virqs = arg->n_virqs * sizeof(*g->virqs);
 
@@ -68,12 +70,12 @@ static int load(struct grant *g, const struct ghvm_grant *arg, const struct requ
 	return check_lists(g);
 }
 
-static int publish(struct server *s, struct grant *g, struct request *rq)
+static int publish_grant(struct server *s, struct grant *g, struct request *rq)
 {
 	struct file *f;
 	int error;
 
-	if (find(s, g->id))
+	if (find_grant(s, g->id))
 		return -EEXIST;
 	error = server_new_file(s, FILE_GRANT, &f, &rq->out_fd);
 	if (error < 0)
@@ -97,9 +99,9 @@ int grant_create(struct server *s, struct request *rq)
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	error = load(g, &arg, rq);
+	error = load_lists(g, &arg, rq);
 	if (error == 0)
-		error = publish(s, g, rq);
+		error = publish_grant(s, g, rq);
 	if (error < 0)
 		free_grant(g);
 	return error;
@@ -115,7 +117,7 @@ int grant_revoke(struct server *s, struct request *rq)
 		return error;
 	if (arg.flags)
 		return -EINVAL;
-	g = find(s, arg.id);
+	g = find_grant(s, arg.id);
 	if (!g)
 		return -ENOENT;
 	g->revoked = true;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Virqs as eventfds.
- *
- * An eventfd that is full, or is none, must not stop the model: it is looked at first.
+ * Virqs as eventfds. A full eventfd, or another kind of file, must not block the model, so the
+ * descriptor is checked first.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
@@ -30,10 +29,10 @@ static void signal_eventfd(int fd)
 	const uint64_t one = 1;
 
 	if (poll(&p, 1, 0) == 1 && p.revents & POLLOUT)
-		(void)!write(fd, &one, sizeof(one)); /* there was room */
+		(void)!write(fd, &one, sizeof(one)); /* not full */
 }
 
-static void unbind(struct server *s, uint32_t virq)
+static void unbind_virq(struct server *s, uint32_t virq)
 {
 	struct binding *b = &s->irqs[virq];
 
@@ -51,7 +50,7 @@ static int find_virq(const struct server *s, const struct ghvm_irq *arg, uint32_
 		*ret = arg->virq;
 		if (arg->virq < SERVER_VIRQ_FIRST || arg->virq > SERVER_VIRQ_LAST)
 			return -EINVAL;
-		return arg->virq == tx || arg->virq == rx ? -EBUSY : 0; /* by name only */
+		return arg->virq == tx || arg->virq == rx ? -EBUSY : 0; /* bound by name only */
 	}
 	if (arg->virq || arg->kind > GHVM_IRQ_RM_RX)
 		return -EINVAL;
@@ -71,7 +70,7 @@ int irq_bind(struct server *s, struct file *f, const struct ghvm_irq *arg, struc
 	if (arg->eventfd == -1) {
 		if (b->file != f)
 			return -ENOENT;
-		unbind(s, virq);
+		unbind_virq(s, virq);
 		return 0;
 	}
 	if (rq->fd < 0)
@@ -84,7 +83,7 @@ int irq_bind(struct server *s, struct file *f, const struct ghvm_irq *arg, struc
 	rq->fd = -1;
 	if (virq == model_rm_rx_virq(s->model))
 		s->rm_holder = f;
-	signal_eventfd(b->eventfd); /* for what came before */
+	signal_eventfd(b->eventfd); /* for virqs raised earlier */
 	return 0;
 }
 
@@ -92,7 +91,7 @@ void irq_release(struct server *s, struct file *f)
 {
 	for (uint32_t i = 0; i <= SERVER_VIRQ_LAST; i++) {
 		if (s->irqs[i].file == f)
-			unbind(s, i);
+			unbind_virq(s, i);
 	}
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * struct model_host: pretend RAM, guests that are scripts, virqs that are eventfds.
+ * struct model_host: simulated RAM, scripted guests, virqs as eventfds.
  *
- * Nothing takes pages out of the primary here, as its programs are not inside. Instead
- * every lend is looked at: were the pages pinned, and guarded, as they have to be?
+ * The programs of the primary do not run inside the model, so pages cannot be taken from them.
+ * Instead each lend is checked: the pages must be pinned and guarded.
  */
 #include "tests/model/sock/server.h"
 
@@ -22,7 +22,7 @@ static void *host_ram(void *ctx, uint64_t pa, uint64_t len)
 	return ram_at(&((struct server *)ctx)->ram, pa, len);
 }
 
-/* Buffers are our own (request.c): their addresses are ours. */
+/* Buffers are those of request.c, in this address space. */
 static int host_copy_in(void *ctx, void *dst, uint64_t va, uint64_t len)
 {
 	memcpy(dst, (const void *)(uintptr_t)va, len);
@@ -74,7 +74,7 @@ static int host_guest_map(void *ctx, unsigned int slot, uint64_t ipa, uint64_t p
 	return 0;
 }
 
-/* Whole parcels come and go. */
+/* Called for whole parcels only. */
 static void host_guest_unmap(void *ctx, unsigned int slot, uint64_t ipa, uint64_t len)
 {
 	struct vm *vm = &((struct server *)ctx)->vms[slot];
@@ -140,7 +140,7 @@ static void host_virq(void *ctx, uint32_t intid)
 	irq_raise(ctx, intid);
 }
 
-/* Its number may be another's soon; who has it bound will not hear of that. */
+/* The number may be reused; a file that has bound it is not told. */
 static void host_virq_free(void *ctx, uint32_t intid)
 {
 }
@@ -176,7 +176,7 @@ static void host_trace(void *ctx, char dir, uint32_t id, uint16_t seq, const uin
 static void host_panic(void *ctx, const char *why) __attribute__((noreturn));
 static void host_panic(void *ctx, const char *why)
 {
-	fprintf(stderr, "ghvm-model: the machine would be dead now: %s\n", why);
+	fprintf(stderr, "ghvm-model: the hypervisor would have crashed: %s\n", why);
 	exit(PANIC_STATUS);
 }
 

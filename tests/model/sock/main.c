@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ghvm-model: options of the program. */
+/*
+ * ghvm-model: options of the program.
+ */
 #include "tests/model/sock/server.h"
 
 #include <errno.h>
@@ -14,25 +16,25 @@
 
 static const char help[] =
 	"Usage: ghvm-model [OPTION]... SOCKET\n"
-	"A Gunyah hypervisor that is a program: unix:SOCKET instead of /dev/ghvm.\n"
+	"A model of the Gunyah hypervisor: use unix:SOCKET instead of /dev/ghvm.\n"
 	"\n"
-	"      --control=PATH        take commands on this socket as well\n"
+	"      --control=PATH        also accept commands on this socket\n"
 	"      --generation=NAME     debug (default), open-2023, android14 or v17: image by\n"
 	"                            SHARE or not, size of RM's heap, capability ids, LEND\n"
 	"                            that does not unmap. Messages that only android14 or\n"
 	"                            v17 have are refused by them, not done\n"
 	"      --ram=MIB             memory to lend from (default 8192)\n"
-	"      --fragment=N          scatter it: at most N pages belong together\n"
+	"      --fragment=N          scatter it: at most N contiguous pages\n"
 	"      --cpus=N              of the host (default 4)\n"
 	"      --delay=MS            of a reset, and of the end of a guest (default 25)\n"
 	"      --late-stop           answer a forced VM_STOP first, and end the guest after the\n"
 	"                            delay; else it has ended before the answer, as with the\n"
 	"                            real resource manager\n"
-	"      --trace               RM's messages, on standard error\n"
+	"      --trace               print RM's messages to standard error\n"
 	"  -h, --help                this\n"
 	"\n"
-	"Guests are no machine code. What RM starts is an arm64 Image header (64 bytes) and\n"
-	"then a text: the line GHVM-SCRIPT, then one operation a line:\n"
+	"Guests are not machine code. RM starts an arm64 Image header (64 bytes) followed by\n"
+	"a text: the line GHVM-SCRIPT, then one operation per line:\n"
 	"  print TEXT        write it to the UART, with a new line\n"
 	"  read              take a character from the UART\n"
 	"  expect TEXT       take lines from the UART until one is TEXT\n"
@@ -40,8 +42,8 @@ static const char help[] =
 	"  sleep MS\n"
 	"  powerkey          wait for the power key, then off\n"
 	"  mmio-read ADDR SIZE, mmio-write ADDR SIZE VALUE\n"
-	"  loop N, forever   run, and come back for nothing\n"
-	"  cpu-on N          start vCPU N, whose lines follow a line \"cpu N\"\n"
+	"  loop N, forever   run, and exit without a reason\n"
+	"  cpu-on N          start vCPU N; its lines follow a line \"cpu N\"\n"
 	"  cpu-off           this vCPU, until another turns it on\n"
 	"  echo TEXT         send back what is typed, up to a line TEXT\n"
 	"  mem-accept [LABEL]   wait until memory is shared by MEM_SHARED, of this label or any;\n"
@@ -52,30 +54,30 @@ static const char help[] =
 	"  mem-write ADDR VALUE, mem-await ADDR VALUE\n"
 	"                    a word (32 bits) of its memory: write it; wait until it is that\n"
 	"  off, reset, fault\n"
-	"  fault-loop        an exception loop: a fault for a debug image, which looks; with any\n"
+	"  fault-loop        an exception loop: a debug image reports a fault; with any\n"
 	"                    other the guest spins for ever\n"
 	"At its end a guest is off. mem- lines need a link to RM (rm-rpc), else they fault, as\n"
 	"they do if RM refuses, or the address is not mapped, or not so.\n"
 	"\n"
 	"Commands of the control socket, answered by a line \"ok\" or \"error ...\":\n"
 	"  counts                         what there is, as key=value\n"
-	"  fail OP ERRNO [NTH [WHOSE]]    the nth such operation of a client fails; OP: info\n"
+	"  fail OP ERRNO [NTH [CLIENT]]   the nth such operation of a client fails; OP: info\n"
 	"                                 hcall irq pin pin-status pin-extents pin-set\n"
 	"                                 pin-write grant revoke quarantine-list\n"
-	"                                 quarantine-adopt any; WHOSE: count those of a\n"
+	"                                 quarantine-adopt any; CLIENT: count those of a\n"
 	"                                 manager, or of a runner\n"
-	"  kill-client [NTH [WHOSE]]      SIGKILL for who makes the nth request, before it\n"
-	"  kill-client-after [NTH [WHOSE]]\n"
-	"                                 the same once it was done, but not answered\n"
-	"  no-fault                       forget fail and kill-client; an error: they struck\n"
+	"  kill-client [NTH [CLIENT]]     SIGKILL the client of the nth request, before it\n"
+	"  kill-client-after [NTH [CLIENT]]\n"
+	"                                 the same after it is done, before the answer\n"
+	"  no-fault                       cancel fail and kill-client; an error: they struck\n"
 	"  refuse MESSAGE STATUS [NTH]    RM refuses the nth such message, e.g. MEM_LEND 1\n"
-	"  drop MESSAGE [NTH]             it gets lost: RM does not do it, nor answer\n"
+	"  drop MESSAGE [NTH]             it is lost: RM neither does nor answers it\n"
 	"  mute MESSAGE [NTH]             RM does it, but does not answer\n"
 	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
-	"  drop-end [NTH]                 RM does not hear of the nth own end of a guest (off,\n"
+	"  drop-end [NTH]                 RM is not told of the nth end of a guest (off,\n"
 	"                                 reset or fault): it is lost in the hypervisor\n"
-	"  lie MESSAGE OFFSET HEX [NTH]   RM does it, but these bytes of its answer are others\n"
-	"  delay MS                       RM reads nothing for so long\n"
+	"  lie MESSAGE OFFSET HEX [NTH]   RM does it, but these bytes of its answer differ\n"
+	"  delay MS                       RM reads nothing for this time\n"
 	"  hold on|off                    RM reads nothing\n"
 	"  kill-rm                        RM never answers again, as when the real one\n"
 	"                                 dies; what comes back is another model\n"
@@ -95,9 +97,9 @@ static const struct generation {
 	{ "v17", true, false, true, true, SEED },
 };
 
-static int bad(const char *what, const char *value)
+static int bad_value(const char *what, const char *value)
 {
-	fprintf(stderr, "ghvm-model: %s: '%s' will not do\n", what, value);
+	fprintf(stderr, "ghvm-model: %s: '%s' is not a valid value\n", what, value);
 	return -EINVAL;
 }
 
@@ -109,7 +111,7 @@ static int take_number(const char *what, const char *s, uint64_t min, uint64_t m
 	errno = 0;
 	v = strtoull(s, &end, 0);
 	if (errno || end == s || *end || *s == '-' || v < min || v > max)
-		return bad(what, s);
+		return bad_value(what, s);
 	*ret = v;
 	return 0;
 }
@@ -128,7 +130,7 @@ static int take_generation(struct options *o, const char *name)
 		o->random = g->random;
 		return 0;
 	}
-	return bad("--generation", name);
+	return bad_value("--generation", name);
 }
 
 enum option_number {
@@ -189,8 +191,8 @@ static int take_option(struct options *o, int c)
 	}
 }
 
-/* 1: go on; 0: help was all; or a negative errno. */
-static int parse(struct options *o, int argc, char **argv)
+/* Return: 1, go on; 0, help was printed; or a negative errno. */
+static int parse_options(struct options *o, int argc, char **argv)
 {
 	int c, r;
 
@@ -217,8 +219,8 @@ int main(int argc, char **argv)
 	struct options o = { .ram = GHVM_GIB(8), .delay_ms = 25, .cpus = 4 };
 	int r;
 
-	(void)take_generation(&o, "debug"); /* there is one of that name */
-	r = parse(&o, argc, argv);
+	(void)take_generation(&o, "debug"); /* exists */
+	r = parse_options(&o, argc, argv);
 	if (r <= 0)
 		return r < 0 ? 2 : 0;
 	r = server_init(&s, &o);

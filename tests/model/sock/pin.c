@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pins and their quarantine: the module's page rule, and whether its users keep it.
+ * Pins and their quarantine: the module's page rule, and whether clients follow it.
  *
- * The module cannot know who owns a page; the model can, and counts a violation when a
- * page comes back that a guest still has.
+ * The module cannot know the owner of a page. The model can, and counts a violation when a page
+ * is unpinned that a guest still owns.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
@@ -41,7 +41,7 @@ static void free_pin(struct server *s, struct pin *pin)
 	free(pin);
 }
 
-/* At the end, so that ids rise along the list. */
+/* Append, so that ids rise along the list. */
 static void link_pin(struct server *s, struct pin *pin)
 {
 	struct pin **p = &s->pins;
@@ -81,7 +81,7 @@ int pin_create(struct server *s, struct request *rq)
 	return error;
 }
 
-/* Bytes of @pin that a guest has to itself, or shares. */
+/* Bytes of @pin that a guest owns or shares. */
 static uint64_t owned_bytes(const struct server *s, const struct pin *pin, uint64_t *ret_first)
 {
 	uint64_t n = 0;
@@ -100,7 +100,7 @@ static uint64_t owned_bytes(const struct server *s, const struct pin *pin, uint6
 	return n;
 }
 
-/* Closed by the last who had it. Pages of a guest are kept for ever: nobody can ask for them. */
+/* The last file of the pin is closed. A guarded pin is kept for ever in case it is adopted. */
 void pin_release(struct server *s, struct pin *pin)
 {
 	uint64_t first = 0, owned;
@@ -118,7 +118,7 @@ void pin_release(struct server *s, struct pin *pin)
 	free_pin(s, pin);
 }
 
-static int status(struct pin *pin, struct request *rq)
+static int pin_status(struct pin *pin, struct request *rq)
 {
 	struct ghvm_pin_status arg;
 	int error = request_arg(rq, &arg, sizeof(arg));
@@ -133,11 +133,11 @@ static int status(struct pin *pin, struct request *rq)
 	arg.n_extents = pin->n_extents;
 	arg.assigned = 0;
 	memcpy(arg.tag, pin->tag, sizeof(arg.tag));
-	(void)request_put(rq, &arg, sizeof(arg)); /* the first thing in it */
+	(void)request_put(rq, &arg, sizeof(arg)); /* the reply is empty */
 	return 0;
 }
 
-static int extents(struct pin *pin, struct request *rq)
+static int pin_extents(struct pin *pin, struct request *rq)
 {
 	struct ghvm_pin_extents arg;
 	int error = request_arg(rq, &arg, sizeof(arg));
@@ -150,12 +150,12 @@ static int extents(struct pin *pin, struct request *rq)
 		arg.count = (uint32_t)left;
 	if (arg.count > most)
 		arg.count = (uint32_t)most;
-	(void)request_put(rq, &arg, sizeof(arg)); /* there is room for both */
+	(void)request_put(rq, &arg, sizeof(arg)); /* both fit */
 	(void)request_put(rq, pin->extents + arg.first, arg.count * sizeof(struct ghvm_extent));
 	return 0;
 }
 
-static int set(struct server *s, struct pin *pin, struct request *rq)
+static int set_state(struct server *s, struct pin *pin, struct request *rq)
 {
 	struct ghvm_pin_set arg;
 	int error = request_arg(rq, &arg, sizeof(arg));
@@ -174,7 +174,7 @@ static int set(struct server *s, struct pin *pin, struct request *rq)
 	return 0;
 }
 
-/* Through all extents from @offset of the pin. */
+/* Copy into the extents from @offset of the pin on. */
 static void copy_in(struct server *s, const struct pin *pin, uint64_t offset, const uint8_t *from,
 		    size_t n)
 {
@@ -219,11 +219,11 @@ int pin_request(struct server *s, struct pin *pin, struct request *rq)
 {
 	switch (rq->op) {
 	case GHVM_PIN_STATUS:
-		return status(pin, rq);
+		return pin_status(pin, rq);
 	case GHVM_PIN_EXTENTS:
-		return extents(pin, rq);
+		return pin_extents(pin, rq);
 	case GHVM_PIN_SET:
-		return set(s, pin, rq);
+		return set_state(s, pin, rq);
 	case GHVM_SOCK_WRITE:
 		return write_pin(s, pin, rq);
 	default:
@@ -250,7 +250,7 @@ int quarantine_list(struct server *s, struct request *rq)
 	if (error < 0)
 		return error;
 	want = arg.count < most ? arg.count : most;
-	(void)request_put(rq, &arg, sizeof(arg)); /* its count is put in below */
+	(void)request_put(rq, &arg, sizeof(arg)); /* its count is set below */
 	for (const struct pin *p = s->pins; p && n < want; p = p->next) {
 		if (p->quarantined && p->id > arg.after)
 			n += put_entry(rq, p);

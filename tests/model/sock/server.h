@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ghvm-model: the model hypervisor behind a socket, with guests that follow a script.
+ * ghvm-model: the model hypervisor on a socket, with scripted guests.
  *
- * One thread, which never waits for anybody but in epoll: so a revoked grant has no call
- * in flight, and the model's core needs no lock. Insides of the program.
+ * A single thread that blocks only in epoll: so a revoked grant has no call in flight, and the
+ * model's core needs no lock. Internals of the program.
  */
 #pragma once
 
@@ -25,14 +25,14 @@
 
 struct server;
 
-/* ---- pretend RAM (ram.c) ---- */
+/* simulated RAM (ram.c) */
 
 /**
  * struct ram - the primary's physical memory, of which only pinned pages exist
  * @va: @size bytes of address space; memfds are mapped into it as they are pinned
- * @pinned, @guarded: a bit a page
- * @next: page where the search for room goes on
- * @fragment: pages in a row that belong together; 0: as many as there are
+ * @pinned, @guarded: a bit per page
+ * @next: page where the search for space goes on
+ * @fragment: maximal number of contiguous pages; 0: no limit
  */
 struct ram {
 	uint64_t base;
@@ -46,11 +46,11 @@ struct ram {
 
 int ram_init(struct ram *r, uint64_t base, uint64_t size, uint64_t fragment);
 void ram_done(struct ram *r);
-/* @length bytes of @fd from @offset, mapped; malloc'ed extents. 0 or a negative errno. */
+/* Map @length bytes of @fd from @offset; malloc'ed extents. Return: 0 or a negative errno. */
 int ram_pin(struct ram *r, int fd, uint64_t offset, uint64_t length, struct ghvm_extent **ret,
 	    uint64_t *ret_n);
 void ram_unpin(struct ram *r, const struct ghvm_extent *v, uint64_t n);
-/* Bytes that are pinned, all of them; or NULL. */
+/* The bytes if all of them are pinned; or NULL. */
 void *ram_at(const struct ram *r, uint64_t pa, uint64_t length);
 void ram_set_guarded(struct ram *r, const struct ghvm_extent *v, uint64_t n, bool guarded);
 bool ram_is_guarded(const struct ram *r, uint64_t pa, uint64_t length);
@@ -64,7 +64,7 @@ struct pin {
 	struct ghvm_extent *extents;
 	uint64_t n_extents;
 	uint32_t state;
-	bool quarantined; /* no file names it */
+	bool quarantined; /* without a file */
 	uint8_t tag[GHVM_TAG_SIZE];
 };
 
@@ -87,16 +87,16 @@ enum file_kind {
 	FILE_GRANT,
 };
 
-/* struct file - a socket of ours; what the other side holds is "the file" */
+/* struct file - a socket of the model; a client holds its other end as "the file" */
 struct file {
 	struct file *next;
 	enum file_kind kind;
 	int fd;
-	pid_t pid; /* who connected; of pins and grants: who made them */
-	bool dead; /* to be freed once the round is over */
+	pid_t pid; /* of the client that connected; of pins and grants: of their creator */
+	bool dead; /* to be freed after this round */
 	struct pin *pin;
 	struct grant *grant;
-	char *line; /* FILE_CONTROL: what came of one */
+	char *line; /* FILE_CONTROL: the incomplete line */
 	size_t line_len;
 };
 
@@ -106,10 +106,10 @@ struct binding {
 };
 
 /**
- * struct request - what came in one packet
+ * struct request - the contents of a packet
  * @op: ioctl number
- * @arg: what follows, @len bytes
- * @fd: a descriptor that came along, -1: none; taken by who sets it to -1
+ * @arg: the rest, @len bytes
+ * @fd: the received descriptor, -1: none; setting it to -1 takes it over
  * @out, @out_len: reply, GHVM_SOCK_PACKET_MAX big
  * @out_fd: descriptor to send, owned; -1: none
  */
@@ -123,18 +123,21 @@ struct request {
 	int out_fd;
 };
 
-/* A new file; @ret_fd: the end to pass on. 0 or a negative errno. */
+/* Create a file; @ret_fd: the client's end. Return: 0 or a negative errno. */
 int server_new_file(struct server *s, enum file_kind kind, struct file **ret, int *ret_fd);
 int server_add_file(struct server *s, enum file_kind kind, int fd, struct file **ret);
-/* Append to the reply; false: no room. */
+/* Append to the reply; false: too long. */
 bool request_put(struct request *rq, const void *p, size_t n);
-/* The structure at the front, checked as copy_struct_from_user() does; 0 or errno. */
+/*
+ * Copy the structure at the front, with the checks of copy_struct_from_user(). Return: 0 or
+ * errno.
+ */
 int request_arg(struct request *rq, void *arg, size_t size);
 
-/* The caller is dead: there is nobody to answer. */
+/* The client was killed and gets no answer. */
 #define DISPATCH_KILLED 1
 
-/* One request on a file: what the ioctl returns, or DISPATCH_KILLED. */
+/* Process a request on a file. Return: the result of the ioctl, or DISPATCH_KILLED. */
 int dispatch(struct server *s, struct file *f, struct request *rq);
 
 int pin_create(struct server *s, struct request *rq);
@@ -154,7 +157,7 @@ int irq_bind(struct server *s, struct file *f, const struct ghvm_irq *arg, struc
 void irq_release(struct server *s, struct file *f);
 void irq_raise(struct server *s, uint32_t intid);
 
-/* ---- the machine below the core, and its guests (machine.c, puppet.c, script.c) ---- */
+/* the machine for the core, and its guests (machine.c, puppet.c, script.c) */
 
 enum run_state { /* abi F.1 */
 		 RUN_READY = 0,
@@ -179,12 +182,12 @@ struct guest_map {
 };
 
 /**
- * struct vcpu - where its script is
- * @at: the line it is in, NULL: it has none
- * @phase, @sub: how far in the line, and in what a line does again and again
- * @value: what the last MMIO read gave, @reading: the next run brings it
+ * struct vcpu - the position in its script
+ * @at: the current line, NULL: none
+ * @phase, @sub: progress within the line, and within a repeated step
+ * @value: result of the last MMIO read; @reading: the next run brings it
  * @wake_at: end of a sleep, 0: none
- * @blocked: it waits, and is woken by what comes
+ * @blocked: waits for an event
  */
 struct vcpu {
 	bool off;
@@ -208,43 +211,44 @@ struct vm {
 	uint64_t pending[2]; /* SPIs */
 	bool uart_ready;
 	bool gpio_ready;
-	bool has_link; /* and has used it: @mem is valid */
+	bool has_link; /* has used the RM node: @mem is valid */
 	bool ended;
-	const struct vcpu *ended_by; /* its runs say @end until RM kills it; others: off for good */
+	const struct vcpu *
+		ended_by; /* its runs return @end until RM kills it; other vCPUs are off for good */
 	struct run end;
 	struct vcpu vcpus[MODEL_VCPUS_MAX];
 	char *script;
 	struct guest_mem mem;
 };
 
-/* Never fails: without a script the first run faults. */
+/* Without a script the first run faults. */
 void puppet_start(struct server *s, struct vm *vm, uint64_t pc);
-/* The guest's own end, by what @by did: RM does not know yet. */
+/* The guest ends by an action of @by; RM does not know yet. */
 void puppet_end(struct server *s, struct vm *vm, const struct vcpu *by, const struct run *end);
-/* RM ends it, or takes note that it has ended. */
+/* RM ends the guest, or learns of its end. */
 void puppet_kill(struct server *s, struct vm *vm);
 void puppet_pend(struct server *s, struct vm *vm, unsigned int spi, bool pend);
-/* vcpu_run: @resume is its first word, X0 to X4 the answer. */
+/* vcpu_run: @resume is its first argument, @x gets X0 to X4. */
 void puppet_run(struct server *s, struct vm *vm, unsigned int vcpu, uint64_t resume, uint64_t x[8]);
 void puppet_wake(struct server *s, struct vm *vm, unsigned int vcpu);
 void puppet_power_on(struct server *s, struct vm *vm, unsigned int vcpu);
-/* Those that slept long enough; when the next one does, 0: none. */
+/* Wake vCPUs that have slept long enough. Return: the next wake-up, 0: none. */
 uint64_t puppet_timers(struct server *s, uint64_t now);
 
-/* Four bytes of the guest's memory, if it may access them so (X 1, W 2, R 4); or NULL. */
+/* A word of the guest's memory if it has these rights (X 1, W 2, R 4); or NULL. */
 uint32_t *puppet_word(struct server *s, const struct vm *vm, uint64_t ipa, unsigned int rights);
 
-/* Runs @v to its next exit. */
+/* Run @v to its next exit. */
 void script_run(struct server *s, struct vm *vm, struct vcpu *v, struct run *ret);
-/* Where vCPU @n begins in a script, or NULL. */
+/* The first line of vCPU @n in a script, or NULL. */
 const char *script_begin(const char *script, unsigned int n);
 
 /* ---- everything ---- */
 
-/* What a control command makes fail, or whom it kills: before the request, or after. */
+/* Effect of a control command: fail the request, or kill its client before or after it. */
 enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_KILL_AFTER };
 
-/* Whose requests count: runners have grants, managers all else. */
+/* Which requests count: runners have grants, managers everything else. */
 enum fault_whose { FAULT_ANYBODY, FAULT_MANAGER, FAULT_RUNNER };
 
 struct fault {
@@ -294,25 +298,25 @@ struct server {
 	struct file *rm_holder;
 	struct ram ram;
 	struct vm vms[MODEL_VMS_MAX];
-	uint64_t later;	     /* model_work() is due, 0: never */
-	uint64_t release_at; /* RM is held until then, 0: not by the clock */
+	uint64_t later;	     /* when model_work() is due, 0: never */
+	uint64_t release_at; /* end of a delay of RM, 0: none */
 	struct fault fault;
-	pid_t caller; /* of the request that is under way */
+	pid_t caller; /* of the current request */
 	struct counters counters;
-	uint8_t *in; /* GHVM_SOCK_PACKET_MAX, as is */
+	uint8_t *in; /* GHVM_SOCK_PACKET_MAX bytes, as @out */
 	uint8_t *out;
 };
 
 int server_init(struct server *s, const struct options *options);
-/* Until somebody says quit, or a signal comes. 0 or a negative errno. */
+/* Run until the command quit or a signal. Return: 0 or a negative errno. */
 int server_run(struct server *s);
 void server_done(struct server *s);
 uint64_t server_now(void);
-/* Something that must not happen with a guest's pages. */
+/* Report a violation of the page rule. */
 void server_violation(struct server *s, const char *what, uint64_t pa, uint64_t length);
 
 int machine_init(struct server *s);
 void machine_done(struct server *s);
 
-/* A line of the control socket; the answer goes to @fd. */
+/* Execute a line of the control socket; the answer goes to @fd. */
 void control_line(struct server *s, int fd, char *line);
