@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening files whose names other users may manipulate.
+ * Opening files under names that other users may manipulate.
  */
 #pragma once
 

@@ -210,7 +210,7 @@ struct failure {
 	"the "                                                                                     \
 	"host reboots"
 #define SILENT_ON_MEMORY                                                                           \
-	"a resource manager whose heap is full may drop such a message: see ghvmctl "              \
+	"a resource manager with a full heap may drop such a message: see ghvmctl "                \
 	"host; if it still answers, use huge pages (memory.hugepages: 2M), or fewer VMs"
 #define LOOK_AT_SPEC "ghvmctl validate NAME says where in the descriptor"
 #define LOOK_AT_IMAGE                                                                              \

@@ -38,7 +38,7 @@ struct ghvm_machine_added {
  *           adopted. Allocated for GHVM_LEDGER_PARCELS more than the plan has.
  * @map: regions by address, from READY on
  * @transaction: borrowed; NULL: none is open
- * @vmid_lost: RM may have allocated a VMID whose number is unknown
+ * @vmid_lost: RM may have allocated a VMID of unknown number
  * @grant_id: argument of REVOKE; 0: no grant exists
  * @grant: file, owned, -1 none
  * @undo_failed: the last teardown was incomplete, or was that of a dead process

@@ -122,8 +122,8 @@ static bool is_telling(const struct ghvm_machine *m)
 	return apart;
 }
 
-static int look(const struct ghvm_machine *m, const struct ghvm_presplit_witness *w,
-		struct ghvm_error *err)
+static int ask_witness(const struct ghvm_machine *m, const struct ghvm_presplit_witness *w,
+		       struct ghvm_error *err)
 {
 	bool seen = false;
 
@@ -157,7 +157,7 @@ static int lend_and_look(struct ghvm_machine *m, struct pages *p,
 
 	if (r < 0)
 		return r;
-	r = look(m, w, err);
+	r = ask_witness(m, w, err);
 	undone = ghvm_machine_teardown(m, &e);
 	if (undone < 0 && err)
 		*err = e;
@@ -186,7 +186,7 @@ int ghvm_presplit_probe(struct ghvm_host *host, struct ghvm_rm *rm,
 		return ghvm_error_set(err, r, "cannot try out a LEND: %s", strerror(-r));
 	r = w->open(w->data, pages.memfd);
 	if (r < 0)
-		(void)ghvm_error_set(err, r, "nobody looks at lent pages: %s", strerror(-r));
+		(void)ghvm_error_set(err, r, "no witness for lent pages: %s", strerror(-r));
 	else
 		r = lend_and_look(m, &pages, w, err);
 	w->close(w->data);

@@ -4,7 +4,7 @@
  *
  * The one place where lent memory is looked at on purpose. The pages are a machine's, which is
  * never configured: pinned and guarded before RM hears of them, and reclaimed and given back by
- * the same undo as every other machine's. Somebody else, who can be spared, holds a mapping
+ * the same teardown as every other machine's. A witness process, which may die, holds a mapping
  * of each page and loads one byte of it while it is lent: if the hypervisor has taken the page
  * away, that is a SIGBUS for the witness, and nothing for the kernel (abi K.4).
  */
@@ -19,12 +19,12 @@
 #define GHVM_PRESPLIT_PAGES 4
 
 /**
- * struct ghvm_presplit_witness - who looks
- * @open: for each of the @memfds, borrowed, of one page: somebody maps it, loads a byte, and
- *     waits. Before any of it is pinned
- * @look: load a byte of number @i again. 1: that worked; 0: it was stopped; a negative errno:
- *     nobody knows. Once each, while the page is lent
- * @close: nobody has a mapping any more; also after a failed @open
+ * struct ghvm_presplit_witness - a process that looks at lent pages
+ * @open: map each of the @memfds, borrowed, of one page, in the witness, load a byte of it, and
+ *        wait. Called before any of it is pinned
+ * @look: load a byte of page @i again. 1: that worked; 0: it was stopped; a negative errno: not
+ *        known. Called once each, while the page is lent
+ * @close: remove all mappings; also called after a failed @open
  *
  * A witness only loads, in user space: the kernel must not touch a lent page, so it has no other
  * use of the mapping, and cannot leave a core dump of it.

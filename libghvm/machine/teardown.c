@@ -262,9 +262,7 @@ static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struc
 	return 0;
 }
 
-/*
- * Free a VMID whose allocation was not answered: deallocate VMs in LOAD that are not in use here.
- */
+/* Free the VMID of an unanswered ALLOCATE: deallocate VMs in LOAD that are not in use here. */
 static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	struct ghvm_vmid first, last;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Recovery of a commit whose process died: it is undone or completed as a whole.
+ * Recovery of a commit after its process died: it is undone or completed as a whole.
  *
  * It is undone while one region has UNDECIDED in its tag, and completed otherwise (tag.h).
  * Recovery does not wait for the guest: added regions are announced only after the decision, and

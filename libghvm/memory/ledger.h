@@ -3,8 +3,8 @@
  * Accounts of the one resource manager's limited resources, for all VMs of a host: SGL entries of
  * its small heap, parcels, VMIDs (abi K.2); and which of its numbers are in use.
  *
- * Numbers matter when a reply is lost: RM has then created a parcel or a VM whose number is
- * unknown. RM hands out handles by counting, so the lost one lies between the last handle seen
+ * Numbers matter when a reply is lost: RM has then created a parcel or a VM of unknown
+ * number. RM hands out handles by counting, so the lost one lies between the last handle seen
  * and the next one received, and is not in use here (decision 28).
  */
 #pragma once

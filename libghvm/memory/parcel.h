@@ -51,8 +51,8 @@ const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s);
  * @vm_name: for the tag
  * @lend: accessible to the guest only; false: to guest and host
  * @rights: of the guest, GHVM_MEM_R and so on
- * @presplit: SHARE and RECLAIM before each LEND, for hypervisors whose LEND does not
- *     unmap parts of large blocks (abi K.3, decision 11)
+ * @presplit: SHARE and RECLAIM before each LEND, for hypervisors with a LEND that does not unmap
+ *            parts of large blocks (abi K.3, decision 11)
  */
 struct ghvm_parcel_config {
 	char name[GHVM_PARCEL_NAME_SIZE];

@@ -179,7 +179,7 @@ int ghvm_region_add_begin(struct ghvm_region_table *t, const struct ghvm_region_
 	return ret;
 }
 
-/* The region whose change the caller has begun; no other caller can have ended it. */
+/* The region that the caller has begun to change; no other caller can have ended the change. */
 static struct ghvm_region *find_changing(const struct ghvm_region_table *t, uint32_t label,
 					 enum ghvm_region_state state)
 {

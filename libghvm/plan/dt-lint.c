@@ -110,9 +110,9 @@ static const struct {
 	  "an rm-rpc vdevice without \"generate\" kills the resource manager" },
 	{ is_input, NEVER, "a virtio input device makes the next VM panic the hypervisor" },
 	{ is_not_proxy, GHVM_QUIRK_SCHEDULED_VCPUS,
-	  "the end of a VM whose vCPUs are not \"proxy\" kills the resource manager" },
+	  "the end of a VM with vCPUs that are not \"proxy\" kills the resource manager" },
 	{ is_other_vcpus, GHVM_QUIRK_SCHEDULED_VCPUS,
-	  "the end of a VM whose vCPUs are not \"proxy\" kills the resource manager" },
+	  "the end of a VM with vCPUs that are not \"proxy\" kills the resource manager" },
 };
 
 static int check_node(const void *fdt, int node, const struct ghvm_quirks *q,

@@ -4,7 +4,7 @@
  *
  * libfdt trusts an overlay: it reads and writes wherever a number in __local_fixups__ points
  * (libfdt 1.6.1 to 1.8.1), and changes the overlay meanwhile. So everything that libfdt follows
- * is checked first, on a copy whose parts do not overlap. Odd constructs such as a fix-up of a
+ * is checked first, on a copy with separate parts. Odd constructs such as a fix-up of a
  * fix-up are refused, as they would change a number that was checked.
  */
 #include "libghvm/plan/dt-overlay.h"

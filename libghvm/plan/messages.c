@@ -60,7 +60,7 @@ static void add_create(struct list *l, uint32_t id, const struct ghvm_plan_parce
 		l->v[l->n++].step = l->step;
 }
 
-/* RM is asked to confirm the handle of a parcel whose entries fit into one message. */
+/* RM is asked to confirm the handle of a parcel if its entries fit into one message. */
 static void add_lookup(struct list *l, const struct ghvm_plan_parcel *m)
 {
 	const bool can = !count_appends(l->plan->quirks, m->entries_best);

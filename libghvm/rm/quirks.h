@@ -86,7 +86,7 @@ const struct ghvm_quirks *ghvm_quirks_row(size_t i);
  * struct ghvm_quirks_facts - facts seen of a resource manager
  * @rm_capid: of a queue to RM; small in a debug image (abi K.1)
  * @answered: RM has answered the questions behind the following members
- * @has_host_type: RM knows VM_HOST_GET_TYPE, whose answer is @host_type
+ * @has_host_type: RM knows VM_HOST_GET_TYPE, with @host_type as its answer
  * @has_boot_context, @has_address_layout: RM knows these messages (abi C.4)
  */
 struct ghvm_quirks_facts {

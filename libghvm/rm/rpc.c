@@ -26,7 +26,7 @@
  *
  * A single host call that fails does not end the connection. A failed receive is repeated. A
  * packet that could not be sent is not, as RM may have got it: the synchronisation makes RM drop
- * an incomplete message, and a message whose last packet was never tried is sent anew.
+ * an incomplete message. If the last packet was never tried, the message is sent anew.
  *
  * Locks: call_lock (one call at a time), rx_lock (one thread at a time receives and assembles),
  * state (what callers and the receiving thread share). Order: call_lock, rx_lock, state.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host that plays packets: the other end of the resource manager's queues, as scripted.
+ * A host with scripted packets: the other end of the resource manager's queues.
  *
- * It is deliberately not an RM (that is tests/fake-rm): it can say what no RM would. A
- * request is answered by the first rule with its id, which is used up; GET_VMID without
- * a rule is answered with VMID 3; all others without one are met by silence.
- * Thread: any; requests are looked at by the test's thread.
+ * It is deliberately not an RM (that is tests/fakes/rm.c) and can send what no RM would. A
+ * request is answered by the first rule with its id, which is then removed. GET_VMID without a
+ * rule is answered with VMID 3; other requests without a rule are not answered. Thread: any;
+ * requests are examined by the test's thread.
  */
 #pragma once
 

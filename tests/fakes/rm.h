@@ -81,8 +81,8 @@ struct fake_rm_exit {
  * @host: pass its address as the host
  * @model: for its knobs and counts, while no other thread runs
  * @calls: host calls so far; @fail_at: the one that fails with -EIO, 0: none
- * @kill_at: the call whose thread blocks for ever before the call does anything; then @killed is
- *           set and @on_kill signalled
+ * @kill_at: this call blocks its thread for ever before it does anything; then @killed is set and
+ *           @on_kill signalled
  * @dead_from: the first of all further calls that fail with -ENODEV, as in a dead process; 0: none
  * @on_leave, @on_leave_data: called with the lock at the end of each call, to let a guest act
  * meanwhile; may be NULL

@@ -30,7 +30,7 @@ void fake_systemd_start(struct fake_systemd *s);
 void fake_systemd_stop(struct fake_systemd *s);
 bool fake_systemd_has(struct fake_systemd *s, const char *name);
 
-/* How many are there now; how many came; how often somebody waited. */
+/* The current number; the number of pushes; the number of waits. */
 size_t fake_systemd_count(struct fake_systemd *s);
 unsigned int fake_systemd_pushes(struct fake_systemd *s);
 unsigned int fake_systemd_barriers(struct fake_systemd *s);

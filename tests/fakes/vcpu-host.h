@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host whose vCPUs play scripts: what a grant looks like to the runner.
+ * A host with scripted vCPUs: looks like a grant to the runner.
  *
  * Each vcpu_run takes the next step of the script of its capability; at the end of a script
  * runs spin with READY until the stop, as a guest that computes does.

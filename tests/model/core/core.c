@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The model itself: its arena, its clock, and which hypercall goes where.
+ * The model itself: its arena, its clock, and the dispatch of hypercalls.
  *
- * Hypercalls that only RM may make on the primary's objects are answered as the real
- * ones are: by the rights of the capability, not by their number.
+ * Hypercalls on the primary's objects that only RM may make are refused as by the real
+ * hypervisor: by the rights of the capability, not by their number.
  */
 #include "tests/model/core/core.h"
 
@@ -42,7 +42,7 @@ struct layout {
 	size_t total;
 };
 
-static size_t room(size_t *at, size_t bytes)
+static size_t reserve_bytes(size_t *at, size_t bytes)
 {
 	size_t here = *at;
 
@@ -54,12 +54,12 @@ static void arena_layout(const struct model_config *config, struct layout *ret)
 {
 	size_t at = 0;
 
-	(void)room(&at, sizeof(struct model));
-	ret->entries = room(&at, MODEL_ENTRIES_MAX * sizeof(struct sgl_entry));
-	ret->owner = room(&at, config->ram_size / MODEL_PAGE);
-	ret->split = room(&at, config->ram_size / MODEL_BLOCK + 2);
-	ret->dt = room(&at, MODEL_DT_SCRATCH);
-	ret->buffers = room(&at, (size_t)MODEL_CLIENTS * 3 * RPC_MESSAGE_MAX);
+	(void)reserve_bytes(&at, sizeof(struct model));
+	ret->entries = reserve_bytes(&at, MODEL_ENTRIES_MAX * sizeof(struct sgl_entry));
+	ret->owner = reserve_bytes(&at, config->ram_size / MODEL_PAGE);
+	ret->split = reserve_bytes(&at, config->ram_size / MODEL_BLOCK + 2);
+	ret->dt = reserve_bytes(&at, MODEL_DT_SCRATCH);
+	ret->buffers = reserve_bytes(&at, (size_t)MODEL_CLIENTS * 3 * RPC_MESSAGE_MAX);
 	ret->total = at;
 }
 
@@ -91,7 +91,7 @@ static void make_entries(struct model *m)
 	m->free_entry = 1;
 }
 
-/* The primary: a VM like the others, with a link to RM, which no one made. */
+/* The primary: a VM with an RM node, created at the start. */
 static void make_primary(struct model *m)
 {
 	struct queue *to_rm = &m->queues[0], *from_rm = &m->queues[1];
@@ -163,7 +163,7 @@ void model_uid(uint32_t ret[4])
 	ret[3] = 0x145f3d67;
 }
 
-/* splitmix64: only has to differ */
+/* splitmix64: the values only have to differ */
 uint64_t model_random(struct model *m)
 {
 	uint64_t z = m->seed += 0x9e3779b97f4a7c15ULL;
@@ -217,7 +217,7 @@ static void identify(uint64_t x[8])
 	x[3] = 0;
 }
 
-/* Calls on a vCPU that the owner has no right to make. */
+/* Calls on a vCPU for which the owner lacks the rights. */
 static void vcpu_control(struct model *m, uint32_t right, uint64_t x[8])
 {
 	const struct cap *cap;
@@ -249,7 +249,7 @@ static enum model_hypercall_result vcpu_run(struct model *m, uint64_t x[8], unsi
 	return MODEL_DONE;
 }
 
-/* What a guest and the primary have in common; false: none of these. */
+/* Calls that guests and the primary may make; false: none of these. */
 static bool common_call(struct model *m, int space, uint32_t call, uint64_t x[8])
 {
 	switch (call) {

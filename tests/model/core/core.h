@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Insides of the model: every structure, and what each file offers the others.
+ * Internals of the model: all structures, and the interfaces of its files.
  *
- * All of it lives in one arena and has fixed room: what would be RM's malloc() is only
- * counted (heap.c), so that running out happens when the real one runs out (abi K.2).
+ * Everything is in one arena of fixed size. Allocations of RM are only counted (heap.c), so that
+ * the model runs out of memory when the real RM would (abi K.2).
  */
 #pragma once
 
@@ -39,7 +39,7 @@
 #define MODEL_BLOCK GHVM_MIB(2)
 #define MODEL_VMMIO_END GHVM_GIB(1)
 #define MODEL_IPA_END (1ULL << 36)
-#define MODEL_IPA_CHOSEN (1ULL << 34) /* where RM puts what nobody placed */
+#define MODEL_IPA_CHOSEN (1ULL << 34) /* where RM puts parcels without a given address */
 #define MODEL_DT_SCRATCH GHVM_KIB(256)
 #define MODEL_GUEST_SPIS 96 /* INTIDs 32 to 127 */
 #define MODEL_SPI_ANY UINT32_MAX
@@ -132,16 +132,16 @@ struct cap {
 	enum cap_type type;
 	uint32_t rights;
 	int space;
-	int slot; /* whose guest's object it is, -1: RM's */
+	int slot; /* slot of the guest that owns the object, -1: RM */
 	unsigned int index;
 };
 
 uint64_t cspace_add(struct model *m, int space, enum cap_type type, uint32_t rights, int slot,
 		    unsigned int index);
-/* HYP_OK and the capability, or why not. */
+/* HYP_OK and the capability, or the refusal. */
 enum hyp_error cspace_find(const struct model *m, int space, uint64_t id, enum cap_type type,
 			   uint32_t rights, const struct cap **ret);
-/* Every capability to objects of a guest, and those in its own space. */
+/* Remove all capabilities to objects of a guest, and those in its space. */
 void cspace_revoke_slot(struct model *m, int slot);
 
 /* INTIDs of the primary; 0: exhausted. */
@@ -167,7 +167,7 @@ struct queue {
 
 void queue_init(struct queue *q);
 bool queue_full(const struct queue *q);
-/* Both ends; RM's with its own memory. False: full, or empty. */
+/* For both ends; RM uses its own memory. False: full, or empty. */
 bool queue_put(struct model *m, struct queue *q, const uint8_t *buf, size_t len, bool push);
 bool queue_get(struct model *m, struct queue *q, uint8_t buf[MODEL_QUEUE_BYTES], size_t *ret_len);
 void hyp_msgqueue_send(struct model *m, int space, uint64_t x[8]);
@@ -182,7 +182,7 @@ struct doorbell {
 	uint64_t flags;
 	uint64_t enable;
 	uint64_t ack;
-	int slot; /* whose SPI it is; -1: @virq of the primary */
+	int slot; /* slot of the guest with the SPI; -1: @virq of the primary */
 	unsigned int spi;
 	bool edge;
 	uint32_t virq;
@@ -247,7 +247,7 @@ struct rpc_message {
 	uint8_t *buf; /* RPC_MESSAGE_MAX */
 };
 
-/* MEM_SHARED carries lists: it is made when it is sent, from the parcel. */
+/* MEM_SHARED has lists, so it is encoded from the parcel when it is sent. */
 struct rpc_notification {
 	uint32_t id;
 	uint32_t len;
@@ -262,7 +262,7 @@ struct rpc_client {
 	struct rpc_message in;
 	unsigned int left; /* continuations still missing */
 	struct rpc_message out;
-	struct rpc_message pending; /* one reply that waits for @out */
+	struct rpc_message pending; /* a reply waiting for @out */
 	unsigned int first;
 	unsigned int count;
 	struct rpc_notification fifo[RPC_NOTIFICATIONS_MAX];
@@ -271,7 +271,7 @@ struct rpc_client {
 void rpc_client_init(struct rpc_client *c, uint16_t vmid, struct queue *from, struct queue *to);
 struct rpc_client *rpc_client_find(struct model *m, uint16_t vmid);
 void rpc_client_drop(struct model *m, struct rpc_client *c);
-/* Read all there is; send what fits. */
+/* Read all queued packets; send those that fit. */
 void rpc_service(struct model *m, struct rpc_client *c);
 void rpc_pump(struct model *m, struct rpc_client *c);
 void rpc_reply(struct model *m, struct rpc_client *c, const struct rpc_packet *to, size_t len);
@@ -280,8 +280,8 @@ void rpc_notify(struct model *m, uint16_t vmid, uint32_t id, const void *payload
 /* ---- RM: messages (rm.c, rm-vm.c, rm-image.c, rm-mem.c, rm-query.c) ---- */
 
 /**
- * struct rm_call - one request while it is handled
- * @caller: who asks
+ * struct rm_call - a request being handled
+ * @caller: the VM that sent it
  * @in: payload; @len: all of it
  * @out: reply, after the status word
  * @silent: send no reply (VM_EXIT, RM died)
@@ -313,19 +313,19 @@ extern const size_t rm_vm_n_messages;
 extern const struct rm_message rm_query_messages[];
 extern const size_t rm_query_n_messages;
 
-/* The handlers that are not in the file of their table. */
+/* Handlers defined outside the file of their table. */
 enum rm_status rm_config_image(struct rm_call *c);
 enum rm_status rm_auth_image(struct rm_call *c);
 enum rm_status rm_init(struct rm_call *c);
 enum rm_status rm_set_time_base(struct rm_call *c);
 enum rm_status rm_mem_accept(struct rm_call *c);
 enum rm_status rm_mem_notify(struct rm_call *c);
-/* MEM_SHARED of a parcel as it is now. */
+/* Encode MEM_SHARED for a parcel. */
 void rm_put_mem_shared(struct model *m, uint32_t handle, struct ghvm_put *w);
 
 void rm_dispatch(struct model *m, struct rpc_client *c);
 void rm_die(struct model *m, const char *why);
-/* Armed: for the message (0: any) that comes after @skip others of its kind. */
+/* A fault armed for a message (0: any), after @skip others of its kind. */
 struct rm_knob {
 	bool armed;
 	uint32_t message;
@@ -369,14 +369,14 @@ struct vm *vm_find(struct model *m, uint16_t vmid);
 struct vm *vm_new(struct model *m, uint16_t vmid);
 void vm_set_state(struct model *m, struct vm *vm, enum vm_state state);
 void vm_free(struct model *m, struct vm *vm);
-/* RUNNING to EXITED, some time later: vCPUs die, VM_STATUS and VM_EXITED go out. */
+/* RUNNING to EXITED after a delay: vCPUs stop, VM_STATUS and VM_EXITED are sent. */
 void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
 	     unsigned int n_reason);
-/* The same at once, whatever else was about to end it: a call to RM is the reason. */
+/* The same at once, because of a call to RM. */
 void vm_exit_by_call(struct model *m, struct vm *vm, unsigned int type, uint32_t reason);
-/* Bytes of RM's heap that go when the VM goes, or when it is reset. */
+/* Charge bytes of RM's heap until the VM is deallocated, or reset. */
 bool vm_charge(struct model *m, struct vm *vm, uint64_t bytes);
-/* Something failed on the way to RUNNING: @status for the reply. */
+/* The start of a VM failed: @status for the reply. */
 enum rm_status vm_fail(struct model *m, struct vm *vm, enum rm_status status);
 void vm_reset_begin(struct model *m, struct vm *vm);
 void vm_work(struct model *m);
@@ -399,7 +399,7 @@ struct acl_entry {
 	uint16_t vmid;
 	uint8_t rights;
 	bool accepted;
-	uint64_t ipa; /* where, if accepted */
+	uint64_t ipa; /* guest address, if accepted */
 };
 
 struct attr_entry {
@@ -436,22 +436,22 @@ struct parcel {
 };
 
 struct parcel *parcel_find(struct model *m, uint32_t handle);
-/* A blank one, or NULL: the owner has its 64. */
+/* A new parcel, or NULL: the owner has 64 already. */
 struct parcel *parcel_new(struct model *m);
 struct acl_entry *parcel_acl(struct parcel *p, uint16_t vmid);
-/* Add @n entries of the cursor; all or nothing. The pages leave the owner. */
+/* Add @n entries of the cursor, all or none, and take the pages from the owner. */
 enum rm_status parcel_append(struct model *m, struct parcel *p, struct ghvm_get *sgl,
 			     unsigned int n);
-/* @give_back: the pages are the primary's again; else they are somebody's for good. */
+/* @give_back: the primary gets the pages back; else they are donated. */
 void parcel_delete(struct model *m, struct parcel *p, bool give_back);
 void parcel_zero(struct model *m, const struct parcel *p);
 struct sgl_entry *parcel_entries(const struct model *m, const struct parcel *p);
 struct sgl_entry *parcel_next(const struct model *m, const struct sgl_entry *e);
-/* MEM_RELEASED or MEM_ACCEPTED by @vm, to who made the parcel. */
+/* Send MEM_RELEASED or MEM_ACCEPTED by @vm to the owner of the parcel. */
 void parcel_notify_owner(struct model *m, const struct parcel *p, const struct vm *vm, uint32_t id);
 enum rm_status parcel_accept(struct model *m, struct parcel *p, struct vm *vm, uint64_t ipa);
 void parcel_release(struct model *m, struct parcel *p, struct vm *vm);
-/* Everything that the VM accepted, with MEM_RELEASED to the owners. */
+/* Release all parcels that the VM has accepted, with MEM_RELEASED to the owners. */
 void parcel_release_all(struct model *m, struct vm *vm);
 int parcel_copy_out(struct model *m, const struct parcel *p, uint64_t off, void *dst, uint64_t len);
 int parcel_copy_in(struct model *m, const struct parcel *p, uint64_t off, const void *src,
@@ -488,7 +488,7 @@ struct vdev {
 
 struct guest {
 	struct vm *vm; /* NULL: the slot is free */
-	bool created;  /* the host knows it */
+	bool created;  /* created in the host */
 	char name[80];
 	char uri[80];
 	bool has_guid;
@@ -499,7 +499,7 @@ struct guest {
 	uint64_t size_max;
 	uint64_t gicd;
 	uint64_t gicr;
-	bool proxy; /* vCPUs run when their owner says so */
+	bool proxy; /* vCPUs are scheduled by the owner */
 	unsigned int n_vcpus;
 	uint64_t vcpu_cap[MODEL_VCPUS_MAX];
 	uint32_t vcpu_virq[MODEL_VCPUS_MAX];
@@ -518,17 +518,17 @@ struct vdev *guest_shm(struct guest *g, uint32_t label);
 enum rm_status guest_make_devices(struct model *m, struct guest *g);
 void guest_free_devices(struct model *m, struct guest *g);
 
-/* The only door to libfdt (guest-dt.c, guest-patch.c); the tree is in m->dt. */
+/* The only files that use libfdt (guest-dt.c, guest-patch.c); the tree is in m->dt. */
 enum rm_status guest_dt_load(struct model *m, struct vm *vm);
 enum rm_status guest_dt_parse(struct model *m, struct guest *g);
 enum rm_status guest_dt_patch(struct model *m, struct vm *vm, struct guest *g);
 #define IPA_NONE UINT64_MAX /* RM's choice */
 /* A /reserved-memory child with this qcom,label: 1 and where; 0 none; -1 malformed. */
 int guest_dt_window(struct model *m, uint32_t label, uint64_t *ret_ipa, uint64_t *ret_size);
-/* The nth label of such a child; -1: no more. */
+/* The label of the nth such child; -1: no more. */
 int64_t guest_dt_window_label(struct model *m, unsigned int nth);
 
-/* ---- all of it ---- */
+/* ---- the model ---- */
 
 struct model {
 	struct model_host host;
@@ -559,8 +559,8 @@ struct model {
 	struct parcel parcels[MODEL_PARCELS_MAX];
 	struct sgl_entry *entries; /* MODEL_ENTRIES_MAX */
 	uint32_t free_entry;	   /* list, index + 1 */
-	uint8_t *owner;		   /* one a page of RAM: index of the parcel + 1 */
-	uint8_t *split;		   /* one a 2 MiB block: bit 0 its 1 GiB, bit 1 itself (abi K.3) */
+	uint8_t *owner;		   /* per page of RAM: index of the parcel + 1 */
+	uint8_t *split;		   /* per 2 MiB block: bit 0 its 1 GiB, bit 1 itself (abi K.3) */
 	uint8_t *dt;		   /* MODEL_DT_SCRATCH */
 	char line[160];
 };

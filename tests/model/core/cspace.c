@@ -2,8 +2,8 @@
 /*
  * Capabilities, and the numbers of virqs.
  *
- * One table for all: a capability is private to a space (the primary, or a guest's
- * slot), and goes when its guest is destroyed, after which its id means nothing (50).
+ * All capabilities are in one table. Each belongs to a space (the primary, or a guest's slot) and
+ * is removed when its guest is destroyed; its id is then unknown (50).
  */
 #include "tests/model/core/core.h"
 

@@ -2,8 +2,8 @@
 /*
  * Doorbells (abi B.5).
  *
- * A level interrupt stays up as long as an enabled flag is set; with the ack mask
- * the flag goes as soon as it has been seen, so that the level is a pulse.
+ * A level interrupt is asserted as long as an enabled flag is set. With the ack mask the flag is
+ * cleared when it is delivered, so that the level is a pulse.
  */
 #include "tests/model/core/core.h"
 
@@ -34,7 +34,7 @@ static void set_level(struct model *m, const struct doorbell *d, bool level)
 		m->host.guest_irq(m->host.ctx, (unsigned int)d->slot, d->spi, false, level);
 }
 
-/* The enabled flags became, or are, set. */
+/* An enabled flag is set. */
 static void assert_level(struct model *m, struct doorbell *d)
 {
 	d->flags &= ~d->ack;
@@ -44,7 +44,8 @@ static void assert_level(struct model *m, struct doorbell *d)
 		set_level(m, d, true);
 }
 
-static bool find(struct model *m, int space, uint32_t right, uint64_t x[8], struct doorbell **ret)
+static bool find_doorbell(struct model *m, int space, uint32_t right, uint64_t x[8],
+			  struct doorbell **ret)
 {
 	const struct cap *cap;
 
@@ -60,7 +61,7 @@ void hyp_doorbell_send(struct model *m, int space, uint64_t x[8])
 {
 	struct doorbell *d;
 
-	if (!find(m, space, RIGHT_SEND, x, &d))
+	if (!find_doorbell(m, space, RIGHT_SEND, x, &d))
 		return;
 	x[1] = d->flags;
 	d->flags |= x[2];
@@ -74,7 +75,7 @@ void hyp_doorbell_receive(struct model *m, int space, uint64_t x[8])
 {
 	struct doorbell *d;
 
-	if (!find(m, space, RIGHT_RECEIVE, x, &d))
+	if (!find_doorbell(m, space, RIGHT_RECEIVE, x, &d))
 		return;
 	if (!x[2]) {
 		x[0] = HYP_ARGUMENT_INVALID;
@@ -90,7 +91,7 @@ void hyp_doorbell_reset(struct model *m, int space, uint64_t x[8])
 {
 	struct doorbell *d;
 
-	if (!find(m, space, RIGHT_RECEIVE, x, &d))
+	if (!find_doorbell(m, space, RIGHT_RECEIVE, x, &d))
 		return;
 	d->flags = 0;
 	d->enable = UINT64_MAX;
@@ -104,7 +105,7 @@ void hyp_doorbell_mask(struct model *m, int space, uint64_t x[8])
 	struct doorbell *d;
 	bool was, is;
 
-	if (!find(m, space, RIGHT_RECEIVE, x, &d))
+	if (!find_doorbell(m, space, RIGHT_RECEIVE, x, &d))
 		return;
 	was = (d->flags & d->enable) != 0;
 	d->enable = x[2];

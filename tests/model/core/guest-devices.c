@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest's vdevices become: doorbells, and its queues to RM (abi D.7, E).
+ * Creates the objects of a guest's vdevices: doorbells, and its queues to RM (abi D.7, E).
  *
- * Names are the guest's: a "doorbell" is what the guest hears and the primary rings.
+ * Names are from the guest's view: a "doorbell" is received by the guest and sent by the primary.
  */
 #include "tests/model/core/core.h"
 
@@ -17,7 +17,7 @@ static bool spi_taken(const struct guest *g, unsigned int spi)
 	return false;
 }
 
-/* From the top, where a tree has the fewest. */
+/* From the highest SPI down, as trees rarely use high ones. */
 static enum rm_status choose_spi(const struct guest *g, unsigned int not_this, unsigned int *ret)
 {
 	for (unsigned int spi = MODEL_GUEST_SPIS; spi-- > 0;) {
@@ -43,7 +43,7 @@ static enum rm_status choose_irqs(const struct guest *g, struct vdev *d)
 	return status;
 }
 
-/* The guest hears: the primary may ring, and clear if the tree lets it. */
+/* A doorbell to the guest: the primary may send, and clear if the tree permits. */
 static enum rm_status make_doorbell(struct model *m, struct guest *g, struct vdev *d)
 {
 	uint32_t rights = RIGHT_SEND | (d->source_can_clear ? RIGHT_RECEIVE : 0);
@@ -133,7 +133,7 @@ enum rm_status guest_make_devices(struct model *m, struct guest *g)
 	return status;
 }
 
-/* Also of half of them; capabilities have gone already. */
+/* Also called after a partial failure; the capabilities are gone already. */
 void guest_free_devices(struct model *m, struct guest *g)
 {
 	struct rpc_client *c = rpc_client_find(m, g->vm->vmid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What RM reads from a guest's device tree (abi D.5, D.7, D.8).
+ * Reads a guest's device tree as RM does (abi D.5, D.7, D.8).
  *
- * The tree is the owner's input: it is checked as a whole before anything is looked up.
+ * The tree is not trusted: it is checked as a whole before any look-up.
  */
 #include "tests/model/core/core.h"
 
@@ -61,7 +61,7 @@ static bool has(const void *dt, int node, const char *name)
 	return fdt_getprop(dt, node, name, NULL) != NULL;
 }
 
-/* The first string of a property, if it is one and fits. */
+/* The first string of a property, if it is a string and fits. */
 static bool get_string(const void *dt, int node, const char *name, char *buf, size_t size)
 {
 	int len;
@@ -80,7 +80,7 @@ static bool is_string(const void *dt, int node, const char *name, const char *wa
 	return s && !strcmp(s, want);
 }
 
-/* A path, or, tolerated, a phandle (abi I.32). */
+/* A path, or also a phandle (abi I.32). */
 static int get_reference(const void *dt, int node, const char *name)
 {
 	int len;
@@ -300,7 +300,7 @@ static enum rm_status parse_vdevs(struct model *m, int config, struct guest *g)
 	return RM_OK;
 }
 
-/* abi D.8: what RM makes itself must not be there, and memory has one name. */
+/* abi D.8: nodes that RM creates must not exist, and memory has a fixed name. */
 static enum rm_status check_tree(const void *dt)
 {
 	int node = -1;
@@ -337,7 +337,7 @@ enum rm_status guest_dt_parse(struct model *m, struct guest *g)
 	return status;
 }
 
-/* A window: "reg" is one range, or only a "size", which leaves the place to RM. */
+/* A window: "reg" is one range, or only a "size" if RM is to choose the address. */
 static int window_range(const void *dt, int node, uint64_t *ret_ipa, uint64_t *ret_size)
 {
 	int len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What RM writes into a guest's device tree at VM_START (abi D.8).
+ * Patches a guest's device tree at VM_START as RM does (abi D.8).
  *
- * Offsets of nodes move with every change, so nodes are looked up again by path.
+ * Node offsets move with every change, so nodes are looked up again by path.
  */
 #include "tests/model/core/core.h"
 
@@ -14,7 +14,7 @@
 #define IRQ_LEVEL 4
 #define GICD_SIZE 0x10000ULL
 #define GICR_FRAME 0x20000ULL
-#define OVERLAY_LIMIT GHVM_KIB(16) /* above, RM builds behind the tree (abi I.3) */
+#define OVERLAY_LIMIT GHVM_KIB(16) /* above this RM builds after the tree (abi I.3) */
 #define NAME_SIZE 96
 
 #define HYPERVISOR_COMPATIBLE                                                                      \
@@ -88,7 +88,7 @@ static int append_range(void *dt, int node, uint64_t ipa, uint64_t size)
 	return r < 0 ? r : fdt_appendprop_u64(dt, node, "reg", size);
 }
 
-/* All that was accepted, windows too, sorted, neighbours merged (abi K.7). */
+/* All accepted ranges, including windows, sorted and merged (abi K.7). */
 static int patch_memory(struct model *m, const struct vm *vm)
 {
 	int node = ensure_node(m->dt, "/memory"), r;
@@ -125,7 +125,7 @@ static int ensure_reserved(void *dt)
 	return 0;
 }
 
-/* A window that the tree does not know gets a node, which Linux leaves alone. */
+/* A window without a node in the tree gets one, which Linux ignores. */
 static int add_buffer(struct model *m, const struct parcel *p, uint64_t ipa)
 {
 	char name[NAME_SIZE];
@@ -146,7 +146,7 @@ static int add_buffer(struct model *m, const struct parcel *p, uint64_t ipa)
 	return 0;
 }
 
-/* A node of the tree that left the place to RM is told it. */
+/* Write the address that RM chose into a node. */
 static int place_node(struct model *m, uint32_t label, uint64_t ipa, uint64_t size)
 {
 	int parent = fdt_path_offset(m->dt, "/reserved-memory"), node;

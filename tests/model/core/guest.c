@@ -2,8 +2,8 @@
 /*
  * A guest from VM_INIT to its end: slot, vCPUs, memory (abi D.6, K.7).
  *
- * Parcels are accepted at VM_START, not before; a label-0 parcel besides the image is
- * what RM glues to RAM and then stumbles over.
+ * Parcels are accepted at VM_START, not before. A second parcel with label 0 makes VM_START fail,
+ * as RM adds it to RAM.
  */
 #include "tests/model/core/core.h"
 
@@ -83,7 +83,7 @@ static enum rm_status make_objects(struct model *m, struct guest *g)
 		return status;
 	if (!heap_fits_init(&m->heap, g->n_vdevs) ||
 	    !vm_charge(m, vm, (uint64_t)HEAP_VCPU * g->n_vcpus + (uint64_t)HEAP_VDEV * g->n_vdevs))
-		return RM_MEM_INVALID; /* RM does not tell this from a bad tree (abi K.2) */
+		return RM_MEM_INVALID; /* RM returns the same for a bad tree (abi K.2) */
 	status = make_vcpus(m, g);
 	if (status == RM_OK)
 		status = guest_make_devices(m, g);
@@ -132,7 +132,7 @@ void guest_destroy(struct model *m, struct vm *vm)
 
 /* ---- VM_START ---- */
 
-/* abi D.5: what RM demands of the image parcel; a debug image is not that strict. */
+/* abi D.5: requirements for the image parcel; a debug image has fewer. */
 static bool image_acceptable(const struct model *m, const struct parcel *p, const struct vm *vm)
 {
 	if (p->mem_type || p->n_attr || p->state != PARCEL_SHARING)
@@ -169,8 +169,8 @@ static uint64_t choose_ipa(struct guest *g, const struct parcel *p)
 }
 
 /*
- * abi K.7: a node of the tree and a vdevice place a window wherever its pages are; the
- * node alone places one run of pages; the vdevice alone has RM make a node.
+ * abi K.7: with a node and a vdevice a window is mapped at its address, whatever its pages; with
+ * a node alone it must be one run of pages; with a vdevice alone RM creates a node.
  */
 static enum rm_status place_window(struct model *m, struct guest *g, const struct parcel *p,
 				   uint64_t *ret_ipa)
@@ -230,7 +230,7 @@ static bool has_parcel(struct model *m, const struct vm *vm, uint32_t label)
 	return false;
 }
 
-/* Every window that the tree speaks of must be there. */
+/* Every window in the tree must have a parcel. */
 static bool windows_complete(struct model *m, const struct vm *vm, const struct guest *g)
 {
 	int64_t label;
@@ -272,7 +272,7 @@ static void release_quietly(struct model *m, struct vm *vm)
 	}
 }
 
-/* Whatever is wrong, the answer is NORESOURCE, but for more RAM (abi K.7). */
+/* Any failure is NORESOURCE, except for a second RAM parcel (abi K.7). */
 enum rm_status guest_start(struct model *m, struct vm *vm)
 {
 	struct guest *g = guest_of(m, vm);

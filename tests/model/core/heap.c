@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RM's heap, counted: nothing is allocated here, but what does not fit is refused where
- * the real RM ran out (abi K.2).
+ * Accounts of RM's heap: nothing is allocated here, but requests are refused when the real RM
+ * would run out (abi K.2).
  *
- * The real heap is 196 KiB, of which boot takes a part and fragmentation more: a
- * block needs several times its size to be found. The constants below were fitted to what
- * was observed: silence at 5,120 entries in messages of 512, NOMEM at 7,800 in
- * messages of 64 and at 8,250 in messages of 13.
+ * The real heap is 196 KiB. Boot takes a part, and due to fragmentation a block needs several
+ * times its size. The constants below were fitted to observations: no answer at 5,120 entries in
+ * messages of 512, NOMEM at 7,800 in messages of 64 and at 8,250 in messages of 13.
  */
 #include "tests/model/core/core.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What Gunyah promises to the primary VM, as freestanding C: hypercalls, message
- * queues, doorbells, the resource manager, parcels, VM states and every refusal of
- * docs/gunyah-abi.md. Runs at EL2 (tests/model/el2), behind a socket, and in unit tests.
+ * A model of Gunyah as the primary VM sees it, in freestanding C: hypercalls, message queues,
+ * doorbells, the resource manager, parcels, VM states and all refusals of docs/gunyah-abi.md. It
+ * runs at EL2 (tests/model/el2), behind a socket, and in unit tests.
  *
- * Not re-entrant: the host serialises all calls. Allocates only from the arena that
- * it was given; "RM's heap" inside it has the real one's 196 KiB limit (abi K.2).
+ * Not re-entrant: the host serialises all calls. It allocates only from the arena given to it;
+ * "RM's heap" in it has the real one's limit of 196 KiB (abi K.2).
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #ifndef MODEL_VMS_MAX
-#define MODEL_VMS_MAX 4 /* guests that can exist at once on a host that runs them */
+#define MODEL_VMS_MAX 4 /* guests at the same time */
 #endif
 #define MODEL_VCPUS_MAX 4 /* of one guest */
 #define MODEL_PRIMARY_VMID 3
@@ -32,20 +32,20 @@ struct model;
  * @primary_map, @primary_unmap: stage 2 of the primary; 0, or -1 out of tables.
  *     @rights as in parcels (X 1, W 2, R 4)
  * @guest_map, @guest_unmap: stage 2 of a guest
- * @flush: what was unmapped must be gone when this returns
- * @vm_create: a guest came to be (VM_INIT): vCPUs exist, off. 0 or -1
+ * @flush: complete all unmaps before returning
+ * @vm_create: a guest is created (VM_INIT): vCPUs exist, off. 0 or -1
  * @vm_start: power on vCPU 0 at @pc with @x0
- * @vm_kill: no vCPU runs any more; those in vcpu_run return, blocked ones are woken
- * @vm_destroy: forget the guest
+ * @vm_kill: stop all vCPUs; those in vcpu_run return, blocked ones are woken
+ * @vm_destroy: the guest is gone
  * @guest_irq: @spi (SPI number, INTID - 32) of a guest; edge: pend once;
  *     level: @level until told otherwise
  * @virq: pend @intid in the primary; @virq_free: clear it
  * @now: nanoseconds, monotonic
- * @later: model_work() must be called at @when (0: never mind)
- * @log: one line for the developer, no new line at its end
+ * @later: request a call of model_work() at @when (0: cancel)
+ * @log: one line for developers, without a new line
  * @trace: each complete message to ('>') and from RM ('<' reply, '!' notification) of
  *     the primary, without its header; may be NULL
- * @panic: the real thing would have died here. Does not return
+ * @panic: the real hypervisor or RM would have crashed. Does not return
  *
  * The core calls these from within its own functions only, and never calls vm_start,
  * vm_kill or vm_destroy of a slot before vm_create or after vm_destroy.
@@ -78,16 +78,16 @@ struct model_host {
 };
 
 /**
- * struct model_config - what this machine is like
+ * struct model_config - properties of the machine
  * @ram_base, @ram_size: the primary's RAM (lendable); one contiguous range
  * @first_virq, @last_virq: INTIDs for virqs of the primary; the first two are RM TX, RX
- * @cpus: of the host: a VM has at most as many vCPUs
- * @delay_ns: of RESET, and from a guest's own end to EXITED (abi K.6: about 25 ms); 0: at
- *     once, within the call
- * @late_stop: a forced STOP is answered first and takes @delay_ns; else, as the real RM does
- *     it (abi K.10), VM_STATUS and VM_EXITED come before the answer
+ * @cpus: CPUs of the host, the limit for vCPUs of a VM
+ * @delay_ns: duration of a RESET, and delay from the end of a guest to EXITED (abi K.6: about 25
+ *            ms); 0: within the call
+ * @late_stop: a forced STOP is answered first and takes @delay_ns; else, as with the real RM (abi
+ *             K.10), VM_STATUS and VM_EXITED come before the answer
  * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
- * @presplit_quirk: LEND does not unmap what lies in an unsplit block (abi K.3)
+ * @presplit_quirk: LEND does not unmap pages of an unsplit block (abi K.3)
  * @boot_context, @address_layout: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17), and
  *     VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses them
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
@@ -125,7 +125,7 @@ void model_uid(uint32_t ret[4]);
 
 enum model_hypercall_result {
 	MODEL_DONE,	/* results are in x[0] to x[4] */
-	MODEL_RUN_VCPU, /* vcpu_run on a real vCPU: run @ret_slot, @ret_vcpu, and answer yourself */
+	MODEL_RUN_VCPU, /* vcpu_run: the host runs vCPU @ret_vcpu of @ret_slot and sets the results */
 };
 
 /**
@@ -133,13 +133,13 @@ enum model_hypercall_result {
  * @call: number, abi A.4
  * @x: in: X1 to X6 in x[1] to x[6]; out: X0 to X4 in x[0] to x[4] (if MODEL_DONE)
  *
- * vcpu_run of a capability that is none, or of a VM that has ended or was reset, is
- * answered here as abi K.8 says (50; or OK, POWERED_OFF, 1).
+ * vcpu_run of an invalid capability, or of a VM that has ended or was reset, is answered by the
+ * model as in abi K.8 (50; or OK, POWERED_OFF, 1).
  */
 enum model_hypercall_result model_hypercall(struct model *m, uint32_t call, uint64_t x[8],
 					    unsigned int *ret_slot, unsigned int *ret_vcpu);
 
-/* Wake-up virq of a vCPU: the host pends it when a blocked vCPU becomes runnable. */
+/* Wake-up virq of a vCPU: the host raises it when a blocked vCPU becomes runnable. */
 uint32_t model_vcpu_virq(const struct model *m, unsigned int slot, unsigned int vcpu);
 
 /* The guest in @slot ended by itself: exit type as abi D.2, reason words. */
@@ -150,9 +150,9 @@ void model_guest_ended(struct model *m, unsigned int slot, unsigned int type,
 void model_guest_hypercall(struct model *m, unsigned int slot, uint32_t call, uint64_t x[8]);
 
 /**
- * struct model_link - a guest's link to RM, as its tree says it
- * @tx, @rx: capabilities to send and to receive with
- * @tx_spi, @rx_spi: SPIs that come when there is room, or something to read
+ * struct model_link - a guest's RM node
+ * @tx, @rx: capabilities to send and to receive
+ * @tx_spi, @rx_spi: SPIs for "not full" and "not empty"
  */
 struct model_link {
 	uint64_t tx;
@@ -161,17 +161,17 @@ struct model_link {
 	unsigned int rx_spi;
 };
 
-/* False: it has none. */
+/* False: the guest has no RM node. */
 bool model_guest_link(const struct model *m, unsigned int slot, struct model_link *ret);
 
-/* Dated work (resets, exits): call at the time given to @later. */
+/* Do delayed work (resets, exits); called at the time given to @later. */
 void model_work(struct model *m);
 
 /**
- * struct model_counts - what exists now; for tests and counters
- * @vms: guests that have a VMID; @slots: of them those after VM_INIT
- * @virqs: INTIDs in use, RM's two not counted
- * @lent_pages: pages that the primary cannot touch; @shared_pages likewise
+ * struct model_counts - existing objects; for tests and counters
+ * @vms: guests with a VMID; @slots: those of them after VM_INIT
+ * @virqs: INTIDs in use, without RM's two
+ * @lent_pages: pages that the primary cannot access; @shared_pages: shared ones
  * @calls: hypercalls of the primary so far
  * @heap_used: bytes of RM's heap
  */
@@ -190,7 +190,7 @@ struct model_counts {
 };
 void model_counts(const struct model *m, struct model_counts *ret);
 
-/* Who has the page at @pa: 0 the primary alone, 1 lent or donated, 2 shared. */
+/* The owner of the page at @pa: 0 the primary, 1 lent or donated, 2 shared. */
 unsigned int model_page_owner(const struct model *m, uint64_t pa);
 
 /* The slot of a VM, or -1: none, or not after VM_INIT. */
@@ -221,7 +221,7 @@ void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t
 void model_drop_end(struct model *m, unsigned int skip);
 void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *bytes, size_t n,
 	       unsigned int skip);
-/* It has not acted yet. */
+/* True if the lie has not been used yet. */
 bool model_lie_waits(const struct model *m);
 void model_set_presplit(struct model *m, bool quirk);
 void model_hold_rm(struct model *m, bool hold);

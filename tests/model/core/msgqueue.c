@@ -82,7 +82,8 @@ static struct rpc_client *client_of(struct model *m, const struct queue *q)
 	return NULL;
 }
 
-static bool find(struct model *m, int space, uint32_t right, uint64_t x[8], struct queue **ret)
+static bool find_queue(struct model *m, int space, uint32_t right, uint64_t x[8],
+		       struct queue **ret)
 {
 	const struct cap *cap;
 
@@ -100,7 +101,7 @@ void hyp_msgqueue_send(struct model *m, int space, uint64_t x[8])
 	struct rpc_client *c;
 	uint8_t *to;
 
-	if (!find(m, space, RIGHT_SEND, x, &q))
+	if (!find_queue(m, space, RIGHT_SEND, x, &q))
 		return;
 	if (!x[2] && !m->config.production)
 		m->host.panic(m->host.ctx, "msgqueue_send of size 0 (abi B.2)");
@@ -113,7 +114,7 @@ void hyp_msgqueue_send(struct model *m, int space, uint64_t x[8])
 	to = q->data[(q->head + q->count) % MODEL_QUEUE_DEPTH];
 	x[1] = 1;
 	if (x[2] > MODEL_QUEUE_BYTES || m->host.copy_in(m->host.ctx, to, x[3], x[2]) < 0)
-		return; /* lost, and nobody is told */
+		return; /* lost without an error */
 	stored(m, q, x[2], x[4] & SEND_PUSH);
 	x[1] = !queue_full(q);
 
@@ -129,7 +130,7 @@ void hyp_msgqueue_receive(struct model *m, int space, uint64_t x[8])
 	struct queue *q;
 	uint16_t len;
 
-	if (!find(m, space, RIGHT_RECEIVE, x, &q))
+	if (!find_queue(m, space, RIGHT_RECEIVE, x, &q))
 		return;
 	if (!q->count) {
 		x[0] = HYP_MSGQUEUE_EMPTY;
@@ -157,7 +158,7 @@ void hyp_msgqueue_flush(struct model *m, int space, uint64_t x[8])
 	struct rpc_client *c;
 	struct queue *q;
 
-	if (!find(m, space, RIGHT_RECEIVE, x, &q))
+	if (!find_queue(m, space, RIGHT_RECEIVE, x, &q))
 		return;
 	q->count = 0;
 	raise(m, q, q->tx_virq, q->tx_spi);
@@ -172,7 +173,7 @@ void hyp_msgqueue_configure(struct model *m, int space, bool send, uint64_t x[8]
 	unsigned int *threshold;
 	struct queue *q;
 
-	if (!find(m, space, send ? RIGHT_SEND : RIGHT_RECEIVE, x, &q))
+	if (!find_queue(m, space, send ? RIGHT_SEND : RIGHT_RECEIVE, x, &q))
 		return;
 	threshold = send ? &q->not_full : &q->not_empty;
 	if (x[3] != CONFIGURE_KEEP) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parcels: which pages have left the primary, to whom, and where they are mapped.
+ * Parcels: pages that have left the primary, their new owners, and where they are mapped.
  *
- * One byte a page says whose it is: 0 the primary's, else the parcel's index + 1, or
- * DONATED for good. A page is in at most one parcel (abi I.18).
+ * One byte per page names its owner: 0 the primary, else the parcel's index + 1, or DONATED for
+ * good. A page is in at most one parcel (abi I.18).
  */
 #include "tests/model/core/core.h"
 
@@ -101,8 +101,8 @@ static void split_range(struct model *m, uint64_t pa, uint64_t size)
 }
 
 /*
- * abi K.3: what lies in a larger leaf whose base is outside the entry stays mapped, while RM
- * believes that it is gone.
+ * abi K.3: pages in a larger leaf that starts outside the entry stay mapped, while RM believes
+ * that they are unmapped.
  */
 static int unmap_quirky(struct model *m, uint64_t pa, uint64_t size)
 {
@@ -298,7 +298,7 @@ void parcel_zero(struct model *m, const struct parcel *p)
 		entry_zero(m, e);
 }
 
-/* @give_back: to the primary; else the pages are somebody's for good. */
+/* @give_back: the primary gets the pages back; else they are donated. */
 void parcel_delete(struct model *m, struct parcel *p, bool give_back)
 {
 	if (give_back) {

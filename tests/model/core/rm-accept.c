@@ -92,7 +92,7 @@ static enum rm_status check_accept(const struct parcel *p, const struct accept *
 	return RM_OK;
 }
 
-/* Where RM maps what nobody placed. */
+/* The address of a parcel without a given one, as RM chooses it. */
 static uint64_t choose_ipa(struct guest *g, const struct parcel *p)
 {
 	const struct vdev *d = guest_shm(g, p->label);
@@ -265,7 +265,7 @@ static bool check_tag(struct parcel *p, uint32_t tag)
 	return true;
 }
 
-/* u32 handle, u8 flags, u8[3] 0, u32 tag; for SHARED and RECALL also to whom */
+/* u32 handle, u8 flags, u8[3] 0, u32 tag; for SHARED and RECALL also a list of VMIDs */
 enum rm_status rm_mem_notify(struct rm_call *c)
 {
 	struct parcel *p = parcel_find(c->m, ghvm_get_u32(&c->in));

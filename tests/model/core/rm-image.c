@@ -2,8 +2,8 @@
 /*
  * RM messages: image and configuration of a VM, up to READY (abi C.5, D.3 to D.5).
  *
- * A CONFIG_IMAGE that fails leaves a VM without configuration, whose VMID nobody can free
- * again (abi K.6).
+ * A failed CONFIG_IMAGE leaves a VM without configuration, and its VMID can never be freed (abi
+ * K.6).
  */
 #include "tests/model/core/core.h"
 

@@ -134,7 +134,7 @@ static enum rm_status check_owner(const struct parcel *p, bool in_acl)
 	return in_acl == (p->trans == TRANS_SHARE) ? RM_OK : RM_ARGUMENT_INVALID;
 }
 
-static enum rm_status fill(struct model *m, struct parcel *p, struct lists *l)
+static enum rm_status fill_parcel(struct model *m, struct parcel *p, struct lists *l)
 {
 	enum rm_status status;
 
@@ -159,7 +159,7 @@ static enum rm_status check_counts(const struct lists *l, enum parcel_trans tran
 	return RM_OK;
 }
 
-static enum rm_status create(struct rm_call *c, enum parcel_trans trans)
+static enum rm_status create_parcel(struct rm_call *c, enum parcel_trans trans)
 {
 	struct model *m = c->m;
 	struct lists l = {};
@@ -188,7 +188,7 @@ static enum rm_status create(struct rm_call *c, enum parcel_trans trans)
 	p->sanitised = l.flags & CREATE_SANITISE;
 	p->state = l.flags & CREATE_APPEND ? PARCEL_INIT : PARCEL_SHARING;
 
-	status = fill(m, p, &l);
+	status = fill_parcel(m, p, &l);
 	if (status != RM_OK) {
 		parcel_delete(m, p, true);
 		return status;
@@ -199,17 +199,17 @@ static enum rm_status create(struct rm_call *c, enum parcel_trans trans)
 
 static enum rm_status donate(struct rm_call *c)
 {
-	return create(c, TRANS_DONATE);
+	return create_parcel(c, TRANS_DONATE);
 }
 
 static enum rm_status lend(struct rm_call *c)
 {
-	return create(c, TRANS_LEND);
+	return create_parcel(c, TRANS_LEND);
 }
 
 static enum rm_status share(struct rm_call *c)
 {
-	return create(c, TRANS_SHARE);
+	return create_parcel(c, TRANS_SHARE);
 }
 
 /* u32 handle, u8 flags, u8[3] 0, u16 n, u16 0, n * { u64 ipa, u64 size } */
@@ -257,7 +257,7 @@ static enum rm_status reclaim(struct rm_call *c)
 }
 
 /* u32 handle, u8 flags, u8[3] 0; by who accepted it */
-static enum rm_status release(struct rm_call *c)
+static enum rm_status release_parcel(struct rm_call *c)
 {
 	struct parcel *p = parcel_find(c->m, ghvm_get_u32(&c->in));
 	uint8_t flags = ghvm_get_u8(&c->in);
@@ -351,7 +351,7 @@ static enum rm_status lookup_sgl(struct rm_call *c)
 const struct rm_message rm_mem_messages[] = {
 	{ 0x51000010, donate, 16, true },	 { 0x51000011, rm_mem_accept, 24, true },
 	{ 0x51000012, lend, 16, true },		 { 0x51000013, share, 16, true },
-	{ 0x51000014, release, 8, true },	 { 0x51000015, reclaim, 8, true },
+	{ 0x51000014, release_parcel, 8, true }, { 0x51000015, reclaim, 8, true },
 	{ 0x51000017, rm_mem_notify, 12, true }, { 0x51000018, append, 12, true },
 	{ 0x5100001a, lookup_sgl, 12, true },
 };

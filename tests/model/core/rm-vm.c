@@ -69,7 +69,7 @@ static enum rm_status deallocate(struct rm_call *c)
 }
 
 /* V */
-static enum rm_status start(struct rm_call *c)
+static enum rm_status start_vm(struct rm_call *c)
 {
 	struct vm *vm = get_vm(c);
 	enum rm_status status;
@@ -99,7 +99,7 @@ static enum rm_status ask_to_shut_down(struct model *m, const struct vm *vm, uin
 }
 
 /* u16 vmid, u8 flags, u8 0, u32 reason: for the guest that is asked, not of one that is forced */
-static enum rm_status stop(struct rm_call *c)
+static enum rm_status stop_vm(struct rm_call *c)
 {
 	static const uint32_t none;
 	struct vm *vm = vm_find(c->m, ghvm_get_u16(&c->in));
@@ -160,7 +160,7 @@ static enum rm_status set_status(struct rm_call *c)
 	return RM_OK;
 }
 
-/* By a guest about itself: u16 flags, u8 code, u8 0. There is nobody left to answer. */
+/* From a guest about itself: u16 flags, u8 code, u8 0. It gets no answer. */
 static enum rm_status exit_by_call(struct rm_call *c)
 {
 	struct vm *vm = vm_find(c->m, c->caller);
@@ -194,8 +194,8 @@ static enum rm_status set_crash_msg(struct rm_call *c)
 const struct rm_message rm_vm_messages[] = {
 	{ 0x56000001, allocate, 4, false },
 	{ 0x56000002, deallocate, 4, false },
-	{ 0x56000004, start, 4, false },
-	{ 0x56000005, stop, 8, false },
+	{ 0x56000004, start_vm, 4, false },
+	{ 0x56000005, stop_vm, 8, false },
 	{ 0x56000006, reset, 4, false },
 	{ 0x56000009, rm_config_image, 40, false },
 	{ 0x5600000a, rm_auth_image, 4, true },

@@ -2,7 +2,7 @@
 /*
  * RM: from a request to its handler and back, how RM dies, and the knobs for tests.
  *
- * A dead RM takes nobody along: the primary and its guests go on, no RPC is answered.
+ * When RM is dead the primary and its guests go on, but no RPC is answered.
  */
 #include "tests/model/core/core.h"
 
@@ -48,7 +48,7 @@ static const struct rm_message *find_later(const struct model *m, uint32_t id)
 	return NULL;
 }
 
-static const struct rm_message *find(const struct model *m, uint32_t id)
+static const struct rm_message *find_handler(const struct model *m, uint32_t id)
 {
 	const struct rm_message *r = find_in(rm_vm_messages, rm_vm_n_messages, id);
 
@@ -71,9 +71,9 @@ bool rm_knob_acts(struct rm_knob *k, uint32_t id)
 	return true;
 }
 
-static enum rm_status handle(struct rm_call *c)
+static enum rm_status handle_request(struct rm_call *c)
 {
-	const struct rm_message *msg = find(c->m, c->id);
+	const struct rm_message *msg = find_handler(c->m, c->id);
 
 	if (!msg)
 		return RM_UNIMPLEMENTED;
@@ -89,7 +89,7 @@ static void overwrite(const struct rm_knob *k, uint8_t *buf, size_t len)
 }
 
 /* The status word goes before what the handler wrote. */
-static size_t finish(struct rm_call *c, enum rm_status status)
+static size_t finish_reply(struct rm_call *c, enum rm_status status)
 {
 	struct ghvm_put w = { .buf = c->client->pending.buf, .cap = STATUS_BYTES };
 	struct rm_knob *k = &c->m->reply;
@@ -124,10 +124,11 @@ void rm_dispatch(struct model *m, struct rpc_client *client)
 
 	if (rm_knob_acts(&m->drop, c.id))
 		return;
-	status = rm_knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status : handle(&c);
+	status = rm_knob_acts(&m->refuse, c.id) ? (enum rm_status)m->refuse.status
+						: handle_request(&c);
 	if (c.silent || m->rm_dead)
 		return;
-	len = finish(&c, status);
+	len = finish_reply(&c, status);
 	if (!rm_knob_acts(&m->mute, c.id))
 		rpc_reply(m, client, &head, len);
 }

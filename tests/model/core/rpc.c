@@ -59,7 +59,7 @@ static bool parse_header(struct ghvm_get *g, struct rpc_packet *ret)
 }
 
 /* The first packet of a request; what was being assembled is forgotten. */
-static void begin(struct model *m, struct rpc_client *c, const struct rpc_packet *head)
+static void begin_message(struct model *m, struct rpc_client *c, const struct rpc_packet *head)
 {
 	uint64_t bytes = (head->fragments + 1ULL) * RPC_CONTENT;
 
@@ -94,7 +94,7 @@ static void receive(struct model *m, struct rpc_client *c, const uint8_t *buf, s
 	if (!parse_header(&g, &p))
 		return;
 	if (p.type == RPC_REQUEST)
-		begin(m, c, &p);
+		begin_message(m, c, &p);
 	else if (p.type == RPC_CONTINUATION)
 		resume(c, &p);
 	else
@@ -200,7 +200,7 @@ void rpc_pump(struct model *m, struct rpc_client *c)
 	}
 }
 
-/* The payload is in @pending already, over a reply that nobody fetched. */
+/* The payload is in @pending already and replaces a reply that was not fetched. */
 void rpc_reply(struct model *m, struct rpc_client *c, const struct rpc_packet *to, size_t len)
 {
 	struct rpc_message *r = &c->pending;

@@ -138,7 +138,10 @@ static void hex16(char *p, uint64_t v)
 	*p = '\0';
 }
 
-/* RX gets an interrupt controller that has no driver, so whoever wants its virq is to wait. */
+/*
+ * Give RX an interrupt controller without a driver, so that drivers that need its virq have to
+ * wait.
+ */
 static void unready_rx(void *fdt)
 {
 	int node = fdt_add_subnode(fdt, fdt_path_offset(fdt, "/hypervisor"), "unready");

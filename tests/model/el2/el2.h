@@ -103,7 +103,7 @@ enum mmio_pending { MMIO_NONE, MMIO_READ, MMIO_WRITE };
 /**
  * struct vcpu - a virtual CPU
  * @cpu: runs there, or -1
- * @home: the CPU whose EL2 timer wakes it while blocked, or -1
+ * @home: CPU with the EL2 timer that wakes it while blocked, or -1
  * @last_cpu: ran there last, or -1: other translations may be stale
  * @off: not started, or CPU_OFF
  * @blocked: left by WFI; @woken: and its wake-up virq was pended since
@@ -138,8 +138,8 @@ struct vcpu {
 /**
  * struct vm - a guest
  * @ended: by itself or killed: no vCPU executes any more
- * @ended_by: the vCPU whose own doing it was: its runs answer @end_state, @end_data until RM
- *     kills it; NULL: none. The others are dead at once: off, for good
+ * @ended_by: the vCPU that ended the VM: its runs return @end_state, @end_data until RM kills it;
+ *            NULL: none. The other vCPUs are off for good at once
  * @enabled, @pending, @level: SPIs; @level lines are high until told otherwise
  */
 struct vm {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The system registers that a world owns, in and out.
+ * Saves and loads the system registers of the primary and of guests.
  *
- * Both worlds own the virtual timer. It must be off while its compare value changes, or it
- * fires for nobody.
+ * Both use the virtual timer. It must be off while its compare value changes, or it fires
+ * spuriously.
  */
 #include "tests/model/el2/el2.h"
 

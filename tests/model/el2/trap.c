@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Every entry into EL2: the lock, and who handles what. */
+/* All entries into EL2: the lock, and dispatch. */
 #include "tests/model/el2/el2.h"
 
 #define KIND_SYNC 0
@@ -143,8 +143,8 @@ static void guest_fault(struct frame *f, struct vcpu *v, uint64_t esr)
 }
 
 /*
- * The handler of this very exception takes it again, and will for ever (abi K.10). Only debug
- * images look: in production the guest spins, and nobody hears of it.
+ * The handler of this exception takes it again, for ever (abi K.10). Only debug images detect
+ * that: in production the guest spins unnoticed.
  */
 static bool is_loop(const struct frame *f)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vcpu_run: into a guest and out of it, and what ends a VM.
+ * vcpu_run: entry into a guest and exit from it, and the end of a VM.
  *
- * A vCPU runs on the CPU whose primary asked for it, until something needs the primary:
- * one of its interrupts, its timer, or an exit that user space must answer.
+ * A vCPU runs on the CPU of the vcpu_run until the primary is needed: for one of its interrupts,
+ * its timer, or an exit that user space must answer.
  */
 #include <string.h>
 
@@ -77,7 +77,7 @@ static void local_tlb_check(struct cpu *c, struct vcpu *v)
 	c->last = v;
 }
 
-static void enter(struct frame *f, struct vcpu *v)
+static void enter_guest(struct frame *f, struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
 
@@ -97,7 +97,7 @@ static void enter(struct frame *f, struct vcpu *v)
 	timer_prog();
 }
 
-/* Back to the primary, whose vcpu_run answers @state and @data. */
+/* Return to the primary: its vcpu_run returns @state and @data. */
 void vcpu_leave(struct frame *f, enum run_state state, const uint64_t data[3])
 {
 	struct cpu *c = this_cpu();
@@ -166,7 +166,7 @@ void vcpu_run(struct frame *f, struct vcpu *v, uint64_t resume)
 		timer_prog();
 	} else {
 		complete_mmio(v, resume);
-		enter(f, v);
+		enter_guest(f, v);
 	}
 }
 
@@ -212,8 +212,8 @@ void vcpu_notice(struct vcpu *v)
 	}
 }
 
-/* Whoever waits is woken to hear that it is over; @but: knows. */
-static void tell_all(struct vm *vm, const struct vcpu *but)
+/* Wake all vCPUs except @but to see that the VM has ended. */
+static void wake_all(struct vm *vm, const struct vcpu *but)
 {
 	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
@@ -239,20 +239,20 @@ void vm_end(struct vcpu *by, enum run_state state, uint64_t data0, uint64_t data
 	vm->end_state = state;
 	vm->end_data[0] = data0;
 	vm->end_data[1] = data1;
-	tell_all(vm, by);
+	wake_all(vm, by);
 }
 
-/* RM ends it, or takes note that it has ended. */
+/* RM ends the VM, or learns of its end. */
 void vm_kill(struct vm *vm)
 {
 	vm->ended = true;
 	vm->ended_by = NULL;
-	tell_all(vm, NULL);
+	wake_all(vm, NULL);
 }
 
 /*
- * Returns when no vCPU of @vm executes any more. Others may still be in one's name on their
- * CPU, but in EL2, waiting for the lock; with it they will find that the VM has ended.
+ * Returns when no vCPU of @vm executes any more. Other CPUs may still have one loaded, but wait
+ * for the lock in EL2, and will then see that the VM has ended.
  */
 void vm_stop_all(struct vm *vm)
 {

@@ -153,7 +153,8 @@ void vgic_save(struct vcpu *v)
 }
 
 /* Put those of @ids in list registers from the @n th on; returns how many are used. */
-static unsigned int fill(struct vcpu *v, unsigned int n, unsigned int w, uint32_t ids)
+static unsigned int fill_list_registers(struct vcpu *v, unsigned int n, unsigned int w,
+					uint32_t ids)
 {
 	uint32_t *pending = pending_word(v, w);
 	uint32_t enabled = w ? v->vm->enabled[w] : v->enabled;
@@ -185,9 +186,9 @@ void vgic_load(struct vcpu *v)
 
 	v->overflow = false;
 	for (unsigned int w = 0; w < SPI_WORDS; w++)
-		n = fill(v, n, w, v->active[w]);
+		n = fill_list_registers(v, n, w, v->active[w]);
 	for (unsigned int w = 0; w < SPI_WORDS; w++)
-		n = fill(v, n, w, deliverable(v, w));
+		n = fill_list_registers(v, n, w, deliverable(v, w));
 	for (unsigned int w = 1; w < SPI_WORDS; w++)
 		if (v->vm->level[w] & v->vm->enabled[w] & v->routed[w])
 			v->overflow = true;

@@ -44,7 +44,10 @@ void virq_own(void)
 	mmio_write32(r + GICR_ISENABLER0, OURS);
 }
 
-/* Have @cpu enter EL2. It owns its interrupts if it has run a guest, else nobody asks. */
+/*
+ * Make @cpu enter EL2. It has EL2's interrupts if it has run a guest; otherwise it need not
+ * enter.
+ */
 void virq_kick(unsigned int cpu)
 {
 	sysreg_write(ICC_SGI0R_EL1, (uint64_t)INTID_KICK << 24 | 1ul << cpu);
@@ -87,7 +90,7 @@ static bool primary_tick_due(const struct cpu *c)
 	       sys[SYS_cntv_cval_el0] <= sysreg_read(cntpct_el0);
 }
 
-/* Our own, whoever was interrupted. */
+/* An interrupt of EL2, in any context. */
 void virq_fiq(struct frame *f)
 {
 	static const uint64_t none[3];

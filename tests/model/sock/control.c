@@ -104,7 +104,7 @@ static bool parse_nth(const char *s, unsigned int *ret_skip)
 	return true;
 }
 
-/* Parse WHOSE; default: all clients. */
+/* Parse CLIENT; default: all clients. */
 static bool parse_client(const char *s, enum fault_whose *ret)
 {
 	static const struct names whose[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Scripted guests as their runner sees them: runs, waits, wakes, ends (abi F, K.8).
+ * Scripted guests as their runner sees them: run, wait, wake, end (abi F, K.8).
  */
 #include "tests/model/sock/server.h"
 
@@ -14,7 +14,7 @@
 
 static const char marker[] = "GHVM-SCRIPT\n";
 
-/* One page's worth at most: maps are made of pages. */
+/* At most one page: maps consist of pages. */
 static const uint8_t *guest_page(const struct server *s, const struct vm *vm, uint64_t ipa,
 				 uint64_t *ret_left)
 {
@@ -42,7 +42,7 @@ uint32_t *puppet_word(struct server *s, const struct vm *vm, uint64_t ipa, unsig
 	return NULL;
 }
 
-/* Bytes of the guest from @ipa, up to a NUL, the limit, or what is not there; then a NUL. */
+/* Read bytes of the guest from @ipa up to a NUL, the limit or an unmapped page; then a NUL. */
 static size_t read_text(const struct server *s, const struct vm *vm, uint64_t ipa, char *to,
 			size_t max)
 {
@@ -95,8 +95,7 @@ void puppet_start(struct server *s, struct vm *vm, uint64_t pc)
 {
 	vm->script = load_script(s, vm, pc);
 	if (!vm->script)
-		fprintf(stderr, "ghvm-model: what is at %#llx is no script\n",
-			(unsigned long long)pc);
+		fprintf(stderr, "ghvm-model: no script at %#llx\n", (unsigned long long)pc);
 	puppet_power_on(s, vm, 0);
 }
 
@@ -110,7 +109,7 @@ void puppet_power_on(struct server *s, struct vm *vm, unsigned int i)
 	irq_raise(s, model_vcpu_virq(s->model, vm->slot, i));
 }
 
-/* Only what was blocked is told (abi K.8). */
+/* Only a blocked vCPU gets its virq (abi K.8). */
 void puppet_wake(struct server *s, struct vm *vm, unsigned int i)
 {
 	struct vcpu *v = &vm->vcpus[i];
@@ -136,8 +135,8 @@ void puppet_pend(struct server *s, struct vm *vm, unsigned int spi, bool pend)
 		puppet_wake(s, vm, i);
 }
 
-/* Whoever waits is woken to hear that it is over; @but: knows. */
-static void tell_all(struct server *s, struct vm *vm, const struct vcpu *but)
+/* Wake all vCPUs except @but to see that the VM has ended. */
+static void wake_all(struct server *s, struct vm *vm, const struct vcpu *but)
 {
 	for (unsigned int i = 0; i < vm->n_vcpus; i++) {
 		if (&vm->vcpus[i] == but)
@@ -154,18 +153,18 @@ void puppet_end(struct server *s, struct vm *vm, const struct vcpu *by, const st
 	vm->ended = true;
 	vm->ended_by = by;
 	vm->end = *end;
-	tell_all(s, vm, by);
+	wake_all(s, vm, by);
 }
 
 void puppet_kill(struct server *s, struct vm *vm)
 {
 	vm->ended = true;
 	vm->ended_by = NULL;
-	tell_all(s, vm, NULL);
+	wake_all(s, vm, NULL);
 }
 
-/* What cannot go on faults for ever, and RM ends the VM. */
-static void fault(struct server *s, struct vm *vm, const struct vcpu *v, struct run *ret)
+/* The guest faults, again at each run, and RM ends the VM. */
+static void fault_vcpu(struct server *s, struct vm *vm, const struct vcpu *v, struct run *ret)
 {
 	static const struct run end = { RUN_FAULT, { 0 } };
 
@@ -174,7 +173,7 @@ static void fault(struct server *s, struct vm *vm, const struct vcpu *v, struct 
 	*ret = end;
 }
 
-/* What a run says after the end. */
+/* The result of a run after the end. */
 static struct run run_after(const struct vm *vm, const struct vcpu *v)
 {
 	static const struct run dead = { RUN_POWERED_OFF, { 1 } };
@@ -189,10 +188,10 @@ static void run_vcpu(struct server *s, struct vm *vm, struct vcpu *v, struct run
 	else if (v->off)
 		ret->state = RUN_POWERED_OFF;
 	else if (!v->at)
-		fault(s, vm, v, ret);
+		fault_vcpu(s, vm, v, ret);
 	else
 		script_run(s, vm, v, ret);
-	/* waiting for a CPU_ON is waiting too */
+	/* also when waiting for CPU_ON */
 	v->blocked = ret->state == RUN_EXPECTS_WAKEUP;
 }
 

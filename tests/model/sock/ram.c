@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Pretend physical memory: an address space of which pinned memfds fill parts.
+ * Simulated physical memory: an address space that pinned memfds fill in part.
  *
- * A page of it is reached by arithmetic, wherever it was scattered to, because each piece
- * is mapped where its physical address says.
+ * Each piece is mapped at the place of its physical address, so a page is found by arithmetic.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
@@ -93,7 +92,7 @@ static bool free_run(const struct ram *r, uint64_t first, uint64_t n)
 	return true;
 }
 
-/* Room for @n pages in a row from @from up to @end; false: none. */
+/* Find @n contiguous free pages between @from and @end; false: none. */
 static bool find_between(const struct ram *r, uint64_t from, uint64_t end, uint64_t n,
 			 uint64_t step, uint64_t *ret)
 {
@@ -106,7 +105,7 @@ static bool find_between(const struct ram *r, uint64_t from, uint64_t end, uint6
 	return false;
 }
 
-static bool find_room(struct ram *r, uint64_t n, uint64_t step, uint64_t *ret)
+static bool find_space(struct ram *r, uint64_t n, uint64_t step, uint64_t *ret)
 {
 	uint64_t pages = r->size / SERVER_PAGE;
 
@@ -119,7 +118,7 @@ static void *va_of(const struct ram *r, uint64_t page)
 	return r->va + page * SERVER_PAGE;
 }
 
-static void forget(struct ram *r, uint64_t page, uint64_t n)
+static void unmap_pages(struct ram *r, uint64_t page, uint64_t n)
 {
 	(void)mmap(va_of(r, page), n * SERVER_PAGE, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -129,13 +128,13 @@ static void forget(struct ram *r, uint64_t page, uint64_t n)
 	}
 }
 
-/* Pieces that are to stay apart leave a page between them. */
+/* With @fragment pieces are separated by a free page. */
 static int pin_piece(struct ram *r, int fd, uint64_t offset, uint64_t n, struct ghvm_extent *ret)
 {
 	uint64_t page, gap = r->fragment ? 1 : 0, step = n < BLOCK_PAGES || gap ? 1 : BLOCK_PAGES;
 	void *p;
 
-	if (!find_room(r, n + gap, step, &page))
+	if (!find_space(r, n + gap, step, &page))
 		return -ENOMEM;
 	p = mmap(va_of(r, page), n * SERVER_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 		 fd, (off_t)offset);
@@ -148,7 +147,7 @@ static int pin_piece(struct ram *r, int fd, uint64_t offset, uint64_t n, struct 
 	if (madvise(p, n * SERVER_PAGE, MADV_POPULATE_WRITE) < 0) {
 		int error = errno;
 
-		forget(r, page, n);
+		unmap_pages(r, page, n);
 		return error == EINVAL ? -ENOSYS : -error;
 	}
 	return 0;
@@ -178,7 +177,7 @@ static int check_file(int fd, uint64_t offset, uint64_t length)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || offset > (uint64_t)st.st_size ||
 	    length > (uint64_t)st.st_size - offset)
-		return -EFAULT; /* what touching the mapping would be */
+		return -EFAULT; /* as an access to the mapping would be */
 	return 0;
 }
 
@@ -213,7 +212,7 @@ int ram_pin(struct ram *r, int fd, uint64_t offset, uint64_t length, struct ghvm
 void ram_unpin(struct ram *r, const struct ghvm_extent *v, uint64_t n)
 {
 	for (uint64_t i = 0; i < n; i++)
-		forget(r, page_of(r, v[i].pa), v[i].length / SERVER_PAGE);
+		unmap_pages(r, page_of(r, v[i].pa), v[i].length / SERVER_PAGE);
 }
 
 void *ram_at(const struct ram *r, uint64_t pa, uint64_t length)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests: the module's ioctls, as kmod/uapi/ghvm.h has them.
+ * Requests: the module's ioctls of kmod/uapi/ghvm.h.
  */
 #include "libghvm/hyp/host.h"
 #include "tests/model/sock/server.h"
@@ -33,7 +33,7 @@ bool request_put(struct request *rq, const void *p, size_t n)
 	return true;
 }
 
-/* Arrays may follow the structure, so what is longer than ours is not looked at. */
+/* Arrays may follow the structure, so a longer request is accepted. */
 int request_arg(struct request *rq, void *arg, size_t size)
 {
 	uint32_t said;
@@ -63,7 +63,7 @@ static int info(struct server *s, struct request *rq)
 	arg.rm_tx_capid = model_rm_tx_cap(s->model);
 	arg.rm_rx_capid = model_rm_rx_cap(s->model);
 	arg.quarantined_pages = quarantine_pages(s);
-	(void)request_put(rq, &arg, sizeof(arg)); /* the first thing in it */
+	(void)request_put(rq, &arg, sizeof(arg)); /* the reply is empty */
 	return 0;
 }
 
@@ -77,16 +77,16 @@ static void hypercall(struct server *s, struct ghvm_hcall *call, uint64_t x[8])
 	memcpy(call->results, x, sizeof(call->results));
 }
 
-static int plain(struct server *s, struct ghvm_hcall *call, struct request *rq)
+static int plain_call(struct server *s, struct ghvm_hcall *call, struct request *rq)
 {
 	uint64_t x[8] = { 0 };
 
 	hypercall(s, call, x);
-	(void)request_put(rq, call, sizeof(*call)); /* the first thing in it */
+	(void)request_put(rq, call, sizeof(*call)); /* the reply is empty */
 	return 0;
 }
 
-/* The core takes our buffer's address; the caller's own come back to him. */
+/* The core gets the address of this buffer; the caller's address is put back afterwards. */
 static int queue_send(struct server *s, struct ghvm_hcall *call, struct request *rq)
 {
 	uint64_t x[8] = { 0 }, address = call->args[2];
@@ -100,7 +100,7 @@ static int queue_send(struct server *s, struct ghvm_hcall *call, struct request 
 	s->counters.rm_requests++;
 	hypercall(s, call, x);
 	call->args[2] = address;
-	(void)request_put(rq, call, sizeof(*call)); /* the first thing in it */
+	(void)request_put(rq, call, sizeof(*call)); /* the reply is empty */
 	return 0;
 }
 
@@ -141,7 +141,7 @@ static int hcall(struct server *s, struct file *f, struct request *rq)
 	case CALL_DOORBELL_MASK:
 	case CALL_VPM_GROUP_GET_STATE:
 	case CALL_VCPU_RUN:
-		return plain(s, &call, rq);
+		return plain_call(s, &call, rq);
 	case CALL_MSGQUEUE_SEND:
 		return f != s->rm_holder ? -EPERM : queue_send(s, &call, rq);
 	case CALL_MSGQUEUE_RECEIVE:
@@ -198,7 +198,7 @@ static int grant_request(struct server *s, struct file *f, struct request *rq)
 	return rq->op == GHVM_IRQ ? irq(s, f, rq) : -ENOTTY;
 }
 
-/* Whether the fault that was asked for is meant for this request. */
+/* True if the armed fault is meant for this request. */
 static bool fault_acts(struct fault *f, enum fault_whose whose, uint32_t op)
 {
 	if (!f->armed || (f->op && f->op != op) || (f->whose && f->whose != whose))
@@ -211,7 +211,7 @@ static bool fault_acts(struct fault *f, enum fault_whose whose, uint32_t op)
 	return true;
 }
 
-static int perform(struct server *s, struct file *f, struct request *rq)
+static int perform_request(struct server *s, struct file *f, struct request *rq)
 {
 	if (f->kind == FILE_HOST)
 		return host_request(s, f, rq);
@@ -226,12 +226,12 @@ int dispatch(struct server *s, struct file *f, struct request *rq)
 	s->counters.requests++;
 	s->caller = f->pid;
 	if (!fault_acts(&s->fault, whose, rq->op))
-		return perform(s, f, rq);
+		return perform_request(s, f, rq);
 	if (fault->kind == FAULT_ERROR)
 		return fault->error;
 	if (fault->kind == FAULT_KILL_AFTER)
-		(void)perform(s, f, rq); /* he will never know */
+		(void)perform_request(s, f, rq); /* done, but not answered */
 	if (f->pid > 1)
-		(void)kill(f->pid, SIGKILL); /* gone already is as good */
+		(void)kill(f->pid, SIGKILL); /* may be gone already */
 	return DISPATCH_KILLED;
 }

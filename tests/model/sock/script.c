@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a scripted guest does: a line is an operation, which comes to its exits one by one.
+ * Executes a guest's script: each line is an operation with one or more exits.
  *
- * An operation keeps its place in the vCPU, as a driver keeps it on its stack: each run
- * goes on after the exit that the last one ended with.
+ * An operation keeps its progress in the vCPU, as a driver does on its stack: each run continues
+ * after the exit of the last one.
  */
 #include "tests/model/sock/server.h"
 
@@ -37,7 +37,7 @@
 #define EXIT_RESET 2
 #define EXIT_FAULT 5
 
-/* What came of a step: the run ends, the line is done, or the line has more to do. */
+/* Result of a step: the run exits, the line is done, or the line continues. */
 enum step {
 	STEP_EXIT,
 	STEP_DONE,
@@ -53,8 +53,8 @@ struct context {
 	size_t len;
 };
 
-static enum step leave(struct context *c, enum run_state state, uint64_t data0, uint64_t data1,
-		       uint64_t data2)
+static enum step exit_run(struct context *c, enum run_state state, uint64_t data0, uint64_t data1,
+			  uint64_t data2)
 {
 	*c->run = (struct run){ state, { data0, data1, data2 } };
 	return STEP_EXIT;
@@ -62,17 +62,17 @@ static enum step leave(struct context *c, enum run_state state, uint64_t data0, 
 
 static enum step mmio_read(struct context *c, uint64_t ipa, uint64_t size)
 {
-	return leave(c, RUN_MMIO_READ, ipa, size, 0);
+	return exit_run(c, RUN_MMIO_READ, ipa, size, 0);
 }
 
 static enum step mmio_write(struct context *c, uint64_t ipa, uint64_t size, uint64_t value)
 {
-	return leave(c, RUN_MMIO_WRITE, ipa, size, value);
+	return exit_run(c, RUN_MMIO_WRITE, ipa, size, value);
 }
 
 static enum step wait_for_interrupt(struct context *c)
 {
-	return leave(c, RUN_EXPECTS_WAKEUP, 0, CAUSE_WFI, 0);
+	return exit_run(c, RUN_EXPECTS_WAKEUP, 0, CAUSE_WFI, 0);
 }
 
 static bool take_spi(struct vm *vm, unsigned int spi)
@@ -92,7 +92,7 @@ static enum step end_vm(struct context *c, const struct run *end, unsigned int t
 	return STEP_EXIT;
 }
 
-/* The vCPU is off, and for good once RM was told and has woken it (abi K.8). */
+/* The vCPU is off; for good once RM has been told and has woken it (abi K.8). */
 static enum step op_off(struct context *c)
 {
 	static const struct run end = { RUN_POWERED_OFF, { 0 } };
@@ -114,10 +114,10 @@ static enum step op_fault(struct context *c)
 	return end_vm(c, &end, EXIT_FAULT);
 }
 
-/* A handler that faults itself: only debug images see that it will for ever (abi K.10). */
+/* An exception handler that faults: only debug images detect the loop (abi K.10). */
 static enum step op_fault_loop(struct context *c)
 {
-	return c->s->options->production ? leave(c, RUN_READY, 0, 0, 0) : op_fault(c);
+	return c->s->options->production ? exit_run(c, RUN_READY, 0, 0, 0) : op_fault(c);
 }
 
 static enum step op_print(struct context *c)
@@ -130,8 +130,8 @@ static enum step op_print(struct context *c)
 }
 
 /*
- * A character from the UART, as a driver gets it: look, and sleep until rung for. Done once
- * it is in @value.
+ * Read a character from the UART as a driver does: poll, then sleep until the doorbell. When
+ * done, @value has it.
  */
 static enum step read_char(struct context *c)
 {
@@ -152,7 +152,7 @@ static enum step read_char(struct context *c)
 		c->v->sub = ENABLE;
 		return STEP_DONE;
 	}
-	if (c->v->sub == LOOKED) { /* nothing there */
+	if (c->v->sub == LOOKED) { /* no character */
 		if (!take_spi(c->vm, UART_SPI))
 			return wait_for_interrupt(c);
 	}
@@ -193,7 +193,7 @@ static enum step op_echo(struct context *c)
 {
 	enum step step;
 
-	if (c->v->phase) { /* it is back; was that all? */
+	if (c->v->phase) { /* the write is done */
 		c->v->phase = 0;
 		return line_complete(c->v, c->arg, c->len) ? STEP_DONE : STEP_MORE;
 	}
@@ -212,7 +212,7 @@ static enum step op_wfi(struct context *c)
 	return STEP_DONE;
 }
 
-static bool number(const char **p, uint64_t *ret)
+static bool parse_number(const char **p, uint64_t *ret)
 {
 	char *end;
 
@@ -224,13 +224,13 @@ static bool number(const char **p, uint64_t *ret)
 	return true;
 }
 
-/* What is not understood is not executed. */
+/* Malformed operations fault. */
 static enum step op_sleep(struct context *c)
 {
 	const char *p = c->arg;
 	uint64_t ms, now = server_now();
 
-	if (!number(&p, &ms) || ms > UINT32_MAX)
+	if (!parse_number(&p, &ms) || ms > UINT32_MAX)
 		return op_fault(c);
 	if (!c->v->phase++)
 		c->v->wake_at = now + ms * 1000000;
@@ -264,9 +264,9 @@ static enum step op_powerkey(struct context *c)
 	}
 }
 
-static bool address(const char **p, uint64_t *ret_ipa, uint64_t *ret_size)
+static bool parse_address(const char **p, uint64_t *ret_ipa, uint64_t *ret_size)
 {
-	if (!number(p, ret_ipa) || !number(p, ret_size))
+	if (!parse_number(p, ret_ipa) || !parse_number(p, ret_size))
 		return false;
 	if (*ret_size != 1 && *ret_size != 2 && *ret_size != 4 && *ret_size != 8)
 		return false;
@@ -280,7 +280,7 @@ static enum step op_mmio_read(struct context *c)
 
 	if (c->v->phase++)
 		return STEP_DONE;
-	return address(&p, &ipa, &size) ? mmio_read(c, ipa, size) : op_fault(c);
+	return parse_address(&p, &ipa, &size) ? mmio_read(c, ipa, size) : op_fault(c);
 }
 
 static enum step op_mmio_write(struct context *c)
@@ -290,7 +290,7 @@ static enum step op_mmio_write(struct context *c)
 
 	if (c->v->phase++)
 		return STEP_DONE;
-	if (!address(&p, &ipa, &size) || !number(&p, &value))
+	if (!parse_address(&p, &ipa, &size) || !parse_number(&p, &value))
 		return op_fault(c);
 	return mmio_write(c, ipa, size, size < 8 ? value & ((1ULL << 8 * size) - 1) : value);
 }
@@ -300,14 +300,14 @@ static enum step op_loop(struct context *c)
 	const char *p = c->arg;
 	uint64_t n;
 
-	if (!number(&p, &n))
+	if (!parse_number(&p, &n))
 		return op_fault(c);
-	return c->v->phase++ < n ? leave(c, RUN_READY, 0, 0, 0) : STEP_DONE;
+	return c->v->phase++ < n ? exit_run(c, RUN_READY, 0, 0, 0) : STEP_DONE;
 }
 
 static enum step op_forever(struct context *c)
 {
-	return leave(c, RUN_READY, 0, 0, 0);
+	return exit_run(c, RUN_READY, 0, 0, 0);
 }
 
 static enum step op_cpu_on(struct context *c)
@@ -315,7 +315,7 @@ static enum step op_cpu_on(struct context *c)
 	const char *p = c->arg;
 	uint64_t n;
 
-	if (!number(&p, &n) || n >= c->vm->n_vcpus)
+	if (!parse_number(&p, &n) || n >= c->vm->n_vcpus)
 		return op_fault(c);
 	if (c->vm->vcpus[n].off)
 		puppet_power_on(c->s, c->vm, (unsigned int)n);
@@ -325,12 +325,12 @@ static enum step op_cpu_on(struct context *c)
 static enum step op_cpu_off(struct context *c)
 {
 	c->v->off = true;
-	return leave(c, RUN_POWERED_OFF, 0, 0, 0);
+	return exit_run(c, RUN_POWERED_OFF, 0, 0, 0);
 }
 
-/* ---- memory that comes and goes ---- */
+/* memory added and removed at run time */
 
-/* What RM has said by now; false: there is no link, or the number is none. */
+/* Poll RM. False: no RM node, or a malformed label. */
 static bool mem_listen(struct context *c, int64_t *ret_label)
 {
 	struct guest_mem *g = &c->vm->mem;
@@ -339,7 +339,7 @@ static bool mem_listen(struct context *c, int64_t *ret_label)
 
 	*ret_label = -1;
 	if (c->len) {
-		if (!number(&p, &label) || label > UINT32_MAX)
+		if (!parse_number(&p, &label) || label > UINT32_MAX)
 			return false;
 		*ret_label = (int64_t)label;
 	}
@@ -366,7 +366,7 @@ static enum step op_mem_accept(struct context *c)
 		return wait_for_interrupt(c);
 	if (guest_mem_accept(g, r) != 0)
 		return op_fault(c);
-	(void)guest_mem_say(g, r, true); /* whether it is heard is the owner's matter */
+	(void)guest_mem_say(g, r, true); /* the owner may ignore it */
 	return STEP_DONE;
 }
 
@@ -383,11 +383,11 @@ static enum step op_mem_release(struct context *c)
 		return wait_for_interrupt(c);
 	if (guest_mem_release(g, r) != 0)
 		return op_fault(c);
-	(void)guest_mem_say(g, r, false); /* whether it is heard is the owner's matter */
+	(void)guest_mem_say(g, r, false); /* the owner may ignore it */
 	return STEP_DONE;
 }
 
-static enum step serve(struct context *c, bool keeps)
+static enum step serve_memory(struct context *c, bool keeps)
 {
 	int64_t label;
 
@@ -399,12 +399,12 @@ static enum step serve(struct context *c, bool keeps)
 
 static enum step op_mem_serve(struct context *c)
 {
-	return serve(c, false);
+	return serve_memory(c, false);
 }
 
 static enum step op_mem_keep(struct context *c)
 {
-	return serve(c, true);
+	return serve_memory(c, true);
 }
 
 static bool word_at(struct context *c, unsigned int rights, uint32_t **ret, uint32_t *ret_value)
@@ -412,7 +412,7 @@ static bool word_at(struct context *c, unsigned int rights, uint32_t **ret, uint
 	const char *p = c->arg;
 	uint64_t ipa, value;
 
-	if (!number(&p, &ipa) || !number(&p, &value) || value > UINT32_MAX)
+	if (!parse_number(&p, &ipa) || !parse_number(&p, &value) || value > UINT32_MAX)
 		return false;
 	*ret_value = (uint32_t)value;
 	*ret = puppet_word(c->s, c->vm, ipa, rights);
@@ -425,11 +425,11 @@ static enum step op_mem_write(struct context *c)
 
 	if (!word_at(c, RIGHT_W, &word, &value))
 		return op_fault(c);
-	__atomic_store_n(word, value, __ATOMIC_RELEASE); /* the other side is another process */
+	__atomic_store_n(word, value, __ATOMIC_RELEASE); /* also accessed by another process */
 	return STEP_DONE;
 }
 
-/* Nobody tells it of a change: it looks again and again. */
+/* Changes are not signalled, so poll. */
 static enum step op_mem_await(struct context *c)
 {
 	uint32_t *word, value;
@@ -489,7 +489,7 @@ static bool starts_section(const char *line)
 	return !strncmp(line, "cpu ", 4);
 }
 
-/* Lines before the first "cpu N" are vCPU 0's. */
+/* Lines before the first "cpu N" belong to vCPU 0. */
 const char *script_begin(const char *script, unsigned int n)
 {
 	const char *line = script;
@@ -500,10 +500,10 @@ const char *script_begin(const char *script, unsigned int n)
 		if (starts_section(line) && strtoul(line + 4, NULL, 10) == n)
 			return next_line(line);
 	}
-	return line; /* the end: it has nothing to do */
+	return line; /* the end: no lines */
 }
 
-/* Behind its last line vCPU 0 turns the machine off; the others turn themselves off. */
+/* After its last line vCPU 0 turns the machine off; other vCPUs turn themselves off. */
 static enum step at_end(struct context *c)
 {
 	return c->v == &c->vm->vcpus[0] ? op_off(c) : op_cpu_off(c);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The loop: sockets that are files, and what closing one means.
+ * The main loop: sockets that act as files, and the effects of closing them.
  *
- * Each round first looks for files that were closed and then takes one request of each: so
- * whoever closes a pin and then asks for the quarantine finds it there.
+ * Each round handles closed files first and then one request per file: so a client that closes a
+ * pin and then lists the quarantine finds it there.
  */
 #include "tests/model/sock/server.h"
 
@@ -24,7 +24,7 @@
 #define EVENTS_MAX 1024
 #define QUEUE_MAX 4096
 #define LINE_MAX_BYTES 1024
-#define FDS_MAX 4 /* taken out of one packet; two mean something */
+#define FDS_MAX 4 /* accepted in a packet; two have a meaning */
 #define RAM_BASE 0x80000000ULL
 
 static volatile sig_atomic_t signalled;
@@ -53,7 +53,7 @@ int server_add_file(struct server *s, enum file_kind kind, int fd, struct file *
 
 	if (!f)
 		return -ENOMEM;
-	/* a grant is made for one process and used by another: each packet says who sent it */
+	/* grants change hands, so each packet needs its sender */
 	(void)setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 	f->kind = kind;
 	f->fd = fd;
@@ -86,13 +86,16 @@ int server_new_file(struct server *s, enum file_kind kind, struct file **ret, in
 	return 0;
 }
 
-/* Nobody has it any more. Freed later: an event of this round may still name it. */
-static void release(struct server *s, struct file *f)
+/*
+ * Release a file that the client has closed. It is freed later, as an event of this round may
+ * refer to it.
+ */
+static void release_file(struct server *s, struct file *f)
 {
 	if (f->dead)
 		return;
 	f->dead = true;
-	(void)close(f->fd); /* and out of epoll */
+	(void)close(f->fd); /* also removes it from epoll */
 	irq_release(s, f);
 	if (f->pin)
 		pin_release(s, f->pin);
@@ -100,7 +103,7 @@ static void release(struct server *s, struct file *f)
 		grant_release(s, f->grant);
 }
 
-static void sweep(struct server *s)
+static void sweep_files(struct server *s)
 {
 	struct file **p = &s->files;
 
@@ -129,16 +132,16 @@ static void take_control(struct msghdr *msg, int fds[FDS_MAX], pid_t *pid)
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS)
 			continue;
 		memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-		if (cred.pid > 0) /* 0: sent before we asked to be told */
+		if (cred.pid > 0) /* 0: sent before SO_PASSCRED was set */
 			*pid = cred.pid;
 	}
 }
 
 /*
- * Bytes, 0: closed, or a negative errno. Descriptors that are not there are -1; @pid: who
- * sent it, if that is known.
+ * Return: bytes; 0: closed; or a negative errno. Missing descriptors are -1; @pid: the sender, if
+ * known.
  */
-static ssize_t receive(struct server *s, int from, int fds[FDS_MAX], pid_t *pid)
+static ssize_t receive_request(struct server *s, int from, int fds[FDS_MAX], pid_t *pid)
 {
 	union {
 		struct cmsghdr align;
@@ -162,8 +165,8 @@ static ssize_t receive(struct server *s, int from, int fds[FDS_MAX], pid_t *pid)
 	return msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EMSGSIZE : n;
 }
 
-/* If the caller does not want to hear it any more, nothing is lost. */
-static void answer(int to, const struct request *rq, int result)
+/* The client may not read the answer. */
+static void send_answer(int to, const struct request *rq, int result)
 {
 	const struct ghvm_sock_reply head = { .result = result };
 	union {
@@ -202,11 +205,11 @@ static bool on_request(struct server *s, struct file *f)
 	int fds[FDS_MAX];
 	struct ghvm_sock_request head;
 	struct request rq = { .out = s->out, .out_fd = -1 };
-	ssize_t n = receive(s, f->fd, fds, &f->pid);
+	ssize_t n = receive_request(s, f->fd, fds, &f->pid);
 
 	if (n == -EAGAIN)
 		return true;
-	if (n < (ssize_t)sizeof(head)) { /* what is too long or short was nobody's request */
+	if (n < (ssize_t)sizeof(head)) { /* too long or too short: not a request */
 		close_all(fds);
 		return n > 0 || n == -EMSGSIZE;
 	}
@@ -219,7 +222,7 @@ static bool on_request(struct server *s, struct file *f)
 		int result = dispatch(s, f, &rq);
 
 		if (result != DISPATCH_KILLED)
-			answer(fds[0], &rq, result);
+			send_answer(fds[0], &rq, result);
 	}
 	fds[1] = rq.fd;
 	if (rq.out_fd >= 0)
@@ -233,7 +236,7 @@ static pid_t peer_of(int fd)
 	struct ucred cred = { 0 };
 	socklen_t size = sizeof(cred);
 
-	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size); /* else it is nobody */
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size); /* else 0 */
 	return cred.pid;
 }
 
@@ -298,15 +301,15 @@ static void on_file(struct server *s, struct file *f)
 	else
 		open = on_request(s, f);
 	if (!open)
-		release(s, f);
+		release_file(s, f);
 }
 
-/* What was asked before the close is still done; no queue is longer than this. */
+/* Requests sent before the close are still handled; no queue is longer than this. */
 static void on_closed(struct server *s, struct file *f)
 {
 	for (int i = 0; i < QUEUE_MAX && !f->dead; i++)
 		on_file(s, f);
-	release(s, f);
+	release_file(s, f);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)
@@ -314,7 +317,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return !a || (b && b < a) ? b : a;
 }
 
-/* Whatever is due by the clock; milliseconds until more is. */
+/* Do work that is due. Return: milliseconds until the next. */
 static int on_clock(struct server *s)
 {
 	uint64_t now = server_now(), next;
@@ -343,7 +346,7 @@ static void on_events(struct server *s, const struct epoll_event *v, int n)
 	}
 	for (int i = 0; i < n; i++)
 		on_file(s, v[i].data.ptr);
-	sweep(s);
+	sweep_files(s);
 }
 
 int server_run(struct server *s)
@@ -376,7 +379,7 @@ static void catch_signals(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* A socket file that is left from before is in the way; anything else stays. */
+/* Remove a stale socket file; keep anything else. */
 static int listen_at(struct server *s, const char *path, int type, enum file_kind kind)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -413,7 +416,7 @@ static int listen_all(struct server *s)
 	return listen_at(s, s->options->control, SOCK_STREAM, FILE_CONTROL_LISTEN);
 }
 
-static int make(struct server *s)
+static int make_server(struct server *s)
 {
 	int error;
 
@@ -434,7 +437,7 @@ int server_init(struct server *s, const struct options *options)
 
 	*s = (struct server){ .options = options, .epoll = -1 };
 	catch_signals();
-	error = make(s);
+	error = make_server(s);
 	if (error < 0)
 		server_done(s);
 	return error;
@@ -446,10 +449,10 @@ void server_done(struct server *s)
 
 	for (struct file *f = s->files; f; f = f->next) {
 		listening |= f->kind == FILE_LISTEN;
-		f->pin = NULL; /* nobody's rule is broken by our end */
-		release(s, f);
+		f->pin = NULL; /* the end of the model is not a violation */
+		release_file(s, f);
 	}
-	sweep(s);
+	sweep_files(s);
 	if (listening) {
 		(void)unlink(s->options->path);
 		if (s->options->control)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ghvm-selftest: runs the guest of selftest.S once for each way that a VM can end, by
- * /dev/ghvm, and says what went wrong. The primary may be busy: nothing is timed.
+ * ghvm-selftest: runs the guest of selftest.S by /dev/ghvm, once for each way a VM can end, and
+ * reports failures. Nothing is timed, as the primary may be busy.
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -219,7 +219,7 @@ static void bind_vcpu(struct test *t)
 	must(t->host->ops->irq(t->host, GHVM_IRQ_VIRQ, r->virq.intid, t->wake), "virq", NULL);
 }
 
-static void start(struct test *t)
+static void start_guest(struct test *t)
 {
 	struct ghvm_rm_image image = { .parcel_size = RAM_SIZE };
 	struct ghvm_error err = {};
@@ -313,7 +313,7 @@ static bool sleeps_for_good(struct test *t)
 	return true;
 }
 
-static void run(struct test *t)
+static void run_guest(struct test *t)
 {
 	struct ghvm_vcpu *v = &t->vcpu;
 
@@ -363,7 +363,7 @@ static void wait_state(struct test *t, uint8_t want)
 		complain(t, "the state", st.status, want);
 }
 
-static void end(struct test *t)
+static void end_guest(struct test *t)
 {
 	static const uint8_t tag[GHVM_TAG_SIZE];
 	struct ghvm_error err = {};
@@ -391,9 +391,9 @@ static bool test(struct ghvm_host *host, struct ghvm_rm *rm, enum how how, uint6
 	struct test t = { .host = host, .rm = rm, .how = how };
 
 	ghvm_rm_set_on_notify(rm, on_notify, &t);
-	start(&t);
-	run(&t);
-	end(&t);
+	start_guest(&t);
+	run_guest(&t);
+	end_guest(&t);
 	ghvm_rm_set_on_notify(rm, NULL, NULL);
 	if (t.n_stores != ARRAY_SIZE(stores))
 		complain(&t, "the number of stores", t.n_stores, ARRAY_SIZE(stores));
