@@ -118,7 +118,7 @@ static void on_step(void *data, const struct ghvm_plan *plan, size_t step)
 	b->step = plan->steps[step].kind;
 }
 
-/* Not a step, so its time is nobody's: the helper's and the manager's copies go. */
+/* Not a step, so its time counts for none: the helper's and the manager's copies are closed. */
 static void on_pinned(void *data)
 {
 	struct bench_vm *b = data;
@@ -130,7 +130,7 @@ static void on_pinned(void *data)
 
 /* ---- what it is made of ---- */
 
-/* An image of @size bytes, whose kernel header is right. */
+/* An image of @size bytes with a valid kernel header. */
 static int make_image(uint64_t size)
 {
 	int fd = sock_bench_memfd(size, 0x5a);

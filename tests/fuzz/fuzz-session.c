@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A manager that somebody has taken over, and the start helper, which is root. */
+/* A manager under control of an attacker, and the start helper, which is root. */
 #include "daemon/prepare/session.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

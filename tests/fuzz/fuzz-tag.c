@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Tags of pins that nobody owns: as they are found, and what is written is read again. */
+/* Tags of ownerless pins, as found; and tags that were encoded are decoded again. */
 #include "libghvm/memory/tag.h"
 #include "libghvm/base/wire.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The page rule: a guarded page never returns to Linux, whoever dies; and it is found again. */
+/*
+ * The page rule: a guarded page never returns to Linux, whichever process dies, and can be found
+ * again.
+ */
 #include "tests/kmod/machine/t.h"
 
 #include <errno.h>

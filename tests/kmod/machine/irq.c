@@ -44,7 +44,7 @@ static void exclusive(int dev, uint32_t kind, uint32_t virq, const char *name)
 	close(e);
 }
 
-/* The UART, the timer, virtio: somebody's, or the number of nobody. Not ours at any rate. */
+/* Interrupts of the UART, the timer and virtio, and unused ones: never a virq of ours. */
 static void devices(int dev)
 {
 	int e = t_eventfd(), busy = 0;

@@ -242,7 +242,7 @@ struct limited {
 	long results[6];
 };
 
-/* A pin by a child, whose mm has nothing pinned. */
+/* A pin by a child; its mm has nothing pinned. */
 static long pin_by_child(int dev, void *p, size_t length)
 {
 	pid_t pid = fork();

@@ -43,7 +43,7 @@ void rpc_open(struct rpc *rpc, int dev)
 	if (t_call(dev, GHVM_IRQ, &irq))
 		t_die("RM rx");
 	while (packet(rpc, buf))
-		; /* of somebody before us */
+		; /* left by an earlier process */
 	(void)t_events(rpc->eventfd, 0);
 }
 

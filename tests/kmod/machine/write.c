@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Writing into pinned pages, and that a guard waits for nobody. */
+/* Writing into pinned pages, and that a guard does not wait. */
 #include "tests/kmod/machine/t.h"
 
 #include <errno.h>
@@ -67,7 +67,7 @@ static void *write_stuck(void *data)
 	return NULL;
 }
 
-/* A write whose source does not come. */
+/* A write from a source that never becomes readable. */
 static void guard_while_writing(int pin)
 {
 	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);

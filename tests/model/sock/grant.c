@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Grants: calls and virqs that a holder may use until it is revoked.
- */
+/* Grants: calls and virqs that a holder may use until it is revoked. */
 #include "tests/model/sock/server.h"
 
 #include <errno.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * ghvm-model: options of the program.
- */
+/* ghvm-model: options of the program. */
 #include "tests/model/sock/server.h"
 
 #include <errno.h>

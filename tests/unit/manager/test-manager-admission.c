@@ -91,7 +91,7 @@ static unsigned int others_take(struct bench *b, uint64_t entries)
 	return e;
 }
 
-#define ENTRIES 4000 /* of a resource manager that nobody knows */
+#define ENTRIES 4000 /* of an unrecognised resource manager */
 #define KERNEL "version: 1\nkernel: {image: /Image}\n"
 
 /* 512 MiB are at least 256 entries, and a window at least one. */

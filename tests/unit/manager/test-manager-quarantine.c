@@ -26,7 +26,7 @@ static const struct bench_options small = {
 };
 
 /**
- * struct ward - a quarantine with one guest, whose memory RM refuses to give back
+ * struct ward - a quarantine with one guest; RM refuses to give its memory back
  * @failures: attempts that shall still fail
  * @changes: so many times its figures were told
  * @pauses: that followed each attempt, which was made @at
@@ -193,7 +193,7 @@ static void the_name_of_one_that_has_ended(void **state)
 	}
 }
 
-/* Nobody can ask RM about it, so it is there for good. */
+/* RM cannot be asked about it, so it is there for good. */
 static void pages_that_nobody_can_give_back(void **state)
 {
 	const struct ghvm_error bad = { .code = -EBADMSG, .msg = "its tag lies" };

@@ -40,7 +40,7 @@ static void a_loop_ends(void **state)
 	assert_int_equal(r.n, REBOOTS_HASTY_MAX + 1);
 }
 
-/* However often: somebody updates it, or it is told to each night. */
+/* However often: for updates, or each night. */
 static void a_guest_that_works_may_reboot(void **state)
 {
 	struct reboots r = {};

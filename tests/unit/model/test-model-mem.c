@@ -486,7 +486,7 @@ static void release_and_notify_by_the_wrong_one(void **state)
 	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 0), ARGUMENT_INVALID);
 	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 3), ARGUMENT_INVALID);
 	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 2), DENIED);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 1), MSG_INVALID); /* to whom? */
+	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 1), MSG_INVALID); /* no VMIDs */
 }
 
 /* abi K.6: to one without a link to RM. */

@@ -245,7 +245,7 @@ static uint32_t stop(struct bench *b, uint16_t vmid, uint8_t flags)
 	return bench_rm(b, STOP, p, sizeof(p));
 }
 
-/* abi K.6, row LOAD; and those whose VM is somebody else's, or nobody's. */
+/* abi K.6, row LOAD; also for a VM of another owner, and for one that does not exist. */
 static void wrong_requests_in_load(void **state)
 {
 	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);

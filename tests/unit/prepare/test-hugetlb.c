@@ -49,7 +49,7 @@ static void set(const struct pool *p, unsigned long n)
 		(void)fprintf(f, "%lu", n);
 }
 
-/* @more pages than there were, in a pool that may be somebody else's too. */
+/* @more pages than there were, in a pool that other processes may use. */
 static bool fill(struct pool *p, unsigned long more)
 {
 	(void)snprintf(p->nr, sizeof(p->nr),
@@ -94,7 +94,7 @@ static void two_mebibytes(void **state)
 	makes_pages(&pool_2m, GHVM_HUGEPAGES_2M, GHVM_MIB(8));
 }
 
-/* Refused up front, and by the kernel if nobody asked. */
+/* Refused in advance, and otherwise by the kernel. */
 static void more_than_the_pool_has(void **state)
 {
 	const struct ghvm_room_sources from = ghvm_room_sources_default();

@@ -402,7 +402,7 @@ static void nothing_is_opened_to_see_what_it_is(void **state)
 	assert_true(read(events, buf, sizeof(buf)) < 0);
 }
 
-/* Whoever has taken the manager over gets no more than the descriptor says. */
+/* An attacker in control of the manager gets no more than the descriptor names. */
 static void a_manager_gets_what_the_descriptor_names(void **state)
 {
 	struct fixture *f = *state;

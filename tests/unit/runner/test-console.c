@@ -355,7 +355,7 @@ static void typing_waits_for_room(void **state)
 	close(fd); /* and gone: what was typed is not */
 	settle(f);
 	for (int i = 0; i < 5; i++) {
-		assert_true(f->waits); /* else nobody would wake it */
+		assert_true(f->waits); /* else it would never be woken */
 		f->room = 1;
 		f->waits = false;
 		console_kick(&f->c);

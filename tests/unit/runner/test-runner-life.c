@@ -430,7 +430,7 @@ static void a_vcpu_that_never_comes_out_is_spoken_of(void **state)
 	assert_int_equal(bench_join(f), 0);
 }
 
-/* Its grant was taken back: somebody undoes the guest, and will say so. */
+/* The grant was revoked: the manager undoes the guest and will tell. */
 static void a_revoked_grant_waits_for_the_managers_word(void **state)
 {
 	struct bench *f = *state;

@@ -134,7 +134,7 @@ static void transmits_what_is_written(void **state)
 	assert_int_equal(f.n_sent, 2);
 	assert_memory_equal(f.sent, "hi", 2);
 	assert_int_equal(get(&f, LSR), 0x60);
-	assert_int_equal(f.rings, 0); /* nobody asked */
+	assert_int_equal(f.rings, 0); /* not enabled */
 	uart_done(&f.u);
 }
 
@@ -262,12 +262,12 @@ static void a_full_fifo_leaves_bytes_with_the_caller(void **state)
 		assert_int_equal(get(&f, DATA), "0123456789abcdef"[i]);
 	assert_int_equal(f.rooms, 0);
 	assert_int_equal(get(&f, DATA), 'f');
-	assert_int_equal(f.rooms, 1); /* empty, and somebody waits */
+	assert_int_equal(f.rooms, 1); /* empty, and a reader waits */
 	assert_int_equal(get(&f, DATA), 0);
 	assert_int_equal(f.rooms, 1);
 	assert_int_equal(receive(&f, "X"), 1);
 	assert_int_equal(get(&f, DATA), 'X');
-	assert_int_equal(f.rooms, 1); /* nobody waits */
+	assert_int_equal(f.rooms, 1); /* no reader waits */
 	uart_done(&f.u);
 }
 

@@ -69,7 +69,7 @@ static void closes_a_file_soon(void **state)
 	wait_until_closed(fd);
 }
 
-/* As a file of FUSE whose file system does not answer, but for that this one ends. */
+/* As a FUSE file of a file system that does not answer, except that this one ends. */
 static void does_not_wait_for_one_that_lingers(void **state)
 {
 	struct linger linger = { 1, LINGER_SEC };
@@ -88,7 +88,7 @@ static void does_not_wait_for_one_that_lingers(void **state)
 	assert_true(peer >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
 	while (send(fd, much, sizeof(much), MSG_DONTWAIT) > 0)
-		; /* until nothing fits any more, as nobody reads */
+		; /* until the socket is full, as no peer reads */
 	began = now();
 	ghvm_close_foreign(fd);
 	assert_true(now() - began < LINGER_SEC / 4.0);

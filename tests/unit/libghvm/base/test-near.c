@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What somebody who mistyped a word is taken to have meant.
+ * Suggestions for mistyped words.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -23,7 +23,7 @@
 #define QUEUE_SEND 0x1b
 #define QUEUE_RECEIVE 0x1c
 #define VCPU_RUN 0x65
-#define VIRQ 500 /* nobody's */
+#define VIRQ 500 /* not bound */
 
 static const uint8_t tag[GHVM_TAG_SIZE] = { 1, 2, 3, [GHVM_TAG_SIZE - 1] = 9 };
 
@@ -141,7 +141,7 @@ static void scattered_memory(void **state)
 	h->ops->pin_close(h, pin);
 }
 
-/* The page rule: closed while guarded, the pages wait for somebody. */
+/* The page rule: pages of a pin closed while guarded go to the quarantine. */
 static void a_guarded_pin_goes_to_the_quarantine(void **state)
 {
 	_cleanup_(sock_bench_freep) struct sock_bench *b = sock_bench_new(NULL);

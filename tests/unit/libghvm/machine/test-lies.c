@@ -26,7 +26,7 @@
 
 #define WORD 4
 #define FIELDS_MAX 24 /* of a reply; what is longer is a list of things that are alike */
-#define PATIENCE_MS 5 /* of a machine whose VM does not change its state */
+#define PATIENCE_MS 5 /* of a machine with a VM that does not change its state */
 #define OTHER_INCARNATION 77
 
 /* ---- which point it was, if the fake aborts ---- */
@@ -351,7 +351,7 @@ static void end_honestly(struct bench *b, struct other *o, struct tally *t)
 		other_end(b, o);
 	else
 		other_dies(o);
-	if (r < 0 || !is_clean(b)) /* a VMID that nobody was told of, say */
+	if (r < 0 || !is_clean(b)) /* e.g. an unknown VMID */
 		recover(b, t);
 }
 

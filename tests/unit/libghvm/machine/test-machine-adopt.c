@@ -353,7 +353,7 @@ static void rebuilds_what_it_adopted_if_it_has_the_plan(void **state)
 	bench_assert_clean(&b);
 }
 
-/* Its extents are read when somebody asks. */
+/* Its extents are read on demand. */
 static void knows_its_huge_pages(void **state)
 {
 	static const struct bench_options options = { .demo = { .window = true } };
@@ -385,7 +385,7 @@ static void does_not_rebuild_with_another_plan(void **state)
 	bench_assert_clean(&b);
 }
 
-/* ---- tags nobody can trust ---- */
+/* tags that cannot be trusted */
 
 static struct fake_pin *first_quarantined(struct bench *b)
 {

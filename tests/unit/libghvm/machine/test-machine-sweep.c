@@ -90,8 +90,8 @@ static bool is_out(const struct bench *b, const struct fake_pin *p)
 }
 
 /*
- * What stays guarded is what RM still has, and nothing else; but one parcel more where nobody
- * can know what a call did, since then it counts as the guest's. So it is, too, if RM says that it
+ * What stays guarded is what RM still has, and nothing else; but one parcel more if the effect
+ * of a call is unknown, since then it counts as the guest's. So it is, too, if RM says that it
  * gives a parcel back, and of that parcel then anything else but that it knows no such one.
  */
 static void assert_guards_what_is_out(const struct bench *b)

@@ -126,7 +126,7 @@ static void speaks_first(void *data)
 	(void)guest_mem_say(&b->guest, &r, true); /* refused, unless it is there now */
 }
 
-/* RM keeps the first tag: the guest harms nobody but itself. */
+/* RM keeps the first tag: the guest harms only itself. */
 static void who_sets_the_tag_first_gets_no_region(void **state)
 {
 	struct ghvm_error err = {};

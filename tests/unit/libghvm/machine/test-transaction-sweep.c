@@ -293,7 +293,7 @@ static void let_rm_die(void *data)
 }
 
 /*
- * RM says nothing from the nth message on: nobody will ever know any more, so every page that
+ * RM does not answer from the nth message on: its state stays unknown, so every page that
  * the guest was given stays guarded, and goes to the quarantine with its tag.
  */
 static void rm_dies(void **state)

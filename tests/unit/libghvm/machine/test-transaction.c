@@ -79,7 +79,7 @@ static void many_at_once(void **state)
 	regions_end(&b);
 }
 
-/* Populated before it is pinned, for the sake of huge pages; not if nobody wants those. */
+/* Populated before it is pinned, to get huge pages; not if huge pages are off. */
 static void memory_is_there_before_it_is_pinned(void **state)
 {
 	static const enum ghvm_hugepages kinds[] = { GHVM_HUGEPAGES_AUTO, GHVM_HUGEPAGES_NEVER };
@@ -244,7 +244,7 @@ static void only_a_linked_guest_that_runs_takes_them(void **state)
 	assert_int_equal(ghvm_transaction_new(b.m, &other, NULL), -EALREADY);
 	ghvm_transaction_free(t);
 
-	/* what another process has left: nobody knows whether it is regions_options */
+	/* left by another process: it is unknown whether it is regions_options */
 	ghvm_machine_free(TAKE_PTR(b.m));
 	ghvm_ledger_done(&b.ledger);
 	ghvm_ledger_init(&b.ledger, ghvm_quirks_unknown());

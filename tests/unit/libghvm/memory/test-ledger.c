@@ -64,7 +64,7 @@ static void refuses_more_entries_than_there_are(void **state)
 	assert_int_equal(take(&l, 3, 90, &a), 0);
 }
 
-/* Where there is no other nobody is told to stop it. */
+/* Without another VM the message does not advise to stop one. */
 static void proposes_what_can_help(void **state)
 {
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
@@ -159,7 +159,9 @@ static void knows_its_handles(void **state)
 	assert_int_equal(h.id, 9);
 }
 
-/* RM has called two alike: which of the two replies was wrong nobody knows, unless one is sure. */
+/*
+ * RM has reported the same handle twice: it is unknown which reply was wrong, unless one is sure.
+ */
 static void believes_no_handle_that_two_have(void **state)
 {
 	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;

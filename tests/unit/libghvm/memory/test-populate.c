@@ -82,7 +82,7 @@ static void what_it_counts_as_huge_is(void **state)
 	assert_int_equal(huge_pages_of(m.at), huge);
 }
 
-/* What somebody has written stays, and becomes huge too. */
+/* Data already written is kept, and its page becomes huge too. */
 static void what_was_there_is_kept(void **state)
 {
 	_cleanup_(closep) int fd = fresh("written", SIZE), other = fresh("blank", SIZE);

@@ -197,7 +197,7 @@ static void refuses_a_tree_that_is_too_large(void **state)
 
 #define OVERLAY_ROOM 1024
 
-/* One fragment for @target, whose node @name gets @prop (a string, or a cell if NULL). */
+/* One fragment for @target; its node @name gets @prop (a string, or a cell if NULL). */
 static size_t overlay(uint8_t *buf, const char *target, const char *name, const char *prop,
 		      const char *value, uint32_t num)
 {

@@ -11,7 +11,7 @@
 #define HEADER 1024
 #define FILE_SIZE 1000000
 
-/* An Image whose one section ends with the file. */
+/* An Image with one section that ends with the file. */
 static void make_image(uint8_t buf[HEADER])
 {
 	struct ghvm_put w = { .buf = buf, .cap = HEADER };

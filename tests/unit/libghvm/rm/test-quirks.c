@@ -56,7 +56,7 @@ static void every_row_fits_into_the_library(void **state)
 	}
 }
 
-/* Whoever is not recognised gets nothing that any of the others does not allow. */
+/* An unrecognised RM gets nothing that any of the others forbids. */
 static void the_unknown_is_the_most_careful(void **state)
 {
 	static const enum ghvm_quirk less_is_careful[] = {

@@ -166,7 +166,10 @@ static void fail_once(struct fixture *f, int error, unsigned int skip)
 	f->s->send_skip = skip;
 }
 
-/* It may have been executed, or not: nobody is told that it was not, nor does it come twice. */
+/*
+ * It may have been executed or not: the error does not say that it was not, and it is not sent
+ * twice.
+ */
 static void a_send_that_fails_once_is_not_repeated(void **state)
 {
 	static const int errors[] = { -EIO, -EAGAIN, -ENOMEM };
@@ -184,7 +187,7 @@ static void a_send_that_fails_once_is_not_repeated(void **state)
 		assert_int_equal(f->s->n_requests, n + 1);
 		assert_int_equal(script_last(f->s)->id, GHVM_RM_VM_GET_VMID);
 
-		/* and if it was executed, and its reply comes now: it is nobody's */
+		/* if it was executed and its reply comes now, no call takes it */
 		lost = (uint16_t)(script_last(f->s)->seq - 1);
 		script_push_reply(f->s, ID, lost, "\0\0\0\0old!", 8);
 		script_answer(f->s, ID, 0, "new!", 4);

@@ -112,7 +112,7 @@ static void calls_are_somebodys(void **state)
 		7, 0, 0, 0, (n)&0xff, (n) >> 8, 0, 0                                               \
 	}
 
-/* A notification is of the VM whose VMID is in it, as far as one is. */
+/* A notification belongs to the VM of its VMID, if it has one. */
 static void notifications_are_somebodys(void **state)
 {
 	static const struct {
@@ -319,7 +319,7 @@ static void many_callers_without_a_dispatcher(void **state)
 	run_party(false);
 }
 
-/* Somebody else reads the queue while a caller without dispatcher waits for its reply. */
+/* Another thread reads the queue while a caller without a dispatcher waits for its reply. */
 static void *bystander(void *data)
 {
 	struct party *p = data;
@@ -348,7 +348,7 @@ static void a_bystander_may_read_our_reply(void **state)
 	script_host_free(p.s);
 }
 
-/* Whoever was to read has not, and leaves: the caller reads what is there. */
+/* The dispatcher leaves without reading: the caller reads the queue. */
 static void a_dispatcher_that_leaves(void **state)
 {
 	struct party p = { .s = script_host_new() };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Connecting, and calls whose answer is not the one that was hoped for. */
+/* Connecting, and calls that do not get the expected answer. */
 #include "libghvm/rm/rpc.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static void drains_what_a_predecessor_left(void **state)
 	assert_int_equal(ghvm_rm_new(&s->host, &rm, NULL), 0);
 	assert_int_equal(ghvm_rm_vmid(rm).id, SCRIPT_VMID);
 
-	/* Nobody could be told yet: the first dispatch does it, in order, once. */
+	/* There was no handler yet: the first dispatch delivers them, in order, once. */
 	ghvm_rm_set_on_notify(rm, rm_bench_on_notify, &f);
 	assert_int_equal(f.notified, 0);
 	assert_int_equal(poll(&(struct pollfd){ .fd = ghvm_rm_fd(rm), .events = POLLIN }, 1, 0), 1);

@@ -150,7 +150,7 @@ static void lays_drop_ins_over_it(void **state)
 	assert_non_null(strstr(err.msg, "demo.yaml.d/30-c.yaml:1:8: cpus.cuont: unknown key"));
 }
 
-/* A template whose conditions are all false leaves nothing, or comments, or keys without a value. */
+/* A template with only false conditions leaves nothing, or comments, or keys without a value. */
 static void an_empty_drop_in_changes_nothing(void **state)
 {
 	static const char *const nothing[] = {

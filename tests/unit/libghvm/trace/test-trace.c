@@ -67,7 +67,7 @@ static unsigned int count(struct ghvm_trace *t, const char *vm, struct ghvm_trac
 	return n;
 }
 
-/* What one VM said stays, whatever others and nobody say. */
+/* Messages of one VM are kept, whatever other messages follow. */
 static void each_vm_has_its_own(void **state)
 {
 	struct ghvm_trace_message m;
