@@ -177,7 +177,7 @@ class World:
     def monitor(self):
         """From now on it prints each message from and to the manager, one line of JSON each."""
         p = self.spawn("busctl", "--address=" + self.bus, "--json=short", "monitor", NAME,
-                       stdout=subprocess.PIPE, text=True)
+                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         wait_until(lambda: self.call(ROOT, "Manager", "ListVMs") and
                    select.select([p.stdout], [], [], 0.1)[0])
         return p
