@@ -9,8 +9,8 @@
  *     VALUE(id, name, type, news)  type is one of s b q i u t, without quotes
  *     OTHER(id, name, type, news)  any other type, as a string
  *
- * News is what sd-bus tells of a change: CONST it never changes, CHANGES PropertiesChanged is
- * sent with its name, SILENT nothing is sent.
+ * News: CONST the property never changes; CHANGES PropertiesChanged is sent with its name; SILENT no
+ * signal is sent.
  */
 #pragma once
 

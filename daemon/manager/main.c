@@ -299,7 +299,7 @@ static int watch_time(struct daemon *d)
 	return 0;
 }
 
-static int start(struct daemon *d)
+static int start_daemon(struct daemon *d)
 {
 	int fd, r;
 
@@ -327,7 +327,7 @@ static int start(struct daemon *d)
 	return r < 0 ? r : watch_time(d);
 }
 
-static void stop(struct daemon *d)
+static void stop_daemon(struct daemon *d)
 {
 	bus_objects_done(&d->bus);
 	if (d->prepare.manager)
@@ -348,7 +348,7 @@ static int serve(struct daemon *d)
 {
 	int r;
 
-	r = start(d);
+	r = start_daemon(d);
 	if (r == -ECANCELED) {
 		r = EXIT_SUCCESS; /* SIGTERM before it was ready */
 	} else if (r < 0) {
@@ -359,7 +359,7 @@ static int serve(struct daemon *d)
 		tell_ready(d);
 		r = loop_run(d->loop);
 	}
-	stop(d);
+	stop_daemon(d);
 	return r < 0 ? EXIT_FAILURE : r;
 }
 

@@ -87,7 +87,7 @@ static int take_answer(struct ghvm_link_message *m, uint64_t *ret_pages, char *t
  * The request was not read. Without a manager, systemd holds the socket, and it does not start a manager
  * before units ordered after it have stopped. This unit is one of them and would wait forever.
  */
-static bool unread(int sock)
+static bool is_unread(int sock)
 {
 	int n;
 
@@ -108,7 +108,7 @@ static int wait_for_answer(int sock, const struct patience *patience, uint64_t *
 		now = now_ms();
 		if (now >= patience->deadline)
 			return -ETIMEDOUT;
-		if (now >= absent && unread(sock))
+		if (now >= absent && is_unread(sock))
 			return -EHOSTDOWN;
 		next = now < absent && absent < patience->deadline ? absent : patience->deadline;
 		if (poll(&p, 1, (int)(next - now)) <= 0)

@@ -71,7 +71,7 @@ static void look_at(const char *dir, const char *kind, struct hugetlb *h)
 	(void)snprintf(h->cgroup, sizeof(h->cgroup), "%s", name ? name + 1 : dir);
 }
 
-static void look(const char *dir, void *data)
+static void look_at_cgroup(const char *dir, void *data)
 {
 	look_at(dir, "", data);
 	look_at(dir, ".rsvd", data);
@@ -82,7 +82,7 @@ static int check_hugetlb(const struct ghvm_room_sources *from, uint64_t need, co
 {
 	struct hugetlb h = { .size = size, .left = UINT64_MAX, .max = UINT64_MAX };
 
-	ghvm_room_each_cgroup(from, look, &h);
+	ghvm_room_each_cgroup(from, look_at_cgroup, &h);
 	if (need <= h.left)
 		return 0;
 	return ghvm_error_set(err, need > h.max ? -EDQUOT : -ENOSPC,

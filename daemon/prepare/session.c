@@ -24,7 +24,7 @@
 #define SILENT_MS 5000
 #define SEND_MS 10000 /* for the kernel to have memory for a message */
 
-static int lost(int r, struct ghvm_error *err)
+static int report_lost(int r, struct ghvm_error *err)
 {
 	if (r == 0)
 		return ghvm_error_set(err, -EPIPE, "lost the manager");
@@ -39,7 +39,7 @@ static int send_hello(struct session *s, struct ghvm_error *err)
 
 	ghvm_link_put_string(&w, s->name);
 	r = ghvm_link_send_within(s->sock, GHVM_LINK_HELLO, &w, NULL, 0, SEND_MS);
-	return r < 0 ? lost(r, err) : 0;
+	return r < 0 ? report_lost(r, err) : 0;
 }
 
 /* Log to the unit's journal what the helper waits for. */
@@ -57,7 +57,7 @@ static void log_wait(struct session *s)
 }
 
 /* Receive the next message. Return: 0, with *ret owned by the caller; negative errno. */
-static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm_error *err)
+static int receive_message(struct session *s, struct ghvm_link_message *ret, struct ghvm_error *err)
 {
 	int r;
 
@@ -66,7 +66,7 @@ static int receive(struct session *s, struct ghvm_link_message *ret, struct ghvm
 		r = ghvm_link_recv(s->sock, ret);
 	while (ghvm_link_try_later(r));
 	s->heard = true;
-	return r == 1 ? 0 : lost(r, err);
+	return r == 1 ? 0 : report_lost(r, err);
 }
 
 /* i32 errno, u8 permanent, text */
@@ -127,7 +127,7 @@ static int give_log(const struct session *s, unsigned int nth)
 	return fd < 0 ? -errno : fd;
 }
 
-static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
+static int make_file(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	int fd;
 
@@ -142,9 +142,9 @@ static int make(const struct session *s, const struct ghvm_need *n, struct ghvm_
 }
 
 /* u8 kind, u8 0, u16 index; the file descriptor */
-static int give(struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
+static int give_file(struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
-	_cleanup_(closep) int fd = make(s, n, err);
+	_cleanup_(closep) int fd = make_file(s, n, err);
 	uint8_t buf[4];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 	int r;
@@ -155,7 +155,7 @@ static int give(struct session *s, const struct ghvm_need *n, struct ghvm_error 
 	ghvm_put_zero(&w, 1);
 	ghvm_put_u16(&w, n->index);
 	r = ghvm_link_send_within(s->sock, GHVM_LINK_GIVE, &w, &fd, 1, SEND_MS);
-	return r < 0 ? lost(r, err) : 0;
+	return r < 0 ? report_lost(r, err) : 0;
 }
 
 static int add_want(const struct ghvm_need *n, struct room_want *want, struct ghvm_error *err)
@@ -225,11 +225,11 @@ static int give_all(struct session *s, struct ghvm_link_message *m, struct ghvm_
 	if (r == 0)
 		r = check_room(s, needs, n, err);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = give(s, needs[i], err);
+		r = give_file(s, needs[i], err);
 	if (r < 0)
 		return r;
 	r = ghvm_link_send_within(s->sock, GHVM_LINK_GIVEN, NULL, NULL, 0, SEND_MS);
-	return r < 0 ? lost(r, err) : 0;
+	return r < 0 ? report_lost(r, err) : 0;
 }
 
 /* u16 n, n * name; n file descriptors */
@@ -261,8 +261,8 @@ static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm
 }
 
 /* Return: 0: continue until *built; otherwise the result of the session. */
-static int handle(struct session *s, struct ghvm_link_message *m, bool *built,
-		  struct ghvm_error *err)
+static int handle_message(struct session *s, struct ghvm_link_message *m, bool *built,
+			  struct ghvm_error *err)
 {
 	switch (m->type) {
 	case GHVM_LINK_NEED:
@@ -311,11 +311,11 @@ static int step(struct session *s, bool *built, struct ghvm_error *err)
 	bool permanent;
 	int r;
 
-	r = receive(s, &m, err);
+	r = receive_message(s, &m, err);
 	if (r < 0)
 		return r;
 	type = m.type;
-	r = handle(s, &m, built, err);
+	r = handle_message(s, &m, built, err);
 	ghvm_link_message_done(&m);
 	if (r >= 0 || type != GHVM_LINK_NEED)
 		return r;

@@ -77,7 +77,7 @@ static bool name_good(const char *name)
 	return n && !name[n] && n < STORE_NAME_SIZE;
 }
 
-static int push(const char *name, int fd)
+static int push_fd(const char *name, int fd)
 {
 	char text[STORE_NAME_SIZE + 64];
 	int r = -EAGAIN;
@@ -109,7 +109,7 @@ int store_add(struct store *s, const char *name, int fd, struct ghvm_error *err)
 			return ghvm_error_set(err, -EEXIST, "the manager sent '%s' twice", name);
 	if (s->n >= STORE_MAX)
 		return ghvm_error_set(err, -ENOSPC, "the manager sent too many file descriptors");
-	r = s->keep ? 0 : push(name, fd);
+	r = s->keep ? 0 : push_fd(name, fd);
 	if (r < 0)
 		return ghvm_error_set(err, r,
 				      "cannot put '%s' into the unit's descriptor store: %s", name,

@@ -68,7 +68,7 @@ static int parse(int argc, char **argv, struct fds *fds, bool *ret_by_option)
 	return argc - optind == 1 && ghvm_name_valid(argv[optind]) ? 1 : -EINVAL;
 }
 
-static int run(const char *name, struct fds *fds, bool by_option)
+static int run_vm(const char *name, struct fds *fds, bool by_option)
 {
 	const struct runner_config config = {
 		.name = name,
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 		fputs(usage, r < 0 ? stderr : stdout);
 		r = r < 0 ? RUNNER_EXIT_STOP : RUNNER_EXIT_OK;
 	} else {
-		r = run(argv[optind], &fds, by_option);
+		r = run_vm(argv[optind], &fds, by_option);
 	}
 	fds_done(&fds);
 	return r;

@@ -86,7 +86,7 @@ static void finish(struct runner *r, int status)
 	r->status = status;
 }
 
-static void fail(struct runner *r, const struct ghvm_error *err)
+static void fail_runner(struct runner *r, const struct ghvm_error *err)
 {
 	fprintf(stderr, SD_ERR "%s\n", err->msg);
 	finish(r, RUNNER_EXIT_FAILED);
@@ -148,7 +148,7 @@ static void connect_guest(struct runner *r, int grant)
 	struct ghvm_error err = {};
 
 	if (guest_connect(&r->guest, grant, r->config->open_host, &err) < 0) {
-		fail(r, &err);
+		fail_runner(r, &err);
 		return;
 	}
 	r->phase = RUNNER_STARTING;
@@ -169,7 +169,7 @@ static void start_guest(struct runner *r)
 	struct ghvm_error err = {};
 
 	if (guest_start(&r->guest, &err) < 0) {
-		fail(r, &err);
+		fail_runner(r, &err);
 		return;
 	}
 	r->phase = RUNNER_RUNNING;
@@ -361,7 +361,7 @@ static void on_rebuilt(struct runner *r, struct ghvm_link_message *m)
 	machine = TAKE_FD(m->fds[0]);
 	grant = TAKE_FD(m->fds[1]);
 	if (guest_rebuild(&r->guest, machine, &err) < 0) {
-		fail(r, &err);
+		fail_runner(r, &err);
 		return;
 	}
 	connect_guest(r, TAKE_FD(grant));
@@ -561,13 +561,13 @@ static int set_up(struct runner *r, struct ghvm_error *err)
 	return 0;
 }
 
-static void run(struct runner *r)
+static void run_vm(struct runner *r)
 {
 	struct fds *fds = r->config->fds;
 	struct ghvm_error err = {};
 
 	if (set_up(r, &err) < 0) {
-		fail(r, &err);
+		fail_runner(r, &err);
 		return;
 	}
 	control_hello(&r->control, r->guest.info.vmid, r->guest.info.incarnation);
@@ -588,7 +588,7 @@ int runner_run(const struct runner_config *config)
 	r->orphan = POWER_NEVER;
 	halt_init(&r->halt);
 	control_init(&r->control, TAKE_FD(config->fds->control), TAKE_FD(config->fds->listen));
-	run(r);
+	run_vm(r);
 	status = r->status;
 	guest_done(&r->guest);
 	control_done(&r->control);

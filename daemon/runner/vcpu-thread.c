@@ -79,7 +79,7 @@ static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 	case GHVM_VCPU_BLOCKED:
 		return true;
 	case GHVM_VCPU_EXPECTS_WAKEUP:
-		/* no virq wakes one whose guest was undone by a manager that did not find us */
+		/* no virq wakes the vCPU if a manager has torn the VM down without this runner */
 		wait_for_wakeup(t, LOOK_AGAIN_MS);
 		return true;
 	case GHVM_VCPU_POWERED_OFF:

@@ -20,10 +20,10 @@
 #define CLIENT_HOST "/org/gunyah/vmm1/host"
 
 /**
- * struct client_vm - a VM as the manager tells of it; texts are owned, NULL if not told
+ * struct client_vm - properties of a VM, read from the manager; texts are owned, NULL if missing
  *
  * last_error_time is in microseconds of CLOCK_REALTIME, 0: none. last_errno is positive, 0: none;
- * rm_message and rm_status are as in struct ghvm_error. incarnation tells the lives of a VM apart.
+ * rm_message and rm_status are as in struct ghvm_error. incarnation differs for each start.
  */
 struct client_vm {
 	BUS_VM_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
@@ -77,8 +77,8 @@ enum client_vm_property {
 };
 
 /*
- * One property of a VM, whose object is @path: "" or 0 if it cannot be had, or is of the other
- * kind: a text, or a number without sign.
+ * Read one property of the VM with the object @path: "" or 0 on failure, or if it has another type: a
+ * text, or an unsigned number.
  */
 void client_vm_text(sd_bus *bus, const char *path, enum client_vm_property p,
 		    char ret[CLIENT_TEXT]);

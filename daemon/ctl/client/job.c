@@ -15,7 +15,7 @@
 #define LOOK_MS 250 /* less than the 1 s a unit waits before its next try, which has no signal */
 
 /**
- * struct answer - what the manager says of a job; texts are owned
+ * struct answer - properties of a job from the manager; texts are owned
  */
 struct answer {
 	BUS_JOB_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
@@ -53,7 +53,7 @@ static int watch_signals(sd_bus *bus, bool *news, sd_bus_slot *slots[2])
 				   "org.freedesktop.DBus", "NameOwnerChanged", on_news, news);
 }
 
-static void keep(struct view *v, const struct answer *a)
+static void keep_answer(struct view *v, const struct answer *a)
 {
 	(void)snprintf(v->result, sizeof(v->result), "%s", a->result ? a->result : ""); /* short */
 	(void)snprintf(v->error, sizeof(v->error), "%s", a->error ? a->error : ""); /* as long */
@@ -76,7 +76,7 @@ static int read_job(sd_bus *bus, const char *path, struct view *v, struct ghvm_e
 		return r;
 	r = object_read(m, fields, ARRAY_SIZE(fields), &a);
 	if (r >= 0)
-		keep(v, &a);
+		keep_answer(v, &a);
 	object_done(fields, ARRAY_SIZE(fields), &a);
 	return r < 0 ? ghvm_error_set(err, r, "malformed reply from gunyah-vmd") : 0;
 }

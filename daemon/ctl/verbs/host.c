@@ -35,7 +35,7 @@ struct quirk {
 };
 
 /**
- * struct host - as the manager tells of it; texts are owned
+ * struct host - properties of the host; texts are owned
  * @identify: words of hyp_identify
  */
 struct host {

@@ -28,7 +28,7 @@
 #define TRANSACTION CLIENT_MANAGER ".Transaction"
 
 /**
- * struct region - as the manager tells of it; texts are owned, NULL if not told
+ * struct region - properties of a region; texts are owned, NULL if missing
  */
 struct region {
 	BUS_REGION_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)

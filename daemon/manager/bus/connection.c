@@ -63,7 +63,7 @@ static int bus_arm(struct bus *b)
 	return 0;
 }
 
-static void lost(struct bus *b, int r)
+static void report_lost(struct bus *b, int r)
 {
 	(void)event_del(b->event); /* it may not be added */
 	b->on_lost(b->data, r);
@@ -81,7 +81,7 @@ static void on_bus(evutil_socket_t fd, short what, void *data)
 	if (r >= 0)
 		r = bus_arm(b); /* the timeout is zero if messages are left */
 	if (r < 0)
-		lost(b, r);
+		report_lost(b, r);
 }
 
 void bus_kick(struct bus *b)
@@ -92,7 +92,7 @@ void bus_kick(struct bus *b)
 		return;
 	r = bus_arm(b);
 	if (r < 0)
-		lost(b, r);
+		report_lost(b, r);
 }
 
 void bus_defer(struct bus *b)

@@ -52,7 +52,7 @@ static const struct name region_names[] = {
 	{ -EPERM, FAILURE_INVALID_ARGS },
 };
 
-static const char *find(const struct name *v, size_t n, int code)
+static const char *find_name(const struct name *v, size_t n, int code)
 {
 	for (size_t i = 0; i < n; i++)
 		if (v[i].code == code)
@@ -62,7 +62,7 @@ static const char *find(const struct name *v, size_t n, int code)
 
 const char *failure_name(const struct ghvm_error *err)
 {
-	const char *name = find(names, ARRAY_SIZE(names), err->code);
+	const char *name = find_name(names, ARRAY_SIZE(names), err->code);
 
 	if (err->code == -EREMOTEIO && err->rm_message)
 		return FAILURE_PREFIX "RmRejected";
@@ -71,7 +71,7 @@ const char *failure_name(const struct ghvm_error *err)
 
 const char *failure_name_of_region(const struct ghvm_error *err)
 {
-	const char *name = find(region_names, ARRAY_SIZE(region_names), err->code);
+	const char *name = find_name(region_names, ARRAY_SIZE(region_names), err->code);
 
 	return name ? name : failure_name(err);
 }

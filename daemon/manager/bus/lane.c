@@ -121,7 +121,7 @@ static unsigned int of_peer(const struct lane *l, const struct peer *p)
 	return n;
 }
 
-static int queue(struct lane *l, sd_bus_message *m, sd_bus_error *error)
+static int queue_call(struct lane *l, sd_bus_message *m, sd_bus_error *error)
 {
 	struct waiting *w = calloc(1, sizeof(*w)), **end = &l->first;
 	int r;
@@ -154,7 +154,7 @@ static int queue(struct lane *l, sd_bus_message *m, sd_bus_error *error)
 int lane_turn(struct lane *l, sd_bus_message *m, sd_bus_error *error)
 {
 	if (!l->now || l->now->request != m)
-		return queue(l, m, error);
+		return queue_call(l, m, error);
 	waiting_free(l->now);
 	return 1;
 }

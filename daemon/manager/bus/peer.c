@@ -197,7 +197,7 @@ static int new_peer(struct peers *all, const char *name, struct peer **ret)
 	return r < 0 ? r : 0;
 }
 
-static struct peer *find(const struct peers *all, const char *name)
+static struct peer *find_peer(const struct peers *all, const char *name)
 {
 	struct peer *p = all->first;
 
@@ -209,7 +209,7 @@ static struct peer *find(const struct peers *all, const char *name)
 int peers_link(struct peers *all, sd_bus_message *m, struct peer_link *l, uid_t *ret)
 {
 	const char *name = sd_bus_message_get_sender(m);
-	struct peer *p = name ? find(all, name) : NULL;
+	struct peer *p = name ? find_peer(all, name) : NULL;
 	int r;
 
 	if (!name)

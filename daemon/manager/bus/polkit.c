@@ -100,7 +100,8 @@ static void question_free(struct question *q)
 	free(q);
 }
 
-static void settle(struct question *q, enum phase answer, const char *failure, const char *why)
+static void settle_question(struct question *q, enum phase answer, const char *failure,
+			    const char *why)
 {
 	q->phase = answer;
 	q->failure = failure;
@@ -115,7 +116,7 @@ static void settle(struct question *q, enum phase answer, const char *failure, c
 
 static void say_no(struct question *q, const char *why)
 {
-	settle(q, SAYS_NO, FAILURE_NOT_AUTHORIZED, why);
+	settle_question(q, SAYS_NO, FAILURE_NOT_AUTHORIZED, why);
 }
 
 /* --- polkit --- */
@@ -150,7 +151,7 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		 sd_bus_message_read(m, "bb", &yes, &challenge) < 0)
 		say_no(q, "malformed reply from polkit");
 	else if (yes)
-		settle(q, SAYS_YES, NULL, "");
+		settle_question(q, SAYS_YES, NULL, "");
 	else
 		say_no(q, challenge ? needs_password : refuses);
 	a->kick(a->data);
@@ -193,7 +194,8 @@ static void make_room(struct auth *a)
 		return;
 	cancel_at_polkit(oldest);
 	oldest->slot = sd_bus_slot_unref(oldest->slot);
-	settle(oldest, SAYS_NO, FAILURE_QUOTA, "too many calls are waiting for polkit: try again");
+	settle_question(oldest, SAYS_NO, FAILURE_QUOTA,
+			"too many calls are waiting for polkit: try again");
 }
 
 static unsigned int asked_of(const struct auth *a, uid_t uid)
@@ -211,7 +213,7 @@ static void ask_polkit(struct question *q)
 				       "already: answer its password prompts, or wait";
 
 	if (asked_of(q->auth, q->uid) >= AUTH_PER_UID) {
-		settle(q, SAYS_NO, FAILURE_QUOTA, too_many);
+		settle_question(q, SAYS_NO, FAILURE_QUOTA, too_many);
 		return;
 	}
 	make_room(q->auth);
@@ -230,7 +232,7 @@ static void on_uid(void *data, uid_t uid)
 
 	q->uid = uid;
 	if (peer_trusted(uid))
-		settle(q, SAYS_YES, NULL, "");
+		settle_question(q, SAYS_YES, NULL, "");
 	else
 		ask_polkit(q);
 }
@@ -240,7 +242,7 @@ static void on_gone(void *data)
 	question_free(data);
 }
 
-static struct question *find(struct auth *a, sd_bus_message *m)
+static struct question *find_question(struct auth *a, sd_bus_message *m)
 {
 	struct question *q = a->first;
 
@@ -274,8 +276,8 @@ static int new_question(struct auth *a, sd_bus_message *m, const char *action,
 	return r;
 }
 
-static int ask(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
-	       sd_bus_error *error)
+static int ask_question(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
+			sd_bus_error *error)
 {
 	struct question *q;
 	int r = new_question(a, m, action, &q);
@@ -297,11 +299,11 @@ static int ask(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret
 int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
 	       sd_bus_error *error)
 {
-	struct question *q = find(a, m);
+	struct question *q = find_question(a, m);
 	bool yes;
 
 	if (!q)
-		return ask(a, m, action, ret, error);
+		return ask_question(a, m, action, ret, error);
 	if (q->phase != SAYS_YES && q->phase != SAYS_NO)
 		return 0;
 	yes = q->phase == SAYS_YES && !strcmp(q->action, action);
@@ -325,7 +327,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 	if (a->delivered)
 		question_free(a->delivered);
-	a->delivered = find(a, m);
+	a->delivered = find_question(a, m);
 	return 0;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int append(sd_bus_message *reply, char type, struct property_value v)
+static int append_value(sd_bus_message *reply, char type, struct property_value v)
 {
 	switch (type) {
 	case 's':
@@ -30,7 +30,7 @@ int property_get(const struct property_table *t, const char *name, const void *o
 {
 	for (size_t i = 0; i < t->n; i++)
 		if (!strcmp(t->rows[i].name, name))
-			return append(reply, *t->rows[i].type, t->rows[i].get(object));
+			return append_value(reply, *t->rows[i].type, t->rows[i].get(object));
 	return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_PROPERTY, "%s has no property '%s'",
 				 t->interface, name);
 }
@@ -47,7 +47,8 @@ static bool same(const struct property *p, struct property_value a, struct prope
 	return a.number == b.number;
 }
 
-static void keep(const struct property *p, struct property_value now, struct property_value *was)
+static void keep_value(const struct property *p, struct property_value now,
+		       struct property_value *was)
 {
 	if (!is_text(p)) {
 		*was = now;
@@ -70,7 +71,7 @@ void property_differences(const struct property_table *t, const void *object,
 		now = t->rows[i].get(object);
 		if (same(&t->rows[i], was[i], now))
 			continue;
-		keep(&t->rows[i], now, &was[i]);
+		keep_value(&t->rows[i], now, &was[i]);
 		names[n++] = t->rows[i].name;
 	}
 	names[n] = NULL;
@@ -84,7 +85,8 @@ void property_forget(const struct property_table *t, struct property_value *was)
 	memset(was, 0, t->n * sizeof(*was));
 }
 
-static int tell(sd_bus *conn, const char *path, const struct property_table *t, const char **names)
+static int emit_changed(sd_bus *conn, const char *path, const struct property_table *t,
+			const char **names)
 {
 	return sd_bus_emit_properties_changed_strv(conn, path, t->interface, (char **)names);
 }
@@ -95,7 +97,7 @@ int property_tell(sd_bus *conn, const char *path, const struct property_table *t
 	const char *names[PROPERTIES_MAX + 1];
 
 	property_differences(t, object, was, names);
-	return names[0] ? tell(conn, path, t, names) : 0;
+	return names[0] ? emit_changed(conn, path, t, names) : 0;
 }
 
 int property_tell_all(sd_bus *conn, const char *path, const struct property_table *t)
@@ -108,5 +110,5 @@ int property_tell_all(sd_bus *conn, const char *path, const struct property_tabl
 		if (t->rows[i].changes)
 			names[n++] = t->rows[i].name;
 	names[n] = NULL;
-	return tell(conn, path, t, names);
+	return emit_changed(conn, path, t, names);
 }

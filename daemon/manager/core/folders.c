@@ -71,7 +71,7 @@ void folders_done(struct folders *f)
 }
 
 /* IN_MASK_ADD, because a folder may already be watched as the parent of another folder. */
-static int watch(const struct folders *f, const char *path, uint32_t what)
+static int add_watch(const struct folders *f, const char *path, uint32_t what)
 {
 	return inotify_add_watch(f->fd, path, what | IN_ONLYDIR | IN_MASK_ADD) < 0 ? -errno : 0;
 }
@@ -87,10 +87,10 @@ static void watch_above(const struct folders *f, const char *dir)
 	(void)snprintf(path, sizeof(path), "%s", dir);
 	while ((slash = strrchr(path, '/')) && slash != path) {
 		*slash = '\0';
-		if (watch(f, path, COMES | GOES) == 0)
+		if (add_watch(f, path, COMES | GOES) == 0)
 			return;
 	}
-	(void)watch(f, "/", COMES | GOES); /* parents of a relative path are not watched */
+	(void)add_watch(f, "/", COMES | GOES); /* parents of a relative path are not watched */
 }
 
 void folders_watch(struct folders *f)
@@ -98,7 +98,7 @@ void folders_watch(struct folders *f)
 	int r;
 
 	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
-		r = watch(f, *d, CHANGES);
+		r = add_watch(f, *d, CHANGES);
 		if (r == -ENOSPC)
 			log_warning(NULL, r,
 				    "Cannot watch more folders: raise fs.inotify.max_user_watches");
@@ -112,6 +112,6 @@ void folders_watch_drop_ins(struct folders *f, const char *name)
 
 	for (const char *const *d = f->dirs; f->fd >= 0 && *d; d++) {
 		(void)snprintf(path, sizeof(path), "%s/%s.yaml.d", *d, name);
-		(void)watch(f, path, CHANGES); /* most folders do not exist */
+		(void)add_watch(f, path, CHANGES); /* most folders do not exist */
 	}
 }

@@ -33,9 +33,9 @@ void log_set_debug(bool debug)
 	debug_wanted = debug;
 }
 
-static void add(struct entry *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add_field(struct entry *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-static void add(struct entry *e, const char *fmt, ...)
+static void add_field(struct entry *e, const char *fmt, ...)
 {
 	char *field = e->fields[e->n - 1];
 	va_list ap;
@@ -49,18 +49,18 @@ static void add(struct entry *e, const char *fmt, ...)
 static void add_about(struct entry *e, const struct log_about *about)
 {
 	if (about->vm)
-		add(e, "GHVM_VM=%s", about->vm);
+		add_field(e, "GHVM_VM=%s", about->vm);
 	if (about->vmid)
-		add(e, "GHVM_VMID=%u", about->vmid);
+		add_field(e, "GHVM_VMID=%u", about->vmid);
 	if (about->step)
-		add(e, "GHVM_STEP=%s", about->step);
+		add_field(e, "GHVM_STEP=%s", about->step);
 	if (about->id)
-		add(e, "MESSAGE_ID=%s", about->id);
+		add_field(e, "MESSAGE_ID=%s", about->id);
 	if (!about->err || !about->err->rm_message)
 		return;
-	add(e, "RM_MESSAGE=%s", ghvm_rm_message_to_string(about->err->rm_message));
+	add_field(e, "RM_MESSAGE=%s", ghvm_rm_message_to_string(about->err->rm_message));
 	if (about->err->code == -EREMOTEIO)
-		add(e, "RM_STATUS=%s", ghvm_rm_status_to_string(about->err->rm_code));
+		add_field(e, "RM_STATUS=%s", ghvm_rm_status_to_string(about->err->rm_code));
 }
 
 static void put_line(const struct entry *e, const struct log_about *about)
@@ -91,7 +91,7 @@ void log_write(int priority, const struct log_about *about, int code, const char
 	if (code < 0 && len < LINE_SIZE)
 		(void)snprintf(e.message + len, LINE_SIZE - len, ": %s", strerror(-code));
 	e.iov[e.n++] = (struct iovec){ e.message, strlen(e.message) };
-	add(&e, "PRIORITY=%d", priority);
+	add_field(&e, "PRIORITY=%d", priority);
 	if (about)
 		add_about(&e, about);
 	if (getenv("JOURNAL_STREAM") && sd_journal_sendv(e.iov, e.n) == 0)

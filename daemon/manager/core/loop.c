@@ -64,7 +64,7 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
-static void forget(struct loop_watch *w)
+static void forget_deferred(struct loop_watch *w)
 {
 	struct loop_watch **at = &w->loop->deferred;
 
@@ -91,7 +91,7 @@ static void run_deferred(struct loop *l)
 	for (w = l->deferred; w; w = w->next)
 		w->due = true;
 	while (!l->stopped && (w = due(l))) {
-		forget(w);
+		forget_deferred(w);
 		w->fn(w->data);
 	}
 }
@@ -140,7 +140,8 @@ static void on_event(evutil_socket_t fd, short what, void *data)
 	w->fn(w->data);
 }
 
-static int watch(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn, void *data)
+static int watch_fd(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn,
+		    void *data)
 {
 	w->fn = fn;
 	w->data = data;
@@ -151,7 +152,7 @@ static int watch(struct loop *l, struct loop_watch *w, int fd, short what, loop_
 static int watch_now(struct loop *l, struct loop_watch *w, int fd, short what, loop_fn fn,
 		     void *data)
 {
-	int r = watch(l, w, fd, what, fn, data);
+	int r = watch_fd(l, w, fd, what, fn, data);
 
 	if (r < 0)
 		return r;
@@ -174,7 +175,7 @@ int loop_watch_signal(struct loop *l, struct loop_watch *w, int signum, loop_fn 
 
 int loop_watch_timer(struct loop *l, struct loop_watch *w, loop_fn fn, void *data)
 {
-	return watch(l, w, -1, 0, fn, data);
+	return watch_fd(l, w, -1, 0, fn, data);
 }
 
 int loop_timer_arm(struct loop_watch *w, uint64_t ms)
@@ -209,7 +210,7 @@ void loop_defer(struct loop_watch *w)
 void loop_watch_done(struct loop_watch *w)
 {
 	if (w->deferred)
-		forget(w);
+		forget_deferred(w);
 	if (w->ev)
 		event_free(w->ev);
 	w->ev = NULL;

@@ -15,20 +15,20 @@
 
 #define STACK_SIZE (512 * 1024) /* holds RM messages */
 
-static void tell(struct op *op)
+static void wake_main(struct op *op)
 {
 	const uint64_t one = 1;
 
 	(void)!write(op->event, &one, sizeof(one)); /* a full eventfd is readable, too */
 }
 
-static void *run(void *data)
+static void *run_thread(void *data)
 {
 	struct op *op = data;
 
 	op->result = op->calls->run(op->data, &op->err);
 	atomic_store(&op->finished, true);
-	tell(op);
+	wake_main(op);
 	return NULL;
 }
 
@@ -83,7 +83,7 @@ static int start_thread(struct op *op)
 	if (!r)
 		r = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!r) {
-		r = pthread_create(&op->thread, &attr, run, op);
+		r = pthread_create(&op->thread, &attr, run_thread, op);
 		(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail */
 	}
 	(void)pthread_attr_destroy(&attr);
@@ -115,7 +115,7 @@ bool op_busy(const struct op *op)
 
 void op_progress(struct op *op)
 {
-	tell(op);
+	wake_main(op);
 }
 
 void op_done(struct op *op)

@@ -92,7 +92,7 @@ static int recall(int dir)
 	return -ENODATA;
 }
 
-static int keep(int dir, int answer)
+static int keep_answer(int dir, int answer)
 {
 	_cleanup_(closep) int fd = -1;
 	char text[2 * BOOT_ID_SIZE];
@@ -138,7 +138,7 @@ void probe_presplit(struct probe *p, struct ghvm_host *host, struct ghvm_rm *rm,
 
 	if (answer < 0) {
 		answer = try_it(host, rm);
-		r = keep(dir, answer);
+		r = keep_answer(dir, answer);
 		if (r < 0)
 			log_warning(NULL, r, "Cannot save the result of the LEND test");
 	}

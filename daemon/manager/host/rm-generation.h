@@ -32,8 +32,7 @@ void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info 
  * probe_presplit() - find out whether a LEND unmaps, unless it was found out since the boot
  * @state_dir: where the answer is kept
  *
- * While nobody else has memory of RM: with something in the quarantine it is not tried. Forks.
- * Without a clear answer the row stands.
+ * Not done while there is memory in quarantine. Forks. If the result is unclear, the row is unchanged.
  */
 void probe_presplit(struct probe *p, struct ghvm_host *host, struct ghvm_rm *rm,
 		    const char *state_dir);

@@ -48,8 +48,8 @@ int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *e
 	return r;
 }
 
-static int reopen(struct guest *g, enum ghvm_link_kind kind, const struct store_file *want,
-		  struct ghvm_error *err)
+static int reopen_file(struct guest *g, enum ghvm_link_kind kind, const struct store_file *want,
+		       struct ghvm_error *err)
 {
 	struct guest_need *n = guest_find_need(g, kind, 0);
 	_cleanup_(closep) int fd = -1;
@@ -83,8 +83,8 @@ void guest_recall(struct guest *g, struct store_record *rec)
 	guest_find_needs(g);
 	in.kernel_header = g->origin.kernel_header;
 	if (guest_plan(g, &in, err) == 0 &&
-	    reopen(g, GHVM_LINK_KERNEL, &g->origin.kernel, err) == 0)
-		(void)reopen(g, GHVM_LINK_INITRD, &g->origin.initrd, err);
+	    reopen_file(g, GHVM_LINK_KERNEL, &g->origin.kernel, err) == 0)
+		(void)reopen_file(g, GHVM_LINK_INITRD, &g->origin.initrd, err);
 }
 
 void guest_record(const struct guest *g, struct store_record *ret)

@@ -59,10 +59,10 @@ int job_publish(struct job *job, sd_bus_message *m);
 void job_finish(struct job *job, const char *result, const struct ghvm_error *err);
 void job_free(struct job *job);
 
-/* Of a VM that does not run, but whose unit may be between two tries; as job_stop(). */
+/* As job_stop(), for a VM that does not run, but whose unit may be between two tries. */
 int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid,
 		  sd_bus_message *m, sd_bus_error *error);
-/* Its start is about to be given up: tell systemd not to try again. */
+/* Tell systemd not to try the start again, before the manager cancels it. */
 void job_stop_start(struct jobs *j, const struct vm *vm);
 /* Listen to systemd no longer than some job needs it. */
 void job_unlisten(struct jobs *j);

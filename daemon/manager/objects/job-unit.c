@@ -37,7 +37,7 @@ void job_unlisten(struct jobs *j)
 
 /* --- end of a start --- */
 
-static void fail(struct job *job, const char *result)
+static void fail_job(struct job *job, const char *result)
 {
 	struct ghvm_error err = {};
 
@@ -80,13 +80,13 @@ static int on_state_after(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 	if (sd_bus_message_is_method_error(m, NULL) ||
 	    sd_bus_message_read(m, "v", "s", &active) < 0)
-		fail(job, "failed");
+		fail_job(job, "failed");
 	else if (!strcmp(active, "active"))
 		job_finish(job, "done", NULL);
 	else if (!will_run(active)) /* systemd will not try again */
-		fail(job, strcmp(active, "inactive") ? "failed" : "canceled");
+		fail_job(job, strcmp(active, "inactive") ? "failed" : "canceled");
 	else if (loop_timer_arm(&job->again, AGAIN_MS) < 0)
-		fail(job, "failed");
+		fail_job(job, "failed");
 	return 1;
 }
 
@@ -95,7 +95,7 @@ static void look_again(void *data)
 	struct job *job = data;
 
 	if (ask_for_state(job, on_state_after) < 0)
-		fail(job, "failed");
+		fail_job(job, "failed");
 	bus_kick(job->jobs->bus);
 }
 
@@ -108,7 +108,7 @@ static void try_failed(struct job *job)
 	job->unit_job = NULL;
 	if (loop_watch_timer(j->bus->loop, &job->again, look_again, job) < 0 ||
 	    ask_for_state(job, on_state_after) < 0)
-		fail(job, "failed");
+		fail_job(job, "failed");
 }
 
 /* JobRemoved(u id, o job, s unit, s result) */
@@ -130,7 +130,7 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
 		else if (job->kind == JOB_START && !strcmp(result, "failed"))
 			try_failed(job);
 		else
-			fail(job, result);
+			fail_job(job, result);
 	}
 	return 0;
 }
@@ -157,7 +157,7 @@ static bool is_denied(const sd_bus_error *e)
 }
 
 /* The job was not published: reply with an error and free it. */
-static int refuse(struct job *job, sd_bus_message *answer)
+static int refuse_job(struct job *job, sd_bus_message *answer)
 {
 	const sd_bus_error *e = sd_bus_message_get_error(answer);
 	const char *verb = job->kind == JOB_START ? "start" : "stop";
@@ -165,9 +165,9 @@ static int refuse(struct job *job, sd_bus_message *answer)
 
 	if (is_denied(e))
 		r = sd_bus_reply_method_errorf(job->request, FAILURE_NOT_AUTHORIZED,
-					       "systemd lets nobody %s gunyah-vm@%s.service "
-					       "through the manager: is the polkit rule installed? "
-					       "systemctl %s does it with your own rights",
+					       "systemd does not allow the manager to %s "
+					       "gunyah-vm@%s.service: is the polkit rule "
+					       "installed? systemctl %s uses your own rights",
 					       verb, job->vm_name, verb);
 	else
 		r = sd_bus_reply_method_error(job->request, e);
@@ -185,7 +185,7 @@ static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error
 	int r;
 
 	if (sd_bus_message_is_method_error(m, NULL))
-		return refuse(job, m);
+		return refuse_job(job, m);
 	r = sd_bus_message_read(m, "o", &path);
 	if (r >= 0 && !(job->unit_job = strdup(path)))
 		r = -ENOMEM;
@@ -201,7 +201,7 @@ static int on_unit_queued(sd_bus_message *m, void *userdata, sd_bus_error *error
 }
 
 /* Call @method of systemd for the unit of @job. */
-static int queue(struct job *job, const char *method, const char *mode)
+static int queue_unit_job(struct job *job, const char *method, const char *mode)
 {
 	char unit[UNIT_SIZE];
 
@@ -237,7 +237,7 @@ int job_start(struct jobs *j, struct vm *vm, uid_t uid, sd_bus_message *m, sd_bu
 	r = new_job(j, JOB_START, vm, uid, &job);
 	if (r < 0)
 		return r;
-	r = queue(job, "RestartUnit", "fail");
+	r = queue_unit_job(job, "RestartUnit", "fail");
 	if (r < 0) {
 		job_free(job);
 		return r;
@@ -269,7 +269,7 @@ static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (sd_bus_message_is_method_error(m, NULL) ||
 	    sd_bus_message_read(m, "v", "s", &active) < 0 || !will_run(active))
 		return refuse_stop(job);
-	return queue(job, "StopUnit", "replace") < 0 ? refuse_stop(job) : 1;
+	return queue_unit_job(job, "StopUnit", "replace") < 0 ? refuse_stop(job) : 1;
 }
 
 int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid,

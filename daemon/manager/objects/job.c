@@ -290,8 +290,8 @@ static bool visible(const struct job *job)
 	return !job->request;
 }
 
-static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-		void **ret_found, sd_bus_error *error)
+static int find_job(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		    void **ret_found, sd_bus_error *error)
 {
 	const char *number = path + strlen(BUS_JOB_PREFIX);
 	struct jobs *j = userdata;
@@ -344,7 +344,8 @@ int jobs_new(struct bus *b, struct jobs **ret)
 		return -ENOMEM;
 	j->bus = b;
 	*ret = j;
-	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_JOB_PREFIX, INTERFACE, vtable, find, j);
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_JOB_PREFIX, INTERFACE, vtable, find_job,
+				       j);
 	return r < 0 ? r : sd_bus_add_node_enumerator(b->conn, NULL, BUS_JOB_PREFIX, enumerate, j);
 }
 

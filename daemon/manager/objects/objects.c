@@ -70,7 +70,7 @@ static const struct manager_observer observer = {
 	.on_host_changed = on_host_changed,
 };
 
-static int publish(struct bus *b)
+static int publish_objects(struct bus *b)
 {
 	int r;
 
@@ -102,7 +102,7 @@ int bus_objects_init(struct bus *b, struct manager *m, const char *address)
 
 	r = bus_connect(b, m, address);
 	if (r >= 0)
-		r = publish(b);
+		r = publish_objects(b);
 	if (r >= 0)
 		r = bus_start(b, on_flush);
 	if (r < 0)

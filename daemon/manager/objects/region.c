@@ -87,8 +87,8 @@ static struct bus_regions **place_of(struct bus *b, const struct vm *vm)
 	return at;
 }
 
-static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-		void **ret_found, sd_bus_error *error)
+static int find_region(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		       void **ret_found, sd_bus_error *error)
 {
 	struct bus *b = userdata;
 	struct bus_regions *of;
@@ -128,8 +128,8 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 
 /* --- changes --- */
 
-static void tell(struct bus *b, const struct vm *vm, const struct ghvm_machine_region *r,
-		 int (*fn)(sd_bus *, const char *))
+static void announce_region(struct bus *b, const struct vm *vm, const struct ghvm_machine_region *r,
+			    int (*fn)(sd_bus *, const char *))
 {
 	_cleanup_(freep) char *path = path_of(vm, r);
 	const struct log_about a = { .vm = vm->name };
@@ -170,7 +170,7 @@ static void remove_gone(struct bus *b, struct bus_regions *of, struct ghvm_machi
 			i++;
 			continue;
 		}
-		tell(b, of->vm, &of->v[i], sd_bus_emit_object_removed);
+		announce_region(b, of->vm, &of->v[i], sd_bus_emit_object_removed);
 		of->v[i] = of->v[--of->n];
 	}
 }
@@ -185,10 +185,10 @@ static void add_new(struct bus *b, struct bus_regions *of, struct ghvm_machine_r
 		if (!known && of->n < ARRAY_SIZE(of->v)) {
 			of->v[of->n++] = now[i];
 			if (told)
-				tell(b, of->vm, &now[i], sd_bus_emit_object_added);
+				announce_region(b, of->vm, &now[i], sd_bus_emit_object_added);
 		} else if (known && strcmp(state_of(known), state_of(&now[i]))) {
 			*known = now[i];
-			tell(b, of->vm, known, emit_state);
+			announce_region(b, of->vm, known, emit_state);
 		}
 	}
 }
@@ -239,7 +239,8 @@ int bus_region_publish(struct bus *b)
 {
 	int r;
 
-	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find, b);
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find_region,
+				       b);
 	return r < 0 ? r : sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, b);
 }
 

@@ -59,7 +59,7 @@ int transaction_read_ms(sd_bus_message *m, const char *key, unsigned int max, un
 }
 
 /* Check that the transaction belongs to the caller and is open. */
-static int check(struct transaction *t, sd_bus_message *m, sd_bus_error *error)
+static int check_open(struct transaction *t, sd_bus_message *m, sd_bus_error *error)
 {
 	int r = bus_check_host(t->all->bus, error);
 
@@ -137,7 +137,8 @@ static const char *name_of(const struct ghvm_error *err, const struct ghvm_trans
 	return failure_name_of_region(err);
 }
 
-static int add(struct transaction *t, const struct ghvm_transaction_add *a, sd_bus_error *error)
+static int add_region(struct transaction *t, const struct ghvm_transaction_add *a,
+		      sd_bus_error *error)
 {
 	struct ghvm_error err = {};
 	int r;
@@ -155,13 +156,13 @@ static int method_add(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct wish w = {};
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "h", &w.add.memfd); /* borrowed from @m */
 	if (r >= 0)
 		r = read_wish(m, &w, error);
 	if (r >= 0)
-		r = add(t, &w.add, error);
+		r = add_region(t, &w.add, error);
 	return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
 
@@ -187,7 +188,7 @@ static int add_fresh(struct transaction *t, struct wish *w, sd_bus_message *m, s
 	if (fd < 0)
 		return fd;
 	w->add.memfd = fd;
-	r = add(t, &w->add, error);
+	r = add_region(t, &w->add, error);
 	return r < 0 ? r : sd_bus_reply_method_return(m, "h", fd);
 }
 
@@ -198,7 +199,7 @@ static int method_add_fresh(sd_bus_message *m, void *userdata, sd_bus_error *err
 	struct wish w = {};
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = read_wish(m, &w, error);
 	return r < 0 ? r : add_fresh(t, &w, m, error);
@@ -212,7 +213,7 @@ static int method_remove(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	uint32_t label;
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = sd_bus_message_read(m, "u", &label);
 	if (r >= 0)
@@ -231,7 +232,7 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	struct transaction *t = userdata;
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r < 0)
@@ -252,7 +253,7 @@ static int method_commit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	unsigned int ms = COMMIT_MS;
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = bus_read_known_options(m, commit_option, &ms, error);
 	if (r < 0)
@@ -269,7 +270,7 @@ static int method_rollback(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	struct transaction *t = userdata;
 	int r;
 
-	r = check(t, m, error);
+	r = check_open(t, m, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r < 0)

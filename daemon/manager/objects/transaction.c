@@ -66,7 +66,7 @@ static void free_transaction(struct transaction *t)
 }
 
 /* Announce the removal while the object is still visible, then free it. */
-static void discard(struct transaction *t)
+static void discard_transaction(struct transaction *t)
 {
 	_cleanup_(freep) char *path = path_of(t);
 	const struct log_about a = { .vm = t->vm->name };
@@ -90,7 +90,7 @@ static void forget_old(struct transactions *ts, uid_t uid)
 		n++;
 	}
 	if (n > KEPT)
-		discard(oldest);
+		discard_transaction(oldest);
 }
 
 void transaction_set_state(struct transaction *t, enum transaction_state state)
@@ -137,7 +137,7 @@ static void on_end(void *data, enum vm_transaction_end end, const struct ghvm_er
 	jobs_on_commit(ts->bus->jobs, t->vm, end == VM_TRANSACTION_COMMITTED ? NULL : err);
 	transaction_set_state(t, states[end]);
 	if (t->vm->state != VM_RUNNING)
-		discard(t);
+		discard_transaction(t);
 	else
 		forget_old(ts, t->uid);
 }
@@ -151,7 +151,7 @@ void transactions_on_vm_state(struct transactions *ts, const struct vm *vm)
 	for (struct transaction *t = ts->first; t; t = next) {
 		next = t->next;
 		if (t->vm == vm && over(t))
-			discard(t);
+			discard_transaction(t);
 	}
 }
 
@@ -226,7 +226,7 @@ static int start_watching(struct transaction *t, unsigned int ms, sd_bus_message
 }
 
 /* Make the transaction visible on the bus, then reply with its path. */
-static int publish(struct transaction *t, unsigned int ms, sd_bus_message *m)
+static int publish_transaction(struct transaction *t, unsigned int ms, sd_bus_message *m)
 {
 	_cleanup_(freep) char *path = path_of(t);
 	int r = path ? start_watching(t, ms, m) : -ENOMEM;
@@ -263,10 +263,10 @@ int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 		free_transaction(t);
 		return sd_bus_error_set(error, failure_name_of_region(&err), err.msg);
 	}
-	r = publish(t, ms, m);
+	r = publish_transaction(t, ms, m);
 	if (r < 0) {
 		vm_transaction_rollback(vm);
-		discard(t);
+		discard_transaction(t);
 	}
 	return r < 0 ? r : 1;
 }
@@ -274,8 +274,8 @@ int transaction_begin(struct transactions *ts, struct vm *vm, sd_bus_message *m,
 /* --- objects --- */
 
 /* For an unknown number the error is NoSuchTransaction, not that the method does not exist. */
-static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-		void **ret_found, sd_bus_error *error)
+static int find_transaction(sd_bus *bus, const char *path, const char *interface, void *userdata,
+			    void **ret_found, sd_bus_error *error)
 {
 	struct transactions *ts = userdata;
 	const struct vm *vm;
@@ -326,7 +326,7 @@ int transactions_new(struct bus *b, struct transactions **ret)
 		return -errno;
 	ts->last_id &= FIRST_ID_MAX;
 	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, transaction_vtable,
-				       find, ts);
+				       find_transaction, ts);
 	return r < 0 ? r : sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, ts);
 }
 

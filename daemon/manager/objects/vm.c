@@ -288,8 +288,8 @@ static const sd_bus_vtable vtable[] = {
 /* --- objects --- */
 
 /* sd-bus also calls this for the prefix itself, which contains no name. */
-static int find(sd_bus *bus, const char *path, const char *interface, void *userdata,
-		void **ret_found, sd_bus_error *error)
+static int find_vm(sd_bus *bus, const char *path, const char *interface, void *userdata,
+		   void **ret_found, sd_bus_error *error)
 {
 	_cleanup_(freep) char *name = NULL;
 	struct bus *b = userdata;
@@ -445,7 +445,7 @@ int bus_vm_publish(struct bus *b)
 {
 	int r;
 
-	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find, b);
+	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, vtable, find_vm, b);
 	if (r >= 0)
 		r = sd_bus_add_node_enumerator(b->conn, NULL, BUS_VM_PREFIX, enumerate, b);
 	for (size_t i = 0; i < b->manager->n_vms && r >= 0; i++)

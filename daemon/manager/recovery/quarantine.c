@@ -163,7 +163,7 @@ static void tell_of(const struct quarantined *e)
 	log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)e->pages, e->why.msg);
 }
 
-static int add(struct quarantine *q, const struct quarantined *entry)
+static int add_entry(struct quarantine *q, const struct quarantined *entry)
 {
 	struct quarantined *e = malloc(sizeof(*e));
 
@@ -191,7 +191,7 @@ int quarantine_add(struct quarantine *q, const char *name, struct guest *g,
 
 	(void)snprintf(e.name, sizeof(e.name), "%s", name); /* checked, or "" */
 	update_figures(&e);
-	return add(q, &e);
+	return add_entry(q, &e);
 }
 
 /* The owner of the pages is unknown, so the guest may still run. */
@@ -201,7 +201,7 @@ int quarantine_count(struct quarantine *q, const char *name, struct ghvm_vmid vm
 	struct quarantined e = { .vmid = vmid.id, .pages = pages, .may_run = true, .why = *why };
 
 	(void)snprintf(e.name, sizeof(e.name), "%s", name); /* checked, or "" */
-	return add(q, &e);
+	return add_entry(q, &e);
 }
 
 int quarantine_check_name(const struct quarantine *q, const char *name, struct ghvm_error *err)

@@ -209,7 +209,7 @@ static void send_need(struct helper *h)
 	send_to(h, GHVM_LINK_NEED, &w, NULL, 0);
 }
 
-static int begin(struct helper *h, struct ghvm_error *err)
+static int begin_start(struct helper *h, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	int r;
@@ -249,7 +249,7 @@ static void give_up(struct helper *h, const struct ghvm_error *err)
 		vm_refused(h->vm, "descriptor", err);
 }
 
-static void refuse(struct helper *h, const struct ghvm_error *err)
+static void refuse_helper(struct helper *h, const struct ghvm_error *err)
 {
 	send_error(h, err);
 	give_up(h, err);
@@ -260,8 +260,8 @@ static void on_vacant(void *data)
 	struct helper *h = data;
 	struct ghvm_error err = {};
 
-	if (begin(h, &err) < 0)
-		refuse(h, &err);
+	if (begin_start(h, &err) < 0)
+		refuse_helper(h, &err);
 }
 
 static int take_hello(struct helper *h, struct ghvm_error *err)
@@ -368,7 +368,7 @@ static int take_name(struct helper *h, struct ghvm_link_message *m, struct ghvm_
 	return m->type == GHVM_LINK_HELLO ? take_hello(h, err) : take_release(h);
 }
 
-static int take(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
+static int take_message(struct helper *h, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	switch (m->type) {
 	case GHVM_LINK_HELLO:
@@ -401,7 +401,7 @@ static void on_readable(void *data)
 		(void)ghvm_error_set(&err, r,
 				     "the manager has too many open files: try later, or raise"
 				     " LimitNOFILE= of gunyah-vmd.service");
-		refuse(h, &err);
+		refuse_helper(h, &err);
 		return;
 	}
 	if (r <= 0) {
@@ -410,10 +410,10 @@ static void on_readable(void *data)
 	}
 	if (h->prepare->on_activity)
 		h->prepare->on_activity(h->prepare->data);
-	r = h->phase == HELPER_OVER ? 0 : take(h, &m, &err);
+	r = h->phase == HELPER_OVER ? 0 : take_message(h, &m, &err);
 	ghvm_link_message_done(&m);
 	if (r < 0)
-		refuse(h, &err);
+		refuse_helper(h, &err);
 }
 
 static bool is_allowed(int fd)

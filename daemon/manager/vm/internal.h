@@ -16,7 +16,7 @@ struct log_about vm_about_event(const struct vm *vm, const char *id);
 
 void vm_changed(struct vm *vm);
 void vm_set_state(struct vm *vm, enum vm_state state);
-/* Its guest is there: tell of each step of a build. */
+/* Call vm_changed() at each step of a build of the VM's guest. */
 void vm_watch_steps(struct vm *vm);
 void vm_set_error(struct vm *vm, const struct ghvm_error *err);
 /* No operation runs: note what others may look at while one does. */

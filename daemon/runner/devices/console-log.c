@@ -129,7 +129,7 @@ static void rotate(struct console_log *l)
 }
 
 /* Return: bytes written; negative errno. */
-static ssize_t append(struct console_log *l, const void *buf, size_t n)
+static ssize_t append_log(struct console_log *l, const void *buf, size_t n)
 {
 	ssize_t w;
 
@@ -148,7 +148,7 @@ static int write_lost(struct console_log *l)
 {
 	char text[64];
 	int n = snprintf(text, sizeof(text), "\n[%" PRIu64 " bytes lost]\n", l->lost);
-	ssize_t w = append(l, text, (size_t)n);
+	ssize_t w = append_log(l, text, (size_t)n);
 
 	return w < 0 ? (int)w : 0;
 }
@@ -160,7 +160,7 @@ static size_t write_file(struct console_log *l, const uint8_t *buf, size_t n)
 
 	if (w >= 0) {
 		l->lost = 0;
-		w = append(l, buf, n);
+		w = append_log(l, buf, n);
 	}
 	if (w == -EINTR)
 		return 0;
