@@ -3,10 +3,10 @@
 import fcntl
 import json
 import os
-import unittest
 
+import case
 import world
-from client import Client, Error
+from client import Error
 from world import NAME, ROOT, wait_until
 
 PAGE = 4096
@@ -66,21 +66,8 @@ class Transaction:
         self.call("Rollback", NOTHING)
 
 
-class Case(unittest.TestCase):
-    polkit = "yes"
+class Case(case.Case):
     script = "powerkey\n"
-
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World(polkit=self.polkit)
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-        self.clients = []
-        self.addCleanup(lambda: [c.close() for c in self.clients])
-
-    def client(self):
-        self.clients.append(Client(self.w.bus))
-        return self.clients[-1]
 
     def running(self, name="demo", script=None, extra="rm-rpc: true\n", **kw):
         self.w.vm(name, script or self.script, extra=extra, **kw)

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import unittest
 
+import case
 import world
-from client import Client, Error
+from client import Error
 from regions import NOTHING
 from world import NAME, ROOT, wait_until
 
@@ -21,24 +22,15 @@ PER_USER = 8
 
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
-class Case(unittest.TestCase):
+class Case(case.Case):
     polkit = "silent"
 
     def setUp(self):
-        world.alarm(120)
-        self.w = world.World(polkit=self.polkit)
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-        self.clients = []
-        self.addCleanup(lambda: [c.close() for c in self.clients])
+        super().setUp()
         self.w.vm("demo", "forever\n")
         self.w.vm("other", "off\n")
         self.w.call(ROOT, "Manager", "ListVMs")
         self.w.start_stand_in()
-
-    def client(self, uid):
-        self.clients.append(Client(self.w.bus, uid))
-        return self.clients[-1]
 
     def waiting(self):
         r = self.w.busctl("get-property", POLKIT, AUTHORITY, POLKIT + ".Authority", "Waiting")

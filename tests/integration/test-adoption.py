@@ -8,17 +8,12 @@ import subprocess
 import time
 import unittest
 
+import case
 import world
 from world import ROOT, wait_until
 
 
-class Adoption(unittest.TestCase):
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World()
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-
+class Adoption(case.Case):
     def leave_remains(self, script="off\n"):
         """Run demo so that RM does not return its memory; the first RECLAIM belongs to the presplit."""
         self.w.vm("demo", script)

@@ -16,6 +16,7 @@ import termios
 import time
 import unittest
 
+import case
 import world
 from world import wait_until
 
@@ -67,18 +68,14 @@ WAITING = "ghvmctl: waiting for "
 AGAIN = r"^ghvmctl: systemd tries again to start demo (in 0.5 s )?"
 
 
-class Case(unittest.TestCase):
-    model = ()
+class Case(case.Case):
     tries = 1  # number of tries of a start by systemd
     pause_ms = 500  # between two tries
 
     def setUp(self):
-        world.alarm(120)
-        self.w = world.World(model=self.model)
+        super().setUp()
         self.w.start_stand_in(self.tries, self.pause_ms)
         self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus, "TERM": "xterm"}
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
 
     def ctl(self, *args, status=0, **kw):
         """Its output: what it prints, and what it complains of.
@@ -370,33 +367,45 @@ class Waits(Case):
         self.assertEqual(t.process.wait(20), 0)
 
 
-class Tries(Case):
+class Starting(Case):
+    def two_tries_fail(self, status=0):
+        """A start whose first and second try fail, each with its reason; what ghvmctl says of it."""
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("fail hcall EIO 1 manager")
+        self.w.model_says("refuse VM_INIT 2")
+        _, err = self.ctl("start", "demo", status=status)
+        lines = err.splitlines()
+        self.assertIn("Input/output error", lines[0])
+        self.assertRegex(lines[1], AGAIN + rf"\(2 of {self.tries}\)$")
+        self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
+        return lines
+
+    def start_that_waits(self):
+        """A start of demo for which the model does not answer until SIGCONT."""
+        self.w.vm("demo", "powerkey\n")
+        self.w.model.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
+        start = self.start_in_background("demo")
+        self.w.wait_state("demo", "starting")
+        wait_until(lambda: self.w.vm_get("demo", "SubState") not in ("", "prepare"))
+        return start
+
+
+class Tries(Starting):
     """A start that systemd tries again: each failure is printed, and ghvmctl waits for the last try."""
     tries = 3
 
     def test_it_works_at_last(self):
-        self.w.vm("demo", "powerkey\n")
-        self.w.model_says("fail hcall EIO 1 manager")
-        self.w.model_says("refuse VM_INIT 2")
-        _, err = self.ctl("start", "demo")
-        lines = err.splitlines()
-        self.assertIn("Input/output error", lines[0])
-        self.assertRegex(lines[1], AGAIN + r"\(2 of 3\)$")
-        self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
+        lines = self.two_tries_fail()
         self.assertRegex(lines[3], AGAIN + r"\(3 of 3\)$")
         self.assertEqual(lines[4:], ["ghvmctl: demo runs after 3 tries"])
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
         self.ctl("stop", "demo")
 
     def test_the_manager_knows_before_systemd(self):
-        """The start helper of a failed try still runs when ghvmctl sees the failure."""
-        self.w.vm("demo", "powerkey\n")
+        """The helper of a try that failed still runs when ghvmctl first hears of the failure."""
         self.w.model_says("fail hcall EIO 1 manager")
-        self.w.model.send_signal(signal.SIGSTOP)
-        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
-        start = self.start_in_background("demo")
-        self.w.wait_state("demo", "starting")
-        wait_until(lambda: self.w.vm_get("demo", "SubState") not in ("", "prepare"))
+        start = self.start_that_waits()
         with open(f"/proc/{self.w.stand_in.pid}/task/{self.w.stand_in.pid}/children",
                   encoding="ascii") as f:
             helper = int(f.read())
@@ -413,12 +422,7 @@ class Tries(Case):
         self.ctl("stop", "demo")
 
     def test_a_stop_while_it_starts(self):
-        self.w.vm("demo", "powerkey\n")
-        self.w.model.send_signal(signal.SIGSTOP)
-        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
-        start = self.start_in_background("demo")
-        self.w.wait_state("demo", "starting")
-        wait_until(lambda: self.w.vm_get("demo", "SubState"))
+        start = self.start_that_waits()
         stop = subprocess.Popen([CTL, "stop", "demo"], env=self.env, stderr=subprocess.PIPE)
         self.addCleanup(stop.stderr.close)
         wait_until(lambda: self.w.vm_get("demo", "State") == "stopping")
@@ -432,12 +436,7 @@ class Tries(Case):
         self.w.assert_clean()
 
     def test_its_unit_is_stopped_while_it_starts(self):
-        self.w.vm("demo", "powerkey\n")
-        self.w.model.send_signal(signal.SIGSTOP)
-        self.addCleanup(self.w.model.send_signal, signal.SIGCONT)
-        self.start_in_background("demo")
-        self.w.wait_state("demo", "starting")
-        wait_until(lambda: self.w.vm_get("demo", "SubState"))
+        self.start_that_waits()
         r = self.w.busctl("call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                              "org.freedesktop.systemd1.Manager", "StopUnit", "ss",
                              "gunyah-vm@demo.service", "replace")
@@ -522,18 +521,11 @@ class Mistakes(Case):
                       self.ctl("why", "demo")[0])
 
 
-class LastTry(Case):
+class LastTry(Starting):
     tries = 2
 
     def test_it_never_works(self):
-        self.w.vm("demo", "powerkey\n")
-        self.w.model_says("fail hcall EIO 1 manager")
-        self.w.model_says("refuse VM_INIT 2")
-        _, err = self.ctl("start", "demo", status=1)
-        lines = err.splitlines()
-        self.assertIn("Input/output error", lines[0])
-        self.assertRegex(lines[1], AGAIN + r"\(2 of 2\)$")
-        self.assertIn("VM_INIT refused with NORESOURCE", lines[2])
+        lines = self.two_tries_fail(status=1)
         self.assertEqual(lines[-1], "see: ghvmctl why demo, journalctl -u gunyah-vm@demo")
         self.w.assert_clean()
 

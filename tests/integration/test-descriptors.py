@@ -8,19 +8,14 @@ import socket
 import subprocess
 import unittest
 
+import case
 import world
 from world import ROOT, Refused, wait_until
 
 CTL = world.program("daemon/ctl/ghvmctl")
 
 
-class Case(unittest.TestCase):
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World()
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-
+class Case(case.Case):
     def shown(self):
         """The VMs on the bus, by a call that does not scan the folders."""
         r = self.w.busctl("call", world.NAME, ROOT, "org.freedesktop.DBus.ObjectManager",

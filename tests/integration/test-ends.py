@@ -4,6 +4,7 @@
 import time
 import unittest
 
+import case
 import world
 from world import Refused, wait_until
 
@@ -12,15 +13,7 @@ TWO = "cpus: {count: 2}\n"
 BUSY = "cpu 1\nforever\n"
 
 
-class Case(unittest.TestCase):
-    model = ()
-
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World(model=self.model)
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-
+class Case(case.Case):
     def running(self, name, script, **kw):
         self.w.vm(name, script, **kw)
         unit = self.w.unit(name)

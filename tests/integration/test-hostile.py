@@ -8,6 +8,7 @@ import subprocess
 import unittest
 import zlib
 
+import case
 import world
 from client import Client, Error
 from world import ERROR, HELLO, KERNEL, NAME, NEED, put_string, receive, receive_kind, send
@@ -21,13 +22,7 @@ COMPLAINT = ("device tree overlay: /__local_fixups__/fragment@0/__overlay__/a: b
              "is outside of the property, which has 4 bytes")
 
 
-class Hostile(unittest.TestCase):
-    def setUp(self):
-        world.alarm(120)
-        self.addCleanup(world.alarm, 0)
-        self.w = world.World()
-        self.addCleanup(self.w.close)
-
+class Hostile(case.Case):
     def running(self):
         self.w.vm("demo", "forever\n")
         unit = self.w.unit("demo")
@@ -122,14 +117,12 @@ class Hostile(unittest.TestCase):
         subprocess.run(["rm", "-r", self.w.path("vms", "demo.yaml.d")], check=True)
 
 
-class TakenOver(unittest.TestCase):
+class TakenOver(case.Case):
     """A manager under the control of an attacker, and the start helper, which is root."""
+    seconds = 60
 
     def setUp(self):
-        world.alarm(60)
-        self.addCleanup(world.alarm, 0)
-        self.w = world.World()
-        self.addCleanup(self.w.close)
+        super().setUp()
         self.w.manager.terminate()
         self.w.manager.wait()
         self.listener = world.socket.socket(world.socket.AF_UNIX, world.socket.SOCK_SEQPACKET)

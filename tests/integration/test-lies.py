@@ -8,6 +8,7 @@ honest RM, nothing is left behind.
 """
 import unittest
 
+import case
 import world
 from world import ROOT, wait_until
 
@@ -28,12 +29,11 @@ LIES = (
 )
 
 
-class Lies(unittest.TestCase):
+class Lies(case.Case):
+    seconds = 240
+
     def setUp(self):
-        world.alarm(240)
-        self.w = world.World()
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
+        super().setUp()
         self.w.vm("key", "print up\npowerkey\n", lifecycle="stop-timeout: 2s")
         self.w.vm("other", "powerkey\n")
         self.other = self.w.unit("other")

@@ -6,20 +6,12 @@ import signal
 import time
 import unittest
 
+import case
 import world
 from world import ROOT, Refused, wait_until
 
 
-class Case(unittest.TestCase):
-    polkit = "yes"
-    model = ()
-
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World(polkit=self.polkit, model=self.model)
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-
+class Case(case.Case):
     def running(self, name, script="powerkey\n", **kw):
         self.w.vm(name, script, **kw)
         unit = self.w.unit(name)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import unittest
 
+import case
 import world
 from world import wait_until
 
@@ -35,13 +36,7 @@ def expected():
                    for i in range(ROUNDS))
 
 
-class Upgrade(unittest.TestCase):
-    def setUp(self):
-        world.alarm(120)
-        self.w = world.World()
-        self.addCleanup(world.alarm, 0)
-        self.addCleanup(self.w.close)
-
+class Upgrade(case.Case):
     def console(self):
         env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus)
         with open(self.w.path("client"), "wb") as out:

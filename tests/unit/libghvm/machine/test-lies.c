@@ -165,21 +165,6 @@ static void disarm(struct bench *b)
 
 /* ---- lives ---- */
 
-static int start_reboot_stop(struct bench *b, struct ghvm_error *err)
-{
-	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, err);
-
-	if (r == 0)
-		r = ghvm_machine_start(b->m, err);
-	if (r == 0)
-		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, err);
-	if (r == 0)
-		r = ghvm_machine_start(b->m, err);
-	if (r == 0)
-		r = ghvm_machine_teardown(b->m, err);
-	return r;
-}
-
 static int change(struct bench *b, uint32_t comes, uint32_t goes, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_transaction_freep) struct ghvm_transaction *t = NULL;
@@ -229,18 +214,18 @@ static int change_and_keep(struct bench *b, struct ghvm_error *err)
 static const struct scenario scenarios[] = {
 	{ "plain",
 	  { .host = { .ram_size = HOST_RAM }, .demo = { .memory = RAM, .window = true } },
-	  start_reboot_stop,
+	  bench_start_reboot_stop,
 	  false },
 	{ "scattered",
 	  { .host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
 	    .demo = { .memory = RAM, .window = true } },
-	  start_reboot_stop,
+	  bench_start_reboot_stop,
 	  false },
 	{ "presplit",
 	  { .host = { .ram_size = HOST_RAM, .chunk_pages = 2, .presplit_quirk = true },
 	    .demo = { .memory = RAM, .window = true },
 	    .presplit = true },
-	  start_reboot_stop,
+	  bench_start_reboot_stop,
 	  false },
 	{ "transaction",
 	  { .host = { .ram_size = HOST_RAM },

@@ -25,7 +25,7 @@
  */
 struct victim {
 	struct bench bench;
-	int (*live)(struct bench *b);
+	int (*live)(struct bench *b, struct ghvm_error *err);
 	pthread_t thread;
 	bool done; /* guarded by the fake's lock */
 	int r;
@@ -41,26 +41,11 @@ static void bury(struct victim *v)
 	graveyard[n_graves++] = v;
 }
 
-static int live(struct bench *b)
-{
-	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, NULL);
-
-	if (r == 0)
-		r = ghvm_machine_start(b->m, NULL);
-	if (r == 0)
-		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, NULL);
-	if (r == 0)
-		r = ghvm_machine_start(b->m, NULL);
-	if (r == 0)
-		r = ghvm_machine_teardown(b->m, NULL);
-	return r;
-}
-
 static void *run_victim(void *data)
 {
 	struct victim *v = data;
 	struct fake_rm *f = v->bench.f;
-	int r = v->live(&v->bench);
+	int r = v->live(&v->bench, NULL);
 
 	(void)pthread_mutex_lock(&f->lock);
 	v->r = r;
@@ -121,7 +106,7 @@ static void assert_recovers(struct fake_rm *f, unsigned int first, unsigned int 
 	heir_done(&heir);
 }
 
-static struct victim *new_victim(int (*fn)(struct bench *b))
+static struct victim *new_victim(int (*fn)(struct bench *b, struct ghvm_error *err))
 {
 	struct victim *v = calloc(1, sizeof(*v));
 
@@ -133,7 +118,7 @@ static struct victim *new_victim(int (*fn)(struct bench *b))
 /* A life that ends before its @nth call; NULL: it was over before. */
 static struct victim *kill_once(const struct bench_options *o, unsigned int nth)
 {
-	struct victim *v = new_victim(live);
+	struct victim *v = new_victim(bench_start_reboot_stop);
 
 	bench_init(&v->bench, o);
 	if (let_live(v, nth)) {
@@ -158,16 +143,11 @@ static void sweep(const char *what, const struct bench_options *o)
 	print_message("killed, %s: %u points\n", what, nth - 1);
 }
 
-static int recover(struct bench *b)
-{
-	return bench_recover(b, NULL);
-}
-
 /* The heir is killed before its @second call. False: it was through before. */
 static bool kill_twice(const struct bench_options *o, unsigned int first, unsigned int second)
 {
 	struct victim *v = kill_once(o, first);
-	struct victim *heir = new_victim(recover);
+	struct victim *heir = new_victim(bench_recover);
 	struct fake_rm *f;
 
 	assert_non_null(v);

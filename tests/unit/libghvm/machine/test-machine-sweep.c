@@ -43,22 +43,6 @@ static void arm(struct bench *b, enum fault fault, unsigned int nth, uint32_t st
 	}
 }
 
-/* Start, run, end, reboot in place, stop. 0: all of it worked. */
-static int live(struct bench *b, struct ghvm_error *err)
-{
-	int r = ghvm_machine_build(b->m, &b->demo.files, NULL, err);
-
-	if (r == 0)
-		r = ghvm_machine_start(b->m, err);
-	if (r == 0)
-		r = ghvm_machine_rebuild(b->m, &b->demo.files, NULL, err);
-	if (r == 0)
-		r = ghvm_machine_start(b->m, err);
-	if (r == 0)
-		r = ghvm_machine_teardown(b->m, err);
-	return r;
-}
-
 /* How many there are to disturb, in an undisturbed life. */
 static unsigned int count_points(const struct bench_options *o, enum fault fault)
 {
@@ -70,7 +54,7 @@ static unsigned int count_points(const struct bench_options *o, enum fault fault
 	bench_init(&b, o);
 	calls = b.f->calls;
 	sent = b.f->n_sent;
-	if (live(&b, &err) < 0)
+	if (bench_start_reboot_stop(&b, &err) < 0)
 		fail_msg("%s", err.msg);
 	bench_assert_clean(&b);
 	return (unsigned int)(fault == FAULT_HOST_CALL ? b.f->calls - calls : b.f->n_sent - sent);
@@ -119,7 +103,7 @@ static void try_point(const struct bench_options *o, enum fault fault, unsigned 
 
 	bench_init(&b, o);
 	arm(&b, fault, nth, status);
-	r = live(&b, &err);
+	r = bench_start_reboot_stop(&b, &err);
 	assert_guards_what_is_out(&b);
 	assert_true(r < 0 || bench_clean(&b));
 	if (ghvm_rm_dead(b.rm)) /* for this process: the next one finds the rest */
