@@ -450,6 +450,9 @@ void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 
 	if (!s || !whole_number(s, &end, &v) || *end)
 		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote_hint(n));
+	else if (limits->min == limits->max && v != limits->min)
+		yaml_complain(rd, n, path, "range", "%llu is not supported; it must be %" PRIu64, v,
+			      limits->min);
 	else if (v < limits->min || v > limits->max)
 		yaml_complain(rd, n, path, "range", "%llu is not in %" PRIu64 " to %" PRIu64, v,
 			      limits->min, limits->max);

@@ -664,7 +664,8 @@ class Console(Case):
         t = self.connected(self.ECHO)
         t.wait_for(b"up")
         _, err = self.ctl("console", "demo", status=1)
-        self.assertIn("another has this console: read-only watches it, force takes it over", err)
+        self.assertIn("demo: another client uses this console; --read-only watches it, "
+                      "--force takes it over", err)
         watchers = [self.terminal("console", "--read-only", "demo") for _ in range(2)]
         for watcher in watchers:
             watcher.wait_for(b"Connected to demo (read-only)")
@@ -733,7 +734,7 @@ class Console(Case):
     def test_of_what_does_not_run(self):
         self.w.vm("demo", "off\n")
         _, err = self.ctl("console", "demo", status=1)
-        self.assertIn("demo is stopped", err)
+        self.assertEqual(err, "ghvmctl: demo is stopped; start it, or wait for it with --wait\n")
         for verb in (["console"], ["--force", "stop"]):
             _, err = self.ctl(*verb, "nosuch", status=3)
             self.assertIn("there is no virtual machine 'nosuch'", err)

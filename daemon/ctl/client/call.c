@@ -149,6 +149,14 @@ int call_get(sd_bus *bus, const struct call *c, const char *name, const char *ty
 	return 0;
 }
 
+/* The manager's @text begins with @what already. */
+static bool says_what(const char *text, const char *what)
+{
+	const size_t n = strlen(what);
+
+	return n && !strncmp(text, what, n) && (text[n] == ' ' || text[n] == ':');
+}
+
 int call_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)
 {
 	const char *text = e->message;
@@ -163,7 +171,7 @@ int call_error(struct ghvm_error *err, sd_bus_error *e, int r, const char *what)
 	if (sd_bus_error_has_name(e,
 				  SD_BUS_ERROR_ACCESS_DENIED)) /* by the bus, not by the manager */
 		text = NOT_YOURS;
-	if (code == -ENOENT) /* the manager's message needs no prefix */
+	if (code == -ENOENT || (text && says_what(text, what)))
 		(void)ghvm_error_set(err, code, "%s", text ? text : what);
 	else
 		(void)ghvm_error_set(err, code, "%s: %s", what, text ? text : strerror(-r));

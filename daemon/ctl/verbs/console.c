@@ -141,12 +141,17 @@ static int reconnect(struct console *c, struct ghvm_error *err)
 
 static int connect_first(struct console *c, struct ghvm_error *err)
 {
-	int r = open_console(c, err);
+	struct ghvm_error why = {};
+	int r = open_console(c, &why);
 
-	if (r != -ESRCH || !c->ctl->wait)
-		return r;
-	fprintf(stderr, "%s; waiting for it to start, Ctrl-C quits\n", err->msg);
-	return reconnect(c, err);
+	if (r == -ESRCH && c->ctl->wait) {
+		fprintf(stderr, "%s; waiting for it to start, Ctrl-C quits\n", why.msg);
+		return reconnect(c, err);
+	}
+	if (r == -ESRCH)
+		return ghvm_error_set(err, r, "%s; start it, or wait for it with --wait", why.msg);
+	*err = why;
+	return r;
 }
 
 /* ---- data ---- */

@@ -130,9 +130,9 @@ static int refuse_console(const struct console_call *c, int error)
 	if (error == -EBUSY)
 		return sd_bus_reply_method_errorf(
 			c->request, FAILURE_BUSY,
-			watches ? "too many watch this console; by force the oldest makes room"
-				: "another has this console: read-only watches it, force takes "
-				  "it over");
+			watches ? "too many clients watch this console; --force closes the oldest"
+				: "another client uses this console; --read-only watches it, "
+				  "--force takes it over");
 	if (error == -EPROTOTYPE)
 		return sd_bus_reply_method_errorf(
 			c->request, FAILURE_BAD_STATE,
