@@ -3,6 +3,7 @@
 # The unit tests on arm64 and a real kernel, without the sweeps, which take long and do not depend on the machine.
 # Two run at a time, to use both CPUs of the host.
 export GHVM_CONFIGS=$here/configs
+export GHVM_INTERFACES=/usr/share/dbus-1/interfaces
 rm -rf /run/unit
 mkdir /run/unit
 
