@@ -8,9 +8,14 @@
 #include "daemon/ctl/output/table.h"
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/name.h"
+#include "libghvm/base/printable.h"
+#include "libghvm/spec/files.h"
 #include "ghvm/spec.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +99,38 @@ static int print_table(const struct client_vms *vms, bool color)
 	return r;
 }
 
+/* Name a file that looks like a descriptor and is not one. */
+static void report_ignored(const char *dir, const char *file)
+{
+	const char *suffix = strrchr(file, '.');
+	char shown[NAME_MAX + 1], stem[NAME_MAX + 1];
+
+	if (!suffix || suffix == file)
+		return;
+	(void)snprintf(shown, sizeof(shown), "%s", file);
+	ghvm_make_printable(shown);
+	(void)snprintf(stem, sizeof(stem), "%.*s", (int)(suffix - file), file);
+	if (!strcmp(suffix, ".yml"))
+		(void)ctl_fail(0, "%s/%s is ignored: the name of a descriptor ends in .yaml", dir,
+			       shown);
+	else if (!strcmp(suffix, ".yaml") && !ghvm_name_valid(stem))
+		(void)ctl_fail(0,
+			       "%s/%s is ignored: the name of a VM is 1 to 27 of a-z, 0-9 and -, "
+			       "no dash first or last",
+			       dir, shown);
+}
+
+static void report_all_ignored(const char *dir)
+{
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	while (d && (e = readdir(d)))
+		report_ignored(dir, e->d_name);
+	if (d)
+		(void)closedir(d);
+}
+
 int verb_list(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -123,6 +160,8 @@ int verb_list(const struct ctl *ctl, char **args, int n)
 		print_json(&vms);
 	else if (print_table(&vms, ctl->color) < 0)
 		return ctl_fail(CTL_FAILED, "out of memory");
+	for (const char *const *d = ghvm_spec_dirs(ctl->dirs); *d; d++)
+		report_all_ignored(*d);
 	if (listed < 0)
 		return ctl_fail(CTL_FAILED, "%s; the list may be incomplete", err.msg);
 	return CTL_OK;

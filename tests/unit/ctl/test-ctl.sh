@@ -144,6 +144,16 @@ prints "NAME           STATE    VMID  LENT  SHARED  NOTE"
 prints "demo           unknown  -     -     -"
 expect 0 --dir="$configs" --json list
 prints '[{"name":"appliance","state":"unknown","substate":null,"vmid":0,'
+# a file that looks like a descriptor and is none
+mkdir "$work/names"
+cp "$work/good.yaml" "$work/names/Good.yaml"
+cp "$work/good.yaml" "$work/names/good.yml"
+cp "$work/good.yaml" "$work/names/good.yaml"
+mkdir "$work/names/good.yaml.d"
+expect 0 --dir="$work/names" list
+complains "$work/names/Good.yaml is ignored: the name of a VM is 1 to 27 of a-z, 0-9 and -"
+complains "$work/names/good.yml is ignored: the name of a descriptor ends in .yaml"
+[ "$(grep -c ignored "$work/err")" = 2 ] || fail "more than these two are ignored"
 # nothing else does without it
 for verb in status why; do
 	expect 1 $verb demo
