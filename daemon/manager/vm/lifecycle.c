@@ -32,7 +32,7 @@ static int start_op_of(struct vm *vm, const struct op_calls *calls)
 	return r;
 }
 
-/* Forget the guest: freed, or handed on with what could not be given back. */
+/* Free the guest, or pass it to the quarantine if its memory could not be returned. */
 static void dispose(struct vm *vm, const struct ghvm_error *err)
 {
 	struct guest *g = TAKE_PTR(vm->guest);
@@ -40,7 +40,7 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 
 	store_remove(vm->env->state_dir, vm->name);
 	control_unlisten(vm->env->control_dir, vm->name);
-	if (m && ghvm_machine_undo_failed(m)) /* be it only its VMID */
+	if (m && ghvm_machine_undo_failed(m)) /* even if only the VMID is left */
 		vm->env->calls->on_remains(vm->env->data, vm, g, err);
 	else
 		guest_free(g);
@@ -63,7 +63,7 @@ static void fail_builder(struct vm *vm, const struct ghvm_error *err)
 		b->on_failed(b->data, err);
 }
 
-/* A start or a rebuild failed and has undone itself. */
+/* A start or a rebuild has failed and was undone. */
 static void fail(struct vm *vm, const struct ghvm_error *err)
 {
 	struct log_about a = vm_about_event(vm, LOG_ID_START_FAILED);
@@ -143,7 +143,7 @@ static void reboot(struct vm *vm, uint64_t pause)
 	vm_on_reboot_pause(vm);
 }
 
-/* The machine is as its guest left it, and no page of it has come back yet. */
+/* The pause before a reboot is over. The machine is unchanged since the end of the guest. */
 void vm_on_reboot_pause(void *data)
 {
 	struct vm *vm = data;
@@ -242,12 +242,12 @@ void vm_on_patience(void *data)
 		control_ended(&vm->control, GHVM_EXIT_FORCED, GHVM_LINK_EXIT_OK);
 		vm_doom(vm, VM_STOPPED, "forced");
 	} else {
-		vm_doom(vm, VM_FAILED, "orphaned"); /* dialled, and said nothing */
+		vm_doom(vm, VM_FAILED, "orphaned"); /* the runner has not identified itself */
 	}
 	vm_settle(vm);
 }
 
-/* RM has not said how it ended, so what the vCPUs saw counts (decision 26). */
+/* RM has not reported the end, so use the end that the vCPUs have seen (decision 26). */
 void vm_on_hint_patience(void *data)
 {
 	struct vm *vm = data;
@@ -303,7 +303,7 @@ static void put_fd(struct guest_fd *fds, size_t *n, const char *name, int fd)
 	fds[(*n)++].fd = fd;
 }
 
-/* The runner's end of the control socket, its listener, and what the guest has for it. */
+/* Collect the runner's end of the control socket, its listening socket, and files of the guest. */
 static int collect_fds(struct vm *vm, struct guest_fd *fds, size_t *n)
 {
 	int fd, r;
@@ -413,7 +413,7 @@ static int run_teardown(void *data, struct ghvm_error *err)
 	return guest_run_teardown(vm->guest, err);
 }
 
-/* Whoever waits for the stop hears what could not be given back. */
+/* Record how many pages could not be returned, for the clients that wait for the stop. */
 static void tell_remains(struct vm *vm, const struct ghvm_error *err)
 {
 	const struct ghvm_machine *m = guest_machine(vm->guest);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One VM: what it is, and what others ask of it.
+ * One VM: its state, and the requests to it.
  */
 #include "daemon/manager/vm/internal.h"
 
@@ -92,7 +92,7 @@ void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err)
 		note_failure(vm, step, err);
 }
 
-/* No operation runs: what others may look at while one does. */
+/* Update the figures that may be read while an operation runs. No operation may run. */
 void vm_look(struct vm *vm)
 {
 	const struct ghvm_machine *m = vm->guest ? guest_machine(vm->guest) : NULL;
@@ -116,7 +116,7 @@ void vm_tell_waiters(struct vm *vm)
 	}
 }
 
-/* --- what others ask for --- */
+/* --- requests --- */
 
 bool vm_vacant(const struct vm *vm)
 {
@@ -222,7 +222,7 @@ void vm_abandon(struct vm *vm, const struct ghvm_error *why)
 	vm_settle(vm);
 }
 
-/* Its helper has ended too early, of which it is only known now that somebody stopped it. */
+/* The start helper has exited early, and only now it is known that the unit was stopped on request. */
 static void was_cancelled(struct vm *vm)
 {
 	const struct ghvm_error err = {
@@ -266,7 +266,7 @@ int vm_stop(struct vm *vm, enum ghvm_link_how how)
 		return 0;
 	}
 	if (vm->told && (vm->told_how == how || vm->told_how == GHVM_LINK_FORCE))
-		return 0; /* patience runs, and a runner that does not read needs no second word */
+		return 0; /* already requested; the time limit is running */
 	vm->told = true;
 	vm->told_how = how;
 	vm_changed(vm);
@@ -306,7 +306,7 @@ const char *vm_substate(const struct vm *vm)
 	}
 }
 
-/* --- its life --- */
+/* --- creation --- */
 
 static int init_timers(struct vm *vm)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One VM as the manager knows it: its state, who works on it, who waits for it.
+ * A VM in the manager: its state, its current operation, and the objects that wait for it.
  *
  * It outlives its guests: stopped, it is a name with a descriptor. What has to happen next
  * is decided in one place, vm_settle(), whenever something has changed and no operation
@@ -34,10 +34,10 @@ enum vm_state {
 struct vm;
 
 /**
- * struct vm_calls - what a VM tells the manager, which gave it them
- * @on_changed: some property did
- * @on_state: the state did
- * @on_remains: @g could not be given back; taken over
+ * struct vm_calls - callbacks to the manager
+ * @on_changed: a property has changed
+ * @on_state: the state has changed
+ * @on_remains: the memory of @g could not be returned; @g is taken over
  */
 struct vm_calls {
 	void (*on_changed)(void *data, struct vm *vm);
@@ -47,7 +47,7 @@ struct vm_calls {
 };
 
 /**
- * struct vm_env - what all VMs of a manager share; borrowed
+ * struct vm_env - shared by all VMs of a manager; borrowed
  * @state_dir: of state files; @control_dir: of runners' listeners
  */
 struct vm_env {
@@ -60,9 +60,9 @@ struct vm_env {
 };
 
 /**
- * struct vm_builder - who builds: a helper's session
- * @on_built: the VM is READY; @fds are borrowed, for the unit's store
- * @on_failed: it was undone; either of the two comes once
+ * struct vm_builder - the session of the start helper that has the VM built
+ * @on_built: the VM is READY; @fds: borrowed, for the unit's store
+ * @on_failed: the start was undone. One of the two is called, once
  */
 struct vm_builder {
 	void *data;
@@ -72,7 +72,7 @@ struct vm_builder {
 };
 
 /**
- * struct vm_waiter - who waits until a VM has neither guest nor operation; embedded
+ * struct vm_waiter - an object that waits until a VM has neither guest nor operation; embedded
  * @on_vacant: called once, after it was removed; may begin a start
  */
 struct vm_waiter {
@@ -82,16 +82,16 @@ struct vm_waiter {
 	void (*on_vacant)(void *data);
 };
 
-/* What has become of the descriptor that a guest was started by, for the bus. */
-#define VM_DESCRIPTOR_CURRENT "current" /* it says the same, in whatever words */
+/* The descriptor on disk compared with the one that the guest was started with, for the bus. */
+#define VM_DESCRIPTOR_CURRENT "current" /* the same settings */
 #define VM_DESCRIPTOR_CHANGED "changed"
-#define VM_DESCRIPTOR_INVALID "invalid" /* it has mistakes, or cannot be read */
+#define VM_DESCRIPTOR_INVALID "invalid" /* it has errors, or cannot be read */
 #define VM_DESCRIPTOR_MISSING "missing"
 
 #define VM_CONSOLES_MAX 8
 
 /**
- * struct vm_console - who waits for a console
+ * struct vm_console - a client that waits for a console
  * @flags: of enum ghvm_link_console
  * @on_console: once; @fd is borrowed; -errno: there is none, -EBUSY another has it,
  *     -EPROTOTYPE the runner is of an earlier version
@@ -175,65 +175,65 @@ struct vm {
 const char *vm_state_to_string(enum vm_state s);
 
 int vm_new(const struct vm_env *env, const char *name, struct vm **ret);
-/* Waits for an operation that runs. A guest's guarded pages go to the quarantine. */
+/* Waits for a running operation. Guarded pages of a guest stay in the module's quarantine. */
 void vm_free(struct vm *vm);
 
 /* Neither guest nor operation. */
 bool vm_vacant(const struct vm *vm);
 bool vm_has_runner(const struct vm *vm);
-/* Its guest was adopted and runs; its runner was dialled and has not answered yet. */
+/* The guest was adopted and runs, and its runner has not replied yet. */
 bool vm_awaits_runner(const struct vm *vm);
 
-/* Calls back at once if it is vacant. */
+/* Calls back immediately if the VM is vacant. */
 void vm_wait_vacant(struct vm *vm, struct vm_waiter *w);
 void vm_unwait(struct vm_waiter *w);
 
 /**
- * vm_begin() - a start; the VM is vacant
+ * vm_begin() - begin a start; the VM must be vacant
  * @spec: taken over on success
  * @builder: borrowed until one of its calls, or vm_abandon()
  */
 int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
 	     struct ghvm_error *err);
-/* Nothing could begin, @err says why, @step what it was for. What runs is not concerned. */
+/* Record that a start was refused: @err, in @step. Ignored if the VM is not vacant. */
 void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err);
-/* Everything was given: build. */
+/* Build the machine; all needed files have been provided. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
-/* The builder is gone, @why says how; nothing is called any more. */
+/* The builder has gone; none of its callbacks is called any more. */
 void vm_abandon(struct vm *vm, const struct ghvm_error *why);
 
-/* Undo whatever there is of a guest, since its unit is over; @wanted: by a stop, not a failure. */
+/* Tear the guest down, because its unit has ended. @wanted: on request, not by a failure */
 void vm_release(struct vm *vm, bool wanted);
 
-/* As Stop() on the bus; asking again changes nothing. -ESRCH there is nothing to stop. */
+/* Stop the guest; a repeated request is ignored. Return: 0; -ESRCH there is nothing to stop. */
 int vm_stop(struct vm *vm, enum ghvm_link_how how);
 
-/* -ESRCH no runner; -EBUSY too many wait, or were never answered. Calls back later. */
+/* Calls back later. Return: 0; -ESRCH no runner; -EBUSY too many clients wait. */
 int vm_open_console(struct vm *vm, const struct vm_console *c);
 
-/* A notification of RM. True if it was of this VM. */
+/* Handle a notification of RM. Return: true if it belongs to this VM. */
 bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n);
 
 /**
- * vm_adopt() - a guest that an earlier manager has left (decision 17, 23, 26)
+ * vm_adopt() - adopt a guest of an earlier manager (decision 17, 23, 26)
  * @g: taken over
- * @status: RUNNING: its runner is dialled, and the guest is lost if that does not say hello;
- *     EXITED: the runner is asked how; anything else is undone
+ * @status: RUNNING: connect to the runner, and tear the guest down if it does not reply; EXITED: ask the
+ *     runner how the guest ended; in other states the guest is torn down
  */
 void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status);
 
 /**
- * vm_dismiss() - a runner whose guest an earlier manager had taken back, and no guest
+ * vm_dismiss() - dismiss a runner whose guest no longer exists
  *
- * It may have died in the middle of a reboot, when nothing was the guest's. Without a word
- * the runner would wait for a manager that never comes to it. The VM is vacant.
+ * An earlier manager may have died in the middle of a reboot, when the guest had no memory. The runner
+ * would wait forever for a manager to connect. The VM must be vacant.
  */
 void vm_dismiss(struct vm *vm);
 
-/* The files may have changed: look what its guest's descriptor says now. */
+/* Compare the descriptor on disk again; the files may have changed. */
 void vm_judge_descriptor(struct vm *vm, const char *const *dirs);
 /* For DescriptorState: VM_DESCRIPTOR_*, or "" without a guest. */
 const char *vm_descriptor(const struct vm *vm);
 
-/* For SubState: the step of a build, what else goes on, or "". */
+/* For SubState: the current step, or "". */
 const char *vm_substate(const struct vm *vm);
