@@ -211,7 +211,7 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 }
 
 /* Flush standard output; a write error, as of a full disk, is noticed only here. */
-static int finish(int status)
+static int flush_output(int status)
 {
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return ctl_fail(CTL_FAILED, "cannot write the output");
@@ -226,10 +226,10 @@ int main(int argc, char **argv)
 	int n, r = read_options(argc, argv, &ctl, dirs);
 
 	if (r >= 0)
-		return finish(r);
+		return flush_output(r);
 	if (optind == argc) {
 		help();
-		return finish(CTL_USAGE);
+		return flush_output(CTL_USAGE);
 	}
 	verb = find_verb(argv[optind]);
 	if (!verb)
@@ -237,5 +237,5 @@ int main(int argc, char **argv)
 	n = argc - optind - 1;
 	if (n < verb->min || n > verb->max)
 		return ctl_fail(CTL_USAGE, "usage: ghvmctl %s %s", verb->name, verb->args);
-	return finish(verb->run(&ctl, argv + optind + 1, n));
+	return flush_output(verb->run(&ctl, argv + optind + 1, n));
 }

@@ -368,7 +368,7 @@ static bool is_over(const struct manager *m, const char *name)
 	return (!vm || vm_vacant(vm)) && !quarantine_pages(&m->quarantine, name, &why);
 }
 
-/* Dismiss runners whose guest no longer exists, but only if it is certain that the guest does not run. */
+/* Dismiss runners without a guest, but only if it is certain that the guest does not run. */
 static void dismiss_runners(struct manager *m)
 {
 	DIR *dir = opendir(m->options->control_dir);

@@ -175,7 +175,7 @@ static int prepare(const struct options *o)
 	return r == SESSION_REFUSED ? leave_refusal(&store, &err) : EXIT_FAILURE;
 }
 
-static int release(const struct options *o)
+static int release_guest(const struct options *o)
 {
 	struct ghvm_error err = {};
 	const char *result = getenv("SERVICE_RESULT"); /* set by systemd */
@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 		fputs(usage, stdout);
 		return EXIT_SUCCESS;
 	case VERB_RELEASE:
-		return release(&o);
+		return release_guest(&o);
 	case VERB_REGISTER:
 		return register_machine(&o);
 	case VERB_PREPARE:

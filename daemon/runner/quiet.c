@@ -45,8 +45,8 @@ static const char *wall_time(uint64_t now, uint64_t then, char ret[CLOCK_SIZE])
 	return ret;
 }
 
-static void say(const struct quiet *q, const struct guest *g, int vcpu, uint64_t now, char *ret,
-		size_t size)
+static void describe_vcpu(const struct quiet *q, const struct guest *g, int vcpu, uint64_t now,
+			  char *ret, size_t size)
 {
 	char a[CLOCK_SIZE], b[CLOCK_SIZE];
 
@@ -74,6 +74,6 @@ bool quiet_look(struct quiet *q, const struct guest *g, uint64_t now, unsigned i
 		return false;
 	*ret = '\0';
 	if (q->said)
-		say(q, g, vcpu, now, ret, size);
+		describe_vcpu(q, g, vcpu, now, ret, size);
 	return true;
 }

@@ -78,7 +78,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void finish(struct runner *r, int status)
+static void finish_runner(struct runner *r, int status)
 {
 	if (r->phase == RUNNER_OVER)
 		return;
@@ -89,7 +89,7 @@ static void finish(struct runner *r, int status)
 static void fail_runner(struct runner *r, const struct ghvm_error *err)
 {
 	fprintf(stderr, SD_ERR "%s\n", err->msg);
-	finish(r, RUNNER_EXIT_FAILED);
+	finish_runner(r, RUNNER_EXIT_FAILED);
 }
 
 /* The time limit applies while there is neither a manager nor a running guest. */
@@ -131,7 +131,7 @@ static void give_up(struct runner *r)
 {
 	fprintf(stderr, SD_WARNING "The guest has ended, and there was no manager for %u s\n",
 		r->config->orphan_ms / 1000);
-	finish(r, orphan_status(r));
+	finish_runner(r, orphan_status(r));
 }
 
 /* --- the guest --- */
@@ -225,7 +225,7 @@ static void on_ended(struct runner *r)
 	if (state == VCPU_THREAD_STOPPED && data0 != ESTALE) {
 		/* the grant is valid, so the guest exists but cannot run */
 		fprintf(stderr, SD_ERR "Cannot run a vCPU: %s\n", strerror((int)data0));
-		finish(r, RUNNER_EXIT_FAILED);
+		finish_runner(r, RUNNER_EXIT_FAILED);
 		return;
 	}
 	note_end(r, state, data0);
@@ -236,13 +236,13 @@ static void on_ended(struct runner *r)
 static void stop_by_force(struct runner *r)
 {
 	control_stopping(&r->control, GHVM_LINK_FORCE);
-	finish(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+	finish_runner(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
 }
 
 static void ask_power_off(struct runner *r, bool reboot)
 {
 	if (r->phase == RUNNER_STARTING || r->phase == RUNNER_REBUILDING) {
-		finish(r, reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+		finish_runner(r, reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
 		return;
 	}
 	r->reboot = reboot;
@@ -301,7 +301,7 @@ static void on_refused(struct runner *r, struct ghvm_link_message *m)
 	ghvm_make_printable(text);
 	fprintf(stderr, SD_ERR "The manager refused: %s\n",
 		m->payload.bad ? "(no reason given)" : text);
-	finish(r, RUNNER_EXIT_FAILED);
+	finish_runner(r, RUNNER_EXIT_FAILED);
 }
 
 static void await_rebuild(struct runner *r)
@@ -320,22 +320,22 @@ static void on_verdict(struct runner *r, uint32_t action)
 
 	switch (action) {
 	case GHVM_LINK_EXIT_OK:
-		finish(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
+		finish_runner(r, r->reboot ? RUNNER_EXIT_RESTART : RUNNER_EXIT_OK);
 		break;
 	case GHVM_LINK_EXIT_RESTART:
-		finish(r, asked ? RUNNER_EXIT_OK : RUNNER_EXIT_RESTART);
+		finish_runner(r, asked ? RUNNER_EXIT_OK : RUNNER_EXIT_RESTART);
 		break;
 	case GHVM_LINK_EXIT_STOP:
-		finish(r, RUNNER_EXIT_STOP);
+		finish_runner(r, RUNNER_EXIT_STOP);
 		break;
 	case GHVM_LINK_WAIT:
 		if (asked)
-			finish(r, RUNNER_EXIT_OK);
+			finish_runner(r, RUNNER_EXIT_OK);
 		else
 			await_rebuild(r);
 		break;
 	default:
-		finish(r, RUNNER_EXIT_FAILED);
+		finish_runner(r, RUNNER_EXIT_FAILED);
 	}
 }
 
@@ -374,7 +374,7 @@ static void on_stop(struct runner *r, struct ghvm_link_message *m)
 	if (m->payload.bad)
 		return;
 	if (how == GHVM_LINK_FORCE)
-		finish(r, RUNNER_EXIT_OK);
+		finish_runner(r, RUNNER_EXIT_OK);
 	else
 		ask_power_off(r, how == GHVM_LINK_REBOOT);
 }

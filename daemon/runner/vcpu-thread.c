@@ -138,7 +138,7 @@ int vcpu_thread_setup(void)
 }
 
 /* All signals except the kick are blocked: they are for the main thread. */
-static int create(struct vcpu_thread *t)
+static int create_thread(struct vcpu_thread *t)
 {
 	sigset_t blocked, before;
 	int r;
@@ -163,7 +163,7 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 		.vcpu = { .host = host, .cap = cap },
 		.wake = wake,
 	};
-	r = create(t);
+	r = create_thread(t);
 	t->started = r == 0;
 	return r;
 }

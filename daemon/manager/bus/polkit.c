@@ -54,7 +54,7 @@ struct question {
 /**
  * struct auth - see the header
  * @first: the newest question
- * @delivered: question whose message is being handled again; borrowed
+ * @delivered: the question of the message being handled again; borrowed
  */
 struct auth {
 	sd_bus *conn;

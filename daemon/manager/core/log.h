@@ -31,7 +31,7 @@
  * @vm: name, or NULL
  * @vmid: 0: none
  * @step: of a start or stop, or NULL
- * @err: error whose RM message and status become fields, or NULL
+ * @err: error; its RM message and status become fields; or NULL
  * @id: MESSAGE_ID, or NULL
  */
 struct log_about {

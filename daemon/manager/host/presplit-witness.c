@@ -84,7 +84,7 @@ static int hear(int fd)
 	return n < 0 && errno != ECONNRESET ? -errno : n > 0;
 }
 
-static int begin(struct witness *w, size_t i, int memfd)
+static int begin_witness(struct witness *w, size_t i, int memfd)
 {
 	pid_t parent = getpid(), pid;
 	int pair[2], r;
@@ -113,7 +113,7 @@ int witness_open(void *data, const int memfds[GHVM_PRESPLIT_PAGES])
 	for (size_t i = 0; i < GHVM_PRESPLIT_PAGES; i++)
 		w->fd[i] = -1;
 	for (size_t i = 0; i < GHVM_PRESPLIT_PAGES && r > 0; i++)
-		r = begin(w, i, memfds[i]);
+		r = begin_witness(w, i, memfds[i]);
 	return r < 0 ? r : 0;
 }
 

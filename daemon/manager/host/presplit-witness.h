@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Somebody who can be spared, to load a byte of a page that may be lent: a child for each.
+ * Witness processes, which may die: each is a child that loads a byte of a page that may be lent.
  *
  * A child has one mapping and one socket, and no other file: neither the module's node, so
  * that no pin lives longer than the manager, nor a page of anybody else. It dies with its
@@ -24,7 +24,7 @@ struct witness {
 };
 
 /*
- * The three of struct ghvm_presplit_witness, whose data is a struct witness. witness_open()
+ * The functions of struct ghvm_presplit_witness, with a struct witness as its data. witness_open()
  * forks: no other thread may run. -ECHILD: a child did not get as far as to look.
  */
 int witness_open(void *data, const int memfds[GHVM_PRESPLIT_PAGES]);

@@ -24,7 +24,7 @@
 #define BOOT_ID_SIZE 64		    /* 36 characters and a newline */
 #define STATE_FILE "presplit.probe" /* cannot be a VM: VM names have no dots */
 
-static void choose(struct probe *p)
+static void choose_row(struct probe *p)
 {
 	p->quirks = *ghvm_quirks_choose(&p->facts, &p->why);
 }
@@ -32,7 +32,7 @@ static void choose(struct probe *p)
 void probe_init(struct probe *p)
 {
 	*p = (struct probe){};
-	choose(p);
+	choose_row(p);
 }
 
 void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info *info)
@@ -42,7 +42,7 @@ void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info 
 	p->facts.rm_capid = info->rm_tx_capid;
 	if (ghvm_rm_probe(rm, &p->facts, &err) < 0)
 		log_warning(NULL, 0, "%s", err.msg);
-	choose(p);
+	choose_row(p);
 	log_info(NULL, "Resource manager recognised as %s: %s", p->quirks.generation, p->why);
 }
 

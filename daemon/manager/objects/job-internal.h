@@ -59,7 +59,7 @@ int job_publish(struct job *job, sd_bus_message *m);
 void job_finish(struct job *job, const char *result, const struct ghvm_error *err);
 void job_free(struct job *job);
 
-/* As job_stop(), for a VM that does not run, but whose unit may be between two tries. */
+/* As job_stop(), for a VM that does not run, but its unit may be between two tries. */
 int job_stop_unit(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid,
 		  sd_bus_message *m, sd_bus_error *error);
 /* Tell systemd not to try the start again, before the manager cancels it. */

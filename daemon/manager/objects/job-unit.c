@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Jobs that follow a systemd job: starts, and stops of units whose VM does not run.
+ * Jobs that follow a systemd job: starts, and stops of units without a running VM.
  *
  * The manager subscribes to systemd only while there are such jobs, because systemd reports every job
  * of the system.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guests whose memory could not be returned.
+ * Guests with memory that could not be returned.
  */
 #include "daemon/manager/recovery/quarantine.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guests whose memory could not be returned. The teardown is retried at growing intervals and on request.
+ * Guests with memory that could not be returned. The teardown is retried at growing intervals and on request.
  *
  * The pages stay guarded. When the manager exits they stay in the module's quarantine, from which the next
  * manager adopts them. Thread: main.

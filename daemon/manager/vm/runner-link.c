@@ -148,7 +148,7 @@ static int take_console(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
-static int take(struct control *c, struct ghvm_link_message *m)
+static int handle_message(struct control *c, struct ghvm_link_message *m)
 {
 	/* the first message must be RUNNER */
 	if (c->pidfd < 0 && m->type != GHVM_LINK_RUNNER)
@@ -190,7 +190,7 @@ static void on_readable(void *data)
 				      : "the runner closed its connection");
 		return;
 	}
-	r = take(c, &m);
+	r = handle_message(c, &m);
 	ghvm_link_message_done(&m);
 	if (r < 0)
 		gone(c, "the runner sent a malformed message");

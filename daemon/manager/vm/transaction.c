@@ -126,7 +126,8 @@ static void forget(struct vm *vm)
 	vm_changed(vm);
 }
 
-static void end(struct vm *vm, enum vm_transaction_end how, const struct ghvm_error *err)
+static void end_transaction(struct vm *vm, enum vm_transaction_end how,
+			    const struct ghvm_error *err)
 {
 	const struct vm_transaction_owner owner = vm->transaction.owner;
 
@@ -153,7 +154,7 @@ static void on_commit_done(void *data, int result, const struct ghvm_error *err)
 	} else {
 		log_info(&a, "The guest's memory was changed");
 	}
-	end(vm, result < 0 ? VM_TRANSACTION_FAILED : VM_TRANSACTION_COMMITTED, err);
+	end_transaction(vm, result < 0 ? VM_TRANSACTION_FAILED : VM_TRANSACTION_COMMITTED, err);
 	vm_look(vm);
 	vm_settle(vm);
 }
@@ -191,5 +192,5 @@ void vm_transaction_over(struct vm *vm)
 	const struct ghvm_error err = { .code = -ECANCELED, .msg = "its guest is over" };
 
 	if (vm_has_transaction(vm))
-		end(vm, VM_TRANSACTION_ROLLED_BACK, &err);
+		end_transaction(vm, VM_TRANSACTION_ROLLED_BACK, &err);
 }

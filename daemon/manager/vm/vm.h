@@ -112,7 +112,7 @@ struct vm_console {
  * @failed_at: when, microseconds of CLOCK_REALTIME; @failed_now: it was of this guest, or start
  * @descriptor: VM_DESCRIPTOR_*, of its guest
  * @lent, @shared: pages of its guest
- * @quarantined: pages of this name that nobody could give back
+ * @quarantined: pages of this name that could not be given back
  * @console_serial: of the last question to the runner; @console_answered: of its last answer
  * @pausing: it reboots in place after @reboot_pause, and until then nothing is done
  * @asked: a stop was asked for; @told: the runner was told @told_how

@@ -215,7 +215,7 @@ static void write_clients(struct console *c)
 }
 
 /* Pass typed bytes to the guest. If it cannot take all, its device wakes the console later. */
-static void feed(struct console *c)
+static void feed_guest(struct console *c)
 {
 	size_t room, n;
 
@@ -243,9 +243,9 @@ static void read_typed(struct console *c)
 			break;
 		k->input_over = n == 0;
 		c->n_typed += (size_t)n;
-		feed(c);
+		feed_guest(c);
 	}
-	feed(c);
+	feed_guest(c);
 }
 
 /* Remove clients that have disconnected; their input has been read before. */
