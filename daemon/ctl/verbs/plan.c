@@ -241,7 +241,7 @@ static int print_file(int fd)
 	ssize_t n;
 
 	while ((n = read(fd, buffer, sizeof(buffer))) > 0)
-		(void)fwrite(buffer, 1, (size_t)n, stdout); /* finish() checks stdout */
+		(void)fwrite(buffer, 1, (size_t)n, stdout); /* flush_output() checks stdout */
 	return n < 0 ? -errno : 0;
 }
 
