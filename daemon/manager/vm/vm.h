@@ -223,7 +223,7 @@ bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n);
 void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status);
 
 /**
- * vm_dismiss() - dismiss a runner whose guest no longer exists
+ * vm_dismiss() - dismiss a runner without a guest
  *
  * An earlier manager may have died in the middle of a reboot, when the guest had no memory. The runner
  * would wait forever for a manager to connect. The VM must be vacant.
