@@ -7,40 +7,50 @@ for n in 1 2 3 4 5; do
 	hears one 10 "guest: line $n of five"
 done
 say "what the guest says comes back on the console, not only into the log"
-{
-	sleep 1
-	echo "echo and back"
-	sleep 4
-} | timeout 20 ghvmctl console one >/run/console.out || true
-cat /run/console.out
-grep -q "guest: and back" /run/console.out || fail "it did not come back"
+# Types, and stays until the answer is on the console; what the console shows is in /run/console.out.
+talk() { # TEXT OPTION...
+	_text=$1
+	shift
+	mark one
+	{
+		echo "echo $_text"
+		wait_for 20 said one "guest: $_text" || true
+	} | timeout $((30 * patience)) ghvmctl console "$@" one >/run/console.out
+	cat /run/console.out
+	grep -q "guest: $_text" /run/console.out
+}
+talk "and back" || fail "it did not come back"
 say "a long line arrives whole"
 long=$(printf '%0200d' 7)
 type_line one "echo $long"
 hears one 20 "guest: $long"
 say "one types, others watch, and --force takes over"
-(sleep 60 | timeout 60 ghvmctl console one >/run/types.out 2>&1) &
+mkfifo /run/types.in
+sleep 600 >/run/types.in &
+keeps_open=$!
+ghvmctl console one </run/types.in >/run/types.out 2>&1 &
 types=$!
-timeout 60 ghvmctl console --read-only one >/run/watches.out 2>&1 </dev/null &
+ghvmctl console --read-only one >/run/watches.out 2>&1 </dev/null &
 watches=$!
-sleep 3
+both_are_there() {
+	echo "echo to both" >/run/types.in
+	grep -q "guest: to both" /run/types.out && grep -q "guest: to both" /run/watches.out
+}
+must 20 both_are_there
 refused ghvmctl console one </dev/null
-{
-	echo "echo to all of you"
-	sleep 4
-} | timeout 20 ghvmctl console --force one >/run/console.out
-grep -q "guest: to all of you" /run/console.out || fail "who took over hears nothing"
+talk "to all of you" --force || fail "who took over hears nothing"
 must 10 grep -q "guest: to all of you" /run/watches.out
 must 10 grep -q "another client has taken over the console" /run/types.out
-kill "$watches"
+kill "$watches" "$keeps_open"
 wait "$types" || true
+rm /run/types.in
 down one
 say "a log takes no more than its size, in the runner's sandbox"
 sed 's/console: {}/console: {log-size: 64K, log-count: 2}/' $vms/one.yaml >$vms/small.yaml
 rm -f "$logs"/small.log*
 up small
 type_line small sh
-type_line small "sleep 2; for i in \$(seq 450); do echo \$i $long; done; echo all \$((600 + 11))"
+type_line small "sleep 2; for i in \$(seq 340); do echo \$i $long; done; echo all \$((600 + 11))"
 hears small 120 "all 611"
 ls -l "$logs"/small.log*
 [ "$(stat -c %s "$logs"/small.log)" -le 65536 ] || fail "small.log is too large"

@@ -1,8 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Two guests at the same time, each with its own console and memory; the end of one does not affect the other.
-up one
-up other
+up one other
 for v in one other; do
 	mark $v
 	type_line $v "echo I am $v"

@@ -163,16 +163,32 @@ type_line() { # NAME TEXT: on its console
 	echo "$2" | timeout 20 ghvmctl console "$1"
 }
 
-up() { # NAME: starts it and waits for its user space
-	mark "$1"
-	systemctl start "gunyah-vm@$1"
-	hears "$1" 90 "guest: user space reached"
+units() { # NAME...
+	for _name in "$@"; do
+		echo "gunyah-vm@$_name"
+	done
 }
 
-down() { # NAME: as people do it, and it must be a success
-	systemctl stop "gunyah-vm@$1"
-	unit_is "$1" inactive || fail "gunyah-vm@$1 is $(unit_show "$1" ActiveState)"
-	[ "$(unit_show "$1" Result)" = success ] || fail "gunyah-vm@$1: $(unit_show "$1" Result)"
+# Each boots at the same time as the others.
+up() { # NAME...: starts them and waits for their user spaces
+	for _name in "$@"; do
+		mark "$_name"
+	done
+	# shellcheck disable=SC2046 # words
+	systemctl start $(units "$@")
+	for _up in "$@"; do
+		hears "$_up" 90 "guest: user space reached"
+	done
+}
+
+down() { # NAME...: as people do it, and it must be a success
+	# shellcheck disable=SC2046 # words
+	systemctl stop $(units "$@")
+	for _name in "$@"; do
+		unit_is "$_name" inactive || fail "gunyah-vm@$_name is $(unit_show "$_name" ActiveState)"
+		[ "$(unit_show "$_name" Result)" = success ] ||
+			fail "gunyah-vm@$_name: $(unit_show "$_name" Result)"
+	done
 }
 
 # --- what is left over ---------------------------------------------------------------------
