@@ -100,13 +100,22 @@ unsigned int ghvm_machine_news(const struct ghvm_machine *m);
 void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int ms);
 uint64_t ghvm_machine_now_ms(void);
 
+void ghvm_machine_unpin(struct ghvm_machine *m);
+
 /* build.c: query vCPUs and doorbells. */
 int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err);
 uint64_t ghvm_machine_grant_id(const struct ghvm_machine *m);
 
+/* orphans.c: true if both tags are of the same run of the same VM. */
+bool ghvm_orphans_same_life(const struct ghvm_tag *a, const struct ghvm_tag *b);
+/*
+ * The contradiction between two tags, or NULL. A VMID is deallocated only when nothing is guarded
+ * for it, handles are not reused, and only the probe's label may occur twice.
+ */
+const char *ghvm_orphans_contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b);
+
 /* teardown.c: take everything back from RM and unguard it; the pins stay. */
 int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err);
-void ghvm_machine_unpin(struct ghvm_machine *m);
 
 /* regions.c: fill the map from the parcels, when the VM is READY or adopted. */
 int ghvm_machine_map_fill(struct ghvm_machine *m, struct ghvm_error *err);

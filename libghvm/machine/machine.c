@@ -121,6 +121,12 @@ void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms)
 	m->patience_ms = ms;
 }
 
+void ghvm_machine_unpin(struct ghvm_machine *m)
+{
+	for (size_t i = 0; i < m->n_parcels; i++)
+		ghvm_parcel_done(&m->parcels[i]);
+}
+
 void ghvm_machine_free(struct ghvm_machine *m)
 {
 	if (!m)

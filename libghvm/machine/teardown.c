@@ -319,12 +319,6 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	return 0;
 }
 
-void ghvm_machine_unpin(struct ghvm_machine *m)
-{
-	for (size_t i = 0; i < m->n_parcels; i++)
-		ghvm_parcel_done(&m->parcels[i]);
-}
-
 /* Unpin what was taken back, although other parcels were not. */
 static void unpin_ours(struct ghvm_machine *m)
 {
