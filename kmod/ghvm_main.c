@@ -7,8 +7,6 @@
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
-#include <linux/anon_inodes.h>
-#include <linux/file.h>
 #include <linux/miscdevice.h>
 
 #include "ghvm_priv.h"
@@ -20,61 +18,6 @@ static const struct of_device_id ghvm_of_match[] = {
 	{},
 };
 MODULE_DEVICE_TABLE(of, ghvm_of_match);
-
-static const struct ghvm_op *op_find(const struct ghvm_op *ops, size_t n, unsigned int cmd)
-{
-	size_t i;
-
-	/* Ignore the size in the command: structures may grow. */
-	for (i = 0; i < n; i++)
-		if (!((ops[i].cmd ^ cmd) & ~IOCSIZE_MASK))
-			return &ops[i];
-	return NULL;
-}
-
-long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p)
-{
-	const struct ghvm_op *op = op_find(ops, n, cmd);
-	u64 arg[GHVM_ARG_MAX / sizeof(u64)];
-	u32 usize, ksize;
-	long ret;
-
-	if (!op)
-		return -ENOTTY;
-	ksize = _IOC_SIZE(op->cmd);
-	if (get_user(usize, (u32 __user *)p))
-		return -EFAULT;
-	if (usize < op->min)
-		return -EINVAL;
-	if (usize > PAGE_SIZE)
-		return -E2BIG;
-	ret = copy_struct_from_user(arg, ksize, p, usize);
-	if (ret)
-		return ret;
-	ret = op->run(priv, arg);
-	if (ret < 0 || !(op->cmd & IOC_OUT))
-		return ret;
-	return copy_to_user(p, arg, min(usize, ksize)) ? -EFAULT : ret;
-}
-
-int ghvm_file_new(const char *name, const struct file_operations *fops, void *priv,
-		  struct file **ret)
-{
-	struct file *file;
-	int fd;
-
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	file = anon_inode_getfile(name, fops, priv, O_RDWR);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
-	file->f_mode |= FMODE_PWRITE;
-	*ret = file;
-	return fd;
-}
 
 static long cmd_info(void *priv, void *p)
 {
@@ -199,14 +142,14 @@ static int __init ghvm_init(void)
 	if (ret)
 		return ret;
 	ghvm_qcom_probe();
-	ret = ghvm_pin_init();
+	ret = ghvm_quarantine_init();
 	if (ret)
 		goto err_hyp;
 	ret = misc_register(&dev);
 	if (!ret)
 		return 0;
 
-	ghvm_pin_exit();
+	ghvm_quarantine_exit();
 err_hyp:
 	ghvm_irq_done(&ghvm_hyp);
 	of_node_put(ghvm_hyp.node);
@@ -217,7 +160,7 @@ module_init(ghvm_init);
 static void __exit ghvm_exit(void)
 {
 	misc_deregister(&dev);
-	ghvm_pin_exit();
+	ghvm_quarantine_exit();
 	ghvm_irq_done(&ghvm_hyp);
 	of_node_put(ghvm_hyp.node);
 }

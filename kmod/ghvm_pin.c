@@ -5,58 +5,17 @@
  * While a pin is guarded a guest may own its pages. The module does not access them then, and
  * closing the file moves the pin to the quarantine, which it leaves only by adoption.
  */
-#define pr_fmt(fmt) "ghvm: " fmt
-
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/io.h>
 #include <linux/magic.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/suspend.h>
 
 #include "ghvm_priv.h"
 
 #define BATCH 64		    /* pages pinned per mmap lock */
 #define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between cond_resched()s */
-
-/**
- * struct ghvm_pin_file - a pin, with or without a file
- * @node: in the quarantine, rising by @id; guarded by ghvm_guard_lock
- * @id: never reused
- * @length: bytes
- * @extents: physical pages
- * @mm: the mm that counts it in VmPin: of the process that pinned it, then of the adopter
- * @payer: credentials of the charged user, referenced; NULL: not charged
- * @lock: taken before ghvm_guard_lock
- * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
- * @writers: pwrites in progress
- * @away: number of extents, from the first, that are assigned away
- * @tag: set by user space
- */
-struct ghvm_pin_file {
-	struct list_head node;
-	u64 id;
-	u64 length;
-	struct ghvm_extents extents;
-	struct mm_struct *mm;
-	const struct cred *payer;
-
-	struct mutex lock; /* guards the following members */
-	u32 state;
-	u32 writers;
-	u64 away;
-	u8 tag[GHVM_TAG_SIZE];
-};
-
-static DEFINE_MUTEX(ghvm_guard_lock);
-/* guarded by ghvm_guard_lock: */
-u64 ghvm_quarantined;
-static LIST_HEAD(quarantine);
-static u64 n_guarded;
-static bool hibernating;
-
-static const struct file_operations pin_fops;
 
 static void move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm)
 {
@@ -254,36 +213,13 @@ long ghvm_pin(void *priv, void *p)
 		return PTR_ERR(pin);
 	ret = pin_pages(pin, arg->user_va);
 	if (!ret)
-		ret = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
+		ret = ghvm_file_new("[ghvm-pin]", &ghvm_pin_fops, pin, &file);
 	if (ret < 0) {
 		pin_free(pin);
 		return ret;
 	}
 	fd_install(ret, file);
 	return ret;
-}
-
-static int guard_begin(void)
-{
-	int ret = 0;
-
-	mutex_lock(&ghvm_guard_lock);
-	if (hibernating) {
-		ret = -EBUSY;
-	} else {
-		n_guarded++;
-		__module_get(THIS_MODULE); /* held already, by the pin's file */
-	}
-	mutex_unlock(&ghvm_guard_lock);
-	return ret;
-}
-
-static void guard_end(void)
-{
-	mutex_lock(&ghvm_guard_lock);
-	n_guarded--;
-	mutex_unlock(&ghvm_guard_lock);
-	module_put(THIS_MODULE);
 }
 
 /*
@@ -317,7 +253,7 @@ static int pin_guard(struct ghvm_pin_file *pin)
 		return -EBUSY;
 	ret = pin_clean(pin);
 	if (!ret)
-		ret = guard_begin();
+		ret = ghvm_guard_begin();
 	if (!ret)
 		pin->state = GHVM_PIN_GUARDED;
 	return ret;
@@ -330,7 +266,7 @@ static int pin_unguard(struct ghvm_pin_file *pin)
 	if (pin->away)
 		return -EBUSY;
 	pin->state = GHVM_PIN_HELD;
-	guard_end();
+	ghvm_guard_end();
 	return 0;
 }
 
@@ -440,47 +376,18 @@ static ssize_t pin_write(struct file *file, const char __user *buf, size_t len, 
 	return ret;
 }
 
-/* The first pin with an id of at least @id, or NULL. */
-static struct ghvm_pin_file *quarantine_find(u64 id)
-{
-	struct ghvm_pin_file *pin;
-
-	list_for_each_entry(pin, &quarantine, node)
-		if (pin->id >= id)
-			return pin;
-	return NULL;
-}
-
-/*
- * Cannot fail: it is called on release of a file. After the lock is dropped another process may
- * adopt, unguard and free @pin.
- */
-static void quarantine_add(struct ghvm_pin_file *pin)
-{
-	u64 id = pin->id, npages = pin->length >> PAGE_SHIFT;
-	struct ghvm_pin_file *after;
-
-	mutex_lock(&ghvm_guard_lock);
-	after = quarantine_find(id);
-	list_add_tail(&pin->node, after ? &after->node : &quarantine);
-	ghvm_quarantined += npages;
-	mutex_unlock(&ghvm_guard_lock);
-	pr_notice_ratelimited("pin %llu: quarantined %llu pages that a guest may own\n", id,
-			      npages);
-}
-
 static int pin_release(struct inode *inode, struct file *file)
 {
 	struct ghvm_pin_file *pin = file->private_data;
 
 	if (pin->state == GHVM_PIN_GUARDED)
-		quarantine_add(pin);
+		ghvm_quarantine_add(pin);
 	else
 		pin_free(pin);
 	return 0;
 }
 
-static const struct file_operations pin_fops = {
+const struct file_operations ghvm_pin_fops = {
 	.owner = THIS_MODULE,
 	.release = pin_release,
 	.write = pin_write,
@@ -493,108 +400,11 @@ int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_mo
 	struct ghvm_pin_file *pin = file->private_data;
 	int ret = -EBUSY;
 
-	if (file->f_op != &pin_fops)
+	if (file->f_op != &ghvm_pin_fops)
 		return -EINVAL;
 	mutex_lock(&pin->lock);
 	if (pin->state == GHVM_PIN_GUARDED)
 		ret = run(&pin->extents, &pin->away, m);
 	mutex_unlock(&pin->lock);
 	return ret;
-}
-
-/* A pin in the quarantine has no other user, so the guard lock suffices. */
-static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
-{
-	struct ghvm_pin_file *pin;
-
-	mutex_lock(&ghvm_guard_lock);
-	pin = after < U64_MAX ? quarantine_find(after + 1) : NULL;
-	if (pin) {
-		*ret = (struct ghvm_quarantine_entry){
-			.id = pin->id,
-			.length = pin->length,
-			.n_extents = pin->extents.n,
-			.assigned = pin->away > 0,
-		};
-		memcpy(ret->tag, pin->tag, sizeof(ret->tag));
-	}
-	mutex_unlock(&ghvm_guard_lock);
-	return pin;
-}
-
-long ghvm_quarantine_list(void *priv, void *p)
-{
-	struct ghvm_quarantine_list *arg = p;
-	struct ghvm_quarantine_entry __user *to = u64_to_user_ptr(arg->entries);
-	struct ghvm_quarantine_entry entry;
-	u64 after = arg->after;
-	u32 n;
-
-	for (n = 0; n < arg->count && quarantine_next(after, &entry); n++) {
-		if (copy_to_user(to + n, &entry, sizeof(entry)))
-			return -EFAULT;
-		after = entry.id;
-	}
-	arg->count = n;
-	return 0;
-}
-
-long ghvm_quarantine_adopt(void *priv, void *p)
-{
-	const struct ghvm_quarantine_adopt *arg = p;
-	struct ghvm_pin_file *pin;
-	struct file *file;
-	int fd = -ENOENT;
-
-	if (arg->flags)
-		return -EINVAL;
-	mutex_lock(&ghvm_guard_lock);
-	pin = quarantine_find(arg->id);
-	if (pin && pin->id == arg->id)
-		fd = ghvm_file_new("[ghvm-pin]", &pin_fops, pin, &file);
-	if (fd >= 0) {
-		list_del(&pin->node);
-		ghvm_quarantined -= pin->length >> PAGE_SHIFT;
-	}
-	mutex_unlock(&ghvm_guard_lock);
-	if (fd >= 0) {
-		move_vmpin(pin, current->mm); /* not visible to other processes yet */
-		fd_install(fd, file);
-	}
-	return fd;
-}
-
-/* A hibernation image would read the guests' pages, and resuming would overwrite them. */
-static int on_pm(struct notifier_block *nb, unsigned long action, void *data)
-{
-	bool begins = action == PM_HIBERNATION_PREPARE || action == PM_RESTORE_PREPARE;
-	bool ends = action == PM_POST_HIBERNATION || action == PM_POST_RESTORE;
-	int ret = NOTIFY_DONE;
-
-	mutex_lock(&ghvm_guard_lock);
-	if (begins && n_guarded) {
-		pr_warn("no hibernation: guests own pages of %llu pins\n", n_guarded);
-		ret = notifier_from_errno(-EBUSY);
-	} else if (begins || ends) {
-		hibernating = begins;
-	}
-	mutex_unlock(&ghvm_guard_lock);
-	return ret;
-}
-
-static struct notifier_block pm_notifier = {
-	.notifier_call = on_pm,
-};
-
-int ghvm_pin_init(void)
-{
-	return register_pm_notifier(&pm_notifier);
-}
-
-/* Only a forced unload finds guarded pins; their pages are leaked, and safe. */
-void ghvm_pin_exit(void)
-{
-	unregister_pm_notifier(&pm_notifier);
-	if (n_guarded)
-		pr_emerg("unloaded by force: %llu pages stay pinned for ever\n", ghvm_quarantined);
 }

@@ -63,7 +63,7 @@ struct ghvm_op {
 
 #define GHVM_ARG_MAX 128
 
-/* ghvm_main.c. Functions of (priv, p) are ioctls of /dev/ghvm, for its table. */
+/* ghvm_file.c. Functions of (priv, p) are ioctls of /dev/ghvm, for its table in ghvm_main.c. */
 long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p);
 
 /**
@@ -97,12 +97,39 @@ int ghvm_irqs_rm_begin(struct ghvm_irqs *irqs);
 void ghvm_irqs_rm_end(void);
 
 /* ghvm_pin.c */
-int ghvm_pin_init(void);
-void ghvm_pin_exit(void);
+/**
+ * struct ghvm_pin_file - a pin, with or without a file
+ * @node: in the quarantine, rising by @id; guarded by ghvm_guard_lock
+ * @id: never reused
+ * @length: bytes
+ * @extents: physical pages
+ * @mm: the mm that counts it in VmPin: of the process that pinned it, then of the adopter
+ * @payer: credentials of the charged user, referenced; NULL: not charged
+ * @lock: taken before ghvm_guard_lock
+ * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
+ * @writers: pwrites in progress
+ * @away: number of extents, from the first, that are assigned away
+ * @tag: set by user space
+ */
+struct ghvm_pin_file {
+	struct list_head node;
+	u64 id;
+	u64 length;
+	struct ghvm_extents extents;
+	struct mm_struct *mm;
+	const struct cred *payer;
+
+	struct mutex lock; /* guards the following members */
+	u32 state;
+	u32 writers;
+	u64 away;
+	u8 tag[GHVM_TAG_SIZE];
+};
+
 long ghvm_pin(void *priv, void *p);
-extern u64 ghvm_quarantined; /* pages */
-long ghvm_quarantine_list(void *priv, void *p);
-long ghvm_quarantine_adopt(void *priv, void *p);
+/* Count @pin in VmPin of @mm, and no longer in that of another process. */
+void ghvm_pin_show(struct ghvm_pin_file *pin, struct mm_struct *mm);
+extern const struct file_operations ghvm_pin_fops;
 
 struct ghvm_move; /* ghvm_qcom.c */
 typedef int ghvm_assign_fn(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m);
@@ -116,6 +143,17 @@ typedef int ghvm_assign_fn(const struct ghvm_extents *e, u64 *away, const struct
  * Return: result of @run; -EINVAL not a pin file; -EBUSY not guarded.
  */
 int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m);
+
+/* ghvm_quarantine.c */
+int ghvm_quarantine_init(void);
+void ghvm_quarantine_exit(void);
+/* Before a pin is guarded, and after it is not any more. -EBUSY: the machine is about to hibernate. */
+int ghvm_guard_begin(void);
+void ghvm_guard_end(void);
+extern u64 ghvm_quarantined; /* pages */
+void ghvm_quarantine_add(struct ghvm_pin_file *pin);
+long ghvm_quarantine_list(void *priv, void *p);
+long ghvm_quarantine_adopt(void *priv, void *p);
 
 /* ghvm_grant.c */
 long ghvm_grant(void *priv, void *p);
