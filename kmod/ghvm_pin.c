@@ -17,7 +17,7 @@
 #define BATCH 64		    /* pages pinned per mmap lock */
 #define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between cond_resched()s */
 
-static void move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm)
+void ghvm_pin_move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm)
 {
 	s64 n = pin->length >> PAGE_SHIFT;
 
@@ -46,13 +46,13 @@ static bool charge_user(struct ghvm_pin_file *pin)
 		} while (!atomic_long_try_cmpxchg(locked, &was, was + n));
 		pin->payer = get_current_cred();
 	}
-	move_vmpin(pin, current->mm);
+	ghvm_pin_move_vmpin(pin, current->mm);
 	return true;
 }
 
 static void uncharge_user(struct ghvm_pin_file *pin)
 {
-	move_vmpin(pin, NULL);
+	ghvm_pin_move_vmpin(pin, NULL);
 	if (pin->payer)
 		atomic_long_sub(pin->length >> PAGE_SHIFT, &pin->payer->user->locked_vm);
 	put_cred(pin->payer);

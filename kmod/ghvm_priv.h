@@ -128,7 +128,7 @@ struct ghvm_pin_file {
 
 long ghvm_pin(void *priv, void *p);
 /* Count @pin in VmPin of @mm, and no longer in that of another process. */
-void ghvm_pin_show(struct ghvm_pin_file *pin, struct mm_struct *mm);
+void ghvm_pin_move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm);
 extern const struct file_operations ghvm_pin_fops;
 
 struct ghvm_move; /* ghvm_qcom.c */

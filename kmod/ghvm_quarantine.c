@@ -124,7 +124,7 @@ long ghvm_quarantine_adopt(void *priv, void *p)
 	}
 	mutex_unlock(&ghvm_guard_lock);
 	if (fd >= 0) {
-		move_vmpin(pin, current->mm); /* not visible to other processes yet */
+		ghvm_pin_move_vmpin(pin, current->mm); /* not visible to other processes yet */
 		fd_install(fd, file);
 	}
 	return fd;
