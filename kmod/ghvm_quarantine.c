@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pins that a guest may own: how many there are, and those whose file is closed. The module cannot be
+ * Guarded pins: how many there are, and the quarantine of those with a closed file. The module cannot be
  * unloaded and the machine cannot hibernate while there are any. Only adoption takes a pin out of here.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
