@@ -25,6 +25,7 @@
 #include "daemon/manager/manager.h"
 #include "daemon/manager/host/node.h"
 #include "daemon/manager/start/helpers.h"
+#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
 
@@ -41,7 +42,8 @@ static const char usage[] =
 	"  --bus ADDRESS     'system' (default), 'user', or a bus address\n"
 	"  --run-dir DIR     keep state, sockets and listeners below DIR (tests)\n"
 	"  --vms-dir DIR     read descriptors from DIR; may be repeated\n"
-	"  --probe-presplit  test once per boot whether a LEND unmaps the lent memory\n"
+	"  --presplit WHEN   before each LEND a SHARE and a RECLAIM: on, off, or as the\n"
+	"                    resource manager needs it: auto (default)\n"
 	"  --debug           log more\n"
 	"  --help            show this\n"
 	"  --version         show the version\n";
@@ -77,6 +79,20 @@ struct daemon {
 
 /* --- options --- */
 
+/* Return: 1; -EINVAL. */
+static int parse_presplit(const char *text, enum presplit_option *ret)
+{
+	static const char *const names[] = { "auto", "on", "off" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(text, names[i])) {
+			*ret = (enum presplit_option)i;
+			return 1;
+		}
+	}
+	return -EINVAL;
+}
+
 /* Return: 1 continue; 0 exit successfully; -EINVAL. */
 static int take_option(struct daemon *d, int option)
 {
@@ -96,8 +112,7 @@ static int take_option(struct daemon *d, int option)
 		d->vms_dirs[d->n_vms_dirs++] = optarg;
 		return 1;
 	case 'p':
-		d->options.probe_presplit = true;
-		return 1;
+		return parse_presplit(optarg, &d->options.presplit);
 	case 'd':
 		log_set_debug(true);
 		return 1;
@@ -118,7 +133,7 @@ static int parse(struct daemon *d, int argc, char **argv)
 		{ "bus", required_argument, NULL, 'b' },
 		{ "run-dir", required_argument, NULL, 'r' },
 		{ "vms-dir", required_argument, NULL, 'v' },
-		{ "probe-presplit", no_argument, NULL, 'p' },
+		{ "presplit", required_argument, NULL, 'p' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },

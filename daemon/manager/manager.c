@@ -329,8 +329,7 @@ static int open_host(struct manager *m)
 	ghvm_rm_set_on_trace(m->rm, ghvm_trace_add, m->trace);
 	m->guest_host.rm = m->rm;
 	probe_identify(&m->probe, m->rm, &m->info);
-	if (m->options->probe_presplit)
-		probe_presplit(&m->probe, m->host, m->rm, m->options->state_dir);
+	probe_set_presplit(&m->probe, m->options->presplit);
 	ghvm_ledger_set_quirks(&m->ledger, &m->probe.quirks);
 	return 0;
 }

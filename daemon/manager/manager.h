@@ -28,14 +28,14 @@
  * struct manager_options - borrowed for the lifetime of the manager
  * @uri: of the hypervisor, NULL: the device node
  * @vms_dirs: NULL-terminated; NULL: the default folders
- * @probe_presplit: find out whether a LEND unmaps memory, by accessing lent memory
+ * @presplit: whether a SHARE and a RECLAIM precede each LEND
  */
 struct manager_options {
 	const char *uri;
 	const char *const *vms_dirs;
 	const char *state_dir;
 	const char *control_dir;
-	bool probe_presplit;
+	enum presplit_option presplit;
 };
 
 /**

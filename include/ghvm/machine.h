@@ -74,7 +74,10 @@ struct ghvm_machine_doorbell {
 int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct ghvm_plan *plan,
 		     uint64_t incarnation, struct ghvm_machine **ret);
 
-/* Before build() or rebuild(): whether this hypervisor needs SHARE before LEND (decision 11). */
+/*
+ * Before build() or rebuild(): whether this hypervisor needs SHARE before LEND (decision 11); true
+ * by default.
+ */
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit);
 
 /* Set how long teardown() waits for an exit, and for a reset; default 10 s. */

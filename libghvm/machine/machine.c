@@ -75,6 +75,7 @@ int ghvm_machine_alloc(struct ghvm_host *host, struct ghvm_rm *rm, size_t n_parc
 	m->host = host;
 	m->rm = rm;
 	m->ledger = &m->own_ledger;
+	m->presplit = true;
 	m->patience_ms = PATIENCE_MS;
 	m->grant = -1;
 	ghvm_ledger_init(&m->own_ledger, ghvm_quirks_unknown());

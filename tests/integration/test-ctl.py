@@ -864,70 +864,27 @@ class Unknown(Generation, Case):
 
 
 class Presplit(Case):
-    """On this model a lent page can be read, so a LEND alone does not unmap memory."""
-    model = ("--generation=v17",)
+    """A SHARE before each LEND: as the resource manager needs it, or as the host says."""
 
-    def probe(self):
-        self.w.manager.terminate()
-        self.w.manager.wait()
-        self.w.start_manager(options=["--probe-presplit"])
-        return self.json("host")["quirks"]["presplit"]
-
-    def lends(self):
-        return [line for line in self.ctl("trace")[0].splitlines() if " MEM_LEND " in line]
-
-    def test_it_is_tried_once_a_boot(self):
-        kept = self.w.path("run", "state", "presplit.probe")
-        self.assertEqual(self.json("host")["quirks"]["presplit"]["source"], "not tried: as open-2023")
-        self.assertEqual(self.probe(), {"value": True, "source": "tried out on this host"})
-        self.assertEqual(len(self.lends()), 4)
-        self.assertEqual(self.w.leftovers(), {})
-        self.assertEqual(self.probe(), {"value": True, "source": "tried out on this host"})
-        self.assertEqual(self.lends(), [])
-
-        with open(kept, encoding="ascii") as f:
-            boot, answer = f.read().splitlines()
-        self.assertEqual(answer, "needed")
-        for said, source in (("unneeded", "tried out on this host"), ("unclear", "not tried")):
-            with open(kept, "w", encoding="ascii") as f:
-                f.write(f"{boot}\n{said}\n")
-            got = self.probe()
-            self.assertEqual(got["value"], said != "unneeded")
-            self.assertIn(source, got["source"])
-            self.assertEqual(self.lends(), [])
-        for spoilt in ("another boot\nunneeded\n", "", boot + "\nunneeded"):
-            with open(kept, "w", encoding="ascii") as f:
-                f.write(spoilt)
-            self.assertTrue(self.probe()["value"])
-            self.assertEqual(len(self.lends()), 4)
-
-    def test_what_it_says_is_done(self):
+    def test_what_the_option_says_is_done(self):
         self.w.vm("demo", "off\n")
-        for answer, shares in (("needed", 1), ("unneeded", 0)):
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
-                boot = f.read()
-            with open(self.w.path("run", "state", "presplit.probe"), "w", encoding="ascii") as f:
-                f.write(boot + answer + "\n")
-            self.probe()
+        for option, shares, source in (("auto", 1, "abi K.3"), ("off", 0, "--presplit"),
+                                       ("on", 1, "--presplit")):
+            self.w.manager.terminate()
+            self.w.manager.wait()
+            self.w.start_manager(options=["--presplit=" + option])
+            self.assertEqual(self.json("host")["quirks"]["presplit"],
+                             {"value": bool(shares), "source": source})
             self.assertEqual(self.w.run_unit("demo"), 0)
             wait_until(lambda: not self.w.leftovers())
             text = self.ctl("trace")[0]
             self.assertEqual((text.count(" MEM_LEND "), text.count(" MEM_SHARE ")), (1, shares))
 
-    def test_not_while_memory_is_lent(self):
-        self.w.vm("demo", "forever\n")
-        self.ctl("start", "demo")
-        self.w.kill_manager()
-        self.w.start_manager(options=["--probe-presplit"])
-        self.assertIn("memory lent by an earlier manager is still lent", self.w.log())
-        self.assertEqual(self.lends(), [])
-        self.ctl("--force", "stop", "demo")
-
-    def test_it_cleans_up_when_rm_refuses(self):
-        self.w.model_says("refuse MEM_RECLAIM 5")
-        self.assertIn("not tried", self.probe()["source"])
-        self.assertIn("Cannot find out whether a LEND unmaps memory", self.w.log())
-        wait_until(lambda: not self.w.leftovers(), 20)
+    def test_a_word_that_is_none(self):
+        r = subprocess.run([world.program("daemon/manager/gunyah-vmd"), "--presplit=maybe"],
+                           capture_output=True, text=True, check=False)
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("--presplit", r.stderr)
 
 
 class Plan(Case):

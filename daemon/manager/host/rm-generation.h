@@ -13,7 +13,7 @@
 /**
  * struct probe - the result
  * @why: why this row was selected; static text
- * @quirks: a copy of the row, with results of tests on this host
+ * @quirks: a copy of the row, with what the options of the manager replace
  * @facts: by which the row was selected
  */
 struct probe {
@@ -28,11 +28,11 @@ void probe_init(struct probe *p);
 /* Query RM. Failures are logged and leave the most restrictive row. */
 void probe_identify(struct probe *p, struct ghvm_rm *rm, const struct ghvm_info *info);
 
-/**
- * probe_presplit() - find out whether a LEND unmaps, unless it was found out since the boot
- * @state_dir: where the answer is kept
- *
- * Not done while there is memory in quarantine. Forks. If the result is unclear, the row is unchanged.
- */
-void probe_presplit(struct probe *p, struct ghvm_host *host, struct ghvm_rm *rm,
-		    const char *state_dir);
+enum presplit_option {
+	PRESPLIT_AUTO, /* as the row says */
+	PRESPLIT_ON,
+	PRESPLIT_OFF,
+};
+
+/* After probe_identify(): replace the row's answer whether a LEND needs a SHARE before it. */
+void probe_set_presplit(struct probe *p, enum presplit_option option);

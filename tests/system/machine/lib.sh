@@ -220,9 +220,9 @@ pins() { # pages pinned for long by anyone; each CPU keeps a share of the count 
 		/proc/vmstat
 }
 
-# No lent page was accessed, except on purpose, see 02-presplit.
+# Nothing has touched a lent page.
 untouched() {
-	[ "$(model lent_faults)" = "$(cat /run/lent-faults-meant 2>/dev/null || echo 0)" ]
+	[ "$(model lent_faults)" = 0 ]
 }
 
 returned() {
