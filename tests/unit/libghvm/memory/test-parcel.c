@@ -417,6 +417,7 @@ static void whoever_adopts_believes_no_more(void **state)
 		assert_int_equal(ghvm_parcel_reclaim(&heir, NULL), 0); /* the real one, 0 */
 		assert_int_equal(fake_rm_counts(b.f).parcels, 0);
 		take_back(&heir);
+		free(p.extents); /* of the process that has died */
 	}
 }
 
