@@ -63,6 +63,7 @@ if grep -q rx-unready /proc/cmdline; then
 		status=0
 		echo "ok 1 - unready: the module waits for RM rx, and maps nothing meanwhile"
 	fi
+	echo 1..1
 else
 	insmod /ghvm.ko || echo "not ok 1 - insmod"
 	/kmod-test $* && status=0
@@ -84,6 +85,11 @@ boot() # WORDS...
 		"$out/el2.bin" "$("$kernel" image "$kind")/vmlinuz" "$out/initrd" "$out/model.log" \
 		quiet "$@" </dev/null >"$out/console.log" 2>&1 || status=$?
 	tr -d '\r' <"$out/console.log"
+	# a panic or a reset ends QEMU too, with status 0
+	grep -q '^1\.\.[0-9]' "$out/console.log" || {
+		echo "not ok - QEMU ended before the plan's last line"
+		status=1
+	}
 	[ $status = 0 ] || tail -n 30 "$out/model.log" 2>/dev/null | sed 's/^/# model: /'
 	return $status
 }
