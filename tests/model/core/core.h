@@ -366,9 +366,9 @@ struct vm {
 };
 
 struct vm *vm_find(struct model *m, uint16_t vmid);
-struct vm *vm_new(struct model *m, uint16_t vmid);
+struct vm *vm_allocate(struct model *m, uint16_t vmid);
 void vm_set_state(struct model *m, struct vm *vm, enum vm_state state);
-void vm_free(struct model *m, struct vm *vm);
+void vm_deallocate(struct model *m, struct vm *vm);
 /* RUNNING to EXITED after a delay: vCPUs stop, VM_STATUS and VM_EXITED are sent. */
 void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
 	     unsigned int n_reason);

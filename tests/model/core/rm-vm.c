@@ -44,7 +44,7 @@ static enum rm_status allocate(struct rm_call *c)
 		vmid = 0;
 	if (!vmid)
 		return RM_NORESOURCE;
-	if (!vm_new(c->m, vmid))
+	if (!vm_allocate(c->m, vmid))
 		return RM_NOMEM;
 	if (!asked)
 		ghvm_put_u32(&c->out, vmid);
@@ -64,7 +64,7 @@ static enum rm_status deallocate(struct rm_call *c)
 		return RM_DENIED;
 	if (vm->state != VM_STATE_LOAD && vm->state != VM_STATE_RESET)
 		return RM_VM_STATE;
-	vm_free(c->m, vm);
+	vm_deallocate(c->m, vm);
 	return RM_OK;
 }
 

@@ -22,7 +22,7 @@ struct vm *vm_find(struct model *m, uint16_t vmid)
 	return NULL;
 }
 
-struct vm *vm_new(struct model *m, uint16_t vmid)
+struct vm *vm_allocate(struct model *m, uint16_t vmid)
 {
 	for (unsigned int i = 0; i < MODEL_VM_RECORDS; i++) {
 		struct vm *vm = &m->vms[i];
@@ -57,7 +57,7 @@ static void uncharge(struct model *m, struct vm *vm)
 	vm->heap = 0;
 }
 
-void vm_free(struct model *m, struct vm *vm)
+void vm_deallocate(struct model *m, struct vm *vm)
 {
 	uncharge(m, vm);
 	heap_give(&m->heap, HEAP_VM);
