@@ -8,14 +8,20 @@
 #include "daemon/manager/vm/vm.h"
 
 extern const struct control_calls vm_runner_calls;
-extern const struct op_calls vm_build_op;
+extern const struct op_calls vm_commit_op;
 
 /* What log entries are about; @id: MESSAGE_ID. */
 struct log_about vm_about(const struct vm *vm);
 struct log_about vm_about_event(const struct vm *vm, const char *id);
 
 void vm_changed(struct vm *vm);
-void vm_set_state(struct vm *vm, enum vm_state state);
+/* For its struct vm_life: begin an operation, and tell of a new phase. */
+int vm_begin_operation(void *data, enum vm_operation operation);
+void vm_on_phase(void *data);
+/* As vm_life_step(). */
+int vm_step(struct vm *vm, enum vm_event event);
+/* It has a guest, which is not to be torn down. */
+bool vm_alive(const struct vm *vm);
 /* Call vm_changed() at each step of a build of the VM's guest. */
 void vm_watch_steps(struct vm *vm);
 void vm_set_error(struct vm *vm, const struct ghvm_error *err);
@@ -24,7 +30,7 @@ void vm_look(struct vm *vm);
 
 /* Its guest is to be torn down, whatever it is doing; the first word counts. */
 void vm_doom(struct vm *vm, enum vm_state final, const char *reason);
-/* Decide what is to be done next, unless an operation runs, which will ask again. */
+/* Something has changed: look whether the guest has ended, and begin what is due. */
 void vm_settle(struct vm *vm);
 /* The guest is over; no operation runs. */
 void vm_end(struct vm *vm, enum ghvm_exit_type type);

@@ -6,6 +6,7 @@
  */
 #include "daemon/manager/vm/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +19,20 @@
 
 #define HINT_AGAIN_MS 100
 
-static const struct op_calls start_op, teardown_op, rebuild_op;
+static const struct op_calls build_op, start_op, teardown_op, rebuild_op;
 
 /* --- the end --- */
 
-static int start_op_of(struct vm *vm, const struct op_calls *calls)
+int vm_begin_operation(void *data, enum vm_operation operation)
 {
+	static const struct op_calls *const operations[] = {
+		[VM_OPERATION_BUILD] = &build_op,	[VM_OPERATION_START] = &start_op,
+		[VM_OPERATION_COMMIT] = &vm_commit_op,	[VM_OPERATION_REBUILD] = &rebuild_op,
+		[VM_OPERATION_TEARDOWN] = &teardown_op,
+	};
+	struct vm *vm = data;
 	struct log_about a = vm_about(vm);
-	int r = op_start(&vm->op, calls, vm);
+	int r = op_start(&vm->op, operations[operation], vm);
 
 	if (r < 0)
 		log_error(&a, r, "Cannot start a thread");
@@ -45,12 +52,11 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	else
 		guest_free(g);
 	vm_look(vm);
-	vm->built = vm->ready = vm->hinted = vm->awaits_hint = vm->doomed = false;
+	vm->hinted = vm->awaits_hint = false;
 	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->hint_patience);
 	loop_timer_disarm(&vm->reboot_pause);
-	vm->pausing = false;
 	vm_fail_consoles(vm, -ESRCH);
 	control_done(&vm->control);
 }
@@ -61,6 +67,15 @@ static void fail_builder(struct vm *vm, const struct ghvm_error *err)
 
 	if (b)
 		b->on_failed(b->data, err);
+}
+
+/* An operation has, which the table has a row for in every phase where one runs. */
+static void ended(struct vm *vm, enum vm_event event)
+{
+	int r = vm_step(vm, event);
+
+	assert(r == 0);
+	(void)r;
 }
 
 /* A start or a rebuild has failed and was undone. */
@@ -75,19 +90,18 @@ static void fail(struct vm *vm, const struct ghvm_error *err)
 	control_refused(&vm->control, err->msg);
 	vm->reason = "start-failed";
 	dispose(vm, err);
-	vm_set_state(vm, VM_FAILED);
+	ended(vm, VM_EVENT_FAILED);
 	fail_builder(vm, err);
 	vm_settle(vm);
 }
 
 void vm_doom(struct vm *vm, enum vm_state final, const char *reason)
 {
-	if (!vm->guest || vm->doomed)
+	if (!vm_alive(vm))
 		return;
-	vm->doomed = true;
 	vm->final = final;
 	vm->final_reason = reason;
-	vm_set_state(vm, VM_STOPPING);
+	(void)vm_step(vm, VM_EVENT_DOOM); /* legal for each that is alive */
 }
 
 static struct verdict judge(const struct vm *vm, enum ghvm_exit_type type)
@@ -130,9 +144,8 @@ static void reboot(struct vm *vm, uint64_t pause)
 {
 	struct log_about a = vm_about(vm);
 
-	vm->ready = vm->told = false;
-	vm->pausing = pause > 0;
-	vm_set_state(vm, VM_REBOOTING);
+	vm->told = false;
+	(void)vm_step(vm, VM_EVENT_REBOOT); /* it runs: vm_end() */
 	if (pause && loop_timer_arm(&vm->reboot_pause, pause) == 0) {
 		log_info(&a,
 			 "Guest reboots in %llu ms: it has rebooted %u times in a row within %u s "
@@ -148,11 +161,7 @@ void vm_on_reboot_pause(void *data)
 {
 	struct vm *vm = data;
 
-	vm->pausing = false;
-	vm_changed(vm);
-	if (vm->state != VM_REBOOTING || vm->doomed || op_busy(&vm->op))
-		return;
-	if (start_op_of(vm, &rebuild_op) == 0)
+	if (vm->life.phase != VM_PHASE_PAUSING || vm_step(vm, VM_EVENT_PAUSE_OVER) == 0)
 		return;
 	vm_doom(vm, VM_FAILED, "start-failed");
 	vm_settle(vm);
@@ -173,7 +182,7 @@ static void set_crash(struct vm *vm, const struct verdict *v, enum ghvm_exit_typ
 	vm_set_error(vm, &err);
 }
 
-/* The guest is over; no operation runs. */
+/* The guest, which runs as far as its phase goes, is over. */
 void vm_end(struct vm *vm, enum ghvm_exit_type type)
 {
 	struct verdict v = judge(vm, type);
@@ -198,10 +207,10 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 
 bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
 {
-	const struct ghvm_machine *m = guest_machine(vm->guest);
+	const struct ghvm_machine *m = vm->guest ? guest_machine(vm->guest) : NULL;
 	enum ghvm_exit_type type;
 
-	if (vm->state != VM_RUNNING || !m || ghvm_machine_exited(m, &type) != 1)
+	if (vm->life.phase != VM_PHASE_RUNNING || !m || ghvm_machine_exited(m, &type) != 1)
 		return false;
 	if (type == GHVM_EXIT_UNKNOWN && vm->hinted)
 		type = vm->hint;
@@ -211,27 +220,18 @@ bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
 	return true;
 }
 
-/* What is to be done next, now that no operation runs. */
 void vm_settle(struct vm *vm)
 {
 	enum ghvm_exit_type type;
 
-	if (op_busy(&vm->op))
-		return;
-	if (!vm->guest) {
-		vm_tell_waiters(vm);
-		return;
-	}
-	if (!vm->doomed && vm_guest_ended(vm, &type))
+	if (vm_guest_ended(vm, &type))
 		vm_end(vm, type);
-	if (op_busy(&vm->op))
-		return;
-	if (vm->doomed) {
+	if (vm->life.phase == VM_PHASE_DOOMED)
 		vm_transaction_over(vm);
-		(void)start_op_of(vm, &teardown_op); /* without a thread: the next event retries */
-	} else if (vm->ready && vm->built && vm->state != VM_RUNNING) {
-		(void)start_op_of(vm, &start_op); /* likewise; the unit's time-out ends it */
-	}
+	/* refused if nothing is due; without a thread the next event tries again */
+	(void)vm_step(vm, VM_EVENT_TRY);
+	if (vm_vacant(vm))
+		vm_tell_waiters(vm);
 }
 
 void vm_on_patience(void *data)
@@ -253,12 +253,12 @@ void vm_on_hint_patience(void *data)
 	struct vm *vm = data;
 	enum ghvm_exit_type type;
 
-	if (vm->state == VM_RUNNING && op_busy(&vm->op)) { /* a commit, which ends by itself */
+	if (vm->life.phase == VM_PHASE_COMMITTING) { /* which ends by itself */
 		(void)loop_timer_arm(&vm->hint_patience, HINT_AGAIN_MS);
 		return;
 	}
 	vm->awaits_hint = false;
-	if (vm->state != VM_RUNNING || vm->doomed)
+	if (vm->life.phase != VM_PHASE_RUNNING)
 		return;
 	if (vm->hinted)
 		vm_end(vm, vm->hint);
@@ -342,12 +342,12 @@ static void built(struct vm *vm)
 	struct ghvm_error err = {};
 	int r;
 
-	vm->built = true;
 	vm_look(vm);
 	r = remember(vm);
 	if (r < 0)
 		log_warning(&a, r, "Cannot write the state file");
-	if (vm->doomed)
+	ended(vm, VM_EVENT_DONE);
+	if (!vm_alive(vm))
 		return;
 	r = hand_over(vm);
 	if (r == 0)
@@ -370,7 +370,7 @@ static void on_build_done(void *data, int result, const struct ghvm_error *err)
 	vm_settle(vm);
 }
 
-const struct op_calls vm_build_op = {
+static const struct op_calls build_op = {
 	.run = run_build,
 	.on_progress = on_progress,
 	.on_done = on_build_done,
@@ -386,21 +386,19 @@ static int run_start(void *data, struct ghvm_error *err)
 static void on_start_done(void *data, int result, const struct ghvm_error *err)
 {
 	struct vm *vm = data;
-	struct log_about a = vm_about_event(vm, LOG_ID_STARTED);
+	const bool again = vm->state == VM_REBOOTING;
+	struct log_about a = vm_about_event(vm, again ? LOG_ID_REBOOTED : LOG_ID_STARTED);
 
 	if (result < 0) {
 		fail(vm, err);
 		return;
 	}
-	vm->ready = false;
-	if (!vm->doomed) {
-		if (vm->state == VM_REBOOTING)
-			a.id = LOG_ID_REBOOTED;
+	if (vm_alive(vm)) {
 		control_started(&vm->control);
 		reboots_began(&vm->reboots, now_ms());
-		vm_set_state(vm, VM_RUNNING);
 		log_info(&a, "Guest runs");
 	}
+	ended(vm, VM_EVENT_DONE);
 	vm_settle(vm);
 }
 
@@ -446,7 +444,7 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 		final = VM_FAILED;
 	}
 	dispose(vm, err);
-	vm_set_state(vm, final);
+	ended(vm, final == VM_STOPPED ? VM_EVENT_DONE : VM_EVENT_FAILED);
 	fail_builder(vm, failed_before ? &vm->last_error : &cancelled);
 	vm_changed(vm);
 	vm_settle(vm);
@@ -487,7 +485,8 @@ static void on_rebuild_done(void *data, int result, const struct ghvm_error *err
 		fail(vm, err);
 		return;
 	}
-	if (!vm->doomed)
+	ended(vm, VM_EVENT_DONE);
+	if (vm_alive(vm))
 		rebuilt(vm);
 	vm_settle(vm);
 }

@@ -32,8 +32,7 @@ static void on_runner_ready(void *data)
 {
 	struct vm *vm = data;
 
-	if (vm->state == VM_STARTING || (vm->state == VM_REBOOTING && !vm->pausing))
-		vm->ready = true;
+	(void)vm_step(vm, VM_EVENT_READY); /* from a runner that was not asked: it means nothing */
 	vm_settle(vm);
 }
 
@@ -68,9 +67,9 @@ static void on_runner_gone(void *data, const char *why)
 	enum ghvm_exit_type type;
 
 	vm_fail_consoles(vm, -ESRCH);
-	if (!vm->guest || vm->doomed)
+	if (!vm_alive(vm))
 		return;
-	if (!op_busy(&vm->op) && vm_guest_ended(vm, &type)) {
+	if (vm_guest_ended(vm, &type)) {
 		vm_end(vm, type);
 	} else if (vm->asked) {
 		vm_doom(vm, VM_STOPPED, vm->forced ? "forced" : "stopped");

@@ -37,11 +37,16 @@ static int meet_runner(struct vm *vm, bool exited)
 	r = control_dial(&vm->control, vm->env->control_dir, vm->name);
 	if (r < 0)
 		return r;
-	vm_set_state(vm, VM_RUNNING);
 	vm->awaits_hint = exited;
-	if (exited)
-		return loop_timer_arm(&vm->hint_patience, DIAL_PATIENCE_MS);
-	return loop_timer_arm(&vm->patience, DIAL_PATIENCE_MS);
+	r = loop_timer_arm(exited ? &vm->hint_patience : &vm->patience, DIAL_PATIENCE_MS);
+	return r < 0 ? r : vm_step(vm, VM_EVENT_ADOPT);
+}
+
+static void lose(struct vm *vm)
+{
+	vm->final = VM_FAILED;
+	vm->final_reason = "orphaned";
+	(void)vm_step(vm, VM_EVENT_ADOPT_LOST); /* the VM was vacant: it had no guest yet */
 }
 
 void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
@@ -52,7 +57,6 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
 	vm->guest = g;
 	vm_watch_steps(vm);
 	vm_look(vm);
-	vm->built = true;
 	recall(vm);
 	a = vm_about_event(vm, LOG_ID_ADOPTED);
 	if (status == GHVM_VM_RUNNING || status == GHVM_VM_EXITED) {
@@ -67,9 +71,9 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status)
 		r = -ESTALE;
 	}
 	if (r < 0)
-		vm_doom(vm, VM_FAILED, "orphaned");
+		lose(vm);
 	log_info(&a, "Found a guest of an earlier manager (%s)%s", ghvm_vm_status_to_string(status),
-		 vm->doomed ? ", tearing it down" : "");
+		 vm_alive(vm) ? "" : ", tearing it down");
 	vm_settle(vm);
 }
 

@@ -58,7 +58,7 @@ int vm_transaction_begin(struct vm *vm, const struct vm_transaction_owner *owner
 	struct ghvm_transaction *changes;
 	int r;
 
-	if (vm->state != VM_RUNNING || vm->doomed)
+	if (vm->state != VM_RUNNING)
 		return ghvm_error_set(err, -ESRCH, "%s is %s", vm->name,
 				      vm_state_to_string(vm->state));
 	if (vm_has_transaction(vm))
@@ -156,19 +156,20 @@ static void on_commit_done(void *data, int result, const struct ghvm_error *err)
 	}
 	end_transaction(vm, result < 0 ? VM_TRANSACTION_FAILED : VM_TRANSACTION_COMMITTED, err);
 	vm_look(vm);
+	(void)vm_step(vm, VM_EVENT_DONE); /* legal in COMMITTING, and in LEAVING */
 	vm_settle(vm);
 }
 
-static const struct op_calls commit_op = { .run = run_commit, .on_done = on_commit_done };
+const struct op_calls vm_commit_op = { .run = run_commit, .on_done = on_commit_done };
 
 int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err)
 {
 	int r;
 
+	if (vm->life.phase != VM_PHASE_RUNNING) /* a commit that runs reads what is written here */
+		return ghvm_error_set(err, -EBUSY, "%s is busy", vm->name);
 	vm->transaction.ms = ms;
-	r = op_start(&vm->op, &commit_op, vm);
-	if (r == -EBUSY)
-		return ghvm_error_set(err, r, "%s is busy", vm->name);
+	r = vm_step(vm, VM_EVENT_COMMIT);
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r));
 	vm->transaction.committing = true;

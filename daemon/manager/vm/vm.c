@@ -41,15 +41,20 @@ void vm_changed(struct vm *vm)
 	vm->env->calls->on_changed(vm->env->data, vm);
 }
 
-void vm_set_state(struct vm *vm, enum vm_state state)
+void vm_on_phase(void *data)
 {
-	enum vm_state before = vm->state;
+	struct vm *vm = data;
+	const enum vm_state before = vm->state;
 
-	if (before == state)
-		return;
-	vm->state = state;
-	vm->env->calls->on_state(vm->env->data, vm, before);
+	vm->state = vm_phase_state(vm->life.phase);
+	if (vm->state != before)
+		vm->env->calls->on_state(vm->env->data, vm, before);
 	vm_changed(vm);
+}
+
+int vm_step(struct vm *vm, enum vm_event event)
+{
+	return vm_life_step(&vm->life, event);
 }
 
 static const char *step_of(const struct vm *vm)
@@ -120,7 +125,12 @@ void vm_tell_waiters(struct vm *vm)
 
 bool vm_vacant(const struct vm *vm)
 {
-	return !vm->guest && !op_busy(&vm->op);
+	return vm_phase_vacant(vm->life.phase);
+}
+
+bool vm_alive(const struct vm *vm)
+{
+	return !vm_vacant(vm) && !vm_phase_doomed(vm->life.phase);
 }
 
 bool vm_has_runner(const struct vm *vm)
@@ -198,25 +208,27 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->reason = "";
 	vm->reboots = (struct reboots){};
 	vm->builder = builder;
-	vm_set_state(vm, VM_STARTING);
-	return 0;
+	return vm_step(vm, VM_EVENT_BEGIN);
 }
 
 int vm_build(struct vm *vm, struct ghvm_error *err)
 {
 	int r;
 
+	if (vm->life.phase != VM_PHASE_GIVING)
+		return ghvm_error_set(err, -EBUSY, "%s is %s", vm->name,
+				      vm_state_to_string(vm->state));
 	if (!guest_given(vm->guest))
 		return ghvm_error_set(err, -EBADMSG,
 				      "the start helper has not provided all files and memory");
-	r = op_start(&vm->op, &vm_build_op, vm);
+	r = vm_step(vm, VM_EVENT_GIVEN);
 	return r < 0 ? ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
 }
 
 void vm_abandon(struct vm *vm, const struct ghvm_error *why)
 {
 	vm->builder = NULL;
-	if (!vm->doomed)
+	if (!vm_phase_doomed(vm->life.phase))
 		vm_set_error(vm, why);
 	vm_doom(vm, VM_FAILED, "start-failed");
 	vm_settle(vm);
@@ -235,9 +247,9 @@ static void was_cancelled(struct vm *vm)
 	note_failure(vm, vm->failed_step, &err);
 	vm->final = VM_STOPPED;
 	vm->final_reason = "stopped";
-	if (vm_vacant(vm) && vm->state == VM_FAILED) {
+	if (vm->life.phase == VM_PHASE_FAILED) {
 		vm->reason = vm->final_reason;
-		vm_set_state(vm, VM_STOPPED);
+		(void)vm_step(vm, VM_EVENT_CANCEL); /* legal there */
 	}
 }
 
@@ -247,7 +259,7 @@ void vm_release(struct vm *vm, bool wanted)
 
 	if (wanted)
 		was_cancelled(vm);
-	if (vm->guest && !vm->doomed)
+	if (vm_alive(vm))
 		vm_doom(vm, stopped ? VM_STOPPED : VM_FAILED, stopped ? "stopped" : "runner-died");
 	vm_settle(vm);
 }
@@ -256,7 +268,7 @@ int vm_stop(struct vm *vm, enum ghvm_link_how how)
 {
 	uint64_t patience = FORCE_PATIENCE_MS;
 
-	if (!vm->guest || vm->doomed)
+	if (!vm_alive(vm))
 		return -ESRCH;
 	if (how != GHVM_LINK_REBOOT)
 		vm->asked = true;
@@ -291,7 +303,7 @@ const char *vm_substate(const struct vm *vm)
 {
 	int step = vm->guest ? atomic_load(&vm->guest->step) : -1;
 
-	if (vm->pausing)
+	if (vm->life.phase == VM_PHASE_PAUSING)
 		return "reboot-pause";
 	switch (vm->state) {
 	case VM_STARTING:
@@ -332,6 +344,11 @@ int vm_new(const struct vm_env *env, const char *name, struct vm **ret)
 		return -ENOMEM;
 	vm->env = env;
 	vm->reason = "";
+	vm->life = (struct vm_life){
+		.data = vm,
+		.begin = vm_begin_operation,
+		.on_phase = vm_on_phase,
+	};
 	(void)snprintf(vm->name, sizeof(vm->name), "%s", name); /* checked */
 	control_init(&vm->control, env->loop, &vm_runner_calls, vm);
 	r = op_init(&vm->op, env->loop);

@@ -2,9 +2,9 @@
 /*
  * A VM in the manager: its state, its current operation, and the objects that wait for it.
  *
- * It outlives its guests: stopped, it is a name with a descriptor. What has to happen next
- * is decided in one place, vm_settle(), whenever something has changed and no operation
- * runs; so events may come in any order. Thread: main.
+ * It outlives its guests: stopped, it is a name with a descriptor. What may happen when is a
+ * table, phase.c: an event that does not fit the phase is refused, so events may come in any
+ * order. After each event vm_settle() begins what is due. Thread: main.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "daemon/manager/instance/instance.h"
 #include "daemon/manager/core/loop.h"
 #include "daemon/manager/core/op.h"
+#include "daemon/manager/vm/phase.h"
 #include "daemon/manager/vm/reboots.h"
 #include "daemon/manager/vm/transaction.h"
 #include "ghvm/error.h"
@@ -21,15 +22,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum vm_state {
-	VM_STOPPED,
-	VM_STARTING,
-	VM_RUNNING,
-	VM_STOPPING,
-	VM_REBOOTING,
-	VM_FAILED, /* stopped, by an error; may start again */
-};
 
 struct vm;
 
@@ -106,6 +98,7 @@ struct vm_console {
 /**
  * struct vm - see above
  * @described: there is a descriptor of that name
+ * @life: what it is doing; @state: the same in fewer words, for the bus
  * @reason: ExitReason, static text, "" never ended
  * @last_error: of the last failure, also when a later start has worked; @failed_step: where: a step
  *     of the plan, or "host", "descriptor", "prepare" (memory and files), "run", "teardown"; or NULL
@@ -114,15 +107,17 @@ struct vm_console {
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that could not be given back
  * @console_serial: of the last question to the runner; @console_answered: of its last answer
- * @pausing: it reboots in place after @reboot_pause, and until then nothing is done
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
- * @doomed: the guest is to be torn down; @final and @final_reason are what it then is
+ * @final, @final_reason: of one that is doomed: what it is after the teardown
+ * @hinted: the vCPUs saw the guest's end: @hint; @awaits_hint: RM has told it, and not how it was
+ * @reboot_pause: while it is in PAUSING
  */
 struct vm {
 	const struct vm_env *env;
 	char name[GHVM_NAME_SIZE];
 	bool described;
+	struct vm_life life;
 	enum vm_state state;
 	const char *reason;
 	struct ghvm_error last_error;
@@ -150,21 +145,17 @@ struct vm {
 	unsigned int stop_timeout_ms;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
-	bool built;
-	bool ready;
 	bool hinted;
 	bool awaits_hint;
 	enum ghvm_exit_type hint;
 
 	struct reboots reboots;
-	bool pausing;
 	struct loop_watch reboot_pause;
 
 	bool asked;
 	bool told;
 	enum ghvm_link_how told_how;
 	bool forced;
-	bool doomed;
 	enum vm_state final;
 	const char *final_reason;
 	struct loop_watch patience; /* of a stop, of a console, of an end that was hinted at */
