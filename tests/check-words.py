@@ -5,8 +5,8 @@
 Words for people stand for things in no comment, message, document or man page, and no static
 function has a bare verb as its name.
 """
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,8 +23,9 @@ VERBS = (
     "wait want write"
 ).split()
 
-PROSE = ("*.md", "*.1", "*.5", "*.7", "*.8", ":!STYLE.md")  # which has examples of what not to write
-CODE = ("*.c", "*.h")
+PROSE = (".md", ".1", ".5", ".7", ".8")
+CODE = (".c", ".h")
+SKIPPED = ("STYLE.md",)  # it has examples of what not to write
 # Functions of test files are named after what they show, so bare verbs are looked for elsewhere.
 BARE_VERBS_IN = ("libghvm/", "include/", "daemon/", "kmod/", "examples/", "tests/model/", "tests/fakes/")
 
@@ -37,11 +38,16 @@ TOKEN = re.compile(
 STATIC = re.compile(r"^static\b[^;={(\"/]*?\b(\w+)\(", re.MULTILINE)
 
 
-def tracked(patterns):
-    out = subprocess.run(
-        ["git", "ls-files", "-z", *patterns], cwd=TOP, check=True, capture_output=True
-    ).stdout
-    return [name for name in out.decode().split("\0") if name and (TOP / name).exists()]
+def sources():
+    """Names below the top of what is looked at; no git: a checkout may come without it."""
+    for folder, folders, names in os.walk(TOP):
+        at = Path(folder).relative_to(TOP)
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "build")) and f != "corpus")
+        yield from (str(at / name) for name in sorted(names) if name not in SKIPPED)
+
+
+def matching(patterns):
+    return [n for n in sources() if n.endswith(patterns) and not n.endswith(".mod.c")]
 
 
 def line_of(text, offset):
@@ -61,7 +67,7 @@ def bare_verbs_in(name, text):
 
 
 def complaints():
-    for name in tracked(CODE):
+    for name in matching(CODE):
         text = (TOP / name).read_text()
         tokens = [m.span() for m in TOKEN.finditer(text)]
         if name.startswith(DATA_IN):
@@ -69,7 +75,7 @@ def complaints():
         yield from people_in(name, text, tokens)
         if name.startswith(BARE_VERBS_IN):
             yield from bare_verbs_in(name, text)
-    for name in tracked(PROSE):
+    for name in matching(PROSE):
         text = (TOP / name).read_text()
         yield from people_in(name, text, [(0, len(text))])
 
