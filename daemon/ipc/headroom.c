@@ -178,13 +178,13 @@ int ghvm_room_check(const struct ghvm_room *room, uint64_t bytes,
 		return ghvm_error_set(err, need > room->max ? -EDQUOT : -ENOSPC,
 				      "memory: %s takes %" PRIu64 " MiB, %s of %.200s "
 				      "leaves %" PRIu64 " of %" PRIu64 " MiB: raise it, or %s",
-				      words->who, mib_up(need), room->directive, room->cgroup,
+				      words->subject, mib_up(need), room->directive, room->cgroup,
 				      mib(room->left), mib(room->max), words->remedy);
 	if (need > room->available)
 		return ghvm_error_set(err, -ENOSPC,
 				      "memory: %s takes %" PRIu64 " MiB, the host has %" PRIu64
 				      " MiB available: stop something else, or %s",
-				      words->who, mib_up(need), mib(room->available),
+				      words->subject, mib_up(need), mib(room->available),
 				      words->remedy);
 	return 0;
 }

@@ -54,10 +54,10 @@ bool ghvm_room_number(const char *dir, const char *file, uint64_t *ret);
 
 /**
  * struct ghvm_room_words - words for the error message
- * @who: what takes memory; @remedy: advice besides raising the limit
+ * @subject: what takes memory; @remedy: advice besides raising the limit
  */
 struct ghvm_room_words {
-	const char *who;
+	const char *subject;
 	const char *remedy;
 };
 

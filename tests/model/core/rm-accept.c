@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RM messages: what the one who gets a parcel does, and telling him (abi C.6, C.7, K.9).
+ * RM messages: what the VM that gets a parcel sends, and the notification to it (abi C.6, C.7, K.9).
  *
  * A guest without a link to RM cannot be told, and trying to kills RM (abi K.6). While
  * it is READY, RM accepts in its name instead.
