@@ -207,7 +207,6 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_reply: do it, but the reply's payload is these bytes (status word included); at
  *     most 256
  * model_lie: do it, but these bytes of the reply's payload are others, where it is so long
- * model_set_presplit: @presplit_quirk of the configuration, from now on, with nothing split
  * model_drop_end: RM does not hear of an own end of a guest: the next after @skip others. The
  *     VM stays RUNNING, as it does when the real hypervisor loses the interrupt (abi K.10)
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
@@ -223,5 +222,4 @@ void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *
 	       unsigned int skip);
 /* True if the lie has not been used yet. */
 bool model_lie_waits(const struct model *m);
-void model_set_presplit(struct model *m, bool quirk);
 void model_hold_rm(struct model *m, bool hold);

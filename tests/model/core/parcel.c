@@ -134,12 +134,6 @@ static int entry_unmap(struct model *m, const struct parcel *p, const struct sgl
 	return m->host.primary_unmap(m->host.ctx, pa, size);
 }
 
-void model_set_presplit(struct model *m, bool quirk)
-{
-	m->config.presplit_quirk = quirk;
-	memset(m->split, 0, m->config.ram_size / MODEL_BLOCK + 2);
-}
-
 static void entry_zero(struct model *m, const struct sgl_entry *e)
 {
 	void *p = m->host.ram(m->host.ctx, entry_pa(e), entry_size(e));

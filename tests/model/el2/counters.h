@@ -63,5 +63,4 @@ enum knob {
 	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
 	KNOB_HOLD_RM = 0x20,  /* 1: it does not read its queue; 0: it does again */
 	KNOB_DROP_END = 0x28, /* RM does not hear of a guest's own end, once */
-	KNOB_PRESPLIT = 0x24, /* 1: LEND leaves what lies in a block; none is split; 0: not so */
 };

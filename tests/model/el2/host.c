@@ -351,9 +351,6 @@ void host_knob(uint64_t offset, uint64_t value)
 	case KNOB_DROP_END:
 		model_drop_end(model, knob_skip);
 		break;
-	case KNOB_PRESPLIT:
-		model_set_presplit(model, value & 1);
-		break;
 	case KNOB_LR_LIMIT:
 		vgic_limit_lrs((unsigned int)value);
 		break;
