@@ -31,7 +31,7 @@ doors='
 ^kmod/uapi/ ^libghvm/ ^libghvm/hyp/(host\.h|dev\.c|sock\.c)$
 ^(kmod|libghvm)/ ^include/ ^$
 ^libfdt ^(libghvm|include)/ ^libghvm/plan/dt
-^yaml\.h$ ^(libghvm|include)/ ^libghvm/spec/(reader|spec)\.[ch]$
+^yaml\.h$ ^(libghvm|include)/ ^libghvm/spec/(reader|spec|fields)\.[ch]$
 ^(systemd/|event) ^(libghvm|include)/ ^$
 ^(kmod/|libfdt|yaml\.h$) ^daemon/ ^$
 ^systemd/sd-bus ^daemon/manager/ ^daemon/manager/(bus|objects)/

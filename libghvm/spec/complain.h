@@ -43,7 +43,7 @@ void spec_complain(struct spec_report *report, enum ghvm_severity severity,
 int spec_report_finish(struct spec_report *report, struct ghvm_complaints *ret,
 		       struct ghvm_error *err);
 
-/* spec.c: true if @name, of @len bytes, is a top-level key. */
+/* fields.c: true if @name, of @len bytes, is a top-level key. */
 bool spec_has_section(const char *name, size_t len);
 
 /* Record the place of @path, in place of an earlier one. */

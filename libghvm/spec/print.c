@@ -4,8 +4,7 @@
  */
 #include "ghvm/spec.h"
 
-#include "libghvm/base/bits.h"
-#include "libghvm/base/cleanup.h"
+#include "libghvm/spec/fields.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -36,86 +35,119 @@ static const char *put_character(FILE *f, const char *s)
 	return s;
 }
 
-static void put_text(FILE *f, const char *before, const char *s)
+static void put_text(FILE *f, const char *s)
 {
-	if (!s)
-		return;
-	fprintf(f, "%s\"", before);
+	fputc('"', f);
 	while (*s)
 		s = put_character(f, s);
 	fputc('"', f);
 }
 
-static const char *yes_or_no(bool b)
+/* Of several words for one value the last. */
+static const char *word_of(const struct yaml_word *w, uint64_t value)
 {
-	return b ? "true" : "false";
+	const char *word = "";
+
+	for (; w->word; w++)
+		if ((uint64_t)w->value == value)
+			word = w->word;
+	return word;
 }
 
-static const char *on_end_to_string(enum ghvm_on_end e)
+static void put_map(FILE *f, const struct yaml_map *map, const void *of);
+
+static void put_devices(FILE *f, const struct yaml_map *map, const struct ghvm_spec *spec)
 {
-	return e == GHVM_ON_END_RESTART ? "restart" : "stop";
-}
+	const char *between = "[";
 
-static const char *logging_to_string(enum ghvm_logging l)
-{
-	static const char *const names[] = {
-		[GHVM_LOGGING_FILE] = "file",
-		[GHVM_LOGGING_JOURNAL] = "journal",
-		[GHVM_LOGGING_NONE] = "none",
-	};
-
-	return names[l];
-}
-
-static const char *pages_to_string(enum ghvm_hugepages h)
-{
-	static const char *const names[] = {
-		[GHVM_HUGEPAGES_AUTO] = "auto",
-		[GHVM_HUGEPAGES_2M] = "2M",
-		[GHVM_HUGEPAGES_1G] = "1G",
-		[GHVM_HUGEPAGES_NEVER] = "never",
-	};
-
-	return names[h];
-}
-
-static void put_regions(FILE *f, const struct ghvm_spec *spec)
-{
-	const char *between = ", regions: [";
-
-	for (size_t i = 0; i < spec->n_regions; i++, between = ", ") {
-		const struct ghvm_spec_region *r = &spec->regions[i];
-
-		fprintf(f, "%s{label: %" PRIu32 ", size: %" PRIu64 ", readonly: %s", between,
-			r->label, r->size, yes_or_no(r->readonly));
-		if (r->address)
-			fprintf(f, ", address: %" PRIu64, r->address);
+	for (const struct yaml_field *d = map->fields; d->key; d++) {
+		if (d->kind != YAML_MAP)
+			continue;
+		fprintf(f, "%s{%s: ", between, d->key);
+		put_map(f, d->arg, spec);
 		fputc('}', f);
+		between = ", ";
 	}
-	if (spec->n_regions)
-		fputc(']', f);
+	fputc(']', f);
 }
 
-static void put_spec(FILE *f, const struct ghvm_spec *spec)
+static void put_regions(FILE *f, const struct yaml_map *map, const struct ghvm_spec *spec)
 {
-	put_text(f, "{version: 1, kernel: {image: ", spec->kernel);
-	put_text(f, ", initrd: ", spec->initrd);
-	put_text(f, ", cmdline: ", spec->cmdline);
-	put_text(f, ", dtb-overlay: ", spec->dtb_overlay);
-	fprintf(f, "}, memory: {size: %" PRIu64 ", protection: %s, hugepages: %s}", spec->memory,
-		spec->protection == GHVM_PROTECTION_NONE ? "none" : "protected",
-		pages_to_string(spec->hugepages));
-	fprintf(f, ", cpus: {count: %u}", spec->cpus);
-	fprintf(f,
-		", devices: [{console: {enabled: %s, logging: %s, log-size: %" PRIu64
-		", log-count: %u}}, {power-key: {enabled: %s}}]",
-		yes_or_no(spec->console), logging_to_string(spec->logging), spec->log_size,
-		spec->log_count, yes_or_no(spec->power_key));
-	put_regions(f, spec);
-	fprintf(f, ", lifecycle: {on-reboot: %s, on-crash: %s, stop-timeout: %ums}",
-		on_end_to_string(spec->on_reboot), on_end_to_string(spec->on_crash),
-		spec->stop_timeout_ms);
-	fprintf(f, ", rm-rpc: %s}", yes_or_no(spec->rm_rpc));
+	for (size_t i = 0; i < spec->n_regions; i++) {
+		fputs(i ? ", " : "[", f);
+		put_map(f, map, &spec->regions[i]);
+	}
+	fputc(']', f);
+}
+
+static void put_scalar(FILE *f, const struct yaml_field *field, const void *of)
+{
+	const uint64_t v = spec_field_number(field, of);
+
+	switch (field->kind) {
+	case YAML_BOOL:
+		fputs(v ? "true" : "false", f);
+		break;
+	case YAML_WORD:
+		fputs(word_of(field->arg, v), f);
+		break;
+	case YAML_TIME:
+		fprintf(f, "%" PRIu64 "ms", v);
+		break;
+	case YAML_TEXT:
+		put_text(f, spec_field_text(field, of));
+		break;
+	case YAML_CONSTANT:
+		fprintf(f, "%" PRIu64, ((const struct yaml_limits *)field->arg)->min);
+		break;
+	default:
+		fprintf(f, "%" PRIu64, v);
+		break;
+	}
+}
+
+static void put_value(FILE *f, const struct yaml_field *field, const void *of)
+{
+	switch (field->kind) {
+	case YAML_MAP:
+		put_map(f, field->arg, of);
+		break;
+	case YAML_DEVICE_LIST:
+		put_devices(f, field->arg, of);
+		break;
+	case YAML_REGION_LIST:
+		put_regions(f, field->arg, of);
+		break;
+	default:
+		put_scalar(f, field, of);
+		break;
+	}
+}
+
+static bool is_absent(const struct yaml_field *field, const void *of)
+{
+	if (field->kind == YAML_TEXT)
+		return !spec_field_text(field, of);
+	if (field->kind == YAML_REGION_LIST)
+		return !((const struct ghvm_spec *)of)->n_regions;
+	if (field->flags & YAML_CHOSEN)
+		return !spec_field_number(field, of);
+	return field->kind == YAML_UNSTORED;
+}
+
+static void put_map(FILE *f, const struct yaml_map *map, const void *of)
+{
+	const char *between = "";
+
+	fputc('{', f);
+	for (const struct yaml_field *field = map->fields; field->key; field++) {
+		if (is_absent(field, of))
+			continue;
+		fprintf(f, "%s%s: ", between, field->key);
+		put_value(f, field, of);
+		between = ", ";
+	}
+	fputc('}', f);
 }
 
 char *ghvm_spec_to_yaml(const struct ghvm_spec *spec)
@@ -127,7 +159,7 @@ char *ghvm_spec_to_yaml(const struct ghvm_spec *spec)
 
 	if (!f)
 		return NULL;
-	put_spec(f, spec);
+	put_map(f, &spec_fields, spec);
 	bad = ferror(f);
 	if (fclose(f) == 0 && !bad)
 		return text;

@@ -40,20 +40,43 @@ typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char
 			      const struct yaml_field *f, void *dst);
 
 #define YAML_REQUIRED 1U
-#define YAML_NULL 2U /* a null is a value; for other fields it counts as no key */
+#define YAML_NULL 2U   /* a null is a value; for other fields it counts as no key */
+#define YAML_CHOSEN 4U /* 0 stands for no key: it is chosen later */
+
+/* Type of the member of a key. */
+enum yaml_kind {
+	YAML_BOOL,	  /* bool */
+	YAML_WORD,	  /* enum; @arg is a struct yaml_word[] */
+	YAML_NUMBER,	  /* unsigned int; @arg is a struct yaml_limits */
+	YAML_SIZE,	  /* uint64_t */
+	YAML_TIME,	  /* unsigned int, milliseconds */
+	YAML_TEXT,	  /* char *, owned */
+	YAML_MAP,	  /* keys of the same structure; @arg is a struct yaml_map */
+	YAML_DEVICE_LIST, /* list of maps of one key, of the same structure; @arg is their map */
+	YAML_REGION_LIST, /* list of struct ghvm_spec_region; @arg is the map of one */
+	YAML_CONSTANT,	  /* no member, always the minimum of @arg, a struct yaml_limits */
+	YAML_UNSTORED,	  /* no member: checked only */
+};
 
 /**
  * struct yaml_field - one key of a mapping
+ * @kind: type of its member
  * @parse: parses its value
  * @offset: offset of its member in the structure
  * @arg: argument of @parse: enum yaml_word table, struct yaml_map, limits
+ * @initial: default; of a text there is none
+ * @rank: 1, 2, ...: place in the digest, which managers before this one computed in that order;
+ *        a new key has the next one
  */
 struct yaml_field {
 	const char *key;
+	enum yaml_kind kind;
 	yaml_parse_fn parse;
 	size_t offset;
 	unsigned int flags;
 	const void *arg;
+	uint64_t initial;
+	unsigned int rank;
 };
 
 /* The keys of a mapping; @fields ends with a NULL key. */

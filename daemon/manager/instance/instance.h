@@ -138,5 +138,3 @@ bool guest_can_rebuild(const struct guest *g);
 /* Any thread. */
 struct ghvm_machine *guest_machine(const struct guest *g);
 struct ghvm_vmid guest_vmid(const struct guest *g);
-/* 64-bit digest of all keys of a descriptor, in hexadecimal, to detect changes. */
-void guest_digest(const struct ghvm_spec *spec, char ret[17]);

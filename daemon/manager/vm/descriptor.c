@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/spec/digest.h"
 
 /*
  * Use the spec if it is known, because an older manager may have computed its digest differently. A
@@ -17,7 +18,7 @@ static void started_by(const struct vm *vm, char ret[17])
 {
 	memcpy(ret, vm->digest, sizeof(vm->digest));
 	if (vm->guest->spec.kernel)
-		guest_digest(&vm->guest->spec, ret);
+		spec_digest(&vm->guest->spec, ret);
 }
 
 static const char *judge(const struct vm *vm, const char *const *dirs)
@@ -29,7 +30,7 @@ static const char *judge(const struct vm *vm, const char *const *dirs)
 	if (r < 0)
 		return r == -ENOENT ? VM_DESCRIPTOR_MISSING : VM_DESCRIPTOR_INVALID;
 	started_by(vm, then_digest);
-	guest_digest(&now, now_digest);
+	spec_digest(&now, now_digest);
 	return strcmp(then_digest, now_digest) ? VM_DESCRIPTOR_CHANGED : VM_DESCRIPTOR_CURRENT;
 }
 

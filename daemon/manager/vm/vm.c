@@ -12,6 +12,7 @@
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/rm/rpc.h"
+#include "libghvm/spec/digest.h"
 
 #define FORCE_PATIENCE_MS 3000 /* for a runner that was told to drop its guest */
 #define STOP_GRACE_MS 5000     /* beyond the stop time-out that the runner applies */
@@ -202,7 +203,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->stop_timeout_ms = vm->guest->spec.stop_timeout_ms;
 	vm->on_reboot = vm->guest->spec.on_reboot;
 	vm->on_crash = vm->guest->spec.on_crash;
-	guest_digest(&vm->guest->spec, vm->digest);
+	spec_digest(&vm->guest->spec, vm->digest);
 	vm->descriptor = VM_DESCRIPTOR_CURRENT;
 	vm->failed_now = false;
 	vm->reason = "";

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of the keys of a descriptor, which reads, prints and digests it.
+ *
+ * A test holds configs/FORMAT.md, the schema and the man page against it.
+ */
+#include "libghvm/spec/fields.h"
+
+#include "libghvm/base/bits.h"
+#include "libghvm/spec/complain.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT_VERSION 1
+#define STOP_TIMEOUT_MS 30000
+#define DEVICES_MAX 64
+
+/* KIND, the way to parse it, what it may be, the default, the rank in the digest */
+#define ROW(type, key, member, kind, parse, flags, arg, initial, rank)                             \
+	{                                                                                          \
+		key, YAML_##kind, parse, offsetof(type, member), flags, arg, initial, rank         \
+	}
+#define FIELD(...) ROW(struct ghvm_spec, __VA_ARGS__)
+#define REGION_FIELD(...) ROW(struct ghvm_spec_region, __VA_ARGS__)
+#define SECTION(key, flags, map)                                                                   \
+	{                                                                                          \
+		key, YAML_MAP, yaml_parse_map, 0, flags, map, 0, 0                                 \
+	}
+#define SPECIAL(key, kind, parse, flags, arg)                                                      \
+	{                                                                                          \
+		key, YAML_##kind, parse, 0, flags, arg, 0, 0                                       \
+	}
+
+static const struct yaml_word protections[] = {
+	{ "auto", GHVM_PROTECTION_PROTECTED },
+	{ "protected", GHVM_PROTECTION_PROTECTED },
+	{ "none", GHVM_PROTECTION_NONE },
+	{},
+};
+
+static const struct yaml_word hugepages[] = {
+	{ "auto", GHVM_HUGEPAGES_AUTO },
+	{ "2M", GHVM_HUGEPAGES_2M },
+	{ "1G", GHVM_HUGEPAGES_1G },
+	{ "never", GHVM_HUGEPAGES_NEVER },
+	{},
+};
+
+static const struct yaml_word on_end[] = {
+	{ "stop", GHVM_ON_END_STOP },
+	{ "restart", GHVM_ON_END_RESTART },
+	{},
+};
+
+static const struct yaml_word region_kinds[] = { { "share", 0 }, {} };
+static const struct yaml_limits version_limits = { FORMAT_VERSION, FORMAT_VERSION };
+static const struct yaml_limits cpu_limits = { 1, GHVM_SPEC_CPUS_MAX };
+static const struct yaml_limits label_limits = { 1, GHVM_LABEL_LAST };
+
+/* Values that are checked but not stored. */
+static void parse_version(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			  const struct yaml_field *f, void *dst)
+{
+	unsigned int v;
+
+	yaml_parse_number(rd, n, path, f, &v);
+}
+
+static void parse_region_kind(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			      const struct yaml_field *f, void *dst)
+{
+	int v;
+
+	yaml_parse_word(rd, n, path, f, &v);
+}
+
+static void parse_pages(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			const struct yaml_field *f, void *dst)
+{
+	uint64_t v = 0;
+
+	yaml_parse_size(rd, n, path, f, &v);
+	if (!ghvm_aligned(v, GHVM_PAGE))
+		yaml_complain(rd, n, path, "size-align", "%" PRIu64 " is not a multiple of 4K", v);
+	else
+		*(uint64_t *)dst = v;
+}
+
+static const struct yaml_field region_fields[] = {
+	REGION_FIELD("label", label, NUMBER, yaml_parse_number, YAML_REQUIRED, &label_limits, 0, 1),
+	SPECIAL("kind", UNSTORED, parse_region_kind, 0, region_kinds),
+	REGION_FIELD("size", size, SIZE, parse_pages, YAML_REQUIRED, NULL, 0, 3),
+	REGION_FIELD("readonly", readonly, BOOL, yaml_parse_bool, 0, NULL, false, 2),
+	REGION_FIELD("address", address, SIZE, parse_pages, YAML_CHOSEN, NULL, 0, 4),
+	{},
+};
+const struct yaml_map spec_region_fields = { region_fields };
+
+static void read_region(struct yaml_reader *rd, yaml_node_t *n, size_t nth, struct ghvm_spec *spec)
+{
+	struct ghvm_spec_region *r = &spec->regions[spec->n_regions++];
+	char path[32];
+
+	snprintf(path, sizeof(path), "regions[%zu]", nth);
+	*r = (struct ghvm_spec_region){};
+	spec_set_defaults(&spec_region_fields, r);
+	yaml_read_map(rd, n, path, &spec_region_fields, r, true);
+	yaml_note(rd, n, path);
+}
+
+static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			  const struct yaml_field *f, void *dst)
+{
+	struct ghvm_spec *spec = dst;
+	size_t nth = 0;
+
+	if (n->type != YAML_SEQUENCE_NODE) {
+		yaml_complain(rd, n, path, "type", "not a list");
+		return;
+	}
+	spec->n_regions = 0;
+	spec_forget_places(spec, "regions[");
+	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
+	     i++) {
+		yaml_node_t *item = yaml_document_get_node(&rd->doc, *i);
+
+		if (spec->n_regions == GHVM_SPEC_REGIONS_MAX) {
+			yaml_complain(rd, item, path, "range", "more than %d",
+				      GHVM_SPEC_REGIONS_MAX);
+			return;
+		}
+		read_region(rd, item, nth++, spec);
+	}
+}
+
+/* A device that exists once unless it is disabled. */
+#define ENABLED_FIELDS(name, member, rank)                                                         \
+	static const struct yaml_field name##_fields[] = {                                         \
+		FIELD("enabled", member, BOOL, yaml_parse_bool, 0, NULL, true, rank),              \
+		{},                                                                                \
+	};                                                                                         \
+	static const struct yaml_map name##_map = { name##_fields }
+
+ENABLED_FIELDS(power_key, power_key, 10);
+
+static const struct yaml_word loggings[] = {
+	{ "file", GHVM_LOGGING_FILE },
+	{ "journal", GHVM_LOGGING_JOURNAL },
+	{ "none", GHVM_LOGGING_NONE },
+	{},
+};
+static const struct yaml_limits log_counts = { 1, GHVM_SPEC_LOGS_MAX };
+
+static void parse_log_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			   const struct yaml_field *f, void *dst)
+{
+	uint64_t v = GHVM_LOG_SIZE;
+
+	yaml_parse_size(rd, n, path, f, &v);
+	if (!ghvm_aligned(v, GHVM_LOG_UNIT))
+		yaml_complain(rd, n, path, "size-align", "%" PRIu64 " is not a multiple of 64K", v);
+	else if (v > GHVM_LOG_SIZE_MAX)
+		yaml_complain(rd, n, path, "range", "not from 64K to 64M");
+	else
+		*(uint64_t *)dst = v;
+}
+
+static const struct yaml_field console_fields[] = {
+	FIELD("enabled", console, BOOL, yaml_parse_bool, 0, NULL, true, 9),
+	FIELD("logging", logging, WORD, yaml_parse_word, 0, loggings, GHVM_LOGGING_FILE, 15),
+	FIELD("log-size", log_size, SIZE, parse_log_size, 0, NULL, GHVM_LOG_SIZE, 16),
+	FIELD("log-count", log_count, NUMBER, yaml_parse_number, 0, &log_counts, GHVM_LOG_COUNT,
+	      17),
+	{},
+};
+static const struct yaml_map console_map = { console_fields };
+
+static void parse_later(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			const struct yaml_field *f, void *dst)
+{
+	yaml_complain(rd, n, path, "unsupported", "this kind of device is not supported yet");
+}
+
+static const struct yaml_field device_fields[] = {
+	SECTION("console", 0, &console_map),
+	SECTION("power-key", 0, &power_key_map),
+	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
+	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
+	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
+	SPECIAL("vsock", UNSTORED, parse_later, YAML_NULL, NULL),
+	{},
+};
+static const struct yaml_map device_map = { device_fields };
+
+/* Each kind of device may be listed once. */
+static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
+{
+	for (size_t i = 0; i < nth; i++)
+		if (yaml_find(rd,
+			      yaml_document_get_node(&rd->doc, list->data.sequence.items.start[i]),
+			      kind))
+			return true;
+	return false;
+}
+
+static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, yaml_node_t *n,
+			struct ghvm_spec *spec)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "devices[%zu]", nth);
+	yaml_read_map(rd, n, path, &device_map, spec, true);
+	if (n->type != YAML_MAPPING_NODE)
+		return;
+	if (n->data.mapping.pairs.top - n->data.mapping.pairs.start != 1)
+		yaml_complain(rd, n, path, "type", "not exactly one device");
+	for (const struct yaml_field *f = device_fields; f->key; f++)
+		if (yaml_find(rd, n, f->key) && listed_before(rd, list, nth, f->key))
+			yaml_complain(rd, n, path, "repeated-key", "the list has a %s already",
+				      f->key);
+}
+
+/* The list replaces the devices of an earlier file. */
+static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			  const struct yaml_field *f, void *dst)
+{
+	struct ghvm_spec *spec = dst;
+	size_t nth = 0;
+
+	if (n->type != YAML_SEQUENCE_NODE) {
+		yaml_complain(rd, n, path, "type", "not a list");
+		return;
+	}
+	spec_set_defaults(&device_map, spec);
+	spec_forget_places(spec, "devices[");
+	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
+	     i++) {
+		if (nth == DEVICES_MAX) {
+			yaml_complain(rd, n, path, "range", "more than %d", DEVICES_MAX);
+			return;
+		}
+		read_device(rd, n, nth++, yaml_document_get_node(&rd->doc, *i), spec);
+	}
+}
+
+static const struct yaml_field kernel_fields[] = {
+	FIELD("image", kernel, TEXT, yaml_parse_path, YAML_REQUIRED, NULL, 0, 1),
+	FIELD("initrd", initrd, TEXT, yaml_parse_path, 0, NULL, 0, 2),
+	FIELD("cmdline", cmdline, TEXT, yaml_parse_line, 0, NULL, 0, 3),
+	FIELD("dtb-overlay", dtb_overlay, TEXT, yaml_parse_path, 0, NULL, 0, 4),
+	{},
+};
+static const struct yaml_map kernel_map = { kernel_fields };
+
+static const struct yaml_field memory_fields[] = {
+	FIELD("size", memory, SIZE, yaml_parse_size, YAML_REQUIRED, NULL, 0, 5),
+	FIELD("protection", protection, WORD, yaml_parse_word, 0, protections,
+	      GHVM_PROTECTION_PROTECTED, 6),
+	FIELD("hugepages", hugepages, WORD, yaml_parse_word, 0, hugepages, GHVM_HUGEPAGES_AUTO, 7),
+	{},
+};
+static const struct yaml_map memory_map = { memory_fields };
+
+static const struct yaml_field cpus_fields[] = {
+	FIELD("count", cpus, NUMBER, yaml_parse_number, YAML_REQUIRED, &cpu_limits, 1, 8),
+	{},
+};
+static const struct yaml_map cpus_map = { cpus_fields };
+
+static const struct yaml_field lifecycle_fields[] = {
+	FIELD("on-reboot", on_reboot, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_RESTART, 12),
+	FIELD("on-crash", on_crash, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_STOP, 13),
+	FIELD("stop-timeout", stop_timeout_ms, TIME, yaml_parse_duration, 0, NULL, STOP_TIMEOUT_MS,
+	      14),
+	{},
+};
+static const struct yaml_map lifecycle_map = { lifecycle_fields };
+
+static const struct yaml_field top_fields[] = {
+	SPECIAL("version", CONSTANT, parse_version, YAML_REQUIRED, &version_limits),
+	SECTION("kernel", YAML_REQUIRED, &kernel_map),
+	SECTION("memory", YAML_REQUIRED, &memory_map),
+	SECTION("cpus", 0, &cpus_map),
+	SPECIAL("devices", DEVICE_LIST, parse_devices, 0, &device_map),
+	SPECIAL("regions", REGION_LIST, parse_regions, 0, &spec_region_fields),
+	SECTION("lifecycle", 0, &lifecycle_map),
+	FIELD("rm-rpc", rm_rpc, BOOL, yaml_parse_bool, 0, NULL, false, 11),
+	{},
+};
+const struct yaml_map spec_fields = { top_fields };
+
+bool spec_has_section(const char *name, size_t len)
+{
+	for (const struct yaml_field *f = spec_fields.fields; f->key; f++)
+		if (strlen(f->key) == len && !strncmp(f->key, name, len))
+			return true;
+	return false;
+}
+
+uint64_t spec_field_number(const struct yaml_field *f, const void *of)
+{
+	const void *at = (const uint8_t *)of + f->offset;
+
+	switch (f->kind) {
+	case YAML_BOOL:
+		return *(const bool *)at;
+	case YAML_WORD:
+	case YAML_NUMBER:
+	case YAML_TIME:
+		return *(const unsigned int *)at;
+	case YAML_SIZE:
+		return *(const uint64_t *)at;
+	default:
+		return 0;
+	}
+}
+
+const char *spec_field_text(const struct yaml_field *f, const void *of)
+{
+	return *(char *const *)((const uint8_t *)of + f->offset);
+}
+
+static void set_default(const struct yaml_field *f, void *of)
+{
+	void *at = (uint8_t *)of + f->offset;
+
+	switch (f->kind) {
+	case YAML_BOOL:
+		*(bool *)at = f->initial;
+		break;
+	case YAML_WORD:
+	case YAML_NUMBER:
+	case YAML_TIME:
+		*(unsigned int *)at = (unsigned int)f->initial;
+		break;
+	case YAML_SIZE:
+		*(uint64_t *)at = f->initial;
+		break;
+	case YAML_MAP:
+	case YAML_DEVICE_LIST:
+		spec_set_defaults(f->arg, of);
+		break;
+	default:
+		break;
+	}
+}
+
+void spec_set_defaults(const struct yaml_map *map, void *of)
+{
+	for (const struct yaml_field *f = map->fields; f->key; f++)
+		set_default(f, of);
+}
+
+void spec_free_texts(const struct yaml_map *map, struct ghvm_spec *spec)
+{
+	for (const struct yaml_field *f = map->fields; f->key; f++)
+		if (f->kind == YAML_MAP || f->kind == YAML_DEVICE_LIST)
+			spec_free_texts(f->arg, spec);
+		else if (f->kind == YAML_TEXT)
+			free(*(char **)((uint8_t *)spec + f->offset));
+}
+
+const struct yaml_field *spec_field_ranked(const struct yaml_map *map, unsigned int rank)
+{
+	for (const struct yaml_field *f = map->fields; f->key; f++) {
+		const struct yaml_field *in = NULL;
+
+		if (f->rank == rank)
+			return f;
+		if (f->kind == YAML_MAP || f->kind == YAML_DEVICE_LIST)
+			in = spec_field_ranked(f->arg, rank);
+		if (in)
+			return in;
+	}
+	return NULL;
+}

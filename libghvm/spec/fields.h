@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of the keys of a descriptor: read by reader.c, printed by print.c, digested by digest.c.
+ */
+#pragma once
+
+#include "ghvm/spec.h"
+#include "libghvm/spec/reader.h"
+
+#include <stdint.h>
+
+extern const struct yaml_map spec_fields;	 /* of a struct ghvm_spec */
+extern const struct yaml_map spec_region_fields; /* of a struct ghvm_spec_region */
+
+/* Set all fields of @map but texts to their defaults. */
+void spec_set_defaults(const struct yaml_map *map, void *of);
+
+/* Free all texts; the pointers stay. */
+void spec_free_texts(const struct yaml_map *map, struct ghvm_spec *spec);
+
+/* The value of a field of @of; 0 if it is none of BOOL, WORD, NUMBER, SIZE and TIME. */
+uint64_t spec_field_number(const struct yaml_field *f, const void *of);
+/* The value of a TEXT; NULL: absent. */
+const char *spec_field_text(const struct yaml_field *f, const void *of);
+
+/* The field of that rank in @map and the maps in it; NULL: there is none. */
+const struct yaml_field *spec_field_ranked(const struct yaml_map *map, unsigned int rank);
