@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The examples are good, and FORMAT.md and the schema name every key that the parser knows. */
+/*
+ * The examples are good; FORMAT.md, the schema and the man page have what the table of keys has; the
+ * digest is that of earlier managers.
+ */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/spec.h"
+#include "libghvm/spec/digest.h"
+#include "libghvm/spec/fields.h"
 #include "tests/unit/unit.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,65 +82,206 @@ static void nest(const char *key, char *ret, size_t cap)
 	snprintf(ret + at, cap - at, "~%s\n", tail);
 }
 
-static void format_names_every_key(void **state)
+struct docs {
+	char *format;
+	char *schema;
+	char *man;
+	size_t rows;
+};
+
+/* The row of @path in FORMAT.md, cut at its end. */
+static void find_row(const struct docs *d, const char *path, char *ret, size_t cap)
 {
-	static const char *const keys[] = {
-		"version",
-		"kernel.image",
-		"kernel.initrd",
-		"kernel.cmdline",
-		"kernel.dtb-overlay",
-		"memory.size",
-		"memory.protection",
-		"memory.hugepages",
-		"cpus.count",
-		"devices",
-		"devices[].console.enabled",
-		"devices[].console.logging",
-		"devices[].console.log-size",
-		"devices[].console.log-count",
-		"devices[].power-key.enabled",
-		"regions",
-		"regions[].label",
-		"regions[].kind",
-		"regions[].size",
-		"regions[].address",
-		"regions[].readonly",
-		"lifecycle.on-reboot",
-		"lifecycle.on-crash",
-		"lifecycle.stop-timeout",
-		"rm-rpc",
-	};
+	char begin[80];
+	const char *at;
+
+	snprintf(begin, sizeof(begin), "\n| `%s` |", path);
+	at = strstr(d->format, begin);
+	if (!at)
+		fail_msg("FORMAT.md has no row for %s", path);
+	snprintf(ret, cap, "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
+}
+
+static void assert_in_row(const char *row, const char *path, const char *what)
+{
+	if (!strstr(row, what))
+		fail_msg("FORMAT.md's row of %s lacks: %s", path, what);
+}
+
+/* The words and limits of @f are in its row, and the words in the schema. */
+static void check_values(const struct docs *d, const char *row, const char *path,
+			 const struct yaml_field *f)
+{
+	const struct yaml_limits *limits = f->arg;
+	char text[80];
+
+	for (const struct yaml_word *w = f->arg; f->kind == YAML_WORD && w->word; w++) {
+		snprintf(text, sizeof(text), "`%s`", w->word);
+		assert_in_row(row, path, text);
+		snprintf(text, sizeof(text), "\"%s\"", w->word);
+		if (!strstr(d->schema, text))
+			fail_msg("the schema lacks the word %s of %s", text, path);
+	}
+	if (f->kind != YAML_NUMBER)
+		return;
+	snprintf(text, sizeof(text), "%" PRIu64 " to %" PRIu64, limits->min, limits->max);
+	assert_in_row(row, path, text);
+	snprintf(text, sizeof(text), "\"minimum\": %" PRIu64 ", \"maximum\": %" PRIu64 "}",
+		 limits->min, limits->max);
+	if (!strstr(d->schema, text))
+		fail_msg("the schema lacks the limits of %s: %s", path, text);
+}
+
+static const char *first_word(const struct yaml_field *f)
+{
+	const struct yaml_word *w = f->arg;
+
+	while ((uint64_t)w->value != f->initial)
+		w++;
+	return w->word;
+}
+
+/* The last column of the row. */
+static void check_default(const char *row, const char *path, const struct yaml_field *f)
+{
+	char text[80] = "|";
+
+	if (f->kind == YAML_BOOL)
+		snprintf(text, sizeof(text), "| `%s` |", f->initial ? "true" : "false");
+	else if (f->kind == YAML_WORD)
+		snprintf(text, sizeof(text), "| `%s` |", first_word(f));
+	else if (f->kind == YAML_NUMBER && f->initial)
+		snprintf(text, sizeof(text), "| %" PRIu64 " |", f->initial);
+	else if (f->kind == YAML_SIZE && f->initial)
+		snprintf(text, sizeof(text), "| `%" PRIu64 "M` |", f->initial >> 20);
+	else if (f->kind == YAML_TIME)
+		snprintf(text, sizeof(text), "| `%" PRIu64 "s` |", f->initial / 1000);
+	else if (f->flags & YAML_REQUIRED)
+		snprintf(text, sizeof(text), "| required |");
+	else if (f->flags & YAML_CHOSEN)
+		snprintf(text, sizeof(text), "| chosen |");
+	if (strlen(row) < strlen(text) || strcmp(row + strlen(row) - strlen(text), text))
+		fail_msg("FORMAT.md's row of %s does not end with: %s", path, text);
+}
+
+/* FORMAT.md has a row for @path, the man page an entry, the schema the key; the parser knows it. */
+static void find_in_docs(struct docs *d, const char *path, const struct yaml_field *f)
+{
+	char row[1024], entry[80], quoted[80], text[160];
+
+	find_row(d, path, row, sizeof(row));
+	check_values(d, row, path, f);
+	check_default(row, path, f);
+	d->rows++;
+	snprintf(entry, sizeof(entry), "\n.It Cm %s\n", path);
+	if (!strstr(d->man, entry))
+		fail_msg("gunyah-vm.yaml.5 has no entry for %s", path);
+	snprintf(quoted, sizeof(quoted), "\"%s\":", f->key);
+	if (!strstr(d->schema, quoted))
+		fail_msg("the schema does not know %s", path);
+	nest(path, text, sizeof(text));
+	if (!known(text))
+		fail_msg("the parser does not know %s: %s", path, text);
+}
+
+static bool is_reserved(const struct yaml_field *f)
+{
+	return f->kind == YAML_UNSTORED && !f->arg;
+}
+
+static void find_all(struct docs *d, const char *above, const struct yaml_map *map)
+{
+	char path[64], below[64];
+
+	for (const struct yaml_field *f = map->fields; f->key; f++) {
+		const bool list = f->kind == YAML_DEVICE_LIST || f->kind == YAML_REGION_LIST;
+
+		snprintf(path, sizeof(path), "%s%s", above, f->key);
+		snprintf(below, sizeof(below), "%.50s%s.", path, list ? "[]" : "");
+		if (f->kind != YAML_MAP && !is_reserved(f))
+			find_in_docs(d, path, f);
+		if (f->kind == YAML_MAP || list)
+			find_all(d, below, f->arg);
+	}
+}
+
+/* What the table knows is documented, and nothing else. */
+static void table_is_documented(void **state)
+{
 	size_t len;
 	_cleanup_(freep) char *format = slurp("FORMAT.md", &len);
 	_cleanup_(freep) char *schema = slurp("gunyah-vm.schema.json", &len);
-	size_t rows = 0;
+	_cleanup_(freep) char *man = slurp("../docs/gunyah-vm.yaml.5", &len);
+	struct docs d = { .format = format, .schema = schema, .man = man };
+	size_t entries = 0, rows = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *last = strrchr(keys[i], '.') ? strrchr(keys[i], '.') + 1 : keys[i];
-		char row[80], quoted[80], text[160];
-
-		snprintf(row, sizeof(row), "\n| `%s` |", keys[i]);
-		if (!strstr(format, row))
-			fail_msg("FORMAT.md has no row for %s", keys[i]);
-		snprintf(quoted, sizeof(quoted), "\"%s\":", last);
-		if (!strstr(schema, quoted))
-			fail_msg("the schema does not know %s", keys[i]);
-		nest(keys[i], text, sizeof(text));
-		if (!known(text))
-			fail_msg("the parser does not know %s: %s", keys[i], text);
-	}
+	find_all(&d, "", &spec_fields);
 	for (const char *p = format; (p = strstr(p, "\n| `")); p++)
 		rows++;
-	assert_int_equal(rows, ARRAY_SIZE(keys)); /* and no row is of anything else */
+	for (const char *p = man; (p = strstr(p, "\n.It Cm ")); p++)
+		entries++;
+	assert_int_equal(rows, d.rows);
+	assert_int_equal(entries, d.rows);
 	assert_false(known("nosuch: ~\n"));
+}
+
+/* The digest takes rank after rank and ends at a gap. */
+static void count_ranks(const struct yaml_map *map, unsigned int seen[64])
+{
+	for (const struct yaml_field *f = map->fields; f->key; f++) {
+		if (f->kind == YAML_MAP || f->kind == YAML_DEVICE_LIST)
+			count_ranks(f->arg, seen);
+		else if (f->kind <= YAML_TEXT) {
+			assert_in_range(f->rank, 1, 63);
+			seen[f->rank]++;
+		}
+	}
+}
+
+static void assert_ranks(const struct yaml_map *map)
+{
+	unsigned int seen[64] = {}, n = 1;
+
+	count_ranks(map, seen);
+	for (; seen[n]; n++)
+		assert_int_equal(seen[n], 1);
+	for (; n < ARRAY_SIZE(seen); n++)
+		assert_int_equal(seen[n], 0);
+}
+
+static void every_value_is_digested(void **state)
+{
+	assert_ranks(&spec_fields);
+	assert_ranks(&spec_region_fields);
+}
+
+/* State files of earlier managers contain it. */
+static void digest_stays(void **state)
+{
+	static const char text[] =
+		"version: 1\nkernel: {image: /i, initrd: /r, cmdline: \"a\\\"\\\\\\u00e9\", "
+		"dtb-overlay: /o}\n"
+		"memory: {size: 2G, protection: none, hugepages: 1G}\ncpus: {count: 3}\n"
+		"devices: [{console: {enabled: false, logging: journal, log-size: 128K, "
+		"log-count: 5}}, {power-key: {enabled: false}}]\n"
+		"regions: [{label: 7, size: 8K, readonly: true}, "
+		"{label: 9, size: 4K, address: 0x50000000}]\n"
+		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 7s}\nrm-rpc: true\n";
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	char digest[17];
+
+	assert_int_equal(ghvm_spec_parse("x", "x.yaml", text, strlen(text), &s, NULL, NULL), 0);
+	spec_digest(&s, digest);
+	assert_string_equal(digest, "b5a75a1e60225689");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(examples_are_good),
-		cmocka_unit_test(format_names_every_key),
+		cmocka_unit_test(table_is_documented),
+		cmocka_unit_test(every_value_is_digested),
+		cmocka_unit_test(digest_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
