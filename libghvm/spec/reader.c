@@ -9,6 +9,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/near.h"
+#include "libghvm/base/number.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -386,52 +387,20 @@ void yaml_parse_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 
 /* ---- values ---- */
 
-static unsigned int size_shift(char **end)
-{
-	static const char suffixes[] = "KMGT";
-	const char *at = **end ? strchr(suffixes, **end) : NULL;
-
-	if (!at)
-		return 0;
-	(*end)++;
-	return 10 * (unsigned int)(at - suffixes + 1);
-}
-
-/* Decimal or 0x digits; strtoull() alone would accept signs and blanks. */
-static bool whole_number(const char *s, char **end, unsigned long long *ret)
-{
-	const bool hex = !strncmp(s, "0x", 2);
-
-	if (!isdigit((unsigned char)*s) || (hex && !isxdigit((unsigned char)s[2])))
-		return false;
-	errno = 0;
-	*ret = strtoull(s, end, hex ? 16 : 10);
-	return errno == 0;
-}
-
 void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
 	const char *s = scalar_text(n);
-	unsigned int shift = 0;
-	unsigned long long v;
-	char *end;
+	uint64_t v;
 
-	if (!s) {
+	if (!s)
 		yaml_complain(rd, n, path, "type", "not a size");
-		return;
-	}
-	if (!whole_number(s, &end, &v)) {
-		yaml_complain(rd, n, path, "size", "'%.*s' is not a size like 512M", QUOTE_MAX, s);
-		return;
-	}
-	shift = size_shift(&end);
-	if (*end || v > UINT64_MAX >> shift)
+	else if (!ghvm_size_parse(s, &v))
 		yaml_complain(rd, n, path, "size", "'%.*s' is not a size like 512M", QUOTE_MAX, s);
 	else if (!v)
 		yaml_complain(rd, n, path, "size", "must not be 0");
 	else
-		*(uint64_t *)dst = v << shift;
+		*(uint64_t *)dst = v;
 }
 
 /* Advice to remove quotes: quoted numbers and booleans are texts. */
@@ -445,17 +414,16 @@ void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 {
 	const struct yaml_limits *limits = f->arg;
 	const char *s = is_plain(n) ? scalar_text(n) : NULL;
-	unsigned long long v;
-	char *end;
+	uint64_t v;
 
-	if (!s || !whole_number(s, &end, &v) || *end)
+	if (!s || !ghvm_number_parse(s, &v))
 		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote_hint(n));
 	else if (limits->min == limits->max && v != limits->min)
-		yaml_complain(rd, n, path, "range", "%llu is not supported; it must be %" PRIu64, v,
-			      limits->min);
+		yaml_complain(rd, n, path, "range",
+			      "%" PRIu64 " is not supported; it must be %" PRIu64, v, limits->min);
 	else if (v < limits->min || v > limits->max)
-		yaml_complain(rd, n, path, "range", "%llu is not in %" PRIu64 " to %" PRIu64, v,
-			      limits->min, limits->max);
+		yaml_complain(rd, n, path, "range", "%" PRIu64 " is not in %" PRIu64 " to %" PRIu64,
+			      v, limits->min, limits->max);
 	else
 		*(unsigned int *)dst = (unsigned int)v;
 }
@@ -468,10 +436,10 @@ void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 	};
 	const struct yaml_word *u = units;
 	const char *s = scalar_text(n);
-	unsigned long long v;
-	char *end;
+	const char *end;
+	uint64_t v;
 
-	if (s && whole_number(s, &end, &v))
+	if (s && ghvm_number_read(s, &end, &v))
 		while (u->word && strcmp(u->word, end))
 			u++;
 	else

@@ -552,7 +552,7 @@ class Ctl(Case):
         path = self.w.path("content")
         with open(path, "wb") as f:
             f.write((4660).to_bytes(4, "little"))
-        self.good("region", "add", "demo", "--label=7", f"--address={AT:#x}", "--size=4K",
+        self.good("region", "add", "demo", "--label=7", f"--address=0{AT}", "--size=4K",
                   "--readonly", "--file=" + path)
         wait_until(lambda: "seen" in self.w.console_log("demo"))
         listed = json.loads(self.good("--json", "region", "list", "demo"))
@@ -576,7 +576,7 @@ class Ctl(Case):
         self.bad(3, "nobody", "region", "list", "nobody")
         self.bad(2, "not list, add or remove", "region", "grow", "demo")
         self.bad(2, "--label", "region", "add", "demo", "--size=4K", f"--address={AT}")
-        for size in ("", "4X", "-4K", "99999999999G"):
+        for size in ("", "4X", "-4K", "99999999999G", "0x", "16777216T"):
             self.bad(2, "--size", "region", "add", "demo", "--label=7", f"--address={AT}",
                      "--size=" + size)
         self.bad(1, "longer", "region", "add", "demo", *where, "--file=" + path)

@@ -15,6 +15,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/near.h"
+#include "libghvm/base/number.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,28 +174,6 @@ static int list_regions(const struct ctl *ctl, sd_bus *bus, const char *vm)
 
 /* ---- transactions ---- */
 
-/* Parse a number, with an optional suffix K, M or G if @unit. */
-static bool parse_number(const char *text, bool unit, uint64_t *ret)
-{
-	static const char units[] = "KMG";
-	unsigned int shift = 0;
-	const char *u;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret = strtoull(text, &end, 0);
-	if (unit && *end && (u = strchr(units, *end))) {
-		shift = 10 * (unsigned int)(u - units + 1);
-		end++;
-	}
-	if (errno || *end || *ret > UINT64_MAX >> shift)
-		return false;
-	*ret <<= shift;
-	return true;
-}
-
 /* -ENOENT means a missing region here, not a missing VM. */
 static int report_error(int r, const struct ghvm_error *err)
 {
@@ -276,8 +255,8 @@ static int add_region(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32
 	int fd = -1, r, status;
 	struct call c;
 
-	if (!ctl->address || !ctl->size || !parse_number(ctl->address, false, &address) ||
-	    !parse_number(ctl->size, true, &size))
+	if (!ctl->address || !ctl->size || !ghvm_number_parse(ctl->address, &address) ||
+	    !ghvm_size_parse(ctl->size, &size))
 		return ctl_fail(CTL_USAGE, "region add needs --address=A and --size=S");
 	status = begin_transaction(bus, vm, &transaction);
 	if (status != CTL_OK)
@@ -335,8 +314,7 @@ int verb_region(const struct ctl *ctl, char **args, int n)
 
 	if (!lists && !adds && strcmp(args[0], "remove"))
 		return bad_command(args[0]);
-	if (!lists &&
-	    (!ctl->label || !parse_number(ctl->label, false, &label) || label > UINT32_MAX))
+	if (!lists && (!ctl->label || !ghvm_number_parse(ctl->label, &label) || label > UINT32_MAX))
 		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
 	r = client_open(&bus, &err);
 	if (r == 0)
