@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest's plan, at the start and in a later manager.
+ * A guest in a later manager.
  *
  * A later manager makes the plan again from the state file. For a reboot in place it also needs the
  * images, and opens them itself: the file descriptors of the first manager are gone, and keeping them in
@@ -12,41 +12,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
-
-void guest_file_of(const struct stat *st, struct store_file *ret)
-{
-	*ret = (struct store_file){
-		.device = st->st_dev,
-		.inode = st->st_ino,
-		.size = (uint64_t)st->st_size,
-		.mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec,
-	};
-}
-
-int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *err)
-{
-	const struct store_origin *o = &g->origin;
-	int r;
-
-	in->quirks = g->host->quirks;
-	in->kernel_size = o->kernel.size;
-	in->initrd_size = o->initrd.size;
-	in->overlay = o->overlay;
-	in->overlay_size = o->overlay_size;
-	if (getrandom(&in->kaslr_seed, sizeof(in->kaslr_seed), 0) != sizeof(in->kaslr_seed))
-		return ghvm_error_set(err, -errno, "cannot get random numbers");
-	r = ghvm_plan_make(&g->spec, in, &g->plan, err);
-	if (r < 0)
-		ghvm_spec_locate(&g->spec, err);
-	g->planned = r == 0;
-	return r;
-}
 
 static int reopen_file(struct guest *g, enum ghvm_link_kind kind, const struct store_file *want,
 		       struct ghvm_error *err)
