@@ -320,7 +320,9 @@ uint64_t spec_field_number(const struct yaml_field *f, const void *of)
 
 const char *spec_field_text(const struct yaml_field *f, const void *of)
 {
-	return *(char *const *)((const uint8_t *)of + f->offset);
+	const void *at = (const uint8_t *)of + f->offset;
+
+	return *(char *const *)at;
 }
 
 static void set_default(const struct yaml_field *f, void *of)
@@ -354,13 +356,18 @@ void spec_set_defaults(const struct yaml_map *map, void *of)
 		set_default(f, of);
 }
 
+static void free_text(void *at)
+{
+	free(*(char **)at);
+}
+
 void spec_free_texts(const struct yaml_map *map, struct ghvm_spec *spec)
 {
 	for (const struct yaml_field *f = map->fields; f->key; f++)
 		if (f->kind == YAML_MAP || f->kind == YAML_DEVICE_LIST)
 			spec_free_texts(f->arg, spec);
 		else if (f->kind == YAML_TEXT)
-			free(*(char **)((uint8_t *)spec + f->offset));
+			free_text((uint8_t *)spec + f->offset);
 }
 
 const struct yaml_field *spec_field_ranked(const struct yaml_map *map, unsigned int rank)
