@@ -173,6 +173,10 @@ progress_follow "the testbed" "$out/console.log"
 mortal timeout -k 10 "$patience" "${machine[@]}" >"$out/console.log" 2>&1 </dev/null || status=$?
 progress_followed
 [ $status != 124 ] || echo "run.sh: nothing after $patience s; see $out/console.log"
+if [ "$mode" = test ] && [ $status = 0 ] && ! grep -q '^1\.\.[0-9]' "$out/console.log"; then
+  echo "run.sh: the machine ended before its last case; see $out/console.log"
+  status=1
+fi
 if [ $status != 0 ] && [ -s "$out/model.log" ]; then
   echo "# status $status; $out/model.log says:"
   grep -v '^el2: counter' "$out/model.log" | tail -n 20 | sed 's/^/# /'
