@@ -3,11 +3,13 @@
  * The runner while its guest lives: console, reboots in place, managers that go and come,
  * messages that make no sense.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <systemd/sd-daemon.h>
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -31,6 +34,20 @@ static const struct scripted_step says_hi[] = {
 	UART_WRITE('H'),
 	UART_WRITE('i'),
 };
+
+static atomic_uint refused_readies; /* so many READY=1 more find systemd's socket full */
+
+/* Takes the place of libsystemd's function in this program. */
+int sd_notify(int unset_environment, const char *text)
+{
+	int (*systemd)(int, const char *) = dlsym(RTLD_NEXT, "sd_notify");
+
+	if (strstr(text, "READY=1") && refused_readies) {
+		refused_readies--;
+		return -ENOBUFS;
+	}
+	return systemd(unset_environment, text);
+}
 
 static void read_exactly(int fd, char *buf, size_t n)
 {
@@ -84,6 +101,21 @@ static void the_console_goes_both_ways(void **state)
 	assert_int_equal(bench_join(f), 0);
 	assert_int_equal(pread(f->log, buf, 8, 0), 2);
 	assert_memory_equal(buf, "Hi", 2);
+}
+
+static void systemd_hears_of_the_start_at_last(void **state)
+{
+	struct bench *f = *state;
+	struct pollfd p = { .fd = f->notify, .events = POLLIN };
+
+	refused_readies = 2;
+	bench_start(f);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_true(bench_notified(f, "READY=1"));
+	assert_int_equal(refused_readies, 0);
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+	assert_false(bench_notified(f, "READY=1"));
 }
 
 static void say_ping(struct bench *f, uint32_t serial)
@@ -460,6 +492,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(the_console_goes_both_ways),
 		BENCH_TEST(a_manager_that_does_not_read_is_not_gone),
+		BENCH_TEST(systemd_hears_of_the_start_at_last),
 		BENCH_TEST(consoles_as_they_are_asked_for),
 		BENCH_TEST(an_earlier_manager_asks),
 		BENCH_TEST(no_console_no_descriptor),
