@@ -119,6 +119,8 @@ make_overlay() {
   done
   cp "$programs/tests/model/sock/ghvm-model" "$tree/usr/lib/ghvm-tests/unit/"
   cp -r "$root/configs" "$tree/usr/lib/ghvm-tests/"
+  mkdir "$tree/usr/lib/ghvm-tests/docs"
+  cp "$root/docs/gunyah-vm.yaml.5" "$tree/usr/lib/ghvm-tests/docs/" # test-configs reads it
   model_names "$tree/usr/lib/ghvm-tests"
   mv "$tree/usr/lib/ghvm-tests/ghvm-testbed.service" "$tree/usr/lib/systemd/system/"
   ln -s /usr/lib/systemd/system/ghvm-testbed.service \
