@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,14 +23,38 @@ static const char *explain(int error)
 	return error == ELOOP ? "a symbolic link; name the file itself" : strerror(error);
 }
 
-int files_open(const char *key, const char *path, struct ghvm_error *err)
+/*
+ * With the uid of the file system come its capabilities: those of root are off meanwhile. The calls
+ * report no failure, so the uid is read back.
+ */
+static int open_as(const struct ghvm_spec_owner *owner, const char *path)
+{
+	int r = -EPERM;
+
+	if (geteuid() != 0 || owner->uid == 0)
+		return ghvm_file_open(AT_FDCWD, path);
+	(void)setfsgid(owner->gid);
+	(void)setfsuid(owner->uid);
+	if (setfsuid((uid_t)-1) == (int)owner->uid)
+		r = ghvm_file_open(AT_FDCWD, path);
+	(void)setfsuid(0);
+	(void)setfsgid(getegid());
+	return r;
+}
+
+int files_open(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+	       struct ghvm_error *err)
 {
 	struct ghvm_error why = {};
 	int r;
 
 	if (path[0] != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: '%s' is not an absolute path", key, path);
-	r = ghvm_file_open(AT_FDCWD, path);
+	r = open_as(owner, path);
+	if (r == -EACCES && owner->uid != geteuid())
+		return ghvm_error_set(
+			err, r, "%s: %s: the user %u, who owns the descriptor, may not read it",
+			key, path, owner->uid);
 	if (r == -EINVAL)
 		return ghvm_error_set(err, r, "%s: %s: not a regular file", key, path);
 	if (r >= 0)

@@ -5,17 +5,22 @@
 #pragma once
 
 #include "ghvm/error.h"
+#include "ghvm/spec.h"
 
 #define FILES_LOG_DIR "/var/log/gunyah"
 
 /**
  * files_open() - open an image
  * @key: key of the descriptor, for the error message
+ * @owner: of the descriptor that names it
  *
- * The last component of @path must not be a symbolic link. The type of the file is checked before it is
- * opened, and must be a regular file. Return: a file descriptor; negative errno, with a message.
+ * It is opened with the rights of @owner: a user who may write a descriptor, as the manager may those
+ * that came over the bus, gets no file through this helper that the user could not read. The last
+ * component of @path must not be a symbolic link. The type of the file is checked before it is opened,
+ * and must be a regular file. Return: a file descriptor; negative errno, with a message.
  */
-int files_open(const char *key, const char *path, struct ghvm_error *err);
+int files_open(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+	       struct ghvm_error *err);
 
 /**
  * files_open_log() - open or create a console log

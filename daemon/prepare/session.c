@@ -20,6 +20,7 @@
 #include "daemon/prepare/files.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
+#include "libghvm/spec/paths.h"
 
 #define SILENT_MS 5000
 #define SEND_MS 10000 /* for the kernel to have memory for a message */
@@ -129,13 +130,17 @@ static int give_log(const struct session *s, unsigned int nth)
 
 static int make_file(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
+	const struct ghvm_spec_owner *owner;
 	int fd;
 
 	if (n->kind == GHVM_LINK_MEMORY)
 		return give_memory(n, err);
 	if (n->kind == GHVM_LINK_LOG)
 		return give_log(s, n->index);
-	fd = files_open(n->key, n->path, err);
+	owner = spec_path_owner(&s->descriptor.spec, n->key);
+	if (!owner)
+		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);
+	fd = files_open(n->key, n->path, owner, err);
 	if (fd < 0)
 		ghvm_spec_locate(&s->descriptor.spec, err);
 	return fd;

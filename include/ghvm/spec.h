@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 GHVM_BEGIN_DECLS
 
@@ -82,6 +83,27 @@ struct ghvm_spec_place {
 };
 
 /**
+ * struct ghvm_spec_path - a path in a descriptor
+ * @key: dotted path of its key, e.g. "kernel.image"
+ * @value: the path, owned
+ * @file: index of the file
+ * @begin, @end: bytes of the value in that file, with its quotes
+ */
+struct ghvm_spec_path {
+	char key[32];
+	char *value;
+	unsigned int file;
+	size_t begin;
+	size_t end;
+};
+
+/* The owner and the group of a file. */
+struct ghvm_spec_owner {
+	uid_t uid;
+	gid_t gid;
+};
+
+/**
  * struct ghvm_spec - one VM, owned strings
  * @name: from the file name
  * @kernel: absolute path of an arm64 Image
@@ -99,7 +121,9 @@ struct ghvm_spec_place {
  * @stop_timeout_ms: time for a graceful stop
  * @regions: shared regions, @n_regions of them
  * @files: paths that it was read from, NULL-terminated; NULL: not read from files
+ * @owners: the owner of each of @files; of a text this process
  * @places: places of the keys in the files, @n_places of them
+ * @paths: the paths that it names, @n_paths of them; those of one file in the order of the file
  */
 struct ghvm_spec {
 	char name[GHVM_NAME_SIZE];
@@ -123,8 +147,11 @@ struct ghvm_spec {
 	struct ghvm_spec_region regions[GHVM_SPEC_REGIONS_MAX];
 	size_t n_regions;
 	char **files;
+	struct ghvm_spec_owner *owners;
 	struct ghvm_spec_place *places;
 	size_t n_places;
+	struct ghvm_spec_path *paths;
+	size_t n_paths;
 };
 
 enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
@@ -181,11 +208,11 @@ int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t
 /**
  * ghvm_spec_load() - find and parse the descriptor of @name
  * @dirs: NULL-terminated, searched in order; NULL: /etc/gunyah/vms, /run/gunyah/vms,
- *        /usr/lib/gunyah/vms
+ *        /var/lib/gunyah/vms, /usr/lib/gunyah/vms
  *
  * Reads NAME.yaml and its drop-ins; symbolic links are not followed. A drop-in that exists and
- * cannot be read is an error. Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno,
- * with the path.
+ * cannot be read is an error.
+ *
  * Return: as ghvm_spec_parse(); -ENOENT no such VM; another errno, with the path.
  */
 int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,

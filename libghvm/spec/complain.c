@@ -9,6 +9,7 @@
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/printable.h"
+#include "libghvm/spec/paths.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -153,6 +154,7 @@ void spec_forget_places(struct ghvm_spec *spec, const char *prefix)
 		if (strncmp(spec->places[i].key, prefix, strlen(prefix)) != 0)
 			spec->places[n++] = spec->places[i];
 	spec->n_places = n;
+	spec_forget_paths(spec, prefix);
 }
 
 struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char *key)

@@ -49,7 +49,7 @@ bool spec_has_section(const char *name, size_t len);
 /* Record the place of @path, in place of an earlier one. */
 void spec_note_place(struct spec_report *report, struct ghvm_spec *spec, const char *path,
 		     const struct ghvm_spec_place *at);
-/* Remove the places of all keys that begin with @prefix. */
+/* Remove the places and the paths of all keys that begin with @prefix. */
 void spec_forget_places(struct ghvm_spec *spec, const char *prefix);
 /* The place of @key, or of the nearest key above it, or the start of the first file. */
 struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char *key);

@@ -22,10 +22,7 @@
 #define DROP_INS_MAX 64
 
 static const char *const usual_dirs[] = {
-	"/etc/gunyah/vms",
-	"/run/gunyah/vms",
-	"/usr/lib/gunyah/vms",
-	NULL,
+	"/etc/gunyah/vms", "/run/gunyah/vms", GHVM_SPEC_DEFINED, "/usr/lib/gunyah/vms", NULL,
 };
 
 const char *const *ghvm_spec_dirs(const char *const *dirs)
@@ -107,6 +104,7 @@ static int add_file(struct ghvm_spec_files *files, const char *path, struct ghvm
 		return ghvm_file_fail(path, errno, err);
 	if (!S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s: not a regular file", path);
+	f.owner = (struct ghvm_spec_owner){ .uid = st.st_uid, .gid = st.st_gid };
 
 	v = reallocarray(files->v, files->n + 1, sizeof(*v));
 	if (!v)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ghvm/error.h"
+#include "ghvm/spec.h"
 
 #include <stddef.h>
 
@@ -13,11 +14,13 @@
  * struct ghvm_spec_file - the contents of one file
  * @name: its path; owned
  * @text: @len bytes, owned
+ * @owner: of the file
  */
 struct ghvm_spec_file {
 	char *name;
 	char *text;
 	size_t len;
+	struct ghvm_spec_owner owner;
 };
 
 /* The main file first, then its drop-ins. */
@@ -25,6 +28,9 @@ struct ghvm_spec_files {
 	struct ghvm_spec_file *v;
 	size_t n;
 };
+
+/* Definitions that came over the bus: the manager owns the folder of the default ones. */
+#define GHVM_SPEC_DEFINED "/var/lib/gunyah/vms"
 
 /* @dirs, or the default folders if it is NULL. Static. */
 const char *const *ghvm_spec_dirs(const char *const *dirs);

@@ -10,6 +10,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/near.h"
 #include "libghvm/base/number.h"
+#include "libghvm/spec/paths.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -542,15 +543,48 @@ void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		replace_string(rd, line, dst);
 }
 
+/* Why the text of a path is refused; NULL: it is not. */
+static const char *refuse_path(const struct yaml_reader *rd, const yaml_node_t *n, const char *s)
+{
+	const bool fd = s && !strncmp(s, SPEC_FD, strlen(SPEC_FD));
+
+	if (!s || (*s != '/' && !fd))
+		return rd->sent ? "neither an absolute path nor fd:KEY" : "not an absolute path";
+	if (fd && !rd->sent)
+		return "fd:KEY names a file that comes with a call over the bus; a file on disk "
+		       "needs an absolute path";
+	if (fd && !spec_path_key(s))
+		return "fd: must be followed by 1 to 32 letters, digits, '.', '_' and '-', of "
+		       "which the first is a letter or digit";
+	return rd->sent && n->start_mark.line != n->end_mark.line ? "not on one line" : NULL;
+}
+
+static void note_path(struct yaml_reader *rd, const yaml_node_t *n, const char *key,
+		      const char *value)
+{
+	struct ghvm_spec_path p = {
+		.value = (char *)value,
+		.file = rd->file,
+		.begin = n->start_mark.index,
+		.end = n->end_mark.index,
+	};
+
+	(void)snprintf(p.key, sizeof(p.key), "%s", key); /* cut as that of a place */
+	if (spec_note_path(rd->spec, &p, &rd->report->files[rd->file]) < 0)
+		rd->report->failed = -ENOMEM;
+}
+
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst)
 {
-	const char *s = scalar_text(n);
+	const char *s = scalar_text(n), *why = refuse_path(rd, n, s);
 
-	if (!s || *s != '/')
-		yaml_complain(rd, n, path, "path", "not an absolute path");
+	if (why)
+		yaml_complain(rd, n, path, "path", "%s", why);
 	else if (strlen(s) >= PATH_MAX)
 		yaml_complain(rd, n, path, "length", "longer than a path may be");
-	else if (!has_control(rd, n, path, s))
+	else if (!has_control(rd, n, path, s)) {
 		replace_string(rd, s, dst);
+		note_path(rd, n, path, s);
+	}
 }

@@ -21,6 +21,7 @@
  * @spec: records the places of keys; borrowed
  * @file: index among the report's files
  * @whole: required keys must exist; false for a drop-in
+ * @sent: the file came with a call: its paths may read fd:KEY
  * @doc: the parsed document
  *
  * Thread: one.
@@ -30,6 +31,7 @@ struct yaml_reader {
 	struct ghvm_spec *spec;
 	unsigned int file;
 	bool whole;
+	bool sent;
 	yaml_document_t doc;
 };
 
@@ -139,6 +141,7 @@ void yaml_parse_word(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f, void *dst); /* char *, owned; one line of it */
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-		     const struct yaml_field *f, void *dst); /* char *, owned, absolute */
+		     const struct yaml_field *f,
+		     void *dst); /* char *, owned; absolute, or fd:KEY */
 void yaml_parse_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		    const struct yaml_field *f, void *dst); /* struct yaml_map */

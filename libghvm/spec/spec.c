@@ -11,6 +11,7 @@
 #include "libghvm/spec/complain.h"
 #include "libghvm/spec/fields.h"
 #include "libghvm/spec/files.h"
+#include "libghvm/spec/paths.h"
 #include "libghvm/spec/reader.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REGION_KEY_SIZE 48 /* "regions[N].address" with any N */
 
@@ -27,7 +29,9 @@ void ghvm_spec_done(struct ghvm_spec *spec)
 	for (char **f = spec->files; f && *f; f++)
 		free(*f);
 	free(spec->files);
+	free(spec->owners);
 	free(spec->places);
+	spec_free_paths(spec);
 	*spec = (struct ghvm_spec){};
 }
 
@@ -141,12 +145,14 @@ static int set_defaults(struct ghvm_spec *spec, const char *name,
 	*spec = (struct ghvm_spec){
 		.cmdline = strdup(""),
 		.files = calloc(files->n + 1, sizeof(char *)),
+		.owners = calloc(files->n, sizeof(*spec->owners)),
 	};
 	memcpy(spec->name, name, strlen(name) + 1);
 	spec_set_defaults(&spec_fields, spec);
-	if (!spec->cmdline || !spec->files)
+	if (!spec->cmdline || !spec->files || !spec->owners)
 		return -ENOMEM;
 	for (size_t i = 0; i < files->n; i++) {
+		spec->owners[i] = files->v[i].owner;
 		spec->files[i] = strdup(files->v[i].name);
 		if (!spec->files[i])
 			return -ENOMEM;
@@ -155,7 +161,7 @@ static int set_defaults(struct ghvm_spec *spec, const char *name,
 }
 
 /* Read one file into @spec. Files after the first may leave out required keys. */
-static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t nth)
+static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t nth, bool sent)
 {
 	const struct ghvm_spec_file *f = &report->files[nth];
 	struct yaml_reader rd = {
@@ -163,6 +169,7 @@ static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t 
 		.spec = spec,
 		.file = (unsigned int)nth,
 		.whole = nth == 0,
+		.sent = sent,
 	};
 	yaml_node_t *root;
 	int r = yaml_open(&rd, f->text, f->len, &root);
@@ -176,15 +183,16 @@ static int read_file(struct spec_report *report, struct ghvm_spec *spec, size_t 
 	return 0;
 }
 
-static int read_files(const char *name, const struct ghvm_spec_files *files, struct ghvm_spec *ret,
-		      struct ghvm_complaints *complaints, struct ghvm_error *err)
+static int read_files(const char *name, const struct ghvm_spec_files *files, bool sent,
+		      struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		      struct ghvm_error *err)
 {
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct spec_report report = { .files = files->v };
 	int r = set_defaults(&spec, name, files);
 
 	for (size_t i = 0; r == 0 && i < files->n; i++)
-		r = read_file(&report, &spec, i);
+		r = read_file(&report, &spec, i, sent);
 	if (r == 0)
 		check_spec(&report, &spec);
 	else
@@ -204,18 +212,37 @@ static int bad_name(const char *name, const char *file, struct ghvm_error *err)
 			      file, *file ? ":1:1: " : "", name);
 }
 
-int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
-		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
-		    struct ghvm_error *err)
+static int parse_text(const char *name, const char *file, const char *text, size_t len, bool sent,
+		      struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		      struct ghvm_error *err)
 {
-	struct ghvm_spec_file f = { .name = (char *)file, .text = (char *)text, .len = len };
+	struct ghvm_spec_file f = {
+		.name = (char *)file,
+		.text = (char *)text,
+		.len = len,
+		.owner = { .uid = geteuid(), .gid = getegid() },
+	};
 	const struct ghvm_spec_files files = { .v = &f, .n = 1 };
 
 	if (!ghvm_name_valid(name))
 		return bad_name(name, file, err);
 	if (len > GHVM_SPEC_FILE_MAX)
 		return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", file);
-	return read_files(name, &files, ret, complaints, err);
+	return read_files(name, &files, sent, ret, complaints, err);
+}
+
+int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err)
+{
+	return parse_text(name, file, text, len, false, ret, complaints, err);
+}
+
+int spec_parse_sent(const char *name, const char *file, const char *text, size_t len,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err)
+{
+	return parse_text(name, file, text, len, true, ret, complaints, err);
 }
 
 int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *ret,
@@ -227,5 +254,5 @@ int ghvm_spec_load(const char *name, const char *const *dirs, struct ghvm_spec *
 	if (!ghvm_name_valid(name))
 		return ghvm_spec_absent(name, dirs, err);
 	r = ghvm_spec_files_read(name, dirs, &files, err);
-	return r < 0 ? r : read_files(name, &files, ret, complaints, err);
+	return r < 0 ? r : read_files(name, &files, false, ret, complaints, err);
 }

@@ -5,6 +5,7 @@
 #include "ghvm/plan.h"
 #include "ghvm/spec.h"
 #include "libghvm/base/wire.h"
+#include "libghvm/spec/paths.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>
@@ -110,6 +111,32 @@ static void print(const struct ghvm_spec *spec)
 	PROMISE(twice && !strcmp(line, twice));
 }
 
+/* As the manager does with the descriptor of a call: each path is replaced, and nothing else. */
+static void replace_paths(const char *text, size_t len)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {}, again = {};
+	_cleanup_(freep) char *same = NULL, *other = NULL;
+	const char *values[64] = {};
+	struct ghvm_error err = {};
+	size_t n = 0;
+
+	if (spec_parse_sent("demo", "demo.yaml", text, len, &s, NULL, &err) < 0)
+		return;
+	PROMISE(s.n_paths && s.n_paths <= ARRAY_SIZE(values));
+	same = spec_replace_paths(&s, text, len, values, &n);
+	PROMISE(same && n == len && !memcmp(same, text, len));
+	for (size_t i = 0; i < s.n_paths; i++)
+		values[i] = "/it's";
+	other = spec_replace_paths(&s, text, len, values, &n);
+	PROMISE(other);
+	if (n > GHVM_SPEC_FILE_MAX)
+		return;
+	PROMISE(ghvm_spec_parse("demo", "demo.yaml", other, n, &again, NULL, &err) == 0);
+	PROMISE(again.n_paths == s.n_paths && again.memory == s.memory);
+	for (size_t i = 0; i < again.n_paths; i++)
+		PROMISE(!strcmp(again.paths[i].value, "/it's"));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
@@ -117,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ghvm_error err = {};
 	int r;
 
+	replace_paths((const char *)data, size);
 	r = ghvm_spec_parse("demo", "demo.yaml", (const char *)data, size, &s, &c, &err);
 	check_complaints(&c, r);
 	if (r < 0) {

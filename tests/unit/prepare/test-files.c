@@ -95,11 +95,43 @@ static void logs_are_not_led_astray(void **state)
 	assert_non_null(strstr(err.msg, "/nonexistent"));
 }
 
+/* The rights of root are back after each open, whatever it says. */
+static void images_are_opened_as_the_owner_of_the_descriptor(void **state)
+{
+	static const struct ghvm_spec_owner root = {}, nobody = { .uid = 65534, .gid = 65534 };
+	struct fixture *f = *state;
+	struct ghvm_error err = {};
+	char path[128];
+	int fd;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(f->dir, 0711), 0);
+	path_in(f, "Image", path);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, "one", 3), 3);
+	close(fd);
+	assert_int_equal(files_open("kernel.image", path, &nobody, &err), -EACCES);
+	assert_non_null(strstr(err.msg, "Image: the user 65534, who owns the descriptor, may not"));
+	fd = files_open("kernel.image", path, &root, &err);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(chmod(path, 0644), 0);
+	fd = files_open("kernel.image", path, &nobody, &err);
+	assert_true(fd >= 0);
+	close(fd);
+	path_in(f, "nothing", path);
+	assert_int_equal(files_open("kernel.image", path, &nobody, &err), -ENOENT);
+	assert_int_equal(chmod(f->dir, 0700), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(logs_grow_and_can_be_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(logs_are_not_led_astray, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(images_are_opened_as_the_owner_of_the_descriptor,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
