@@ -219,21 +219,32 @@ static void on_trace(void *data, const char *vm, char dir, uint32_t id, uint16_t
 	w->len = len;
 }
 
-static void give_one_page(struct bench *b, bool lend)
+static struct ghvm_vmid allocate_vmid(struct bench *b)
+{
+	struct ghvm_vmid vmid;
+
+	assert_int_equal(ghvm_rm_vm_allocate(b->rm, &vmid, NULL), 0);
+	assert_int_equal(vmid.id, 0x80);
+	return vmid;
+}
+
+static void give_page_to(struct bench *b, struct ghvm_vmid vmid, bool lend)
 {
 	_cleanup_(closep) int fd = sparse_memfd(GHVM_PAGE);
-	struct ghvm_vmid vmid;
 	struct ghvm_parcel p;
 
 	parcel_init(b, &p, lend);
-	assert_int_equal(ghvm_rm_vm_allocate(b->rm, &vmid, NULL), 0);
-	assert_int_equal(vmid.id, 0x80);
 	assert_int_equal(ghvm_parcel_pin(&p, fd, GHVM_PAGE, NULL), 0);
 	assert_int_equal(ghvm_parcel_guard(&p, vmid, 1, NULL), 0);
 	assert_int_equal(ghvm_parcel_give(&p, NULL), 0);
 	assert_int_equal(ghvm_parcel_reclaim(&p, NULL), 0);
 	assert_int_equal(ghvm_parcel_unguard(&p, NULL), 0);
 	ghvm_parcel_done(&p);
+}
+
+static void give_one_page(struct bench *b, bool lend)
+{
+	give_page_to(b, allocate_vmid(b), lend);
 }
 
 static void acl_vmids_addresses_sizes_counts_not_little_endian(void **state)
@@ -256,13 +267,16 @@ static void acl_vmids_addresses_sizes_counts_not_little_endian(void **state)
 
 static void handles_not_little_endian(void **state)
 {
-	static const uint8_t golden[] = { 0, 0, 0, 0, 1, 0, 0, 0 }; /* handle 0, sanitise */
+	static const uint8_t golden[] = { 1, 0, 0, 0, 1, 0, 0, 0 }; /* handle 1, sanitise */
 	struct wire w = { .id = GHVM_RM_MEM_RECLAIM };
 	_cleanup_(bench_done) struct bench b;
+	struct ghvm_vmid vmid;
 
 	bench_init(&b, NULL);
+	vmid = allocate_vmid(&b);
+	give_page_to(&b, vmid, true); /* as handle 0, which is the same in either order */
 	ghvm_rm_set_on_trace(b.rm, on_trace, &w);
-	give_one_page(&b, true);
+	give_page_to(&b, vmid, true);
 	assert_int_equal(w.len, sizeof(golden));
 	assert_memory_equal(w.bytes, golden, sizeof(golden));
 }
