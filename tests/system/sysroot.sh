@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# sysroot.sh: print the folder of an arm64 sysroot for cross builds, created if it does not exist.
-# The arm64 -dev packages cannot be installed next to the native ones.
+# sysroot.sh ARCHITECTURE: print the folder of a sysroot for cross builds, created if it does not exist. ARCHITECTURE
+# is Debian's name of it. Its -dev packages cannot be installed next to the native ones.
 set -euo pipefail
 
+arch=$1
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/system/debs.sh
 . "$here/debs.sh"
@@ -17,7 +18,7 @@ packages=(
 
 make_sysroot() {
   local dir=$1 link target
-  debs_fetch "$dir/.debs" "${packages[@]/%/:arm64}" || return
+  debs_fetch "$dir/.debs" "${packages[@]/%/:$arch}" || return
   mkdir -p "$dir/usr/lib"
   ln -s usr/lib "$dir/lib"
   debs_unpack "$dir" "$dir/.debs" || return
@@ -27,4 +28,4 @@ make_sysroot() {
   done
 }
 
-cached sysroot "$(cat "$0")" make_sysroot
+cached "sysroot-$arch" "$(cat "$0")" make_sysroot
