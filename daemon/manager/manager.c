@@ -12,6 +12,7 @@
 #include "daemon/manager/recovery/adopt.h"
 #include "daemon/manager/core/log.h"
 #include "daemon/manager/state/settled.h"
+#include "daemon/ipc/permanent.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"
@@ -255,8 +256,8 @@ int manager_load_spec(const struct manager *m, const char *name, struct ghvm_spe
 {
 	int r = ghvm_spec_load(name, m->options->vms_dirs, ret, complaints, err);
 
-	/* A wrong file mode is permanent. -EACCES would be taken for missing rights of the caller. */
-	if (r == -EACCES)
+	/* Else -EACCES, of a file, would be taken for missing rights of the caller. */
+	if (r != -ENOENT && permanent_in(PERMANENT_HELPER, r))
 		r = err->code = -EINVAL;
 	return r;
 }

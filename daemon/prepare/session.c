@@ -19,6 +19,7 @@
 #include "daemon/prepare/descriptor.h"
 #include "daemon/prepare/files.h"
 #include "libghvm/base/cleanup.h"
+#include "daemon/ipc/permanent.h"
 #include "daemon/ipc/protocol.h"
 #include "libghvm/spec/paths.h"
 
@@ -283,18 +284,6 @@ static int handle_message(struct session *s, struct ghvm_link_message *m, bool *
 	return 0;
 }
 
-/* Errors of the helper that another try cannot fix. */
-static bool is_permanent(int r)
-{
-	static const int codes[] = { ENOENT, ELOOP,  EINVAL,	EACCES,	      ENOTDIR,	 ENXIO,
-				     EDQUOT, EISDIR, EOVERFLOW, ENAMETOOLONG, EOPNOTSUPP };
-
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		if (r == -codes[i])
-			return true;
-	return false;
-}
-
 /* i32 errno, u8 permanent, text. If it cannot be sent, the manager notices the end of the helper. */
 static void tell_manager(struct session *s, bool permanent, const struct ghvm_error *err)
 {
@@ -324,7 +313,7 @@ static int step(struct session *s, bool *built, struct ghvm_error *err)
 	ghvm_link_message_done(&m);
 	if (r >= 0 || type != GHVM_LINK_NEED)
 		return r;
-	permanent = is_permanent(r);
+	permanent = permanent_in(PERMANENT_HELPER, r);
 	tell_manager(s, permanent, err);
 	return permanent ? SESSION_REFUSED : r;
 }

@@ -199,7 +199,7 @@ const char *ghvm_complaint_text(const struct ghvm_complaint *c, char buf[GHVM_CO
  * @complaints: appended to, also on success (warnings); may be NULL
  * @err: the first error as "file:line:col: key: text"
  *
- * Opens nothing. Return: 0; -EINVAL; -E2BIG; -ENOMEM.
+ * Opens nothing. Return: 0; -EINVAL; -EFBIG; -ENOMEM.
  */
 int ghvm_spec_parse(const char *name, const char *file, const char *text, size_t len,
 		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,

@@ -79,7 +79,7 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struc
 			break;
 		len += (size_t)n;
 		if (len > GHVM_SPEC_FILE_MAX)
-			return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", path);
+			return ghvm_error_set(err, -EFBIG, "%s: larger than 1M", path);
 	}
 	*ret = realloc(buf, len + 1); /* shrinks */
 	if (!*ret)
@@ -256,7 +256,8 @@ static int add_drop_ins(const char *name, const char *const *dirs, struct ghvm_s
 	if (r < 0)
 		return r;
 	if (names.n > DROP_INS_MAX)
-		return ghvm_error_set(err, -E2BIG, "%s: more than %d drop-ins", name, DROP_INS_MAX);
+		return ghvm_error_set(err, -EINVAL, "%s: more than %d drop-ins", name,
+				      DROP_INS_MAX);
 	if (names.n)
 		qsort(names.v, names.n, sizeof(*names.v), by_name);
 	for (size_t i = 0; i < names.n && r == 0; i++)

@@ -227,7 +227,7 @@ static int parse_text(const char *name, const char *file, const char *text, size
 	if (!ghvm_name_valid(name))
 		return bad_name(name, file, err);
 	if (len > GHVM_SPEC_FILE_MAX)
-		return ghvm_error_set(err, -E2BIG, "%s: larger than 1M", file);
+		return ghvm_error_set(err, -EFBIG, "%s: larger than 1M", file);
 	return read_files(name, &files, sent, ret, complaints, err);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Refusals and wrong input: by RM, descriptors, start helpers, runners, clients of the bus."""
+import contextlib
 import errno
 import fcntl
 import json
@@ -17,9 +18,10 @@ import unittest
 import world
 from client import Client
 from client import Error as ClientError
-from world import (ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED, READY,
-                   REFUSED, RELEASE, ROOT, RUNNER, STARTED, STOP, Refused, build, close_store, give,
-                   make, memfd, needs_of, put_string, receive, receive_kind, send, wait_until)
+from world import (BUILT, ENDED, ERROR, EXITED, GIVE, GIVEN, HELLO, KERNEL, MEMORY, NAME, NEED,
+                   READY, REFUSED, RELEASE, RELEASED, ROOT, RUNNER, STARTED, STOP, Refused, build,
+                   close_store, give, make, memfd, needs_of, put_string, receive, receive_kind,
+                   send, wait_until)
 
 NOBODY = str(pwd.getpwnam("nobody").pw_uid)
 IS_ROOT = os.geteuid() == 0
@@ -362,6 +364,49 @@ class Helpers(Case):
         self.assertEqual(self.w.vm_get("demo", "State", "FailedStep", "LastError",
                                        "LastErrorName"),
                          ["stopped", "descriptor", text, NAME + ".Error.QuotaExceeded"])
+
+    def test_too_many_parcels_may_pass(self):
+        """Starts at the same time pass the first check; the last one may be tried again."""
+        regions = "regions:\n" + "".join(f"- {{label: {n}, size: 16K}}\n" for n in range(1, 17))
+        names = [f"vm-{n}" for n in range(4)]  # of 17 parcels each; RM has 64
+        with contextlib.ExitStack() as stack:
+            helpers = []
+            for name in names:
+                self.w.vm(name, "off\n", extra=regions)
+                s = stack.enter_context(self.w.dial())
+                send(s, HELLO, put_string(name))
+                helpers.append((name, s, needs_of(receive_kind(s, NEED)[0])))
+            for name, s, needs in helpers:
+                for need in needs:
+                    give(s, need[0], need[1], make(need, self.w.path(name + ".Image")))
+                send(s, GIVEN)
+                if name != names[-1]:
+                    receive_kind(s, BUILT)
+            code, permanent, text = self.error_of(s)
+        for name in names:
+            with self.w.dial() as s:
+                send(s, RELEASE, put_string(name))
+                receive_kind(s, RELEASED)
+        self.assertIn("the host has its 64 memory parcels already", text)
+        self.assertEqual((code, permanent), (-errno.ENOSPC, 0))
+
+    def test_a_descriptor_that_is_a_link_stays_one(self):
+        self.w.vm("demo", "off\n")
+        os.rename(self.w.path("vms", "demo.yaml"), self.w.path("elsewhere"))
+        os.symlink(self.w.path("elsewhere"), self.w.path("vms", "demo.yaml"))
+        with self.w.dial() as s:
+            send(s, HELLO, put_string("demo"))
+            code, permanent, text = self.error_of(s)
+        self.assertIn("is a symbolic link; name the file itself", text)
+        self.assertEqual((code, permanent), (-errno.EINVAL, 1))
+
+    def test_a_descriptor_that_is_too_large_stays_so(self):
+        self.w.vm("demo", "off\n", extra="#" * (1 << 20))
+        with self.w.dial() as s:
+            send(s, HELLO, put_string("demo"))
+            code, permanent, text = self.error_of(s)
+        self.assertIn("demo.yaml: larger than 1M", text)
+        self.assertEqual((code, permanent), (-errno.EINVAL, 1))
 
     def test_a_kernel_that_shrinks_under_us(self):
         self.w.vm("demo", "off\n")

@@ -14,6 +14,7 @@
 #include "daemon/manager/instance/admission.h"
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/cleanup.h"
+#include "daemon/ipc/permanent.h"
 #include "daemon/ipc/queue.h"
 #include "daemon/ipc/protocol.h"
 #include "libghvm/base/name.h"
@@ -111,24 +112,6 @@ static void send_to(struct helper *h, uint32_t type, const struct ghvm_put *payl
 	after_sending(h, ghvm_link_post(&h->queue, h->fd, type, payload, fds, n_fds));
 }
 
-/* Errors that another try cannot fix (decision 19). */
-static bool is_permanent(int code)
-{
-	switch (code) {
-	case -EINVAL:
-	case -ENOENT:
-	case -ENOEXEC:
-	case -ENOSPC:
-	case -EDQUOT:
-	case -EFBIG:
-	case -EOPNOTSUPP:
-	case -ENODEV:
-	case -EHOSTDOWN:
-		return true;
-	}
-	return false;
-}
-
 /* i32 errno, u8 permanent, text */
 static void send_error(struct helper *h, const struct ghvm_error *err)
 {
@@ -136,7 +119,7 @@ static void send_error(struct helper *h, const struct ghvm_error *err)
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u32(&w, (uint32_t)err->code);
-	ghvm_put_u8(&w, is_permanent(err->code));
+	ghvm_put_u8(&w, permanent_in(PERMANENT_MANAGER, err->code));
 	ghvm_link_put_string(&w, err->msg);
 	send_to(h, GHVM_LINK_ERROR, &w, NULL, 0);
 }

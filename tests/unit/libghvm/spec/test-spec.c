@@ -520,7 +520,7 @@ static void bounds_regions_and_size(void **state)
 	memset(big, '#', GHVM_SPEC_FILE_MAX + 1);
 	assert_int_equal(
 		ghvm_spec_parse("demo", "d.yaml", big, GHVM_SPEC_FILE_MAX + 1, &s, NULL, &err),
-		-E2BIG);
+		-EFBIG);
 }
 
 static void checks_names(void **state)
