@@ -58,20 +58,28 @@ static void put_vmid(struct ghvm_put *w, struct ghvm_vmid vmid)
 	ghvm_put_zero(w, 2);
 }
 
-/* u16 vmid, u16 0 -> nothing */
-static int vm_simple(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
-		     struct ghvm_error *err)
+/* u16 vmid, u16 0 -> *ret. @buf: of the request and the reply */
+static int vm_query(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
+		    uint8_t buf[GHVM_RM_MSG_MAX], struct ghvm_get *ret, struct ghvm_error *err)
 {
-	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-	struct ghvm_get g;
+	struct ghvm_put w = { .buf = buf, .cap = GHVM_RM_MSG_MAX };
 	int r;
 
 	r = check_vmid(rm, vmid, err);
 	if (r < 0)
 		return r;
 	put_vmid(&w, vmid);
-	r = vm_call(rm, id, vmid, what, &w, &g, err);
+	return vm_call(rm, id, vmid, what, &w, ret, err);
+}
+
+/* u16 vmid, u16 0 -> nothing */
+static int vm_simple(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
+		     struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_RM_MSG_MAX];
+	struct ghvm_get g;
+	int r = vm_query(rm, id, vmid, what, buf, &g, err);
+
 	return r < 0 ? r : check_end(&g, id, vmid, err);
 }
 
@@ -285,19 +293,12 @@ int ghvm_rm_vm_get_state(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_
 			 struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 	struct ghvm_rm_vm_state s;
 	struct ghvm_get g;
-	int r;
+	int r = vm_query(rm, GHVM_RM_VM_GET_STATE, vmid, "get the state of", buf, &g, err);
 
-	r = check_vmid(rm, vmid, err);
 	if (r < 0)
 		return r;
-	put_vmid(&w, vmid);
-	r = vm_call(rm, GHVM_RM_VM_GET_STATE, vmid, "get the state of", &w, &g, err);
-	if (r < 0)
-		return r;
-
 	s = get_state(&g);
 	r = check_end(&g, GHVM_RM_VM_GET_STATE, vmid, err);
 	if (r < 0)
@@ -354,18 +355,12 @@ int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				 struct ghvm_rm_resources *ret, struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 	struct ghvm_get g;
-	int r;
+	int r = vm_query(rm, GHVM_RM_VM_GET_HYP_RESOURCES, vmid, "get the resources of", buf, &g,
+			 err);
 
-	r = check_vmid(rm, vmid, err);
 	if (r < 0)
 		return r;
-	put_vmid(&w, vmid);
-	r = vm_call(rm, GHVM_RM_VM_GET_HYP_RESOURCES, vmid, "get the resources of", &w, &g, err);
-	if (r < 0)
-		return r;
-
 	r = get_resources(&g, ret);
 	if (r < 0)
 		return ghvm_error_set(err, r, "VM %u: %s", vmid.id,
