@@ -19,8 +19,8 @@
 #define API_BIG_ENDIAN BIT_ULL(14)
 #define API_OURS 1
 
-static const u32 uid_gunyah[4] = { 0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67 };
-static const u32 uid_qualcomm[4] = { 0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354 };
+static const u32 uid_gunyah[4] = GHVM_UID_GUNYAH;
+static const u32 uid_qualcomm[4] = GHVM_UID_QUALCOMM;
 
 #ifdef CONFIG_ARM64
 #include <asm/virt.h>

@@ -22,6 +22,16 @@
 #define GHVM_INFO_RM_RX_VIRQ 0x2
 #define GHVM_INFO_ASSIGN 0x4 /* the platform has Qualcomm's SCM: GHVM_ASSIGN works */
 
+/* The words of the two UIDs, initializers of @uid below */
+#define GHVM_UID_GUNYAH                                                                            \
+	{                                                                                          \
+		0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67                                     \
+	}
+#define GHVM_UID_QUALCOMM                                                                          \
+	{                                                                                          \
+		0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354                                     \
+	}
+
 /**
  * struct ghvm_info - ioctl(GHVM_INFO), on /dev/ghvm
  * @size: sizeof(struct ghvm_info)
@@ -46,11 +56,21 @@ struct ghvm_info {
 	__aligned_u64 quarantined_pages;
 };
 
+/* The Gunyah calls that the module makes for user space (abi A.4) */
+#define GHVM_CALL_IDENTIFY 0x00
+#define GHVM_CALL_DOORBELL_SEND 0x12
+#define GHVM_CALL_DOORBELL_RECEIVE 0x13
+#define GHVM_CALL_DOORBELL_RESET 0x14
+#define GHVM_CALL_DOORBELL_MASK 0x15
+#define GHVM_CALL_MSGQUEUE_SEND 0x1b
+#define GHVM_CALL_MSGQUEUE_RECEIVE 0x1c
+#define GHVM_CALL_VPM_GROUP_GET_STATE 0x45
+#define GHVM_CALL_VCPU_RUN 0x65
+
 /**
  * struct ghvm_hcall - ioctl(GHVM_HCALL), on /dev/ghvm and on grant files
  * @size: sizeof(struct ghvm_hcall)
- * @call: Gunyah call number (abi A.4), e.g. 0x65 for vcpu_run; outside the
- *        allow-list: -EPERM
+ * @call: GHVM_CALL_*; any other call: -EPERM
  * @args: X1 to X6. Address arguments (msgqueue_send: args[2]; msgqueue_receive: args[1]) are user
  *        addresses; at most 1024 bytes are copied through a kernel buffer
  * @results: out: X0 to X4. X0 is the status (int32), which the module does not examine

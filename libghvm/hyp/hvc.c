@@ -76,7 +76,7 @@ void ghvm_hyp_identity_decode(const uint64_t words[4], struct ghvm_hyp_identity 
 
 int ghvm_hvc_identify(struct ghvm_host *host, struct ghvm_hyp_identity *ret)
 {
-	struct ghvm_hcall c = { .call = GHVM_HVC_IDENTIFY };
+	struct ghvm_hcall c = { .call = GHVM_CALL_IDENTIFY };
 	uint64_t words[4];
 	int r;
 
@@ -107,19 +107,19 @@ static int doorbell_call(struct ghvm_host *host, uint32_t call, struct ghvm_capi
 int ghvm_hvc_doorbell_send(struct ghvm_host *host, struct ghvm_capid cap, uint64_t flags,
 			   struct ghvm_hvc_doorbell *ret)
 {
-	return doorbell_call(host, GHVM_HVC_DOORBELL_SEND, cap, flags, ret);
+	return doorbell_call(host, GHVM_CALL_DOORBELL_SEND, cap, flags, ret);
 }
 
 int ghvm_hvc_doorbell_receive(struct ghvm_host *host, struct ghvm_capid cap, uint64_t clear,
 			      struct ghvm_hvc_doorbell *ret)
 {
-	return doorbell_call(host, GHVM_HVC_DOORBELL_RECEIVE, cap, clear, ret);
+	return doorbell_call(host, GHVM_CALL_DOORBELL_RECEIVE, cap, clear, ret);
 }
 
 int ghvm_hvc_doorbell_mask(struct ghvm_host *host, struct ghvm_capid cap, uint64_t enable,
 			   uint64_t ack, int32_t *ret_status)
 {
-	struct ghvm_hcall c = { .call = GHVM_HVC_DOORBELL_MASK, .args = { cap.id, enable, ack } };
+	struct ghvm_hcall c = { .call = GHVM_CALL_DOORBELL_MASK, .args = { cap.id, enable, ack } };
 	int r;
 
 	r = host->ops->hcall(host, &c);
@@ -133,7 +133,7 @@ int ghvm_hvc_msgqueue_send(struct ghvm_host *host, struct ghvm_capid cap, const 
 			   size_t size, bool push, struct ghvm_hvc_msgqueue_send *ret)
 {
 	struct ghvm_hcall c = {
-		.call = GHVM_HVC_MSGQUEUE_SEND,
+		.call = GHVM_CALL_MSGQUEUE_SEND,
 		.args = { cap.id, size, (uintptr_t)buf, push ? MSGQUEUE_PUSH : 0 },
 	};
 	int r;
@@ -151,7 +151,7 @@ int ghvm_hvc_msgqueue_receive(struct ghvm_host *host, struct ghvm_capid cap, voi
 			      struct ghvm_hvc_msgqueue_receive *ret)
 {
 	struct ghvm_hcall c = {
-		.call = GHVM_HVC_MSGQUEUE_RECEIVE,
+		.call = GHVM_CALL_MSGQUEUE_RECEIVE,
 		.args = { cap.id, (uintptr_t)buf, size },
 	};
 	int r;
@@ -170,7 +170,7 @@ int ghvm_hvc_msgqueue_receive(struct ghvm_host *host, struct ghvm_capid cap, voi
 int ghvm_hvc_vcpu_run(struct ghvm_host *host, struct ghvm_capid cap, uint64_t resume,
 		      struct ghvm_hvc_vcpu_run *ret)
 {
-	struct ghvm_hcall c = { .call = GHVM_HVC_VCPU_RUN, .args = { cap.id, resume } };
+	struct ghvm_hcall c = { .call = GHVM_CALL_VCPU_RUN, .args = { cap.id, resume } };
 	int r;
 
 	r = host->ops->hcall(host, &c);

@@ -15,15 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GHVM_HVC_IDENTIFY 0x00
-#define GHVM_HVC_DOORBELL_SEND 0x12
-#define GHVM_HVC_DOORBELL_RECEIVE 0x13
-#define GHVM_HVC_DOORBELL_RESET 0x14
-#define GHVM_HVC_DOORBELL_MASK 0x15
-#define GHVM_HVC_MSGQUEUE_SEND 0x1b
-#define GHVM_HVC_MSGQUEUE_RECEIVE 0x1c
-#define GHVM_HVC_VCPU_RUN 0x65
-
 enum ghvm_hyp_status { /* abi A.5 */
 		       GHVM_HYP_RETRY = -2,
 		       GHVM_HYP_UNIMPLEMENTED = -1,

@@ -10,7 +10,6 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
-#include "libghvm/hyp/hvc.h"
 #include "libghvm/rm/rpc.h"
 
 #include <assert.h>
@@ -181,12 +180,12 @@ static int step_grant(struct build *b, unsigned int parcel, struct ghvm_error *e
 	int r;
 
 	for (size_t i = 0; i < m->n_vcpus; i++) {
-		calls[n].call = GHVM_HVC_VCPU_RUN;
+		calls[n].call = GHVM_CALL_VCPU_RUN;
 		calls[n++].capid = m->vcpus[i].cap.id;
 		virqs[n_virqs++] = m->vcpus[i].virq.intid;
 	}
 	for (size_t i = 0; i < m->n_doorbells; i++) {
-		calls[n].call = GHVM_HVC_DOORBELL_SEND;
+		calls[n].call = GHVM_CALL_DOORBELL_SEND;
 		calls[n++].capid = m->doorbells[i].cap.id;
 	}
 	m->grant_id = ghvm_machine_grant_id(m); /* set first: a failed GRANT may have created it */

@@ -85,7 +85,7 @@ static int nothing_hcall(struct ghvm_host *h, struct ghvm_hcall *c)
 
 	n->calls++;
 	c->results[0] = GHVM_HYP_OK;
-	if (c->call == GHVM_HVC_MSGQUEUE_SEND) {
+	if (c->call == GHVM_CALL_MSGQUEUE_SEND) {
 		nothing_send(n, (const uint8_t *)(uintptr_t)c->args[2], c->args[3]);
 		return 0;
 	}

@@ -9,17 +9,12 @@
 
 #include <string.h>
 
+#include "kmod/uapi/ghvm.h"
+
 #define IDENTIFY_API 0x5100000000008001ULL    /* variant Q, 64 bit, version 1 (abi A.3) */
 #define IDENTIFY_FLAGS ((1ULL << 28) | 0xc7f) /* the features the primary can see */
 
 enum call {
-	CALL_IDENTIFY = 0x00,
-	CALL_DOORBELL_SEND = 0x12,
-	CALL_DOORBELL_RECEIVE = 0x13,
-	CALL_DOORBELL_RESET = 0x14,
-	CALL_DOORBELL_MASK = 0x15,
-	CALL_MSGQUEUE_SEND = 0x1b,
-	CALL_MSGQUEUE_RECEIVE = 0x1c,
 	CALL_MSGQUEUE_FLUSH = 0x1d,
 	CALL_MSGQUEUE_CONFIGURE_SEND = 0x1f,
 	CALL_MSGQUEUE_CONFIGURE_RECEIVE = 0x20,
@@ -27,7 +22,6 @@ enum call {
 	CALL_VCPU_POWEROFF = 0x39,
 	CALL_VCPU_KILL = 0x3a,
 	CALL_VCPU_REGISTER_WRITE = 0x64,
-	CALL_VCPU_RUN = 0x65,
 	CALL_VCPU_RUN_CHECK = 0x68,
 };
 
@@ -157,10 +151,9 @@ uint32_t model_rm_rx_virq(const struct model *m)
 /* c1d58fcd-a453-5fdb-9265-ce36673d5f14 (abi A.2) */
 void model_uid(uint32_t ret[4])
 {
-	ret[0] = 0xcd8fd5c1;
-	ret[1] = 0xdb5f53a4;
-	ret[2] = 0x36ce6592;
-	ret[3] = 0x145f3d67;
+	static const uint32_t uid[4] = GHVM_UID_GUNYAH;
+
+	memcpy(ret, uid, sizeof(uid));
 }
 
 /* splitmix64: the values only have to differ */
@@ -253,25 +246,25 @@ static enum model_hypercall_result vcpu_run(struct model *m, uint64_t x[8], unsi
 static bool common_call(struct model *m, int space, uint32_t call, uint64_t x[8])
 {
 	switch (call) {
-	case CALL_IDENTIFY:
+	case GHVM_CALL_IDENTIFY:
 		identify(x);
 		return true;
-	case CALL_DOORBELL_SEND:
+	case GHVM_CALL_DOORBELL_SEND:
 		hyp_doorbell_send(m, space, x);
 		return true;
-	case CALL_DOORBELL_RECEIVE:
+	case GHVM_CALL_DOORBELL_RECEIVE:
 		hyp_doorbell_receive(m, space, x);
 		return true;
-	case CALL_DOORBELL_RESET:
+	case GHVM_CALL_DOORBELL_RESET:
 		hyp_doorbell_reset(m, space, x);
 		return true;
-	case CALL_DOORBELL_MASK:
+	case GHVM_CALL_DOORBELL_MASK:
 		hyp_doorbell_mask(m, space, x);
 		return true;
-	case CALL_MSGQUEUE_SEND:
+	case GHVM_CALL_MSGQUEUE_SEND:
 		hyp_msgqueue_send(m, space, x);
 		return true;
-	case CALL_MSGQUEUE_RECEIVE:
+	case GHVM_CALL_MSGQUEUE_RECEIVE:
 		hyp_msgqueue_receive(m, space, x);
 		return true;
 	case CALL_MSGQUEUE_FLUSH:
@@ -294,7 +287,7 @@ enum model_hypercall_result model_hypercall(struct model *m, uint32_t call, uint
 		return MODEL_DONE;
 
 	switch (call) {
-	case CALL_VCPU_RUN:
+	case GHVM_CALL_VCPU_RUN:
 		return vcpu_run(m, x, ret_slot, ret_vcpu);
 	case CALL_VCPU_POWERON:
 	case CALL_VCPU_POWEROFF:

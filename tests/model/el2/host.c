@@ -7,13 +7,13 @@
  */
 #include <string.h>
 
+#include "kmod/uapi/ghvm.h"
 #include "tests/model/el2/el2.h"
 
 #define CALL_MASK 0xffffc000u
 #define CALL_HYPERCALL 0xc6008000u
 #define CALL_UID 0x8600ff01u
 #define CALL_REVISION 0x8600ff03u
-#define HYP_IDENTIFY 0
 #define NO_SUCH_CALL ((uint64_t)-1)
 
 struct model *model;
@@ -270,7 +270,7 @@ void host_hypercall(struct frame *f)
 	else if (fn == CALL_UID)
 		uid(f);
 	else if (fn == CALL_REVISION)
-		hypercall(f, HYP_IDENTIFY);
+		hypercall(f, GHVM_CALL_IDENTIFY);
 	else
 		f->x[0] = NO_SUCH_CALL;
 }
