@@ -61,6 +61,10 @@ enum ghvm_link_type {
 	GHVM_LINK_CONSOLE_IS = 25,
 	GHVM_LINK_PING = 26, /* both u32 serial */
 	GHVM_LINK_PONG = 27,
+	/* both u32 label; 1 descriptor: memory of a region. m>r: keep it; r>m answers REGION_FDS */
+	GHVM_LINK_REGION_FD = 28,
+	GHVM_LINK_REGION_GONE = 29, /* m>r  u32 label: forget its memory */
+	GHVM_LINK_REGION_FDS = 30,  /* m>r  nothing: send a REGION_FD for each region */
 };
 
 /* kinds of files that a helper gives */

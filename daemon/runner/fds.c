@@ -9,12 +9,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "libghvm/base/cleanup.h"
 
+#define WINDOW "window-"
 #define BARRIER_USEC (5 * 1000 * 1000ULL)
 
 void fds_init(struct fds *f)
@@ -41,6 +43,7 @@ void fds_done(struct fds *f)
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		closep(&f->console_log[i]);
 	closep(&f->refused);
+	ghvm_region_fds_done(&f->regions);
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
 		closep(&f->wake[i]);
 	fds_init(f);
@@ -76,13 +79,24 @@ static int *slot_of(struct fds *f, const char *name)
 		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name);
 }
 
+/* "window-LABEL" */
+static int add_region(struct fds *f, const char *label, int fd)
+{
+	char *end;
+	unsigned long n = strtoul(label, &end, 10);
+
+	if (!*label || *end || n > UINT32_MAX)
+		return -ENOENT;
+	return ghvm_region_fds_put(&f->regions, (uint32_t)n, fd);
+}
+
 int fds_add(struct fds *f, const char *name, int fd)
 {
 	_cleanup_(closep) int owned = fd;
 	int *slot = slot_of(f, name);
 
-	if (!strncmp(name, "window-", 7))
-		return 0; /* no device uses shared regions */
+	if (!strncmp(name, WINDOW, strlen(WINDOW)))
+		return add_region(f, name + strlen(WINDOW), fd);
 	if (!slot)
 		return -ENOENT;
 	if (*slot >= 0)

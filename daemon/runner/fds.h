@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "daemon/ipc/region-fds.h"
 #include "ghvm/error.h"
 #include "ghvm/spec.h"
 
@@ -17,6 +18,7 @@
  * @machine: sealed memfd with the description of the VM (runinfo)
  * @console_log: console log and older logs, in order
  * @refused: the start was refused permanently; there are no other file descriptors
+ * @regions: memory of its shared regions, kept for later managers; never mapped here
  * @wake: eventfd of each vCPU's wake-up virq
  */
 struct fds {
@@ -27,6 +29,7 @@ struct fds {
 	int console_log[GHVM_SPEC_LOGS_MAX];
 	int refused;
 	int wake[GHVM_SPEC_CPUS_MAX];
+	struct ghvm_region_fds regions;
 };
 
 void fds_init(struct fds *f);
@@ -34,8 +37,8 @@ void fds_done(struct fds *f);
 
 /**
  * fds_add() - store a file descriptor by its name
- * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N";
- *        "window-LABEL" is dropped
+ * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N",
+ *        "window-LABEL"
  * @fd: taken over, also on failure; close-on-exec from here on
  *
  * Return: 0; -ENOENT no such name; -EEXIST the name is taken.

@@ -127,13 +127,25 @@ void control_stopping(struct control *c, enum ghvm_link_how how)
 }
 
 /* u32 serial */
-void control_pong(struct control *c, uint32_t serial)
+void control_pong(struct control *c, struct ghvm_link_message *ping)
 {
+	uint32_t serial = ghvm_get_u32(&ping->payload);
 	uint8_t buf[4];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
 	ghvm_put_u32(&w, serial);
-	post_message(c, GHVM_LINK_PONG, &w, NULL, 0);
+	if (!ping->payload.bad)
+		post_message(c, GHVM_LINK_PONG, &w, NULL, 0);
+}
+
+/* u32 label; a memfd */
+void control_region_fd(struct control *c, uint32_t label, int fd)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u32(&w, label);
+	post_message(c, GHVM_LINK_REGION_FD, &w, &fd, 1);
 }
 
 /* u32 serial, "", u32 errno; a socket */

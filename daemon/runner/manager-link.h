@@ -54,6 +54,8 @@ void control_hello(struct control *c, struct ghvm_vmid vmid, uint64_t incarnatio
 void control_ready(struct control *c);
 void control_exited(struct control *c, uint64_t state, uint64_t data0);
 void control_stopping(struct control *c, enum ghvm_link_how how);
-void control_pong(struct control *c, uint32_t serial);
+void control_pong(struct control *c, struct ghvm_link_message *ping);
+/* @fd: borrowed */
+void control_region_fd(struct control *c, uint32_t label, int fd);
 /* @fd: borrowed; or a negative errno. @plain: the manager is of a version that expects no errno. */
 void control_console_is(struct control *c, uint32_t serial, int fd, bool plain);

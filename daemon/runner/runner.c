@@ -22,6 +22,7 @@
 #include "daemon/runner/halt.h"
 #include "daemon/runner/power.h"
 #include "daemon/runner/quiet.h"
+#include "daemon/runner/regions.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
 #include "libghvm/base/printable.h"
@@ -395,14 +396,6 @@ static void on_console(struct runner *r, struct ghvm_link_message *m)
 	control_console_is(&r->control, serial, fd, plain);
 }
 
-static void on_ping(struct runner *r, struct ghvm_link_message *m)
-{
-	uint32_t serial = ghvm_get_u32(&m->payload);
-
-	if (!m->payload.bad)
-		control_pong(&r->control, serial);
-}
-
 static void on_message(struct runner *r, struct ghvm_link_message *m)
 {
 	switch (m->type) {
@@ -426,8 +419,10 @@ static void on_message(struct runner *r, struct ghvm_link_message *m)
 		on_console(r, m);
 		break;
 	case GHVM_LINK_PING:
-		on_ping(r, m);
+		control_pong(&r->control, m);
 		break;
+	default:
+		regions_on_message(&r->config->fds->regions, &r->control, m);
 	}
 }
 

@@ -196,6 +196,49 @@ static void no_console_no_descriptor(void **state)
 	assert_int_equal(bench_join(f), 0);
 }
 
+static void say_region(struct bench *f, uint32_t type, uint32_t label, int fd)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u32(&w, label);
+	bench_say(f, type, buf, w.len, &fd, fd >= 0);
+}
+
+static void expect_region(struct bench *f, uint32_t label)
+{
+	bench_expect(f, GHVM_LINK_REGION_FD);
+	assert_int_equal(ghvm_get_u32(&f->m.payload), label);
+	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
+	assert_int_equal(f->m.n_fds, 1);
+	assert_true(ghvm_region_fd_sealed(f->m.fds[0]));
+}
+
+/* It keeps what it was started with and what came since, and gives it back as often as it is asked. */
+static void keeps_the_memory_of_regions(void **state)
+{
+	struct bench *f = *state;
+	_cleanup_(closep) int fd = bench_memory(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(fds_add(&f->fds, "window-5", dup(fd)), 0);
+	bench_start(f);
+	say_region(f, GHVM_LINK_REGION_FD, 7, fd);
+	say_region(f, GHVM_LINK_REGION_FD, 8, fd);
+	say_region(f, GHVM_LINK_REGION_FD, 9, -1);
+	say_region(f, GHVM_LINK_REGION_FD, 10, null);
+	say_region(f, GHVM_LINK_REGION_GONE, 8, -1);
+	say_region(f, GHVM_LINK_REGION_GONE, 77, -1);
+	for (int i = 0; i < 2; i++) {
+		bench_say(f, GHVM_LINK_REGION_FDS, NULL, 0, NULL, 0);
+		expect_region(f, 5);
+		expect_region(f, 7);
+		say_ping(f, 1);
+		bench_expect(f, GHVM_LINK_PONG); /* and nothing else */
+	}
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
 static void nonsense_is_ignored(void **state)
 {
 	static const uint32_t types[] = { GHVM_LINK_ENDED,   GHVM_LINK_REBUILT, GHVM_LINK_STOP,
@@ -496,6 +539,7 @@ int main(void)
 		BENCH_TEST(consoles_as_they_are_asked_for),
 		BENCH_TEST(an_earlier_manager_asks),
 		BENCH_TEST(no_console_no_descriptor),
+		BENCH_TEST(keeps_the_memory_of_regions),
 		BENCH_TEST(nonsense_is_ignored),
 		BENCH_TEST(reboots_in_place),
 		BENCH_TEST(a_rebuild_as_another_vm_fails),

@@ -281,7 +281,12 @@ static void fds_by_name(void **state)
 	assert_true(f.console_log[0] >= 0 && f.console_log[7] >= 0);
 	assert_int_equal(fds_add(&f, "console-log-8", dup(0)), -ENOENT);
 	assert_int_equal(fds_add(&f, "refused", dup(0)), 0);
-	assert_int_equal(fds_add(&f, "window-7", dup(0)), 0);
+	assert_int_equal(fds_add(&f, "window-7", bench_memory()), 0);
+	assert_true(ghvm_region_fds_get(&f.regions, 7) >= 0);
+	assert_int_equal(fds_add(&f, "window-8", dup(0)), -EBADF);
+	assert_int_equal(fds_add(&f, "window-", bench_memory()), -ENOENT);
+	assert_int_equal(fds_add(&f, "window-8x", bench_memory()), -ENOENT);
+	assert_int_equal(fds_add(&f, "window-4294967296", bench_memory()), -ENOENT);
 	for (int i = 0; i < GHVM_SPEC_CPUS_MAX; i++) {
 		snprintf(name, sizeof(name), "wake-%d", i);
 		assert_int_equal(fds_add(&f, name, dup(0)), 0);
