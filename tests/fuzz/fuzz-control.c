@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A runner that a guest has taken over, and the manager. */
 #include "daemon/manager/vm/runner-link.h"
+#include "daemon/ipc/region-fds.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
@@ -8,7 +9,7 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -60,6 +61,17 @@ static void on_console(void *data, uint32_t serial, int fd)
 		(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM));
 }
 
+static void on_region_fd(void *data, uint32_t label, int fd)
+{
+	speaks(data);
+	PROMISE(ghvm_region_fd_sealed(fd));
+}
+
+static void on_pong(void *data, uint32_t serial)
+{
+	speaks(data);
+}
+
 static void on_gone(void *data, const char *why)
 {
 	PROMISE(*why && !((struct told *)data)->gone++);
@@ -70,10 +82,19 @@ static bool is_gone(const void *data)
 	return ((const struct told *)data)->gone;
 }
 
+static int make_region(void)
+{
+	int fd = memfd_create("region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	PROMISE(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct control_calls calls = { on_hello,	 on_ready,   on_exited,
-						    on_stopping, on_console, on_gone };
+						    on_stopping, on_console, on_region_fd,
+						    on_pong,	 on_gone };
 	static struct loop *loop;
 	static int fds[MESSAGE_KINDS];
 	struct told told = {};
@@ -83,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!loop) {
 		PROMISE(loop_new(&loop) == 0);
 		fds[1] = (int)syscall(SYS_pidfd_open, getpid(), 0);
-		fds[2] = eventfd(0, EFD_CLOEXEC);
+		fds[2] = make_region();
 		fds[3] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		messages_quiet();
 	}

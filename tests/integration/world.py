@@ -27,6 +27,7 @@ PR_SET_PDEATHSIG = 1
 # daemon/ipc/protocol.h
 HELLO, NEED, GIVE, GIVEN, STORE, BUILT, ERROR, RELEASE, RELEASED = range(1, 10)
 RUNNER, READY, STARTED, REFUSED, EXITED, ENDED, REBUILT, STOP, CONSOLE, CONSOLE_IS = range(16, 26)
+PING, PONG, REGION_FD, REGION_GONE, REGION_FDS = range(26, 31)
 MEMORY, KERNEL, INITRD, OVERLAY, LOG = range(1, 6)
 
 BUS_CONFIG = """<busconfig><type>custom</type><listen>unix:path={0}</listen><auth>EXTERNAL</auth>

@@ -42,9 +42,10 @@ static const struct name names[] = {
 
 static const struct name region_names[] = {
 	{ -EINVAL, FAILURE_PREFIX "Misaligned" },
-	{ -ENOENT, FAILURE_PREFIX "NoSuchRegion" },
+	{ -ENOENT, FAILURE_NO_SUCH_REGION },
 	{ -EEXIST, FAILURE_PREFIX "RegionOverlap" },
 	{ -ENOTUNIQ, FAILURE_PREFIX "LabelInUse" },
+	{ -EXDEV, FAILURE_PREFIX "NotShared" },
 	{ -EALREADY, FAILURE_CONFLICT },
 	{ -ESTALE, FAILURE_BAD_STATE },
 	{ -EOVERFLOW, FAILURE_INVALID_ARGS },

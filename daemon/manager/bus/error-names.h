@@ -15,6 +15,7 @@
 #define FAILURE_QUOTA FAILURE_PREFIX "QuotaExceeded"
 #define FAILURE_CONFLICT FAILURE_PREFIX "TransactionConflict"
 #define FAILURE_EXPIRED FAILURE_PREFIX "TransactionExpired"
+#define FAILURE_NO_SUCH_REGION FAILURE_PREFIX "NoSuchRegion"
 #define FAILURE_NO_SUCH_TRANSACTION FAILURE_PREFIX "NoSuchTransaction"
 #define FAILURE_INVALID_ARGS "org.freedesktop.DBus.Error.InvalidArgs"
 

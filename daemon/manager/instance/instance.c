@@ -112,6 +112,7 @@ void guest_free(struct guest *g)
 		return;
 	ghvm_machine_free(g->machine);
 	close_needs(g);
+	ghvm_region_fds_done(&g->regions);
 	if (g->planned)
 		ghvm_plan_done(&g->plan);
 	store_origin_done(&g->origin);
@@ -206,15 +207,31 @@ static int add_wakes(const struct guest *g, struct guest_fd *ret, size_t *n)
 	return 0;
 }
 
-/* Shared regions, which the runner may map; never lent memory. */
+static void keep_region(struct guest *g, uint32_t label, int fd)
+{
+	const struct log_about a = { .vm = g->name };
+	int r = ghvm_region_fds_put(&g->regions, label, fd);
+
+	if (r < 0)
+		log_warning(&a, r, "Clients cannot open region %u", label);
+}
+
+/*
+ * Shared regions: the manager keeps their memory for clients, the runner for a later manager. Never
+ * lent memory, of which no file descriptor is left.
+ */
 static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 {
+	const struct ghvm_plan_parcel *p;
 	struct guest_need *need;
 
 	for (size_t i = 1; i < g->plan.n_parcels; i++) {
+		p = &g->plan.parcels[i];
 		need = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
-		if (need && need->fd >= 0 && !g->plan.parcels[i].lend)
-			add_fd(ret, n, g->plan.parcels[i].name, TAKE_FD(need->fd));
+		if (!need || need->fd < 0 || p->lend)
+			continue;
+		keep_region(g, p->label, need->fd);
+		add_fd(ret, n, p->name, TAKE_FD(need->fd));
 	}
 }
 

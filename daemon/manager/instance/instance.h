@@ -11,6 +11,7 @@
 #include "ghvm/error.h"
 #include "libghvm/memory/ledger.h"
 #include "daemon/ipc/protocol.h"
+#include "daemon/ipc/region-fds.h"
 #include "ghvm/machine.h"
 #include "daemon/ipc/needs.h"
 #include "ghvm/spec.h"
@@ -58,6 +59,7 @@ struct guest_fd {
  * @spec: owned; empty for a guest adopted without a state file
  * @plan: owned, if @planned; @origin: other input of the plan, owned
  * @no_rebuild: why the guest cannot reboot in place; code 0: it can, as far as known
+ * @regions: the memory of its regions, for clients; never used by the operation thread
  * @machine: owned; set by the operation thread, then used by main for ghvm_machine_on_notify()
  * @step: enum ghvm_step_kind of the current build, any thread; -1: none
  * @on_step: called on the operation thread when @step has changed
@@ -73,6 +75,7 @@ struct guest {
 	uint64_t incarnation;
 	struct guest_need needs[GUEST_NEEDS_MAX];
 	size_t n_needs;
+	struct ghvm_region_fds regions;
 	_Atomic(struct ghvm_machine *) machine;
 	_Atomic int step;
 	void (*on_step)(void *data);

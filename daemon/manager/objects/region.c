@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "daemon/manager/bus/property.h"
+#include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/bus/path.h"
+#include "daemon/manager/bus/polkit.h"
 #include "daemon/manager/core/log.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -71,9 +73,48 @@ static int get_property(sd_bus *bus, const char *path, const char *interface, co
 	return property_get(&table, property, userdata, reply, error);
 }
 
+/* --- methods --- */
+
+/* Return: a file descriptor, borrowed; negative, with @error set. */
+static int find_memory(const struct vm *vm, uint32_t label, sd_bus_error *error)
+{
+	struct ghvm_error err = {};
+	int fd = vm_region_memory(vm, label, &err);
+
+	return fd < 0 ? sd_bus_error_set(error, failure_name_of_region(&err), err.msg) : fd;
+}
+
+/* Open(a{sv}) -> h: the region's memory, a memfd of sealed size */
+static int method_open(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b =
+		sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+	uint32_t label;
+	const struct vm *vm = bus_vm_below(b, sd_bus_message_get_path(m), BUS_REGION, &label);
+	int fd, r = bus_check_hypervisor(b, error);
+	uid_t uid;
+
+	if (!vm)
+		return -ENOMEM; /* find_region() has found it */
+	if (r >= 0)
+		r = bus_read_options(m, error);
+	if (r < 0)
+		return r;
+	fd = find_memory(vm, label, error);
+	if (fd < 0)
+		return fd;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.region", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return sd_bus_reply_method_return(m, "h", fd);
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	BUS_REGION_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_VTABLE_END,
+	BUS_REGION_PROPERTIES(PROPERTY_VTABLE, PROPERTY_VTABLE_OTHER) SD_BUS_METHOD_WITH_ARGS(
+		"Open", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", memory), method_open,
+		SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_VTABLE_END,
 };
 
 /* --- objects --- */
@@ -95,14 +136,19 @@ static int find_region(sd_bus *bus, const char *path, const char *interface, voi
 	uint32_t label;
 	struct vm *vm = bus_vm_below(b, path, BUS_REGION, &label);
 
-	of = vm ? *place_of(b, vm) : NULL;
+	if (!vm)
+		return 0;
+	of = *place_of(b, vm);
 	for (size_t i = 0; of && i < of->n; i++) {
 		if (of->v[i].label != label)
 			continue;
 		*ret_found = &of->v[i];
 		return 1;
 	}
-	return 0;
+	return sd_bus_error_setf(error, FAILURE_NO_SUCH_REGION,
+				 "%s is %s and has no region %" PRIu32
+				 " (see: ghvmctl region list %s)",
+				 vm->name, vm_state_to_string(vm->state), label, vm->name);
 }
 
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,

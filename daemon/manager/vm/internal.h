@@ -38,6 +38,8 @@ bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret);
 void vm_tell_waiters(struct vm *vm);
 /* No operation runs and the machine is about to be touched: roll back what is open. */
 void vm_transaction_over(struct vm *vm);
+/* Free what it has of an open transaction. */
+void vm_transaction_done(struct vm *vm);
 
 void vm_fail_consoles(struct vm *vm, int error);
 void vm_on_console(void *data, uint32_t serial, int fd);

@@ -52,7 +52,7 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	else
 		guest_free(g);
 	vm_look(vm);
-	vm->hinted = vm->awaits_hint = false;
+	vm->hinted = vm->awaits_hint = vm->awaits_region_fds = false;
 	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->hint_patience);

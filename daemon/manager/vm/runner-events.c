@@ -25,6 +25,7 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 	/* adopted: the earlier manager may have died before it sent STARTED */
 	if (vm->state == VM_RUNNING)
 		control_started(&vm->control);
+	vm_region_memory_ask(vm);
 	vm_changed(vm);
 }
 
@@ -88,5 +89,7 @@ const struct control_calls vm_runner_calls = {
 	.on_exited = on_runner_exited,
 	.on_stopping = on_runner_stopping,
 	.on_console = vm_on_console,
+	.on_region_fd = vm_on_region_fd,
+	.on_pong = vm_on_pong,
 	.on_gone = on_runner_gone,
 };

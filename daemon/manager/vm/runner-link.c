@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "daemon/manager/core/log.h"
+#include "daemon/ipc/region-fds.h"
 #include "libghvm/base/cleanup.h"
 
 #define CONSOLE_PATH_SIZE 64 /* of a pty, sent by older runners */
@@ -148,13 +149,41 @@ static int take_console(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
+/* u32 label; a memfd. Nothing else is kept: closing another file may block. */
+static int take_region_fd(struct control *c, struct ghvm_link_message *m)
+{
+	uint32_t label = ghvm_get_u32(&m->payload);
+
+	if (ghvm_get_end(&m->payload) < 0 || m->n_fds != 1 || !ghvm_region_fd_sealed(m->fds[0]))
+		return -EBADMSG;
+	c->calls->on_region_fd(c->data, label, m->fds[0]);
+	return 0;
+}
+
+/* u32 serial */
+static int take_pong(struct control *c, struct ghvm_link_message *m)
+{
+	uint32_t serial = ghvm_get_u32(&m->payload);
+
+	if (ghvm_get_end(&m->payload) < 0)
+		return -EBADMSG;
+	c->calls->on_pong(c->data, serial);
+	return 0;
+}
+
+static bool has_fds(uint32_t type)
+{
+	return type == GHVM_LINK_RUNNER || type == GHVM_LINK_CONSOLE_IS ||
+	       type == GHVM_LINK_REGION_FD;
+}
+
 static int handle_message(struct control *c, struct ghvm_link_message *m)
 {
 	/* the first message must be RUNNER */
 	if (c->pidfd < 0 && m->type != GHVM_LINK_RUNNER)
 		return -EBADMSG;
 	/* closing an unexpected file descriptor may need a thread (foreign.h) */
-	if (m->n_fds && m->type != GHVM_LINK_RUNNER && m->type != GHVM_LINK_CONSOLE_IS)
+	if (m->n_fds && !has_fds(m->type))
 		return -EBADMSG;
 	switch (m->type) {
 	case GHVM_LINK_RUNNER:
@@ -168,6 +197,10 @@ static int handle_message(struct control *c, struct ghvm_link_message *m)
 		return take_stopping(c, m);
 	case GHVM_LINK_CONSOLE_IS:
 		return take_console(c, m);
+	case GHVM_LINK_REGION_FD:
+		return take_region_fd(c, m);
+	case GHVM_LINK_PONG:
+		return take_pong(c, m);
 	}
 	return 0;
 }
@@ -362,6 +395,36 @@ void control_stop(struct control *c, enum ghvm_link_how how)
 
 	ghvm_put_u8(&w, how);
 	send_message(c, GHVM_LINK_STOP, &w, NULL, 0);
+}
+
+static void send_number(struct control *c, uint32_t type, uint32_t number, const int *fds,
+			size_t n_fds)
+{
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u32(&w, number);
+	send_message(c, type, &w, fds, n_fds);
+}
+
+void control_region_fd(struct control *c, uint32_t label, int fd)
+{
+	send_number(c, GHVM_LINK_REGION_FD, label, &fd, 1);
+}
+
+void control_region_gone(struct control *c, uint32_t label)
+{
+	send_number(c, GHVM_LINK_REGION_GONE, label, NULL, 0);
+}
+
+void control_ask_region_fds(struct control *c)
+{
+	send_message(c, GHVM_LINK_REGION_FDS, NULL, NULL, 0);
+}
+
+void control_ping(struct control *c, uint32_t serial)
+{
+	send_number(c, GHVM_LINK_PING, serial, NULL, 0);
 }
 
 void control_ask_console(struct control *c, uint32_t serial, uint8_t flags)

@@ -24,6 +24,8 @@
  * @on_exited: the vCPUs have seen the end of the guest: run state of the hypervisor
  * @on_stopping: the runner was asked to stop, by a signal
  * @on_console: a stream socket, @fd borrowed; or a negative errno
+ * @on_region_fd: memory of a region, a memfd, borrowed
+ * @on_pong: answers control_ping()
  * @on_gone: the process or the connection ended, or it violated the protocol; called once
  */
 struct control_calls {
@@ -32,6 +34,8 @@ struct control_calls {
 	void (*on_exited)(void *data, uint64_t state, uint64_t data0);
 	void (*on_stopping)(void *data, enum ghvm_link_how how);
 	void (*on_console)(void *data, uint32_t serial, int fd);
+	void (*on_region_fd)(void *data, uint32_t label, int fd);
+	void (*on_pong)(void *data, uint32_t serial);
 	void (*on_gone)(void *data, const char *why);
 };
 
@@ -83,5 +87,11 @@ void control_refused(struct control *c, const char *text);
 void control_ended(struct control *c, enum ghvm_exit_type type, enum ghvm_link_action action);
 void control_rebuilt(struct control *c, int machine, int grant);
 void control_stop(struct control *c, enum ghvm_link_how how);
+void control_region_fd(struct control *c, uint32_t label, int fd);
+void control_region_gone(struct control *c, uint32_t label);
+/* Answered by on_region_fd for each region. */
+void control_ask_region_fds(struct control *c);
+/* Answered by on_pong, after all earlier messages. */
+void control_ping(struct control *c, uint32_t serial);
 /* @flags: of enum ghvm_link_console */
 void control_ask_console(struct control *c, uint32_t serial, uint8_t flags);

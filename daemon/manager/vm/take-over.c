@@ -38,6 +38,7 @@ static int meet_runner(struct vm *vm, bool exited)
 	if (r < 0)
 		return r;
 	vm->awaits_hint = exited;
+	vm->awaits_region_fds = true;
 	r = loop_timer_arm(exited ? &vm->hint_patience : &vm->patience, DIAL_PATIENCE_MS);
 	return r < 0 ? r : vm_step(vm, VM_EVENT_ADOPT);
 }

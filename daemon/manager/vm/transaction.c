@@ -5,10 +5,12 @@
 #include "daemon/manager/vm/transaction.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "daemon/manager/vm/internal.h"
+#include "libghvm/base/cleanup.h"
 
 /* --- the map --- */
 
@@ -97,6 +99,7 @@ int vm_transaction_add(struct vm *vm, const struct ghvm_transaction_add *a, stru
 	r = ghvm_transaction_add(t->changes, a, err);
 	if (r < 0)
 		return r;
+	t->fds[t->n_labels] = fcntl(a->memfd, F_DUPFD_CLOEXEC, 3); /* a memfd: it was checked */
 	t->labels[t->n_labels++] = a->label;
 	t->bytes += a->size;
 	t->untouched += vm_transaction_untouched(a);
@@ -119,10 +122,19 @@ char *vm_transaction_to_json(const struct vm *vm)
 
 /* --- the commit --- */
 
+void vm_transaction_done(struct vm *vm)
+{
+	struct vm_transaction *t = &vm->transaction;
+
+	ghvm_transaction_free(t->changes);
+	while (t->n_labels)
+		closep(&t->fds[--t->n_labels]);
+	*t = (struct vm_transaction){};
+}
+
 static void forget(struct vm *vm)
 {
-	ghvm_transaction_free(vm->transaction.changes);
-	vm->transaction = (struct vm_transaction){};
+	vm_transaction_done(vm);
 	vm_changed(vm);
 }
 
@@ -164,15 +176,22 @@ const struct op_calls vm_commit_op = { .run = run_commit, .on_done = on_commit_d
 
 int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err)
 {
+	struct vm_transaction *t = &vm->transaction;
 	int r;
 
 	if (vm->life.phase != VM_PHASE_RUNNING) /* a commit that runs reads what is written here */
 		return ghvm_error_set(err, -EBUSY, "%s is busy", vm->name);
-	vm->transaction.ms = ms;
-	r = vm_step(vm, VM_EVENT_COMMIT);
+	t->ms = ms;
+	/* before the guest has it: if this manager dies, its successor asks the runner for it */
+	r = vm_region_memory_add(vm, t->labels, t->fds, t->n_labels, err);
 	if (r < 0)
+		return r;
+	r = vm_step(vm, VM_EVENT_COMMIT);
+	if (r < 0) {
+		vm_region_memory_prune(vm);
 		return ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r));
-	vm->transaction.committing = true;
+	}
+	t->committing = true;
 	return 0;
 }
 

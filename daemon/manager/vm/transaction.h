@@ -39,7 +39,7 @@ struct vm_transaction_owner {
  * struct vm_transaction - embedded in struct vm
  * @changes: owned; NULL: no transaction. Used by the operation thread while @committing
  * @bytes: to be added; @untouched: those of them that were not populated at that time
- * @labels: of the regions to be added
+ * @labels: of the regions to be added; @fds: their memory, owned
  * @ms: time limit for the guest to release the regions to be removed
  */
 struct vm_transaction {
@@ -50,6 +50,7 @@ struct vm_transaction {
 	uint64_t bytes;
 	uint64_t untouched;
 	uint32_t labels[GHVM_TRANSACTION_CHANGES_MAX];
+	int fds[GHVM_TRANSACTION_CHANGES_MAX];
 	size_t n_labels;
 };
 
@@ -72,7 +73,7 @@ int vm_transaction_remove(struct vm *vm, uint32_t label, struct ghvm_error *err)
 uint64_t vm_transaction_untouched(const struct ghvm_transaction_add *a);
 char *vm_transaction_to_json(const struct vm *vm);
 
-/* Start the commit. Return: 0; -EBUSY an operation runs; an error of pthread_create(). */
+/* Start the commit. Return: 0; -EBUSY an operation runs, or the runner does not reply; an error of pthread_create(). */
 int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err);
 
 /* Roll back, if there is a transaction. A running commit continues, without its owner. */

@@ -107,6 +107,7 @@ void vm_look(struct vm *vm)
 	vm->incarnation = vm->guest ? vm->guest->incarnation : 0;
 	vm->lent = m ? ghvm_machine_pages_lent(m) : 0;
 	vm->shared = m ? ghvm_machine_pages_shared(m) : 0;
+	vm_region_memory_prune(vm);
 	vm_changed(vm);
 }
 
@@ -366,7 +367,7 @@ int vm_new(const struct vm_env *env, const char *name, struct vm **ret)
 void vm_free(struct vm *vm)
 {
 	op_done(&vm->op);
-	ghvm_transaction_free(vm->transaction.changes);
+	vm_transaction_done(vm);
 	vm_fail_consoles(vm, -ESRCH);
 	control_done(&vm->control);
 	loop_watch_done(&vm->patience);

@@ -13,6 +13,7 @@
 #include "daemon/manager/core/loop.h"
 #include "daemon/manager/core/op.h"
 #include "daemon/manager/vm/phase.h"
+#include "daemon/manager/vm/region-memory.h"
 #include "daemon/manager/vm/reboots.h"
 #include "daemon/manager/vm/transaction.h"
 #include "ghvm/error.h"
@@ -110,6 +111,8 @@ struct vm_console {
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
  * @final, @final_reason: of one that is doomed: what it is after the teardown
+ * @awaits_region_fds: adopted, and its runner has not sent the memory of its regions yet
+ * @pings: of the last ping to the runner; @pongs: of its last answer
  * @hinted: the vCPUs saw the guest's end: @hint; @awaits_hint: RM has told it, and not how it was
  * @reboot_pause: while it is in PAUSING
  */
@@ -145,6 +148,9 @@ struct vm {
 	unsigned int stop_timeout_ms;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
+	bool awaits_region_fds;
+	uint32_t pings;
+	uint32_t pongs;
 	bool hinted;
 	bool awaits_hint;
 	enum ghvm_exit_type hint;
