@@ -8,7 +8,7 @@
 /* IPA map (decision 30). MMIO exits come for 0 to 1 GiB only (abi F.4). */
 #define GHVM_IPA_UART 0x10000000ULL
 #define GHVM_IPA_PL061 0x10001000ULL
-#define GHVM_IPA_VIRTIO 0x10010000ULL /* by 0x1000 */
+#define GHVM_IPA_DEVICES 0x10010000ULL /* a page for each of the other devices */
 #define GHVM_IPA_MMIO_PAGE 0x1000ULL
 #define GHVM_IPA_GICD 0x3fff0000ULL
 #define GHVM_IPA_GICD_SIZE 0x10000ULL
@@ -22,3 +22,4 @@
 #define GHVM_DOORBELL_UART 0
 #define GHVM_DOORBELL_PL061 1
 #define GHVM_DOORBELL_MAX 32 /* of one VM */
+#define GHVM_DOORBELL_NONE 0xffffffffU

@@ -22,6 +22,7 @@ GHVM_BEGIN_DECLS
 /* The limits of a resource manager; NULL where the library shall assume careful ones. */
 struct ghvm_quirks;
 
+#define GHVM_PLAN_DEVICES_MAX 34
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
 #define GHVM_DTB_ROOM 0x100000ULL /* including space for RM's patches */
@@ -76,6 +77,20 @@ struct ghvm_plan_parcel {
 };
 
 /**
+ * struct ghvm_plan_device - a device: one page of registers; accesses to it trap to the host
+ * @name: its kind: "uart", "power-key"; static
+ * @nth: 0 for the first of its kind
+ * @ipa: address of the page
+ * @doorbell: label of the doorbell that is its interrupt; GHVM_DOORBELL_NONE: it has none
+ */
+struct ghvm_plan_device {
+	const char *name;
+	unsigned int nth;
+	uint64_t ipa;
+	uint32_t doorbell;
+};
+
+/**
  * struct ghvm_plan - a machine
  * @spec: borrowed, outlives the plan
  * @quirks: limits of the plan; borrowed, outlive it
@@ -84,6 +99,7 @@ struct ghvm_plan_parcel {
  * @dtb: the device tree to write to RAM, owned, @dtb_size bytes
  * @dtb_room: bytes reserved from @dtb_offset on
  * @parcels: parcels[0] is RAM
+ * @devices: @n_devices of them
  * @doorbells: labels of doorbells from the host to the guest
  * @memlock: bytes charged to RLIMIT_MEMLOCK
  * @charge: bytes charged to the unit's cgroup
@@ -101,6 +117,8 @@ struct ghvm_plan {
 	uint8_t *dtb;
 	struct ghvm_plan_parcel parcels[GHVM_PLAN_PARCELS_MAX];
 	size_t n_parcels;
+	struct ghvm_plan_device devices[GHVM_PLAN_DEVICES_MAX];
+	size_t n_devices;
 	uint32_t doorbells[GHVM_DOORBELL_MAX];
 	size_t n_doorbells;
 	struct ghvm_plan_step steps[GHVM_PLAN_STEPS_MAX];

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "ghvm/error.h"
+#include "ghvm/plan.h"
 #include "libghvm/rm/quirks.h"
 
 #include <stdbool.h>
@@ -32,9 +33,10 @@ struct ghvm_dt_window {
  * @initrd_ipa, @initrd_size: the initrd; size 0: none
  * @kaslr_seed: random
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
- * @console: has the UART; @power_key: has the GPIO block with the key; @rm_rpc: has the RM node
+ * @rm_rpc: has the RM node
  * @quirks: of the resource manager that reads it
  * @overlay_name: file name of the overlay for messages; NULL: none
+ * @devices: @n_devices of them, of kinds that the table in devices.h has
  * @windows: @n_windows of them
  */
 struct ghvm_dt_machine {
@@ -45,11 +47,11 @@ struct ghvm_dt_machine {
 	uint64_t initrd_size;
 	uint64_t kaslr_seed;
 	unsigned int cpus;
-	bool console;
-	bool power_key;
 	bool rm_rpc;
 	const struct ghvm_quirks *quirks;
 	const char *overlay_name;
+	const struct ghvm_plan_device *devices;
+	size_t n_devices;
 	const struct ghvm_dt_window *windows;
 	size_t n_windows;
 };

@@ -9,6 +9,7 @@
 #include "ghvm/plan.h"
 
 #include "libghvm/base/bits.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/plan/dt.h"
 #include "libghvm/plan/image.h"
 #include "libghvm/plan/plan.h"
@@ -275,11 +276,11 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		.initrd_size = p->initrd_size,
 		.kaslr_seed = in->kaslr_seed,
 		.cpus = spec->cpus,
-		.console = spec->console,
-		.power_key = spec->power_key,
 		.rm_rpc = spec->rm_rpc,
 		.quirks = p->quirks,
 		.overlay_name = spec->dtb_overlay,
+		.devices = p->devices,
+		.n_devices = p->n_devices,
 		.windows = windows,
 		.n_windows = p->n_parcels - 1,
 	};
@@ -330,10 +331,9 @@ static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
 {
 	const uint64_t most = ghvm_quirk(p->quirks, GHVM_QUIRK_DOORBELLS);
 
-	if (p->spec->console)
-		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_UART;
-	if (p->spec->power_key)
-		p->doorbells[p->n_doorbells++] = GHVM_DOORBELL_PL061;
+	for (size_t i = 0; i < p->n_devices; i++)
+		if (p->devices[i].doorbell != GHVM_DOORBELL_NONE)
+			p->doorbells[p->n_doorbells++] = p->devices[i].doorbell;
 	if (p->n_doorbells > most)
 		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "devices: need %zu doorbells; the resource manager has "
@@ -382,6 +382,8 @@ static int fill_plan(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		r = check_budget(p, err);
 	if (r == 0)
 		r = place_images(p, in, err);
+	if (r == 0)
+		r = ghvm_devices_place(ghvm_device_kinds, p->spec, p->devices, &p->n_devices, err);
 	if (r == 0)
 		r = make_tree(p, in, err);
 	if (r == 0)

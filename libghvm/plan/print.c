@@ -71,7 +71,7 @@ static const struct {
 
 /* ---- the guest-physical map ---- */
 
-#define MAP_MAX (8 + GHVM_PLAN_PARCELS_MAX)
+#define MAP_MAX (6 + GHVM_PLAN_DEVICES_MAX + GHVM_PLAN_PARCELS_MAX)
 
 /**
  * struct place - an entry of the address map
@@ -88,9 +88,7 @@ struct place {
 static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
 {
 	const struct ghvm_plan_parcel *ram = &p->parcels[0];
-	const struct place all[] = {
-		{ GHVM_IPA_UART, p->spec->console ? GHVM_IPA_MMIO_PAGE : 0, "uart", 0, 0 },
-		{ GHVM_IPA_PL061, p->spec->power_key ? GHVM_IPA_MMIO_PAGE : 0, "power-key", 0, 0 },
+	const struct place gic[] = {
 		{ GHVM_IPA_GICR, p->spec->cpus * GHVM_IPA_GICR_SIZE, "redistributors", 0, 0 },
 		{ GHVM_IPA_GICD, GHVM_IPA_GICD_SIZE, "distributor", 0, 0 },
 	};
@@ -102,9 +100,11 @@ static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
 	};
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (all[i].size)
-			ret[n++] = all[i];
+	for (size_t i = 0; i < p->n_devices; i++)
+		ret[n++] = (struct place){ p->devices[i].ipa, GHVM_IPA_MMIO_PAGE,
+					   p->devices[i].name, 0, 0 };
+	for (size_t i = 0; i < ARRAY_SIZE(gic); i++)
+		ret[n++] = gic[i];
 	for (size_t i = 1; i < p->n_parcels; i++)
 		ret[n++] = (struct place){ p->parcels[i].ipa, p->parcels[i].size,
 					   p->parcels[i].name, 0, p->parcels[i].readonly };

@@ -5,6 +5,7 @@
 #include "libghvm/plan/dt-lint.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
+#include "tests/fixtures/devices.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>
@@ -18,9 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.cmdline = "console=ttyS0",
 		.ram_ipa = GHVM_IPA_RAM,
 		.cpus = 2,
-		.console = true,
-		.power_key = true,
 		.quirks = ghvm_quirks_unknown(),
+		.devices = demo_devices,
+		.n_devices = DEMO_DEVICES,
 		.windows = &window,
 		.n_windows = 1,
 	};

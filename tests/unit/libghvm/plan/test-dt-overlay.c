@@ -4,6 +4,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
+#include "tests/fixtures/devices.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -25,8 +26,8 @@ static int build(const uint8_t *blob, size_t size, uint8_t **ret, struct ghvm_er
 		.cmdline = "",
 		.ram_ipa = GHVM_IPA_RAM,
 		.cpus = 1,
-		.console = true,
-		.power_key = true, /* the greatest phandle is 3 */
+		.devices = demo_devices, /* the greatest phandle is 3 */
+		.n_devices = DEMO_DEVICES,
 		.quirks = ghvm_quirks_unknown(),
 		.overlay_name = "/etc/my.dtbo",
 	};

@@ -4,6 +4,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
+#include "tests/fixtures/devices.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -28,9 +29,9 @@ static struct ghvm_dt_machine machine(void)
 		.initrd_size = 0x12345,
 		.kaslr_seed = 0x0123456789abcdef,
 		.cpus = 4,
-		.console = true,
-		.power_key = true,
 		.quirks = ghvm_quirks_unknown(),
+		.devices = demo_devices,
+		.n_devices = DEMO_DEVICES,
 		.windows = windows,
 		.n_windows = ARRAY_SIZE(windows),
 	};
@@ -165,7 +166,7 @@ static void says_what_is_loaded(void **state)
 	free(fdt);
 
 	m.initrd_size = 0;
-	m.console = m.power_key = false;
+	m.n_devices = 0;
 	m.n_windows = 0;
 	m.rm_rpc = true;
 	fdt = build(&m);

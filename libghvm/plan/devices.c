@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rows of the table, the nodes of each kind, and where devices are placed.
+ */
+#include "libghvm/plan/devices.h"
+
+#include "ghvm/guest-map.h"
+#include "libghvm/base/bits.h"
+#include "libghvm/plan/dt-writer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the console's UART ---- */
+
+#define UART_SIZE 8
+#define UART_CLOCK 1843200
+
+static unsigned int count_uart(const struct ghvm_spec *spec)
+{
+	return spec->console;
+}
+
+static void put_uart(struct dt_writer *w, const struct ghvm_device_kind *kind,
+		     const struct ghvm_plan_device *d)
+{
+	dt_begin_node_at(w, kind->node, d->ipa);
+	dt_put_string(w, "compatible", "ns16550a");
+	dt_put_reg(w, d->ipa, UART_SIZE);
+	dt_put_cell(w, "clock-frequency", UART_CLOCK);
+	dt_put_doorbell_irq(w, d->doorbell);
+	dt_end_node(w);
+}
+
+/* ---- the power key, on a line of a GPIO block ---- */
+
+#define KEY_POWER 116
+#define POWER_KEY_LINE 3
+
+static unsigned int count_power_key(const struct ghvm_spec *spec)
+{
+	return spec->power_key;
+}
+
+static void put_gpio(struct dt_writer *w, const struct ghvm_device_kind *kind,
+		     const struct ghvm_plan_device *d)
+{
+	static const char compatible[] = "arm,pl061\0arm,primecell";
+
+	dt_begin_node_at(w, kind->node, d->ipa);
+	dt_put_strings(w, "compatible", compatible, sizeof(compatible));
+	dt_put_reg(w, d->ipa, GHVM_IPA_MMIO_PAGE);
+	dt_put_empty(w, "gpio-controller");
+	dt_put_cell(w, "#gpio-cells", 2);
+	dt_put_empty(w, "interrupt-controller");
+	dt_put_cell(w, "#interrupt-cells", 2);
+	dt_put_doorbell_irq(w, d->doorbell);
+	dt_put_cell(w, "clocks", DT_PHANDLE_CLOCK);
+	dt_put_string(w, "clock-names", "apb_pclk");
+	dt_put_cell(w, "phandle", DT_PHANDLE_GPIO);
+	dt_end_node(w);
+}
+
+static void put_power_key(struct dt_writer *w, const struct ghvm_device_kind *kind,
+			  const struct ghvm_plan_device *d)
+{
+	const uint32_t line[] = { DT_PHANDLE_GPIO, POWER_KEY_LINE, 0 };
+
+	put_gpio(w, kind, d);
+	dt_begin_node(w, "gpio-keys");
+	dt_put_string(w, "compatible", "gpio-keys");
+	dt_begin_node(w, "power");
+	dt_put_string(w, "label", "power");
+	dt_put_cell(w, "linux,code", KEY_POWER);
+	dt_put_cells(w, "gpios", line, ARRAY_SIZE(line));
+	dt_put_empty(w, "wakeup-source"); /* also wakes a guest in s2idle */
+	dt_end_node(w);
+	dt_end_node(w);
+}
+
+/* ---- the table ---- */
+
+const struct ghvm_device_kind ghvm_device_kinds[] = {
+	{ .name = "uart",
+	  .node = "serial",
+	  .bell = "uart",
+	  .ipa = GHVM_IPA_UART,
+	  .label = GHVM_DOORBELL_UART,
+	  .console = true,
+	  .count = count_uart,
+	  .put_node = put_uart },
+	{ .name = "power-key",
+	  .node = "gpio",
+	  .bell = "gpio",
+	  .ipa = GHVM_IPA_PL061,
+	  .label = GHVM_DOORBELL_PL061,
+	  .clock = true,
+	  .count = count_power_key,
+	  .put_node = put_power_key },
+	{},
+};
+
+const struct ghvm_device_kind *ghvm_device_kind(const char *name)
+{
+	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++)
+		if (!strcmp(k->name, name))
+			return k;
+	return NULL;
+}
+
+void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size)
+{
+	const char *bell = ghvm_device_kind(d->name)->bell;
+
+	if (d->nth)
+		(void)snprintf(ret, size, "bell-%s-%u", bell, d->nth); /* fits */
+	else
+		(void)snprintf(ret, size, "bell-%s", bell); /* fits */
+}
+
+/* ---- places ---- */
+
+/**
+ * struct places - what the next device without an address of its own gets
+ * @label: above those in rows
+ */
+struct places {
+	uint64_t ipa;
+	uint32_t label;
+};
+
+static struct places first_places(const struct ghvm_device_kind *kinds)
+{
+	struct places next = { .ipa = GHVM_IPA_DEVICES };
+
+	for (const struct ghvm_device_kind *k = kinds; k->name; k++)
+		if (k->ipa && !k->no_bell && k->label >= next.label)
+			next.label = k->label + 1;
+	return next;
+}
+
+static struct ghvm_plan_device place_device(const struct ghvm_device_kind *kind, unsigned int nth,
+					    struct places *next)
+{
+	struct ghvm_plan_device d = {
+		.name = kind->name,
+		.nth = nth,
+		.ipa = kind->ipa,
+		.doorbell = kind->label,
+	};
+
+	if (kind->no_bell)
+		d.doorbell = GHVM_DOORBELL_NONE;
+	else if (!kind->ipa)
+		d.doorbell = next->label++;
+	if (!kind->ipa) {
+		d.ipa = next->ipa;
+		next->ipa += GHVM_IPA_MMIO_PAGE;
+	}
+	return d;
+}
+
+static bool is_full(const struct ghvm_device_kind *kind, size_t n, const struct places *next)
+{
+	return n == GHVM_PLAN_DEVICES_MAX ||
+	       (!kind->no_bell && !kind->ipa && next->label == GHVM_DOORBELL_MAX);
+}
+
+int ghvm_devices_place(const struct ghvm_device_kind *kinds, const struct ghvm_spec *spec,
+		       struct ghvm_plan_device ret[GHVM_PLAN_DEVICES_MAX], size_t *ret_n,
+		       struct ghvm_error *err)
+{
+	struct places next = first_places(kinds);
+	size_t n = 0;
+
+	for (const struct ghvm_device_kind *k = kinds; k->name; k++) {
+		for (unsigned int nth = 0, count = k->count(spec); nth < count; nth++) {
+			if (is_full(k, n, &next))
+				return ghvm_error_set(err, -EINVAL,
+						      "devices: more than %d, or more than %d "
+						      "with an interrupt",
+						      GHVM_PLAN_DEVICES_MAX, GHVM_DOORBELL_MAX);
+			ret[n++] = place_device(k, nth, &next);
+		}
+	}
+	*ret_n = n;
+	return 0;
+}

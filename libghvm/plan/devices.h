@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The table of devices: what a descriptor, a plan and a device tree have of each kind.
+ *
+ * Registers are emulated by the runner (daemon/runner/devices), which finds a kind by its name.
+ */
+#pragma once
+
+#include "ghvm/error.h"
+#include "ghvm/plan.h"
+#include "ghvm/spec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GHVM_DEVICE_NAME_SIZE 16 /* of a kind, with its NUL: runners are told it */
+
+struct dt_writer;
+
+/**
+ * struct ghvm_device_kind - a row of the table
+ * @name: in plans, and for the runner, which may be of another version: never changes
+ * @node: name of its node in the device tree, without the address
+ * @bell: of its doorbell's vdevice: "bell-NAME", or "bell-NAME-N" for the Nth further device
+ * @ipa: address of the only device of this kind, with the doorbell @label; 0: each device gets the
+ *       next page from GHVM_IPA_DEVICES on, and the next label
+ * @no_bell: it raises no interrupt
+ * @console: /chosen names it, and the alias serial0
+ * @clock: its node refers to DT_PHANDLE_CLOCK
+ * @count: number of these devices in a VM of @spec
+ * @put_node: writes its node, and others that it needs
+ */
+struct ghvm_device_kind {
+	const char *name;
+	const char *node;
+	const char *bell;
+	uint64_t ipa;
+	uint32_t label;
+	bool no_bell;
+	bool console;
+	bool clock;
+	unsigned int (*count)(const struct ghvm_spec *spec);
+	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,
+			 const struct ghvm_plan_device *d);
+};
+
+/* All kinds, in the order of plans and trees; the last one has no name. */
+extern const struct ghvm_device_kind ghvm_device_kinds[];
+
+/* The row of that name; NULL: there is none. */
+const struct ghvm_device_kind *ghvm_device_kind(const char *name);
+
+/**
+ * ghvm_devices_place() - the devices of a VM, with addresses and doorbells
+ * @kinds: ghvm_device_kinds; tests have their own
+ *
+ * Return: 0; -EINVAL more devices or interrupts than there is place for: @ret_n is untouched.
+ */
+int ghvm_devices_place(const struct ghvm_device_kind *kinds, const struct ghvm_spec *spec,
+		       struct ghvm_plan_device ret[GHVM_PLAN_DEVICES_MAX], size_t *ret_n,
+		       struct ghvm_error *err);
+
+/* Name of the vdevice of its doorbell. */
+void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size);
