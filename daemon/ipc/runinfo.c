@@ -5,9 +5,12 @@
  * u32 magic, u32 version, u16 vmid, u16 log, u32 stop_timeout_ms, u64 incarnation, u8 console, u8
  * power_key, u8 on_reboot, u8 on_crash, name[28],
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
- * u16 n, n * { u32 label, u64 ipa, u64 size }
+ * u16 n, n * { u32 label, u64 ipa, u64 size },
+ * version 2 only: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell }
  *
- * log is 0 if written by an older manager; older runners ignore it.
+ * log is 0 if written by an older manager; older runners ignore it. console and power_key stand for the
+ * devices that runners have always had. The last list has the others; without any it is not written, so
+ * that an older runner understands its VM after a reboot in place.
  */
 #include "daemon/ipc/runinfo.h"
 
@@ -22,11 +25,83 @@
 
 #define RUNINFO_MAGIC 0x49524847 /* "GHRI" */
 #define RUNINFO_VERSION 1
+#define RUNINFO_VERSION_DEVICES 2 /* with the list of other devices */
 #define RUNINFO_MAX 4096
 #define LOG_KIND GHVM_BITS(15, 14) /* enum ghvm_logging */
 #define LOG_SIZE GHVM_BITS(13, 0)  /* in GHVM_LOG_UNIT */
 
 #define RUNINFO_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* The devices that have a byte of their own in each version. This never changes. */
+static const struct ghvm_runinfo_device first_devices[] = {
+	{ .name = "uart", .ipa = GHVM_IPA_UART, .doorbell = GHVM_DOORBELL_UART },
+	{ .name = "power-key", .ipa = GHVM_IPA_PL061, .doorbell = GHVM_DOORBELL_PL061 },
+};
+
+static bool same_device(const struct ghvm_runinfo_device *a, const struct ghvm_runinfo_device *b)
+{
+	return !strcmp(a->name, b->name) && a->nth == b->nth && a->ipa == b->ipa &&
+	       a->doorbell == b->doorbell;
+}
+
+bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b)
+{
+	if (a->n_devices != b->n_devices)
+		return false;
+	for (size_t i = 0; i < a->n_devices; i++)
+		if (!same_device(&a->devices[i], &b->devices[i]))
+			return false;
+	return true;
+}
+
+static bool has_device(const struct ghvm_runinfo *info, const struct ghvm_runinfo_device *d)
+{
+	for (size_t i = 0; i < info->n_devices; i++)
+		if (same_device(&info->devices[i], d))
+			return true;
+	return false;
+}
+
+static bool is_first(const struct ghvm_runinfo_device *d)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(first_devices); i++)
+		if (same_device(&first_devices[i], d))
+			return true;
+	return false;
+}
+
+static size_t count_others(const struct ghvm_runinfo *info)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < info->n_devices; i++)
+		n += !is_first(&info->devices[i]);
+	return n;
+}
+
+/* A name of up to @size - 1 bytes, with zeroes to its end. */
+static void put_name(struct ghvm_put *w, const char *name, size_t size)
+{
+	size_t len = strnlen(name, size - 1);
+
+	ghvm_put_bytes(w, name, len);
+	ghvm_put_zero(w, size - len);
+}
+
+static void put_other_devices(struct ghvm_put *w, const struct ghvm_runinfo *info)
+{
+	ghvm_put_u16(w, (uint16_t)count_others(info));
+	for (size_t i = 0; i < info->n_devices; i++) {
+		const struct ghvm_runinfo_device *d = &info->devices[i];
+
+		if (is_first(d))
+			continue;
+		put_name(w, d->name, sizeof(d->name));
+		ghvm_put_u16(w, (uint16_t)d->nth);
+		ghvm_put_u64(w, d->ipa);
+		ghvm_put_u32(w, d->doorbell);
+	}
+}
 
 static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 {
@@ -50,22 +125,23 @@ static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 
 static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 {
-	size_t len = strnlen(info->name, GHVM_NAME_SIZE - 1);
+	size_t n_others = count_others(info);
 
 	ghvm_put_u32(w, RUNINFO_MAGIC);
-	ghvm_put_u32(w, RUNINFO_VERSION);
+	ghvm_put_u32(w, n_others ? RUNINFO_VERSION_DEVICES : RUNINFO_VERSION);
 	ghvm_put_u16(w, info->vmid.id);
 	ghvm_put_u16(w, (uint16_t)(ghvm_bits_put(LOG_SIZE, info->log_size / GHVM_LOG_UNIT) |
 				   ghvm_bits_put(LOG_KIND, info->logging)));
 	ghvm_put_u32(w, info->stop_timeout_ms);
 	ghvm_put_u64(w, info->incarnation);
-	ghvm_put_u8(w, info->console);
-	ghvm_put_u8(w, info->power_key);
+	for (size_t i = 0; i < ARRAY_SIZE(first_devices); i++)
+		ghvm_put_u8(w, has_device(info, &first_devices[i]));
 	ghvm_put_u8(w, info->on_reboot);
 	ghvm_put_u8(w, info->on_crash);
-	ghvm_put_bytes(w, info->name, len);
-	ghvm_put_zero(w, GHVM_NAME_SIZE - len);
+	put_name(w, info->name, GHVM_NAME_SIZE);
 	put_lists(w, info);
+	if (n_others)
+		put_other_devices(w, info);
 }
 
 int ghvm_runinfo_write(const struct ghvm_runinfo *info)
@@ -79,7 +155,8 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info)
 		return -errno;
 	if (info->n_vcpus > ARRAY_SIZE(info->vcpus) ||
 	    info->n_doorbells > ARRAY_SIZE(info->doorbells) ||
-	    info->n_windows > ARRAY_SIZE(info->windows))
+	    info->n_windows > ARRAY_SIZE(info->windows) ||
+	    info->n_devices > ARRAY_SIZE(info->devices))
 		return -EINVAL;
 	put_runinfo(&w, info);
 	if (w.bad)
@@ -123,6 +200,31 @@ static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
 	}
 }
 
+static void get_first_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(first_devices); i++)
+		if (ghvm_get_u8(g))
+			info->devices[info->n_devices++] = first_devices[i];
+}
+
+static void get_other_device(struct ghvm_get *g, struct ghvm_runinfo_device *d)
+{
+	ghvm_get_bytes(g, d->name, sizeof(d->name));
+	d->nth = ghvm_get_u16(g);
+	d->ipa = ghvm_get_u64(g);
+	d->doorbell = ghvm_get_u32(g);
+	if (d->name[sizeof(d->name) - 1] || d->ipa >= GHVM_IPA_WINDOWS)
+		g->bad = true;
+}
+
+static void get_other_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	size_t n = get_count(g, 30, ARRAY_SIZE(info->devices) - info->n_devices);
+
+	for (size_t i = 0; i < n; i++)
+		get_other_device(g, &info->devices[info->n_devices++]);
+}
+
 static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	uint16_t log = ghvm_get_u16(g);
@@ -135,18 +237,24 @@ static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 
 static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
-	if (ghvm_get_u32(g) != RUNINFO_MAGIC || ghvm_get_u32(g) != RUNINFO_VERSION)
+	uint32_t version;
+
+	if (ghvm_get_u32(g) != RUNINFO_MAGIC)
+		return -EBADMSG;
+	version = ghvm_get_u32(g);
+	if (version != RUNINFO_VERSION && version != RUNINFO_VERSION_DEVICES)
 		return -EBADMSG;
 	info->vmid.id = ghvm_get_u16(g);
 	get_log(g, info);
 	info->stop_timeout_ms = ghvm_get_u32(g);
 	info->incarnation = ghvm_get_u64(g);
-	info->console = ghvm_get_u8(g);
-	info->power_key = ghvm_get_u8(g);
+	get_first_devices(g, info);
 	info->on_reboot = ghvm_get_u8(g);
 	info->on_crash = ghvm_get_u8(g);
 	ghvm_get_bytes(g, info->name, sizeof(info->name));
 	get_lists(g, info);
+	if (version == RUNINFO_VERSION_DEVICES)
+		get_other_devices(g, info);
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
 	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;

@@ -8,9 +8,25 @@
 #include "ghvm/plan.h"
 #include "ghvm/machine.h"
 #include "ghvm/spec.h"
+#include "libghvm/plan/devices.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/**
+ * struct ghvm_runinfo_device - a device of the plan
+ * @name: its kind, NUL-terminated
+ * @nth: 0 for the first of its kind
+ * @ipa: address of its page of registers
+ * @doorbell: label; GHVM_DOORBELL_NONE: none
+ */
+struct ghvm_runinfo_device {
+	char name[GHVM_DEVICE_NAME_SIZE];
+	unsigned int nth;
+	uint64_t ipa;
+	uint32_t doorbell;
+};
 
 struct ghvm_runinfo_window {
 	uint32_t label;
@@ -23,12 +39,12 @@ struct ghvm_runinfo {
 	struct ghvm_vmid vmid;
 	uint64_t incarnation;
 	uint32_t stop_timeout_ms;
-	uint8_t console;
 	uint8_t logging; /* enum ghvm_logging */
 	uint64_t log_size;
-	uint8_t power_key;
 	uint8_t on_reboot; /* enum ghvm_on_end */
 	uint8_t on_crash;
+	struct ghvm_runinfo_device devices[GHVM_PLAN_DEVICES_MAX];
+	size_t n_devices;
 	struct ghvm_machine_vcpu vcpus[GHVM_SPEC_CPUS_MAX];
 	size_t n_vcpus;
 	struct ghvm_machine_doorbell doorbells[GHVM_DOORBELL_MAX];
@@ -39,6 +55,9 @@ struct ghvm_runinfo {
 
 /* Return: a memfd, sealed against everything; negative errno. */
 int ghvm_runinfo_write(const struct ghvm_runinfo *info);
+
+/* Do both have the same devices, at the same addresses? */
+bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b);
 
 /* Checks seals, version, counts. Return: 0; -EBADMSG; -EPERM not sealed. */
 int ghvm_runinfo_read(int fd, struct ghvm_runinfo *ret, struct ghvm_error *err);

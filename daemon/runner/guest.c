@@ -130,10 +130,9 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 	r = check_info(&g->info, wake, err);
 	if (r < 0)
 		return r;
-	r = devices_init(&g->devices, &g->info, logs);
+	r = devices_init(&g->devices, &g->info, logs, err);
 	if (r < 0)
-		return ghvm_error_set(err, r, "cannot create devices: %s", strerror(-r));
-	g->has_devices = true;
+		return r;
 	g->shared.mmio = &g->devices.mmio;
 	g->shared.on_off = on_off;
 	g->shared.on_end = on_end;
@@ -145,9 +144,7 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 void guest_done(struct guest *g)
 {
 	guest_stop(g);
-	if (g->has_devices)
-		devices_done(&g->devices);
-	g->has_devices = false;
+	devices_done(&g->devices);
 	closep(&g->ended);
 	closep(&g->shared.stop);
 	g->ended = g->shared.stop = -1;
@@ -192,6 +189,9 @@ int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err)
 		return r;
 	if (strcmp(info.name, g->info.name))
 		return ghvm_error_set(err, -EBADMSG, "rebuilt as another VM: %s", info.name);
+	if (!ghvm_runinfo_same_devices(&info, &g->info))
+		return ghvm_error_set(err, -EBADMSG, "%s was rebuilt with other devices",
+				      info.name);
 	r = check_info(&info, g->wake, err);
 	if (r < 0)
 		return r;
@@ -225,7 +225,7 @@ void guest_stop(struct guest *g)
 	uint64_t count;
 
 	vcpu_thread_stop(g->threads, GHVM_SPEC_CPUS_MAX);
-	g->devices.host = NULL;
+	devices_disconnect(&g->devices);
 	ghvm_host_close(TAKE_PTR(g->host));
 	forget_end(g);
 	atomic_store(&g->error, 0);

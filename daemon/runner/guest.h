@@ -37,7 +37,6 @@ struct guest {
 	struct ghvm_runinfo info;
 	struct ghvm_host *host;
 	struct devices devices;
-	bool has_devices;
 	struct vcpu_thread_shared shared;
 	struct vcpu_thread threads[GHVM_SPEC_CPUS_MAX];
 	const int *wake;

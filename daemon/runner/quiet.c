@@ -27,7 +27,8 @@ static int look_at_vcpus(struct quiet *q, const struct guest *g, uint64_t now,
 
 static void look_at_console(struct quiet *q, const struct guest *g, uint64_t now)
 {
-	uint64_t written = g->devices.has_console ? console_written(&g->devices.console) : 0;
+	const struct console *console = devices_console(&g->devices);
+	uint64_t written = console ? console_written(console) : 0;
 
 	if (written != q->written)
 		q->output = now;
@@ -52,9 +53,9 @@ static void describe_vcpu(const struct quiet *q, const struct guest *g, int vcpu
 
 	(void)snprintf(ret, size, "vCPU %d runs without an exit since %s%s%s", vcpu,
 		       wall_time(now, q->since[vcpu], a),
-		       !g->devices.has_console ? ""
-		       : q->output	       ? ", no output since "
-					       : ", no output at all",
+		       !devices_console(&g->devices) ? ""
+		       : q->output		     ? ", no output since "
+						     : ", no output at all",
 		       q->output ? wall_time(now, q->output, b) : "");
 }
 

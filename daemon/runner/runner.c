@@ -67,8 +67,8 @@ enum {
 	POLL_CONTROL,
 	POLL_LISTEN,
 	POLL_ENDED,
-	POLL_CONSOLE,
-	POLL_COUNT = POLL_CONSOLE + CONSOLE_POLLFDS,
+	POLL_DEVICES,
+	POLL_COUNT = POLL_DEVICES + DEVICES_POLLFDS,
 };
 
 static uint64_t now_ms(void)
@@ -141,7 +141,7 @@ static void on_key(void *data, bool down)
 {
 	struct runner *r = data;
 
-	pl061_set(&r->guest.devices.pl061, PL061_POWER_KEY, down);
+	devices_press_key(&r->guest.devices, down);
 }
 
 static void connect_guest(struct runner *r, int grant)
@@ -247,7 +247,7 @@ static void ask_power_off(struct runner *r, bool reboot)
 		return;
 	}
 	r->reboot = reboot;
-	if (r->phase == RUNNER_RUNNING && !r->guest.devices.has_power_key) {
+	if (r->phase == RUNNER_RUNNING && !devices_have_key(&r->guest.devices)) {
 		fprintf(stderr, SD_NOTICE "The guest has no power key: killing it\n");
 		stop_by_force(r);
 		return;
@@ -386,12 +386,12 @@ static void on_console(struct runner *r, struct ghvm_link_message *m)
 	uint32_t serial = ghvm_get_u32(&m->payload);
 	bool plain = !m->payload.len;
 	uint8_t flags = plain ? 0 : ghvm_get_u8(&m->payload);
-	struct devices *d = &r->guest.devices;
+	struct console *console = devices_console(&r->guest.devices);
 
 	if (m->payload.bad)
 		return;
-	if (d->has_console)
-		fd = console_attach(&d->console, flags & GHVM_LINK_CONSOLE_READ_ONLY,
+	if (console)
+		fd = console_attach(console, flags & GHVM_LINK_CONSOLE_READ_ONLY,
 				    flags & GHVM_LINK_CONSOLE_FORCE);
 	control_console_is(&r->control, serial, fd, plain);
 }
@@ -463,11 +463,8 @@ static uint64_t sooner(uint64_t next, uint64_t now, int ms)
 static int poll_timeout(const struct runner *r)
 {
 	uint64_t next = power_next(&r->power), now = now_ms();
-	int console = -1;
 
-	if (r->guest.devices.has_console)
-		console = console_timeout(&r->guest.devices.console);
-	next = sooner(next, now, console);
+	next = sooner(next, now, devices_timeout(&r->guest.devices));
 	next = sooner(next, now, control_timeout(&r->control));
 	next = sooner(next, now, r->owes_ready ? GHVM_LINK_AGAIN_MS : -1);
 	if (r->orphan < next)
@@ -485,16 +482,15 @@ static int poll_timeout(const struct runner *r)
 
 static void wait_for_events(struct runner *r, struct pollfd fds[POLL_COUNT])
 {
+	size_t n;
+
 	fds[POLL_SIGNALS] = (struct pollfd){ .fd = r->signals, .events = POLLIN };
 	fds[POLL_CONTROL] = (struct pollfd){ .fd = r->control.fd, .events = POLLIN };
 	fds[POLL_LISTEN] = (struct pollfd){ .fd = r->control.listen, .events = POLLIN };
 	fds[POLL_ENDED] = (struct pollfd){ .fd = r->guest.ended, .events = POLLIN };
-	for (int i = 0; i < CONSOLE_POLLFDS; i++)
-		fds[POLL_CONSOLE + i] = (struct pollfd){ .fd = -1 };
-	if (r->guest.devices.has_console)
-		console_poll(&r->guest.devices.console, &fds[POLL_CONSOLE]);
-	if (poll(fds, POLL_COUNT, poll_timeout(r)) < 0) /* EINTR: nothing fired */
-		for (int i = 0; i < POLL_COUNT; i++)
+	n = POLL_DEVICES + devices_poll(&r->guest.devices, &fds[POLL_DEVICES]);
+	if (poll(fds, n, poll_timeout(r)) < 0) /* EINTR: nothing fired */
+		for (size_t i = 0; i < n; i++)
 			fds[i].revents = 0;
 }
 
@@ -505,8 +501,7 @@ static void loop_once(struct runner *r)
 	update_orphan(r);
 	wait_for_events(r, fds);
 	control_flush(&r->control);
-	if (r->guest.devices.has_console)
-		console_process(&r->guest.devices.console);
+	devices_process(&r->guest.devices);
 	if (fds[POLL_ENDED].revents)
 		on_ended(r);
 	if (fds[POLL_CONTROL].revents)

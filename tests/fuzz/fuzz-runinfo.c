@@ -20,6 +20,23 @@ static int sealed(const uint8_t *data, size_t size)
 	return fd;
 }
 
+/* In any order: those with a byte of their own come first. */
+static bool has_devices_of(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b)
+{
+	struct ghvm_runinfo one = { .n_devices = 1 }, other = { .n_devices = 1 };
+	bool found = true;
+
+	for (size_t i = 0; found && i < b->n_devices; i++) {
+		found = false;
+		one.devices[0] = b->devices[i];
+		for (size_t k = 0; !found && k < a->n_devices; k++) {
+			other.devices[0] = a->devices[k];
+			found = ghvm_runinfo_same_devices(&one, &other);
+		}
+	}
+	return found;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(closep) int fd = sealed(data, size);
@@ -32,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	PROMISE(info.n_vcpus <= GHVM_SPEC_CPUS_MAX && info.n_doorbells <= GHVM_DOORBELL_MAX);
 	PROMISE(info.n_windows <= GHVM_SPEC_REGIONS_MAX);
+	PROMISE(info.n_devices <= GHVM_PLAN_DEVICES_MAX);
 	{
 		_cleanup_(closep) int again = ghvm_runinfo_write(&info);
 
@@ -39,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(back.n_vcpus == info.n_vcpus && back.vmid.id == info.vmid.id);
 		PROMISE(!memcmp(back.vcpus, info.vcpus, sizeof(info.vcpus)));
 		PROMISE(!memcmp(back.windows, info.windows, sizeof(info.windows)));
+		PROMISE(has_devices_of(&back, &info) && has_devices_of(&info, &back));
 	}
 	return 0;
 }

@@ -282,6 +282,19 @@ static void fill_windows(const struct guest *g, struct ghvm_runinfo *info)
 	}
 }
 
+static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < g->plan.n_devices; i++) {
+		const struct ghvm_plan_device *p = &g->plan.devices[i];
+		struct ghvm_runinfo_device *d = &info->devices[info->n_devices++];
+
+		(void)snprintf(d->name, sizeof(d->name), "%s", p->name); /* fits */
+		d->nth = p->nth;
+		d->ipa = p->ipa;
+		d->doorbell = p->doorbell;
+	}
+}
+
 int guest_runinfo(const struct guest *g)
 {
 	const struct ghvm_machine *m = g->machine;
@@ -291,10 +304,8 @@ int guest_runinfo(const struct guest *g)
 		.vmid = ghvm_machine_vmid(m),
 		.incarnation = g->incarnation,
 		.stop_timeout_ms = g->spec.stop_timeout_ms,
-		.console = g->spec.console,
 		.logging = (uint8_t)g->spec.logging,
 		.log_size = g->spec.log_size,
-		.power_key = g->spec.power_key,
 		.on_reboot = (uint8_t)g->spec.on_reboot,
 		.on_crash = (uint8_t)g->spec.on_crash,
 	};
@@ -311,6 +322,7 @@ int guest_runinfo(const struct guest *g)
 		return -E2BIG;
 	memcpy(info.doorbells, doorbells, n * sizeof(*doorbells));
 	info.n_doorbells = n;
+	fill_devices(g, &info);
 	fill_windows(g, &info);
 	return ghvm_runinfo_write(&info);
 }

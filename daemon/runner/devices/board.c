@@ -1,120 +1,118 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Connects the devices, which are independent of each other.
+ * Creates the devices and connects them: registers to addresses, interrupts to doorbells.
  */
 #include "daemon/runner/devices/board.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "daemon/runner/devices/device-kinds.h" /* made by meson.build */
 #include "libghvm/base/cleanup.h"
-#include "ghvm/plan.h"
+#include "ghvm/guest-map.h"
 #include "ghvm/vcpu.h"
 
-static void ring(struct devices *d, struct ghvm_capid bell)
-{
-	if (d->host && bell.id != GHVM_CAPID_NONE)
-		(void)ghvm_doorbell_ring(d->host, bell); /* fails only when the VM has ended */
-}
+#define KIND(kind) extern const struct device_kind kind;
+DEVICE_KINDS
+#undef KIND
 
-static void on_uart_ring(void *data)
-{
-	struct devices *d = data;
-
-	ring(d, d->uart_bell);
-}
-
-static void on_uart_transmit(void *data, uint8_t byte)
-{
-	struct devices *d = data;
-
-	console_put(&d->console, byte);
-}
-
-static void on_uart_room(void *data)
-{
-	struct devices *d = data;
-
-	console_kick(&d->console);
-}
-
-static const struct uart_ops uart_ops = {
-	.ring = on_uart_ring,
-	.transmit = on_uart_transmit,
-	.on_room = on_uart_room,
+const struct device_kind *const device_kinds[] = {
+#define KIND(kind) &kind,
+	DEVICE_KINDS
+#undef KIND
+		NULL,
 };
 
-static size_t on_console_room(void *data)
-{
-	struct devices *d = data;
+static_assert(GHVM_PLAN_DEVICES_MAX <= MMIO_DEVICES_MAX, "there is a place for each device");
 
-	return d->host ? uart_room(&d->uart) : 0; /* keep input during a reboot in place */
+void bell_ring(const struct bell *bell)
+{
+	if (bell->host && bell->cap.id != GHVM_CAPID_NONE)
+		(void)ghvm_doorbell_ring(bell->host,
+					 bell->cap); /* fails only when the VM has ended */
 }
 
-static size_t on_console_receive(void *data, const uint8_t *buf, size_t n)
+static const struct device_kind *find_kind(const char *name)
 {
-	struct devices *d = data;
-
-	return uart_receive(&d->uart, buf, n);
+	for (size_t i = 0; device_kinds[i]; i++)
+		if (!strcmp(device_kinds[i]->name, name))
+			return device_kinds[i];
+	return NULL;
 }
 
-static const struct console_ops console_ops = {
-	.room = on_console_room,
-	.receive = on_console_receive,
-};
-
-static void on_key_ring(void *data)
+static size_t count_pollfds(const struct devices *d)
 {
-	struct devices *d = data;
+	size_t n = 0;
 
-	ring(d, d->key_bell);
+	for (size_t i = 0; i < d->n; i++)
+		n += d->v[i].kind->n_pollfds;
+	return n;
 }
 
-static int add_uart(struct devices *d, struct console_log *log)
+/* The device counts from here on, so that devices_done() ends it. */
+static int init_device(struct devices *d, const struct device_kind *kind,
+		       const struct ghvm_runinfo_device *from, const struct ghvm_runinfo *info,
+		       int *logs)
 {
-	const struct mmio_device device = {
-		.first = GHVM_IPA_UART,
-		.last = GHVM_IPA_UART + GHVM_IPA_MMIO_PAGE - 1,
-		.read = uart_read,
-		.write = uart_write,
-		.data = &d->uart,
+	struct device *device = &d->v[d->n];
+	const struct device_setup setup = { .bell = &device->bell, .info = info, .logs = logs };
+	void *state = calloc(1, kind->size);
+	struct mmio_device mmio = {
+		.first = from->ipa,
+		.last = from->ipa + GHVM_IPA_MMIO_PAGE - 1,
+		.read = kind->read,
+		.write = kind->write,
+		.data = state,
 	};
 	int r;
 
-	uart_init(&d->uart, &uart_ops, d);
-	d->has_console = true;
-	r = console_init(&d->console, &console_ops, d, log);
-	return r < 0 ? r : mmio_add(&d->mmio, &device);
-}
-
-static int add_power_key(struct devices *d)
-{
-	const struct mmio_device device = {
-		.first = GHVM_IPA_PL061,
-		.last = GHVM_IPA_PL061 + GHVM_IPA_MMIO_PAGE - 1,
-		.read = pl061_read,
-		.write = pl061_write,
-		.data = &d->pl061,
+	if (!state)
+		return -ENOMEM;
+	*device = (struct device){
+		.kind = kind,
+		.bell.cap = { GHVM_CAPID_NONE },
+		.doorbell = from->doorbell,
+		.state = state,
 	};
-
-	pl061_init(&d->pl061, on_key_ring, d);
-	d->has_power_key = true;
-	return mmio_add(&d->mmio, &device);
+	d->n++;
+	r = kind->init(state, &setup);
+	if (r == 0 && count_pollfds(d) > DEVICES_POLLFDS)
+		r = -ENOSPC;
+	return r == 0 ? mmio_add(&d->mmio, &mmio) : r;
 }
 
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX])
+static int add_device(struct devices *d, const struct ghvm_runinfo_device *from,
+		      const struct ghvm_runinfo *info, int *logs, struct ghvm_error *err)
 {
-	bool journal = info->logging == GHVM_LOGGING_JOURNAL;
-	_cleanup_(console_log_done) struct console_log log = { .journal = -1 };
+	const struct device_kind *kind = find_kind(from->name);
+	int r;
+
+	if (!kind)
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "the manager lists a device '%s', which is unknown to this "
+				      "gunyah-vm: is it of an earlier version?",
+				      from->name);
+	r = init_device(d, kind, from, info, logs);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot create device '%s': %s", from->name,
+				      strerror(-r));
+	return 0;
+}
+
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX],
+		 struct ghvm_error *err)
+{
 	int r = 0;
 
-	console_log_init(&log, logs, info->log_size, journal ? STDERR_FILENO : -1);
-
-	*d = (struct devices){ .uart_bell = { GHVM_CAPID_NONE }, .key_bell = { GHVM_CAPID_NONE } };
-	if (info->console)
-		r = add_uart(d, &log);
-	if (r == 0 && info->power_key)
-		r = add_power_key(d);
+	*d = (struct devices){};
+	for (size_t i = 0; r == 0 && i < info->n_devices; i++)
+		r = add_device(d, &info->devices[i], info, logs, err);
+	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
+		closep(&logs[i]); /* no device has taken it */
+		logs[i] = -1;
+	}
 	if (r < 0)
 		devices_done(d);
 	return r;
@@ -122,13 +120,12 @@ int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GH
 
 void devices_done(struct devices *d)
 {
-	if (d->has_console) {
-		console_done(&d->console);
-		uart_done(&d->uart);
+	for (size_t i = 0; i < d->n; i++) {
+		d->v[i].kind->done(d->v[i].state);
+		free(d->v[i].state);
 	}
-	if (d->has_power_key)
-		pl061_done(&d->pl061);
-	d->has_console = d->has_power_key = false;
+	d->n = 0;
+	d->mmio.n = 0;
 }
 
 static struct ghvm_capid find_bell(const struct ghvm_runinfo *info, uint32_t label)
@@ -141,13 +138,84 @@ static struct ghvm_capid find_bell(const struct ghvm_runinfo *info, uint32_t lab
 
 void devices_connect(struct devices *d, struct ghvm_host *host, const struct ghvm_runinfo *info)
 {
-	d->host = host;
-	d->uart_bell = find_bell(info, GHVM_DOORBELL_UART);
-	d->key_bell = find_bell(info, GHVM_DOORBELL_PL061);
-	if (d->has_console) {
-		uart_reset(&d->uart);
-		console_kick(&d->console);
+	for (size_t i = 0; i < d->n; i++) {
+		struct device *device = &d->v[i];
+
+		device->bell = (struct bell){ host, find_bell(info, device->doorbell) };
+		device->kind->reset(device->state);
 	}
-	if (d->has_power_key)
-		pl061_reset(&d->pl061);
+}
+
+void devices_disconnect(struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		d->v[i].bell.host = NULL;
+}
+
+/* ---- the main loop ---- */
+
+size_t devices_poll(struct devices *d, struct pollfd ret[DEVICES_POLLFDS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct device_kind *kind = d->v[i].kind;
+
+		if (kind->n_pollfds)
+			kind->poll(d->v[i].state, &ret[n]);
+		n += kind->n_pollfds;
+	}
+	return n;
+}
+
+int devices_timeout(const struct devices *d)
+{
+	int least = -1;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct device_kind *kind = d->v[i].kind;
+		int ms = kind->timeout ? kind->timeout(d->v[i].state) : -1;
+
+		if (ms >= 0 && (least < 0 || ms < least))
+			least = ms;
+	}
+	return least;
+}
+
+void devices_process(struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].kind->process)
+			d->v[i].kind->process(d->v[i].state);
+}
+
+/* ---- what the runner does with some of them ---- */
+
+struct console *devices_console(const struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].kind->console)
+			return d->v[i].kind->console(d->v[i].state);
+	return NULL;
+}
+
+static const struct device *find_key(const struct devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].kind->press)
+			return &d->v[i];
+	return NULL;
+}
+
+bool devices_have_key(const struct devices *d)
+{
+	return find_key(d);
+}
+
+void devices_press_key(struct devices *d, bool down)
+{
+	const struct device *key = find_key(d);
+
+	if (key)
+		key->kind->press(key->state, down);
 }

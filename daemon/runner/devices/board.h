@@ -1,48 +1,78 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The devices of a VM and their connections: registers to addresses, interrupts to doorbells, the UART to
- * the console.
+ * The devices of a VM: what the plan lists, made of the kinds in the runner's table.
  */
 #pragma once
 
+#include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/runner/devices/console.h"
-#include "daemon/runner/devices/mmio.h"
-#include "daemon/runner/devices/pl061.h"
-#include "daemon/runner/devices/uart.h"
-#include "ghvm/host.h"
 #include "daemon/ipc/runinfo.h"
+#include "daemon/runner/devices/console.h"
+#include "daemon/runner/devices/device.h"
+#include "daemon/runner/devices/mmio.h"
+#include "ghvm/error.h"
+#include "ghvm/host.h"
+
+#define DEVICES_POLLFDS 64 /* of all devices of a VM */
 
 /**
- * struct devices - all devices
- * @host: for ringing doorbells, borrowed; NULL: there is no VM at the moment
- * @uart_bell, @key_bell: GHVM_CAPID_NONE: none, interrupts are dropped
+ * struct device - one device
+ * @doorbell: label of its doorbell
+ * @state: @kind->size bytes, owned
+ */
+struct device {
+	const struct device_kind *kind;
+	struct bell bell;
+	uint32_t doorbell;
+	void *state;
+};
+
+/**
+ * struct devices - all devices, @n of them
  *
  * Thread: main while no vCPU runs, then any. Not movable.
  */
 struct devices {
-	struct ghvm_host *host;
-	struct ghvm_capid uart_bell;
-	struct ghvm_capid key_bell;
 	struct mmio_table mmio;
-	struct uart uart;
-	struct pl061 pl061;
-	struct console console;
-	bool has_console;
-	bool has_power_key;
+	struct device v[GHVM_PLAN_DEVICES_MAX];
+	size_t n;
 };
+
+/* All kinds; the last one is NULL. */
+extern const struct device_kind *const device_kinds[];
 
 /**
  * devices_init() - create the devices described by @info
  * @d: on success the caller calls devices_done()
  * @logs: taken over, also on failure; -1 after the last
  *
- * Return: 0 or a negative errno.
+ * Return: 0; -EOPNOTSUPP a kind is unknown; another errno.
  */
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX]);
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX],
+		 struct ghvm_error *err);
 void devices_done(struct devices *d);
 
 /* Reset the devices and connect them to the doorbells of a new or rebuilt VM. */
 void devices_connect(struct devices *d, struct ghvm_host *host, const struct ghvm_runinfo *info);
+
+/* There is no VM until the next devices_connect(). No vCPU runs. */
+void devices_disconnect(struct devices *d);
+
+/* Events to wait for. Return: their number. */
+size_t devices_poll(struct devices *d, struct pollfd ret[DEVICES_POLLFDS]);
+
+/* Time limit for poll() in ms; -1: none. */
+int devices_timeout(const struct devices *d);
+
+/* Call it after an event of devices_poll() or the timeout. */
+void devices_process(struct devices *d);
+
+/* The console; NULL: there is none. */
+struct console *devices_console(const struct devices *d);
+
+bool devices_have_key(const struct devices *d);
+/* Set the level of the power key, if there is one. */
+void devices_press_key(struct devices *d, bool down);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MMIO_DEVICES_MAX 34 /* UART, GPIO and 32 virtio devices */
+#define MMIO_DEVICES_MAX 34 /* as many as a plan has */
 
 /**
  * struct mmio_device - registers of a device

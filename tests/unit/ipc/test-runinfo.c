@@ -23,10 +23,11 @@ static struct ghvm_runinfo demo(void)
 		.vmid = { 0x80 },
 		.incarnation = 0x1122334455667788,
 		.stop_timeout_ms = 90000,
-		.console = 1,
 		.logging = GHVM_LOGGING_JOURNAL,
 		.log_size = GHVM_MIB(64),
-		.power_key = 1,
+		.devices = { { "uart", 0, GHVM_IPA_UART, GHVM_DOORBELL_UART },
+			     { "power-key", 0, GHVM_IPA_PL061, GHVM_DOORBELL_PL061 } },
+		.n_devices = 2,
 		.on_reboot = GHVM_ON_END_RESTART,
 		.vcpus = { { .cap = { 5 }, .virq = { 150 } }, { .cap = { 6 }, .virq = { 151 } } },
 		.n_vcpus = 2,
@@ -58,6 +59,7 @@ static void comes_back_as_it_was(void **state)
 	assert_int_equal(out.vcpus[1].virq.intid, 151);
 	assert_int_equal(out.doorbells[0].cap.id, UINT64_MAX - 1);
 	assert_int_equal(out.windows[0].size, 0x200000);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
 }
 
 static void has_golden_head(void **state)
@@ -73,6 +75,46 @@ static void has_golden_head(void **state)
 
 	assert_int_equal(pread(fd, head, sizeof(head), 0), sizeof(head));
 	assert_memory_equal(head, golden, sizeof(golden));
+}
+
+/* Version 1 without further devices: a runner of any version reads it. With them version 2. */
+static void has_golden_devices(void **state)
+{
+	static const uint8_t golden[] = {
+		1, 0, 'r', 't', 'c',  0,    0, 0,    0, 0, 0, 0, 0,    0,    0,	   0,
+		0, 0, 1,   0,	0x00, 0x10, 1, 0x10, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+	};
+	struct ghvm_runinfo in = demo(), out;
+	uint8_t all[1024], version[8];
+	ssize_t n;
+
+	in.n_devices = 1; /* the UART */
+	in.devices[in.n_devices++] = (struct ghvm_runinfo_device){
+		.name = "rtc",
+		.nth = 1,
+		.ipa = GHVM_IPA_DEVICES + GHVM_IPA_MMIO_PAGE,
+		.doorbell = GHVM_DOORBELL_NONE,
+	};
+
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+
+	assert_int_equal(pread(fd, version, 8, 0), 8);
+	assert_int_equal(version[4], 2);
+	n = pread(fd, all, sizeof(all), 0);
+	assert_true(n > (ssize_t)sizeof(golden));
+	assert_memory_equal(all + n - sizeof(golden), golden, sizeof(golden));
+	assert_int_equal(all[24], 1); /* the UART */
+	assert_int_equal(all[25], 0); /* no power key */
+	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
+	assert_int_equal(out.n_devices, 2);
+	assert_string_equal(out.devices[1].name, "rtc");
+	assert_int_equal(out.devices[1].nth, 1);
+	assert_int_equal(out.devices[1].doorbell, GHVM_DOORBELL_NONE);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
+	out.devices[1].ipa += GHVM_IPA_MMIO_PAGE;
+	assert_false(ghvm_runinfo_same_devices(&in, &out));
+	out.n_devices = 1;
+	assert_false(ghvm_runinfo_same_devices(&in, &out));
 }
 
 static void cannot_be_changed(void **state)
@@ -121,6 +163,35 @@ static void refuses_what_is_not_sealed(void **state)
 	assert_int_equal(ghvm_runinfo_read(STDERR_FILENO, &in, NULL), -EPERM);
 }
 
+/* With the list of further devices, too. */
+static void refuses_a_damaged_list(void **state)
+{
+	struct ghvm_runinfo in = demo();
+	uint8_t buf[4096];
+	ssize_t n;
+
+	in.devices[1] = (struct ghvm_runinfo_device){ "rtc", 0, GHVM_IPA_DEVICES, 5 };
+
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+
+	n = pread(fd, buf, sizeof(buf), 0);
+	assert_true(n > 32);
+	for (ssize_t len = 0; len < n; len++)
+		assert_int_equal(read_back(buf, (size_t)len, SEALS), -EBADMSG);
+	assert_int_equal(read_back(buf, (size_t)n + 1, SEALS), -EBADMSG);
+	static const ssize_t damage[] = { 5, 8, 15,
+					  32 }; /* address twice, end of the name, count */
+
+	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
+		uint8_t *at = &buf[n - damage[i]];
+
+		*at ^= 0x40;
+		assert_int_equal(read_back(buf, (size_t)n, SEALS), -EBADMSG);
+		*at ^= 0x40;
+	}
+	assert_int_equal(read_back(buf, (size_t)n, SEALS), 0);
+}
+
 static void refuses_every_damage(void **state)
 {
 	struct ghvm_runinfo in = demo();
@@ -155,6 +226,9 @@ static void refuses_counts_beyond_its_room(void **state)
 	in = demo();
 	in.n_windows = GHVM_SPEC_REGIONS_MAX + 1;
 	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
+	in = demo();
+	in.n_devices = GHVM_PLAN_DEVICES_MAX + 1;
+	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
 }
 
 static void has_room_for_all(void **state)
@@ -164,12 +238,15 @@ static void has_room_for_all(void **state)
 	in.n_vcpus = GHVM_SPEC_CPUS_MAX;
 	in.n_doorbells = GHVM_DOORBELL_MAX;
 	in.n_windows = GHVM_SPEC_REGIONS_MAX;
+	for (; in.n_devices < GHVM_PLAN_DEVICES_MAX; in.n_devices++)
+		memset(in.devices[in.n_devices].name, 'x', GHVM_DEVICE_NAME_SIZE - 1);
 
 	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
 
 	assert_true(fd >= 0);
 	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
 	assert_int_equal(out.n_windows, GHVM_SPEC_REGIONS_MAX);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
 }
 
 int main(void)
@@ -177,9 +254,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back_as_it_was),
 		cmocka_unit_test(has_golden_head),
+		cmocka_unit_test(has_golden_devices),
 		cmocka_unit_test(cannot_be_changed),
 		cmocka_unit_test(refuses_what_is_not_sealed),
 		cmocka_unit_test(refuses_every_damage),
+		cmocka_unit_test(refuses_a_damaged_list),
 		cmocka_unit_test(refuses_counts_beyond_its_room),
 		cmocka_unit_test(has_room_for_all),
 	};

@@ -189,7 +189,8 @@ static void no_console_no_descriptor(void **state)
 {
 	struct bench *f = *state;
 
-	f->info.console = 0;
+	f->info.devices[0] = f->info.devices[1]; /* the key alone */
+	f->info.n_devices = 1;
 	bench_start(f);
 	assert_int_equal(open_console(f, 1, 0), -ENOTTY);
 	bench_say_stop(f, GHVM_LINK_FORCE);
@@ -307,6 +308,34 @@ static void a_rebuild_as_another_vm_fails(void **state)
 	strcpy(f->info.name, "other");
 	bench_say_rebuilt(f, &f->info);
 	assert_int_equal(bench_join(f), 1);
+}
+
+/* Their registers would be elsewhere than the new tree says. */
+static void a_rebuild_with_other_devices_fails(void **state)
+{
+	struct bench *f = *state;
+
+	SCRIPT(f, bench_reset);
+	bench_start(f);
+	bench_expect_exited(f, GHVM_VCPU_SYSTEM_RESET);
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_RESET, GHVM_LINK_WAIT);
+	f->info.n_devices--;
+	bench_say_rebuilt(f, &f->info);
+	assert_int_equal(bench_join(f), 1);
+}
+
+static void a_device_of_a_later_version_is_refused(void **state)
+{
+	struct bench *f = *state;
+
+	f->info.devices[f->info.n_devices++] = (struct ghvm_runinfo_device){
+		.name = "toaster",
+		.ipa = GHVM_IPA_DEVICES,
+		.doorbell = GHVM_DOORBELL_NONE,
+	};
+	bench_launch(f);
+	assert_int_equal(bench_join(f), 1);
+	assert_int_equal(f->opened, 0);
 }
 
 static void the_guest_survives_its_manager(void **state)
@@ -543,6 +572,8 @@ int main(void)
 		BENCH_TEST(nonsense_is_ignored),
 		BENCH_TEST(reboots_in_place),
 		BENCH_TEST(a_rebuild_as_another_vm_fails),
+		BENCH_TEST(a_rebuild_with_other_devices_fails),
+		BENCH_TEST(a_device_of_a_later_version_is_refused),
 		BENCH_TEST(the_guest_survives_its_manager),
 		BENCH_TEST(a_new_manager_learns_of_the_end),
 		BENCH_TEST(a_manager_may_come_between_ready_and_started),

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One kind of device: what the runner adds to its row in libghvm/plan/devices.c, under the same name.
+ *
+ * A device is a file here that defines such a row, and that meson.build lists among the kinds.
+ */
+#pragma once
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/ipc/runinfo.h"
+#include "ghvm/host.h"
+
+struct console;
+
+/**
+ * struct bell - the interrupt of a device
+ * @host: borrowed; NULL: there is no VM at the moment
+ * @cap: GHVM_CAPID_NONE: interrupts are dropped
+ *
+ * Thread: main while no vCPU runs, then any.
+ */
+struct bell {
+	struct ghvm_host *host;
+	struct ghvm_capid cap;
+};
+
+/* Raise an edge; without a VM it is dropped. Thread: any. Do not hold a lock of the device. */
+void bell_ring(const struct bell *bell);
+
+/**
+ * struct device_setup - what a device is made of; all borrowed
+ * @bell: outlives the device
+ * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
+ */
+struct device_setup {
+	const struct bell *bell;
+	const struct ghvm_runinfo *info;
+	int *logs;
+};
+
+/**
+ * struct device_kind - a kind; its functions get the state of one device
+ * @name: as in ghvm_device_kinds
+ * @size: of the state, which begins zeroed
+ * @init: 0 or a negative errno; @done is called also after a failure
+ * @reset: power-on: the VM is new or rebuilt. Thread: main, no vCPU runs
+ * @read, @write: an access to the page of registers: struct mmio_device. Thread: any
+ * @n_pollfds: number of descriptors that @poll sets for the main thread, 0: none
+ * @timeout: time limit of poll() in ms, -1: none; @process is called after it. NULL: never
+ * @console: the console that the device speaks to. NULL: it is no serial line
+ * @press: sets the level of the power key. NULL: it is no key
+ */
+struct device_kind {
+	const char *name;
+	size_t size;
+	int (*init)(void *device, const struct device_setup *setup);
+	void (*done)(void *device);
+	void (*reset)(void *device);
+	uint64_t (*read)(void *device, uint64_t offset, unsigned int size);
+	void (*write)(void *device, uint64_t offset, unsigned int size, uint64_t value);
+	size_t n_pollfds;
+	void (*poll)(void *device, struct pollfd *ret);
+	int (*timeout)(const void *device);
+	void (*process)(void *device);
+	struct console *(*console)(void *device);
+	void (*press)(void *device, bool down);
+};
