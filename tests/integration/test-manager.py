@@ -40,7 +40,7 @@ class Life(Case):
     def test_twenty_times(self):
         self.w.vm("demo", "off\n")
         for _ in range(20):
-            self.assertEqual(self.w.run_unit("demo"), 0)
+            self.assertEqual(self.w.run_unit("demo"), 0, self.w.said("demo"))
         self.w.assert_clean()
 
     def test_properties_while_it_runs(self):
