@@ -8,6 +8,7 @@
 #include "libghvm/hyp/sock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,17 @@ static const char *cmd_kill_client(struct server *s, char **w)
 static const char *cmd_kill_client_after(struct server *s, char **w)
 {
 	return arm_kill(s, w, FAULT_KILL_AFTER);
+}
+
+/* spare PID: requests of this process count for no fault; 0: all processes count again */
+static const char *cmd_spare(struct server *s, char **w)
+{
+	uint64_t pid;
+
+	if (!w[1] || !parse_number(w[1], INT_MAX, &pid))
+		return "which process?";
+	s->spared = (pid_t)pid;
+	return NULL;
 }
 
 /* no-fault: disarm; an error means that the fault has struck */
@@ -395,6 +407,7 @@ static const struct {
 	{ "kill-client", cmd_kill_client },
 	{ "kill-client-after", cmd_kill_client_after },
 	{ "no-fault", cmd_no_fault },
+	{ "spare", cmd_spare },
 	{ "delay", cmd_delay },
 	{ "quit", cmd_quit },
 };

@@ -67,6 +67,7 @@ static const char help[] =
 	"  kill-client [NTH [CLIENT]]     SIGKILL the client of the nth request, before it\n"
 	"  kill-client-after [NTH [CLIENT]]\n"
 	"                                 the same after it is done, before the answer\n"
+	"  spare PID                      that process's requests count for no fault\n"
 	"  no-fault                       cancel fail and kill-client; an error: they struck\n"
 	"  refuse MESSAGE STATUS [NTH]    RM refuses the nth such message, e.g. MEM_LEND 1\n"
 	"  drop MESSAGE [NTH]             it is lost: RM neither does nor answers it\n"

@@ -199,9 +199,13 @@ static int grant_request(struct server *s, struct file *f, struct request *rq)
 }
 
 /* True if the armed fault is meant for this request. */
-static bool fault_acts(struct fault *f, enum fault_whose whose, uint32_t op)
+static bool fault_acts(struct server *s, const struct file *file, uint32_t op)
 {
-	if (!f->armed || (f->op && f->op != op) || (f->whose && f->whose != whose))
+	enum fault_whose whose = file->kind == FILE_GRANT ? FAULT_RUNNER : FAULT_MANAGER;
+	struct fault *f = &s->fault;
+
+	if (!f->armed || (f->op && f->op != op) || (f->whose && f->whose != whose) ||
+	    (s->spared && file->pid == s->spared))
 		return false;
 	if (f->skip) {
 		f->skip--;
@@ -220,12 +224,11 @@ static int perform_request(struct server *s, struct file *f, struct request *rq)
 
 int dispatch(struct server *s, struct file *f, struct request *rq)
 {
-	enum fault_whose whose = f->kind == FILE_GRANT ? FAULT_RUNNER : FAULT_MANAGER;
 	const struct fault *fault = &s->fault;
 
 	s->counters.requests++;
 	s->caller = f->pid;
-	if (!fault_acts(&s->fault, whose, rq->op))
+	if (!fault_acts(s, f, rq->op))
 		return perform_request(s, f, rq);
 	if (fault->kind == FAULT_ERROR)
 		return fault->error;
