@@ -25,6 +25,7 @@
 #include "daemon/manager/manager.h"
 #include "daemon/manager/host/node.h"
 #include "daemon/manager/start/helpers.h"
+#include "daemon/manager/state/definition.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/protocol.h"
@@ -40,7 +41,7 @@ static const char usage[] =
 	"Manage virtual machines on the Gunyah hypervisor.\n"
 	"  --hypervisor URI  the module's node (/dev/ghvm), or unix:PATH of a model\n"
 	"  --bus ADDRESS     'system' (default), 'user', or a bus address\n"
-	"  --run-dir DIR     keep state, sockets and listeners below DIR (tests)\n"
+	"  --run-dir DIR     keep state, sockets and definitions below DIR (tests)\n"
 	"  --vms-dir DIR     read descriptors from DIR; may be repeated\n"
 	"  --presplit WHEN   before each LEND a SHARE and a RECLAIM: on, off, or as the\n"
 	"                    resource manager needs it: auto (default)\n"
@@ -70,10 +71,12 @@ struct daemon {
 	struct manager_options options;
 	const char *bus_address;
 	const char *dir;
-	const char *vms_dirs[VMS_DIRS_MAX + 1];
+	const char *vms_dirs[VMS_DIRS_MAX + 2]; /* one of definitions, and NULL */
 	size_t n_vms_dirs;
 	char state_dir[PATH_MAX];
 	char control_dir[PATH_MAX];
+	char definition_dir[PATH_MAX];
+	char defined[PATH_MAX];
 	char socket[PATH_MAX];
 };
 
@@ -162,12 +165,28 @@ static int make_dir(const char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Definitions of the tests are below --run-dir, and the last of the folders that --vms-dir names. */
+static int choose_definition_dir(struct daemon *d)
+{
+	int r = join(d->definition_dir, d->dir, "lib");
+
+	if (r == 0)
+		r = join(d->defined, d->definition_dir, DEFINITION_VMS);
+	if (r == 0)
+		r = make_dir(d->definition_dir);
+	if (r == 0 && d->n_vms_dirs)
+		d->vms_dirs[d->n_vms_dirs] = d->defined;
+	d->options.definition_dir = d->definition_dir;
+	return r;
+}
+
 static int choose_dirs(struct daemon *d)
 {
 	int r;
 
 	d->options.state_dir = "/run/gunyah-vmd";
 	d->options.control_dir = GHVM_LINK_CONTROL_DIR;
+	d->options.definition_dir = DEFINITION_DIR;
 	d->options.vms_dirs = d->n_vms_dirs ? d->vms_dirs : NULL;
 	if (!d->dir)
 		return join(d->socket, "/run/gunyah", "prepare.sock");
@@ -180,6 +199,8 @@ static int choose_dirs(struct daemon *d)
 		r = make_dir(d->state_dir);
 	if (r == 0)
 		r = make_dir(d->control_dir);
+	if (r == 0)
+		r = choose_definition_dir(d);
 	d->options.state_dir = d->state_dir;
 	d->options.control_dir = d->control_dir;
 	return r;

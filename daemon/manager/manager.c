@@ -11,6 +11,7 @@
 
 #include "daemon/manager/recovery/adopt.h"
 #include "daemon/manager/core/log.h"
+#include "daemon/manager/state/definition.h"
 #include "daemon/manager/state/settled.h"
 #include "daemon/ipc/permanent.h"
 #include "libghvm/base/bits.h"
@@ -420,6 +421,16 @@ static int adopt_guests(struct manager *m)
 	return r;
 }
 
+/* Without the folder, as with the unit of an earlier version, nothing can be defined over the bus. */
+static void clean_definitions(const struct manager *m)
+{
+	int r = definition_clean(m->options->definition_dir);
+
+	if (r < 0)
+		log_warning(NULL, r, "%s cannot be used for definitions over the bus",
+			    m->options->definition_dir);
+}
+
 int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options)
 {
 	int r;
@@ -447,6 +458,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 		r = folders_init(&m->folders, loop, options->vms_dirs, on_folders, m);
 	if (r < 0)
 		return r;
+	clean_definitions(m);
 	manager_scan(m);
 	r = adopt_guests(m);
 	manager_reread(m); /* again, now with the drop-ins of adopted guests */

@@ -28,6 +28,7 @@
  * struct manager_options - borrowed for the lifetime of the manager
  * @uri: of the hypervisor, NULL: the device node
  * @vms_dirs: NULL-terminated; NULL: the default folders
+ * @definition_dir: of definitions that come over the bus
  * @presplit: whether a SHARE and a RECLAIM precede each LEND
  */
 struct manager_options {
@@ -35,6 +36,7 @@ struct manager_options {
 	const char *const *vms_dirs;
 	const char *state_dir;
 	const char *control_dir;
+	const char *definition_dir;
 	enum presplit_option presplit;
 };
 

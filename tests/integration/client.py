@@ -58,6 +58,17 @@ def _append_options(m, options):
     _check(SD.sd_bus_message_close_container(m), "close")
 
 
+def _append_files(m, files):
+    """a{sh} of (key, descriptor) pairs: a list, because a key may be there twice"""
+    _check(SD.sd_bus_message_open_container(m, ctypes.c_char(b"a"), b"{sh}"), "open")
+    for key, fd in files:
+        _check(SD.sd_bus_message_open_container(m, ctypes.c_char(b"e"), b"sh"), "open")
+        _append(m, "s", key)
+        _append(m, "h", fd)
+        _check(SD.sd_bus_message_close_container(m), "close")
+    _check(SD.sd_bus_message_close_container(m), "close")
+
+
 def _read(m, kind):
     if kind in NUMBERS:
         v = NUMBERS[kind]()
@@ -102,6 +113,8 @@ class Client:
         for kind, value in args:
             if kind == "a{sv}":
                 _append_options(m, value)
+            elif kind == "a{sh}":
+                _append_files(m, value)
             else:
                 _append(m, kind, value)
         return m

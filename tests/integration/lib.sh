@@ -112,7 +112,7 @@ script() {
 # up NAME: its helper, then its runner, as one process in the background; its pid is in $pid
 up() {
   "$prepare" --socket="$work/run/prepare.sock" --log-dir="$work/log" --vms-dir="$work/vms" \
-    --exec="$runner" "$1" >>"$work/out/$1" 2>&1 &
+    --vms-dir="$work/run/lib/vms" --exec="$runner" "$1" >>"$work/out/$1" 2>&1 &
   # shellcheck disable=SC2034 # for the cases
   pid=$!
 }

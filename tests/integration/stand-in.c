@@ -75,6 +75,7 @@ struct world {
 	struct unit units[UNITS_MAX];
 	sd_bus_message *questions[QUESTIONS_MAX];
 	uint32_t n_questions;
+	char *last_name;
 };
 
 static const char *arg(const struct world *w, int i)
@@ -178,9 +179,18 @@ static int open_notify(struct unit *u)
 }
 
 /* Only the runner talks to systemd: with --exec the helper keeps the descriptors. */
+/* The manager keeps definitions beside its socket. */
+static void definitions_of(const struct world *w, char *ret, size_t cap)
+{
+	const char *socket = arg(w, 4), *slash = strrchr(socket, '/');
+
+	(void)snprintf(ret, cap, "%.*s/lib/vms", (int)(slash - socket), socket);
+}
+
 static int spawn(struct unit *u, const char *vm)
 {
 	const struct world *w = u->world;
+	char defined[256];
 
 	u->pid = fork();
 	if (u->pid < 0)
@@ -192,8 +202,10 @@ static int spawn(struct unit *u, const char *vm)
 		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* ours is not theirs */
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	     /* units do not outlive their world */
 		(void)setenv("NOTIFY_SOCKET", u->notify_path, 1);
+		definitions_of(w, defined, sizeof(defined));
 		(void)execl(arg(w, 2), arg(w, 2), "--socket", arg(w, 4), "--log-dir", arg(w, 5),
-			    "--vms-dir", arg(w, 6), "--exec", arg(w, 3), vm, NULL);
+			    "--vms-dir", arg(w, 6), "--vms-dir", defined, "--exec", arg(w, 3), vm,
+			    NULL);
 		_exit(127);
 	}
 	return sd_event_add_child(w->event, NULL, u->pid, WEXITED, on_child, u);
@@ -424,10 +436,24 @@ static int method_subscribe(sd_bus_message *m, void *data, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "");
 }
 
+/* The detail "name" of a question. */
+static void note_name(struct world *w, sd_bus_message *m)
+{
+	const char *key, *value;
+
+	free(w->last_name);
+	w->last_name = NULL;
+	if (sd_bus_message_skip(m, "(sa{sv})s") >= 0 &&
+	    sd_bus_message_enter_container(m, 'a', "{ss}") >= 0 &&
+	    sd_bus_message_read(m, "{ss}", &key, &value) > 0 && !strcmp(key, "name"))
+		w->last_name = strdup(value);
+}
+
 static int method_check(sd_bus_message *m, void *data, sd_bus_error *error)
 {
 	struct world *w = data;
 
+	note_name(w, m);
 	if (!strcmp(arg(w, 7), "silent") && w->n_questions < QUESTIONS_MAX) {
 		w->questions[w->n_questions++] = sd_bus_message_ref(m);
 		return 1;
@@ -505,6 +531,7 @@ static const sd_bus_vtable polkit_vtable[] = {
 	SD_BUS_METHOD("CancelCheckAuthorization", "s", "", method_cancel,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("ANSWER", "b", "", method_answer, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("LastName", "s", NULL, offsetof(struct world, last_name), 0),
 	SD_BUS_PROPERTY("Waiting", "u", NULL, offsetof(struct world, n_questions), 0),
 	SD_BUS_VTABLE_END,
 };

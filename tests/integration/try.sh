@@ -16,7 +16,7 @@ start_units() {
 
 words() {
   mkdir "$work/bin"
-  printf '#!/bin/sh\nexec %q --dir=%q "$@"\n' "$ctl" "$work/vms" >"$work/bin/ghvmctl"
+  printf '#!/bin/sh\nexec %q --dir=%q --dir=%q "$@"\n' "$ctl" "$work/vms" "$work/run/lib/vms" >"$work/bin/ghvmctl"
   printf '#!/bin/sh\nexec %q %q "$@"\n' "$here/tell.py" "$work/control" >"$work/bin/model"
   chmod +x "$work"/bin/*
   export PATH=$work/bin:$PATH

@@ -32,7 +32,8 @@ MEMORY, KERNEL, INITRD, OVERLAY, LOG = range(1, 6)
 
 BUS_CONFIG = """<busconfig><type>custom</type><listen>unix:path={0}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
-<allow own="*"/><allow user="*"/></policy></busconfig>"""
+<allow own="*"/><allow user="*"/></policy>
+<limit name="max_message_unix_fds">64</limit></busconfig>"""
 
 
 def program(*path):
@@ -271,6 +272,7 @@ class World:
         p = self.spawn(program("daemon/prepare/gunyah-vm-prepare"), "--socket",
                        self.path("run", "prepare.sock"), "--log-dir", self.path("log"),
                        "--vms-dir", self.path("vms"),
+                       "--vms-dir", self.path("run", "lib", "vms"),
                        "--exec", program("daemon/runner/gunyah-vm"), name, stderr=err)
         err.close()
         return p

@@ -28,6 +28,7 @@ struct peers;
 struct jobs;
 struct lane;
 struct transactions;
+struct definitions;
 struct bus_regions;
 struct bus_vm_changes;
 struct event;
@@ -55,6 +56,7 @@ struct bus {
 	struct jobs *jobs;
 	struct bus_regions *regions;
 	struct transactions *transactions;
+	struct definitions *definitions;
 	void *data;
 	void (*on_lost)(void *data, int error);
 	void (*on_activity)(void *data);

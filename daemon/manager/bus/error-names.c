@@ -17,7 +17,8 @@ struct name {
 static const struct name names[] = {
 	{ -EINVAL, FAILURE_INVALID_SPEC },
 	{ -ENOENT, FAILURE_NO_SUCH_VM },
-	{ -EEXIST, FAILURE_PREFIX "VMExists" },
+	{ -EEXIST, FAILURE_VM_EXISTS },
+	{ -EBADF, FAILURE_PREFIX "InvalidFile" },
 	{ -EBUSY, FAILURE_BUSY },
 	{ -ESRCH, FAILURE_BAD_STATE },
 	{ -ENOEXEC, FAILURE_PREFIX "ImageInvalid" },

@@ -14,6 +14,7 @@
 
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/bus/peer.h"
+#include "ghvm/types.h"
 
 #define POLKIT "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
@@ -34,6 +35,7 @@ enum phase {
  * @request: the message, referenced until the method was called again
  * @link: to the sender
  * @slot: of the call to polkit, owned
+ * @vm: name of the VM, a detail of the question; "": it is about none
  * @number: identifies the question when it is cancelled
  * @failure, @why: error name and reason, if SAYS_NO
  */
@@ -44,6 +46,7 @@ struct question {
 	struct peer_link link;
 	sd_bus_slot *slot;
 	const char *action;
+	char vm[GHVM_NAME_SIZE];
 	uint64_t number;
 	enum phase phase;
 	uid_t uid;
@@ -158,6 +161,13 @@ static int on_polkit(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return 1;
 }
 
+/* a{ss} */
+static int append_details(sd_bus_message *m, const struct question *q)
+{
+	return *q->vm ? sd_bus_message_append(m, "a{ss}", 1, "name", q->vm)
+		      : sd_bus_message_append(m, "a{ss}", 0);
+}
+
 static int call_polkit(struct question *q)
 {
 	uint32_t flags = sd_bus_message_get_allow_interactive_authorization(q->request) > 0;
@@ -169,9 +179,12 @@ static int call_polkit(struct question *q)
 	r = sd_bus_message_new_method_call(q->auth->conn, &m, POLKIT, POLKIT_PATH, POLKIT_AUTHORITY,
 					   "CheckAuthorization");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
-					  sd_bus_message_get_sender(q->request), q->action, 0,
-					  flags, id);
+		r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s",
+					  sd_bus_message_get_sender(q->request), q->action);
+	if (r >= 0)
+		r = append_details(m, q);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "us", flags, id);
 	if (r >= 0)
 		r = sd_bus_call_async(q->auth->conn, &q->slot, m, on_polkit, q, PASSWORD_USEC);
 	(void)sd_bus_message_unref(m);
@@ -251,7 +264,7 @@ static struct question *find_question(struct auth *a, sd_bus_message *m)
 	return q;
 }
 
-static int new_question(struct auth *a, sd_bus_message *m, const char *action,
+static int new_question(struct auth *a, sd_bus_message *m, const char *action, const char *vm,
 			struct question **ret)
 {
 	struct question *q = calloc(1, sizeof(*q));
@@ -262,6 +275,7 @@ static int new_question(struct auth *a, sd_bus_message *m, const char *action,
 		return -ENOMEM;
 	q->auth = a;
 	q->action = action;
+	(void)snprintf(q->vm, sizeof(q->vm), "%s", vm); /* valid: fits */
 	q->link = (struct peer_link){ .data = q, .on_uid = on_uid, .on_gone = on_gone };
 	r = peers_link(a->peers, m, &q->link, &uid);
 	if (r < 0) {
@@ -276,11 +290,11 @@ static int new_question(struct auth *a, sd_bus_message *m, const char *action,
 	return r;
 }
 
-static int ask_question(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
-			sd_bus_error *error)
+static int ask_question(struct auth *a, sd_bus_message *m, const char *action, const char *vm,
+			uid_t *ret, sd_bus_error *error)
 {
 	struct question *q;
-	int r = new_question(a, m, action, &q);
+	int r = new_question(a, m, action, vm, &q);
 
 	if (r == -EBADMSG)
 		return sd_bus_error_set(error, FAILURE_NOT_AUTHORIZED,
@@ -299,11 +313,17 @@ static int ask_question(struct auth *a, sd_bus_message *m, const char *action, u
 int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
 	       sd_bus_error *error)
 {
+	return auth_check_vm(a, m, action, "", ret, error);
+}
+
+int auth_check_vm(struct auth *a, sd_bus_message *m, const char *action, const char *vm, uid_t *ret,
+		  sd_bus_error *error)
+{
 	struct question *q = find_question(a, m);
 	bool yes;
 
 	if (!q)
-		return ask_question(a, m, action, ret, error);
+		return ask_question(a, m, action, vm, ret, error);
 	if (q->phase != SAYS_YES && q->phase != SAYS_NO)
 		return 0;
 	yes = q->phase == SAYS_YES && !strcmp(q->action, action);

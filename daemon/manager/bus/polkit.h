@@ -41,3 +41,6 @@ void auth_free(struct auth *a);
  */
 int auth_check(struct auth *a, sd_bus_message *m, const char *action, uid_t *ret,
 	       sd_bus_error *error);
+/* The same for an action on one VM: rules of polkit find @vm, a valid name, as the detail "name". */
+int auth_check_vm(struct auth *a, sd_bus_message *m, const char *action, const char *vm, uid_t *ret,
+		  sd_bus_error *error);

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * org.gunyah.vmm1.Manager.
- *
- * Descriptors from callers must be sealed memfds and are read, never mapped: truncating a mapped file
- * would kill the manager, and a file on a slow file system would block the loop.
  */
 #include "daemon/manager/objects/manager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/manager/bus/polkit.h"
+#include "daemon/manager/bus/sent.h"
+#include "daemon/manager/objects/define.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/lane.h"
 #include "daemon/manager/bus/property.h"
@@ -29,7 +26,6 @@
 #define INTERFACE BUS_NAME ".Manager"
 #define OPTION_MAX GHVM_SPEC_FILE_MAX /* more than any kernel header or overlay has */
 #define COMPLAINTS_MAX 200	      /* about 64 KiB on the bus */
-#define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 
 /* --- VMs --- */
 
@@ -107,23 +103,6 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return path ? sd_bus_reply_method_return(m, "o", path) : -ENOMEM;
 }
 
-/* Set @error to all errors of a descriptor, one per line; to @err if there is no such list. */
-static int fail_start(const struct ghvm_complaints *all, const struct ghvm_error *err,
-		      sd_bus_error *ret)
-{
-	_cleanup_(freep) char *text = calloc(all->n + 1, GHVM_COMPLAINT_TEXT + 1);
-	size_t len = 0;
-
-	for (size_t i = 0; text && i < all->n; i++) {
-		if (all->v[i].severity != GHVM_SEVERITY_ERROR)
-			continue;
-		if (len)
-			text[len++] = '\n';
-		len += strlen(ghvm_complaint_text(&all->v[i], text + len));
-	}
-	return len ? sd_bus_error_set(ret, failure_name(err), text) : bus_fail(ret, err);
-}
-
 /* Refuse a start that cannot succeed before calling systemd. */
 static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 {
@@ -134,10 +113,13 @@ static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 	if (!vm_vacant(vm))
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s", vm->name,
 					 vm_state_to_string(vm->state));
+	if (vm->changing)
+		return sd_bus_error_setf(error, FAILURE_BUSY,
+					 "the definition of %s is being changed", vm->name);
 	if (quarantine_check_name(&b->manager->quarantine, vm->name, &err) < 0 ||
 	    manager_load_spec(b->manager, vm->name, &spec, &all, &err) < 0) {
 		vm_refused(vm, "descriptor", &err);
-		return fail_start(&all, &err, error);
+		return sent_fail(&all, &err, error);
 	}
 	return 0;
 }
@@ -180,43 +162,6 @@ struct draft {
 	size_t len;
 	struct ghvm_plan_input input;
 };
-
-static int read_all(int fd, char *buf, size_t len)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < len) {
-		n = pread(fd, buf + done, len - done, (off_t)done);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-/* Check the seals first: only a memfd has seals, and reading a memfd never blocks. */
-static int read_text(int fd, struct draft *ret, sd_bus_error *error)
-{
-	int seals = fcntl(fd, F_GET_SEALS), r;
-	struct stat st;
-
-	if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED)
-		return sd_bus_error_set(error, FAILURE_INVALID_SPEC,
-					"not a memfd sealed against shrinking and writing");
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > GHVM_SPEC_FILE_MAX)
-		return sd_bus_error_setf(error, FAILURE_QUOTA, "longer than %d bytes",
-					 GHVM_SPEC_FILE_MAX);
-	ret->len = (size_t)st.st_size;
-	ret->text = malloc(ret->len + 1);
-	if (!ret->text)
-		return -ENOMEM;
-	r = read_all(fd, ret->text, ret->len);
-	ret->text[ret->len] = '\0';
-	return r;
-}
 
 static int read_bytes(sd_bus_message *m, const uint8_t **ret, size_t *ret_n)
 {
@@ -279,7 +224,7 @@ static int read_draft(struct bus *b, sd_bus_message *m, struct draft *ret, sd_bu
 		r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
 	if (r <= 0)
 		return r;
-	r = read_text(fd, ret, error);
+	r = sent_read_text(fd, &ret->text, &ret->len, error);
 	return r < 0 ? r : 1;
 }
 
@@ -295,7 +240,7 @@ static int parse(const struct draft *d, struct ghvm_spec *ret, struct ghvm_compl
 	char file[GHVM_NAME_SIZE + 8];
 
 	(void)snprintf(file, sizeof(file), "%s.yaml", d->name); /* checked */
-	return ghvm_spec_parse(d->name, file, d->text, d->len, ret, complaints, err);
+	return spec_parse_sent(d->name, file, d->text, d->len, ret, complaints, err);
 }
 
 static int append_complaints(sd_bus_message *reply, const struct ghvm_complaints *c)
@@ -402,6 +347,11 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("h", spec, "a{sv}", options),
 				SD_BUS_RESULT("h", plan), method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS(
+		"DefineVM", SD_BUS_ARGS("s", name, "h", spec, "a{sh}", files, "a{sv}", options),
+		SD_BUS_RESULT("o", vm), definitions_define, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("UndefineVM", SD_BUS_ARGS("s", name, "a{sv}", options),
+				SD_BUS_NO_RESULT, definitions_undefine, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

@@ -5,6 +5,7 @@
 #include "daemon/manager/objects/objects.h"
 
 #include "daemon/manager/bus/polkit.h"
+#include "daemon/manager/objects/define.h"
 #include "daemon/manager/objects/host.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/lane.h"
@@ -93,6 +94,8 @@ static int publish_objects(struct bus *b)
 		r = auth_new(b->conn, b->peers, kick, b, &b->auth);
 	if (r >= 0)
 		r = lane_new(b, &b->lane);
+	if (r >= 0)
+		r = definitions_new(b, &b->definitions);
 	return r;
 }
 
@@ -115,6 +118,7 @@ void bus_objects_done(struct bus *b)
 {
 	if (b->manager)
 		manager_observe(b->manager, NULL, NULL);
+	definitions_free(b->definitions);
 	transactions_free(b->transactions);
 	jobs_free(b->jobs);
 	lane_free(b->lane);

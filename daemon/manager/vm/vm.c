@@ -193,6 +193,9 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	if (!vm_vacant(vm))
 		return ghvm_error_set(err, -EBUSY, "%s is %s", vm->name,
 				      vm_state_to_string(vm->state));
+	if (vm->changing)
+		return ghvm_error_set(err, -EBUSY, "the definition of %s is being changed",
+				      vm->name);
 	r = guest_check(vm->env->host, spec, err); /* before memory is populated for it */
 	if (r < 0)
 		return r;

@@ -99,6 +99,7 @@ struct vm_console {
 /**
  * struct vm - see above
  * @described: there is a descriptor of that name
+ * @changing: its definition is being written or removed: no start may begin
  * @life: what it is doing; @state: the same in fewer words, for the bus
  * @reason: ExitReason, static text, "" never ended
  * @last_error: of the last failure, also when a later start has worked; @failed_step: where: a step
@@ -120,6 +121,7 @@ struct vm {
 	const struct vm_env *env;
 	char name[GHVM_NAME_SIZE];
 	bool described;
+	bool changing;
 	struct vm_life life;
 	enum vm_state state;
 	const char *reason;

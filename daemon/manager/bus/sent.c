@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Files and descriptors that come with a call. No call here reaches a file system.
+ */
+#include "daemon/manager/bus/sent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/manager/bus/error-names.h"
+#include "libghvm/base/cleanup.h"
+
+#define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
+#define RULE_TEXT 64
+
+static const char *refuse_fd(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL), seals = fcntl(fd, F_GET_SEALS);
+
+	if (flags < 0 || flags & O_PATH)
+		return "not an open file (O_PATH)";
+	if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED)
+		return "not a memfd sealed against shrinking and writing";
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		return "not open for reading";
+	return NULL;
+}
+
+int sent_check(int fd, uint64_t max, uint64_t *ret_size, struct ghvm_error *err)
+{
+	const char *why = refuse_fd(fd);
+	struct stat st;
+
+	if (why)
+		return ghvm_error_set(err, -EBADF, "%s", why);
+	if (fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -EBADF, "%s", strerror(errno));
+	if ((uint64_t)st.st_size > max)
+		return ghvm_error_set(err, -EDQUOT, "longer than %" PRIu64 " bytes", max);
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* --- a{sh} --- */
+
+struct sent_file *sent_find(struct sent_files *files, const char *key)
+{
+	for (size_t i = 0; i < files->n; i++)
+		if (!strcmp(files->v[i].key, key))
+			return &files->v[i];
+	return NULL;
+}
+
+static int add_file(struct sent_files *files, const char *key, int fd, uint64_t max,
+		    sd_bus_error *error)
+{
+	struct ghvm_error err = {};
+	uint64_t size = 0;
+
+	if (!spec_key_valid(key))
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"the key of a file has 1 to 32 letters, digits, '.', '_' "
+					"and '-', of which the first is a letter or digit");
+	if (sent_find(files, key))
+		return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+					 "two files have the key '%s'", key);
+	if (files->n == SENT_FILES_MAX)
+		return sd_bus_error_setf(error, FAILURE_QUOTA, "more than %d files",
+					 SENT_FILES_MAX);
+	if (sent_check(fd, max, &size, &err) < 0)
+		return sd_bus_error_setf(error, failure_name(&err), "file '%s': %s", key, err.msg);
+	files->v[files->n++] = (struct sent_file){ .key = key, .fd = fd, .size = size };
+	return 0;
+}
+
+int sent_read_files(sd_bus_message *m, uint64_t max, struct sent_files *ret, sd_bus_error *error)
+{
+	int r = sd_bus_message_enter_container(m, 'a', "{sh}"), fd;
+	const char *key;
+
+	*ret = (struct sent_files){};
+	while (r >= 0 && (r = sd_bus_message_read(m, "{sh}", &key, &fd)) > 0) {
+		r = add_file(ret, key, fd, max, error);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* --- descriptors --- */
+
+static int read_all(int fd, char *buf, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		n = pread(fd, buf + done, len - done, (off_t)done);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct ghvm_error err = {};
+	uint64_t size = 0;
+	int r;
+
+	r = sent_check(fd, GHVM_SPEC_FILE_MAX, &size, &err);
+	if (r < 0)
+		return sd_bus_error_set(error, r == -EBADF ? FAILURE_INVALID_SPEC : FAILURE_QUOTA,
+					err.msg);
+	text = malloc(size + 1);
+	if (!text)
+		return -ENOMEM;
+	r = read_all(fd, text, size);
+	if (r < 0)
+		return r;
+	text[size] = '\0';
+	*ret = TAKE_PTR(text);
+	*ret_len = size;
+	return 0;
+}
+
+/* "demo.yaml:2:17: kernel.image: not an absolute path [path]" */
+static size_t put_complaint(const struct ghvm_complaint *c, char *at)
+{
+	char text[GHVM_COMPLAINT_TEXT];
+
+	return (size_t)sprintf(at, "%s [%.*s]", ghvm_complaint_text(c, text), RULE_TEXT - 4,
+			       c->rule); /* fits */
+}
+
+int sent_fail(const struct ghvm_complaints *all, const struct ghvm_error *err, sd_bus_error *ret)
+{
+	_cleanup_(freep) char *text = calloc(all->n + 1, GHVM_COMPLAINT_TEXT + RULE_TEXT);
+	size_t len = 0;
+
+	for (size_t i = 0; text && i < all->n; i++) {
+		if (all->v[i].severity != GHVM_SEVERITY_ERROR)
+			continue;
+		if (len)
+			text[len++] = '\n';
+		len += put_complaint(&all->v[i], text + len);
+	}
+	return sd_bus_error_set(ret, failure_name(err), len ? text : err->msg);
+}
+
+int sent_fail_path(const struct ghvm_spec *spec, const struct ghvm_spec_path *p, const char *rule,
+		   const char *text, sd_bus_error *ret)
+{
+	struct ghvm_error err = {};
+
+	(void)ghvm_error_set(&err, -EINVAL, "%s: %s [%s]", p->key, text, rule);
+	ghvm_spec_locate(spec, &err);
+	return sd_bus_error_set(ret, failure_name(&err), err.msg);
+}
