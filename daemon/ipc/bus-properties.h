@@ -55,6 +55,7 @@
 	VALUE(address, "GuestAddress", t, CONST)                                                   \
 	VALUE(size, "Size", t, CONST)                                                              \
 	VALUE(access, "Access", s, CONST)                                                          \
+	VALUE(host_access, "HostAccess", s, CONST)                                                 \
 	VALUE(kind, "Kind", s, CONST)                                                              \
 	VALUE(state, "State", s, CHANGES)                                                          \
 	VALUE(added, "AddedAtRuntime", b, CONST)

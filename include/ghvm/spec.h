@@ -46,6 +46,12 @@ enum ghvm_hugepages {
 	GHVM_HUGEPAGES_NEVER,
 };
 
+/* What processes of the host may do with a region that they share with the guest. */
+enum ghvm_host_access {
+	GHVM_HOST_READ_WRITE,
+	GHVM_HOST_READONLY,
+};
+
 enum ghvm_on_end {
 	GHVM_ON_END_STOP,
 	GHVM_ON_END_RESTART,
@@ -60,12 +66,14 @@ enum ghvm_on_end {
  * struct ghvm_spec_region - an additional region, shared between guest and host
  * @label: unique in the VM, 1 to GHVM_LABEL_LAST
  * @readonly: the guest may only read it
+ * @access: of the host
  * @size: bytes, page aligned
  * @address: IPA, or 0: the layout chooses
  */
 struct ghvm_spec_region {
 	uint32_t label;
 	bool readonly;
+	enum ghvm_host_access access;
 	uint64_t size;
 	uint64_t address;
 };

@@ -55,6 +55,12 @@ static const struct yaml_word on_end[] = {
 	{},
 };
 
+static const struct yaml_word host_accesses[] = {
+	{ "read-write", GHVM_HOST_READ_WRITE },
+	{ "host-readonly", GHVM_HOST_READONLY },
+	{},
+};
+
 static const struct yaml_word region_kinds[] = { { "share", 0 }, {} };
 static const struct yaml_limits version_limits = { FORMAT_VERSION, FORMAT_VERSION };
 static const struct yaml_limits cpu_limits = { 1, GHVM_SPEC_CPUS_MAX };
@@ -94,6 +100,8 @@ static const struct yaml_field region_fields[] = {
 	SPECIAL("kind", UNSTORED, parse_region_kind, 0, region_kinds),
 	REGION_FIELD("size", size, SIZE, parse_pages, YAML_REQUIRED, NULL, 0, 3),
 	REGION_FIELD("readonly", readonly, BOOL, yaml_parse_bool, 0, NULL, false, 2),
+	REGION_FIELD("access", access, WORD, yaml_parse_word, 0, host_accesses,
+		     GHVM_HOST_READ_WRITE, 5),
 	REGION_FIELD("address", address, SIZE, parse_pages, YAML_CHOSEN, NULL, 0, 4),
 	{},
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Clients that open the memory of regions: Region.Open, also of a manager that was restarted."""
+import ctypes
 import fcntl
 import mmap
 import os
@@ -17,6 +18,8 @@ from world import ROOT, wait_until
 YAML = f"rm-rpc: true\nregions:\n  - {{label: 5, size: 8K, address: {AT}}}\n"
 TALK = f"mem-await {AT} 4660\nmem-write {AT + 4} 22136\nmem-serve\n"
 NOBODY = 65534
+F_SEAL_FUTURE_WRITE = 0x10
+HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
 
 def word(m, at, value=None):
@@ -48,6 +51,18 @@ class Base(Case):
         """The file of a descriptor, which is closed."""
         with open(fd, "rb") as f:
             return os.fstat(f.fileno()).st_ino
+
+    def keep(self, fd):
+        """Close it when the test ends."""
+        self.addCleanup(os.close, fd)
+        return fd
+
+    def restart(self):
+        self.w.kill_manager()
+        self.w.start_manager()
+
+    def fallocate(self, fd, mode, at, size):
+        return ctypes.CDLL(None).fallocate(fd, mode, ctypes.c_int64(at), ctypes.c_int64(size))
 
     def manager_fds(self):
         return len(os.listdir(f"/proc/{self.w.manager.pid}/fd"))
@@ -90,20 +105,51 @@ class Opens(Base):
         fd = self.open(c)
         for size in (0, PAGE, 3 * PAGE):
             self.assertRaises(PermissionError, os.ftruncate, fd, size)
-        for seal in (fcntl.F_SEAL_WRITE, 0x10):  # F_SEAL_FUTURE_WRITE
+        for seal in (fcntl.F_SEAL_WRITE, F_SEAL_FUTURE_WRITE):
             with self.assertRaises(PermissionError):
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seal)
         self.assertEqual(fcntl.fcntl(fd, fcntl.F_GET_SEALS), SEALS | fcntl.F_SEAL_SEAL)
         # a hole takes a page from the file; the guest's is pinned
-        libc_hole = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-        self.assertEqual(self.fallocate(fd, libc_hole, 0, PAGE), 0)
+        self.assertEqual(self.fallocate(fd, HOLE, 0, PAGE), 0)
         os.close(fd)
         self.end(unit)
 
-    def fallocate(self, fd, mode, at, size):
-        import ctypes
-        off = ctypes.c_int64
-        return ctypes.CDLL(None).fallocate(fd, mode, off(at), off(size))
+    def test_the_host_may_only_read(self):
+        unit, c = self.running(
+            script=f"mem-write {AT} 4660\nmem-await {AT + MIB} 1\nmem-write {AT} 22136\nmem-serve\n",
+            extra=YAML.replace("}", ", access: host-readonly}") +
+            f"  - {{label: 6, size: 4K, address: {AT + MIB}}}\n"), self.client()
+        self.assertEqual([self.regions()[i]["HostAccess"] for i in (0, 5, 6)], ["none", "r", "rw"])
+        fds = [self.open(c), self.open(c)]
+        fds.append(os.open(f"/proc/self/fd/{fds[0]}", os.O_RDWR))
+        for fd in fds:
+            self.assertRaises(PermissionError, mmap.mmap, fd, PAGE)
+            self.assertRaises(PermissionError, os.pwrite, fd, b"x", 0)
+            self.assertEqual(self.fallocate(fd, HOLE, 0, PAGE), -1)
+            self.assertRaises(PermissionError, os.ftruncate, fd, 0)
+        with mmap.mmap(fds[0], 2 * PAGE, prot=mmap.PROT_READ) as m, \
+                mmap.mmap(self.keep(self.open(c, 6)), PAGE) as n:
+            wait_until(lambda: word(m, 0) == 4660)
+            word(n, 0, 1)
+            wait_until(lambda: word(m, 0) == 22136)
+        self.restart()
+        fds.append(self.opens(self.client()))
+        self.assertRaises(PermissionError, mmap.mmap, fds[-1], PAGE)
+        self.assertEqual(self.regions()[5]["HostAccess"], "r")
+        for fd in fds:
+            os.close(fd)
+        self.end(unit)
+
+    def test_its_adder_makes_it_readonly_for_others(self):
+        unit, c = self.running(extra=YAML), self.client()
+        mine = self.keep(sealed(PAGE))
+        t = self.begin(c)
+        t.add(mine, 7, AT + MIB)
+        self.done(t.commit())
+        fcntl.fcntl(mine, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+        fd = self.keep(self.open(c, 7))
+        self.assertRaises(PermissionError, mmap.mmap, fd, PAGE)
+        self.end(unit)
 
     def test_regions_that_were_added(self):
         unit, c, d = self.running(extra=YAML), self.client(), self.client()
@@ -232,10 +278,6 @@ class Users(Base):
 
 class Restarts(Base):
     """The manager dies; its successor gets the memory from the runner."""
-
-    def restart(self):
-        self.w.kill_manager()
-        self.w.start_manager()
 
     def test_all_regions(self):
         unit = self.running(script=TALK, extra=YAML)

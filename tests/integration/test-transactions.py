@@ -502,9 +502,10 @@ class Regions(Case):
                             f"address: {AT}}}\n")
         self.assertEqual(self.regions(), {
             0: {"Label": 0, "GuestAddress": 0x80000000, "Size": 8 * MIB, "Access": "rw",
-                "Kind": "lent", "State": "mapped", "AddedAtRuntime": False},
-            5: {"Label": 5, "GuestAddress": AT, "Size": MIB, "Access": "rw", "Kind": "shared",
-                "State": "mapped", "AddedAtRuntime": False}})
+                "HostAccess": "none", "Kind": "lent", "State": "mapped", "AddedAtRuntime": False},
+            5: {"Label": 5, "GuestAddress": AT, "Size": MIB, "Access": "rw",
+                "HostAccess": "rw", "Kind": "shared", "State": "mapped",
+                "AddedAtRuntime": False}})
         self.end(unit)
 
     def test_signals_come_in_order(self):

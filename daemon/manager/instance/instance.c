@@ -207,13 +207,35 @@ static int add_wakes(const struct guest *g, struct guest_fd *ret, size_t *n)
 	return 0;
 }
 
-static void keep_region(struct guest *g, uint32_t label, int fd)
+bool guest_host_readonly(const struct guest *g, uint32_t label)
+{
+	for (size_t i = 0; i < g->spec.n_regions; i++)
+		if (g->spec.regions[i].label == label)
+			return g->spec.regions[i].access == GHVM_HOST_READONLY;
+	return false;
+}
+
+/*
+ * The memory is pinned, so the manager itself has nothing to write any more, and no other process has
+ * the file yet. From here on it can be written by no descriptor and no new mapping of it.
+ */
+static int seal_region(const struct guest *g, uint32_t label, int fd)
+{
+	if (!guest_host_readonly(g, label))
+		return 0;
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0 ? -errno : 0;
+}
+
+/* Return: false: the host must not have this file. */
+static bool keep_region(struct guest *g, uint32_t label, int fd)
 {
 	const struct log_about a = { .vm = g->name };
-	int r = ghvm_region_fds_put(&g->regions, label, fd);
+	int sealed = seal_region(g, label, fd);
+	int r = sealed < 0 ? sealed : ghvm_region_fds_put(&g->regions, label, fd);
 
 	if (r < 0)
 		log_warning(&a, r, "Clients cannot open region %u", label);
+	return sealed == 0;
 }
 
 /*
@@ -230,8 +252,8 @@ static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
 		need = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!need || need->fd < 0 || p->lend)
 			continue;
-		keep_region(g, p->label, need->fd);
-		add_fd(ret, n, p->name, TAKE_FD(need->fd));
+		if (keep_region(g, p->label, need->fd))
+			add_fd(ret, n, p->name, TAKE_FD(need->fd));
 	}
 }
 

@@ -130,6 +130,8 @@ int guest_run_start(struct guest *g, struct ghvm_error *err);
 int guest_run_teardown(struct guest *g, struct ghvm_error *err);
 int guest_run_rebuild(struct guest *g, struct ghvm_error *err);
 
+/* Does the descriptor let the host only read that region? */
+bool guest_host_readonly(const struct guest *g, uint32_t label);
 /* File descriptors for the runner, after a build. @ret has @ret_n entries also on failure. */
 int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n);
 /* Create the sealed memfd "machine" (runinfo); owned by the caller. */

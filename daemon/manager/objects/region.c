@@ -24,6 +24,15 @@
 #define INTERFACE BUS_NAME ".Region"
 
 /**
+ * struct bus_region - a region as it was announced
+ * @host_access: HostAccess, static
+ */
+struct bus_region {
+	struct ghvm_machine_region is;
+	const char *host_access;
+};
+
+/**
  * struct bus_regions - the regions of a VM that were announced on the bus
  * @vm: borrowed
  */
@@ -31,7 +40,7 @@ struct bus_regions {
 	struct bus_regions *next;
 	struct vm *vm;
 	size_t n;
-	struct ghvm_machine_region v[VM_REGIONS_MAX];
+	struct bus_region v[VM_REGIONS_MAX];
 };
 
 static const char *state_of(const struct ghvm_machine_region *r)
@@ -39,6 +48,14 @@ static const char *state_of(const struct ghvm_machine_region *r)
 	if (r->removing)
 		return "removing";
 	return r->accepted ? "mapped" : "offered";
+}
+
+/* What Open gives. A descriptor says it only of its own regions. */
+static const char *host_access_of(const struct vm *vm, const struct ghvm_machine_region *r)
+{
+	if (r->lent || r->label == GHVM_LABEL_RAM)
+		return "none";
+	return !r->added && guest_host_readonly(vm->guest, r->label) ? "r" : "rw";
 }
 
 static char *path_of(const struct vm *vm, const struct ghvm_machine_region *r)
@@ -53,16 +70,17 @@ static char *path_of(const struct vm *vm, const struct ghvm_machine_region *r)
 
 /* --- properties --- */
 
-#define TEXT(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, text, value)
-#define NUMBER(id, value) PROPERTY_GETTER(id, const struct ghvm_machine_region *r, number, value)
+#define TEXT(id, value) PROPERTY_GETTER(id, const struct bus_region *r, text, value)
+#define NUMBER(id, value) PROPERTY_GETTER(id, const struct bus_region *r, number, value)
 
-NUMBER(label, r->label)
-NUMBER(address, r->ipa)
-NUMBER(size, r->size)
-TEXT(access, r->readonly ? "r" : "rw")
-TEXT(kind, r->lent ? "lent" : "shared")
-TEXT(state, state_of(r))
-NUMBER(added, r->added)
+NUMBER(label, r->is.label)
+NUMBER(address, r->is.ipa)
+NUMBER(size, r->is.size)
+TEXT(access, r->is.readonly ? "r" : "rw")
+TEXT(host_access, r->host_access)
+TEXT(kind, r->is.lent ? "lent" : "shared")
+TEXT(state, state_of(&r->is))
+NUMBER(added, r->is.added)
 
 static const struct property rows[] = { BUS_REGION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
 static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
@@ -140,7 +158,7 @@ static int find_region(sd_bus *bus, const char *path, const char *interface, voi
 		return 0;
 	of = *place_of(b, vm);
 	for (size_t i = 0; of && i < of->n; i++) {
-		if (of->v[i].label != label)
+		if (of->v[i].is.label != label)
 			continue;
 		*ret_found = &of->v[i];
 		return 1;
@@ -165,7 +183,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 		return -ENOMEM;
 	for (struct bus_regions *of = b->regions; of; of = of->next)
 		for (size_t i = 0; i < of->n; i++) {
-			nodes[at] = path_of(of->vm, &of->v[i]);
+			nodes[at] = path_of(of->vm, &of->v[i].is);
 			at += !!nodes[at]; /* not listed if out of memory */
 		}
 	*ret_nodes = nodes;
@@ -197,12 +215,20 @@ static bool same(const struct ghvm_machine_region *a, const struct ghvm_machine_
 	       a->lent == b->lent && a->readonly == b->readonly && a->added == b->added;
 }
 
-static struct ghvm_machine_region *among(struct ghvm_machine_region *v, size_t n,
-					 const struct ghvm_machine_region *r)
+static bool among(const struct ghvm_machine_region *v, size_t n,
+		  const struct ghvm_machine_region *r)
 {
 	for (size_t i = 0; i < n; i++)
 		if (same(&v[i], r))
-			return &v[i];
+			return true;
+	return false;
+}
+
+static struct bus_region *find_known(struct bus_regions *of, const struct ghvm_machine_region *r)
+{
+	for (size_t i = 0; i < of->n; i++)
+		if (same(&of->v[i].is, r))
+			return &of->v[i];
 	return NULL;
 }
 
@@ -212,11 +238,11 @@ static void remove_gone(struct bus *b, struct bus_regions *of, struct ghvm_machi
 	size_t i = 0;
 
 	while (i < of->n) {
-		if (among(now, n, &of->v[i])) {
+		if (among(now, n, &of->v[i].is)) {
 			i++;
 			continue;
 		}
-		announce_region(b, of->vm, &of->v[i], sd_bus_emit_object_removed);
+		announce_region(b, of->vm, &of->v[i].is, sd_bus_emit_object_removed);
 		of->v[i] = of->v[--of->n];
 	}
 }
@@ -224,17 +250,18 @@ static void remove_gone(struct bus *b, struct bus_regions *of, struct ghvm_machi
 static void add_new(struct bus *b, struct bus_regions *of, struct ghvm_machine_region *now,
 		    size_t n, bool told)
 {
-	struct ghvm_machine_region *known;
+	struct bus_region *known;
 
 	for (size_t i = 0; i < n; i++) {
-		known = among(of->v, of->n, &now[i]);
+		known = find_known(of, &now[i]);
 		if (!known && of->n < ARRAY_SIZE(of->v)) {
-			of->v[of->n++] = now[i];
+			of->v[of->n++] =
+				(struct bus_region){ now[i], host_access_of(of->vm, &now[i]) };
 			if (told)
 				announce_region(b, of->vm, &now[i], sd_bus_emit_object_added);
-		} else if (known && strcmp(state_of(known), state_of(&now[i]))) {
-			*known = now[i];
-			announce_region(b, of->vm, known, emit_state);
+		} else if (known && strcmp(state_of(&known->is), state_of(&now[i]))) {
+			known->is = now[i];
+			announce_region(b, of->vm, &known->is, emit_state);
 		}
 	}
 }

@@ -48,7 +48,8 @@ static const char golden_plan[] = PLAN_OF(
 	"memory: {size: 8388608, protection: protected, hugepages: never}, cpus: {count: 2}, "
 	"devices: [{console: {enabled: true, logging: journal, log-size: 65536, log-count: 8}}, "
 	"{power-key: {enabled: false}}], "
-	"regions: [{label: 3, size: 4096, readonly: true, address: 1073741824}], "
+	"regions: [{label: 3, size: 4096, readonly: true, access: read-write, address: "
+	"1073741824}], "
 	"lifecycle: {on-reboot: restart, on-crash: stop, stop-timeout: 30000ms}, rm-rpc: true}");
 
 static uint8_t overlay[] = { 0xd0, 0x0d, 0xfe, 0xed };

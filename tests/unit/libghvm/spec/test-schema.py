@@ -125,6 +125,7 @@ class Generator:
     def regions(self):
         return [{"label": i + 1, "size": self.r.choice(["4K", "16M", 4096, "0x1000"]),
                  **self.some({"kind": "share", "readonly": self.r.choice(self.SWITCHES),
+                              "access": self.r.choice(["read-write", "host-readonly", None]),
                               "address": self.r.choice([None, 0x50000000 + (i << 25),
                                                         f"{1280 + 32 * i}M"])})}
                 for i in range(self.r.choice([0, 1, 2, 16]))]

@@ -64,6 +64,7 @@ static void takes_everything(void **state)
 		"regions:\n"
 		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
+		"  - {label: 8, size: 4K, access: host-readonly}\n"
 		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 2min}\n"
 		"rm-rpc: true\n";
 
@@ -81,11 +82,13 @@ static void takes_everything(void **state)
 	assert_int_equal(s.log_count, 5);
 	assert_true(s.power_key);
 	assert_true(s.rm_rpc);
-	assert_int_equal(s.n_regions, 2);
+	assert_int_equal(s.n_regions, 3);
 	assert_int_equal(s.regions[0].label, 7);
 	assert_int_equal(s.regions[0].address, 0x50000000);
 	assert_int_equal(s.regions[1].size, 4096);
 	assert_true(s.regions[1].readonly);
+	assert_int_equal(s.regions[1].access, GHVM_HOST_READ_WRITE);
+	assert_int_equal(s.regions[2].access, GHVM_HOST_READONLY);
 	assert_int_equal(s.on_reboot, GHVM_ON_END_STOP);
 	assert_int_equal(s.on_crash, GHVM_ON_END_RESTART);
 	assert_int_equal(s.stop_timeout_ms, 120000);
@@ -237,6 +240,7 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	for (size_t i = 0; i < a->n_regions; i++) {
 		assert_int_equal(a->regions[i].label, b->regions[i].label);
 		assert_int_equal(a->regions[i].readonly, b->regions[i].readonly);
+		assert_int_equal(a->regions[i].access, b->regions[i].access);
 		assert_int_equal(a->regions[i].size, b->regions[i].size);
 		assert_int_equal(a->regions[i].address, b->regions[i].address);
 	}
@@ -258,6 +262,7 @@ static void prints_what_it_reads(void **state)
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
+		"  - {label: 8, size: 4K, access: host-readonly}\n"
 		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 1234ms}\n"
 		"rm-rpc: true\n",
 		GOOD "devices: [{power-key: {enabled: false}}]\n",
