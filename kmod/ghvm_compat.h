@@ -22,12 +22,15 @@
 #define ghvm_pin_user_pages(start, n, flags, pages) pin_user_pages(start, n, flags, pages, NULL)
 #endif
 
+/*
+ * Before 6.3 qcom_scm_assign_mem() takes the present owners as a mask of 32 bits. Guests are owner
+ * 0x3a there, so what was assigned to one could not be taken back.
+ */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
 #include <linux/firmware/qcom/qcom_scm.h>
-#define GHVM_SCM_SOURCE u64
+#define GHVM_SCM_USABLE IS_REACHABLE(CONFIG_QCOM_SCM)
 #else
-#include <linux/qcom_scm.h>
-#define GHVM_SCM_SOURCE unsigned int /* limits the source to VMIDs below 32 */
+#define GHVM_SCM_USABLE 0
 #endif
 
 #if IS_ENABLED(CONFIG_ARCH_HAS_PMEM_API)

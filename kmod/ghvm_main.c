@@ -23,13 +23,11 @@ static long cmd_info(void *priv, void *p)
 {
 	struct ghvm_info *arg = p;
 
-	arg->flags = 0;
+	arg->flags = ghvm_qcom_flags();
 	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_TX])
 		arg->flags |= GHVM_INFO_RM_TX_VIRQ;
 	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_RX])
 		arg->flags |= GHVM_INFO_RM_RX_VIRQ;
-	if (ghvm_qcom_available())
-		arg->flags |= GHVM_INFO_ASSIGN;
 	arg->abi = GHVM_ABI_LEVEL;
 	arg->page_size = PAGE_SIZE;
 	memcpy(arg->uid, ghvm_hyp.uid, sizeof(arg->uid));
@@ -67,7 +65,7 @@ static const struct ghvm_op dev_ops[] = {
 	GHVM_OP(GHVM_REVOKE, ghvm_revoke, id, ghvm_revoke),
 	GHVM_OP(GHVM_QUARANTINE_LIST, ghvm_quarantine_list, entries, ghvm_quarantine_list),
 	GHVM_OP(GHVM_QUARANTINE_ADOPT, ghvm_quarantine_adopt, id, ghvm_quarantine_adopt),
-	GHVM_OP(GHVM_ASSIGN, ghvm_assign, give_back, ghvm_assign),
+	GHVM_OP(GHVM_ASSIGN, ghvm_assign, __reserved, ghvm_assign),
 };
 
 static int dev_open(struct inode *inode, struct file *file)

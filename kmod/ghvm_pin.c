@@ -263,7 +263,7 @@ static int pin_unguard(struct ghvm_pin_file *pin)
 {
 	if (pin->state == GHVM_PIN_HELD)
 		return 0;
-	if (pin->away)
+	if (pin->away.n)
 		return -EBUSY;
 	pin->state = GHVM_PIN_HELD;
 	ghvm_guard_end();
@@ -298,7 +298,7 @@ static long cmd_status(void *priv, void *p)
 	arg->n_extents = pin->extents.n;
 	mutex_lock(&pin->lock);
 	arg->state = pin->state;
-	arg->assigned = pin->away > 0;
+	arg->assigned = pin->away.n > 0;
 	memcpy(arg->tag, pin->tag, sizeof(arg->tag));
 	mutex_unlock(&pin->lock);
 	return 0;
@@ -395,7 +395,7 @@ const struct file_operations ghvm_pin_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m)
+int ghvm_pin_assign(struct file *file, const struct ghvm_move *m)
 {
 	struct ghvm_pin_file *pin = file->private_data;
 	int ret = -EBUSY;
@@ -404,7 +404,7 @@ int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_mo
 		return -EINVAL;
 	mutex_lock(&pin->lock);
 	if (pin->state == GHVM_PIN_GUARDED)
-		ret = run(&pin->extents, &pin->away, m);
+		ret = ghvm_qcom_move(&pin->extents, &pin->away, m);
 	mutex_unlock(&pin->lock);
 	return ret;
 }

@@ -98,6 +98,16 @@ void ghvm_irqs_rm_end(void);
 
 /* ghvm_pin.c */
 /**
+ * struct ghvm_away - what of a pin is assigned away in secure firmware
+ * @n: number of extents, from the first
+ * @owners: bit mask of the VMIDs that own these, or may
+ */
+struct ghvm_away {
+	u64 n;
+	u64 owners;
+};
+
+/**
  * struct ghvm_pin_file - a pin, with or without a file
  * @node: in the quarantine, rising by @id; guarded by ghvm_guard_lock
  * @id: never reused
@@ -108,7 +118,7 @@ void ghvm_irqs_rm_end(void);
  * @lock: taken before ghvm_guard_lock
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
  * @writers: pwrites in progress
- * @away: number of extents, from the first, that are assigned away
+ * @away: what is assigned away
  * @tag: set by user space
  */
 struct ghvm_pin_file {
@@ -122,7 +132,7 @@ struct ghvm_pin_file {
 	struct mutex lock; /* guards the following members */
 	u32 state;
 	u32 writers;
-	u64 away;
+	struct ghvm_away away;
 	u8 tag[GHVM_TAG_SIZE];
 };
 
@@ -132,17 +142,14 @@ void ghvm_pin_move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm);
 extern const struct file_operations ghvm_pin_fops;
 
 struct ghvm_move; /* ghvm_qcom.c */
-typedef int ghvm_assign_fn(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m);
 
 /**
  * ghvm_pin_assign() - assign the extents of a guarded pin, which stays guarded meanwhile
  * @file: any file; verified to be a pin file
- * @run: called with the number of extents, from the first, that are assigned away; updates it
- * @m: passed to @run
  *
- * Return: result of @run; -EINVAL not a pin file; -EBUSY not guarded.
+ * Return: result of ghvm_qcom_move(); -EINVAL not a pin file; -EBUSY not guarded.
  */
-int ghvm_pin_assign(struct file *file, ghvm_assign_fn *run, const struct ghvm_move *m);
+int ghvm_pin_assign(struct file *file, const struct ghvm_move *m);
 
 /* ghvm_quarantine.c */
 int ghvm_quarantine_init(void);
@@ -161,7 +168,9 @@ long ghvm_revoke(void *priv, void *p);
 
 /* ghvm_qcom.c */
 void ghvm_qcom_probe(void);
-bool ghvm_qcom_available(void);
+u32 ghvm_qcom_flags(void); /* GHVM_INFO_ASSIGN* */
+/* With the pin's lock. @away is right also if it fails. */
+int ghvm_qcom_move(const struct ghvm_extents *e, struct ghvm_away *away, const struct ghvm_move *m);
 long ghvm_assign(void *priv, void *p);
 
 #endif

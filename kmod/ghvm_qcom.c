@@ -4,97 +4,114 @@
  *
  * On other platforms its calls are undefined or mean something else, so none is made before the
  * firmware has identified itself.
+ *
+ * This is in the kernel because only the kernel may make these calls, and because the owners of a
+ * guarded pin must be known after the death of the process that has assigned it.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
 #include <linux/file.h>
-#include <linux/overflow.h>
 
 #include "ghvm_priv.h"
 
 #define FN_QCOM_UID 0x86003f01
+#define VMID_PRIMARY 3
+#define VMID_LAST 63
 
-static bool available;
+static bool needed;
 
 void ghvm_qcom_probe(void)
 {
-	available = IS_REACHABLE(CONFIG_QCOM_SCM) && ghvm_smc_is_qualcomm(FN_QCOM_UID);
+	needed = ghvm_smc_is_qualcomm(FN_QCOM_UID);
 }
 
-#if IS_REACHABLE(CONFIG_QCOM_SCM)
-#define VMID_PRIMARY 3
-#define SOURCE_MAX type_max(GHVM_SCM_SOURCE)
-
+#if GHVM_SCM_USABLE
 /**
- * struct ghvm_move - a change of ownership
- * @source: bit mask of VMIDs
- * @dest: the new owners
- * @n_dest: number of @dest
+ * struct ghvm_move - new owners
+ * @dest: with their permissions
+ * @n_dest: number of @dest; 0: back to the primary VM
  */
 struct ghvm_move {
-	u64 source;
 	struct qcom_scm_vmperm dest[GHVM_ASSIGN_MAX];
 	u32 n_dest;
 };
 
-bool ghvm_qcom_available(void)
+u32 ghvm_qcom_flags(void)
 {
-	return available && qcom_scm_is_available();
+	if (!needed)
+		return 0;
+	return GHVM_INFO_ASSIGN_NEEDED | (qcom_scm_is_available() ? GHVM_INFO_ASSIGN : 0);
 }
 
-static int move_extent(const struct ghvm_extent *x, const struct ghvm_move *m)
+/* A status of the firmware that the kernel passes on as it is may be positive. */
+static int move_extent(const struct ghvm_extent *x, u64 source, const struct ghvm_move *m)
 {
-	GHVM_SCM_SOURCE source = m->source; /* overwritten with the new owners */
+	int ret = qcom_scm_assign_mem(x->pa, x->length, &source, m->dest, m->n_dest);
 
-	return qcom_scm_assign_mem(x->pa, x->length, &source, m->dest, m->n_dest);
+	return ret > 0 ? -EIO : ret;
 }
 
 /*
- * Assign all extents. On failure take back those already assigned, as far as the firmware
- * permits.
+ * Return: 0, the firmware says that the primary VM alone owns the extent. An earlier call may have
+ * moved it and reported a failure, so if @owners have it no longer, "from the primary to the
+ * primary" shows that it is there.
  */
-static int give_extents(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
+static int return_extent(const struct ghvm_extent *x, u64 owners)
 {
-	struct ghvm_move back = {
+	static const struct ghvm_move home = {
 		.dest = { { VMID_PRIMARY, QCOM_SCM_PERM_RWX } },
 		.n_dest = 1,
 	};
-	u32 i;
-	int ret;
+	int ret = move_extent(x, owners, &home);
 
-	for (i = 0; i < m->n_dest; i++)
-		back.source |= BIT_ULL(m->dest[i].vmid);
-	if (back.source > SOURCE_MAX)
-		return -EOPNOTSUPP;
-	for (; *away < e->n; ++*away) {
-		ret = move_extent(&e->v[*away], m);
-		if (ret)
-			goto err_back;
-		cond_resched();
-	}
-	return 0;
-
-err_back:
-	while (*away && !move_extent(&e->v[*away - 1], &back))
-		--*away;
-	if (*away)
-		pr_err("%llu extents stay assigned after a failed assignment\n", *away);
+	if (!ret || !move_extent(x, BIT_ULL(VMID_PRIMARY), &home))
+		return 0;
 	return ret;
 }
 
-/* Take extents back, last one first, so that a failed call can be repeated. */
-static int take_extents(const struct ghvm_extents *e, u64 *away, const struct ghvm_move *m)
+/* Last one first, so that a failed call can be repeated. */
+static int take_extents(const struct ghvm_extents *e, struct ghvm_away *away)
 {
 	int ret;
 
-	while (*away) {
-		ret = move_extent(&e->v[*away - 1], m);
+	while (away->n) {
+		ret = return_extent(&e->v[away->n - 1], away->owners);
 		if (ret)
 			return ret;
-		--*away;
+		away->n--;
 		cond_resched();
 	}
 	return 0;
+}
+
+/*
+ * A refused extent counts as assigned until the firmware has shown the contrary: the kernel turns
+ * all statuses that it does not know into -EINVAL.
+ */
+static int give_extents(const struct ghvm_extents *e, struct ghvm_away *away,
+			const struct ghvm_move *m)
+{
+	int ret = 0;
+	u32 i;
+
+	if (away->n)
+		return -EBUSY;
+	away->owners = 0;
+	for (i = 0; i < m->n_dest; i++)
+		away->owners |= BIT_ULL(m->dest[i].vmid);
+	while (!ret && away->n < e->n) {
+		ret = move_extent(&e->v[away->n], BIT_ULL(VMID_PRIMARY), m);
+		away->n++;
+		cond_resched();
+	}
+	if (ret && take_extents(e, away))
+		pr_err("%llu extents stay assigned after a failed assignment\n", away->n);
+	return ret;
+}
+
+int ghvm_qcom_move(const struct ghvm_extents *e, struct ghvm_away *away, const struct ghvm_move *m)
+{
+	return m->n_dest ? give_extents(e, away, m) : take_extents(e, away);
 }
 
 static int move_load(struct ghvm_move *m, const struct ghvm_assign *arg)
@@ -106,13 +123,12 @@ static int move_load(struct ghvm_move *m, const struct ghvm_assign *arg)
 	for (i = 0; i < arg->n_dest; i++) {
 		if (copy_from_user(&p, from + i, sizeof(p)))
 			return -EFAULT;
-		if (p.vmid > 63 || !p.perm || p.perm & ~QCOM_SCM_PERM_RWX)
+		if (p.vmid > VMID_LAST || !p.perm || p.perm & ~QCOM_SCM_PERM_RWX)
 			return -EINVAL;
 		m->dest[i] = (struct qcom_scm_vmperm){ p.vmid, p.perm };
 	}
 	m->n_dest = arg->n_dest;
-	m->source = arg->source;
-	return m->source > SOURCE_MAX ? -EOPNOTSUPP : 0;
+	return 0;
 }
 
 static long assign_pin(const struct ghvm_assign *arg)
@@ -127,14 +143,19 @@ static long assign_pin(const struct ghvm_assign *arg)
 	file = fget(arg->pin);
 	if (!file)
 		return -EBADF;
-	ret = ghvm_pin_assign(file, arg->give_back ? take_extents : give_extents, &m);
+	ret = ghvm_pin_assign(file, &m);
 	fput(file);
 	return ret;
 }
 #else
-bool ghvm_qcom_available(void)
+u32 ghvm_qcom_flags(void)
 {
-	return false;
+	return needed ? GHVM_INFO_ASSIGN_NEEDED : 0;
+}
+
+int ghvm_qcom_move(const struct ghvm_extents *e, struct ghvm_away *away, const struct ghvm_move *m)
+{
+	return -EOPNOTSUPP;
 }
 
 static long assign_pin(const struct ghvm_assign *arg)
@@ -147,9 +168,9 @@ long ghvm_assign(void *priv, void *p)
 {
 	const struct ghvm_assign *arg = p;
 
-	if (!arg->source || !arg->n_dest || arg->n_dest > GHVM_ASSIGN_MAX || arg->give_back > 1)
+	if (arg->n_dest > GHVM_ASSIGN_MAX || arg->__reserved)
 		return -EINVAL;
-	if (!ghvm_qcom_available())
+	if (!(ghvm_qcom_flags() & GHVM_INFO_ASSIGN))
 		return -EOPNOTSUPP;
 	return assign_pin(arg);
 }

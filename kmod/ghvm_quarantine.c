@@ -80,7 +80,7 @@ static bool quarantine_next(u64 after, struct ghvm_quarantine_entry *ret)
 			.id = pin->id,
 			.length = pin->length,
 			.n_extents = pin->extents.n,
-			.assigned = pin->away > 0,
+			.assigned = pin->away.n > 0,
 		};
 		memcpy(ret->tag, pin->tag, sizeof(ret->tag));
 	}

@@ -15,12 +15,18 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define GHVM_ABI_LEVEL 2
+#define GHVM_ABI_LEVEL 3
 
 /* The module accepts both identities of abi A.2. */
 #define GHVM_INFO_RM_TX_VIRQ 0x1 /* RM's device tree node has the TX virq */
 #define GHVM_INFO_RM_RX_VIRQ 0x2
-#define GHVM_INFO_ASSIGN 0x4 /* the platform has Qualcomm's SCM: GHVM_ASSIGN works */
+#define GHVM_INFO_ASSIGN 0x4 /* GHVM_ASSIGN works */
+/*
+ * The platform's secure firmware is Qualcomm's and tracks the owner of each page. Without
+ * GHVM_INFO_ASSIGN as well, no memory must be given to a guest: the kernel is older than 6.3, or
+ * has no driver qcom_scm.
+ */
+#define GHVM_INFO_ASSIGN_NEEDED 0x8
 
 /* The words of the two UIDs, initializers of @uid below */
 #define GHVM_UID_GUNYAH                                                                            \
@@ -312,21 +318,27 @@ struct ghvm_assign_perm {
 #define GHVM_ASSIGN_MAX 8
 
 /**
- * struct ghvm_assign - ioctl(GHVM_ASSIGN), on /dev/ghvm; -EOPNOTSUPP without SCM
+ * struct ghvm_assign - ioctl(GHVM_ASSIGN), on /dev/ghvm
  * @size: sizeof(struct ghvm_assign)
  * @pin: a pin file, GUARDED
- * @source: bit mask of the VMIDs that own the pages now
  * @dest: user address of struct ghvm_assign_perm[@n_dest]
- * @n_dest: 1 to GHVM_ASSIGN_MAX
- * @give_back: 0: assign the pages away; 1: return them to the primary VM
+ * @n_dest: 1 to GHVM_ASSIGN_MAX: assign the pages, which the primary VM alone owns, to @dest;
+ *          0: take them back from the owners that they were assigned to
+ * @__reserved: Must be 0
+ *
+ * The module remembers the owners, so that also another process can take the pages back. If the
+ * firmware refuses to assign, what was assigned is taken back at once, as far as the firmware
+ * permits: see @assigned of GHVM_PIN_STATUS.
+ *
+ * -EOPNOTSUPP: without GHVM_INFO_ASSIGN. -EBUSY: not GUARDED, or to assign what is assigned
+ * already. Else errors of the firmware.
  */
 struct ghvm_assign {
 	__u32 size;
 	__s32 pin;
-	__aligned_u64 source;
 	__aligned_u64 dest;
 	__u32 n_dest;
-	__u32 give_back;
+	__u32 __reserved;
 };
 
 #define GHVM_IOC_TYPE 0xb7

@@ -2,10 +2,14 @@
 /*
  * Page ownership in secure firmware (Qualcomm, abi G). The firmware is told after the guard is
  * set and before RM hears of the pages; it takes them back after RECLAIM and before the guard is
- * cleared.
+ * cleared. So while a guest or RM may have a page, the firmware's view of it does not matter to
+ * Linux, which gets it only after both have given it back.
  *
- * Which pages are assigned is queried from the module, not remembered: a failed call may have
- * assigned some.
+ * Each parcel that is created has its own assignment: for a SHARE the guest and the host own the
+ * pages, for a LEND the guest alone. The SHARE before a LEND (presplit) is taken back in between.
+ *
+ * Which pages are assigned, and to which owners, is queried from the module, not remembered: a
+ * failed call may have assigned some, and an earlier process others.
  */
 #include "libghvm/hyp/host.h"
 #include "libghvm/memory/parcel-internal.h"
@@ -22,23 +26,12 @@ static uint32_t scm_vmid(struct ghvm_vmid vmid)
 	return vmid.id <= SCM_VMID_LAST ? vmid.id : SCM_VMID_MANAGED;
 }
 
-/* SCM permissions have the same values as RM's rights. */
-static size_t new_owners(const struct ghvm_parcel *p, struct ghvm_assign_perm ret[2])
+/* @n: number of @dest; 0: take the pages back. */
+static int assign_pages(struct ghvm_parcel *p, const struct ghvm_assign_perm *dest, size_t n)
 {
-	ret[0] = (struct ghvm_assign_perm){ scm_vmid(p->vmid), p->config.rights };
-	ret[1] = (struct ghvm_assign_perm){ SCM_VMID_PRIMARY, GHVM_MEM_RWX };
-	return p->config.lend && !p->config.presplit ? 1 : 2;
-}
-
-static int assign_pages(struct ghvm_parcel *p, uint64_t source, const struct ghvm_assign_perm *dest,
-			size_t n, bool take_pages_back)
-{
-	struct ghvm_assign arg = { .size = sizeof(arg),
-				   .pin = p->pin,
-				   .source = source,
-				   .dest = (uintptr_t)dest,
-				   .n_dest = (uint32_t)n,
-				   .give_back = take_pages_back };
+	struct ghvm_assign arg = {
+		.size = sizeof(arg), .pin = p->pin, .dest = (uintptr_t)dest, .n_dest = (uint32_t)n
+	};
 
 	return p->host->ops->assign(p->host, &arg);
 }
@@ -52,29 +45,28 @@ static int query_assigned(struct ghvm_parcel *p)
 	return r < 0 ? r : st.assigned != 0;
 }
 
+/* Take back what is assigned, if anything is. */
 static int take_pages_back(struct ghvm_parcel *p)
 {
-	const struct ghvm_assign_perm primary = { SCM_VMID_PRIMARY, GHVM_MEM_RWX };
-	struct ghvm_assign_perm owners[2];
-	size_t n = new_owners(p, owners);
-	uint64_t source = 0;
+	int r = query_assigned(p);
 
-	for (size_t i = 0; i < n; i++)
-		source |= 1ULL << owners[i].vmid;
-	return assign_pages(p, source, &primary, 1, true);
+	return r > 0 ? assign_pages(p, NULL, 0) : r;
 }
 
-int ghvm_parcel_assign(struct ghvm_parcel *p, struct ghvm_error *err)
+int ghvm_parcel_assign(struct ghvm_parcel *p, enum ghvm_mem_trans trans, struct ghvm_error *err)
 {
-	struct ghvm_assign_perm dest[2];
-	size_t n = new_owners(p, dest);
+	/* SCM permissions have the same values as RM's rights. */
+	const struct ghvm_assign_perm dest[2] = {
+		{ scm_vmid(p->vmid), p->config.rights },
+		{ SCM_VMID_PRIMARY, GHVM_MEM_RWX },
+	};
 	int r;
 
 	if (!p->assigns)
 		return 0;
-	r = query_assigned(p);
+	r = take_pages_back(p); /* left by an attempt that failed half-way */
 	if (r == 0)
-		r = assign_pages(p, 1ULL << SCM_VMID_PRIMARY, dest, n, false);
+		r = assign_pages(p, dest, trans == GHVM_MEM_SHARE ? 2 : 1);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: the firmware refused to assign its pages: %s",
 				      p->config.name, strerror(-r));
@@ -87,9 +79,7 @@ int ghvm_parcel_unassign(struct ghvm_parcel *p, struct ghvm_error *err)
 
 	if (!p->assigns)
 		return 0;
-	r = query_assigned(p);
-	if (r > 0)
-		r = take_pages_back(p);
+	r = take_pages_back(p);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: the firmware refused to give its pages back: %s",
 				      p->config.name, strerror(-r));

@@ -159,6 +159,15 @@ static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
 	return append_rest(p, err);
 }
 
+/* On failure the pages may stay assigned in the firmware: ghvm_parcel_unguard() takes them back. */
+static int assign_and_create(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
+			     struct ghvm_error *err)
+{
+	int r = ghvm_parcel_assign(p, trans, err);
+
+	return r < 0 ? r : create_and_append(p, trans, err);
+}
+
 /* RECLAIM; without an answer, repeat it: then HANDLE_INVALID means that it was done. */
 static int reclaim_shared(struct ghvm_parcel *p, struct ghvm_error *err)
 {
@@ -179,10 +188,11 @@ static int reclaim_shared(struct ghvm_parcel *p, struct ghvm_error *err)
 /*
  * RM splits large blocks of the host's address space for a SHARE, but not for a LEND (abi K.3).
  * The following LEND proves that the shared parcel is gone: RM refuses it while it has the pages.
+ * Until then the state says that RM may have them, also if the firmware gives them back before.
  */
 static int split_blocks(struct ghvm_parcel *p, struct ghvm_error *err)
 {
-	int r = create_and_append(p, GHVM_MEM_SHARE, err);
+	int r = assign_and_create(p, GHVM_MEM_SHARE, err);
 
 	if (r == 0)
 		r = reclaim_shared(p, err);
@@ -193,7 +203,7 @@ static int split_blocks(struct ghvm_parcel *p, struct ghvm_error *err)
 	p->sure = false;
 	p->unproven = true;
 	p->state = GHVM_PARCEL_LOST;
-	return 0;
+	return ghvm_parcel_unassign(p, err);
 }
 
 int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
@@ -204,12 +214,10 @@ int ghvm_parcel_give(struct ghvm_parcel *p, struct ghvm_error *err)
 	assert(p->state == GHVM_PARCEL_GUARDED);
 	if (!p->extents) /* adopted parcels have none yet */
 		r = ghvm_parcel_read_extents(p, err);
-	if (r == 0)
-		r = ghvm_parcel_assign(p, err);
 	if (r == 0 && p->config.lend && p->config.presplit)
 		r = split_blocks(p, err);
 	if (r == 0)
-		r = create_and_append(p, trans, err);
+		r = assign_and_create(p, trans, err);
 	if (r == 0) {
 		p->unproven = false;
 		p->state = p->config.lend ? GHVM_PARCEL_LENT : GHVM_PARCEL_SHARED;

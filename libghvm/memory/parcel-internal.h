@@ -45,5 +45,5 @@ int ghvm_parcel_reclaim_handle(struct ghvm_parcel *p, struct ghvm_parcel_handle 
 			       bool sanitise, bool *ret_existed, struct ghvm_error *err);
 
 /* parcel-assign.c: no-ops where the platform needs no assignment. */
-int ghvm_parcel_assign(struct ghvm_parcel *p, struct ghvm_error *err);
+int ghvm_parcel_assign(struct ghvm_parcel *p, enum ghvm_mem_trans trans, struct ghvm_error *err);
 int ghvm_parcel_unassign(struct ghvm_parcel *p, struct ghvm_error *err);

@@ -299,15 +299,35 @@ int fake_quarantine_adopt(struct ghvm_host *h, uint64_t id)
 	return fake_rm_leave(h, -ENOENT);
 }
 
+/* Owners in the firmware. All VMs that RM numbers itself are one (abi G). */
+#define SCM_PRIMARY 3
+#define SCM_GUESTS 0x3a
+
 /* Pages must be assigned before RM has them, and taken back afterwards. */
 static void check_assign(struct fake_rm *f, const struct fake_pin *p, const struct ghvm_assign *arg)
 {
 	if (p->state != GHVM_PIN_GUARDED)
 		fake_rm_die("pages are assigned without a guard", p->id);
-	if (p->assigned != !!arg->give_back)
+	if (p->assigned != !arg->n_dest)
 		fake_rm_die("pages are assigned twice, or back twice", p->id);
 	if (model_page_owner(f->model, p->extents[0].pa) != 0)
 		fake_rm_die("pages are assigned while RM has them", p->extents[0].pa);
+}
+
+static void set_owners(struct fake_pin *p, const struct ghvm_assign *arg)
+{
+	const struct ghvm_assign_perm *dest = (const struct ghvm_assign_perm *)(uintptr_t)arg->dest;
+
+	p->assigned = arg->n_dest;
+	p->guest_perm = p->host_perm = 0;
+	for (uint32_t i = 0; i < arg->n_dest; i++) {
+		if (dest[i].vmid != SCM_GUESTS && dest[i].vmid != SCM_PRIMARY)
+			fake_rm_die("pages are assigned to no guest's number", dest[i].vmid);
+		if (dest[i].vmid == SCM_GUESTS)
+			p->guest_perm = (uint8_t)dest[i].perm;
+		else
+			p->host_perm = (uint8_t)dest[i].perm;
+	}
 }
 
 int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg)
@@ -322,16 +342,33 @@ int fake_assign(struct ghvm_host *h, struct ghvm_assign *arg)
 		return fake_rm_leave(h, r);
 	p = find_pin(f, arg->pin);
 	check_assign(f, p, arg);
-	p->assigned = !arg->give_back;
-	return fake_rm_leave(h, 0);
+	if (f->assigns_to_refuse && !--f->assigns_to_refuse)
+		r = -EIO;
+	if (r == 0 || f->refused_stay)
+		set_owners(p, arg);
+	return fake_rm_leave(h, r);
+}
+
+/* What the guest has of a page must be what the firmware lets it have, and the host likewise. */
+static void check_owners(const struct fake_pin *p, const struct model_page_rights *rights)
+{
+	const uint64_t pa = p->extents[0].pa;
+
+	if (!p->assigned)
+		fake_rm_die("the guest's pages are not assigned to it", pa);
+	if (p->guest_perm != rights->guest)
+		fake_rm_die("the firmware gives the guest other rights than RM", pa);
+	if (p->host_perm != rights->primary)
+		fake_rm_die("the firmware gives the host other rights than RM", pa);
 }
 
 void fake_rm_check_assigned(struct fake_rm *f)
 {
 	for (size_t i = 0; i < FAKE_RM_PINS_MAX; i++) {
 		const struct fake_pin *p = &f->pins[i];
+		struct model_page_rights rights;
 
-		if (p->used && !p->assigned && model_page_owner(f->model, p->extents[0].pa) != 0)
-			fake_rm_die("the guest's pages are not assigned to it", p->extents[0].pa);
+		if (p->used && model_page_rights(f->model, p->extents[0].pa, &rights))
+			check_owners(p, &rights);
 	}
 }

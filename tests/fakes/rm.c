@@ -84,7 +84,7 @@ static int fake_info(struct ghvm_host *h, struct ghvm_info *ret)
 				   .abi = GHVM_ABI_LEVEL,
 				   .page_size = GHVM_PAGE };
 	if (f->assigns)
-		ret->flags |= GHVM_INFO_ASSIGN;
+		ret->flags |= GHVM_INFO_ASSIGN | GHVM_INFO_ASSIGN_NEEDED;
 	model_uid(ret->uid);
 	(void)model_hypercall(f->model, 0, x, &slot, &vcpu); /* hyp_identify is always answered */
 	memcpy(ret->identify, x, sizeof(ret->identify));

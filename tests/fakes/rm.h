@@ -41,12 +41,19 @@ struct fake_rm_options {
 	bool assigns;
 };
 
+/**
+ * struct fake_pin - a pin, with or without a file
+ * @assigned: the firmware has been told of other owners than the host alone
+ * @guest_perm, @host_perm: what the firmware lets each do with the pages, if @assigned
+ */
 struct fake_pin {
 	bool used;
 	bool quarantined;
 	uint64_t id;
 	uint32_t state;
 	bool assigned;
+	uint8_t guest_perm;
+	uint8_t host_perm;
 	uint8_t tag[GHVM_TAG_SIZE];
 	uint64_t length;
 	struct ghvm_extent *extents;
@@ -84,6 +91,8 @@ struct fake_rm_exit {
  * @kill_at: this call blocks its thread for ever before it does anything; then @killed is set and
  *           @on_kill signalled
  * @dead_from: the first of all further calls that fail with -ENODEV, as in a dead process; 0: none
+ * @assigns_to_refuse: the ASSIGN so many from now fails; 0: none. @refused_stay: it moves the pages
+ *                     nevertheless, as a module that cannot take them back
  * @on_leave, @on_leave_data: called with the lock at the end of each call, to let a guest act
  * meanwhile; may be NULL
  * @sent: ids of the messages to RM, in order; the first FAKE_RM_SENT_MAX
@@ -107,6 +116,8 @@ struct fake_rm {
 	unsigned long kill_at;
 	unsigned long dead_from;
 	bool killed;
+	unsigned int assigns_to_refuse;
+	bool refused_stay;
 	pthread_cond_t on_kill;
 	void (*on_leave)(void *data);
 	void *on_leave_data;

@@ -80,7 +80,7 @@ static void every(int dev, int pin)
 		{ "LIST", GHVM_QUARANTINE_LIST, dev, sizeof(struct ghvm_quarantine_list), 0 },
 		{ "ADOPT", GHVM_QUARANTINE_ADOPT, dev, sizeof(struct ghvm_quarantine_adopt),
 		  -ENOENT },
-		{ "ASSIGN", GHVM_ASSIGN, dev, sizeof(struct ghvm_assign), -EINVAL },
+		{ "ASSIGN", GHVM_ASSIGN, dev, sizeof(struct ghvm_assign), -EOPNOTSUPP },
 		{ "STATUS", GHVM_PIN_STATUS, pin, sizeof(struct ghvm_pin_status), 0 },
 		{ "EXTENTS", GHVM_PIN_EXTENTS, pin, sizeof(struct ghvm_pin_extents), 0 },
 		{ "SET", GHVM_PIN_SET, pin, sizeof(struct ghvm_pin_set), -EINVAL },
@@ -107,7 +107,7 @@ static void reserved(int dev, int pin)
 	struct ghvm_quarantine_adopt adopt = { .flags = 1, .id = 7 };
 	struct ghvm_pin_status status = { .__reserved = 1 };
 	struct ghvm_assign_perm perm = { .vmid = 3, .perm = 7 };
-	struct ghvm_assign assign = { .pin = pin, .source = 8, .n_dest = 9 };
+	struct ghvm_assign assign = { .pin = pin, .n_dest = 9 };
 
 	assign.dest = (uintptr_t)&perm;
 	t_eq(t_call(dev, GHVM_HCALL, &call), -EINVAL, "HCALL: reserved");
@@ -118,9 +118,9 @@ static void reserved(int dev, int pin)
 	t_eq(t_call(pin, GHVM_PIN_STATUS, &status), -EINVAL, "STATUS: reserved");
 	t_eq(t_call(dev, GHVM_ASSIGN, &assign), -EINVAL, "ASSIGN: too many");
 	assign.n_dest = 1;
-	assign.give_back = 2;
-	t_eq(t_call(dev, GHVM_ASSIGN, &assign), -EINVAL, "ASSIGN: give_back 2");
-	assign.give_back = 0;
+	assign.__reserved = 1;
+	t_eq(t_call(dev, GHVM_ASSIGN, &assign), -EINVAL, "ASSIGN: reserved");
+	assign.__reserved = 0;
 	t_eq(t_call(dev, GHVM_ASSIGN, &assign), -EOPNOTSUPP, "ASSIGN: no such firmware here");
 	t_eq(t_ioctl(dev, _IO(GHVM_IOC_TYPE, 0x3f), raw(0, 8)), -ENOTTY, "an unknown number");
 	t_eq(t_ioctl(dev, _IOWR('G', 0x00, struct ghvm_info), raw(0, 8)), -ENOTTY, "another type");

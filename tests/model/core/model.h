@@ -193,6 +193,19 @@ void model_counts(const struct model *m, struct model_counts *ret);
 /* The owner of the page at @pa: 0 the primary, 1 lent or donated, 2 shared. */
 unsigned int model_page_owner(const struct model *m, uint64_t pa);
 
+/**
+ * struct model_page_rights - what a parcel's VMs may do with its pages (X 1, W 2, R 4)
+ * @guest: the VM that is not the primary
+ * @primary: 0 if the page is lent
+ */
+struct model_page_rights {
+	uint8_t guest;
+	uint8_t primary;
+};
+
+/* False: the page at @pa is in no parcel. */
+bool model_page_rights(struct model *m, uint64_t pa, struct model_page_rights *ret);
+
 /* The slot of a VM, or -1: none, or not after VM_INIT. */
 int model_slot(const struct model *m, uint16_t vmid);
 

@@ -433,3 +433,22 @@ unsigned int model_page_owner(const struct model *m, uint64_t pa)
 		return owner != 0;
 	return m->parcels[owner - 1].trans == TRANS_SHARE ? 2 : 1;
 }
+
+bool model_page_rights(struct model *m, uint64_t pa, struct model_page_rights *ret)
+{
+	uint8_t owner =
+		model_is_ram(m, pa, 1) ? m->owner[(pa - m->config.ram_base) / MODEL_PAGE] : 0;
+	const struct parcel *p;
+
+	if (!owner || owner == DONATED)
+		return false;
+	p = &m->parcels[owner - 1];
+	*ret = (struct model_page_rights){};
+	for (unsigned int i = 0; i < p->n_acl; i++) {
+		if (p->acl[i].vmid == p->owner)
+			ret->primary = p->acl[i].rights;
+		else
+			ret->guest = p->acl[i].rights;
+	}
+	return true;
+}

@@ -16,7 +16,7 @@
 
 #define RAM 0x90000ULL
 #define HOST_RAM GHVM_MIB(2)
-#define VICTIMS_MAX 2048
+#define VICTIMS_MAX 4096
 #define VICTIM_STACK 0x40000
 
 /**
@@ -186,12 +186,19 @@ static const struct bench_options assigning = {
 	.demo = { .memory = RAM, .window = true },
 };
 
+static const struct bench_options assigning_presplit = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM },
+	.presplit = true,
+};
+
 static void is_killed_anywhere(void **state)
 {
 	sweep("plain", &small);
 	sweep("scattered", &scattered);
 	sweep("presplit", &presplit);
 	sweep("assigning", &assigning);
+	sweep("assigning, presplit", &assigning_presplit);
 }
 
 /* Every ninth point of a life, and of each recovery every fifth, from another start. */

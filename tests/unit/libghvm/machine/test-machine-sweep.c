@@ -153,6 +153,12 @@ static const struct bench_options assigning = {
 	.demo = { .memory = RAM, .window = true },
 };
 
+static const struct bench_options assigning_presplit = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM },
+	.presplit = true,
+};
+
 static const struct bench_options hurried = {
 	.host = { .ram_size = HOST_RAM, .chunk_pages = 1 },
 	.demo = { .memory = RAM, .window = true },
@@ -172,6 +178,7 @@ static void every_host_call_fails(void **state)
 	sweep("host calls, scattered", &scattered, FAULT_HOST_CALL, 0);
 	sweep("host calls, presplit", &presplit, FAULT_HOST_CALL, 0);
 	sweep("host calls, assigning", &assigning, FAULT_HOST_CALL, 0);
+	sweep("host calls, assigning, presplit", &assigning_presplit, FAULT_HOST_CALL, 0);
 }
 
 static void every_message_is_refused_with_every_status(void **state)
@@ -184,6 +191,8 @@ static void every_message_is_refused_with_every_status(void **state)
 	}
 	sweep("messages refused, scattered", &scattered, FAULT_REFUSE, GHVM_RM_NOMEM);
 	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
+	sweep("messages refused, assigning, presplit", &assigning_presplit, FAULT_REFUSE,
+	      GHVM_RM_DENIED);
 }
 
 static void every_message_gets_lost(void **state)
