@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -456,7 +457,7 @@ static char *read_descriptor(int vms, const char *name)
 
 static void clean_folder(void *data, int images, const char *folder)
 {
-	char name[GHVM_NAME_SIZE], named[DEFINITION_FOLDER_SIZE + 16];
+	char name[GHVM_NAME_SIZE], named[NAME_MAX + 16];
 	const int *vms = data;
 	_cleanup_(freep) char *text = NULL;
 	uid_t uid;
