@@ -7,7 +7,7 @@ _ghvmctl() {
 
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
-    [[ $verb != region || ! $word =~ ^(list|add|remove)$ ]] || what=${what:-$word}
+    [[ $verb != region || ! $word =~ ^(list|add|remove|dump|load)$ ]] || what=${what:-$word}
     case $word in
     --dir) dirs+=("${COMP_WORDS[i + 2]}") ;; # "--dir=X" is three words here
     list | status | start | stop | console | validate | plan | why | host | quarantine | region | trace)
@@ -43,7 +43,7 @@ _ghvmctl() {
       quarantine region trace' -- "$cur")
     ;;
   region)
-    mapfile -t COMPREPLY < <(compgen -W 'list add remove' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'list add remove dump load' -- "$cur")
     ;;
   status | start | stop | console | validate | plan | why | trace | region*)
     mapfile -t COMPREPLY < <(compgen -W "$(ghvmctl "${dirs[@]/#/--dir=}" list 2>/dev/null |

@@ -74,8 +74,9 @@ offered 'demo other' ghvmctl status ''
 offered 'other' ghvmctl --json console o
 offered '' ghvmctl host ''
 offered '--json' ghvmctl --j
-offered 'add list remove' ghvmctl region ''
+offered 'add dump list load remove' ghvmctl region ''
 offered 'demo' ghvmctl region list de
+offered 'demo other' ghvmctl region dump ''
 offered 'demo other' ghvmctl region add --label = 7 ''
 offered 'configs/appliance.yaml configs/demo.yaml configs/shared-memory.yaml' ghvmctl validate configs/
 offered 'demo' ghvmctl --dir = status plan de

@@ -38,8 +38,8 @@ static const struct verb verbs[] = {
 	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
 	  "list memory that a guest may still own; --retry: try to get it back" },
-	{ "region", verb_region, 2, 2, "list|add|remove NAME",
-	  "list, add or remove memory regions of a guest" },
+	{ "region", verb_region, 2, 4, "list|add|remove|dump|load NAME",
+	  "show, change or copy memory regions of a guest" },
 	{ "trace", verb_trace, 0, 1, "[NAME]", "show messages to and from the resource manager" },
 };
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import unittest
 
 import world
@@ -341,6 +342,105 @@ class Restarts(Base):
         c = self.client()
         for label in range(20, 25):
             os.close(self.opens(c, label))
+        self.end(unit)
+
+
+class Ctl(Base):
+    """ghvmctl region dump and load."""
+
+    def ctl(self, *args, **kw):
+        return subprocess.run([world.program("daemon/ctl/ghvmctl"), "region", *args],
+                              capture_output=True, check=False, timeout=40,
+                              env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus}, **kw)
+
+    def good(self, *args, **kw):
+        r = self.ctl(*args, **kw)
+        self.assertEqual((r.returncode, r.stderr), (0, b""))
+        return r.stdout
+
+    def bad(self, status, text, *args, **kw):
+        r = self.ctl(*args, **kw)
+        self.assertEqual((r.returncode, r.stdout), (status, b""), r.stderr)
+        self.assertIn(text, r.stderr.decode())
+
+    def file(self, data):
+        path = self.w.path("content")
+        with open(path, "wb") as f:
+            f.write(data)
+        return path
+
+    def test_the_guest_sees_what_is_loaded_and_writes_what_is_dumped(self):
+        unit = self.running(script=TALK, extra=YAML)
+        self.assertEqual(self.good("dump", "demo", "5"), bytes(2 * PAGE))
+        self.good("load", "demo", "5", self.file((4660).to_bytes(4, "little")))
+        out = self.w.path("dumped")
+        wanted = (4660).to_bytes(4, "little") + (22136).to_bytes(4, "little")
+
+        def dumped():
+            self.good("dump", "demo", "5", out)
+            with open(out, "rb") as f:
+                return f.read() == wanted + bytes(2 * PAGE - 8)
+
+        wait_until(dumped)
+        self.assertEqual(os.stat(out).st_mode & 0o777, 0o600)
+        # what is loaded replaces only as many bytes as it has
+        self.good("load", "demo", "0x5", "-", input=b"ab")
+        self.assertEqual(self.good("dump", "demo", "5", "-")[:8], b"ab" + wanted[2:])
+        self.end(unit)
+
+    def test_what_goes_wrong(self):
+        unit = self.running(extra=YAML.replace("\n  - ", "\n  - {label: 6, size: 4K, "
+                                               "access: host-readonly}\n  - "))
+        path = self.file(bytes(2 * PAGE + 1))
+        self.bad(2, "needs NAME and the LABEL", "dump", "demo")
+        self.bad(2, "needs NAME and the LABEL", "load", "demo", "x", path)
+        self.bad(2, "needs NAME and the LABEL", "dump", "demo", "4294967296")
+        self.bad(2, "needs a FILE", "load", "demo", "5")
+        self.bad(2, "takes one NAME", "list", "demo", "5")
+        self.bad(3, "absent", "dump", "absent", "5")
+        self.bad(1, "has no region 7", "dump", "demo", "7")
+        self.bad(1, "own memory", "dump", "demo", "0")
+        self.bad(1, "longer than the region, which has 8192", "load", "demo", "5", path)
+        self.bad(1, "longer than the region; its first", "load", "demo", "5", "-", input=b"x" * (2 * PAGE + 1))
+        self.bad(1, "may only read region 6", "load", "demo", "6", self.file(b"x"))
+        self.assertEqual(self.good("dump", "demo", "6"), bytes(PAGE))
+        self.bad(1, "No such file", "load", "demo", "5", "/nonexistent")
+        self.bad(1, "Is a directory", "dump", "demo", "5", "/")
+        self.bad(1, "No space left", "dump", "demo", "5", "/dev/full")
+        self.end(unit)
+        self.bad(1, "demo is stopped", "dump", "demo", "5")
+
+
+class Example(Base):
+    """examples/region.c"""
+
+    def start(self, *args):
+        return self.w.spawn(world.program("examples/region"), *args, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True,
+                            env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus})
+
+    def test_it_talks_to_a_guest_until_the_guest_ends(self):
+        def number(text):
+            return int.from_bytes(text.encode().ljust(4, b"\0"), "little")
+
+        unit = self.running(script=f"mem-await {AT} {number('ask')}\n"
+                            f"mem-write {AT} {number('yes')}\nmem-await {AT + 4} 1\n"
+                            f"mem-write {AT} {number('bye')}\noff\n", extra=YAML)
+        example = self.start("demo", "5", "ask")
+        self.assertEqual(example.stdout.readline(), "yes\n")
+        with mmap.mmap(self.keep(self.open(self.client())), PAGE) as m:
+            word(m, 4, 1)
+        out, err = example.communicate(timeout=20)
+        self.assertEqual((out, err, example.returncode), ("bye\nthe guest has ended\n", "", 0))
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_it_says_why_it_cannot(self):
+        unit = self.running(extra=YAML)
+        for label, name in (("0", "NotShared"), ("9", "NoSuchRegion"), ("x", "UnknownObject")):
+            example = self.start("demo", label)
+            self.assertIn(name, example.communicate(timeout=20)[1])
+            self.assertEqual(example.returncode, 1)
         self.end(unit)
 
 

@@ -558,12 +558,14 @@ class Ctl(Case):
         wait_until(lambda: "seen" in self.w.console_log("demo"))
         listed = json.loads(self.good("--json", "region", "list", "demo"))
         self.assertEqual(listed, [
-            {"label": 7, "address": AT, "size": PAGE, "access": "r", "kind": "shared",
+            {"label": 7, "address": AT, "size": PAGE, "access": "r", "host_access": "rw",
+             "kind": "shared",
              "state": "mapped", "added": True},
-            {"label": 0, "address": 0x80000000, "size": 8 * MIB, "access": "rw", "kind": "lent",
+            {"label": 0, "address": 0x80000000, "size": 8 * MIB, "access": "rw", "host_access": "none",
+             "kind": "lent",
              "state": "mapped", "added": False}])
         self.assertEqual(self.good("region", "list", "demo").splitlines()[1].split(),
-                         ["7", "0x50000000", "4K", "r", "shared", "mapped"])
+                         ["7", "0x50000000", "4K", "r", "rw", "shared", "mapped"])
         self.good("region", "remove", "demo", "--label=7")
         self.assertEqual(len(json.loads(self.good("--json", "region", "list", "demo"))), 1)
         self.end(unit)
@@ -575,7 +577,7 @@ class Ctl(Case):
         with open(path, "wb") as f:
             f.truncate(PAGE + 1)
         self.bad(3, "nobody", "region", "list", "nobody")
-        self.bad(2, "not list, add or remove", "region", "grow", "demo")
+        self.bad(2, "not list, add, remove, dump or load", "region", "grow", "demo")
         self.bad(2, "--label", "region", "add", "demo", "--size=4K", f"--address={AT}")
         for size in ("", "4X", "-4K", "99999999999G", "0x", "16777216T"):
             self.bad(2, "--size", "region", "add", "demo", "--label=7", f"--address={AT}",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region: list the memory regions of a guest, and add or remove one while the guest runs.
+ * region: list the memory regions of a guest, add or remove one while the guest runs, copy from and to it.
  *
  * add and remove are transactions with one change. On a failure before the commit, closing the
  * connection rolls the transaction back.
@@ -11,6 +11,7 @@
 #include "daemon/ctl/output/json.h"
 #include "daemon/ctl/client/object.h"
 #include "daemon/ctl/output/table.h"
+#include "daemon/ctl/verbs/region-memory.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -18,12 +19,10 @@
 #include "libghvm/base/number.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define REGION CLIENT_MANAGER ".Region"
 #define TRANSACTION CLIENT_MANAGER ".Transaction"
@@ -65,7 +64,7 @@ static int read_region(sd_bus_message *m, struct regions *all)
 	r = &v[all->n++];
 	*r = (struct region){};
 	e = object_read(m, fields, ARRAY_SIZE(fields), r);
-	return e >= 0 && (!r->access || !r->kind || !r->state) ? -EBADMSG : e;
+	return e >= 0 && (!r->access || !r->host_access || !r->kind || !r->state) ? -EBADMSG : e;
 }
 
 /* a{sa{sv}}: the interfaces of one object */
@@ -124,6 +123,7 @@ static void list_json(const struct regions *all)
 		json_number(&j, "address", r->address);
 		json_number(&j, "size", r->size);
 		json_text(&j, "access", r->access);
+		json_text(&j, "host_access", r->host_access);
 		json_text(&j, "kind", r->kind);
 		json_text(&j, "state", r->state);
 		json_bool(&j, "added", r->added);
@@ -135,7 +135,8 @@ static void list_json(const struct regions *all)
 
 static int list_table(const struct regions *all, bool color)
 {
-	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE", "ACCESS", "KIND", "STATE" };
+	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE", "ACCESS",
+					    "HOST",  "KIND",	"STATE" };
 	_cleanup_(table_done) struct table t = { .columns = ARRAY_SIZE(head) };
 	int e = table_row(&t, head);
 
@@ -146,7 +147,8 @@ static int list_table(const struct regions *all, bool color)
 		snprintf(label, sizeof(label), "%" PRIu32, r->label);
 		snprintf(address, sizeof(address), "0x%" PRIx64, r->address);
 		e = table_row(&t, (const char *const[]){ label, address, table_size(r->size, size),
-							 r->access, r->kind, r->state });
+							 r->access, r->host_access, r->kind,
+							 r->state });
 	}
 	if (e == 0)
 		table_print(&t, color);
@@ -226,26 +228,6 @@ static int commit_transaction(sd_bus *bus, const char *transaction)
 	return r < 0 ? report_error(r, &err) : CTL_OK;
 }
 
-/* Copy a file into the region. Memory after the end of the file stays zero. */
-static int copy_file(const char *path, int memory, uint64_t size)
-{
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buf[65536];
-	uint64_t at = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
-	while ((n = read(fd, buf, sizeof(buf))) > 0) {
-		if ((uint64_t)n > size - at)
-			return ctl_fail(CTL_FAILED, "%s: longer than the region", path);
-		if (pwrite(memory, buf, (size_t)n, (off_t)at) != n)
-			return ctl_fail(CTL_FAILED, "cannot fill the region: %s", strerror(errno));
-		at += (uint64_t)n;
-	}
-	return n < 0 ? ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno)) : CTL_OK;
-}
-
 static int add_region(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL; /* owns fd */
@@ -270,7 +252,7 @@ static int add_region(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32
 	if (sd_bus_message_read(reply, "h", &fd) < 0)
 		return ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd");
 	if (ctl->file)
-		status = copy_file(ctl->file, fd, size);
+		status = region_fill(ctl->file, fd, size);
 	if (status == CTL_OK)
 		status = commit_transaction(bus, transaction);
 	return status;
@@ -290,39 +272,86 @@ static int remove_region(sd_bus *bus, const char *vm, uint32_t label)
 	return r < 0 ? report_error(r, &err) : commit_transaction(bus, transaction);
 }
 
+static const char *const commands[] = { "list", "add", "remove", "dump", "load" };
+
 static int bad_command(const char *word)
 {
 	struct ghvm_near near = ghvm_near_begin(word);
 	char text[GHVM_NEAR_TEXT];
 
-	ghvm_near_offer(&near, "list");
-	ghvm_near_offer(&near, "add");
-	ghvm_near_offer(&near, "remove");
-	return ctl_fail(CTL_USAGE, "region: '%s' is not list, add or remove%s", word,
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		ghvm_near_offer(&near, commands[i]);
+	return ctl_fail(CTL_USAGE, "region: '%s' is not list, add, remove, dump or load%s", word,
 			ghvm_near_text(&near, text));
 }
 
-/* list|add|remove NAME */
+static bool read_label(const char *text, uint32_t *ret)
+{
+	uint64_t label;
+
+	if (!text || !ghvm_number_parse(text, &label) || label > UINT32_MAX)
+		return false;
+	*ret = (uint32_t)label;
+	return true;
+}
+
+/* @ret: the label, of --label or of the arguments. Return: enum ctl_status. */
+static int check_arguments(const struct ctl *ctl, char **args, int n, uint32_t *ret)
+{
+	const bool copies = !strcmp(args[0], "dump") || !strcmp(args[0], "load");
+
+	if (!copies && n > 2)
+		return ctl_fail(CTL_USAGE, "region %s takes one NAME", args[0]);
+	if (!strcmp(args[0], "list"))
+		return CTL_OK;
+	if (!copies)
+		return read_label(ctl->label, ret)
+			       ? CTL_OK
+			       : ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
+	if (n < 3 || !read_label(args[2], ret))
+		return ctl_fail(CTL_USAGE, "region %s needs NAME and the LABEL of a region",
+				args[0]);
+	if (n < 4 && !strcmp(args[0], "load"))
+		return ctl_fail(CTL_USAGE, "region load needs a FILE, or - for standard input");
+	return CTL_OK;
+}
+
+static int run_command(const struct ctl *ctl, sd_bus *bus, const char *vm, uint32_t label,
+		       char **args, int n)
+{
+	const char *file = n > 3 ? args[3] : NULL;
+
+	if (!strcmp(args[0], "list"))
+		return list_regions(ctl, bus, vm);
+	if (!strcmp(args[0], "add"))
+		return add_region(ctl, bus, vm, label);
+	if (!strcmp(args[0], "remove"))
+		return remove_region(bus, vm, label);
+	return !strcmp(args[0], "dump") ? region_dump(bus, vm, label, file)
+					: region_load(bus, vm, label, file);
+}
+
+/* list|add|remove NAME; dump NAME LABEL [FILE]; load NAME LABEL FILE */
 int verb_region(const struct ctl *ctl, char **args, int n)
 {
-	const bool lists = !strcmp(args[0], "list"), adds = !strcmp(args[0], "add");
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(freep) char *vm = NULL;
 	struct ghvm_error err = {};
-	uint64_t label = 0;
+	uint32_t label = 0;
+	size_t i = 0;
 	int r;
 
-	if (!lists && !adds && strcmp(args[0], "remove"))
+	while (i < ARRAY_SIZE(commands) && strcmp(args[0], commands[i]))
+		i++;
+	if (i == ARRAY_SIZE(commands))
 		return bad_command(args[0]);
-	if (!lists && (!ctl->label || !ghvm_number_parse(ctl->label, &label) || label > UINT32_MAX))
-		return ctl_fail(CTL_USAGE, "region %s needs --label=N", args[0]);
+	r = check_arguments(ctl, args, n, &label);
+	if (r != CTL_OK)
+		return r;
 	r = client_open(&bus, &err);
 	if (r == 0)
 		r = client_path(bus, args[1], &vm, &err);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	if (lists)
-		return list_regions(ctl, bus, vm);
-	return adds ? add_region(ctl, bus, vm, (uint32_t)label)
-		    : remove_region(bus, vm, (uint32_t)label);
+	return run_command(ctl, bus, vm, label, args, n);
 }

@@ -70,7 +70,7 @@ complains "option '--dir' needs a value"
 expect 2 -x list
 complains "unknown option '-x'"
 expect 2 region lst demo
-complains "region: 'lst' is not list, add or remove; did you mean 'list'?"
+complains "region: 'lst' is not list, add, remove, dump or load; did you mean 'list'?"
 expect 0 --help
 for verb in list status start stop console validate plan why host quarantine trace; do
 	prints "  $verb "
