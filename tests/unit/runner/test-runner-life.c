@@ -219,14 +219,14 @@ static void expect_region(struct bench *f, uint32_t label)
 static void keeps_the_memory_of_regions(void **state)
 {
 	struct bench *f = *state;
-	_cleanup_(closep) int fd = bench_memory(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_(closep) int fd = bench_memory(), unsealed = memfd_create("x", MFD_CLOEXEC);
 
 	assert_int_equal(fds_add(&f->fds, "window-5", dup(fd)), 0);
 	bench_start(f);
 	say_region(f, GHVM_LINK_REGION_FD, 7, fd);
 	say_region(f, GHVM_LINK_REGION_FD, 8, fd);
 	say_region(f, GHVM_LINK_REGION_FD, 9, -1);
-	say_region(f, GHVM_LINK_REGION_FD, 10, null);
+	say_region(f, GHVM_LINK_REGION_FD, 10, unsealed);
 	say_region(f, GHVM_LINK_REGION_GONE, 8, -1);
 	say_region(f, GHVM_LINK_REGION_GONE, 77, -1);
 	for (int i = 0; i < 2; i++) {
