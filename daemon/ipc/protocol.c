@@ -7,7 +7,7 @@
  */
 #include "daemon/ipc/protocol.h"
 
-#include "libghvm/base/foreign.h"
+#include "daemon/ipc/foreign.h"
 
 #include <errno.h>
 #include <poll.h>

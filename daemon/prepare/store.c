@@ -14,7 +14,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "libghvm/base/cleanup.h"
-#include "libghvm/base/foreign.h"
+#include "daemon/ipc/foreign.h"
 #include "daemon/ipc/protocol.h"
 #include "ghvm/spec.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opens in two steps: O_PATH finds the file without opening it; once checked, the same file is
+ * Files under names that are not trusted, and small files read whole.
+ *
+ * A file is opened in two steps: O_PATH finds the file without opening it; once checked, the same file is
  * opened through /proc/self/fd, whatever its name refers to by then.
  */
 #include "libghvm/base/file.h"
@@ -10,7 +12,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int ghvm_file_open(int dir, const char *path)
 {
@@ -37,4 +41,40 @@ int ghvm_file_create(int dir, const char *name)
 	(void)unlinkat(dir, name, 0); /* may not exist */
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	return fd < 0 ? -errno : fd;
+}
+
+static ssize_t read_at(int fd, char *to, size_t n, size_t at)
+{
+	ssize_t r;
+
+	do {
+		r = pread(fd, to, n, (off_t)at);
+		if (r < 0 && errno == ESPIPE)
+			r = read(fd, to, n);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	_cleanup_(freep) char *buf = malloc(max + 1);
+	size_t len = 0;
+	ssize_t n;
+	char *fit;
+
+	if (!buf)
+		return -ENOMEM;
+	while ((n = read_at(fd, buf + len, max + 1 - len, len)) > 0) {
+		len += (size_t)n;
+		if (len > max)
+			return -EFBIG;
+	}
+	if (n < 0)
+		return (int)n;
+	buf[len] = '\0';
+	fit = realloc(buf, len + 1); /* smaller, so if it fails the old block is as good */
+	*ret = fit ? fit : buf;
+	(void)TAKE_PTR(buf);
+	*ret_len = len;
+	return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opening files under names that other users may manipulate.
+ * Opening files under names that other users may manipulate, and reading small ones whole.
  */
 #pragma once
+
+#include <stddef.h>
 
 /**
  * ghvm_file_open() - open a regular file for reading
@@ -25,3 +27,14 @@ int ghvm_file_open(int dir, const char *path);
  * Return: a descriptor, owned by the caller; errno of open().
  */
 int ghvm_file_create(int dir, const char *name);
+
+/**
+ * ghvm_file_read() - read a whole small file
+ * @fd: a file is read from its start, and its offset stays; a pipe or a terminal to its end
+ * @max: bytes
+ * @ret: owned by the caller, free(); a NUL follows its last byte
+ * @ret_len: bytes without that NUL
+ *
+ * Return: 0; -EFBIG more than @max; -ENOMEM; errno of read().
+ */
+int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len);

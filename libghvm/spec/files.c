@@ -5,6 +5,7 @@
 #include "libghvm/spec/files.h"
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/base/name.h"
 #include "ghvm/spec.h"
 
@@ -61,32 +62,13 @@ int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
 			      target);
 }
 
-static int read_all(int fd, const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
+static int read_text(int fd, const char *path, struct ghvm_spec_file *ret, struct ghvm_error *err)
 {
-	_cleanup_(freep) char *buf = malloc(GHVM_SPEC_FILE_MAX + 1);
-	size_t len = 0;
+	int r = ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, &ret->text, &ret->len);
 
-	if (!buf)
-		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", path);
-	for (;;) {
-		ssize_t n = read(fd, buf + len, GHVM_SPEC_FILE_MAX + 1 - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len > GHVM_SPEC_FILE_MAX)
-			return ghvm_error_set(err, -EFBIG, "%s: larger than 1M", path);
-	}
-	*ret = realloc(buf, len + 1); /* shrinks */
-	if (!*ret)
-		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", path);
-	(void)TAKE_PTR(buf);
-	*ret_len = len;
-	return 0;
+	if (r == -EFBIG)
+		return ghvm_error_set(err, r, "%s: larger than 1M", path);
+	return r < 0 ? ghvm_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 /* Return: 1 read; 0 does not exist; negative errno. */
@@ -110,7 +92,7 @@ static int add_file(struct ghvm_spec_files *files, const char *path, struct ghvm
 	if (!v)
 		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", path);
 	files->v = v;
-	r = read_all(fd, path, &f.text, &f.len, err);
+	r = read_text(fd, path, &f, err);
 	if (r < 0)
 		return r;
 	f.name = strdup(path);

@@ -43,7 +43,8 @@ const char *const *ghvm_spec_dirs(const char *const *dirs);
  *
  * Thread: any. Only regular files are read; a symbolic link is not followed.
  *
- * Return: 0; -ENOENT no such VM; -EFBIG; -EINVAL too many drop-ins, or not a file; another errno, with the path.
+ * Return: 0; -ENOENT no such VM; -EFBIG; -EINVAL too many drop-ins, or not a file; another
+ * errno, with the path.
  */
 int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_spec_files *ret,
 			 struct ghvm_error *err);

@@ -8,6 +8,7 @@
 #include "daemon/ctl/ctl.h"
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
 #include "libghvm/base/name.h"
@@ -47,26 +48,15 @@ static int name_of_path(const char *path, char ret[GHVM_NAME_SIZE])
 	return 0;
 }
 
+/* @path: may be a pipe */
 static int read_file(const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_(freep) char *buf = malloc(GHVM_SPEC_FILE_MAX + 1);
-	size_t len = 0;
-	ssize_t n = 1;
+	int r = fd < 0 ? -errno : ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, ret, ret_len);
 
-	if (fd < 0)
-		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (!buf)
-		return ghvm_error_set(err, -ENOMEM, "out of memory");
-	while (n > 0 && len <= GHVM_SPEC_FILE_MAX) {
-		n = read(fd, buf + len, GHVM_SPEC_FILE_MAX + 1 - len);
-		if (n < 0)
-			return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
-		len += (size_t)n;
-	}
-	*ret = TAKE_PTR(buf);
-	*ret_len = len;
-	return 0;
+	if (r == -EFBIG)
+		return ghvm_error_set(err, r, "%s: larger than 1M", path);
+	return r < 0 ? ghvm_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 /* Is there a folder DIR/NAME.yaml.d beside DIR/NAME.yaml? It may be unreadable. */

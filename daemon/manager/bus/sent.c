@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/manager/bus/error-names.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 #define RULE_TEXT 64
@@ -94,23 +94,8 @@ int sent_read_files(sd_bus_message *m, uint64_t max, struct sent_files *ret, sd_
 
 /* --- descriptors --- */
 
-static int read_all(int fd, char *buf, size_t len)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < len) {
-		n = pread(fd, buf + done, len - done, (off_t)done);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error)
 {
-	_cleanup_(freep) char *text = NULL;
 	struct ghvm_error err = {};
 	uint64_t size = 0;
 	int r;
@@ -119,16 +104,7 @@ int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error)
 	if (r < 0)
 		return sd_bus_error_set(error, r == -EBADF ? FAILURE_INVALID_SPEC : FAILURE_QUOTA,
 					err.msg);
-	text = malloc(size + 1);
-	if (!text)
-		return -ENOMEM;
-	r = read_all(fd, text, size);
-	if (r < 0)
-		return r;
-	text[size] = '\0';
-	*ret = TAKE_PTR(text);
-	*ret_len = size;
-	return 0;
+	return ghvm_file_read(fd, size, ret, ret_len);
 }
 
 /* "demo.yaml:2:17: kernel.image: not an absolute path [path]" */

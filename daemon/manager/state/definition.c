@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/base/name.h"
 #include "libghvm/base/number.h"
 
@@ -439,20 +440,15 @@ int definition_write(struct definition *d, struct ghvm_error *err)
 /* The descriptor NAME.yaml, with a NUL at its end; NULL: it cannot be read. "": there is none. */
 static char *read_descriptor(int vms, const char *name)
 {
-	_cleanup_(freep) char *text = malloc(GHVM_SPEC_FILE_MAX + 1);
 	_cleanup_(closep) int fd = -1;
-	char file[GHVM_NAME_SIZE + 8];
-	ssize_t n;
+	char file[GHVM_NAME_SIZE + 8], *text = NULL;
+	size_t len;
 
 	descriptor_name(file, name);
 	fd = openat(vms, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (!text || (fd < 0 && errno != ENOENT))
-		return NULL;
-	n = fd < 0 ? 0 : pread(fd, text, GHVM_SPEC_FILE_MAX, 0);
-	if (n < 0)
-		return NULL;
-	text[n] = '\0';
-	return TAKE_PTR(text);
+	if (fd < 0)
+		return errno == ENOENT ? strdup("") : NULL;
+	return ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, &text, &len) < 0 ? NULL : text;
 }
 
 static void clean_folder(void *data, int images, const char *folder)

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
@@ -93,24 +92,16 @@ static int read_file(const char *dir, const char *name, char **ret)
 	_cleanup_(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(closep) int fd = dirfd < 0 ? -errno : ghvm_file_open(dirfd, name);
 	_cleanup_(freep) char *text = NULL;
-	struct stat st;
-	ssize_t n;
+	size_t len;
+	int r;
 
 	if (fd < 0)
 		return fd == -EINVAL ? -EBADMSG : fd; /* -EINVAL: not a regular file */
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > RECORD_MAX)
+	r = ghvm_file_read(fd, RECORD_MAX, &text, &len);
+	if (r < 0)
+		return r == -EFBIG ? -EBADMSG : r;
+	if (memchr(text, '\0', len))
 		return -EBADMSG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	n = read(fd, text, (size_t)st.st_size);
-	if (n < 0)
-		return -errno;
-	if (n != st.st_size || memchr(text, '\0', (size_t)n))
-		return -EBADMSG;
-	text[n] = '\0';
 	*ret = TAKE_PTR(text);
 	return 0;
 }

@@ -1,8 +1,8 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Closing descriptors received from other processes, without blocking.
  */
-#include "libghvm/base/foreign.h"
+#include "daemon/ipc/foreign.h"
 
 #include <fcntl.h>
 #include <limits.h>

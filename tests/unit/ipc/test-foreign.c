@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Descriptors of others: opened and closed without waiting for anybody. */
-#include "libghvm/base/cleanup.h"
-#include "libghvm/base/file.h"
-#include "libghvm/base/foreign.h"
+/* Descriptors received from other processes are closed without waiting. */
+#include "daemon/ipc/foreign.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -13,10 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,43 +93,12 @@ static void does_not_wait_for_one_that_lingers(void **state)
 	close(listener);
 }
 
-static void opens_nothing_but_files(void **state)
-{
-	char dir[] = "/tmp/test-foreign-XXXXXX", command[64], buf[4096];
-	_cleanup_(closep) int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	_cleanup_(closep) int d = -1, fd = -1;
-
-	assert_non_null(mkdtemp(dir));
-	d = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(mkfifoat(d, "fifo", 0600), 0);
-	assert_int_equal(symlinkat("file", d, "link"), 0);
-	assert_true(inotify_add_watch(events, dir, IN_OPEN) >= 0);
-	assert_int_equal(ghvm_file_open(d, "file"), -ENOENT);
-	assert_int_equal(ghvm_file_open(d, "fifo"), -EINVAL);
-	assert_int_equal(ghvm_file_open(d, "link"), -ELOOP);
-	assert_int_equal(ghvm_file_open(AT_FDCWD, "/dev/null"), -EINVAL);
-	assert_int_equal(ghvm_file_open(AT_FDCWD, dir), -EINVAL);
-	assert_true(read(events, buf, sizeof(buf)) < 0); /* not even to see what it is */
-
-	fd = ghvm_file_create(d, "fifo");
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "x", 1), 1);
-	close(fd);
-	fd = ghvm_file_open(d, "fifo");
-	assert_true(fd >= 0);
-	assert_int_equal(read(fd, buf, sizeof(buf)), 1);
-	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_PATH), O_RDONLY);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(closes_what_is_harmless_at_once),
 		cmocka_unit_test(closes_a_file_soon),
 		cmocka_unit_test(does_not_wait_for_one_that_lingers),
-		cmocka_unit_test(opens_nothing_but_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
