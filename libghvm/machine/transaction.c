@@ -236,22 +236,22 @@ void ghvm_transaction_freep(struct ghvm_transaction **t)
 
 /* JSON */
 
-static void json_regions(FILE *f, const struct ghvm_transaction *t, bool removes)
+static void json_regions(struct ghvm_json *j, const struct ghvm_transaction *t, bool removes)
 {
-	const char *comma = "";
-
-	fprintf(f, "\"%s\":[", removes ? "remove" : "add");
+	ghvm_json_open(j, removes ? "remove" : "add", '[');
 	for (size_t i = 0; i < t->n; i++) {
 		const struct ghvm_transaction_add *a = &t->changes[i].add;
 
 		if (t->changes[i].removes != removes)
 			continue;
-		fprintf(f,
-			"%s{\"label\":%u,\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"readonly\":%s}",
-			comma, a->label, a->ipa, a->size, a->readonly ? "true" : "false");
-		comma = ",";
+		ghvm_json_open(j, NULL, '{');
+		ghvm_json_number(j, "label", a->label);
+		ghvm_json_number(j, "ipa", a->ipa);
+		ghvm_json_number(j, "size", a->size);
+		ghvm_json_bool(j, "readonly", a->readonly);
+		ghvm_json_close(j, '}');
 	}
-	fprintf(f, "]");
+	ghvm_json_close(j, ']');
 }
 
 /**
@@ -307,28 +307,29 @@ size_t ghvm_transaction_messages(const struct ghvm_transaction *t,
 	return n;
 }
 
-static void json_steps(FILE *f, const struct ghvm_transaction *t)
+static void json_steps(struct ghvm_json *j, const struct ghvm_transaction *t)
 {
 	struct ghvm_plan_message v[GHVM_TRANSACTION_MESSAGES_MAX];
 	size_t n = ghvm_transaction_messages(t, v), at = 0, step = 0;
 
-	fprintf(f, "\"steps\":[");
+	ghvm_json_open(j, "steps", '[');
 	for (size_t k = 0; t->m && k < ARRAY_SIZE(stages); k++) {
 		for (size_t i = 0; i < t->n; i++) {
 			size_t from = at;
 
 			if (t->changes[i].removes != stages[k].removes)
 				continue;
-			fprintf(f, "%s{\"step\":\"%s\",\"label\":%u", step ? "," : "",
-				stages[k].name, t->changes[i].add.label);
+			ghvm_json_open(j, NULL, '{');
+			ghvm_json_text(j, "step", stages[k].name);
+			ghvm_json_number(j, "label", t->changes[i].add.label);
 			while (at < n && v[at].step == step)
 				at++;
-			ghvm_plan_messages_to_json(f, v + from, at - from);
-			fprintf(f, "}");
+			ghvm_plan_messages_to_json(j, v + from, at - from);
+			ghvm_json_close(j, '}');
 			step++;
 		}
 	}
-	fprintf(f, "]");
+	ghvm_json_close(j, ']');
 }
 
 char *ghvm_transaction_to_json(const struct ghvm_transaction *t)
@@ -336,16 +337,17 @@ char *ghvm_transaction_to_json(const struct ghvm_transaction *t)
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
+	struct ghvm_json j = { .to = f, .first = true };
 
 	if (!f)
 		return NULL;
-	fprintf(f, "{\"version\":1,");
-	json_regions(f, t, false);
-	fprintf(f, ",");
-	json_regions(f, t, true);
-	fprintf(f, ",");
-	json_steps(f, t);
-	fprintf(f, "}\n");
+	ghvm_json_open(&j, NULL, '{');
+	ghvm_json_number(&j, "version", 1);
+	json_regions(&j, t, false);
+	json_regions(&j, t, true);
+	json_steps(&j, t);
+	ghvm_json_close(&j, '}');
+	fputc('\n', f);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

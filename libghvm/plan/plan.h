@@ -5,12 +5,12 @@
 #pragma once
 
 #include "ghvm/plan.h"
+#include "libghvm/base/json.h"
 #include "libghvm/rm/quirks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* Forecast @entries_best to @huge_worst from the size and the pages. */
 void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages pages);
@@ -34,5 +34,5 @@ bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
 size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
 				 const struct ghvm_plan_parcel *p, struct ghvm_plan_message ret[2]);
 
-/* Print ,"messages":[...] as part of a step; nothing if there are none. */
-void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n);
+/* Write the member "messages" of a step; nothing if there are none. */
+void ghvm_plan_messages_to_json(struct ghvm_json *j, const struct ghvm_plan_message *v, size_t n);

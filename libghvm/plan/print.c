@@ -6,6 +6,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/json.h"
 #include "libghvm/plan/plan.h"
 
 #include <inttypes.h>
@@ -126,16 +127,20 @@ static void text_map(FILE *f, const struct ghvm_plan *p)
 			v[i].inside ? "  " : "", v[i].what, v[i].readonly ? ", read-only" : "");
 }
 
-static void json_map(FILE *f, const struct ghvm_plan *p)
+static void json_map(struct ghvm_json *j, const struct ghvm_plan *p)
 {
 	struct place v[MAP_MAX];
 	size_t n = find_places(p, v);
 
-	fprintf(f, "\"map\":[");
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "%s{\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"what\":\"%s\"}",
-			i ? "," : "", v[i].ipa, v[i].size, v[i].what);
-	fprintf(f, "],");
+	ghvm_json_open(j, "map", '[');
+	for (size_t i = 0; i < n; i++) {
+		ghvm_json_open(j, NULL, '{');
+		ghvm_json_number(j, "ipa", v[i].ipa);
+		ghvm_json_number(j, "size", v[i].size);
+		ghvm_json_text(j, "what", v[i].what);
+		ghvm_json_close(j, '}');
+	}
+	ghvm_json_close(j, ']');
 }
 
 /* text */
@@ -257,69 +262,98 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 
 /* ---- JSON ---- */
 
-static void json_string(FILE *f, const char *s)
+static void json_range(struct ghvm_json *j, const char *key, uint64_t first, uint64_t second)
 {
-	fputc('"', f);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
-	}
-	fputc('"', f);
+	ghvm_json_open(j, key, '[');
+	ghvm_json_number(j, NULL, first);
+	ghvm_json_number(j, NULL, second);
+	ghvm_json_close(j, ']');
 }
 
-static void json_parcels(FILE *f, const struct ghvm_plan *p)
+static void json_parcel(struct ghvm_json *j, const struct ghvm_plan_parcel *m)
 {
-	fprintf(f, "\"parcels\":[");
-	for (size_t i = 0; i < p->n_parcels; i++) {
-		const struct ghvm_plan_parcel *m = &p->parcels[i];
-
-		fprintf(f,
-			"%s{\"name\":\"%s\",\"label\":%u,\"lend\":%s,\"readonly\":%s,"
-			"\"ipa\":%" PRIu64 ",\"size\":%" PRIu64 ",\"entries\":[%" PRIu64 ",%" PRIu64
-			"],\"huge_pages\":[%" PRIu64 ",%" PRIu64 "]}",
-			i ? "," : "", m->name, m->label, m->lend ? "true" : "false",
-			m->readonly ? "true" : "false", m->ipa, m->size, m->entries_best,
-			m->entries_worst, m->huge_worst, m->huge_best);
-	}
-	fprintf(f, "]");
+	ghvm_json_open(j, NULL, '{');
+	ghvm_json_text(j, "name", m->name);
+	ghvm_json_number(j, "label", m->label);
+	ghvm_json_bool(j, "lend", m->lend);
+	ghvm_json_bool(j, "readonly", m->readonly);
+	ghvm_json_number(j, "ipa", m->ipa);
+	ghvm_json_number(j, "size", m->size);
+	json_range(j, "entries", m->entries_best, m->entries_worst);
+	json_range(j, "huge_pages", m->huge_worst, m->huge_best);
+	ghvm_json_close(j, '}');
 }
 
-void ghvm_plan_messages_to_json(FILE *f, const struct ghvm_plan_message *v, size_t n)
+static void json_parcels(struct ghvm_json *j, const struct ghvm_plan *p)
+{
+	ghvm_json_open(j, "parcels", '[');
+	for (size_t i = 0; i < p->n_parcels; i++)
+		json_parcel(j, &p->parcels[i]);
+	ghvm_json_close(j, ']');
+}
+
+static void json_doorbells(struct ghvm_json *j, const struct ghvm_plan *p)
+{
+	ghvm_json_open(j, "doorbells", '[');
+	for (size_t i = 0; i < p->n_doorbells; i++)
+		ghvm_json_number(j, NULL, p->doorbells[i]);
+	ghvm_json_close(j, ']');
+}
+
+void ghvm_plan_messages_to_json(struct ghvm_json *j, const struct ghvm_plan_message *v, size_t n)
 {
 	if (!n)
 		return;
-	fprintf(f, ",\"messages\":[");
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "%s{\"message\":\"%s\",\"count\":[%" PRIu64 ",%" PRIu64 "]}",
-			i ? "," : "", ghvm_rm_message_to_string(v[i].id), v[i].least, v[i].most);
-	fprintf(f, "]");
+	ghvm_json_open(j, "messages", '[');
+	for (size_t i = 0; i < n; i++) {
+		ghvm_json_open(j, NULL, '{');
+		ghvm_json_text(j, "message", ghvm_rm_message_to_string(v[i].id));
+		json_range(j, "count", v[i].least, v[i].most);
+		ghvm_json_close(j, '}');
+	}
+	ghvm_json_close(j, ']');
 }
 
-static void json_steps(FILE *f, const struct ghvm_plan *p)
+static void json_steps(struct ghvm_json *j, const struct ghvm_plan *p)
 {
 	struct ghvm_plan_message v[GHVM_PLAN_MESSAGES_MAX];
 	size_t n = ghvm_plan_messages(p, v), at = 0;
 
-	fprintf(f, "\"steps\":[");
+	ghvm_json_open(j, "steps", '[');
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step_name *s = &step_names[p->steps[i].kind];
 		size_t from = at;
 
-		fprintf(f, "%s{\"step\":\"%s\"", i ? "," : "", s->text);
+		ghvm_json_open(j, NULL, '{');
+		ghvm_json_text(j, "step", s->text);
 		if (s->of_parcel)
-			fprintf(f, ",\"parcel\":\"%s\"", p->parcels[p->steps[i].parcel].name);
+			ghvm_json_text(j, "parcel", p->parcels[p->steps[i].parcel].name);
 		while (at < n && v[at].step == i)
 			at++;
-		ghvm_plan_messages_to_json(f, v + from, at - from);
-		fprintf(f, "}");
+		ghvm_plan_messages_to_json(j, v + from, at - from);
+		ghvm_json_close(j, '}');
 	}
-	fprintf(f, "]");
+	ghvm_json_close(j, ']');
+}
+
+static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
+{
+	ghvm_json_open(j, NULL, '{');
+	ghvm_json_number(j, "version", 1);
+	ghvm_json_text(j, "name", p->spec->name);
+	ghvm_json_number(j, "vcpus", p->spec->cpus);
+	ghvm_json_number(j, "memory", p->spec->memory);
+	ghvm_json_bool(j, "protected", p->parcels[0].lend);
+	ghvm_json_text(j, "hugepages", backings[p->spec->hugepages].word);
+	json_map(j, p);
+	json_parcels(j, p);
+	json_doorbells(j, p);
+	ghvm_json_number(j, "virqs", p->spec->cpus);
+	ghvm_json_number(j, "memlock", p->memlock);
+	ghvm_json_number(j, "charge", p->charge);
+	ghvm_json_number(j, "entry_budget", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+	json_steps(j, p);
+	ghvm_json_close(j, '}');
 }
 
 char *ghvm_plan_to_json(const struct ghvm_plan *p)
@@ -327,25 +361,12 @@ char *ghvm_plan_to_json(const struct ghvm_plan *p)
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
+	struct ghvm_json j = { .to = f, .first = true };
 
 	if (!f)
 		return NULL;
-	fprintf(f, "{\"version\":1,\"name\":");
-	json_string(f, p->spec->name);
-	fprintf(f, ",\"vcpus\":%u,\"memory\":%" PRIu64 ",\"protected\":%s,\"hugepages\":\"%s\",",
-		p->spec->cpus, p->spec->memory, p->parcels[0].lend ? "true" : "false",
-		backings[p->spec->hugepages].word);
-	json_map(f, p);
-	json_parcels(f, p);
-	fprintf(f, ",\"doorbells\":[");
-	for (size_t i = 0; i < p->n_doorbells; i++)
-		fprintf(f, "%s%u", i ? "," : "", p->doorbells[i]);
-	fprintf(f,
-		"],\"virqs\":%u,\"memlock\":%" PRIu64 ",\"charge\":%" PRIu64
-		",\"entry_budget\":%" PRIu64 ",",
-		p->spec->cpus, p->memlock, p->charge, ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
-	json_steps(f, p);
-	fprintf(f, "}\n");
+	json_plan(&j, p);
+	fputc('\n', f);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

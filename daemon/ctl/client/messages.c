@@ -85,22 +85,22 @@ void messages_print(const struct ghvm_trace_message *m, const char *indent, bool
 	       named ? *m->vm ? m->vm : "-" : "", named ? " " : "", text);
 }
 
-void messages_print_json(struct json *list, const struct ghvm_trace_message *m)
+void messages_print_json(struct ghvm_json *list, const struct ghvm_trace_message *m)
 {
 	const char direction[] = { m->dir, '\0' };
-	struct json one = { .first = true }, *j = list ? list : &one;
+	struct ghvm_json one = { .to = stdout, .first = true }, *j = list ? list : &one;
 	char text[GHVM_TRACE_TEXT];
 
 	ghvm_trace_to_text(m, text);
-	json_open(j, NULL, '{');
-	json_number(j, "number", m->number);
-	json_number(j, "usec", m->usec);
-	json_text(j, "vm", *m->vm ? m->vm : NULL);
-	json_text(j, "direction", direction);
-	json_text(j, "message", ghvm_rm_message_to_string(m->id));
-	json_number(j, "id", m->id);
-	json_number(j, "sequence", m->seq);
-	json_number(j, "length", m->len);
-	json_text(j, "text", text);
-	json_close(j, '}');
+	ghvm_json_open(j, NULL, '{');
+	ghvm_json_number(j, "number", m->number);
+	ghvm_json_number(j, "usec", m->usec);
+	ghvm_json_text(j, "vm", *m->vm ? m->vm : NULL);
+	ghvm_json_text(j, "direction", direction);
+	ghvm_json_text(j, "message", ghvm_rm_message_to_string(m->id));
+	ghvm_json_number(j, "id", m->id);
+	ghvm_json_number(j, "sequence", m->seq);
+	ghvm_json_number(j, "length", m->len);
+	ghvm_json_text(j, "text", text);
+	ghvm_json_close(j, '}');
 }

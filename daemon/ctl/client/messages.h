@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 
 #include "ghvm/error.h"
 #include "ghvm/trace.h"
@@ -31,4 +31,4 @@ int messages_fetch(sd_bus *bus, const char *vm, uint64_t after, bool no_start, m
 void messages_print(const struct ghvm_trace_message *m, const char *indent, bool named);
 
 /* Print one JSON object, as a member of @list if that is not NULL. */
-void messages_print_json(struct json *list, const struct ghvm_trace_message *m);
+void messages_print_json(struct ghvm_json *list, const struct ghvm_trace_message *m);

@@ -4,7 +4,7 @@
  */
 #include "daemon/ctl/output/complaints.h"
 
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/printable.h"
@@ -93,22 +93,22 @@ void complaints_print(const struct ghvm_complaints *all, FILE *to)
 
 void complaints_print_json(const struct ghvm_complaints *all)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 
-	json_open(&j, NULL, '[');
+	ghvm_json_open(&j, NULL, '[');
 	for (size_t i = 0; i < all->n; i++) {
 		const struct ghvm_complaint *c = &all->v[i];
 
-		json_open(&j, NULL, '{');
-		json_text(&j, "severity", severity_text(c));
-		json_text(&j, "rule", c->rule);
-		json_text(&j, "file", c->file);
-		json_number(&j, "line", c->line);
-		json_number(&j, "column", c->column);
-		json_text(&j, "key", c->key);
-		json_text(&j, "text", c->text);
-		json_close(&j, '}');
+		ghvm_json_open(&j, NULL, '{');
+		ghvm_json_text(&j, "severity", severity_text(c));
+		ghvm_json_text(&j, "rule", c->rule);
+		ghvm_json_text(&j, "file", c->file);
+		ghvm_json_number(&j, "line", c->line);
+		ghvm_json_number(&j, "column", c->column);
+		ghvm_json_text(&j, "key", c->key);
+		ghvm_json_text(&j, "text", c->text);
+		ghvm_json_close(&j, '}');
 	}
-	json_close(&j, ']');
+	ghvm_json_close(&j, ']');
 	putchar('\n');
 }

@@ -4,7 +4,7 @@
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 #include "daemon/ctl/client/object.h"
 #include "daemon/ctl/output/table.h"
 
@@ -190,46 +190,46 @@ static int get_host(sd_bus *bus, struct host *h, struct ghvm_error *err)
 	return r < 0 ? ghvm_error_set(err, r, "malformed reply from gunyah-vmd") : 0;
 }
 
-static void quirks_json(struct json *j, const struct host *h)
+static void quirks_json(struct ghvm_json *j, const struct host *h)
 {
-	json_text(j, "generation", h->generation);
-	json_text(j, "generation_reason", h->why);
-	json_open(j, "quirks", '{');
+	ghvm_json_text(j, "generation", h->generation);
+	ghvm_json_text(j, "generation_reason", h->why);
+	ghvm_json_open(j, "quirks", '{');
 	for (size_t i = 0; i < h->n_quirks; i++) {
 		const struct quirk *q = &h->quirks[i];
 
-		json_open(j, q->name, '{');
+		ghvm_json_open(j, q->name, '{');
 		if (q->is_bool)
-			json_bool(j, "value", q->value);
+			ghvm_json_bool(j, "value", q->value);
 		else
-			json_number(j, "value", q->value);
-		json_text(j, "source", q->source);
-		json_close(j, '}');
+			ghvm_json_number(j, "value", q->value);
+		ghvm_json_text(j, "source", q->source);
+		ghvm_json_close(j, '}');
 	}
-	json_close(j, '}');
+	ghvm_json_close(j, '}');
 }
 
 static void host_json(const struct host *h)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 
-	json_open(&j, NULL, '{');
-	json_text(&j, "state", h->state);
-	json_text(&j, "reason", h->reason);
-	json_text(&j, "hypervisor", h->hypervisor);
-	json_number(&j, "module_abi", h->abi);
-	json_number(&j, "entries_budget", h->limit);
-	json_number(&j, "entries_used", h->used);
-	json_number(&j, "parcels", h->parcels);
-	json_number(&j, "vmids", h->vmids);
-	json_number(&j, "vmids_stuck", h->stuck);
-	json_number(&j, "pages_quarantined", h->quarantined);
-	json_open(&j, "identify", '[');
+	ghvm_json_open(&j, NULL, '{');
+	ghvm_json_text(&j, "state", h->state);
+	ghvm_json_text(&j, "reason", h->reason);
+	ghvm_json_text(&j, "hypervisor", h->hypervisor);
+	ghvm_json_number(&j, "module_abi", h->abi);
+	ghvm_json_number(&j, "entries_budget", h->limit);
+	ghvm_json_number(&j, "entries_used", h->used);
+	ghvm_json_number(&j, "parcels", h->parcels);
+	ghvm_json_number(&j, "vmids", h->vmids);
+	ghvm_json_number(&j, "vmids_stuck", h->stuck);
+	ghvm_json_number(&j, "pages_quarantined", h->quarantined);
+	ghvm_json_open(&j, "identify", '[');
 	for (size_t i = 0; i < 4; i++)
-		json_number(&j, NULL, h->identify[i]);
-	json_close(&j, ']');
+		ghvm_json_number(&j, NULL, h->identify[i]);
+	ghvm_json_close(&j, ']');
 	quirks_json(&j, h);
-	json_close(&j, '}');
+	ghvm_json_close(&j, '}');
 	putchar('\n');
 }
 
@@ -307,21 +307,21 @@ static int read_entry(sd_bus_message *m, struct entry *e)
 
 static int quarantine_json(sd_bus_message *m)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 	struct entry e;
 	int r;
 
-	json_open(&j, NULL, '[');
+	ghvm_json_open(&j, NULL, '[');
 	while ((r = read_entry(m, &e)) > 0) {
-		json_open(&j, NULL, '{');
-		json_text(&j, "vm", e.name);
-		json_number(&j, "vmid", e.vmid);
-		json_number(&j, "pages", e.pages);
-		json_number(&j, "attempts", e.attempts);
-		json_text(&j, "reason", e.why);
-		json_close(&j, '}');
+		ghvm_json_open(&j, NULL, '{');
+		ghvm_json_text(&j, "vm", e.name);
+		ghvm_json_number(&j, "vmid", e.vmid);
+		ghvm_json_number(&j, "pages", e.pages);
+		ghvm_json_number(&j, "attempts", e.attempts);
+		ghvm_json_text(&j, "reason", e.why);
+		ghvm_json_close(&j, '}');
 	}
-	json_close(&j, ']');
+	ghvm_json_close(&j, ']');
 	putchar('\n');
 	return r;
 }

@@ -4,7 +4,7 @@
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 #include "daemon/ctl/output/table.h"
 
 #include "libghvm/base/cleanup.h"
@@ -53,23 +53,23 @@ static int by_name(const void *a, const void *b)
 
 static void print_json(const struct client_vms *vms)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 
-	json_open(&j, NULL, '[');
+	ghvm_json_open(&j, NULL, '[');
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct client_vm *vm = &vms->v[i];
 
-		json_open(&j, NULL, '{');
-		json_text(&j, "name", vm->name);
-		json_text(&j, "state", vm->state);
-		json_text(&j, "substate", vm->sub_state);
-		json_number(&j, "vmid", vm->vmid);
-		json_number(&j, "lent", vm->lent);
-		json_number(&j, "shared", vm->shared);
-		json_number(&j, "pages_quarantined", vm->quarantined);
-		json_close(&j, '}');
+		ghvm_json_open(&j, NULL, '{');
+		ghvm_json_text(&j, "name", vm->name);
+		ghvm_json_text(&j, "state", vm->state);
+		ghvm_json_text(&j, "substate", vm->sub_state);
+		ghvm_json_number(&j, "vmid", vm->vmid);
+		ghvm_json_number(&j, "lent", vm->lent);
+		ghvm_json_number(&j, "shared", vm->shared);
+		ghvm_json_number(&j, "pages_quarantined", vm->quarantined);
+		ghvm_json_close(&j, '}');
 	}
-	json_close(&j, ']');
+	ghvm_json_close(&j, ']');
 	putchar('\n');
 }
 

@@ -8,7 +8,7 @@
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/client/job.h"
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 #include "daemon/ctl/client/object.h"
 #include "daemon/ctl/output/table.h"
 #include "daemon/ctl/verbs/region-memory.h"
@@ -112,24 +112,24 @@ static int by_address(const void *a, const void *b)
 
 static void list_json(const struct regions *all)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 
-	json_open(&j, NULL, '[');
+	ghvm_json_open(&j, NULL, '[');
 	for (size_t i = 0; i < all->n; i++) {
 		const struct region *r = &all->v[i];
 
-		json_open(&j, NULL, '{');
-		json_number(&j, "label", r->label);
-		json_number(&j, "address", r->address);
-		json_number(&j, "size", r->size);
-		json_text(&j, "access", r->access);
-		json_text(&j, "host_access", r->host_access);
-		json_text(&j, "kind", r->kind);
-		json_text(&j, "state", r->state);
-		json_bool(&j, "added", r->added);
-		json_close(&j, '}');
+		ghvm_json_open(&j, NULL, '{');
+		ghvm_json_number(&j, "label", r->label);
+		ghvm_json_number(&j, "address", r->address);
+		ghvm_json_number(&j, "size", r->size);
+		ghvm_json_text(&j, "access", r->access);
+		ghvm_json_text(&j, "host_access", r->host_access);
+		ghvm_json_text(&j, "kind", r->kind);
+		ghvm_json_text(&j, "state", r->state);
+		ghvm_json_bool(&j, "added", r->added);
+		ghvm_json_close(&j, '}');
 	}
-	json_close(&j, ']');
+	ghvm_json_close(&j, ']');
 	putchar('\n');
 }
 

@@ -4,7 +4,7 @@
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 #include "daemon/ctl/output/table.h"
 #include "daemon/ctl/client/unit.h"
 
@@ -16,25 +16,25 @@
 
 static void print_json(const struct client_vm *vm, const char *remark)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 
-	json_open(&j, NULL, '{');
-	json_text(&j, "name", vm->name);
-	json_text(&j, "state", vm->state);
-	json_text(&j, "substate", vm->sub_state);
-	json_number(&j, "vmid", vm->vmid);
-	json_number(&j, "leader_pid", vm->leader_pid);
-	json_number(&j, "lent", vm->lent);
-	json_number(&j, "shared", vm->shared);
-	json_number(&j, "pages_quarantined", vm->quarantined);
-	json_text(&j, "exit_reason", vm->exit_reason);
-	json_text(&j, "last_error", vm->last_error);
-	json_text(&j, "last_error_name", vm->last_error_name);
-	json_number(&j, "last_error_usec", vm->last_error_time);
-	json_text(&j, "failed_step", vm->failed_step);
-	json_text(&j, "descriptor", vm->descriptor);
-	json_text(&j, "guest", *remark ? remark : NULL);
-	json_close(&j, '}');
+	ghvm_json_open(&j, NULL, '{');
+	ghvm_json_text(&j, "name", vm->name);
+	ghvm_json_text(&j, "state", vm->state);
+	ghvm_json_text(&j, "substate", vm->sub_state);
+	ghvm_json_number(&j, "vmid", vm->vmid);
+	ghvm_json_number(&j, "leader_pid", vm->leader_pid);
+	ghvm_json_number(&j, "lent", vm->lent);
+	ghvm_json_number(&j, "shared", vm->shared);
+	ghvm_json_number(&j, "pages_quarantined", vm->quarantined);
+	ghvm_json_text(&j, "exit_reason", vm->exit_reason);
+	ghvm_json_text(&j, "last_error", vm->last_error);
+	ghvm_json_text(&j, "last_error_name", vm->last_error_name);
+	ghvm_json_number(&j, "last_error_usec", vm->last_error_time);
+	ghvm_json_text(&j, "failed_step", vm->failed_step);
+	ghvm_json_text(&j, "descriptor", vm->descriptor);
+	ghvm_json_text(&j, "guest", *remark ? remark : NULL);
+	ghvm_json_close(&j, '}');
 	putchar('\n');
 }
 

@@ -4,7 +4,7 @@
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
-#include "daemon/ctl/output/json.h"
+#include "libghvm/base/json.h"
 #include "daemon/ctl/client/messages.h"
 #include "daemon/ctl/output/table.h"
 
@@ -117,27 +117,28 @@ static bool is_set(const char *s)
 static void print_json(const struct client_vm *vm, const char *hint, const char *remark,
 		       const struct tail *t)
 {
-	struct json j = { .first = true };
+	struct ghvm_json j = { .to = stdout, .first = true };
 	const char *message = ghvm_rm_message_to_string(vm->rm_message);
 
-	json_open(&j, NULL, '{');
-	json_text(&j, "name", vm->name);
-	json_text(&j, "state", vm->state);
-	json_text(&j, "exit_reason", vm->exit_reason);
-	json_text(&j, "failed_step", vm->failed_step);
-	json_text(&j, "last_error", vm->last_error);
-	json_text(&j, "last_error_name", vm->last_error_name);
-	json_number(&j, "last_error_usec", vm->last_error_time);
-	json_number(&j, "errno", (uint64_t)vm->last_errno);
-	json_text(&j, "rm_message", vm->rm_message ? message : NULL);
-	json_text(&j, "rm_status", is_refusal(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
-	json_text(&j, "hint", *hint ? hint : NULL);
-	json_text(&j, "guest", *remark ? remark : NULL);
-	json_open(&j, "messages", '[');
+	ghvm_json_open(&j, NULL, '{');
+	ghvm_json_text(&j, "name", vm->name);
+	ghvm_json_text(&j, "state", vm->state);
+	ghvm_json_text(&j, "exit_reason", vm->exit_reason);
+	ghvm_json_text(&j, "failed_step", vm->failed_step);
+	ghvm_json_text(&j, "last_error", vm->last_error);
+	ghvm_json_text(&j, "last_error_name", vm->last_error_name);
+	ghvm_json_number(&j, "last_error_usec", vm->last_error_time);
+	ghvm_json_number(&j, "errno", (uint64_t)vm->last_errno);
+	ghvm_json_text(&j, "rm_message", vm->rm_message ? message : NULL);
+	ghvm_json_text(&j, "rm_status",
+		       is_refusal(vm) ? ghvm_rm_status_to_string(vm->rm_status) : NULL);
+	ghvm_json_text(&j, "hint", *hint ? hint : NULL);
+	ghvm_json_text(&j, "guest", *remark ? remark : NULL);
+	ghvm_json_open(&j, "messages", '[');
 	for (size_t i = tail_first(t); i < t->n; i++)
 		messages_print_json(&j, tail_message(t, i));
-	json_close(&j, ']');
-	json_close(&j, '}');
+	ghvm_json_close(&j, ']');
+	ghvm_json_close(&j, '}');
 	putchar('\n');
 }
 
