@@ -80,9 +80,6 @@ int ghvm_machine_new(struct ghvm_host *host, struct ghvm_rm *rm, const struct gh
  */
 void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit);
 
-/* Set how long teardown() waits for an exit, and for a reset; default 10 s. */
-void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms);
-
 /* Close all files; guarded pages go to the quarantine. Accepts NULL. Sends nothing to RM. */
 void ghvm_machine_free(struct ghvm_machine *m);
 void ghvm_machine_freep(struct ghvm_machine **m);
@@ -142,7 +139,6 @@ int ghvm_machine_exited(const struct ghvm_machine *m, enum ghvm_exit_type *ret);
 bool ghvm_machine_may_run(const struct ghvm_machine *m);
 
 struct ghvm_vmid ghvm_machine_vmid(const struct ghvm_machine *m);
-uint64_t ghvm_machine_incarnation(const struct ghvm_machine *m);
 enum ghvm_step_kind ghvm_machine_step(const struct ghvm_machine *m);
 const struct ghvm_machine_vcpu *ghvm_machine_vcpus(const struct ghvm_machine *m, size_t *ret_n);
 const struct ghvm_machine_doorbell *ghvm_machine_doorbells(const struct ghvm_machine *m,

@@ -17,47 +17,6 @@
 #define MSGQUEUE_PUSH 0x1
 #define MSGQUEUE_MORE 0x1 /* not_full, not_empty */
 
-static const struct {
-	int32_t status;
-	const char *name;
-} status_names[] = {
-	{ GHVM_HYP_RETRY, "RETRY" },
-	{ GHVM_HYP_UNIMPLEMENTED, "UNIMPLEMENTED" },
-	{ GHVM_HYP_OK, "OK" },
-	{ GHVM_HYP_ARGUMENT_INVALID, "ARGUMENT_INVALID" },
-	{ GHVM_HYP_ARGUMENT_SIZE, "ARGUMENT_SIZE" },
-	{ GHVM_HYP_ARGUMENT_ALIGNMENT, "ARGUMENT_ALIGNMENT" },
-	{ GHVM_HYP_NOMEM, "NOMEM" },
-	{ GHVM_HYP_NORESOURCES, "NORESOURCES" },
-	{ GHVM_HYP_ADDR_OVERFLOW, "ADDR_OVERFLOW" },
-	{ GHVM_HYP_ADDR_UNDERFLOW, "ADDR_UNDERFLOW" },
-	{ GHVM_HYP_ADDR_INVALID, "ADDR_INVALID" },
-	{ GHVM_HYP_DENIED, "DENIED" },
-	{ GHVM_HYP_BUSY, "BUSY" },
-	{ GHVM_HYP_IDLE, "IDLE" },
-	{ GHVM_HYP_OBJECT_STATE, "OBJECT_STATE" },
-	{ GHVM_HYP_OBJECT_CONFIG, "OBJECT_CONFIG" },
-	{ GHVM_HYP_OBJECT_CONFIGURED, "OBJECT_CONFIGURED" },
-	{ GHVM_HYP_FAILURE, "FAILURE" },
-	{ GHVM_HYP_VIRQ_BOUND, "VIRQ_BOUND" },
-	{ GHVM_HYP_VIRQ_NOT_BOUND, "VIRQ_NOT_BOUND" },
-	{ GHVM_HYP_CAP_NULL, "CSPACE_CAP_NULL" },
-	{ GHVM_HYP_CAP_REVOKED, "CSPACE_CAP_REVOKED" },
-	{ GHVM_HYP_WRONG_OBJECT_TYPE, "CSPACE_WRONG_OBJECT_TYPE" },
-	{ GHVM_HYP_INSUFFICIENT_RIGHTS, "CSPACE_INSUFFICIENT_RIGHTS" },
-	{ GHVM_HYP_CSPACE_FULL, "CSPACE_FULL" },
-	{ GHVM_HYP_MSGQUEUE_EMPTY, "MSGQUEUE_EMPTY" },
-	{ GHVM_HYP_MSGQUEUE_FULL, "MSGQUEUE_FULL" },
-};
-
-const char *ghvm_hyp_status_to_string(int32_t status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(status_names); i++)
-		if (status_names[i].status == status)
-			return status_names[i].name;
-	return "unknown";
-}
-
 static int32_t status_of(const struct ghvm_hcall *c)
 {
 	return (int32_t)(uint32_t)c->results[0];
@@ -72,21 +31,6 @@ void ghvm_hyp_identity_decode(const uint64_t words[4], struct ghvm_hyp_identity 
 		.variant = (uint8_t)ghvm_bits_get(IDENTITY_VARIANT, words[0]),
 		.flags = { words[1], words[2], words[3] },
 	};
-}
-
-int ghvm_hvc_identify(struct ghvm_host *host, struct ghvm_hyp_identity *ret)
-{
-	struct ghvm_hcall c = { .call = GHVM_CALL_IDENTIFY };
-	uint64_t words[4];
-	int r;
-
-	r = host->ops->hcall(host, &c);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		words[i] = c.results[i];
-	ghvm_hyp_identity_decode(words, ret);
-	return 0;
 }
 
 static int doorbell_call(struct ghvm_host *host, uint32_t call, struct ghvm_capid cap,

@@ -45,9 +45,6 @@ enum ghvm_hyp_status { /* abi A.5 */
 		       GHVM_HYP_MSGQUEUE_FULL = 61,
 };
 
-/* "MSGQUEUE_FULL", or "unknown"; never NULL. */
-const char *ghvm_hyp_status_to_string(int32_t status);
-
 /**
  * struct ghvm_hyp_identity - results of hyp_identify (abi A.3)
  * @api_version: GHVM_HYP_API_VERSION is supported
@@ -71,8 +68,6 @@ struct ghvm_hyp_identity {
 
 /* The four words of hyp_identify, e.g. from GHVM_INFO. Pure. */
 void ghvm_hyp_identity_decode(const uint64_t words[4], struct ghvm_hyp_identity *ret);
-
-int ghvm_hvc_identify(struct ghvm_host *host, struct ghvm_hyp_identity *ret);
 
 /* @old: flags before */
 struct ghvm_hvc_doorbell {

@@ -100,6 +100,9 @@ unsigned int ghvm_machine_news(const struct ghvm_machine *m);
 void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int ms);
 uint64_t ghvm_machine_now_ms(void);
 
+/* Shorten the 10 s that teardown() waits for an exit, and for a reset (tests). */
+void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms);
+
 void ghvm_machine_unpin(struct ghvm_machine *m);
 
 /* build.c: query vCPUs and doorbells. */

@@ -82,6 +82,9 @@ int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 int ghvm_machine_adopt_stray(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			     struct ghvm_vmid vmid, struct ghvm_machine **ret);
 
+/* As given to ghvm_machine_new(), or found in the tags of the orphans. */
+uint64_t ghvm_machine_incarnation(const struct ghvm_machine *m);
+
 /* True if the machine has a plan and can be rebuilt; an adopted one may have none. */
 bool ghvm_machine_planned(const struct ghvm_machine *m);
 

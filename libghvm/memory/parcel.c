@@ -49,18 +49,6 @@
 
 static_assert(GHVM_TAG_BYTES == GHVM_TAG_SIZE, "a tag is what the module keeps");
 
-const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s)
-{
-	static const char *const names[] = {
-		[GHVM_PARCEL_UNPINNED] = "unpinned", [GHVM_PARCEL_OURS] = "ours",
-		[GHVM_PARCEL_GUARDED] = "guarded",   [GHVM_PARCEL_LOST] = "lost",
-		[GHVM_PARCEL_PARTIAL] = "partial",   [GHVM_PARCEL_LENT] = "lent",
-		[GHVM_PARCEL_SHARED] = "shared",
-	};
-
-	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
-}
-
 uint64_t ghvm_parcel_pages(const struct ghvm_parcel *p)
 {
 	return p->size / GHVM_PAGE;

@@ -43,8 +43,6 @@ enum ghvm_parcel_state {
 	GHVM_PARCEL_SHARED,
 };
 
-const char *ghvm_parcel_state_to_string(enum ghvm_parcel_state s);
-
 /**
  * struct ghvm_parcel_config - what a parcel is for
  * @name: for messages, "ram"

@@ -108,7 +108,8 @@ static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
 	return ipa ? ipa : first_free(p, GHVM_IPA_RAM, GHVM_IPA_END, size);
 }
 
-bool ghvm_layout_allows(uint64_t ipa, uint64_t size)
+/* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
+static bool is_ipa_allowed(uint64_t ipa, uint64_t size)
 {
 	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
 }
@@ -130,7 +131,7 @@ static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 					     "other regions",
 					     nth, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_END);
 	}
-	if (!ghvm_layout_allows(r->address, r->size))
+	if (!is_ipa_allowed(r->address, r->size))
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu].address: 0x%" PRIx64 " to its end is outside "
 				      "of 0x%llx to 0x%llx",

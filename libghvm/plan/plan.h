@@ -21,9 +21,6 @@ void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages p
  */
 void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
 
-/* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
-bool ghvm_layout_allows(uint64_t ipa, uint64_t size);
-
 /**
  * ghvm_plan_parcel_messages() - the messages that lend or share one parcel: @id, and MEM_APPENDs
  * for the entries that do not fit

@@ -14,7 +14,7 @@
 #define CREATE_SANITISE 0x1
 #define CREATE_APPEND 0x2
 #define APPEND_DONE 0x1
-#define GIVE_BACK_SANITISE 0x1
+#define RECLAIM_SANITISE 0x1
 #define SANITISE_BYTES_PER_S GHVM_MIB(64) /* decision 27 */
 
 /* ---- checks ---- */
@@ -219,14 +219,6 @@ int ghvm_rm_mem_append(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 	return parcel_call(rm, GHVM_RM_MEM_APPEND, 0, "append to", handle, &w, err);
 }
 
-/* u32 handle, u8 flags, u8 0 * 3 -> nothing */
-static void put_give_back(struct ghvm_put *w, struct ghvm_parcel_handle handle, bool sanitise)
-{
-	ghvm_put_u32(w, handle.id);
-	ghvm_put_u8(w, sanitise ? GIVE_BACK_SANITISE : 0);
-	ghvm_put_zero(w, 3);
-}
-
 /* One second for each started 64 MiB. */
 static unsigned int sanitise_ms(uint64_t bytes)
 {
@@ -235,25 +227,18 @@ static unsigned int sanitise_ms(uint64_t bytes)
 	return s < UINT32_MAX / 1000 ? (unsigned int)s * 1000 : UINT32_MAX;
 }
 
+/* u32 handle, u8 flags, u8 0 * 3 -> nothing */
 int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
 			uint64_t bytes, struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
-	put_give_back(&w, handle, sanitise);
+	ghvm_put_u32(&w, handle.id);
+	ghvm_put_u8(&w, sanitise ? RECLAIM_SANITISE : 0);
+	ghvm_put_zero(&w, 3);
 	return parcel_call(rm, GHVM_RM_MEM_RECLAIM, sanitise ? sanitise_ms(bytes) : 0, "reclaim",
 			   handle, &w, err);
-}
-
-int ghvm_rm_mem_release(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
-			struct ghvm_error *err)
-{
-	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-
-	put_give_back(&w, handle, sanitise);
-	return parcel_call(rm, GHVM_RM_MEM_RELEASE, 0, "release", handle, &w, err);
 }
 
 /* u8 type, u8 0 * 3, u32 label, acl, extents, u16 0, u16 0 -> u32 handle */

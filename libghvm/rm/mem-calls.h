@@ -84,10 +84,6 @@ int ghvm_rm_mem_append(struct ghvm_rm *rm, struct ghvm_parcel_handle handle,
 int ghvm_rm_mem_reclaim(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
 			uint64_t bytes, struct ghvm_error *err);
 
-/* Give back a parcel that this host has accepted from another VM. */
-int ghvm_rm_mem_release(struct ghvm_rm *rm, struct ghvm_parcel_handle handle, bool sanitise,
-			struct ghvm_error *err);
-
 enum ghvm_mem_notify {
 	GHVM_MEM_NOTIFY_SHARED = 1, /* asks the VM to accept it */
 	GHVM_MEM_NOTIFY_RECALL = 8, /* asks the VM to release it */

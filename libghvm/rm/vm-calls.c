@@ -386,30 +386,6 @@ const struct ghvm_rm_resource *ghvm_rm_resources_find(const struct ghvm_rm_resou
 	return NULL;
 }
 
-/* nothing -> u32 vmid */
-int ghvm_rm_vm_get_vmid(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_error *err)
-{
-	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-	struct ghvm_error e;
-	struct ghvm_get g;
-	uint32_t vmid;
-	int r;
-
-	r = ghvm_rm_call(rm, GHVM_RM_VM_GET_VMID, &w, &g, &e);
-	if (r == -EREMOTEIO)
-		return ghvm_error_set_rm(err, GHVM_RM_VM_GET_VMID, e.rm_code,
-					 "get the VMID of this host");
-	if (r < 0)
-		return ghvm_error_set(err, r, "cannot get the VMID of this host: %s", e.msg);
-
-	vmid = ghvm_get_u32(&g);
-	if (ghvm_get_end(&g) < 0 || vmid > UINT16_MAX)
-		return ghvm_error_set(err, -EBADMSG, "malformed reply to VM_GET_VMID");
-	*ret = (struct ghvm_vmid){ (uint16_t)vmid };
-	return 0;
-}
-
 /* u16 vmid, u16 type, u32 reason size, reason */
 int ghvm_rm_vm_decode_exited(const struct ghvm_rm_notification *n, struct ghvm_rm_vm_exited *ret)
 {

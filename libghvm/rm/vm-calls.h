@@ -126,9 +126,6 @@ int ghvm_rm_vm_get_state(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_
 int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				 struct ghvm_rm_resources *ret, struct ghvm_error *err);
 
-/* The VMID of this host, asked now. */
-int ghvm_rm_vm_get_vmid(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_error *err);
-
 #define GHVM_RM_REASON_MAX 16
 
 /**

@@ -28,7 +28,7 @@
 #define COMMIT_MS 10000
 #define COMMIT_MAX_MS 20000
 
-const char *transaction_state_to_string(enum transaction_state s)
+static const char *transaction_state_to_string(enum transaction_state s)
 {
 	static const char *const names[] = {
 		[OPEN] = "open",	   [COMMITTING] = "committing",

@@ -47,7 +47,6 @@ extern const sd_bus_vtable transaction_vtable[];
 /* Send PropertiesChanged. */
 int transaction_tell(sd_bus *conn, const char *path);
 
-const char *transaction_state_to_string(enum transaction_state s);
 void transaction_set_state(struct transaction *t, enum transaction_state state);
 void transaction_roll_back(struct transaction *t);
 

@@ -15,9 +15,8 @@ struct log_about vm_about(const struct vm *vm);
 struct log_about vm_about_event(const struct vm *vm, const char *id);
 
 void vm_changed(struct vm *vm);
-/* For its struct vm_life: begin an operation, and tell of a new phase. */
+/* For its struct vm_life. */
 int vm_begin_operation(void *data, enum vm_operation operation);
-void vm_on_phase(void *data);
 /* As vm_life_step(). */
 int vm_step(struct vm *vm, enum vm_event event);
 /* It has a guest, which is not to be torn down. */

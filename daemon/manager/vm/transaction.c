@@ -195,14 +195,9 @@ int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err
 	return 0;
 }
 
-void vm_transaction_detach(struct vm *vm)
-{
-	vm->transaction.owner = (struct vm_transaction_owner){};
-}
-
 void vm_transaction_rollback(struct vm *vm)
 {
-	vm_transaction_detach(vm);
+	vm->transaction.owner = (struct vm_transaction_owner){};
 	if (!vm->transaction.committing)
 		forget(vm);
 }

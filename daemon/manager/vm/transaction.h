@@ -78,8 +78,6 @@ int vm_transaction_commit(struct vm *vm, unsigned int ms, struct ghvm_error *err
 
 /* Roll back, if there is a transaction. A running commit continues, without its owner. */
 void vm_transaction_rollback(struct vm *vm);
-/* Forget the owner; the transaction continues. */
-void vm_transaction_detach(struct vm *vm);
 
 /* Get the regions, sorted by address. Return: number of regions. */
 size_t vm_regions(const struct vm *vm, struct ghvm_machine_region ret[VM_REGIONS_MAX]);

@@ -42,7 +42,7 @@ void vm_changed(struct vm *vm)
 	vm->env->calls->on_changed(vm->env->data, vm);
 }
 
-void vm_on_phase(void *data)
+static void on_phase(void *data)
 {
 	struct vm *vm = data;
 	const enum vm_state before = vm->state;
@@ -352,7 +352,7 @@ int vm_new(const struct vm_env *env, const char *name, struct vm **ret)
 	vm->life = (struct vm_life){
 		.data = vm,
 		.begin = vm_begin_operation,
-		.on_phase = vm_on_phase,
+		.on_phase = on_phase,
 	};
 	(void)snprintf(vm->name, sizeof(vm->name), "%s", name); /* checked */
 	control_init(&vm->control, env->loop, &vm_runner_calls, vm);

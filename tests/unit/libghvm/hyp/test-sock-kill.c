@@ -6,6 +6,7 @@
  */
 #include "libghvm/base/cleanup.h"
 #include "ghvm/machine.h"
+#include "libghvm/machine/internal.h"
 #include "libghvm/machine/orphans.h"
 #include "tests/fixtures/demo-plan.h"
 #include "tests/fixtures/sock.h"

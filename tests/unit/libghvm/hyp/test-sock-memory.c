@@ -7,6 +7,7 @@
 #include "ghvm/transaction.h"
 #include "ghvm/vcpu.h"
 #include "libghvm/hyp/host.h"
+#include "libghvm/machine/internal.h"
 #include "libghvm/rm/rpc.h"
 #include "tests/fixtures/demo-plan.h"
 #include "tests/fixtures/sock.h"

@@ -11,6 +11,7 @@
  */
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/machine/internal.h"
 #include "libghvm/memory/parcel.h"
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/rm/vm-calls.h"

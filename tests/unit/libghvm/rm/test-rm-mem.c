@@ -127,11 +127,6 @@ static int do_reclaim(struct fixture *f)
 	return ghvm_rm_mem_reclaim(f->rm, handle, true, 4096, &f->err);
 }
 
-static int do_release(struct fixture *f)
-{
-	return ghvm_rm_mem_release(f->rm, handle, false, &f->err);
-}
-
 static int do_notify(struct fixture *f)
 {
 	ghvm_rm_fact_set(f->rm, guest_acl[0].vmid, GHVM_RM_FACT_LINKED);
@@ -156,7 +151,6 @@ static const struct message {
 	{ 0x51000013, "MEM_SHARE", do_share, share_request, sizeof(share_request), true },
 	{ 0x51000018, "MEM_APPEND", do_append, append_request, sizeof(append_request), false },
 	{ 0x51000015, "MEM_RECLAIM", do_reclaim, sanitise_request, 8, false },
-	{ 0x51000014, "MEM_RELEASE", do_release, plain_request, 8, false },
 	{ 0x51000017, "MEM_NOTIFY", do_notify, notify_request, sizeof(notify_request), false },
 	{ 0x5100001a, "MEM_LOOKUP_SGL", do_lookup, share_request, sizeof(share_request), true },
 };
@@ -205,9 +199,6 @@ static void flags_the_other_way_round(void **state)
 	script_answer(f->s, GHVM_RM_MEM_RECLAIM, 0, NULL, 0);
 	assert_int_equal(ghvm_rm_mem_reclaim(f->rm, handle, false, 0, NULL), 0);
 	assert_memory_equal(script_last(f->s)->payload, plain_request, 8);
-	script_answer(f->s, GHVM_RM_MEM_RELEASE, 0, NULL, 0);
-	assert_int_equal(ghvm_rm_mem_release(f->rm, handle, true, NULL), 0);
-	assert_memory_equal(script_last(f->s)->payload, sanitise_request, 8);
 }
 
 static void handle_zero_is_a_handle(void **state)

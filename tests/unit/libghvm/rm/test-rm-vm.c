@@ -137,11 +137,6 @@ static int do_get_resources(struct fixture *f)
 	return ghvm_rm_vm_get_hyp_resources(f->rm, vm, &f->out_res, &f->err);
 }
 
-static int do_get_vmid(struct fixture *f)
-{
-	return ghvm_rm_vm_get_vmid(f->rm, &f->out_vmid, &f->err);
-}
-
 static const uint8_t stop_request[] = { 0x8f, 0x00, 0x01, 0x00, 0x03, 0x00, 0x00, 0x00 };
 static const uint8_t zero_request[4];
 static const uint8_t vmid_reply[] = { 0x8f, 0x00, 0x00, 0x00 };
@@ -166,7 +161,6 @@ static const struct message {
 	{ 0x56000017, "VM_GET_STATE", do_get_state, v_request, 4, state_reply, 4 },
 	{ 0x56000020, "VM_GET_HYP_RESOURCES", do_get_resources, v_request, 4, resources_reply,
 	  sizeof(resources_reply) },
-	{ 0x56000024, "VM_GET_VMID", do_get_vmid, NULL, 0, vmid_reply, 4 },
 };
 
 static void golden_requests_and_replies(void **state)
@@ -245,7 +239,7 @@ static void every_refusal_says_what_and_why(void **state)
 
 static void silence_comes_through(void **state)
 {
-	for (size_t i = 0; i + 1 < ARRAY_SIZE(messages); i++) { /* GET_VMID is the test itself */
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
 		struct fixture *f;
 
 		assert_int_equal(setup((void **)&f), 0);
