@@ -22,6 +22,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * VMs with a descriptor, of which RM can run 63 at a time (abi K.2). This bounds what a folder full of files
+ * costs: each VM is an object on the bus, and lists of VMs are searched from their start.
+ */
 #define MANAGER_VMS_MAX 1024
 
 /**
