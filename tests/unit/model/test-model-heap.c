@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#define NOMEM 1
 #define PIECES_MAX 12000 /* more than fit, and RAM has so many pages twice */
 
 /**

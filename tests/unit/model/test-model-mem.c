@@ -6,25 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	OK = 0,
-	NOMEM = 1,
-	NORESOURCE = 2,
-	DENIED = 3,
-	MSG_INVALID = 4,
-	ARGUMENT_INVALID = 6,
-	HANDLE_INVALID = 7,
-	MEM_INVALID = 0xa,
-	MEM_RELEASED = 0xc,
-	VMID_INVALID = 0xd,
-	LOOKUP_FAILED = 0xe,
-};
-
-#define RELEASE 0x51000014U
-#define NOTIFY 0x51000017U
-#define LOOKUP 0x5100001aU
-#define ACCEPT 0x51000011U
-
 #define PAGE 4096ULL
 #define MIB (1ULL << 20)
 #define GUEST 0x80
@@ -99,37 +80,7 @@ static uint32_t lookup(struct bench *b, const struct request *r)
 	ghvm_put_u32(&w, r->type);
 	ghvm_put_u32(&w, 77); /* the label is not compared */
 	put_lists(&w, r, true);
-	return bench_rm_put(b, LOOKUP, &w);
-}
-
-static unsigned int rights_at(const struct bench *b, uint64_t pa)
-{
-	return b->rights[(pa - BENCH_RAM) / PAGE];
-}
-
-/* All of RAM is the primary's, and RM has nothing left of it. */
-static void assert_all_back(const struct bench *b, uint64_t heap)
-{
-	struct model_counts n;
-
-	for (size_t i = 0; i < BENCH_PAGES; i++) {
-		assert_int_equal(b->rights[i], 7);
-		assert_int_equal(model_page_owner(b->m, BENCH_RAM + i * PAGE), 0);
-	}
-	model_counts(b->m, &n);
-	assert_int_equal(n.parcels, 0);
-	assert_int_equal(n.entries, 0);
-	assert_int_equal(n.lent_pages, 0);
-	assert_int_equal(n.shared_pages, 0);
-	assert_int_equal(n.heap_used, heap);
-}
-
-static uint64_t heap_used(const struct bench *b)
-{
-	struct model_counts n;
-
-	model_counts(b->m, &n);
-	return n.heap_used;
+	return bench_rm_put(b, BENCH_LOOKUP, &w);
 }
 
 static void a_lend_byte_by_byte(void **state)
@@ -146,19 +97,19 @@ static void a_lend_byte_by_byte(void **state)
 	uint64_t heap;
 
 	assert_int_equal(bench_allocate(b), GUEST);
-	heap = heap_used(b);
+	heap = bench_heap_used(b);
 	assert_int_equal(bench_rm(b, BENCH_LEND, request, sizeof(request)), OK);
 	assert_int_equal(b->reply_len, 4);
 	assert_int_equal(bench_reply_u32(b, 0), 0); /* the first handle, and a valid one */
-	assert_int_equal(rights_at(b, 0x42000000), 0);
-	assert_int_equal(rights_at(b, 0x42001000), 0);
-	assert_int_equal(rights_at(b, 0x42002000), 7);
+	assert_int_equal(bench_rights_at(b, 0x42000000), 0);
+	assert_int_equal(bench_rights_at(b, 0x42001000), 0);
+	assert_int_equal(bench_rights_at(b, 0x42002000), 7);
 	assert_int_equal(model_page_owner(b->m, 0x42001000), 1);
 	model_counts(b->m, &n);
 	assert_int_equal(n.lent_pages, 2);
 	assert_int_equal(n.entries, 1);
 	assert_int_equal(bench_rm(b, 0x51000015, reclaim, sizeof(reclaim)), OK);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 static const struct request good = {
@@ -248,12 +199,12 @@ static void creates_that_are_refused(void **state)
 	uint64_t heap;
 
 	assert_int_equal(bench_allocate(b), GUEST);
-	heap = heap_used(b);
+	heap = bench_heap_used(b);
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		if (create(b, &refusals[i].r) != refusals[i].status)
 			fail_msg("%s", refusals[i].what);
 	}
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 	/* each of them used up a handle (abi K.9) */
 	assert_int_equal(create(b, &good), OK);
 	assert_int_equal(bench_reply_u32(b, 0), sizeof(refusals) / sizeof(refusals[0]));
@@ -298,7 +249,7 @@ static void lengths_that_do_not_add_up(void **state)
 	uint64_t heap;
 
 	assert_int_equal(bench_allocate(b), GUEST);
-	heap = heap_used(b);
+	heap = bench_heap_used(b);
 	buf[8] = 1;
 	buf[16] = 1; /* one of each: 40 bytes with an empty attribute list */
 	for (size_t n = 0; n < 44; n++) {
@@ -308,16 +259,16 @@ static void lengths_that_do_not_add_up(void **state)
 	assert_int_equal(bench_rm(b, 0x51000018, buf, 11), MSG_INVALID);
 	assert_int_equal(bench_rm(b, 0x51000018, buf, 13), MSG_INVALID);
 	assert_int_equal(bench_rm(b, 0x51000015, buf, 7), MSG_INVALID);
-	assert_int_equal(bench_rm(b, RELEASE, buf, 7), MSG_INVALID);
-	assert_int_equal(bench_rm(b, NOTIFY, buf, 11), MSG_INVALID);
-	assert_int_equal(bench_rm(b, ACCEPT, buf, 23), MSG_INVALID);
-	assert_int_equal(bench_rm(b, LOOKUP, buf, 11), MSG_INVALID);
+	assert_int_equal(bench_rm(b, BENCH_RELEASE, buf, 7), MSG_INVALID);
+	assert_int_equal(bench_rm(b, BENCH_NOTIFY, buf, 11), MSG_INVALID);
+	assert_int_equal(bench_rm(b, BENCH_ACCEPT, buf, 23), MSG_INVALID);
+	assert_int_equal(bench_rm(b, BENCH_LOOKUP, buf, 11), MSG_INVALID);
 
 	big[8] = 1;
 	big[16] = 1; /* 513 */
 	big[17] = 2;
 	assert_int_equal(bench_rm(b, BENCH_LEND, big, sizeof(big)), NORESOURCE);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 static void an_entry_past_the_end_of_ram_is_fatal(void **state)
@@ -344,22 +295,22 @@ static void a_share_leaves_the_owner_his_rights(void **state)
 	uint64_t heap;
 
 	assert_int_equal(bench_allocate(b), GUEST);
-	heap = heap_used(b);
+	heap = bench_heap_used(b);
 	assert_int_equal(create(b, &r), OK);
-	assert_int_equal(rights_at(b, BENCH_RAM), 4);
+	assert_int_equal(bench_rights_at(b, BENCH_RAM), 4);
 	assert_int_equal(model_page_owner(b->m, BENCH_RAM), 2);
 	model_counts(b->m, &n);
 	assert_int_equal(n.shared_pages, 1);
 	assert_int_equal(create(b, &good), MEM_INVALID); /* in another parcel */
 	assert_int_equal(bench_reclaim(b, 0, false), OK);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 static void an_owner_has_64_parcels(void **state)
 {
 	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
 	uint16_t vmid = bench_allocate(b);
-	uint64_t heap = heap_used(b);
+	uint64_t heap = bench_heap_used(b);
 	struct bench_range r = { BENCH_RAM, PAGE };
 
 	for (uint32_t i = 0; i < 64; i++, r.ipa += PAGE) {
@@ -371,14 +322,14 @@ static void an_owner_has_64_parcels(void **state)
 		assert_int_equal(bench_reclaim(b, i, false), OK);
 	assert_int_equal(bench_reclaim(b, 0, false), HANDLE_INVALID);
 	assert_int_equal(bench_reclaim(b, 64, false), HANDLE_INVALID);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 static void appends(void **state)
 {
 	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
 	uint16_t vmid = bench_allocate(b);
-	uint64_t heap = heap_used(b);
+	uint64_t heap = bench_heap_used(b);
 	struct bench_range r[3] = { { BENCH_RAM, PAGE },
 				    { BENCH_RAM + 4 * PAGE, PAGE },
 				    { BENCH_RAM + 8 * PAGE, 2 * PAGE } };
@@ -390,17 +341,17 @@ static void appends(void **state)
 	assert_int_equal(bench_append(b, 0, false, r + 1, 1), OK);
 	/* an error takes back only what this message brought */
 	assert_int_equal(bench_append(b, 0, true, bad, 2), MEM_INVALID);
-	assert_int_equal(rights_at(b, BENCH_RAM + 16 * PAGE), 7);
-	assert_int_equal(rights_at(b, BENCH_RAM + 4 * PAGE), 0);
+	assert_int_equal(bench_rights_at(b, BENCH_RAM + 16 * PAGE), 7);
+	assert_int_equal(bench_rights_at(b, BENCH_RAM + 4 * PAGE), 0);
 	assert_int_equal(bench_append(b, 0, true, r + 2, 1), OK);
 	assert_int_equal(bench_append(b, 0, true, bad, 1), DENIED); /* complete */
 	assert_int_equal(bench_reclaim(b, 0, false), OK);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 
 	/* a half-built one can be taken back as well */
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, BENCH_APPEND, r, 1), OK);
 	assert_int_equal(bench_reclaim(b, 1, false), OK);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 static void contents_stay_unless_sanitised(void **state)
@@ -471,7 +422,7 @@ static uint32_t handle_and_flags(struct bench *b, uint32_t message, uint32_t han
 {
 	uint8_t p[12] = { handle & 0xff, 0, 0, 0, flags };
 
-	return bench_rm(b, message, p, message == NOTIFY ? 12 : 8);
+	return bench_rm(b, message, p, message == BENCH_NOTIFY ? 12 : 8);
 }
 
 static void release_and_notify_by_the_wrong_one(void **state)
@@ -480,13 +431,13 @@ static void release_and_notify_by_the_wrong_one(void **state)
 
 	assert_int_equal(bench_allocate(b), GUEST);
 	assert_int_equal(create(b, &good), OK);
-	assert_int_equal(handle_and_flags(b, RELEASE, 0, 0), HANDLE_INVALID);
-	assert_int_equal(handle_and_flags(b, RELEASE, 9, 0), HANDLE_INVALID);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 9, 1), HANDLE_INVALID);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 0), ARGUMENT_INVALID);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 3), ARGUMENT_INVALID);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 2), DENIED);
-	assert_int_equal(handle_and_flags(b, NOTIFY, 0, 1), MSG_INVALID); /* no VMIDs */
+	assert_int_equal(handle_and_flags(b, BENCH_RELEASE, 0, 0), HANDLE_INVALID);
+	assert_int_equal(handle_and_flags(b, BENCH_RELEASE, 9, 0), HANDLE_INVALID);
+	assert_int_equal(handle_and_flags(b, BENCH_NOTIFY, 9, 1), HANDLE_INVALID);
+	assert_int_equal(handle_and_flags(b, BENCH_NOTIFY, 0, 0), ARGUMENT_INVALID);
+	assert_int_equal(handle_and_flags(b, BENCH_NOTIFY, 0, 3), ARGUMENT_INVALID);
+	assert_int_equal(handle_and_flags(b, BENCH_NOTIFY, 0, 2), DENIED);
+	assert_int_equal(handle_and_flags(b, BENCH_NOTIFY, 0, 1), MSG_INVALID); /* no VMIDs */
 }
 
 /* abi K.6: to one without a link to RM. */
@@ -497,7 +448,7 @@ static void notify_shared_kills(void **state)
 
 	assert_int_equal(bench_allocate(b), GUEST);
 	assert_int_equal(create(b, &good), OK);
-	assert_int_equal(bench_rm(b, NOTIFY, p, sizeof(p)), BENCH_SILENCE);
+	assert_int_equal(bench_rm(b, BENCH_NOTIFY, p, sizeof(p)), BENCH_SILENCE);
 	assert_int_equal(bench_rm(b, 0x56000024, NULL, 0), BENCH_SILENCE);
 }
 
@@ -507,10 +458,10 @@ static void out_of_tables(void **state)
 	uint64_t heap;
 
 	assert_int_equal(bench_allocate(b), GUEST);
-	heap = heap_used(b);
+	heap = bench_heap_used(b);
 	b->no_tables = true;
 	assert_int_equal(create(b, &good), NOMEM);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 int main(void)

@@ -6,61 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	OK = 0,
-	NOMEM = 1,
-	NORESOURCE = 2,
-	DENIED = 3,
-	MSG_INVALID = 4,
-	ARGUMENT_INVALID = 6,
-	HANDLE_INVALID = 7,
-	MEM_INVALID = 0xa,
-	MEM_RELEASED = 0xc,
-	VMID_INVALID = 0xd,
-	LOOKUP_FAILED = 0xe,
-};
-
-#define RELEASE 0x51000014U
-#define NOTIFY 0x51000017U
-#define LOOKUP 0x5100001aU
-#define ACCEPT 0x51000011U
-
 #define PAGE 4096ULL
 #define MIB (1ULL << 20)
 #define GUEST 0x80
 #define HLOS 3
 
 static const struct bench_range one_page = { BENCH_RAM, PAGE };
-
-static unsigned int rights_at(const struct bench *b, uint64_t pa)
-{
-	return b->rights[(pa - BENCH_RAM) / PAGE];
-}
-
-/* All of RAM is the primary's, and RM has nothing left of it. */
-static void assert_all_back(const struct bench *b, uint64_t heap)
-{
-	struct model_counts n;
-
-	for (size_t i = 0; i < BENCH_PAGES; i++) {
-		assert_int_equal(b->rights[i], 7);
-		assert_int_equal(model_page_owner(b->m, BENCH_RAM + i * PAGE), 0);
-	}
-	model_counts(b->m, &n);
-	assert_int_equal(n.parcels, 0);
-	assert_int_equal(n.entries, 0);
-	assert_int_equal(n.lent_pages, 0);
-	assert_int_equal(n.shared_pages, 0);
-	assert_int_equal(n.heap_used, heap);
-}
-
-static uint64_t heap_used(const struct bench *b)
-{
-	struct model_counts n;
-
-	model_counts(b->m, &n);
-	return n.heap_used;
-}
 
 /* abi K.3: only what was split before really goes. */
 static void an_unsplit_block_stays_mapped(void **state)
@@ -75,21 +26,21 @@ static void an_unsplit_block_stays_mapped(void **state)
 	b = bench_new(&config);
 	vmid = bench_allocate(b);
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, 0, &r, 1), OK);
-	assert_int_equal(rights_at(b, r.ipa), 7);
+	assert_int_equal(bench_rights_at(b, r.ipa), 7);
 	assert_int_equal(model_page_owner(b->m, r.ipa), 1);
 	assert_int_equal(bench_reclaim(b, 0, false), OK);
 
 	assert_int_equal(bench_create(b, BENCH_SHARE, vmid, 7, 0, 0, &r, 1), OK);
 	assert_int_equal(bench_reclaim(b, 1, false), OK);
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, 0, &r, 1), OK);
-	assert_int_equal(rights_at(b, r.ipa), 0);
+	assert_int_equal(bench_rights_at(b, r.ipa), 0);
 
 	/* the gigabyte is split now: a whole block goes, part of another one does not */
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, 0, &block, 1), OK);
-	assert_int_equal(rights_at(b, block.ipa), 0);
+	assert_int_equal(bench_rights_at(b, block.ipa), 0);
 	r.ipa = BENCH_RAM + 8 * MIB + PAGE;
 	assert_int_equal(bench_create(b, BENCH_LEND, vmid, 7, 0, 0, &r, 1), OK);
-	assert_int_equal(rights_at(b, r.ipa), 7);
+	assert_int_equal(bench_rights_at(b, r.ipa), 7);
 }
 
 /* Parcels of one-page entries in messages of @per, until RM does not say OK; entries so far. */
@@ -140,13 +91,13 @@ static void the_heap_ends_as_the_real_one(void **state)
 		config.production = cases[i].production;
 		b = bench_new(&config);
 		vmid = bench_allocate(b);
-		heap = heap_used(b);
+		heap = bench_heap_used(b);
 		assert_in_range(fill_heap(b, vmid, cases[i].per, &status), cases[i].least,
 				cases[i].most);
 		assert_int_equal(status, cases[i].status);
 		/* alive, and the half-built parcel can be taken back */
 		assert_int_equal(bench_reclaim(b, 0, false), OK);
-		assert_all_back(b, heap);
+		bench_assert_all_back(b, heap);
 	}
 }
 
@@ -167,7 +118,7 @@ static void any_sequence_keeps_every_page(void **state)
 {
 	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
 	uint16_t vmid = bench_allocate(b);
-	uint64_t heap = heap_used(b);
+	uint64_t heap = bench_heap_used(b);
 	uint8_t shadow[256] = { 0 };
 	struct {
 		uint32_t handle;
@@ -219,7 +170,7 @@ static void any_sequence_keeps_every_page(void **state)
 	}
 	while (n_live)
 		assert_int_equal(bench_reclaim(b, live[--n_live].handle, false), OK);
-	assert_all_back(b, heap);
+	bench_assert_all_back(b, heap);
 }
 
 int main(void)

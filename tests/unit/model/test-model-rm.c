@@ -5,16 +5,6 @@
 
 #include <string.h>
 
-enum {
-	OK = 0,
-	NORESOURCE = 2,
-	DENIED = 3,
-	MSG_INVALID = 4,
-	ARGUMENT_INVALID = 6,
-	MEM_INVALID = 0xa,
-	VMID_INVALID = 0xd,
-	VM_STATE = 0x14,
-};
 #define UNIMPLEMENTED 0xffffffffU
 
 #define ALLOCATE 0x56000001U
