@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "daemon/manager/instance/memory-quota.h"
+#include "tests/unit/folder.h"
 
 #define NONE UINT64_MAX
 
@@ -98,23 +99,6 @@ static void limits_are_read(void **state)
 	assert_int_equal(setrlimit(RLIMIT_MEMLOCK, &was), 0);
 }
 
-static void put(const char *dir, const char *path, const char *content)
-{
-	char full[128];
-	FILE *f;
-
-	(void)snprintf(full, sizeof(full), "%s%s", dir, path);
-	for (char *p = strchr(full + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		(void)mkdir(full, 0700); /* or it is there */
-		*p = '/';
-	}
-	f = fopen(full, "we");
-	assert_non_null(f);
-	assert_true(fputs(content, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
 static void assert_no_room(const struct ghvm_room_sources *from, uint64_t bytes, int want,
 			   const char *figure)
 {
@@ -128,24 +112,23 @@ static void assert_no_room(const struct ghvm_room_sources *from, uint64_t bytes,
 /* A machine that is only files: 100 MiB are free, and our slice has 60 of 512 left. */
 static void what_is_free_is_asked_now(void **state)
 {
-	char dir[] = "/tmp/test-allowance-XXXXXX", command[64];
+	char dir[FOLDER_SIZE];
 	struct ghvm_room_sources from = { dir, dir };
 	struct ghvm_error err = {};
 
-	assert_non_null(mkdtemp(dir));
-	put(dir, "/meminfo", "MemTotal: 1 kB\nMemAvailable:  102400 kB\n");
-	put(dir, "/self/cgroup", "0::/a.slice/gunyah-vmd.service\n");
+	folder_make(dir);
+	folder_put(dir, "meminfo", "MemTotal: 1 kB\nMemAvailable:  102400 kB\n");
+	folder_put(dir, "self/cgroup", "0::/a.slice/gunyah-vmd.service\n");
 	assert_int_equal(allowance_room(&from, 64 << 20, &err), 0);
 	assert_no_room(&from, 100 << 20, -ENOSPC, "takes 103 MiB, the host has 100 MiB available");
 
-	put(dir, "/fs/cgroup/a.slice/memory.max", "536870912\n");
-	put(dir, "/fs/cgroup/a.slice/memory.current", "473956352\n");
+	folder_put(dir, "fs/cgroup/a.slice/memory.max", "536870912\n");
+	folder_put(dir, "fs/cgroup/a.slice/memory.current", "473956352\n");
 	assert_int_equal(allowance_room(&from, 32 << 20, &err), 0);
 	assert_no_room(&from, 64 << 20, -ENOSPC,
 		       "MemoryMax= of a.slice leaves 60 of 512 MiB: raise it, or add less");
 	assert_no_room(&from, 512 << 20, -EDQUOT, "leaves 60 of 512");
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(dir);
 }
 
 int main(void)

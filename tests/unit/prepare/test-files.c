@@ -18,9 +18,10 @@
 
 #include "daemon/prepare/files.h"
 #include "ghvm/spec.h"
+#include "tests/unit/folder.h"
 
 struct fixture {
-	char dir[64];
+	char dir[FOLDER_SIZE];
 	struct ghvm_error err;
 };
 
@@ -28,8 +29,7 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->dir, "/tmp/test-files-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	*state = f;
 	return 0;
 }
@@ -37,10 +37,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	(void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(f->dir);
 	free(f);
 	return 0;
 }

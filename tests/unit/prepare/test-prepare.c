@@ -26,10 +26,11 @@
 #include "daemon/ipc/protocol.h"
 #include "ghvm/spec.h"
 #include "tests/fakes/systemd.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
 struct fixture {
-	char dir[64];
+	char dir[FOLDER_SIZE];
 	const char *vms_dirs[2];
 	struct fake_systemd systemd;
 	int manager;
@@ -76,8 +77,7 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	int pair[2];
 
-	strcpy(f->dir, "/tmp/test-prepare-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	fake_systemd_start(&f->systemd);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	f->manager = pair[0];
@@ -98,15 +98,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
 	ghvm_link_message_done(&f->m);
 	store_done(&f->store);
 	closep(&f->manager);
 	close(f->session.sock);
 	fake_systemd_stop(&f->systemd);
-	(void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(f->dir);
 	free(f);
 	return 0;
 }

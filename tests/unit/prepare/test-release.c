@@ -20,9 +20,10 @@
 
 #include "daemon/prepare/release.h"
 #include "daemon/ipc/protocol.h"
+#include "tests/unit/folder.h"
 
 struct fixture {
-	char dir[64];
+	char dir[FOLDER_SIZE];
 	struct ghvm_error err;
 };
 
@@ -30,8 +31,7 @@ static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->dir, "/tmp/test-release-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	folder_make(f->dir);
 	*state = f;
 	return 0;
 }
@@ -39,10 +39,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
-	(void)snprintf(command, sizeof(command), "rm -r %s", f->dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(f->dir);
 	free(f);
 	return 0;
 }

@@ -6,64 +6,47 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define UNIT "/fs/cgroup/machine.slice/gunyah-vm@demo.service"
 #define POOL "/kernel/mm/hugepages/hugepages-2048kB"
 
 struct machine {
-	char dir[32];
+	char dir[FOLDER_SIZE];
 	char proc[64];
 	char sys[64];
 	struct ghvm_room_sources from;
 };
-
-static void put(const char *root, const char *path, const char *content)
-{
-	char full[256];
-	FILE *f;
-
-	(void)snprintf(full, sizeof(full), "%s%s", root, path);
-	for (char *p = strchr(full + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		(void)mkdir(full, 0700); /* or it is there */
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	assert_true(fputs(content, f) >= 0);
-	fclose(f);
-}
 
 /* 8 GiB available, the unit may have 512 MiB and uses 12, its slice is not limited. */
 static int set_up(void **state)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
-	strcpy(m->dir, "/tmp/test-room-XXXXXX");
-	assert_non_null(mkdtemp(m->dir));
+	folder_make(m->dir);
 	(void)snprintf(m->proc, sizeof(m->proc), "%s/proc", m->dir);
 	(void)snprintf(m->sys, sizeof(m->sys), "%s/sys", m->dir);
 	m->from = (struct ghvm_room_sources){ m->proc, m->sys };
-	put(m->proc, "/meminfo",
-	    "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    8388608 kB\n");
-	put(m->proc, "/self/cgroup",
-	    "1:name=systemd:/\n0::/machine.slice/gunyah-vm@demo.service\n");
-	put(m->sys, UNIT "/memory.max", "536870912\n");
-	put(m->sys, UNIT "/memory.current", "12582912\n");
-	put(m->sys, UNIT "/memory.stat", "anon 4096\ninactive_file 0\nactive_file 0\n");
-	put(m->sys, "/fs/cgroup/machine.slice/memory.max", "max\n");
-	put(m->sys, "/fs/cgroup/machine.slice/memory.current", "12582912\n");
-	put(m->sys, POOL "/free_hugepages", "20\n");
-	put(m->sys, POOL "/resv_hugepages", "8\n");
-	put(m->sys, POOL "/nr_overcommit_hugepages", "5\n");
-	put(m->sys, POOL "/surplus_hugepages", "1\n");
+	folder_put(m->proc, "/meminfo",
+		   "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    "
+		   "8388608 kB\n");
+	folder_put(m->proc, "/self/cgroup",
+		   "1:name=systemd:/\n0::/machine.slice/gunyah-vm@demo.service\n");
+	folder_put(m->sys, UNIT "/memory.max", "536870912\n");
+	folder_put(m->sys, UNIT "/memory.current", "12582912\n");
+	folder_put(m->sys, UNIT "/memory.stat", "anon 4096\ninactive_file 0\nactive_file 0\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.max", "max\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.current", "12582912\n");
+	folder_put(m->sys, POOL "/free_hugepages", "20\n");
+	folder_put(m->sys, POOL "/resv_hugepages", "8\n");
+	folder_put(m->sys, POOL "/nr_overcommit_hugepages", "5\n");
+	folder_put(m->sys, POOL "/surplus_hugepages", "1\n");
 	*state = m;
 	return 0;
 }
@@ -71,10 +54,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct machine *m = *state;
-	char command[64];
 
-	(void)snprintf(command, sizeof(command), "rm -r %s", m->dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(m->dir);
 	free(m);
 	return 0;
 }
@@ -115,11 +96,12 @@ static void cached_files_do_not_count(void **state)
 {
 	struct machine *m = *state;
 
-	put(m->sys, UNIT "/memory.current", "400000000\n");
+	folder_put(m->sys, UNIT "/memory.current", "400000000\n");
 	assert_int_equal(ask(m, GHVM_MIB(256), NULL), -ENOSPC);
-	put(m->sys, UNIT "/memory.stat", "inactive_file 200000000\nactive_file 190000000\n");
+	folder_put(m->sys, UNIT "/memory.stat", "inactive_file 200000000\nactive_file 190000000\n");
 	assert_int_equal(ask(m, GHVM_MIB(256), NULL), 0);
-	put(m->sys, UNIT "/memory.stat", "inactive_file 900000000\n"); /* it has moved on since */
+	folder_put(m->sys, UNIT "/memory.stat",
+		   "inactive_file 900000000\n"); /* it has moved on since */
 	assert_int_equal(ask(m, GHVM_MIB(256), NULL), 0);
 }
 
@@ -128,11 +110,11 @@ static void limits_above_the_unit_count(void **state)
 	struct machine *m = *state;
 	struct ghvm_error err = {};
 
-	put(m->sys, "/fs/cgroup/machine.slice/memory.max", "314572800\n");
-	put(m->sys, "/fs/cgroup/machine.slice/memory.current", "104857600\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.max", "314572800\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.current", "104857600\n");
 	assert_int_equal(ask(m, GHVM_MIB(256), &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "MemoryMax= of machine.slice leaves 200 of 300 MiB"));
-	put(m->sys, "/fs/cgroup/machine.slice/memory.current", "524288000\n"); /* over it */
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.current", "524288000\n"); /* over it */
 	assert_int_equal(ask(m, GHVM_MIB(1), &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "leaves 0 of 300 MiB"));
 }
@@ -143,16 +125,16 @@ static void memory_high_is_a_limit(void **state)
 	struct machine *m = *state;
 	struct ghvm_error err = {};
 
-	put(m->sys, UNIT "/memory.high", "268435456\n");
+	folder_put(m->sys, UNIT "/memory.high", "268435456\n");
 	assert_int_equal(ask(m, GHVM_MIB(300), &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "MemoryHigh= of gunyah-vm@demo.service leaves 244 of 256"));
-	put(m->sys, UNIT "/memory.high", "max\n");
+	folder_put(m->sys, UNIT "/memory.high", "max\n");
 	assert_int_equal(ask(m, GHVM_MIB(300), &err), 0);
-	put(m->sys, "/fs/cgroup/machine.slice/memory.high", "134217728\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.high", "134217728\n");
 	assert_int_equal(ask(m, GHVM_MIB(300), &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "MemoryHigh= of machine.slice"));
-	put(m->sys, "/fs/cgroup/machine.slice/memory.high", "1073741824\n");
-	put(m->sys, UNIT "/memory.high", "1073741824\n"); /* higher than memory.max */
+	folder_put(m->sys, "/fs/cgroup/machine.slice/memory.high", "1073741824\n");
+	folder_put(m->sys, UNIT "/memory.high", "1073741824\n"); /* higher than memory.max */
 	assert_int_equal(ask(m, GHVM_MIB(600), &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "MemoryMax= of gunyah-vm@demo.service"));
 }
@@ -164,21 +146,21 @@ static void huge_pages_have_limits_in_a_cgroup(void **state)
 	struct room_want want = { .pool_2m = GHVM_MIB(16) };
 	struct ghvm_error err = {};
 
-	put(m->sys, UNIT "/hugetlb.2MB.max", "16777216\n");
-	put(m->sys, UNIT "/hugetlb.2MB.current", "0\n");
-	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "max\n");
-	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.current", "0\n");
+	folder_put(m->sys, UNIT "/hugetlb.2MB.max", "16777216\n");
+	folder_put(m->sys, UNIT "/hugetlb.2MB.current", "0\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "max\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.current", "0\n");
 	assert_int_equal(room_check(&m->from, &want, &err), 0);
-	put(m->sys, UNIT "/hugetlb.2MB.current", "4194304\n");
+	folder_put(m->sys, UNIT "/hugetlb.2MB.current", "4194304\n");
 	assert_int_equal(room_check(&m->from, &want, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "16 MiB of huge pages, hugetlb.2MB.max of the cgroup "
 					"gunyah-vm@demo.service leaves 12 of 16 MiB"));
-	put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "8388608\n");
+	folder_put(m->sys, "/fs/cgroup/machine.slice/hugetlb.2MB.rsvd.max", "8388608\n");
 	assert_int_equal(room_check(&m->from, &want, &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "hugetlb.2MB.rsvd.max of the cgroup machine.slice"));
 	want = (struct room_want){ .pool_1g = GHVM_GIB(1) };
-	put(m->sys, UNIT "/hugetlb.1GB.max", "0\n");
-	put(m->sys, UNIT "/hugetlb.1GB.current", "0\n");
+	folder_put(m->sys, UNIT "/hugetlb.1GB.max", "0\n");
+	folder_put(m->sys, UNIT "/hugetlb.1GB.current", "0\n");
 	assert_int_equal(room_check(&m->from, &want, &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "hugetlb.1GB.max"));
 }
@@ -188,7 +170,7 @@ static void free_memory_counts(void **state)
 	struct machine *m = *state;
 	struct ghvm_error err = {};
 
-	put(m->proc, "/meminfo", "MemTotal: 16000000 kB\nMemAvailable:     102400 kB\n");
+	folder_put(m->proc, "/meminfo", "MemTotal: 16000000 kB\nMemAvailable:     102400 kB\n");
 	assert_int_equal(ask(m, GHVM_MIB(100), &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "takes 103 MiB, the host has 100 MiB available"));
 	assert_int_equal(ask(m, GHVM_MIB(90), &err), 0);
@@ -203,10 +185,10 @@ static void what_is_not_told_is_not_checked(void **state)
 	struct machine *m = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cgroups); i++) {
-		put(m->proc, "/self/cgroup", cgroups[i]);
+		folder_put(m->proc, "/self/cgroup", cgroups[i]);
 		assert_int_equal(ask(m, GHVM_GIB(4), NULL), 0);
 	}
-	put(m->proc, "/meminfo", "");
+	folder_put(m->proc, "/meminfo", "");
 	assert_int_equal(ask(m, GHVM_GIB(400), NULL), 0);
 	m->from.proc = "/nonexistent";
 	m->from.sys = "/nonexistent";
@@ -225,14 +207,14 @@ static void pools_of_huge_pages(void **state)
 	assert_int_equal(room_check(&m->from, &want, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "17 huge pages of 2 MiB, the pool has 16 free"));
 	assert_non_null(strstr(err.msg, "nr_hugepages"));
-	put(m->sys, POOL "/nr_overcommit_hugepages", "0\n");
+	folder_put(m->sys, POOL "/nr_overcommit_hugepages", "0\n");
 	want.pool_2m = GHVM_MIB(26);
 	assert_int_equal(room_check(&m->from, &want, &err), -ENOSPC);
 	want.pool_2m = 0;
 	want.pool_1g = GHVM_GIB(1);
 	assert_int_equal(room_check(&m->from, &want, &err), 0); /* no such pool: memfd says so */
 	want.pool_2m = GHVM_GIB(8); /* not what the unit is limited in */
-	put(m->sys, POOL "/free_hugepages", "5000\n");
+	folder_put(m->sys, POOL "/free_hugepages", "5000\n");
 	assert_int_equal(room_check(&m->from, &want, &err), 0);
 }
 

@@ -2,6 +2,7 @@
 /* Files that are opened without waiting, and read whole. */
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -16,11 +17,11 @@
 
 static void opens_nothing_but_files(void **state)
 {
-	char dir[] = "/tmp/test-file-XXXXXX", command[64], buf[4096];
+	char dir[FOLDER_SIZE], buf[4096];
 	_cleanup_(closep) int events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	_cleanup_(closep) int d = -1, fd = -1;
 
-	assert_non_null(mkdtemp(dir));
+	folder_make(dir);
 	d = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(mkfifoat(d, "fifo", 0600), 0);
 	assert_int_equal(symlinkat("file", d, "link"), 0);
@@ -40,8 +41,7 @@ static void opens_nothing_but_files(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 1);
 	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_PATH), O_RDONLY);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	folder_remove(dir);
 }
 
 /* From its start, wherever its offset is, and with a NUL behind that does not count. */

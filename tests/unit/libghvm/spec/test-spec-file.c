@@ -3,6 +3,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/spec.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define GOOD HEAD "memory: {size: 512M}\n"
 
 struct folders {
-	char root[32];
+	char root[FOLDER_SIZE];
 	char a[48];
 	char b[48];
 	const char *dirs[3];
@@ -38,8 +39,7 @@ static int make_folders(void **state)
 {
 	struct folders *f = calloc(1, sizeof(*f));
 
-	strcpy(f->root, "/tmp/ghvm-spec-XXXXXX");
-	assert_non_null(mkdtemp(f->root));
+	folder_make(f->root);
 	snprintf(f->a, sizeof(f->a), "%s/a", f->root);
 	snprintf(f->b, sizeof(f->b), "%s/b", f->root);
 	assert_int_equal(mkdir(f->a, 0755), 0);
@@ -53,10 +53,8 @@ static int make_folders(void **state)
 static int drop_folders(void **state)
 {
 	struct folders *f = *state;
-	char cmd[64];
 
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->root);
-	assert_int_equal(system(cmd), 0);
+	folder_remove(f->root);
 	free(f);
 	return 0;
 }
