@@ -61,7 +61,22 @@ struct property_table {
 #define PROPERTY_ROW(id, name, type, news) { name, #type, PROPERTY_CHANGES_##news, get_##id },
 #define PROPERTY_NO_ROW(id, name, type, news)
 
-/* A row of the vtable: get_property() of the file calls property_get() with its table. */
+/* Define @table of the rows of @list, and get_property() for the vtable, which reads from it. */
+#define PROPERTY_TABLE(interface_name, list)                                                       \
+	static const struct property rows[] = { list(PROPERTY_ROW, PROPERTY_NO_ROW) };             \
+	static const struct property_table table = {                                               \
+		interface_name,                                                                    \
+		rows,                                                                              \
+		sizeof(rows) / sizeof(rows[0]),                                                    \
+	};                                                                                         \
+	static int get_property(sd_bus *bus, const char *path, const char *interface,              \
+				const char *property, sd_bus_message *reply, void *userdata,       \
+				sd_bus_error *error)                                               \
+	{                                                                                          \
+		return property_get(&table, property, userdata, reply, error);                     \
+	}
+
+/* A row of the vtable: get_property() of PROPERTY_TABLE() reads it. */
 #define PROPERTY_VTABLE(id, name, type, news)                                                      \
 	SD_BUS_PROPERTY(name, #type, get_property, 0, PROPERTY_FLAGS_##news),
 /* A row of the vtable for other types: get_ID() is an sd-bus getter. */

@@ -112,14 +112,7 @@ static int get_budget(sd_bus *bus, const char *path, const char *interface, cons
 				     f.vmids, f.stuck);
 }
 
-static const struct property rows[] = { BUS_HOST_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_HOST_PROPERTIES)
 
 /* ListQuarantine(a{sv}) -> a(sqtus): VM, VMID, pages, attempts, reason */
 static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -14,7 +14,6 @@
 #include "daemon/manager/bus/property.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
-#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 
 #define INTERFACE BUS_NAME ".Job"
@@ -70,14 +69,7 @@ static int get_vm(sd_bus *bus, const char *path, const char *interface, const ch
 	return r < 0 ? r : sd_bus_message_append(reply, "o", vm);
 }
 
-static const struct property rows[] = { BUS_JOB_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_JOB_PROPERTIES)
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),

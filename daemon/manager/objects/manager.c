@@ -18,7 +18,6 @@
 #include "daemon/manager/bus/property.h"
 #include "daemon/manager/bus/path.h"
 #include "daemon/manager/bus/error-names.h"
-#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/plan.h"
 #include "libghvm/base/name.h"
@@ -324,14 +323,7 @@ static struct property_value get_version(const void *object)
 	return (struct property_value){ .text = GHVM_VERSION };
 }
 
-static const struct property rows[] = { BUS_MANAGER_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_MANAGER_PROPERTIES)
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),

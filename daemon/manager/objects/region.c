@@ -82,14 +82,7 @@ TEXT(kind, r->is.lent ? "lent" : "shared")
 TEXT(state, state_of(&r->is))
 NUMBER(added, r->is.added)
 
-static const struct property rows[] = { BUS_REGION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_REGION_PROPERTIES)
 
 /* --- methods --- */
 

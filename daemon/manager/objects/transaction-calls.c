@@ -293,14 +293,7 @@ static int get_vm(sd_bus *bus, const char *path, const char *interface, const ch
 PROPERTY_GETTER(state, const struct transaction *t, text, transaction_state_to_string(t->state))
 PROPERTY_GETTER(expires, const struct transaction *t, number, t->expires)
 
-static const struct property rows[] = { BUS_TRANSACTION_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_TRANSACTION_PROPERTIES)
 
 int transaction_tell(sd_bus *conn, const char *path)
 {

@@ -52,14 +52,7 @@ NUMBER(lent, bytes_of(vm->lent))
 NUMBER(shared, bytes_of(vm->shared))
 NUMBER(quarantined, vm->quarantined)
 
-static const struct property rows[] = { BUS_VM_PROPERTIES(PROPERTY_ROW, PROPERTY_NO_ROW) };
-static const struct property_table table = { INTERFACE, rows, ARRAY_SIZE(rows) };
-
-static int get_property(sd_bus *bus, const char *path, const char *interface, const char *property,
-			sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-	return property_get(&table, property, userdata, reply, error);
-}
+PROPERTY_TABLE(INTERFACE, BUS_VM_PROPERTIES)
 
 /**
  * struct bus_vm_changes - a VM with possible changes
