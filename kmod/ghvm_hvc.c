@@ -25,6 +25,17 @@ static const u32 uid_qualcomm[4] = GHVM_UID_QUALCOMM;
 #ifdef CONFIG_ARM64
 #include <asm/virt.h>
 
+static bool kernel_at_el2(void)
+{
+	return is_kernel_in_hyp_mode();
+}
+
+/* Without a hypervisor an HVC is UNDEFINED; where it is the conduit there is one. */
+static bool hvc_is_conduit(void)
+{
+	return arm_smccc_1_1_get_conduit() == SMCCC_CONDUIT_HVC;
+}
+
 /*
  * Make the call in @x, which gets the results. False if there is no callee: a kernel at EL2 has
  * no hypervisor, and without firmware an SMC is UNDEFINED.
@@ -44,6 +55,16 @@ static bool smccc_call(u64 x[8], enum arm_smccc_conduit conduit)
 	return true;
 }
 #else
+static bool kernel_at_el2(void)
+{
+	return false;
+}
+
+static bool hvc_is_conduit(void)
+{
+	return false;
+}
+
 static bool smccc_call(u64 x[8], enum arm_smccc_conduit conduit)
 {
 	return false;
@@ -74,25 +95,23 @@ bool ghvm_smc_is_qualcomm(u32 fn)
 	return uid_get(fn, SMCCC_CONDUIT_SMC, uid) && uid_is(uid, uid_qualcomm);
 }
 
-int ghvm_hvc_probe(struct ghvm_hyp *hyp)
+u32 ghvm_hvc_probe(struct ghvm_hyp *hyp)
 {
 	struct ghvm_hcall identify = { .call = GHVM_CALL_IDENTIFY };
-	u64 version;
 
-	if (!uid_get(FN_UID, SMCCC_CONDUIT_HVC, hyp->uid))
-		return -ENODEV;
-	if (!uid_is(hyp->uid, uid_gunyah) && !uid_is(hyp->uid, uid_qualcomm)) {
-		pr_err("the hypervisor is not Gunyah\n");
-		return -ENODEV;
-	}
+	if (kernel_at_el2())
+		return GHVM_OBSTACLE_EL2;
+	if (hyp->node || hvc_is_conduit())
+		uid_get(FN_UID, SMCCC_CONDUIT_HVC, hyp->uid);
+	if (!hyp->node)
+		return GHVM_OBSTACLE_NO_NODE;
+	if (!uid_is(hyp->uid, uid_gunyah) && !uid_is(hyp->uid, uid_qualcomm))
+		return GHVM_OBSTACLE_FOREIGN;
 	ghvm_hvc_plain(&identify);
 	memcpy(hyp->identify, identify.results, sizeof(hyp->identify));
-	version = FIELD_GET(API_VERSION, hyp->identify[0]);
-	if (version != API_OURS || hyp->identify[0] & API_BIG_ENDIAN) {
-		pr_err("hypervisor API version %llu%s is not supported, only %u\n", version,
-		       hyp->identify[0] & API_BIG_ENDIAN ? " (big endian)" : "", API_OURS);
-		return -ENODEV;
-	}
+	if (FIELD_GET(API_VERSION, hyp->identify[0]) != API_OURS ||
+	    hyp->identify[0] & API_BIG_ENDIAN)
+		return GHVM_OBSTACLE_API;
 	return 0;
 }
 

@@ -3,11 +3,13 @@
  * /dev/ghvm: the operations that a manager of virtual machines cannot do in user space.
  *
  * The module knows hypercalls, interrupts and pages. It does not know virtual machines or
- * messages.
+ * messages. Where no guest can run it loads all the same: only it can tell why, by GHVM_INFO.
  */
 #define pr_fmt(fmt) "ghvm: " fmt
 
 #include <linux/miscdevice.h>
+#include <linux/of_platform.h>
+#include <linux/platform_device.h>
 
 #include "ghvm_priv.h"
 
@@ -19,9 +21,33 @@ static const struct of_device_id ghvm_of_match[] = {
 };
 MODULE_DEVICE_TABLE(of, ghvm_of_match);
 
+/*
+ * A driver of the kernel that has the resource manager, as Android's gunyah_rsc_mgr: two readers of
+ * one queue would take each other's replies. It may come and go at any time.
+ */
+static void info_driver(struct ghvm_info *info)
+{
+	struct platform_device *pdev;
+
+	pdev = ghvm_hyp.node ? of_find_device_by_node(ghvm_hyp.node) : NULL;
+	if (!pdev)
+		return;
+	device_lock(&pdev->dev);
+	if (pdev->dev.driver) {
+		strscpy(info->driver, pdev->dev.driver->name, sizeof(info->driver));
+		strscpy(info->device, dev_name(&pdev->dev), sizeof(info->device));
+	}
+	device_unlock(&pdev->dev);
+	put_device(&pdev->dev);
+	if (info->driver[0] && !info->obstacle)
+		info->obstacle = GHVM_OBSTACLE_DRIVER;
+}
+
 static long cmd_info(void *priv, void *p)
 {
 	struct ghvm_info *arg = p;
+
+	*arg = (struct ghvm_info){ .size = arg->size };
 
 	arg->flags = ghvm_qcom_flags();
 	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_TX])
@@ -35,6 +61,8 @@ static long cmd_info(void *priv, void *p)
 	arg->rm_tx_capid = ghvm_hyp.rm_tx_capid;
 	arg->rm_rx_capid = ghvm_hyp.rm_rx_capid;
 	arg->quarantined_pages = READ_ONCE(ghvm_quarantined);
+	arg->obstacle = ghvm_hyp.obstacle;
+	info_driver(arg);
 	return 0;
 }
 
@@ -57,8 +85,8 @@ static long cmd_hcall(void *priv, void *p)
 }
 
 static const struct ghvm_op dev_ops[] = {
+	GHVM_OP(GHVM_INFO, ghvm_info, quarantined_pages, cmd_info), /* first: see dev_ioctl() */
 	GHVM_OP(GHVM_HCALL, ghvm_hcall, __reserved, cmd_hcall),
-	GHVM_OP(GHVM_INFO, ghvm_info, quarantined_pages, cmd_info),
 	GHVM_OP(GHVM_IRQ, ghvm_irq, eventfd, ghvm_irqs_set),
 	GHVM_OP(GHVM_PIN, ghvm_pin, length, ghvm_pin),
 	GHVM_OP(GHVM_GRANT, ghvm_grant, n_virqs, ghvm_grant),
@@ -88,8 +116,9 @@ static int dev_release(struct inode *inode, struct file *file)
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return ghvm_ioctl(file->private_data, dev_ops, ARRAY_SIZE(dev_ops), cmd,
-			  (void __user *)arg);
+	size_t n = ghvm_hyp.obstacle ? 1 : ARRAY_SIZE(dev_ops);
+
+	return ghvm_ioctl(file->private_data, dev_ops, n, cmd, (void __user *)arg);
 }
 
 static const struct file_operations dev_fops = {
@@ -107,25 +136,25 @@ static struct miscdevice dev = {
 	.mode = 0600,
 };
 
-/* Find the node first: without a hypervisor an HVC is UNDEFINED. */
+static const char *const obstacles[] = {
+	[GHVM_OBSTACLE_EL2] = "this kernel runs at EL2, where Gunyah would: use KVM",
+	[GHVM_OBSTACLE_NO_NODE] = "no gunyah-resource-manager in the device tree",
+	[GHVM_OBSTACLE_NODE] = "the resource manager's node has no capabilities in reg",
+	[GHVM_OBSTACLE_FOREIGN] = "the hypervisor is not Gunyah",
+	[GHVM_OBSTACLE_API] = "the hypervisor's API is another one",
+};
+
 static int hyp_probe(struct ghvm_hyp *hyp)
 {
-	int ret;
-
 	hyp->node = of_find_matching_node(NULL, ghvm_of_match);
-	if (!hyp->node)
-		return -ENODEV;
-	ret = ghvm_hvc_probe(hyp);
-	if (!ret && (of_property_read_u64_index(hyp->node, "reg", 0, &hyp->rm_tx_capid) ||
-		     of_property_read_u64_index(hyp->node, "reg", 1, &hyp->rm_rx_capid))) {
-		pr_err("%pOF: no capabilities in reg\n", hyp->node);
-		ret = -ENODEV;
-	}
-	if (!ret)
-		ret = ghvm_irq_probe(hyp);
-	if (ret)
-		of_node_put(hyp->node);
-	return ret;
+	hyp->obstacle = ghvm_hvc_probe(hyp);
+	if (!hyp->obstacle && (of_property_read_u64_index(hyp->node, "reg", 0, &hyp->rm_tx_capid) ||
+			       of_property_read_u64_index(hyp->node, "reg", 1, &hyp->rm_rx_capid)))
+		hyp->obstacle = GHVM_OBSTACLE_NODE;
+	if (!hyp->obstacle)
+		return ghvm_irq_probe(hyp);
+	pr_warn("no guest can run: %s\n", obstacles[hyp->obstacle]);
+	return 0;
 }
 
 static int __init ghvm_init(void)
@@ -138,8 +167,9 @@ static int __init ghvm_init(void)
 
 	ret = hyp_probe(&ghvm_hyp);
 	if (ret)
-		return ret;
-	ghvm_qcom_probe();
+		goto err_node;
+	if (!ghvm_hyp.obstacle)
+		ghvm_qcom_probe();
 	ret = ghvm_quarantine_init();
 	if (ret)
 		goto err_hyp;
@@ -150,6 +180,7 @@ static int __init ghvm_init(void)
 	ghvm_quarantine_exit();
 err_hyp:
 	ghvm_irq_done(&ghvm_hyp);
+err_node:
 	of_node_put(ghvm_hyp.node);
 	return ret;
 }

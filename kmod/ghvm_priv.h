@@ -23,10 +23,12 @@
 
 /**
  * struct ghvm_hyp - the hypervisor, detected at load; constant afterwards
+ * @obstacle: GHVM_OBSTACLE_*, but of a driver; if not 0 only @uid and @identify may be valid
  * @node: node of the resource manager, referenced
  * @rm_irq: Linux numbers of its TX and RX virqs, 0 for none; by GHVM_IRQ_RM_*
  */
 struct ghvm_hyp {
+	u32 obstacle;
 	struct device_node *node;
 	u32 uid[4];
 	u64 identify[4];
@@ -61,7 +63,7 @@ struct ghvm_op {
 		cmd, offsetofend(struct type, last), run                                           \
 	}
 
-#define GHVM_ARG_MAX 128
+#define GHVM_ARG_MAX 192
 
 /* ghvm_file.c. Functions of (priv, p) are ioctls of /dev/ghvm, for its table in ghvm_main.c. */
 long ghvm_ioctl(void *priv, const struct ghvm_op *ops, size_t n, unsigned int cmd, void __user *p);
@@ -77,8 +79,8 @@ int ghvm_file_new(const char *name, const struct file_operations *fops, void *pr
 		  struct file **ret);
 
 /* ghvm_hvc.c */
-int ghvm_hvc_probe(struct ghvm_hyp *hyp);
-bool ghvm_smc_is_qualcomm(u32 fn); /* @fn: SMC function that returns a UID */
+u32 ghvm_hvc_probe(struct ghvm_hyp *hyp); /* Return: 0, or GHVM_OBSTACLE_* */
+bool ghvm_smc_is_qualcomm(u32 fn);	  /* @fn: SMC function that returns a UID */
 void ghvm_hvc_plain(struct ghvm_hcall *call);
 long ghvm_hvc_queue(struct ghvm_irqs *irqs, struct ghvm_hcall *call);
 

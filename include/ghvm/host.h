@@ -21,10 +21,11 @@ struct ghvm_host;
  * @uri: "/dev/ghvm" or another path of the node; "unix:/path" of a model; NULL: /dev/ghvm
  * @ret: owned by the caller, ghvm_host_close()
  *
- * Checks the module's ABI level, the hypervisor's identity and its API version.
+ * Checks the module's ABI level, the hypervisor's identity and its API version, and that nothing
+ * else is in the way of guests.
  *
- * Return: 0; -ENODEV no node (module not loaded, or not on Gunyah); -EACCES;
- * -EPROTO another ABI level or API version.
+ * Return: 0; -ENODEV no node (the module is not loaded), or something is in the way, which @err
+ * names with what to do; -EACCES; -EPROTO another ABI level or API version.
  */
 int ghvm_host_open(const char *uri, struct ghvm_host **ret, struct ghvm_error *err);
 

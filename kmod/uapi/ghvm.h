@@ -38,6 +38,17 @@
 		0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354                                     \
 	}
 
+/*
+ * Why no guest can run here. With one of the first five only GHVM_INFO works, other ioctls of
+ * /dev/ghvm are unknown (-ENOTTY); reloading the module looks again.
+ */
+#define GHVM_OBSTACLE_EL2 1	/* the kernel runs at EL2, where Gunyah would */
+#define GHVM_OBSTACLE_NO_NODE 2 /* no node of the resource manager in the device tree */
+#define GHVM_OBSTACLE_NODE 3	/* it has no capabilities */
+#define GHVM_OBSTACLE_FOREIGN 4 /* the hypervisor is another one: see @uid */
+#define GHVM_OBSTACLE_API 5	/* its API is another one: see @identify */
+#define GHVM_OBSTACLE_DRIVER 6	/* @driver has the resource manager; until it is unbound */
+
 /**
  * struct ghvm_info - ioctl(GHVM_INFO), on /dev/ghvm
  * @size: sizeof(struct ghvm_info)
@@ -49,6 +60,10 @@
  * @rm_tx_capid: out: message queue to the resource manager
  * @rm_rx_capid: out: message queue from the resource manager
  * @quarantined_pages: out: pages of guarded pins without a file
+ * @obstacle: out: 0, or GHVM_OBSTACLE_*
+ * @__reserved: out: 0
+ * @driver: out: name of the platform driver that has the resource manager's node, if any
+ * @device: out: name of that node's platform device, if @driver
  */
 struct ghvm_info {
 	__u32 size;
@@ -60,6 +75,10 @@ struct ghvm_info {
 	__aligned_u64 rm_tx_capid;
 	__aligned_u64 rm_rx_capid;
 	__aligned_u64 quarantined_pages;
+	__u32 obstacle;
+	__u32 __reserved;
+	char driver[32];
+	char device[64];
 };
 
 /* The Gunyah calls that the module makes for user space (abi A.4) */

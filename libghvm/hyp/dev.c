@@ -279,9 +279,7 @@ int ghvm_dev_open(const char *path, struct ghvm_host **ret, struct ghvm_error *e
 
 	if (fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV))
 		return ghvm_error_set(err, -ENODEV,
-				      "%s: no such device: the ghvm module is not loaded, or this "
-				      "is not a Gunyah host",
-				      path);
+				      "%s: no such device: the ghvm module is not loaded", path);
 	if (fd < 0)
 		return ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
 

@@ -7,35 +7,20 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/dev.h"
-#include "libghvm/hyp/hvc.h"
+#include "libghvm/hyp/obstacle.h"
 #include "libghvm/hyp/sock.h"
 
 #define DEFAULT_NODE "/dev/ghvm"
 #define SOCKET_PREFIX "unix:"
 
-/* abi A.2 */
-static const uint32_t uids[][4] = {
-	{ 0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67 }, /* Gunyah */
-	{ 0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354 }, /* Qualcomm */
-};
-
-static bool uid_known(const uint32_t uid[4])
-{
-	for (size_t i = 0; i < ARRAY_SIZE(uids); i++)
-		if (!memcmp(uid, uids[i], sizeof(uids[i])))
-			return true;
-	return false;
-}
-
 static int check_host(struct ghvm_host *h, const char *name, struct ghvm_error *err)
 {
-	struct ghvm_hyp_identity id;
 	struct ghvm_info info;
-	uint64_t words[4];
 	int r;
 
 	r = h->ops->info(h, &info);
@@ -46,19 +31,7 @@ static int check_host(struct ghvm_host *h, const char *name, struct ghvm_error *
 		return ghvm_error_set(err, -EPROTO,
 				      "%s: the module speaks ABI level %u, this program %u", name,
 				      info.abi, GHVM_ABI_LEVEL);
-	if (!uid_known(info.uid))
-		return ghvm_error_set(err, -EPROTO, "%s: not a Gunyah hypervisor", name);
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		words[i] = info.identify[i];
-	ghvm_hyp_identity_decode(words, &id);
-	if (id.api_version != GHVM_HYP_API_VERSION || id.big_endian || !id.is_64bit)
-		return ghvm_error_set(err, -EPROTO,
-				      "%s: the hypervisor's API version is %u (%s-bit, %s-endian), "
-				      "this program speaks %u",
-				      name, id.api_version, id.is_64bit ? "64" : "32",
-				      id.big_endian ? "big" : "little", GHVM_HYP_API_VERSION);
-	return 0;
+	return ghvm_obstacle_check(&info, name, access("/dev/kvm", F_OK) == 0, err);
 }
 
 const char *ghvm_host_path(const char *uri)

@@ -302,6 +302,29 @@ class ExitStatus(Case):
             out, err = self.ctl(*args, status=0 if args[0] == "why" else 4)
             self.assertIn("load the module (modprobe ghvm)", out + err)
 
+    def test_what_is_in_the_way(self):
+        """The journal's line, host and each start name it."""
+        self.w.vm("demo", "powerkey\n")
+        for number, words in (("1", "runs at EL2"), ("2", "with firmware that starts Gunyah"),
+                              ("4", "the hypervisor below is UID"),
+                              ("6", "/sys/bus/platform/drivers/gunyah_rsc_mgr/unbind"),
+                              ("assign", "Linux 6.3 or newer")):
+            with self.subTest(obstacle=number):
+                self.w.kill_manager()
+                self.assertEqual(self.w.model_says("obstacle " + number), {})
+                self.w.start_manager()
+                for args in (["start", "demo"], ["start", "demo"], ["host"]):
+                    out, err = self.ctl(*args, status=4)
+                    self.assertIn(words, out + err)
+                with open(self.w.path("manager.log")) as log:
+                    self.assertIn(words, log.read())
+        self.w.kill_manager()
+        self.w.model_says("obstacle 0")
+        self.w.start_manager()
+        self.ctl("start", "demo")
+        self.ctl("stop", "demo")
+        self.w.assert_clean()
+
     def test_a_hypervisor_that_comes(self):
         """The manager exits, so that systemd restarts it."""
         self.w.vm("demo", "powerkey\n")

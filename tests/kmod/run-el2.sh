@@ -44,7 +44,8 @@ cp "$("$kernel" busybox)" "$tree/bin/busybox"
 "$root/tests/model/el2/build.sh" "$out/el2.bin"
 
 # The last line ends QEMU with the tests' status, by a register of the model. Where RM's RX virq has
-# no controller yet, the module waits, and keeps nothing meanwhile.
+# no controller yet, the module waits, and keeps nothing meanwhile. Where no guest can run, there is no
+# model either.
 cat >"$tree/init" <<END
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -53,7 +54,12 @@ mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t debugfs debug /sys/kernel/debug 2>/dev/null
 status=1
-if grep -q rx-unready /proc/cmdline; then
+obstacle=\$(tr ' ' '\n' </proc/cmdline | sed -n 's/^obstacle=//p')
+if [ -n "\$obstacle" ]; then
+	insmod /ghvm.ko || echo "not ok 1 - insmod"
+	/kmod-test obstacle \$obstacle
+	poweroff -f
+elif grep -q rx-unready /proc/cmdline; then
 	before=\$(ls /sys/kernel/irq)
 	if insmod /ghvm.ko 2>/dev/null; then
 		echo "not ok - unready: the module is loaded"
@@ -94,9 +100,24 @@ boot() # WORDS...
 	return $status
 }
 
+# A machine without the model: what is in the way of guests there (GHVM_OBSTACLE_*)
+bare() # NUMBER QEMU-ARGS...
+{
+	number=$1
+	shift
+	setpriv --pdeathsig TERM timeout "${GHVM_SECONDS:-600}" qemu-system-aarch64 "$@" -smp 1 -m 1G \
+		-nographic -nic none -no-reboot -kernel "$("$kernel" image "$kind")/vmlinuz" \
+		-initrd "$out/initrd" -append "console=ttyAMA0 rdinit=/init panic=-1 quiet loglevel=3 obstacle=$number" \
+		</dev/null >"$out/console.log" 2>&1 || return 1
+	tr -d '\r' <"$out/console.log"
+	grep -q '^1\.\.[0-9]' "$out/console.log" && ! grep -q '^not ok' "$out/console.log"
+}
+
 failed=0
 if [ $# = 0 ] || [ "$*" = debug ]; then
 	boot loglevel=3 el2.model=rx-unready || failed=1
+	bare 1 -M virt,virtualization=on,gic-version=3 -cpu neoverse-n1 || failed=1
+	bare 2 -M virt,gic-version=3 -cpu cortex-a72 || failed=1
 fi
 # shellcheck disable=SC2086 # words
 boot $words || failed=1

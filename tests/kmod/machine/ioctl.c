@@ -141,6 +141,7 @@ static void info(int dev)
 	t_eq(i.flags, GHVM_INFO_RM_TX_VIRQ | GHVM_INFO_RM_RX_VIRQ, "INFO: flags");
 	t_ok(i.rm_tx_capid != i.rm_rx_capid, "INFO: two capabilities");
 	t_eq(i.quarantined_pages, 0, "INFO: nothing quarantined");
+	t_ok(!i.obstacle && !i.driver[0], "INFO: nothing is in the way");
 	t_eq(i.size, sizeof(i), "INFO: the size stays");
 	t_eq(t_ioctl(dev, GHVM_INFO, small), -EINVAL, "INFO: a small structure");
 	t_ok(small[1] == 77 && small[2] == 77 && small[3] == 77, "INFO: no byte is written");

@@ -2,10 +2,12 @@
 /*
  * main [GROUP]...: the tests of /dev/ghvm, TAP. The module is loaded. Without a group all but those
  * of the debug kernel, which have to be named; "debug" is really all.
+ * main obstacle NUMBER: on a machine where that is in the way of guests.
  */
 #include "tests/kmod/machine/t.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -31,6 +33,10 @@ static bool wanted(const char *name, bool debug, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	if (argc == 3 && !strcmp(argv[1], "obstacle")) {
+		test_obstacle((uint32_t)strtoul(argv[2], NULL, 0));
+		return t_plan();
+	}
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		if (!wanted(groups[i].name, groups[i].debug, argc, argv))
 			continue;

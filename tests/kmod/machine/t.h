@@ -59,6 +59,7 @@ void test_grant(void);
 void test_rm(void);
 void test_vcpu(void);
 void test_unload(void);
-void test_faults(void); /* these three only on the debug kernel */
+void test_obstacle(uint32_t wanted); /* GHVM_OBSTACLE_* */
+void test_faults(void);		     /* these three only on the debug kernel */
 void test_stress(void);
 void test_left(void);

@@ -316,6 +316,18 @@ static const char *cmd_hold(struct server *s, char **w)
 	return NULL;
 }
 
+/* obstacle NUMBER|assign: what INFO tells as to why no guest can run (ghvm.h); 0: nothing */
+static const char *cmd_obstacle(struct server *s, char **w)
+{
+	uint64_t n = 0;
+
+	s->assigns = w[1] && !strcmp(w[1], "assign");
+	if (!s->assigns && (!w[1] || !parse_number(w[1], UINT32_MAX, &n)))
+		return "which obstacle?";
+	s->obstacle = (uint32_t)n;
+	return NULL;
+}
+
 /* delay MS: RM reads no messages until then */
 static const char *cmd_delay(struct server *s, char **w)
 {
@@ -404,6 +416,7 @@ static const struct {
 	{ "lie", cmd_lie },
 	{ "kill-rm", cmd_kill_rm },
 	{ "hold", cmd_hold },
+	{ "obstacle", cmd_obstacle },
 	{ "kill-client", cmd_kill_client },
 	{ "kill-client-after", cmd_kill_client_after },
 	{ "no-fault", cmd_no_fault },

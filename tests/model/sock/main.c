@@ -73,6 +73,8 @@ static const char help[] =
 	"  drop MESSAGE [NTH]             it is lost: RM neither does nor answers it\n"
 	"  mute MESSAGE [NTH]             RM does it, but does not answer\n"
 	"  reply MESSAGE HEX [NTH]        RM does it, but answers this\n"
+	"  obstacle NUMBER|assign         what is in the way of guests here (GHVM_OBSTACLE_*,\n"
+	"                                 or a firmware that this kernel cannot serve)\n"
 	"  drop-end [NTH]                 RM is not told of the nth end of a guest (off,\n"
 	"                                 reset or fault): it is lost in the hypervisor\n"
 	"  lie MESSAGE OFFSET HEX [NTH]   RM does it, but these bytes of its answer differ\n"

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 enum call { /* the module's allow-list */
@@ -45,6 +46,20 @@ int request_arg(struct request *rq, void *arg, size_t size)
 	return said == size ? 0 : -EINVAL;
 }
 
+/* What a command of the control socket says is in the way, with texts as the module gives them. */
+static void info_obstacle(const struct server *s, struct ghvm_info *arg)
+{
+	arg->obstacle = s->obstacle;
+	if (s->assigns)
+		arg->flags |= GHVM_INFO_ASSIGN_NEEDED;
+	if (s->obstacle == GHVM_OBSTACLE_FOREIGN)
+		arg->uid[0] = 1;
+	if (s->obstacle != GHVM_OBSTACLE_DRIVER)
+		return;
+	(void)snprintf(arg->driver, sizeof(arg->driver), "gunyah_rsc_mgr");    /* fits */
+	(void)snprintf(arg->device, sizeof(arg->device), "hypervisor:rm-rpc"); /* fits */
+}
+
 static int info(struct server *s, struct request *rq)
 {
 	struct ghvm_info arg;
@@ -63,6 +78,7 @@ static int info(struct server *s, struct request *rq)
 	arg.rm_tx_capid = model_rm_tx_cap(s->model);
 	arg.rm_rx_capid = model_rm_rx_cap(s->model);
 	arg.quarantined_pages = quarantine_pages(s);
+	info_obstacle(s, &arg);
 	(void)request_put(rq, &arg, sizeof(arg)); /* the reply is empty */
 	return 0;
 }

@@ -301,8 +301,10 @@ struct server {
 	uint64_t later;	     /* when model_work() is due, 0: never */
 	uint64_t release_at; /* end of a delay of RM, 0: none */
 	struct fault fault;
-	pid_t spared; /* its requests count for no fault; 0: none */
-	pid_t caller; /* of the current request */
+	pid_t spared;	   /* its requests count for no fault; 0: none */
+	uint32_t obstacle; /* GHVM_OBSTACLE_*, for INFO */
+	bool assigns;	   /* INFO: the firmware needs assignments, which this kernel cannot make */
+	pid_t caller;	   /* of the current request */
 	struct counters counters;
 	uint8_t *in; /* GHVM_SOCK_PACKET_MAX bytes, as @out */
 	uint8_t *out;
