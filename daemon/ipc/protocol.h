@@ -19,6 +19,12 @@
 #define GHVM_LINK_MAX 16384
 #define GHVM_LINK_FDS_MAX 16
 #define GHVM_LINK_PREPARE "/run/gunyah/prepare.sock"
+/*
+ * The memory of a region in the unit's store: this, and its label. Programs of another version look
+ * for it, so it keeps the word that they have for a region.
+ */
+#define GHVM_LINK_REGION_NAME "window-"
+
 #define GHVM_LINK_CONTROL_DIR "/run/gunyah/ctl" /* listeners, one NAME a VM */
 
 enum ghvm_link_type {

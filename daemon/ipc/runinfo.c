@@ -115,11 +115,11 @@ static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 		ghvm_put_u32(w, info->doorbells[i].label);
 		ghvm_put_u64(w, info->doorbells[i].cap.id);
 	}
-	ghvm_put_u16(w, (uint16_t)info->n_windows);
-	for (size_t i = 0; i < info->n_windows; i++) {
-		ghvm_put_u32(w, info->windows[i].label);
-		ghvm_put_u64(w, info->windows[i].ipa);
-		ghvm_put_u64(w, info->windows[i].size);
+	ghvm_put_u16(w, (uint16_t)info->n_regions);
+	for (size_t i = 0; i < info->n_regions; i++) {
+		ghvm_put_u32(w, info->regions[i].label);
+		ghvm_put_u64(w, info->regions[i].ipa);
+		ghvm_put_u64(w, info->regions[i].size);
 	}
 }
 
@@ -155,7 +155,7 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info)
 		return -errno;
 	if (info->n_vcpus > ARRAY_SIZE(info->vcpus) ||
 	    info->n_doorbells > ARRAY_SIZE(info->doorbells) ||
-	    info->n_windows > ARRAY_SIZE(info->windows) ||
+	    info->n_regions > ARRAY_SIZE(info->regions) ||
 	    info->n_devices > ARRAY_SIZE(info->devices))
 		return -EINVAL;
 	put_runinfo(&w, info);
@@ -192,11 +192,11 @@ static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
 		info->doorbells[i].label = ghvm_get_u32(g);
 		info->doorbells[i].cap.id = ghvm_get_u64(g);
 	}
-	info->n_windows = get_count(g, 20, ARRAY_SIZE(info->windows));
-	for (size_t i = 0; i < info->n_windows; i++) {
-		info->windows[i].label = ghvm_get_u32(g);
-		info->windows[i].ipa = ghvm_get_u64(g);
-		info->windows[i].size = ghvm_get_u64(g);
+	info->n_regions = get_count(g, 20, ARRAY_SIZE(info->regions));
+	for (size_t i = 0; i < info->n_regions; i++) {
+		info->regions[i].label = ghvm_get_u32(g);
+		info->regions[i].ipa = ghvm_get_u64(g);
+		info->regions[i].size = ghvm_get_u64(g);
 	}
 }
 
@@ -213,7 +213,7 @@ static void get_other_device(struct ghvm_get *g, struct ghvm_runinfo_device *d)
 	d->nth = ghvm_get_u16(g);
 	d->ipa = ghvm_get_u64(g);
 	d->doorbell = ghvm_get_u32(g);
-	if (d->name[sizeof(d->name) - 1] || d->ipa >= GHVM_IPA_WINDOWS)
+	if (d->name[sizeof(d->name) - 1] || d->ipa >= GHVM_IPA_REGIONS)
 		g->bad = true;
 }
 

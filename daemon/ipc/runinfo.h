@@ -28,7 +28,7 @@ struct ghvm_runinfo_device {
 	uint32_t doorbell;
 };
 
-struct ghvm_runinfo_window {
+struct ghvm_runinfo_region {
 	uint32_t label;
 	uint64_t ipa;
 	uint64_t size;
@@ -49,8 +49,8 @@ struct ghvm_runinfo {
 	size_t n_vcpus;
 	struct ghvm_machine_doorbell doorbells[GHVM_DOORBELL_MAX];
 	size_t n_doorbells;
-	struct ghvm_runinfo_window windows[GHVM_SPEC_REGIONS_MAX];
-	size_t n_windows;
+	struct ghvm_runinfo_region regions[GHVM_SPEC_REGIONS_MAX];
+	size_t n_regions;
 };
 
 /* Return: a memfd, sealed against everything; negative errno. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/ipc/protocol.h"
 #include "libghvm/base/bits.h"
 
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs)
@@ -77,7 +78,7 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 			return true;
 	}
 	for (size_t i = 0; i < d->spec.n_regions; i++) {
-		(void)snprintf(s, sizeof(s), "window-%u", d->spec.regions[i].label);
+		(void)snprintf(s, sizeof(s), GHVM_LINK_REGION_NAME "%u", d->spec.regions[i].label);
 		if (!strcmp(name, s))
 			return true;
 	}

@@ -340,7 +340,7 @@ int session_run(struct session *s, struct ghvm_error *err)
 
 	descriptor_read(&s->descriptor, s->name, s->vms_dirs);
 	for (size_t i = 0; i < s->descriptor.spec.n_regions; i++)
-		store_forget_window(s->store, s->descriptor.spec.regions[i].label);
+		store_forget_region(s->store, s->descriptor.spec.regions[i].label);
 	r = send_hello(s, err);
 	while (r == 0 && !built)
 		r = step(s, &built, err);

@@ -53,11 +53,11 @@ void store_init(struct store *s, bool keep)
 		remove_known();
 }
 
-void store_forget_window(struct store *s, uint32_t label)
+void store_forget_region(struct store *s, uint32_t label)
 {
 	char name[STORE_NAME_SIZE];
 
-	(void)snprintf(name, sizeof(name), "window-%u", label); /* fits */
+	(void)snprintf(name, sizeof(name), GHVM_LINK_REGION_NAME "%u", label); /* fits */
 	if (!s->keep)
 		remove_name(name);
 }

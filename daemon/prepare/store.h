@@ -33,7 +33,7 @@ struct store {
 void store_init(struct store *s, bool keep);
 
 /* Remove the file descriptor of the shared region with this label. */
-void store_forget_window(struct store *s, uint32_t label);
+void store_forget_region(struct store *s, uint32_t label);
 
 /* Closes kept file descriptors. */
 void store_done(struct store *s);

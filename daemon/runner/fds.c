@@ -14,9 +14,9 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/ipc/protocol.h"
 #include "libghvm/base/cleanup.h"
 
-#define WINDOW "window-"
 #define BARRIER_USEC (5 * 1000 * 1000ULL)
 
 void fds_init(struct fds *f)
@@ -79,7 +79,6 @@ static int *slot_of(struct fds *f, const char *name)
 		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name);
 }
 
-/* "window-LABEL" */
 static int add_region(struct fds *f, const char *label, int fd)
 {
 	char *end;
@@ -93,10 +92,11 @@ static int add_region(struct fds *f, const char *label, int fd)
 int fds_add(struct fds *f, const char *name, int fd)
 {
 	_cleanup_(closep) int owned = fd;
+	const size_t prefix = strlen(GHVM_LINK_REGION_NAME);
 	int *slot = slot_of(f, name);
 
-	if (!strncmp(name, WINDOW, strlen(WINDOW)))
-		return add_region(f, name + strlen(WINDOW), fd);
+	if (!strncmp(name, GHVM_LINK_REGION_NAME, prefix))
+		return add_region(f, name + prefix, fd);
 	if (!slot)
 		return -ENOENT;
 	if (*slot >= 0)

@@ -38,7 +38,7 @@ void fds_done(struct fds *f);
 /**
  * fds_add() - store a file descriptor by its name
  * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N",
- *        "window-LABEL"
+ *        GHVM_LINK_REGION_NAME with a label
  * @fd: taken over, also on failure; close-on-exec from here on
  *
  * Return: 0; -ENOENT no such name; -EEXIST the name is taken.

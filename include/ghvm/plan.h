@@ -55,7 +55,7 @@ struct ghvm_plan_step {
 
 /**
  * struct ghvm_plan_parcel - a parcel to be lent or shared
- * @name: "ram", or "window-LABEL"
+ * @name: "ram", or "region-LABEL"
  * @lend: lent (accessible to the guest only), else shared with the host
  * @readonly: the guest may only read (shared regions)
  * @entries_best: SGL entries with the largest pages that may back it

@@ -49,7 +49,7 @@ static const struct refusal refusals[] = {
 	{ GHVM_RM_MEM_LEND,
 	  GHVM_RM_DENIED,
 	  { "it has 64 parcels of ours already, or that VM may not be given memory",
-	    "each VM takes a parcel, and one more for each window: stop one, or have "
+	    "each VM takes a parcel, and one more for each region: stop one, or have "
 	    "fewer regions; ghvmctl host counts them" } },
 	{ GHVM_RM_MEM_LEND,
 	  GHVM_RM_ARGUMENT_INVALID,
@@ -60,7 +60,7 @@ static const struct refusal refusals[] = {
 	{ GHVM_RM_MEM_SHARE,
 	  GHVM_RM_DENIED,
 	  { "it has 64 parcels of ours already, or that VM may not be given memory",
-	    "each VM takes a parcel, and one more for each window: stop one, or have "
+	    "each VM takes a parcel, and one more for each region: stop one, or have "
 	    "fewer regions; ghvmctl host counts them" } },
 	{ GHVM_RM_MEM_SHARE, GHVM_RM_MEM_INVALID, { TAKEN_PAGE, RETRY_QUARANTINE } },
 	{ GHVM_RM_MEM_SHARE,
@@ -114,11 +114,11 @@ static const struct refusal refusals[] = {
 			    "and huge pages help" } },
 	{ GHVM_RM_VM_START,
 	  GHVM_RM_NORESOURCE,
-	  { "a window has no parcel of its size, RAM is shared and not lent, or the device tree "
+	  { "a region has no parcel of its size, RAM is shared and not lent, or the device tree "
 	    "cannot be patched",
 	    "memory.protection: none is not for every resource manager; a kernel.dtb-overlay must "
 	    "not "
-	    "name windows that regions has not, and keeps the tree below 16 KiB" } },
+	    "name regions that the descriptor has not, and keeps the tree below 16 KiB" } },
 	{ GHVM_RM_VM_START,
 	  GHVM_RM_DENIED,
 	  { "a second parcel of RAM is the VM's",
@@ -158,7 +158,7 @@ static const struct refusal refusals[] = {
 	{ ANY, GHVM_RM_NOMEM, { HEAP_FULL, FEWER_ENTRIES } },
 	{ ANY,
 	  GHVM_RM_NORESOURCE,
-	  { "nothing like that exists, or vCPUs, doorbells or windows ran out",
+	  { "nothing like that exists, or vCPUs, doorbells or regions ran out",
 	    "fewer devices, see ghvmctl plan NAME" } },
 	{ ANY,
 	  GHVM_RM_DENIED,

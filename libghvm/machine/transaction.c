@@ -96,12 +96,12 @@ static int check_place(const struct ghvm_transaction_add *a, struct ghvm_error *
 {
 	if (a->label == GHVM_LABEL_RAM || a->label > GHVM_LABEL_LAST)
 		return ghvm_error_set(err, -EINVAL, "region %u: the label is reserved", a->label);
-	if (a->ipa < GHVM_IPA_WINDOWS)
+	if (a->ipa < GHVM_IPA_REGIONS)
 		return ghvm_error_set(err, -EINVAL,
 				      "region %u: 0x%" PRIx64
 				      " is in the range of devices, which ends at "
 				      "0x%llx",
-				      a->label, a->ipa, GHVM_IPA_WINDOWS);
+				      a->label, a->ipa, GHVM_IPA_REGIONS);
 	return 0;
 }
 

@@ -140,16 +140,16 @@ static void put_devices(struct dt_writer *w, const struct ghvm_dt_machine *m)
 /* RM maps a shm parcel at the address that its label has here and in the vdevice (abi K.7). */
 static void put_regions(struct dt_writer *w, const struct ghvm_dt_machine *m)
 {
-	if (!m->n_windows)
+	if (!m->n_regions)
 		return;
 	dt_begin_node(w, "reserved-memory");
 	dt_put_two_cells(w);
 	dt_put_empty(w, "ranges");
-	for (size_t i = 0; i < m->n_windows; i++) {
-		dt_begin_node_at(w, "window", m->windows[i].ipa);
+	for (size_t i = 0; i < m->n_regions; i++) {
+		dt_begin_node_at(w, "window", m->regions[i].ipa); /* guests know this name */
 		dt_put_string(w, "compatible", "restricted-dma-pool");
-		dt_put_reg(w, m->windows[i].ipa, m->windows[i].size);
-		dt_put_cell(w, "qcom,label", m->windows[i].label);
+		dt_put_reg(w, m->regions[i].ipa, m->regions[i].size);
+		dt_put_cell(w, "qcom,label", m->regions[i].label);
 		dt_end_node(w);
 	}
 	dt_end_node(w);
@@ -172,11 +172,11 @@ static void put_doorbell(struct dt_writer *w, const struct ghvm_plan_device *d)
 	dt_end_node(w);
 }
 
-static void put_shm(struct dt_writer *w, const struct ghvm_dt_window *win)
+static void put_shm(struct dt_writer *w, const struct ghvm_dt_region *r)
 {
 	char name[DT_NAME_SIZE], path[DT_NAME_SIZE + 16];
 
-	snprintf(name, sizeof(name), "shm-%x", win->label);
+	snprintf(name, sizeof(name), "shm-%x", r->label);
 	snprintf(path, sizeof(path), "/hypervisor/%s", name);
 	dt_begin_node(w, name);
 	dt_put_string(w, "vdevice-type", "shm");
@@ -184,8 +184,8 @@ static void put_shm(struct dt_writer *w, const struct ghvm_dt_window *win)
 	dt_put_empty(w, "peer-default");
 	dt_begin_node(w, "memory");
 	dt_put_two_cells(w);
-	dt_put_cell(w, "label", win->label);
-	dt_put_u64(w, "base", win->ipa);
+	dt_put_cell(w, "label", r->label);
+	dt_put_u64(w, "base", r->ipa);
 	dt_end_node(w);
 	dt_end_node(w);
 }
@@ -203,8 +203,8 @@ static void put_vdevices(struct dt_writer *w, const struct ghvm_dt_machine *m)
 	}
 	for (size_t i = 0; i < m->n_devices; i++)
 		put_doorbell(w, &m->devices[i]);
-	for (size_t i = 0; i < m->n_windows; i++)
-		put_shm(w, &m->windows[i]);
+	for (size_t i = 0; i < m->n_regions; i++)
+		put_shm(w, &m->regions[i]);
 	dt_end_node(w);
 }
 

@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 /**
- * struct ghvm_dt_window - a region shared with the host
+ * struct ghvm_dt_region - a region shared with the host
  * @label: of its parcel; @ipa, @size: bytes
  */
-struct ghvm_dt_window {
+struct ghvm_dt_region {
 	uint32_t label;
 	uint64_t ipa;
 	uint64_t size;
@@ -37,7 +37,7 @@ struct ghvm_dt_window {
  * @quirks: of the resource manager that reads it
  * @overlay_name: file name of the overlay for messages; NULL: none
  * @devices: @n_devices of them, of kinds that the table in devices.h has
- * @windows: @n_windows of them
+ * @regions: @n_regions of them
  */
 struct ghvm_dt_machine {
 	const char *name;
@@ -52,8 +52,8 @@ struct ghvm_dt_machine {
 	const char *overlay_name;
 	const struct ghvm_plan_device *devices;
 	size_t n_devices;
-	const struct ghvm_dt_window *windows;
-	size_t n_windows;
+	const struct ghvm_dt_region *regions;
+	size_t n_regions;
 };
 
 #define GHVM_OVERLAY_MAX 32768 /* bytes of an overlay */

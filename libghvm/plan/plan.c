@@ -103,7 +103,7 @@ static uint64_t first_free(const struct ghvm_plan *p, uint64_t ipa, uint64_t end
 /* Below RAM if it fits there, else above. */
 static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
 {
-	uint64_t ipa = first_free(p, GHVM_IPA_WINDOWS, GHVM_IPA_RAM, size);
+	uint64_t ipa = first_free(p, GHVM_IPA_REGIONS, GHVM_IPA_RAM, size);
 
 	return ipa ? ipa : first_free(p, GHVM_IPA_RAM, GHVM_IPA_END, size);
 }
@@ -111,7 +111,7 @@ static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
 /* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
 static bool is_ipa_allowed(uint64_t ipa, uint64_t size)
 {
-	return ipa >= GHVM_IPA_WINDOWS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
+	return ipa >= GHVM_IPA_REGIONS && ipa < GHVM_IPA_END && size <= GHVM_IPA_END - ipa;
 }
 
 static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct ghvm_error *err)
@@ -129,13 +129,13 @@ static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 					     "regions[%zu].size: no space for %" PRIu64
 					     " bytes between 0x%llx and 0x%llx, beside RAM and the "
 					     "other regions",
-					     nth, r->size, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+					     nth, r->size, GHVM_IPA_REGIONS, GHVM_IPA_END);
 	}
 	if (!is_ipa_allowed(r->address, r->size))
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu].address: 0x%" PRIx64 " to its end is outside "
 				      "of 0x%llx to 0x%llx",
-				      nth, r->address, GHVM_IPA_WINDOWS, GHVM_IPA_END);
+				      nth, r->address, GHVM_IPA_REGIONS, GHVM_IPA_END);
 	other = find_overlap(p, r->address, r->size);
 	if (other)
 		return ghvm_error_set(err, -EINVAL,
@@ -169,7 +169,7 @@ static int add_region(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 		.ipa = ipa,
 		.size = r->size,
 	};
-	snprintf(w->name, sizeof(w->name), "window-%u", r->label);
+	snprintf(w->name, sizeof(w->name), "region-%u", r->label);
 	ghvm_plan_parcel_forecast(w, GHVM_HUGEPAGES_AUTO);
 	p->n_parcels++;
 	return 0;
@@ -267,7 +267,7 @@ static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 
 static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
 {
-	struct ghvm_dt_window windows[GHVM_SPEC_REGIONS_MAX];
+	struct ghvm_dt_region regions[GHVM_SPEC_REGIONS_MAX];
 	const struct ghvm_spec *spec = p->spec;
 	const struct ghvm_dt_machine m = {
 		.name = spec->name,
@@ -282,16 +282,16 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		.overlay_name = spec->dtb_overlay,
 		.devices = p->devices,
 		.n_devices = p->n_devices,
-		.windows = windows,
-		.n_windows = p->n_parcels - 1,
+		.regions = regions,
+		.n_regions = p->n_parcels - 1,
 	};
 	size_t size;
 	int r;
 
-	for (size_t i = 0; i < m.n_windows; i++) {
+	for (size_t i = 0; i < m.n_regions; i++) {
 		const struct ghvm_plan_parcel *w = &p->parcels[i + 1];
 
-		windows[i] = (struct ghvm_dt_window){ w->label, w->ipa, w->size };
+		regions[i] = (struct ghvm_dt_region){ w->label, w->ipa, w->size };
 	}
 	r = ghvm_dt_build(&m, in->overlay, in->overlay_size, &p->dtb, &size, err);
 	if (r == 0)
@@ -363,7 +363,7 @@ static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
 				      "memory.protection: \"none\" needs a resource manager that "
 				      "accepts shared RAM; this one (%s) is not known to",
 				      q->generation);
-	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_WINDOWS))
+	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_REGIONS))
 		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "regions: this resource manager (%s) is not known to map a "
 				      "region at a chosen address",

@@ -25,7 +25,7 @@
  * @GHVM_QUIRK_PRESPLIT: (bool) SHARE and RECLAIM must come before a LEND, which alone may
  *     leave the pages mapped in the host
  * @GHVM_QUIRK_IMAGE_SHARE: (bool) RAM may be shared with the host: protection "none"
- * @GHVM_QUIRK_WINDOWS: (bool) the guest address of a region follows from a vdevice and a node
+ * @GHVM_QUIRK_REGIONS: (bool) the guest address of a region follows from a vdevice and a node
  *                      with its label
  * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs scheduled by the hypervisor are safe
  */
@@ -40,7 +40,7 @@ enum ghvm_quirk {
 	GHVM_QUIRK_TREE_ALIGN,
 	GHVM_QUIRK_PRESPLIT,
 	GHVM_QUIRK_IMAGE_SHARE,
-	GHVM_QUIRK_WINDOWS,
+	GHVM_QUIRK_REGIONS,
 	GHVM_QUIRK_SCHEDULED_VCPUS,
 	GHVM_QUIRK_COUNT_
 };

@@ -96,11 +96,11 @@ static void check_address(struct spec_report *report, const struct ghvm_spec *sp
 	if (!r->address || !r->size)
 		return;
 	snprintf(key, sizeof(key), "regions[%zu].address", nth);
-	if (r->address < GHVM_IPA_WINDOWS || r->address >= GHVM_IPA_END ||
+	if (r->address < GHVM_IPA_REGIONS || r->address >= GHVM_IPA_END ||
 	    r->size > GHVM_IPA_END - r->address)
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "range",
 			 "0x%" PRIx64 " to its end is not in 0x%llx to 0x%llx", r->address,
-			 GHVM_IPA_WINDOWS, GHVM_IPA_END);
+			 GHVM_IPA_REGIONS, GHVM_IPA_END);
 	else if (ranges_overlap(r->address, r->size, GHVM_IPA_RAM, spec->memory))
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
 			 "0x%" PRIx64 " overlaps the VM's RAM", r->address);

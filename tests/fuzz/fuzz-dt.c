@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct ghvm_dt_window window = { 7, GHVM_IPA_WINDOWS, GHVM_MIB(2) };
+	static const struct ghvm_dt_region region = { 7, GHVM_IPA_REGIONS, GHVM_MIB(2) };
 	const struct ghvm_dt_machine m = {
 		.name = "demo",
 		.cmdline = "console=ttyS0",
@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.quirks = ghvm_quirks_unknown(),
 		.devices = demo_devices,
 		.n_devices = DEMO_DEVICES,
-		.windows = &window,
-		.n_windows = 1,
+		.regions = &region,
+		.n_regions = 1,
 	};
 	_cleanup_(freep) uint8_t *fdt = NULL;
 	struct ghvm_error err = {};

@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	PROMISE(info.n_vcpus <= GHVM_SPEC_CPUS_MAX && info.n_doorbells <= GHVM_DOORBELL_MAX);
-	PROMISE(info.n_windows <= GHVM_SPEC_REGIONS_MAX);
+	PROMISE(info.n_regions <= GHVM_SPEC_REGIONS_MAX);
 	PROMISE(info.n_devices <= GHVM_PLAN_DEVICES_MAX);
 	{
 		_cleanup_(closep) int again = ghvm_runinfo_write(&info);
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(again >= 0 && ghvm_runinfo_read(again, &back, &err) == 0);
 		PROMISE(back.n_vcpus == info.n_vcpus && back.vmid.id == info.vmid.id);
 		PROMISE(!memcmp(back.vcpus, info.vcpus, sizeof(info.vcpus)));
-		PROMISE(!memcmp(back.windows, info.windows, sizeof(info.windows)));
+		PROMISE(!memcmp(back.regions, info.regions, sizeof(info.regions)));
 		PROMISE(has_devices_of(&back, &info) && has_devices_of(&info, &back));
 	}
 	return 0;

@@ -63,7 +63,7 @@ static void check_plan(const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_parcels; i++) {
 		const struct ghvm_plan_parcel *a = &p->parcels[i];
 
-		PROMISE(a->ipa >= GHVM_IPA_WINDOWS && a->size <= GHVM_IPA_END - a->ipa);
+		PROMISE(a->ipa >= GHVM_IPA_REGIONS && a->size <= GHVM_IPA_END - a->ipa);
 		for (size_t k = 0; k < i; k++) {
 			const struct ghvm_plan_parcel *b = &p->parcels[k];
 

@@ -803,7 +803,7 @@ class Generation:
     """How each generation of resource manager is recognised, and what is possible with it."""
     presplit = True
     shared = False
-    windows = True
+    regions = True
 
     def test_the_row_and_a_start(self):
         host = self.json("host")
@@ -816,7 +816,7 @@ class Generation:
         self.assertEqual(quirks, {
             "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
             "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
-            "presplit": self.presplit, "image-share": self.shared, "windows": self.windows,
+            "presplit": self.presplit, "image-share": self.shared, "regions": self.regions,
             "scheduled-vcpus": False})
         self.assertTrue(all(q["source"] for q in host["quirks"].values()))
         self.assertEqual(host["entries_budget"], quirks["entries"])
@@ -846,9 +846,9 @@ class Generation:
         self.w.vm("demo", "powerkey\n", memory="8M, protection: none")
         self.start("demo", self.shared, f"this one ({self.generation}) is not known to")
 
-    def test_a_window(self):
+    def test_a_region(self):
         self.w.vm("demo", "powerkey\n", extra="regions: [{label: 1, size: 1M}]\n")
-        self.start("demo", self.windows, f"({self.generation}) is not known to map a region")
+        self.start("demo", self.regions, f"({self.generation}) is not known to map a region")
 
 
 class Debug(Generation, Case):
@@ -876,7 +876,7 @@ class Unknown(Generation, Case):
     """An unknown resource manager gets the most restrictive limits."""
     generation = "unknown"
     model = ("--generation=open-2023",)
-    windows = False
+    regions = False
 
     def setUp(self):
         super().setUp()

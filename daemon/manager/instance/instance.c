@@ -242,18 +242,21 @@ static bool keep_region(struct guest *g, uint32_t label, int fd)
  * Shared regions: the manager keeps their memory for clients, the runner for a later manager. Never
  * lent memory, of which no file descriptor is left.
  */
-static void take_windows(struct guest *g, struct guest_fd *ret, size_t *n)
+static void take_regions(struct guest *g, struct guest_fd *ret, size_t *n)
 {
 	const struct ghvm_plan_parcel *p;
 	struct guest_need *need;
+	char name[32];
 
 	for (size_t i = 1; i < g->plan.n_parcels; i++) {
 		p = &g->plan.parcels[i];
 		need = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!need || need->fd < 0 || p->lend)
 			continue;
-		if (keep_region(g, p->label, need->fd))
-			add_fd(ret, n, p->name, TAKE_FD(need->fd));
+		if (!keep_region(g, p->label, need->fd))
+			continue;
+		(void)snprintf(name, sizeof(name), GHVM_LINK_REGION_NAME "%u", p->label); /* fits */
+		add_fd(ret, n, name, TAKE_FD(need->fd));
 	}
 }
 
@@ -286,17 +289,17 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 		return fd;
 	add_fd(ret, ret_n, "machine", fd);
 	take_logs(g, ret, ret_n);
-	take_windows(g, ret, ret_n);
+	take_regions(g, ret, ret_n);
 	return add_wakes(g, ret, ret_n);
 }
 
-static void fill_windows(const struct guest *g, struct ghvm_runinfo *info)
+static void fill_regions(const struct guest *g, struct ghvm_runinfo *info)
 {
 	const struct ghvm_plan_parcel *p;
 
 	for (size_t i = 1; i < g->plan.n_parcels; i++) {
 		p = &g->plan.parcels[i];
-		info->windows[info->n_windows++] = (struct ghvm_runinfo_window){
+		info->regions[info->n_regions++] = (struct ghvm_runinfo_region){
 			.label = p->label,
 			.ipa = p->ipa,
 			.size = p->size,
@@ -345,7 +348,7 @@ int guest_runinfo(const struct guest *g)
 	memcpy(info.doorbells, doorbells, n * sizeof(*doorbells));
 	info.n_doorbells = n;
 	fill_devices(g, &info);
-	fill_windows(g, &info);
+	fill_regions(g, &info);
 	return ghvm_runinfo_write(&info);
 }
 

@@ -33,8 +33,8 @@ static struct ghvm_runinfo demo(void)
 		.n_vcpus = 2,
 		.doorbells = { { .label = 0, .cap = { UINT64_MAX - 1 } } },
 		.n_doorbells = 1,
-		.windows = { { .label = 3, .ipa = 0x40000000, .size = 0x200000 } },
-		.n_windows = 1,
+		.regions = { { .label = 3, .ipa = 0x40000000, .size = 0x200000 } },
+		.n_regions = 1,
 	};
 
 	return info;
@@ -58,7 +58,7 @@ static void comes_back_as_it_was(void **state)
 	assert_int_equal(out.n_vcpus, 2);
 	assert_int_equal(out.vcpus[1].virq.intid, 151);
 	assert_int_equal(out.doorbells[0].cap.id, UINT64_MAX - 1);
-	assert_int_equal(out.windows[0].size, 0x200000);
+	assert_int_equal(out.regions[0].size, 0x200000);
 	assert_true(ghvm_runinfo_same_devices(&in, &out));
 }
 
@@ -224,7 +224,7 @@ static void refuses_counts_beyond_its_room(void **state)
 	in.n_doorbells = GHVM_DOORBELL_MAX + 1;
 	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
 	in = demo();
-	in.n_windows = GHVM_SPEC_REGIONS_MAX + 1;
+	in.n_regions = GHVM_SPEC_REGIONS_MAX + 1;
 	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
 	in = demo();
 	in.n_devices = GHVM_PLAN_DEVICES_MAX + 1;
@@ -237,7 +237,7 @@ static void has_room_for_all(void **state)
 
 	in.n_vcpus = GHVM_SPEC_CPUS_MAX;
 	in.n_doorbells = GHVM_DOORBELL_MAX;
-	in.n_windows = GHVM_SPEC_REGIONS_MAX;
+	in.n_regions = GHVM_SPEC_REGIONS_MAX;
 	for (; in.n_devices < GHVM_PLAN_DEVICES_MAX; in.n_devices++)
 		memset(in.devices[in.n_devices].name, 'x', GHVM_DEVICE_NAME_SIZE - 1);
 
@@ -245,7 +245,7 @@ static void has_room_for_all(void **state)
 
 	assert_true(fd >= 0);
 	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
-	assert_int_equal(out.n_windows, GHVM_SPEC_REGIONS_MAX);
+	assert_int_equal(out.n_regions, GHVM_SPEC_REGIONS_MAX);
 	assert_true(ghvm_runinfo_same_devices(&in, &out));
 }
 

@@ -48,7 +48,7 @@ static void what_an_earlier_start_left_is_removed(void **state)
 	assert_int_equal(store_sync(&f->store, &err), 0);
 	assert_true(fake_systemd_has(&f->systemd, "wake-5"));
 	store_init(&fresh, false);
-	store_forget_window(&fresh, 7);
+	store_forget_region(&fresh, 7);
 	assert_int_equal(store_sync(&fresh, &err), 0);
 	for (int i = 0; fake_systemd_count(&f->systemd) && i < 1000; i++)
 		usleep(1000);

@@ -73,7 +73,7 @@ static void the_message_makes_a_difference(void **state)
 	assert_non_null(strstr(ghvm_hint_find(-EREMOTEIO, GHVM_RM_VM_INIT, status)->means,
 			       "vCPUs, doorbells"));
 	assert_non_null(
-		strstr(ghvm_hint_find(-EREMOTEIO, GHVM_RM_VM_START, status)->means, "a window"));
+		strstr(ghvm_hint_find(-EREMOTEIO, GHVM_RM_VM_START, status)->means, "a region"));
 	/* not of RM: the hypervisor, whatever was said of a status */
 	assert_non_null(strstr(ghvm_hint_find(-EREMOTEIO, 0, status)->advice, "kernel's log"));
 	assert_string_equal(ghvm_hint_find(-EREMOTEIO, 0, status)->means, "");

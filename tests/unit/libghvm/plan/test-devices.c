@@ -72,7 +72,7 @@ static void no_row_is_in_the_way(void **state)
 		assert_false(overlap(k->ipa, GHVM_IPA_MMIO_PAGE, GHVM_IPA_GICR, gicr));
 		assert_false(
 			overlap(k->ipa, GHVM_IPA_MMIO_PAGE, GHVM_IPA_GICD, GHVM_IPA_GICD_SIZE));
-		assert_true(k->ipa < GHVM_IPA_WINDOWS); /* traps to the host, abi F.4 */
+		assert_true(k->ipa < GHVM_IPA_REGIONS); /* traps to the host, abi F.4 */
 		assert_true(k->no_bell || k->label < GHVM_DOORBELL_MAX);
 	}
 	assert_true(GHVM_IPA_DEVICES + placed <= GHVM_IPA_GICR);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ghvm_dt_window windows[] = {
+static const struct ghvm_dt_region regions[] = {
 	{ 7, 0x50000000, 0x1000000 },
 	{ 0x24, 0x60000000, 0x1000 },
 };
@@ -32,8 +32,8 @@ static struct ghvm_dt_machine machine(void)
 		.quirks = ghvm_quirks_unknown(),
 		.devices = demo_devices,
 		.n_devices = DEMO_DEVICES,
-		.windows = windows,
-		.n_windows = ARRAY_SIZE(windows),
+		.regions = regions,
+		.n_regions = ARRAY_SIZE(regions),
 	};
 }
 
@@ -133,8 +133,8 @@ static void redistributors_do_not_reach_the_distributor(void **state)
 	free(fdt);
 }
 
-/* abi K.7: a window needs both, with the same label and place. */
-static void windows_are_said_twice(void **state)
+/* abi K.7: a region needs both, with the same label and place. */
+static void regions_are_said_twice(void **state)
 {
 	const struct ghvm_dt_machine m = machine();
 	_cleanup_(freep) uint8_t *fdt = build(&m);
@@ -167,7 +167,7 @@ static void says_what_is_loaded(void **state)
 
 	m.initrd_size = 0;
 	m.n_devices = 0;
-	m.n_windows = 0;
+	m.n_regions = 0;
 	m.rm_rpc = true;
 	fdt = build(&m);
 	assert_null(fdt_getprop(fdt, fdt_path_offset(fdt, "/chosen"), "linux,initrd-start", NULL));
@@ -401,7 +401,7 @@ int main(void)
 		cmocka_unit_test(has_what_rm_reads),
 		cmocka_unit_test(doorbells_are_the_devices_interrupts),
 		cmocka_unit_test(redistributors_do_not_reach_the_distributor),
-		cmocka_unit_test(windows_are_said_twice),
+		cmocka_unit_test(regions_are_said_twice),
 		cmocka_unit_test(says_what_is_loaded),
 		cmocka_unit_test(refuses_a_tree_that_is_too_large),
 		cmocka_unit_test(applies_an_overlay),

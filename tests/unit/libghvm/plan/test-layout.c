@@ -144,7 +144,7 @@ static void windows_go_around_each_other(void **state)
 	assert_true(p.parcels[1].readonly);
 	assert_int_equal(p.parcels[2].ipa, 0x40a00000); /* the 16M did not fit below label 3 */
 	assert_int_equal(p.parcels[3].ipa, 0x40000000);
-	assert_string_equal(p.parcels[3].name, "window-2");
+	assert_string_equal(p.parcels[3].name, "region-2");
 }
 
 /* What does not fit below RAM is above it. */
@@ -165,7 +165,7 @@ static void windows_find_room_above_ram(void **state)
 	s.n_regions = 4;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_int_equal(p.parcels[1].label, 4);
-	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_WINDOWS);
+	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_REGIONS);
 	assert_int_equal(p.parcels[3].ipa, GHVM_IPA_RAM + GHVM_MIB(516));
 	assert_int_equal(p.parcels[4].ipa, GHVM_IPA_RAM + GHVM_MIB(532));
 	assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
@@ -307,7 +307,7 @@ static void refuses_windows_in_the_wrong_place(void **state)
 	s.n_regions = 2;
 	r[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x2000, .address = 0x40000000 };
 	r[1] = (struct ghvm_spec_region){ .label = 2, .size = 0x1000, .address = 0x40001000 };
-	refuse(&s, &in, -EINVAL, "regions[1].address: 0x40001000 overlaps \"window-1\"");
+	refuse(&s, &in, -EINVAL, "regions[1].address: 0x40001000 overlaps \"region-1\"");
 	r[1] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
 	refuse(&s, &in, -EINVAL, "regions[1].label: 1 is in use");
 }
@@ -319,21 +319,21 @@ static const char golden_text[] =
 	"  0x010001000  4K       power-key\n"
 	"  0x03fee0000  256K     redistributors\n"
 	"  0x03fff0000  64K      distributor\n"
-	"  0x040000000  16M      window-7\n"
-	"  0x041000000  4K       window-8, read-only\n"
+	"  0x040000000  16M      region-7\n"
+	"  0x041000000  4K       region-8, read-only\n"
 	"  0x080000000  512M     ram\n"
 	"  0x080000000  32M        kernel\n"
 	"  0x082200000  1M         device-tree\n"
 	"  0x082400000  5242881    initrd\n"
 	"parcels\n"
 	"  ram          label 0    lent   512M     entries 256 to 131072 of 4000\n"
-	"  window-7     label 7    shared 16M      entries 8 to 4096 of 4000\n"
-	"  window-8     label 8    shared 4K       entries 1 of 4000\n"
+	"  region-7     label 7    shared 16M      entries 8 to 4096 of 4000\n"
+	"  region-8     label 8    shared 4K       entries 1 of 4000\n"
 	"pages\n"
 	"  ram of 2M, and 4K where there are none\n"
 	"  ram          0 to 256 of 256 pages of 2M\n"
-	"  window-7     0 to 8 of 8 pages of 2M\n"
-	"  window-8     0 of 0 pages of 2M\n"
+	"  region-7     0 to 8 of 8 pages of 2M\n"
+	"  region-8     0 of 0 pages of 2M\n"
 	"  the start is refused if memory is in more than 4000 pieces when it is pinned\n"
 	"doorbells\n"
 	"  0 1\n"
@@ -343,8 +343,8 @@ static const char golden_text[] =
 	"  memlock 540676K of the manager, memory 540676K of the unit\n"
 	"steps\n"
 	"   1 pin ram\n"
-	"   2 pin window-7\n"
-	"   3 pin window-8\n"
+	"   2 pin region-7\n"
+	"   3 pin region-8\n"
 	"   4 write-kernel\n"
 	"   5 write-initrd\n"
 	"   6 write-dtb\n"
@@ -352,10 +352,10 @@ static const char golden_text[] =
 	"   8 guard ram\n"
 	"   9 lend ram  (MEM_SHARE, 3 to 2047 MEM_APPEND, MEM_RECLAIM, MEM_LEND, "
 	"3 to 2047 MEM_APPEND)\n"
-	"  10 guard window-7\n"
-	"  11 share window-7  (MEM_SHARE, 0 to 63 MEM_APPEND, 0 to 1 MEM_LOOKUP_SGL)\n"
-	"  12 guard window-8\n"
-	"  13 share window-8  (MEM_SHARE, MEM_LOOKUP_SGL)\n"
+	"  10 guard region-7\n"
+	"  11 share region-7  (MEM_SHARE, 0 to 63 MEM_APPEND, 0 to 1 MEM_LOOKUP_SGL)\n"
+	"  12 guard region-8\n"
+	"  13 share region-8  (MEM_SHARE, MEM_LOOKUP_SGL)\n"
 	"  14 config-image  (VM_CONFIG_IMAGE)\n"
 	"  15 init  (VM_INIT)\n"
 	"  16 resources  (VM_GET_HYP_RESOURCES)\n"
@@ -371,23 +371,23 @@ static const char golden_json[] =
 	"{\"ipa\":268439552,\"size\":4096,\"what\":\"power-key\"},"
 	"{\"ipa\":1072562176,\"size\":262144,\"what\":\"redistributors\"},"
 	"{\"ipa\":1073676288,\"size\":65536,\"what\":\"distributor\"},"
-	"{\"ipa\":1073741824,\"size\":16777216,\"what\":\"window-7\"},"
-	"{\"ipa\":1090519040,\"size\":4096,\"what\":\"window-8\"},"
+	"{\"ipa\":1073741824,\"size\":16777216,\"what\":\"region-7\"},"
+	"{\"ipa\":1090519040,\"size\":4096,\"what\":\"region-8\"},"
 	"{\"ipa\":2147483648,\"size\":536870912,\"what\":\"ram\"},"
 	"{\"ipa\":2147483648,\"size\":33554432,\"what\":\"kernel\"},"
 	"{\"ipa\":2183135232,\"size\":1048576,\"what\":\"device-tree\"},"
 	"{\"ipa\":2185232384,\"size\":5242881,\"what\":\"initrd\"}],"
 	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
 	"2147483648,\"size\":536870912,\"entries\":[256,131072],\"huge_pages\":[0,256]},"
-	"{\"name\":\"window-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
+	"{\"name\":\"region-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
 	"\"size\":16777216,\"entries\":[8,4096],\"huge_pages\":[0,8]},"
-	"{\"name\":\"window-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
+	"{\"name\":\"region-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
 	"\"size\":4096,\"entries\":[1,1],\"huge_pages\":[0,0]}],"
 	"\"doorbells\":[0,1],"
 	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
 	"\"steps\":[{\"step\":\"pin\",\"parcel\":\"ram\"},"
-	"{\"step\":\"pin\",\"parcel\":\"window-7\"},"
-	"{\"step\":\"pin\",\"parcel\":\"window-8\"},"
+	"{\"step\":\"pin\",\"parcel\":\"region-7\"},"
+	"{\"step\":\"pin\",\"parcel\":\"region-8\"},"
 	"{\"step\":\"write-kernel\"},"
 	"{\"step\":\"write-initrd\"},"
 	"{\"step\":\"write-dtb\"},"
@@ -399,13 +399,13 @@ static const char golden_json[] =
 	"{\"message\":\"MEM_RECLAIM\",\"count\":[1,1]},"
 	"{\"message\":\"MEM_LEND\",\"count\":[1,1]},"
 	"{\"message\":\"MEM_APPEND\",\"count\":[3,2047]}]},"
-	"{\"step\":\"guard\",\"parcel\":\"window-7\"},"
-	"{\"step\":\"share\",\"parcel\":\"window-7\",\"messages\":["
+	"{\"step\":\"guard\",\"parcel\":\"region-7\"},"
+	"{\"step\":\"share\",\"parcel\":\"region-7\",\"messages\":["
 	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
 	"{\"message\":\"MEM_APPEND\",\"count\":[0,63]},"
 	"{\"message\":\"MEM_LOOKUP_SGL\",\"count\":[0,1]}]},"
-	"{\"step\":\"guard\",\"parcel\":\"window-8\"},"
-	"{\"step\":\"share\",\"parcel\":\"window-8\",\"messages\":["
+	"{\"step\":\"guard\",\"parcel\":\"region-8\"},"
+	"{\"step\":\"share\",\"parcel\":\"region-8\",\"messages\":["
 	"{\"message\":\"MEM_SHARE\",\"count\":[1,1]},"
 	"{\"message\":\"MEM_LOOKUP_SGL\",\"count\":[1,1]}]},"
 	"{\"step\":\"config-image\",\"messages\":[{\"message\":\"VM_CONFIG_IMAGE\",\"count\":[1,1]}"
