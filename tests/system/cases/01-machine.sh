@@ -6,7 +6,7 @@ for unit in $(systemctl --no-pager --failed --no-legend --plain | cut -d' ' -f1)
 	say "$unit has failed"
 	systemctl --no-pager -n 20 status "$unit" || true
 done
-[ "$(systemctl is-system-running)" = running ] || fail "some unit has failed"
+[ "$(systemctl is-system-running)" = running ] || fail "a unit has failed: $(systemctl --failed --no-legend)"
 
 say "the module is loaded by modules-load, its node belongs to the manager"
 lsmod | grep -q '^ghvm ' || fail "ghvm is not loaded"

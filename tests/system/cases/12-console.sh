@@ -7,7 +7,8 @@ for n in 1 2 3 4 5; do
 	hears one 10 "guest: line $n of five"
 done
 say "what the guest says comes back on the console, not only into the log"
-# Types, and stays until the answer is on the console; what the console shows is in /run/console.out.
+# talk TEXT [OPTION]: a console client types TEXT and stays until its echo is on the console; the output is in
+# /run/console.out
 talk() { # TEXT OPTION...
 	_text=$1
 	shift
@@ -19,7 +20,7 @@ talk() { # TEXT OPTION...
 	cat /run/console.out
 	grep -q "guest: $_text" /run/console.out
 }
-talk "and back" || fail "it did not come back"
+talk "and back" || fail "the echo of a second client is not on the console"
 say "a long line arrives whole"
 long=$(printf '%0200d' 7)
 type_line one "echo $long"
@@ -38,7 +39,7 @@ both_are_there() {
 }
 must 20 both_are_there
 refused ghvmctl console one </dev/null
-talk "to all of you" --force || fail "who took over hears nothing"
+talk "to all of you" --force || fail "the client that took the console over gets no output"
 must 10 grep -q "guest: to all of you" /run/watches.out
 must 10 grep -q "another client has taken over the console" /run/types.out
 kill "$watches" "$keeps_open"
@@ -55,7 +56,7 @@ hears small 120 "all 611"
 ls -l "$logs"/small.log*
 [ "$(stat -c %s "$logs"/small.log)" -le 65536 ] || fail "small.log is too large"
 [ "$(stat -c %s "$logs"/small.log.1)" -le 65536 ] || fail "small.log.1 is too large"
-[ "$(stat -c %s "$logs"/small.log.1)" -ge 60000 ] || fail "small.log.1 is not what was before"
+[ "$(stat -c %s "$logs"/small.log.1)" -ge 60000 ] || fail "small.log.1 is smaller than the full log that it replaces"
 type_line small exit
 down small
 rm $vms/small.yaml

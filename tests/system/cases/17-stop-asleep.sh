@@ -5,7 +5,7 @@ up one
 type_line one sleep
 hears one 20 "guest: falls asleep"
 sleep 3
-! said one "guest: is awake" || fail "it does not sleep"
+! said one "guest: is awake" || fail "the guest does not sleep"
 start=$(uptime_s)
 down one
 say "stopped after $(($(uptime_s) - start)) s"

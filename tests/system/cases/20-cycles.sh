@@ -20,5 +20,5 @@ echo 3 >/proc/sys/vm/drop_caches
 last=$(mem_free)
 say "free before and after: $first $last KiB"
 # one guest forgotten would be 128 MiB
-[ $((first - last)) -lt 32768 ] || fail "$((first - last)) KiB have gone"
+[ $((first - last)) -lt 32768 ] || fail "$((first - last)) KiB less free memory than at first"
 prepare_guests

@@ -7,8 +7,8 @@ for v in one other; do
 	type_line $v "echo I am $v"
 	hears $v 15 "guest: I am $v"
 done
-! said one "I am other" || fail "the consoles are mixed up"
-[ "$(unit_show one MainPID)" != "$(unit_show other MainPID)" ] || fail "they share a runner"
+! said one "I am other" || fail "output of the guest other is in the log of one"
+[ "$(unit_show one MainPID)" != "$(unit_show other MainPID)" ] || fail "both units have the same runner"
 down one
 type_line other "echo alone"
 hears other 10 "guest: alone"

@@ -7,7 +7,7 @@ say "the unit restarts, as its runner failed"
 mark one
 kill -KILL "$pid"
 hears one 90 "guest: user space reached"
-[ "$(unit_show one MainPID)" != "$pid" ] || fail "it is the same runner"
+[ "$(unit_show one MainPID)" != "$pid" ] || fail "the unit still has the killed runner"
 type_line other "echo unharmed"
 hears other 10 "guest: unharmed"
 down one other

@@ -7,7 +7,7 @@ lent=0
 systemctl kill --kill-who=main -s KILL gunyah-vmd
 for _ in $(seq 20); do
 	if is_model; then
-		[ "$(model lent_pages)" = "$lent" ] || fail "pages came back under the guest"
+		[ "$(model lent_pages)" = "$lent" ] || fail "pages of the running guest were returned"
 		[ "$(pins)" -ge "$lent" ] || fail "only $(pins) of $lent pages are pinned"
 	fi
 	sleep 0.2
@@ -25,5 +25,5 @@ mark one
 type_line one reboot
 hears one 90 "guest: user space reached"
 [ "$(unit_show one NRestarts)" = 0 ] || fail "the unit was restarted"
-[ "$(unit_show one MainPID)" = "$pid" ] || fail "it is another runner"
+[ "$(unit_show one MainPID)" = "$pid" ] || fail "the unit has another runner"
 down one

@@ -28,7 +28,7 @@ kill_at() { # N
 	must 20 traced
 }
 
-# Was it killed? Then it counts.
+# Count the point if the manager was killed there.
 struck() {
 	kill $tracer 2>/dev/null || true
 	wait $tracer 2>/dev/null || true
@@ -37,7 +37,7 @@ struck() {
 	points=$((points + 1))
 }
 
-# Nothing but the other guest is there.
+# All that is left is the other guest.
 as_before() {
 	[ "$(pages quarantined)" = 0 ] && [ "$(pins)" = "$pins" ] || return 1
 	is_model || return 0

@@ -15,7 +15,7 @@ for p in /proc/[0-9]*; do
 			;;
 		esac
 	done
-	# shared mappings of a file that nobody can open any more
+	# shared mappings of a file without a name
 	awk -v p="$p" '$2 ~ /s$/ && $6 ~ /^\/memfd:/ {
 		split($1, a, "-")
 		if (length(a[2]) > 0 && ("0x" a[2]) != ("0x" a[1])) print p, $1, $6

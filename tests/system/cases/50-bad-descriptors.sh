@@ -5,7 +5,7 @@ bad() { # NAME PATTERN, with the descriptor on stdin
 	cat >"$vms/$1.yaml"
 	refused ghvmctl validate "$1"
 	start_refused "$1" "$2"
-	[ "$(unit_show "$1" NRestarts)" = 0 ] || fail "$1 was tried again"
+	[ "$(unit_show "$1" NRestarts)" = 0 ] || fail "systemd started $1 again"
 	rm "$vms/$1.yaml"
 }
 
@@ -52,4 +52,4 @@ start_refused Bad_Name Bad_Name
 
 say "a name that looks like an option"
 start_refused -x "'-x' is not a valid VM name"
-[ "$(unit_show -x NRestarts)" = 0 ] || fail "-x was tried again"
+[ "$(unit_show -x NRestarts)" = 0 ] || fail "systemd started -x again"

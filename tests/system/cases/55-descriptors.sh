@@ -35,14 +35,14 @@ say "a folder that only root may read takes no VM away"
 chmod 700 $vms
 must 10 journalctl -q -u gunyah-vmd --grep="incomplete: $vms: cannot be read"
 sleep 1
-shown one || fail "one is gone"
+shown one || fail "the VM one is not on the bus"
 chmod 755 $vms
 
 say "and drop-ins that only root may read start nothing"
 mkdir -m 700 $vms/one.yaml.d
 echo "memory: {protection: protected}" >$vms/one.yaml.d/50-protection.yaml
 start_refused one 'one.yaml.d: cannot be read'
-[ "$(unit_show one NRestarts)" = 0 ] || fail "it was tried again"
+[ "$(unit_show one NRestarts)" = 0 ] || fail "systemd started the unit again"
 chmod 755 $vms/one.yaml.d
 chmod 600 $vms/one.yaml.d/50-protection.yaml
 start_refused one '50-protection.yaml: Permission denied'
@@ -54,7 +54,7 @@ must 10 systemctl is-active gunyah-vmd
 
 say "what changes while it runs"
 up one
-descriptor_is one current || fail "its descriptor is not current"
+descriptor_is one current || fail "the descriptor of one is not shown as current"
 echo "# a comment" >>$vms/one.yaml
 echo "memory: {size: 128M}" >$vms/one.yaml.d/60-size.yaml
 must 10 descriptor_is one changed

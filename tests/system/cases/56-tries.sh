@@ -7,7 +7,7 @@ out=/run/tries.out
 says() { # PATTERN
 	grep -qE "$1" $out || {
 		cat $out
-		fail "does not say: $1"
+		fail "the output lacks: $1"
 	}
 }
 
@@ -42,12 +42,12 @@ for by in "ghvmctl stop one" "systemctl stop gunyah-vm@one"; do
 	start=$!
 	must 20 state_is one starting
 	$by
-	! wait $start || fail "the start has worked"
+	! wait $start || fail "the start succeeded"
 	cat $out
 	must 20 unit_ended one
 	must 5 state_is one stopped
 	sleep 3 # three times what systemd waits before it tries again
-	unit_ended one || fail "$by: it was tried again"
+	unit_ended one || fail "$by: systemd started the unit again"
 	says "stopped before the start was complete"
 	systemctl reset-failed gunyah-vm@one 2>/dev/null || true
 	must 15 returned

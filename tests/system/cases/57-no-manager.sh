@@ -18,7 +18,7 @@ without_manager() {
 		[ $status = 4 ] || fail "ghvmctl $words: status $status"
 		grep -q "the manager cannot start: gunyah-vmd.service: exit-code, status 1" \
 			/run/no-manager.out || fail "ghvmctl $words does not say why"
-		[ $(($(uptime_s) - began)) -le $((12 * patience)) ] || fail "ghvmctl $words took its time"
+		[ $(($(uptime_s) - began)) -le $((12 * patience)) ] || fail "ghvmctl $words took longer than twelve seconds"
 	done
 	ghvmctl list >/run/no-manager.out 2>&1 || fail "list: $(cat /run/no-manager.out)"
 	grep -q "one  *unknown" /run/no-manager.out || fail "list: $(cat /run/no-manager.out)"
@@ -29,6 +29,6 @@ status=0
 rm -r $conf
 systemctl daemon-reload
 systemctl reset-failed gunyah-vmd 2>/dev/null || true
-[ $status = 0 ] || fail "see above"
+[ $status = 0 ] || fail "the lines above say what failed"
 must 30 ghvmctl host
 ghvmctl stop one

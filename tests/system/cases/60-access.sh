@@ -18,7 +18,7 @@ as() { # USER COMMAND...: of words without blanks
 	su -s /bin/sh "$_user" -c "exec $*" # as words of its own su would take their options
 }
 
-# as_asked ANSWER USER COMMAND...: somebody with a polkit agent, who answers so
+# as_asked ANSWER USER COMMAND...: run COMMAND as USER with a polkit agent that gives ANSWER
 as_asked() {
 	_answer=$1 _user=$2
 	shift 2
@@ -49,7 +49,8 @@ verb() {
 	esac
 }
 
-# try HOW... -- VERB: what it says is in /run/said; HOW is as or as_asked, with their first words
+# try HOW... -- VERB: call the method of VERB; HOW is as or as_asked with its first words; the output is in
+# /run/said
 try() {
 	_how=
 	while [ "$1" != -- ]; do
@@ -60,7 +61,7 @@ try() {
 	$_how busctl --timeout=30 call org.gunyah.vmm1 $(verb "$2") >/run/said 2>&1
 }
 
-# allowed HOW... -- VERB: whatever it is refused for, it is not who asks
+# allowed HOW... -- VERB: the call is not refused for missing rights
 allowed() {
 	try "$@" || {
 		grep -q "NotAuthorized\|not authorized\|Access denied\|Rejected" /run/said && {
@@ -80,7 +81,7 @@ denied() {
 	fi
 	grep -q "is not authorized: $_text" /run/said || {
 		cat /run/said
-		fail "not for that reason: $*"
+		fail "refused for another reason: $*"
 	}
 }
 
