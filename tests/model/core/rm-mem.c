@@ -256,7 +256,7 @@ static enum rm_status reclaim(struct rm_call *c)
 	return RM_OK;
 }
 
-/* u32 handle, u8 flags, u8[3] 0; by who accepted it */
+/* u32 handle, u8 flags, u8[3] 0; from the VM that has accepted it */
 static enum rm_status release_parcel(struct rm_call *c)
 {
 	struct parcel *p = parcel_find(c->m, ghvm_get_u32(&c->in));

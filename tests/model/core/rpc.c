@@ -46,7 +46,7 @@ static void trace(struct model *m, const struct rpc_client *c, char dir,
 		m->host.trace(m->host.ctx, dir, msg->head.id, msg->head.seq, msg->buf, msg->len);
 }
 
-/* False: not a packet of ours. */
+/* Return: false, not a packet of this protocol. */
 static bool parse_header(struct ghvm_get *g, struct rpc_packet *ret)
 {
 	uint8_t version = ghvm_get_u8(g), kind = ghvm_get_u8(g);

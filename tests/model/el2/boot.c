@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * From QEMU to the primary: its device tree, our memory, the first instruction of Linux.
+ * Boot of the primary: edits its device tree, hides the memory of EL2, enters Linux.
  *
  * The tree is edited where QEMU left it; it is 1 MiB, mostly empty. Options are in the
  * kernel command line, el2.model=strict,prod: see README.md.

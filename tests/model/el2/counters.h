@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What tests in the primary can see and do, through /dev/mem.
+ * Counters that tests in the primary read, and knobs that they turn, through /dev/mem.
  *
  * The device tree has both pages as no-map /reserved-memory nodes, compatible
  * "ghvm,model-counters" and "ghvm,model-knobs". Counters are an array of little-endian
@@ -51,16 +51,16 @@ enum counter {
 		COUNTERS_N
 };
 
-/* Write any value, except where it says what. */
+/* Registers take any value, except where a comment says which. */
 enum knob {
-	KNOB_KILL_RM = 0x00,  /* it never answers again */
-	KNOB_SKIP = 0x04,     /* for the others: let so many pass first */
-	KNOB_STATUS = 0x08,   /* answer of KNOB_REFUSE */
+	KNOB_KILL_RM = 0x00,  /* RM never answers again */
+	KNOB_SKIP = 0x04,     /* number of messages that the next REFUSE or MUTE lets pass first */
+	KNOB_STATUS = 0x08,   /* status of the reply that KNOB_REFUSE makes */
 	KNOB_REFUSE = 0x0c,   /* message id: refuse it once */
-	KNOB_MUTE = 0x10,     /* message id: do it once, but drop the reply */
+	KNOB_MUTE = 0x10,     /* message id: execute it once, but drop the reply */
 	KNOB_EXIT = 0x14,     /* end QEMU with this status */
 	KNOB_DUMP = 0x18,     /* log the counters */
 	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
-	KNOB_HOLD_RM = 0x20,  /* 1: it does not read its queue; 0: it does again */
-	KNOB_DROP_END = 0x28, /* RM does not hear of a guest's own end, once */
+	KNOB_HOLD_RM = 0x20,  /* 1: RM stops reading its queue; 0: RM reads again */
+	KNOB_DROP_END = 0x28, /* RM is not notified of the next end of a guest by itself */
 };

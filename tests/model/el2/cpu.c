@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What each physical CPU needs before it enters the primary at EL1. */
+/* Set up each physical CPU before it enters the primary at EL1. */
 #include <string.h>
 
 #include "tests/model/el2/el2.h"
@@ -9,7 +9,7 @@
 
 struct cpu cpus[CPUS_MAX];
 
-/* FMO virtualises some of the CPU interface, so EL2 sets what Linux believes that it set. */
+/* FMO virtualises some of the CPU interface, so EL2 sets it as Linux would. */
 static void gic_init(void)
 {
 	sysreg_write(ICC_SRE_EL2, 0xf);

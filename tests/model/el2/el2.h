@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * EL2 firmware for QEMU "virt": what its files share.
+ * EL2 firmware for QEMU "virt": structures and interfaces of its files.
  *
  * EL2 runs with interrupts masked and under one lock, taken on every entry and released
  * before every return, so nothing here is concurrent except the spin in vcpu_stop_all().
@@ -20,7 +20,7 @@
 #define PAGE 4096ul
 #define BLOCK 0x200000ul
 #define EL2_BASE 0x40000000ul	/* hidden from the primary, with QEMU's boot stub */
-#define LINUX_ADDR 0x41000000ul /* its kernel, and all RAM that it has, starts here */
+#define LINUX_ADDR 0x41000000ul /* start of the primary's RAM, and of its kernel */
 #define MMIO_WINDOW_END 0x40000000ul
 
 #define GICD 0x08000000ul
@@ -42,7 +42,7 @@ struct frame {
 	uint64_t pad;
 };
 
-/* What a world owns besides its frame; read and written in this order. CVAL before CTL. */
+/* System registers of a world, read and written in this order: CVAL before CTL. */
 #define SYSREGS(X)                                                                                 \
 	X(sctlr_el1)                                                                               \
 	X(cpacr_el1)                                                                               \
@@ -102,16 +102,16 @@ enum mmio_pending { MMIO_NONE, MMIO_READ, MMIO_WRITE };
 
 /**
  * struct vcpu - a virtual CPU
- * @cpu: runs there, or -1
+ * @cpu: the CPU that runs it, or -1
  * @home: CPU with the EL2 timer that wakes it while blocked, or -1
- * @last_cpu: ran there last, or -1: other translations may be stale
+ * @last_cpu: the CPU that ran it last, or -1; elsewhere translations may be stale
  * @off: not started, or CPU_OFF
- * @blocked: left by WFI; @woken: and its wake-up virq was pended since
+ * @blocked: left by WFI; @woken: its wake-up virq was pended since then
  * @mmio, @mmio_esr: an access that the next run completes
  * @overflow: more interrupts than list registers
  * @enabled, @pending, @active: of SGIs and PPIs; active also of the SPIs that it took
- * @routed: SPIs that are to come here
- * @in_lr: in a list register while it runs
+ * @routed: SPIs that are routed to it
+ * @in_lr: interrupts in a list register while it runs
  */
 struct vcpu {
 	struct world world;
@@ -140,7 +140,7 @@ struct vcpu {
  * @ended: by itself or killed: no vCPU executes any more
  * @ended_by: the vCPU that ended the VM: its runs return @end_state, @end_data until RM kills it;
  *            NULL: none. The other vCPUs are off for good at once
- * @enabled, @pending, @level: SPIs; @level lines are high until told otherwise
+ * @enabled, @pending, @level: SPIs; @level lines stay high until they are lowered
  */
 struct vm {
 	bool used;
@@ -170,7 +170,7 @@ struct cpu_slot {
 
 /**
  * struct cpu - a physical CPU
- * @in_el2: set before the lock is waited for: no guest runs here
+ * @in_el2: set before waiting for the lock: no guest runs here
  * @current: the vCPU that runs here, or NULL: the primary
  * @last: the vCPU that ran here last
  */

@@ -66,7 +66,7 @@ static void host_flush(void *ctx)
 	s2_flush();
 }
 
-/* The core holds the slot until now: its last vCPU has left, or is about to. */
+/* The slot may still have a vCPU of the last guest that has not left yet. */
 static int host_vm_create(void *ctx, unsigned int slot, uint16_t vmid, unsigned int n_vcpus,
 			  uint64_t gicd, uint64_t gicr)
 {
@@ -183,7 +183,7 @@ static const struct model_host host = {
 	.panic = host_panic,
 };
 
-/* The core's memory is at @arena; what follows it is ours again. */
+/* The core's memory is at @arena. @ret_end: first byte after it */
 void host_init(uint64_t arena, uint64_t *ret_end)
 {
 	const struct model_config config = {

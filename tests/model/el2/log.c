@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Words to the developer, by semihosting: the UART is the primary's.
+ * The log, written by semihosting, because the UART belongs to the primary.
  *
  * QEMU must have been given -semihosting-config enable=on, or the first line is a panic.
  */

@@ -2,7 +2,7 @@
 /*
  * PSCI: forwarded for the primary, answered for guests (abi F.2).
  *
- * QEMU starts CPUs at EL2, so a CPU that the primary turns on comes through us first.
+ * QEMU starts CPUs at EL2, so a CPU that the primary turns on enters EL2 first.
  */
 #include "tests/model/el2/el2.h"
 
@@ -119,7 +119,7 @@ static uint64_t affinity_info(const struct vm *vm, uint64_t target)
 	return vm->vcpus[target].off;
 }
 
-/* abi K.8: the caller hears "off", and that it is for good once RM was told. */
+/* abi K.8: the caller gets "off", and after RM is notified "off for good". */
 static void system_off(struct frame *f, struct vcpu *v)
 {
 	static const uint64_t none[3];
@@ -185,7 +185,7 @@ static bool leaving_call(struct frame *f, struct vcpu *v)
 	}
 }
 
-/* False if it is no PSCI or SMCCC call. */
+/* Return: false if the call is not a PSCI or SMCCC call. */
 bool psci_guest(struct frame *f, struct vcpu *v)
 {
 	uint64_t r;

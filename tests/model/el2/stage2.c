@@ -137,8 +137,8 @@ static void set_chunk(uint64_t *root, uint64_t ipa, uint64_t len, uint64_t leaf)
 
 /*
  * Map [@ipa, @ipa + @len) to what @leaf says (address, attributes, valid), or unmap if it
- * is 0. Nothing has changed if this fails for want of tables. What was mapped there before
- * must have been unmapped and flushed.
+ * is 0. If this fails for lack of tables, nothing has changed. Earlier mappings of the range
+ * must have been unmapped and flushed before.
  */
 int s2_set(uint64_t *root, uint64_t ipa, uint64_t len, uint64_t leaf)
 {
@@ -200,7 +200,7 @@ void s2_free(uint64_t *root)
 	table_free(root);
 }
 
-/* Devices below 1 GiB, its RAM, and the page of counters. Not our memory. */
+/* Devices below 1 GiB, the primary's RAM, and the page of counters; not the memory of EL2. */
 int s2_primary_init(void)
 {
 	const uint64_t device = S2_DEVICE | S2_RW | S2_AF | S2_VALID;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Entry of each CPU, exception vectors, and what C cannot say.
+ * Entry of each CPU, exception vectors, and instructions that C does not have.
  *
  * QEMU takes this for a Linux image (arm64 header) and so passes the device tree in x0.
  * Everything until the MMU is on must be assembler: without it all memory is Device, which

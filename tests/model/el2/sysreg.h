@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* System registers: access, names that assemblers may not know, and the bits that we use. */
+/* System registers: access, names that assemblers may not know, and the bits in use. */
 #pragma once
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * EL2's own timer (CNTHP) of each CPU, and all that waits for it.
+ * EL2's own timer (CNTHP) of each CPU, and its deadlines.
  *
  * Linux may have changed the interrupt's group meanwhile: virq_own() before it is armed.
  */
@@ -38,7 +38,7 @@ static bool due(const uint64_t *sys)
 	return armed(sys) && sys[SYS_cntv_cval_el0] <= sysreg_read(cntpct_el0);
 }
 
-/* For a vCPU that is not running: what it saved. */
+/* Deadline of a vCPU that is not running, from its saved registers. */
 bool timer_due(const struct vcpu *v)
 {
 	return due(v->world.sys);
@@ -74,7 +74,7 @@ static uint64_t deadline_of(const struct cpu *c)
 	return sooner_of(d, c->primary.sys); /* its tick must not wait for the guest */
 }
 
-/* After any change to what waits. */
+/* Program the timer of this CPU; called after any change of a deadline. */
 void timer_prog(void)
 {
 	uint64_t d = deadline_of(this_cpu());
@@ -89,7 +89,7 @@ void timer_prog(void)
 	isb();
 }
 
-/* What is due on this CPU, except its primary's tick and the guest that runs here. */
+/* Handle all passed deadlines of this CPU but the primary's tick and those of the running guest. */
 void timer_expired(void)
 {
 	const struct cpu *c = this_cpu();
@@ -107,7 +107,7 @@ void timer_expired(void)
 	}
 }
 
-/* One deadline for the core; the CPU that heard of it keeps it. */
+/* The core has one deadline, which the CPU that set it keeps. */
 void timer_work_at(uint64_t ns)
 {
 	work_at = ns ? to_ticks(ns) + 1 : NEVER;
@@ -115,7 +115,7 @@ void timer_work_at(uint64_t ns)
 	timer_prog();
 }
 
-/* @from goes off: another CPU waits for what it waited for. */
+/* @from is turned off: move its deadlines to another CPU. */
 void timer_move(struct cpu *from)
 {
 	struct cpu *to = NULL;

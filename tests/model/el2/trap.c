@@ -8,7 +8,7 @@
 #define EXIT_FAULT 5
 #define STATUS_LENT 3
 #define LENT_LINES 1000
-#define ABORT_LINES 1000 /* of guests, which may take them for ever */
+#define ABORT_LINES 1000 /* logged for guests, which may repeat them endlessly */
 #define VECTOR_SIZE 0x80
 #define VBAR_SAME_SP0 0x000
 #define VBAR_SAME_SPX 0x200
@@ -48,7 +48,7 @@ static uint64_t operand(const struct frame *f, unsigned int rt)
 	return rt == 31 ? 0 : f->x[rt];
 }
 
-/* Where an exception taken to EL1 from @f goes. */
+/* Address of the EL1 vector for an exception taken from @f. */
 static uint64_t vector_offset(const struct frame *f)
 {
 	if (!(f->spsr & 0xf))
@@ -56,7 +56,7 @@ static uint64_t vector_offset(const struct frame *f)
 	return f->spsr & 1 ? VBAR_SAME_SPX : VBAR_SAME_SP0;
 }
 
-/* A synchronous external abort, for the access that brought us here. */
+/* Inject a synchronous external abort for the trapped access. */
 void trap_abort(struct frame *f, uint64_t esr, uint64_t far)
 {
 	uint64_t offset = vector_offset(f);
@@ -77,7 +77,7 @@ static bool translation_fault(uint64_t esr)
 	return (ESR_DFSC(esr) & ~3ul) == DFSC_TRANSLATION;
 }
 
-/* The primary touched what is not its own. */
+/* The primary accessed memory that it does not own. */
 static void primary_abort(struct frame *f, uint64_t esr)
 {
 	uint64_t ipa = fault_ipa(), far = sysreg_read(far_el2);
@@ -167,7 +167,7 @@ static void guest_refused(struct frame *f, struct vcpu *v, uint64_t esr)
 	trap_abort(f, esr, sysreg_read(far_el2));
 }
 
-/* Loads and stores of one register, that nothing is mapped under. */
+/* Emulate loads and stores of one register at an unmapped address. */
 static bool emulable(uint64_t esr)
 {
 	return (esr & ESR_ISV) && !(esr & (ESR_CM | ESR_S1PTW)) && translation_fault(esr);

@@ -47,7 +47,7 @@ static void answer(struct frame *f, enum run_state state, const uint64_t *data)
 	f->x[4] = data[2];
 }
 
-/* What a run of @v answers, now that its VM has ended. */
+/* Result of a run of @v after the end of its VM. */
 static enum run_state end_of(const struct vcpu *v, uint64_t data[3])
 {
 	const struct vm *vm = v->vm;
@@ -67,7 +67,7 @@ static void answer_ended(struct frame *f, const struct vcpu *v)
 	answer(f, state, data);
 }
 
-/* Same VMID, other CPU or other vCPU: what is cached here may be of before. */
+/* Another CPU or another vCPU with the same VMID: translations cached here may be stale. */
 static void local_tlb_check(struct cpu *c, struct vcpu *v)
 {
 	if (v->last_cpu == (int)c->id && c->last == v)
@@ -201,7 +201,7 @@ void vcpu_wake(struct vcpu *v)
 	virq_pend(host_vcpu_virq(v));
 }
 
-/* Something became pending: have it looked at, wherever the vCPU is. */
+/* An interrupt became pending: make the vCPU take it, wherever it is. */
 void vcpu_notice(struct vcpu *v)
 {
 	if (v->cpu >= 0) {
@@ -227,7 +227,7 @@ static void wake_all(struct vm *vm, const struct vcpu *but)
 	}
 }
 
-/* @by has left with the answer that it goes on to give until RM, who is told, kills it. */
+/* @by has left the guest. Its runs return the same state until RM is notified and kills the VM. */
 void vm_end(struct vcpu *by, enum run_state state, uint64_t data0, uint64_t data1)
 {
 	struct vm *vm = by->vm;

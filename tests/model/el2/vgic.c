@@ -75,7 +75,7 @@ static void lr_write(unsigned int i, uint64_t lr)
 	}
 }
 
-/* For tests of what happens when they run out. */
+/* Lower the number of list registers, to test their exhaustion. */
 void vgic_limit_lrs(unsigned int n)
 {
 	if (n >= 1 && n <= LRS_MAX)
@@ -99,7 +99,7 @@ static uint32_t *pending_word(struct vcpu *v, unsigned int w)
 	return w ? &v->vm->pending[w] : &v->pending;
 }
 
-/* What could be taken: pending, enabled, ours, and not being handled. */
+/* Interrupts that @v can take: pending, enabled, routed to it, and not active. */
 static uint32_t deliverable(const struct vcpu *v, unsigned int w)
 {
 	const struct vm *vm = v->vm;
@@ -118,9 +118,8 @@ bool vgic_has_pending(const struct vcpu *v)
 }
 
 /*
- * The timer's line is a level, and we made it an edge when it fired: what the guest has
- * answered since, by turning the timer off or setting it anew, is not pending any more. IMASK
- * is not looked at, as it is also ours.
+ * The timer's line is a level, which EL2 turned into an edge when the timer fired. If the guest has since turned
+ * the timer off or set it anew, its interrupt is not pending any more. IMASK does not count, as EL2 sets it too.
  */
 static void vtimer_sync(struct vcpu *v)
 {
@@ -152,7 +151,7 @@ void vgic_save(struct vcpu *v)
 	vtimer_sync(v);
 }
 
-/* Put those of @ids in list registers from the @n th on; returns how many are used. */
+/* Put @ids into list registers from the @n th on. Return: number of list registers in use. */
 static unsigned int fill_list_registers(struct vcpu *v, unsigned int n, unsigned int w,
 					uint32_t ids)
 {

@@ -28,7 +28,7 @@ void virq_clear(uint32_t intid)
 }
 
 /*
- * Linux makes all its private interrupts Group 1 when it brings a CPU up: take ours back.
+ * Linux makes all its private interrupts Group 1 when it brings a CPU up: make EL2's Group 0 again.
  * Priority 0, as they must preempt an interrupt that Linux is handling.
  */
 void virq_own(void)
@@ -112,9 +112,9 @@ void virq_fiq(struct frame *f)
 }
 
 /*
- * Any interrupt of the primary while a guest runs. The virtual timer is physically one: if
- * it is the guest's that fired, it becomes its interrupt and is masked, as its handler would
- * do first. We never acknowledge: what is left is delivered to the primary.
+ * Any interrupt of the primary while a guest runs. Both use the one virtual timer: if the guest's deadline has
+ * passed, the guest gets the interrupt, and the timer is masked, as the handler would do first. EL2 never
+ * acknowledges an interrupt: all others are delivered to the primary.
  */
 void virq_guest_irq(struct frame *f)
 {
