@@ -9,8 +9,8 @@ a runner, before it is done), the same with -after (it is done, but not answered
 of anybody fails with EIO). A manager that died is replaced, as systemd would. After each point
 nothing may be left: no VM, parcel, pin, grant, quarantine, state file, listener, nor a descriptor
 or thread of the manager; how the VM ended has a reason; and another guest, which runs all the time,
-has not noticed. After a commit the guest runs on, unless it is its runner that died, and has what it
-had, or what it was to have.
+has not noticed. After a commit the guest runs on, unless it is its runner that died, has what it had, or
+what it was to have, and clients can open it.
 
 GHVM_SWEEP_STEP: only every so many-eth point.
 """
@@ -224,6 +224,12 @@ class Sweep:
                 f" the manager was replaced {self.replaced} times")
 
 
+def file_of(fd):
+    """Closes it."""
+    with open(fd, "rb") as f:
+        return os.fstat(f.fileno()).st_ino
+
+
 class CommitSweep(Sweep):
     """Remove the region HAD of the guest and add the region WANTED."""
     points_min = {"manager": 20, "runner": 1}
@@ -231,6 +237,7 @@ class CommitSweep(Sweep):
     def __init__(self, w, scenario, fault):
         super().__init__(w, scenario, fault)
         self.client = None
+        self.files = {}  # the memory of regions by label, as AddFreshRegion gave it
         self.done = self.as_before = 0
 
     # --- the map ---
@@ -266,8 +273,8 @@ class CommitSweep(Sweep):
                              returns="o")
         options = {"label": ("u", add), "size": ("t", PAGE),
                    "address": ("t", 0x50000000 + add * PAGE)}
-        os.close(self.client.call(t, "Transaction", "AddFreshRegion", ("a{sv}", options),
-                                  returns="h"))
+        self.files[add] = file_of(self.client.call(t, "Transaction", "AddFreshRegion",
+                                                   ("a{sv}", options), returns="h"))
         if remove:
             self.client.call(t, "Transaction", "RemoveRegion", ("u", remove), ("a{sv}", {}))
         return t
@@ -303,6 +310,21 @@ class CommitSweep(Sweep):
 
     # --- checks ---
 
+    def opened(self, label):
+        """None as long as a new manager has not got it from the runner."""
+        try:
+            return file_of(self.client.call(f"{ROOT}/vm/key/region/{label}", "Region",
+                                            "Open", ("a{sv}", {}), returns="h"))
+        except Error as e:
+            if e.name != "Busy":
+                raise
+            return None
+
+    def check_memory(self, n, label):
+        """Whatever has died, clients can open the region, and it is its own memory."""
+        got = wait_until(lambda: self.over() or self.opened(label))
+        assert self.over() or got == self.files[label], f"point {n}: {got}, {self.files}"
+
     def check_job(self, n, said):
         """Returns the region of the guest, if it has exactly one."""
         kept = [int(label) for label in re.findall(r"region (\d+) could not", said[1])]
@@ -331,6 +353,7 @@ class CommitSweep(Sweep):
         want = dict(self.quiet, vms=2, parcels=3, pins=3, grants=2, shared_pages=1,
                     lent_pages=2 * self.quiet["lent_pages"])
         assert self.w.leftovers() == want, f"point {n}: {self.w.leftovers()}, not {want}"
+        self.check_memory(n, has)
         self.must_commit(n, NEXT, has)
 
     def settle(self, n, said):
@@ -360,6 +383,9 @@ class CommitSweep(Sweep):
             self.check_guest(n, has)
         elif self.whose == "manager":
             assert not self.over(), f"point {n}: the guest has ended"
+            for label, state in self.regions().items():
+                if state != "removing":
+                    self.check_memory(n, label)
         self.client.close()
         self.stop(n)
         self.release()

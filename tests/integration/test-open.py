@@ -235,10 +235,10 @@ class Errors(Base):
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()
 
-    def test_ten_thousand(self):
+    def test_thousands(self):
         unit, c = self.running(extra=YAML), self.client()
         fds = self.manager_fds()
-        for _ in range(10000):
+        for _ in range(1000 if world.SANITIZED else 10000):
             os.close(self.open(c))
         wait_until(lambda: self.manager_fds() == fds)
         self.end(unit)
