@@ -20,7 +20,7 @@ enum ctl_status {
 /**
  * struct ctl - the options; all pointers borrowed
  * @color: use colour on standard output
- * @force: of stop and console
+ * @force: of stop, console and define
  * @wait: of console
  * @retry: of quarantine
  * @running: of plan
@@ -59,6 +59,9 @@ int verb_stop(const struct ctl *ctl, char **args, int n);
 int verb_console(const struct ctl *ctl, char **args, int n);
 int verb_validate(const struct ctl *ctl, char **args, int n);
 int verb_plan(const struct ctl *ctl, char **args, int n);
+int verb_cat(const struct ctl *ctl, char **args, int n);
+int verb_define(const struct ctl *ctl, char **args, int n);
+int verb_undefine(const struct ctl *ctl, char **args, int n);
 int verb_why(const struct ctl *ctl, char **args, int n);
 int verb_host(const struct ctl *ctl, char **args, int n);
 int verb_quarantine(const struct ctl *ctl, char **args, int n);

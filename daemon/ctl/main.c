@@ -34,6 +34,9 @@ static const struct verb verbs[] = {
 	{ "console", verb_console, 1, 1, "NAME", "connect to the console; Ctrl-] disconnects" },
 	{ "validate", verb_validate, 1, 1, "NAME|FILE", "check a descriptor" },
 	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
+	{ "cat", verb_cat, 1, 1, "NAME", "show a descriptor with its drop-ins applied" },
+	{ "define", verb_define, 1, 1, "FILE", "define a VM; --force: replace its definition" },
+	{ "undefine", verb_undefine, 1, 1, "NAME", "remove what define has made" },
 	{ "why", verb_why, 1, 1, "NAME", "show what failed last and what to try" },
 	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },
 	{ "quarantine", verb_quarantine, 0, 0, "",
@@ -86,7 +89,8 @@ static void help(void)
 	puts("\n"
 	     "  --json      print JSON\n"
 	     "  --dir=DIR   look for descriptors in DIR (may be repeated)\n"
-	     "  --force     stop: kill the guest; console: disconnect the current client\n"
+	     "  --force     stop: kill the guest; console: disconnect the current client;\n"
+	     "              define: replace an earlier definition\n"
 	     "  --read-only console: watch only\n"
 	     "  --wait      console: wait for a VM that does not run\n"
 	     "  --offline   validate: check only the descriptor itself\n"

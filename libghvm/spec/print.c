@@ -4,7 +4,7 @@
  */
 #include "ghvm/spec.h"
 
-#include "libghvm/spec/fields.h"
+#include "libghvm/spec/print.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static void put_regions(FILE *f, const struct yaml_map *map, const struct ghvm_s
 	fputc(']', f);
 }
 
-static void put_scalar(FILE *f, const struct yaml_field *field, const void *of)
+void spec_put_scalar(FILE *f, const struct yaml_field *field, const void *of)
 {
 	const uint64_t v = spec_field_number(field, of);
 
@@ -119,12 +119,12 @@ static void put_value(FILE *f, const struct yaml_field *field, const void *of)
 		put_regions(f, field->arg, of);
 		break;
 	default:
-		put_scalar(f, field, of);
+		spec_put_scalar(f, field, of);
 		break;
 	}
 }
 
-static bool is_absent(const struct yaml_field *field, const void *of)
+bool spec_is_absent(const struct yaml_field *field, const void *of)
 {
 	if (field->kind == YAML_TEXT)
 		return !spec_field_text(field, of);
@@ -141,7 +141,7 @@ static void put_map(FILE *f, const struct yaml_map *map, const void *of)
 
 	fputc('{', f);
 	for (const struct yaml_field *field = map->fields; field->key; field++) {
-		if (is_absent(field, of))
+		if (spec_is_absent(field, of))
 			continue;
 		fprintf(f, "%s%s: ", between, field->key);
 		put_value(f, field, of);

@@ -6,6 +6,7 @@
 #include "ghvm/spec.h"
 #include "libghvm/base/wire.h"
 #include "libghvm/spec/paths.h"
+#include "libghvm/spec/print.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>
@@ -111,6 +112,20 @@ static void print(const struct ghvm_spec *spec)
 	PROMISE(twice && !strcmp(line, twice));
 }
 
+/* What is printed with places is the same descriptor. */
+static void explain(const struct ghvm_spec *spec)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec again = {};
+	_cleanup_(freep) char *text = spec_explain(spec), *line = ghvm_spec_to_yaml(spec),
+			      *twice = NULL;
+	struct ghvm_error err = {};
+
+	PROMISE(text && line);
+	PROMISE(ghvm_spec_parse(spec->name, "again", text, strlen(text), &again, NULL, &err) == 0);
+	twice = ghvm_spec_to_yaml(&again);
+	PROMISE(twice && !strcmp(line, twice));
+}
+
 /* As the manager does with the descriptor of a call: each path is replaced, and nothing else. */
 static void replace_paths(const char *text, size_t len)
 {
@@ -154,5 +169,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_spec(&s);
 	plan(&s);
 	print(&s);
+	explain(&s);
 	return 0;
 }

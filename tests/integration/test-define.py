@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import socket
+import subprocess
 import time
 import unittest
 
@@ -20,6 +21,7 @@ SPEC = ("# a comment\nversion: 1\n"
         "memory: {size: 8M, hugepages: never}\n")
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:2]
 MIB = 1 << 20
+CTL = world.program("daemon/ctl/ghvmctl")
 
 
 def sealed(data, seals=SHRINK | WRITE, size=None):
@@ -339,6 +341,77 @@ class Death(Case):
             self.assertEqual(len(self.on_disk("images")), 1)
         self.runs()
         self.undefine()
+        self.nothing_left()
+
+
+class Ctl(Case):
+    """ghvmctl define and undefine."""
+
+    def ghvmctl(self, *args):
+        return subprocess.run([CTL, "--dir", self.w.path("vms"),
+                               "--dir", self.w.path("run", "lib", "vms"), *args],
+                              capture_output=True, text=True, check=False,
+                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
+
+    def ok(self, *args):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def fails(self, text, *args, status=1):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, status, r.stderr)
+        self.assertRegex(r.stderr, text)
+
+    def write(self, text=SPEC, name="demo.yaml"):
+        """A descriptor that names files of the caller. Returns its path."""
+        with open(self.w.path("Image"), "wb") as f:
+            f.write(world.image("off\n"))
+        path = self.w.path(name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace("fd:kernel", self.w.path("Image")))
+        return path
+
+    def test_define_and_undefine(self):
+        path = self.write()
+        self.ok("define", path)
+        os.unlink(path)
+        os.unlink(self.w.path("Image"))
+        self.runs()
+        self.assertIn("demo", self.ok("list"))
+        path = self.write()
+        self.fails("defined already", "define", path)
+        self.ok("--force", "define", path)
+        self.ok("undefine", "demo")
+        self.fails("there is no virtual machine 'demo'", "undefine", "demo", status=3)
+        self.nothing_left()
+
+    def test_cat_tells_where_each_key_comes_from(self):
+        self.ok("define", self.write())
+        os.mkdir(self.w.path("vms", "demo.yaml.d"))
+        drop_in = self.w.path("vms", "demo.yaml.d", "50-size.yaml")
+        with open(drop_in, "w", encoding="ascii") as f:
+            f.write("# more\nmemory: {size: 16M}\n")
+        said = self.ok("cat", "demo")
+        own = self.w.path("run", "lib", "vms", "demo.yaml")
+        self.assertRegex(said, rf'\n  image: ".*/kernel.image" +# {own}:3\n')
+        self.assertRegex(said, rf"\n  size: 16777216 +# {drop_in}:2\n")
+        self.assertRegex(said, rf"\n  hugepages: never +# {own}:4\n")
+        self.assertRegex(said, r"\n  - console:\n      enabled: true +# default\n")
+        again = self.w.path("again.yaml")
+        with open(again, "w", encoding="utf-8") as f:
+            f.write(said)
+        self.ok("--offline", "validate", again)
+        self.fails("there is no virtual machine", "cat", "other", status=3)
+
+    def test_what_is_refused(self):
+        self.fails("No such file", "define", self.w.path("none.yaml"))
+        self.fails("demo.yaml:4:16: memory.size", "define", self.write(SPEC.replace("8M", "x")))
+        self.fails("demo.yaml:3:17: kernel.image: /nonexistent: No such file", "define",
+                   self.write(SPEC.replace("fd:kernel", "/nonexistent")))
+        self.fails("not a regular file", "define",
+                   self.write(SPEC.replace("fd:kernel", "/dev/null")))
+        self.fails("cannot name|not a VM's name", "define", self.write(name="A.yaml"))
         self.nothing_left()
 
 

@@ -131,6 +131,17 @@ int call_method(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_
 	return r;
 }
 
+int call_with(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
+	      call_append append, const void *data)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+	int r = new_call(bus, c, &m);
+
+	if (r >= 0)
+		r = append(m, data);
+	return r < 0 ? sd_bus_error_set_errno(e, r) : send_call(bus, c, m, ret, e);
+}
+
 int call_get(sd_bus *bus, const struct call *c, const char *name, const char *type,
 	     sd_bus_message **ret, sd_bus_error *e)
 {

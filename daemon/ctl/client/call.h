@@ -47,6 +47,13 @@ int call_method(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_
 int call_methodv(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
 		 const char *types, va_list ap);
 
+/* Append the arguments of a call. Return: as sd_bus_message_append(). */
+typedef int (*call_append)(sd_bus_message *m, const void *data);
+
+/* The same for arguments of any number: @append is called with @data. */
+int call_with(sd_bus *bus, const struct call *c, sd_bus_message **ret, sd_bus_error *e,
+	      call_append append, const void *data);
+
 /*
  * Read the property @name of @c->interface. In @ret the variant is entered; read the value with @type.
  * Return: as call_method().

@@ -43,23 +43,41 @@ int client_open(sd_bus **ret, struct ghvm_error *err)
 	return 0;
 }
 
+/* Complete @c, and start the manager if it does not run. */
+static int prepare_call(sd_bus *bus, struct call *c, struct ghvm_error *err)
+{
+	c->service = CLIENT_MANAGER;
+	if (!c->waits_for)
+		c->waits_for = "the manager to answer";
+	return c->no_start ? 0 : service_start(bus, err);
+}
+
 int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct ghvm_error *err,
 		const char *what, const char *types, ...)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	struct call own = *c;
 	va_list ap;
-	int r;
+	int r = prepare_call(bus, &own, err);
 
-	own.service = CLIENT_MANAGER;
-	if (!own.waits_for)
-		own.waits_for = "the manager to answer";
-	r = own.no_start ? 0 : service_start(bus, err);
 	if (r < 0)
 		return r;
 	va_start(ap, types);
 	r = call_methodv(bus, &own, ret, &e, types, ap);
 	va_end(ap);
+	return r < 0 ? call_error(err, &e, r, what) : 0;
+}
+
+int client_call_with(sd_bus *bus, const struct call *c, sd_bus_message **ret,
+		     struct ghvm_error *err, const char *what, call_append append, const void *data)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	struct call own = *c;
+	int r = prepare_call(bus, &own, err);
+
+	if (r < 0)
+		return r;
+	r = call_with(bus, &own, ret, &e, append, data);
 	return r < 0 ? call_error(err, &e, r, what) : 0;
 }
 

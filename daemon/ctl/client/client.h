@@ -106,6 +106,11 @@ int client_status(int r);
 int client_call(sd_bus *bus, const struct call *c, sd_bus_message **ret, struct ghvm_error *err,
 		const char *what, const char *types, ...);
 
+/* The same for arguments of any number, as call_with(). */
+int client_call_with(sd_bus *bus, const struct call *c, sd_bus_message **ret,
+		     struct ghvm_error *err, const char *what, call_append append,
+		     const void *data);
+
 /* A call for which polkit may ask for a password. */
 struct call client_verb(const char *path, const char *interface, const char *member);
 

@@ -4,6 +4,7 @@
  * of a running VM comes from the manager.
  */
 #include "daemon/ctl/client/client.h"
+#include "daemon/ctl/client/descriptor.h"
 #include "daemon/ctl/output/complaints.h"
 #include "daemon/ctl/ctl.h"
 
@@ -28,36 +29,6 @@
 #define HEADER_MAX 4096
 
 /* ---- descriptors ---- */
-
-static bool is_file(const char *arg)
-{
-	return strchr(arg, '/') || strchr(arg, '.');
-}
-
-/* "some/where/demo.yaml" is a descriptor of the VM "demo". */
-static int name_of_path(const char *path, char ret[GHVM_NAME_SIZE])
-{
-	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-	const char *dot = strrchr(base, '.');
-	size_t n = dot ? (size_t)(dot - base) : strlen(base);
-
-	if (n >= GHVM_NAME_SIZE)
-		return -EINVAL;
-	memcpy(ret, base, n);
-	ret[n] = '\0';
-	return 0;
-}
-
-/* @path: may be a pipe */
-static int read_file(const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
-{
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, ret, ret_len);
-
-	if (r == -EFBIG)
-		return ghvm_error_set(err, r, "%s: larger than 1M", path);
-	return r < 0 ? ghvm_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
-}
 
 /* Is there a folder DIR/NAME.yaml.d beside DIR/NAME.yaml? It may be unreadable. */
 static bool has_drop_ins(const char *path)
@@ -93,40 +64,23 @@ static int load_descriptor(const struct ctl *ctl, const char *arg, struct ghvm_s
 	size_t len = 0;
 	int r;
 
-	if (!is_file(arg))
+	if (!descriptor_is_file(arg))
 		return ghvm_spec_load(arg, ctl->dirs, spec, complaints, err);
-	if (name_of_path(arg, name) < 0)
+	if (descriptor_name(arg, name) < 0)
 		return ghvm_error_set(err, -EINVAL, "%s: the file name is too long for a VM name",
 				      arg);
 	if (ghvm_name_valid(name) && has_drop_ins(arg))
 		return load_with_drop_ins(arg, name, spec, complaints, err);
-	r = read_file(arg, &text, &len, err);
+	r = descriptor_read(arg, &text, &len, err);
 	return r < 0 ? r : ghvm_spec_parse(name, arg, text, len, spec, complaints, err);
 }
 
 /* ---- files that a descriptor names ---- */
 
-/* Open a regular file. Return: a file descriptor; negative errno, with a message. */
-static int open_image(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
-{
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct ghvm_error why = {};
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		(void)ghvm_file_fail(path, errno, &why);
-		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
-	}
-	if (!S_ISREG(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
-	*ret_size = (uint64_t)st.st_size;
-	return TAKE_FD(fd);
-}
-
 static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct ghvm_error *err)
 {
 	uint64_t size;
-	_cleanup_(closep) int fd = open_image("kernel.dtb-overlay", path, &size, err);
+	_cleanup_(closep) int fd = descriptor_open("kernel.dtb-overlay", path, &size, err);
 	ssize_t n;
 
 	if (fd < 0)
@@ -154,7 +108,7 @@ static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct
 		.host_cpus = cpus > 0 ? (unsigned int)cpus : 0,
 	};
 	_cleanup_(closep) int kernel =
-		open_image("kernel.image", spec->kernel, &in.kernel_size, err);
+		descriptor_open("kernel.image", spec->kernel, &in.kernel_size, err);
 	ssize_t n;
 	int r;
 
@@ -169,7 +123,7 @@ static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct
 	in.kernel_header_size = (size_t)n;
 	if (spec->initrd) {
 		_cleanup_(closep) int fd =
-			open_image("kernel.initrd", spec->initrd, &in.initrd_size, err);
+			descriptor_open("kernel.initrd", spec->initrd, &in.initrd_size, err);
 
 		if (fd < 0)
 			return fd;

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Descriptors in files of the caller.
+ *
+ * The manager takes sealed memfds only, so the files are copied; a file that changes meanwhile is
+ * noticed here by its size.
+ */
+#include "daemon/ctl/client/descriptor.h"
+
+#include "daemon/ctl/client/client.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
+#include "libghvm/spec/files.h"
+#include "libghvm/spec/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+bool descriptor_is_file(const char *arg)
+{
+	return strchr(arg, '/') || strchr(arg, '.');
+}
+
+int descriptor_name(const char *path, char ret[GHVM_NAME_SIZE])
+{
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	const char *dot = strrchr(base, '.');
+	size_t n = dot ? (size_t)(dot - base) : strlen(base);
+
+	if (n >= GHVM_NAME_SIZE)
+		return -EINVAL;
+	memcpy(ret, base, n);
+	ret[n] = '\0';
+	return 0;
+}
+
+int descriptor_read(const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, ret, ret_len);
+
+	if (r == -EFBIG)
+		return ghvm_error_set(err, r, "%s: larger than 1M", path);
+	return r < 0 ? ghvm_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct ghvm_error why = {};
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		(void)ghvm_file_fail(path, errno, &why);
+		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
+	}
+	if (!S_ISREG(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
+	*ret_size = (uint64_t)st.st_size;
+	return TAKE_FD(fd);
+}
+
+/* --- memfds --- */
+
+static int seal_text(const char *text, size_t len)
+{
+	_cleanup_(closep) int fd = memfd_create("descriptor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+	ssize_t n;
+
+	for (; fd >= 0 && done < len; done += (size_t)n) {
+		n = write(fd, text + done, len - done);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+	}
+	return fd < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : TAKE_FD(fd);
+}
+
+/* Return: a memfd; -ESTALE the file has shrunk; another errno. */
+static int seal_file(int from, uint64_t size)
+{
+	_cleanup_(closep) int fd = memfd_create("file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint64_t done = 0;
+	ssize_t n;
+
+	for (; fd >= 0 && done < size; done += (uint64_t)n) {
+		n = sendfile(fd, from, NULL, size - done);
+		if (n <= 0)
+			return n < 0 ? -errno : -ESTALE;
+	}
+	return fd < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : TAKE_FD(fd);
+}
+
+static int add_file(struct descriptor_sent *sent, const struct ghvm_spec_path *p,
+		    struct ghvm_error *err)
+{
+	uint64_t size = 0;
+	_cleanup_(closep) int from = descriptor_open(p->key, p->value, &size, err);
+	int fd;
+
+	if (from < 0)
+		return from;
+	fd = seal_file(from, size);
+	if (fd == -ESTALE)
+		return ghvm_error_set(err, fd, "%s: %s: became shorter while it was read", p->key,
+				      p->value);
+	if (fd < 0)
+		return ghvm_error_set(err, fd, "%s: %s: cannot be copied: %s", p->key, p->value,
+				      strerror(-fd));
+	(void)snprintf(sent->files[sent->n].key, sizeof(sent->files[sent->n].key), "file-%zu",
+		       sent->n); /* keys of descriptors may have brackets */
+	sent->files[sent->n++].fd = fd;
+	return 0;
+}
+
+/* --- descriptors --- */
+
+static bool is_kept(const char *path, const char *kept)
+{
+	return kept && !strncmp(path, kept, strlen(kept));
+}
+
+/* Send each file; @values: what its path becomes, NULL: it stays. */
+static int send_files(const struct ghvm_spec *spec, const char *kept, struct descriptor_sent *ret,
+		      char *values[DESCRIPTOR_FILES_MAX], struct ghvm_error *err)
+{
+	int r = 0;
+
+	if (spec->n_paths > DESCRIPTOR_FILES_MAX)
+		return ghvm_error_set(err, -E2BIG, "%s: more than %d files", spec->name,
+				      DESCRIPTOR_FILES_MAX);
+	for (size_t i = 0; r == 0 && i < spec->n_paths; i++) {
+		const struct ghvm_spec_path *p = &spec->paths[i];
+
+		if (is_kept(p->value, kept))
+			continue;
+		r = add_file(ret, p, err);
+		if (r == 0 && asprintf(&values[i], SPEC_FD "%s", ret->files[ret->n - 1].key) < 0)
+			r = -ENOMEM;
+	}
+	ghvm_spec_locate(spec, err);
+	return r;
+}
+
+static int send_text(const struct ghvm_spec *spec, const char *text, size_t len,
+		     char *values[DESCRIPTOR_FILES_MAX], struct descriptor_sent *ret,
+		     struct ghvm_error *err)
+{
+	_cleanup_(freep) char *other =
+		spec_replace_paths(spec, text, len, (const char *const *)values, &len);
+
+	ret->spec = other ? seal_text(other, len) : -ENOMEM;
+	return ret->spec < 0 ? ghvm_error_set(err, ret->spec, "%s: cannot make a memfd: %s",
+					      spec->name, strerror(-ret->spec))
+			     : 0;
+}
+
+int descriptor_send(const char *name, const char *file, const char *text, size_t len,
+		    const char *kept, struct descriptor_sent *ret,
+		    struct ghvm_complaints *complaints, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	char *values[DESCRIPTOR_FILES_MAX] = {};
+	int r;
+
+	*ret = (struct descriptor_sent){ .spec = -1 };
+	r = ghvm_spec_parse(name, file, text, len, &spec, complaints, err);
+	if (r == 0)
+		r = send_files(&spec, kept, ret, values, err);
+	if (r == 0)
+		r = send_text(&spec, text, len, values, ret, err);
+	for (size_t i = 0; i < DESCRIPTOR_FILES_MAX; i++)
+		free(values[i]);
+	return r;
+}
+
+void descriptor_sent_done(struct descriptor_sent *sent)
+{
+	closep(&sent->spec);
+	for (size_t i = 0; i < sent->n; i++)
+		closep(&sent->files[i].fd);
+	*sent = (struct descriptor_sent){ .spec = -1 };
+}
+
+/* The arguments of DefineVM. */
+struct definition_call {
+	const char *name;
+	const struct descriptor_sent *sent;
+	int replace;
+};
+
+/* s name, h spec, a{sh} files, a{sv} options */
+static int append_definition(sd_bus_message *m, const void *data)
+{
+	const struct definition_call *c = data;
+	const struct descriptor_sent *sent = c->sent;
+	int r;
+
+	r = sd_bus_message_append(m, "sh", c->name, sent->spec);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'a', "{sh}");
+	for (size_t i = 0; r >= 0 && i < sent->n; i++)
+		r = sd_bus_message_append(m, "{sh}", sent->files[i].key, sent->files[i].fd);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r < 0 ? r : sd_bus_message_append(m, "a{sv}", 1, "replace", "b", c->replace);
+}
+
+int descriptor_define(sd_bus *bus, const char *name, const struct descriptor_sent *sent,
+		      bool replace, struct ghvm_error *err)
+{
+	const struct definition_call args = { .name = name, .sent = sent, .replace = replace };
+	struct call c = client_verb(CLIENT_ROOT, CLIENT_MANAGER ".Manager", "DefineVM");
+
+	c.waits_for = "the manager to copy the files; polkit may be asking for a password";
+	return client_call_with(bus, &c, NULL, err, name, append_definition, &args);
+}
