@@ -10,7 +10,7 @@ _ghvmctl() {
     [[ $verb != region || ! $word =~ ^(list|add|remove|dump|load)$ ]] || what=${what:-$word}
     case $word in
     --dir) dirs+=("${COMP_WORDS[i + 2]}") ;; # "--dir=X" is three words here
-    list | status | start | stop | console | validate | plan | cat | define | undefine | why | host | quarantine | region | trace)
+    list | status | start | stop | console | validate | plan | cat | define | edit | undefine | why | host | quarantine | region | trace)
       [ "${COMP_WORDS[i - 1]}" = = ] || verb=${verb:-$word}
       ;;
     esac
@@ -39,13 +39,13 @@ _ghvmctl() {
   esac
   case $verb$what in
   '')
-    mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan cat define undefine why host
+    mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan cat define edit undefine why host
       quarantine region trace' -- "$cur")
     ;;
   region)
     mapfile -t COMPREPLY < <(compgen -W 'list add remove dump load' -- "$cur")
     ;;
-  status | start | stop | console | validate | plan | cat | undefine | why | trace | region*)
+  status | start | stop | console | validate | plan | cat | edit | undefine | why | trace | region*)
     mapfile -t COMPREPLY < <(compgen -W "$(ghvmctl "${dirs[@]/#/--dir=}" list 2>/dev/null |
       sed '1d; s/ .*//')" -- "$cur")
     ;;

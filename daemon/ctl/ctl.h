@@ -61,6 +61,7 @@ int verb_validate(const struct ctl *ctl, char **args, int n);
 int verb_plan(const struct ctl *ctl, char **args, int n);
 int verb_cat(const struct ctl *ctl, char **args, int n);
 int verb_define(const struct ctl *ctl, char **args, int n);
+int verb_edit(const struct ctl *ctl, char **args, int n);
 int verb_undefine(const struct ctl *ctl, char **args, int n);
 int verb_why(const struct ctl *ctl, char **args, int n);
 int verb_host(const struct ctl *ctl, char **args, int n);

@@ -36,6 +36,7 @@ static const struct verb verbs[] = {
 	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
 	{ "cat", verb_cat, 1, 1, "NAME", "show a descriptor with its drop-ins applied" },
 	{ "define", verb_define, 1, 1, "FILE", "define a VM; --force: replace its definition" },
+	{ "edit", verb_edit, 1, 1, "NAME", "change a descriptor in an editor" },
 	{ "undefine", verb_undefine, 1, 1, "NAME", "remove what define has made" },
 	{ "why", verb_why, 1, 1, "NAME", "show what failed last and what to try" },
 	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },

@@ -404,6 +404,57 @@ class Ctl(Case):
         self.ok("--offline", "validate", again)
         self.fails("there is no virtual machine", "cat", "other", status=3)
 
+    def edit(self, command, name="demo"):
+        """With an "editor": a shell command, of which $1 is the copy."""
+        script = self.w.path("editor")
+        with open(script, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\n" + command + "\n")
+        os.chmod(script, 0o755)
+        os.makedirs(self.w.path("tmp"), exist_ok=True)
+        os.environ["VISUAL"], os.environ["TMPDIR"] = script, self.w.path("tmp")
+        try:
+            return self.ghvmctl("edit", name)
+        finally:
+            del os.environ["VISUAL"], os.environ["TMPDIR"]
+
+    def copies(self):
+        return [os.path.join(d, f) for d, _, files in os.walk(self.w.path("tmp")) for f in files]
+
+    def test_edit_of_a_definition(self):
+        self.ok("define", self.write())
+        r = self.edit("sed -i s/8M/16M/ $1")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("size: 16M", self.text())
+        self.assertIn("# a comment", self.text())
+        self.assertEqual(len(self.on_disk("images")), 1)
+        self.runs()
+        r = self.edit(":")
+        self.assertEqual((r.returncode, r.stderr), (0, "ghvmctl: demo: unchanged\n"))
+        self.assertEqual(self.copies(), [])
+        before = self.text()
+        for command, said in (("sed -i s/16M/much/ $1", "yaml:4:16: memory.size.*"),
+                              (f"echo >>{self.w.path('run', 'lib', 'vms', 'demo.yaml')}; "
+                               "echo '# 2' >>$1", "was changed meanwhile")):
+            r = self.edit(command)
+            self.assertEqual(r.returncode, 1)
+            self.assertRegex(r.stderr, f"(?s){said}.*the edited text is in ")
+            self.assertEqual(self.text().strip(), before.strip())
+        self.assertEqual(len(self.copies()), 2)
+        self.assertEqual(self.edit("exit 3").returncode, 1)
+
+    def test_edit_of_a_file(self):
+        self.w.vm("demo", "off\n")
+        path = self.w.path("vms", "demo.yaml")
+        os.chmod(path, 0o640)
+        r = self.edit("sed -i s/8M/16M/ $1")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        with open(path, encoding="ascii") as f:
+            self.assertIn("size: 16M", f.read())
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o640)
+        self.assertEqual(os.listdir(self.w.path("vms")), ["demo.yaml"])
+        self.assertEqual(self.copies(), [])
+        self.assertEqual(self.edit(":", "other").returncode, 3)
+
     def test_what_is_refused(self):
         self.fails("No such file", "define", self.w.path("none.yaml"))
         self.fails("demo.yaml:4:16: memory.size", "define", self.write(SPEC.replace("8M", "x")))
