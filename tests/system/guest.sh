@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest.sh FOLDER: create Image and initrd of the guests in FOLDER. The kernel is Debian's full arm64
+# guest.sh FOLDER: create Image, initrd and window, the files of the guests, in FOLDER. The kernel is Debian's full arm64
 # kernel, because the cloud flavour lacks gpio-keys, which the power key needs.
 set -euo pipefail
 
@@ -33,3 +33,8 @@ aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static
 aarch64-linux-gnu-strip "$work/init"
 (cd "$work" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$out/initrd"
 cp "$image/vmlinuz" "$out/Image"
+
+# A guest of a few instructions.
+aarch64-linux-gnu-gcc -nostdlib -static -Wl,--build-id=none,-Ttext=0,--no-warn-rwx-segments,-N \
+  -o "$work/window" "$here/guest-window.S"
+aarch64-linux-gnu-objcopy -O binary "$work/window" "$out/window"
