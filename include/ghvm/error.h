@@ -39,6 +39,7 @@ struct ghvm_error {
  *
  * Return: @code.
  */
+/*@ assigns *err; ensures \result == code; */
 int ghvm_error_set(struct ghvm_error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -4,10 +4,12 @@
  *
  * The first access past the end marks a cursor bad and it stays bad: a codec
  * reads or writes its whole message and checks once, at the end.
+ *
+ * Comments that begin with an @ are contracts, which ./dev prove proves (HACKING.md). An integer is
+ * taken apart and put together by arithmetic, so the byte order of the machine has no part in it.
  */
 #pragma once
 
-#include <endian.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,7 +42,35 @@ struct ghvm_get {
 	bool bad;
 };
 
-static inline void ghvm_put_bytes(struct ghvm_put *w, const void *p, size_t n)
+/*@
+  predicate put_valid(struct ghvm_put *w) =
+    \valid(w) && w->len <= w->cap && \valid(w->buf + (0 .. w->cap - 1)) &&
+    \separated(w, w->buf + (0 .. w->cap - 1));
+  predicate get_valid(struct ghvm_get *g) =
+    \valid(g) && \valid_read(g->buf + (0 .. g->len - 1)) &&
+    \separated(g, g->buf + (0 .. g->len - 1));
+
+  // n bytes have been written or read, or did not fit
+  predicate put_moved{A, B}(struct ghvm_put *w, integer n) =
+    (\at(w->bad, B) <==> \at(w->bad, A) || n > \at(w->cap - w->len, A)) &&
+    \at(w->len, B) == \at(w->len, A) + (\at(w->bad, B) ? 0 : n);
+  predicate get_moved{A, B}(struct ghvm_get *g, integer n) =
+    (\at(g->bad, B) <==> \at(g->bad, A) || n > \at(g->len, A)) &&
+    (\at(g->bad, B) ==> \at(g->len, B) == \at(g->len, A) && \at(g->buf, B) == \at(g->buf, A)) &&
+    (!\at(g->bad, B) ==>
+      \at(g->len, B) == \at(g->len, A) - n && \at(g->buf, B) == \at(g->buf, A) + n);
+*/
+
+/*@
+  requires put_valid(w);
+  requires \valid_read(p + (0 .. n - 1));
+  requires \separated(p + (0 .. n - 1), w, w->buf + (0 .. w->cap - 1));
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, n);
+  ensures !w->bad ==> \forall integer i; 0 <= i < n ==> w->buf[\old(w->len) + i] == p[i];
+  ensures w->bad ==> \forall integer i; 0 <= i < w->cap ==> w->buf[i] == \old(w->buf[i]);
+*/
+static inline void ghvm_put_octets(struct ghvm_put *w, const uint8_t *p, size_t n)
 {
 	if (w->bad || n > w->cap - w->len) {
 		w->bad = true;
@@ -51,6 +81,25 @@ static inline void ghvm_put_bytes(struct ghvm_put *w, const void *p, size_t n)
 	w->len += n;
 }
 
+/* Not proved: the cast is beyond the prover's model of memory. */
+/*@
+  requires put_valid(w);
+  requires \valid_read((const char *)p + (0 .. n - 1));
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, n);
+*/
+static inline void ghvm_put_bytes(struct ghvm_put *w, const void *p, size_t n)
+{
+	ghvm_put_octets(w, (const uint8_t *)p, n);
+}
+
+/*@
+  requires put_valid(w);
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, n);
+  ensures !w->bad ==> \forall integer i; 0 <= i < n ==> w->buf[\old(w->len) + i] == 0;
+  ensures w->bad ==> \forall integer i; 0 <= i < w->cap ==> w->buf[i] == \old(w->buf[i]);
+*/
 static inline void ghvm_put_zero(struct ghvm_put *w, size_t n)
 {
 	if (w->bad || n > w->cap - w->len) {
@@ -61,30 +110,81 @@ static inline void ghvm_put_zero(struct ghvm_put *w, size_t n)
 	w->len += n;
 }
 
+/*@
+  requires put_valid(w);
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, 1);
+  ensures !w->bad ==> w->buf[\old(w->len)] == v;
+*/
 static inline void ghvm_put_u8(struct ghvm_put *w, uint8_t v)
 {
-	ghvm_put_bytes(w, &v, 1);
+	ghvm_put_octets(w, &v, 1);
 }
 
+/*@
+  requires put_valid(w);
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, 2);
+  ensures !w->bad ==> w->buf[\old(w->len)] == (uint8_t)v;
+  ensures !w->bad ==> w->buf[\old(w->len) + 1] == (uint8_t)(v >> 8);
+*/
 static inline void ghvm_put_u16(struct ghvm_put *w, uint16_t v)
 {
-	v = htole16(v);
-	ghvm_put_bytes(w, &v, sizeof(v));
+	const uint8_t b[] = { (uint8_t)v, (uint8_t)(v >> 8) };
+
+	ghvm_put_octets(w, b, sizeof(b));
 }
 
+/*@
+  requires put_valid(w);
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, 4);
+  ensures !w->bad ==> w->buf[\old(w->len)] == (uint8_t)v;
+  ensures !w->bad ==> w->buf[\old(w->len) + 1] == (uint8_t)(v >> 8);
+  ensures !w->bad ==> w->buf[\old(w->len) + 2] == (uint8_t)(v >> 16);
+  ensures !w->bad ==> w->buf[\old(w->len) + 3] == (uint8_t)(v >> 24);
+*/
 static inline void ghvm_put_u32(struct ghvm_put *w, uint32_t v)
 {
-	v = htole32(v);
-	ghvm_put_bytes(w, &v, sizeof(v));
+	const uint8_t b[] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+			      (uint8_t)(v >> 24) };
+
+	ghvm_put_octets(w, b, sizeof(b));
 }
 
+/*@
+  requires put_valid(w);
+  assigns w->len, w->bad, w->buf[w->len .. w->cap - 1];
+  ensures put_valid(w) && put_moved{Pre, Post}(w, 8);
+  ensures !w->bad ==> w->buf[\old(w->len)] == (uint8_t)v;
+  ensures !w->bad ==> w->buf[\old(w->len) + 1] == (uint8_t)(v >> 8);
+  ensures !w->bad ==> w->buf[\old(w->len) + 2] == (uint8_t)(v >> 16);
+  ensures !w->bad ==> w->buf[\old(w->len) + 3] == (uint8_t)(v >> 24);
+  ensures !w->bad ==> w->buf[\old(w->len) + 4] == (uint8_t)(v >> 32);
+  ensures !w->bad ==> w->buf[\old(w->len) + 5] == (uint8_t)(v >> 40);
+  ensures !w->bad ==> w->buf[\old(w->len) + 6] == (uint8_t)(v >> 48);
+  ensures !w->bad ==> w->buf[\old(w->len) + 7] == (uint8_t)(v >> 56);
+*/
 static inline void ghvm_put_u64(struct ghvm_put *w, uint64_t v)
 {
-	v = htole64(v);
-	ghvm_put_bytes(w, &v, sizeof(v));
+	const uint8_t b[] = { (uint8_t)v,	  (uint8_t)(v >> 8),  (uint8_t)(v >> 16),
+			      (uint8_t)(v >> 24), (uint8_t)(v >> 32), (uint8_t)(v >> 40),
+			      (uint8_t)(v >> 48), (uint8_t)(v >> 56) };
+
+	ghvm_put_octets(w, b, sizeof(b));
 }
 
-static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
+/*@
+  requires get_valid(g);
+  requires \valid(p + (0 .. n - 1));
+  requires \separated(p + (0 .. n - 1), g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, p[0 .. n - 1];
+  ensures get_valid(g);
+  ensures get_moved{Pre, Post}(g, n);
+  ensures !g->bad ==> \forall integer i; 0 <= i < n ==> p[i] == \old(g->buf)[i];
+  ensures g->bad ==> \forall integer i; 0 <= i < n ==> p[i] == 0;
+*/
+static inline void ghvm_get_octets(struct ghvm_get *g, uint8_t *p, size_t n)
 {
 	if (g->bad || n > g->len) {
 		g->bad = true;
@@ -97,6 +197,25 @@ static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
 	g->len -= n;
 }
 
+/* Not proved, as ghvm_put_bytes() */
+/*@
+  requires get_valid(g);
+  requires \valid((char *)p + (0 .. n - 1));
+  assigns g->len, g->bad, g->buf, ((char *)p)[0 .. n - 1];
+  ensures get_valid(g);
+  ensures get_moved{Pre, Post}(g, n);
+*/
+static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
+{
+	ghvm_get_octets(g, (uint8_t *)p, n);
+}
+
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g);
+  ensures get_moved{Pre, Post}(g, n);
+*/
 static inline void ghvm_get_skip(struct ghvm_get *g, size_t n)
 {
 	if (g->bad || n > g->len) {
@@ -107,39 +226,78 @@ static inline void ghvm_get_skip(struct ghvm_get *g, size_t n)
 	g->len -= n;
 }
 
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 1);
+  ensures g->bad ==> \result == 0;
+  ensures !g->bad ==> \result == \old(g->buf)[0];
+*/
 static inline uint8_t ghvm_get_u8(struct ghvm_get *g)
 {
 	uint8_t v;
 
-	ghvm_get_bytes(g, &v, 1);
+	ghvm_get_octets(g, &v, 1);
 	return v;
 }
 
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 2);
+  ensures g->bad ==> \result == 0;
+  ensures !g->bad ==> \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1];
+*/
 static inline uint16_t ghvm_get_u16(struct ghvm_get *g)
 {
-	uint16_t v;
+	uint8_t b[2];
 
-	ghvm_get_bytes(g, &v, sizeof(v));
-	return le16toh(v);
+	ghvm_get_octets(g, b, sizeof(b));
+	return (uint16_t)(b[0] + b[1] * 0x100U);
 }
 
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 4);
+  ensures g->bad ==> \result == 0;
+  ensures !g->bad ==>
+    \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1] + 0x10000 * \old(g->buf)[2] + 0x1000000 * \old(g->buf)[3];
+*/
 static inline uint32_t ghvm_get_u32(struct ghvm_get *g)
 {
-	uint32_t v;
+	uint8_t b[4];
 
-	ghvm_get_bytes(g, &v, sizeof(v));
-	return le32toh(v);
+	ghvm_get_octets(g, b, sizeof(b));
+	return b[0] + b[1] * 0x100U + b[2] * 0x10000U + b[3] * 0x1000000U;
 }
 
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 8);
+  ensures g->bad ==> \result == 0;
+  ensures !g->bad ==>
+    \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1] + 0x10000 * \old(g->buf)[2] + 0x1000000 * \old(g->buf)[3] +
+    0x100000000 * \old(g->buf)[4] + 0x10000000000 * \old(g->buf)[5] + 0x1000000000000 * \old(g->buf)[6] + 0x100000000000000 * \old(g->buf)[7];
+*/
 static inline uint64_t ghvm_get_u64(struct ghvm_get *g)
 {
-	uint64_t v;
+	uint8_t b[8];
+	uint32_t low, high;
 
-	ghvm_get_bytes(g, &v, sizeof(v));
-	return le64toh(v);
+	ghvm_get_octets(g, b, sizeof(b));
+	low = b[0] + b[1] * 0x100U + b[2] * 0x10000U + b[3] * 0x1000000U;
+	high = b[4] + b[5] * 0x100U + b[6] * 0x10000U + b[7] * 0x1000000U;
+	return low + high * 0x100000000U;
 }
 
 /* 0 if the message was long enough and is used up, -EBADMSG otherwise. */
+/*@
+  requires \valid_read(g);
+  assigns \nothing;
+  ensures \result == (g->bad || g->len > 0 ? -EBADMSG : 0);
+*/
 static inline int ghvm_get_end(const struct ghvm_get *g)
 {
 	return g->bad || g->len ? -EBADMSG : 0;

@@ -52,6 +52,7 @@ void ghvm_ledger_numbering_end(struct ghvm_ledger *l)
 	(void)pthread_mutex_unlock(&l->numbering);
 }
 
+/*@ requires \valid_read(a) && \valid_read(b); assigns \nothing; */
 static bool same_parcel(const struct ghvm_ledger_parcel *a, const struct ghvm_ledger_parcel *b)
 {
 	return a->vmid.id == b->vmid.id && a->incarnation == b->incarnation && a->label == b->label;
@@ -68,10 +69,24 @@ static void note_handle(struct ghvm_ledger *l, struct ghvm_parcel_handle handle)
 }
 
 /* The abandoned entry of the same parcel, or a free one, or -1. Called with the lock. */
+/*@
+  requires \valid_read(l) && \valid_read(p);
+  assigns \nothing;
+  ensures -1 <= \result < GHVM_LEDGER_PARCELS;
+  ensures \result >= 0 ==> !(l->parcels[\result].used && l->parcels[\result].owned);
+  ensures \result < 0 ==> \forall integer i; 0 <= i < GHVM_LEDGER_PARCELS ==> l->parcels[i].used;
+*/
 static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
 {
 	int unused = -1;
 
+	/*@
+	  loop invariant 0 <= i <= GHVM_LEDGER_PARCELS && -1 <= unused < i;
+	  loop invariant unused >= 0 ==> !l->parcels[unused].used;
+	  loop invariant unused < 0 ==> \forall integer j; 0 <= j < i ==> l->parcels[j].used;
+	  loop assigns i, unused;
+	  loop variant GHVM_LEDGER_PARCELS - i;
+	*/
 	for (int i = 0; i < GHVM_LEDGER_PARCELS; i++) {
 		const struct ghvm_ledger_parcel *e = &l->parcels[i];
 
@@ -84,6 +99,10 @@ static int find_entry(const struct ghvm_ledger *l, const struct ghvm_ledger_parc
 }
 
 /* Adopted parcels may have exceeded the limit already. */
+/*@
+  assigns \nothing;
+  ensures \result <==> used + more <= limit;
+*/
 static bool fits_limit(uint64_t limit, uint64_t used, uint64_t more)
 {
 	return more <= limit && used <= limit - more;

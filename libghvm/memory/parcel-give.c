@@ -116,6 +116,18 @@ static int create_parcel(struct ghvm_parcel *p, const struct ghvm_mem_create *m,
 	return r;
 }
 
+/* How many of @n entries the next message has, when @at have been sent. */
+/*@
+  requires at < n && most > 0;
+  assigns \nothing;
+  ensures 0 < \result <= most && at + \result <= n;
+  ensures \result == most || at + \result == n;
+*/
+static size_t next_entries(size_t n, size_t at, size_t most)
+{
+	return n - at < most ? n - at : most;
+}
+
 /* Send the extents that did not fit into the first message. */
 static int append_rest(struct ghvm_parcel *p, struct ghvm_error *err)
 {
@@ -123,9 +135,9 @@ static int append_rest(struct ghvm_parcel *p, struct ghvm_error *err)
 	size_t at = most;
 
 	while (at < p->n_extents) {
-		size_t left = p->n_extents - at;
-		size_t n = left < most ? left : most;
-		int r = ghvm_rm_mem_append(p->rm, p->handle, p->extents + at, n, n == left, err);
+		size_t n = next_entries(p->n_extents, at, most);
+		bool last = at + n == p->n_extents;
+		int r = ghvm_rm_mem_append(p->rm, p->handle, p->extents + at, n, last, err);
 
 		if (r < 0)
 			return r;

@@ -97,10 +97,43 @@ void ghvm_parcel_done(struct ghvm_parcel *p)
 
 /* ---- pinning ---- */
 
+/*@
+  predicate whole_pages(struct ghvm_extent *e) =
+    e->length > 0 && e->pa % 4096 == 0 && e->length % 4096 == 0;
+*/
+/*@ requires \valid_read(e); assigns \nothing; ensures \result <==> whole_pages(e); */
+static bool is_whole_pages(const struct ghvm_extent *e)
+{
+	return e->length && ghvm_aligned(e->pa, GHVM_PAGE) && ghvm_aligned(e->length, GHVM_PAGE);
+}
+
+/* Return: the bytes of all of @v; 0, some are not whole pages, or they are more than @size. */
+/*@
+  requires \valid_read(v + (0 .. n - 1));
+  assigns \nothing;
+  ensures \result <= size;
+*/
+static uint64_t sum_extents(const struct ghvm_extent *v, size_t n, uint64_t size)
+{
+	uint64_t bytes = 0;
+
+	/*@
+	  loop invariant 0 <= i <= n && bytes <= size;
+	  loop assigns i, bytes;
+	  loop variant n - i;
+	*/
+	for (size_t i = 0; i < n; i++) {
+		if (!is_whole_pages(&v[i]) || v[i].length > size - bytes)
+			return 0;
+		/*@ assert whole_pages(v + i); */
+		bytes += v[i].length;
+	}
+	return bytes;
+}
+
 int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err)
 {
 	_cleanup_(freep) struct ghvm_extent *v = calloc(p->n_extents, sizeof(*v));
-	uint64_t bytes = 0;
 	size_t n = 0;
 
 	if (!v)
@@ -115,16 +148,12 @@ int ghvm_parcel_read_extents(struct ghvm_parcel *p, struct ghvm_error *err)
 					      p->config.name);
 		n += (size_t)r;
 	}
-	for (size_t i = 0; i < n; i++) {
-		if (!v[i].length || !ghvm_aligned(v[i].pa | v[i].length, GHVM_PAGE) ||
-		    __builtin_add_overflow(bytes, v[i].length, &bytes))
-			return ghvm_error_set(err, -EBADMSG, "%s: extent %zu is malformed",
-					      p->config.name, i);
-	}
-	if (bytes != p->size)
-		return ghvm_error_set(err, -EBADMSG,
-				      "%s: extents have %" PRIu64 " bytes of %" PRIu64,
-				      p->config.name, bytes, p->size);
+	if (sum_extents(v, n, p->size) != p->size)
+		return ghvm_error_set(
+			err, -EBADMSG,
+			"%s: the extents of its pin are not whole pages, or not %" PRIu64
+			" bytes together",
+			p->config.name, p->size);
 	free(p->extents);
 	p->extents = TAKE_PTR(v);
 	return 0;
@@ -248,19 +277,36 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 	return 0;
 }
 
+/* Aligned blocks in an extent */
+/*@
+  requires \valid_read(e);
+  assigns \nothing;
+  ensures \result * 0x200000 <= e->length;
+*/
+static uint64_t count_huge(const struct ghvm_extent *e)
+{
+	uint64_t first;
+
+	if (!ghvm_align_up(e->pa, HUGE, &first) || first - e->pa >= e->length)
+		return 0;
+	return (e->length - (first - e->pa)) / HUGE;
+}
+
 uint64_t ghvm_parcel_huge(struct ghvm_parcel *p)
 {
-	uint64_t n = 0, first;
+	uint64_t n = 0;
 
 	if (!p->n_extents || (!p->extents && ghvm_parcel_read_extents(p, NULL) < 0))
 		return 0;
-	for (size_t i = 0; i < p->n_extents; i++) {
-		const struct ghvm_extent *e = &p->extents[i];
-
-		if (ghvm_align_up(e->pa, HUGE, &first) && first - e->pa < e->length)
-			n += (e->length - (first - e->pa)) / HUGE;
-	}
+	for (size_t i = 0; i < p->n_extents; i++)
+		n += count_huge(&p->extents[i]);
 	return n;
+}
+
+/*@ assigns \nothing; ensures \result <==> offset + len <= size; */
+static bool is_inside(uint64_t size, uint64_t offset, size_t len)
+{
+	return len <= size && offset <= size - len;
 }
 
 int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,
@@ -269,7 +315,7 @@ int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, s
 	int r;
 
 	assert(p->state == GHVM_PARCEL_OURS);
-	if (len > p->size || offset > p->size - len)
+	if (!is_inside(p->size, offset, len))
 		return ghvm_error_set(err, -ERANGE,
 				      "%s: %zu bytes at 0x%" PRIx64 " are outside its memory",
 				      p->config.name, len, offset);

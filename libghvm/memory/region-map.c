@@ -25,11 +25,22 @@ struct ghvm_region_table {
 	size_t n;
 };
 
+/* 0: they overlap */
+/*@
+  requires \valid_read(x) && \valid_read(y);
+  requires x->first <= x->last && y->first <= y->last;
+  assigns \nothing;
+  ensures \result < 0 <==> x->last < y->first;
+  ensures \result > 0 <==> y->last < x->first;
+*/
+static int compare_ranges(const struct ghvm_region *x, const struct ghvm_region *y)
+{
+	return x->last < y->first ? -1 : x->first > y->last;
+}
+
 static int by_ipa(const void *a, const void *b)
 {
-	const struct ghvm_region *x = a, *y = b;
-
-	return x->last < y->first ? -1 : x->first > y->last;
+	return compare_ranges(a, b);
 }
 
 static int by_label(const void *a, const void *b)
@@ -99,6 +110,13 @@ void ghvm_region_table_freep(struct ghvm_region_table **t)
 }
 
 /* Checks that do not depend on other regions. */
+/*@
+  requires \valid_read(t) && \valid_read(q) && \separated(err, t, q);
+  assigns *err;
+  ensures \result <= 0;
+  ensures \result == 0 <==> q->size > 0 && q->ipa % 4096 == 0 && q->size % 4096 == 0 &&
+    q->ipa + (q->size - 1) <= t->last_ipa;
+*/
 static int check_request(const struct ghvm_region_table *t, const struct ghvm_region_request *q,
 			 struct ghvm_error *err)
 {
@@ -337,6 +355,25 @@ int ghvm_region_map_new(const struct ghvm_region_table *t, struct ghvm_region_ma
 	return 0;
 }
 
+/* Translate a range that begins in @r. */
+/*@
+  requires \valid_read(r) && r->first <= ipa <= r->last;
+  requires \valid(ret) && \separated(ret, r);
+  assigns *ret;
+  ensures \result == 0 || \result == -EFAULT;
+  ensures \result == 0 <==> r->kind == GHVM_REGION_SHARED && r->hva != \null && len > 0 &&
+    ipa + (len - 1) <= r->last;
+  ensures \result == 0 ==> *ret == r->hva + (ipa - r->first);
+  ensures \result != 0 ==> *ret == \old(*ret);
+*/
+static int translate_range(const struct ghvm_region *r, uint64_t ipa, uint64_t len, uint8_t **ret)
+{
+	if (r->kind != GHVM_REGION_SHARED || !r->hva || !len || len - 1 > r->last - ipa)
+		return -EFAULT;
+	*ret = r->hva + (ipa - r->first);
+	return 0;
+}
+
 int ghvm_region_map_hva(const struct ghvm_region_map *map, uint64_t ipa, uint64_t len,
 			uint8_t **ret)
 {
@@ -344,8 +381,5 @@ int ghvm_region_map_hva(const struct ghvm_region_map *map, uint64_t ipa, uint64_
 	const struct ghvm_region *r;
 
 	r = bsearch(&probe, map->v, map->n, sizeof(map->v[0]), by_ipa);
-	if (!r || r->kind != GHVM_REGION_SHARED || !r->hva || !len || len - 1 > r->last - ipa)
-		return -EFAULT;
-	*ret = r->hva + (ipa - r->first);
-	return 0;
+	return r ? translate_range(r, ipa, len, ret) : -EFAULT;
 }

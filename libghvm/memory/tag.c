@@ -20,18 +20,36 @@
 #define CRC32_POLYNOMIAL 0xedb88320U /* IEEE 802.3, reflected */
 
 /* Bitwise: a tag is written a handful of times in the life of a VM. */
+/*@
+  requires \valid_read(p + (0 .. n - 1));
+  assigns \nothing;
+*/
 static uint32_t crc32(const uint8_t *p, size_t n)
 {
 	uint32_t crc = UINT32_MAX;
 
+	/*@
+	  loop invariant 0 <= i <= n;
+	  loop assigns i, crc;
+	  loop variant n - i;
+	*/
 	for (size_t i = 0; i < n; i++) {
 		crc ^= p[i];
+		/*@
+		  loop invariant 0 <= bit <= 8;
+		  loop assigns bit, crc;
+		  loop variant 8 - bit;
+		*/
 		for (int bit = 0; bit < 8; bit++)
 			crc = crc & 1 ? crc >> 1 ^ CRC32_POLYNOMIAL : crc >> 1;
 	}
 	return ~crc;
 }
 
+/*@
+  requires \valid_read(tag + (0 .. GHVM_TAG_BYTES - 1));
+  assigns \nothing;
+*/
 static uint32_t tag_crc(const uint8_t tag[GHVM_TAG_BYTES])
 {
 	uint8_t copy[GHVM_TAG_BYTES];

@@ -25,6 +25,12 @@ struct header {
 	uint32_t id;
 };
 
+/*@
+  assigns \nothing;
+  ensures len <= GHVM_PACKET_MESSAGE_MAX ==> 1 <= \result <= GHVM_PACKET_FRAGMENTS_MAX + 1;
+  ensures len <= GHVM_PACKET_MESSAGE_MAX ==> len <= \result * GHVM_PACKET_CONTENT;
+  ensures 0 < len <= GHVM_PACKET_MESSAGE_MAX ==> (\result - 1) * GHVM_PACKET_CONTENT < len;
+*/
 unsigned int ghvm_packet_count(size_t len)
 {
 	return len ? (unsigned int)((len - 1) / GHVM_PACKET_CONTENT + 1) : 1;
@@ -42,6 +48,15 @@ static void put_header(struct ghvm_put *w, const struct header *h)
 }
 
 /* False: the packet is to be dropped. */
+/*@
+  requires get_valid(g) && \valid(ret) && \separated(ret, g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, *ret;
+  ensures get_valid(g);
+  ensures \result ==> g->len <= GHVM_PACKET_CONTENT && g->len <= \old(g->len);
+  ensures \result ==> g->buf == \old(g->buf) + GHVM_PACKET_HEADER;
+  ensures \result ==> g->len == \old(g->len) - GHVM_PACKET_HEADER;
+  ensures \result ==> ret->fragments <= GHVM_PACKET_FRAGMENTS_MAX;
+*/
 static bool get_header(struct ghvm_get *g, struct header *ret)
 {
 	uint8_t first = ghvm_get_u8(g);
@@ -78,6 +93,19 @@ size_t ghvm_packet_build(uint32_t id, uint16_t seq, const uint8_t *payload, size
 	return w.len;
 }
 
+/*@
+  // What has come fits into the packets that have come, so what is to come fits into the buffer.
+  predicate assembly_valid(struct ghvm_assembly *a) =
+    a->fragments <= GHVM_PACKET_FRAGMENTS_MAX && a->left <= a->fragments + 1 &&
+    a->len <= (a->fragments + 1 - a->left) * GHVM_PACKET_CONTENT;
+*/
+
+/*@
+  requires \valid(a) && \valid_read(h) && \separated(a, h);
+  requires h->fragments <= GHVM_PACKET_FRAGMENTS_MAX;
+  assigns a->type, a->left, a->fragments, a->seq, a->id, a->len;
+  ensures assembly_valid(a) && a->left > 0;
+*/
 static void begin_assembly(struct ghvm_assembly *a, const struct header *h)
 {
 	a->type = h->type;
@@ -88,11 +116,27 @@ static void begin_assembly(struct ghvm_assembly *a, const struct header *h)
 	a->len = 0;
 }
 
+/*@
+  requires \valid_read(a) && \valid_read(h);
+  assigns \nothing;
+  ensures \result ==> a->left > 0;
+*/
 static bool is_continued_by(const struct ghvm_assembly *a, const struct header *h)
 {
 	return a->left && a->seq == h->seq && a->id == h->id && a->fragments == h->fragments;
 }
 
+/*@
+  requires \valid(a) && \valid_read(h) && \separated(a, h);
+  requires h->fragments <= GHVM_PACKET_FRAGMENTS_MAX;
+  requires assembly_valid(&a->reply) && assembly_valid(&a->notification);
+  assigns a->reply.type, a->reply.left, a->reply.fragments, a->reply.seq, a->reply.id,
+    a->reply.len, a->notification.type, a->notification.left, a->notification.fragments,
+    a->notification.seq, a->notification.id, a->notification.len;
+  ensures assembly_valid(&a->reply) && assembly_valid(&a->notification);
+  ensures \result == \null || \result == &a->reply || \result == &a->notification;
+  ensures \result != \null ==> \result->left > 0;
+*/
 static struct ghvm_assembly *find_assembly(struct ghvm_assembler *a, const struct header *h)
 {
 	switch (h->type) {
@@ -114,6 +158,23 @@ static struct ghvm_assembly *find_assembly(struct ghvm_assembler *a, const struc
 	return NULL;
 }
 
+/* Always fits: at most 63 packets of at most CONTENT bytes each. */
+/*@
+  requires \valid(m) && assembly_valid(m) && m->left > 0;
+  requires n <= GHVM_PACKET_CONTENT && \valid_read(p + (0 .. n - 1));
+  requires \separated(m, p + (0 .. n - 1));
+  assigns m->len, m->left, m->buf[m->len .. m->len + n - 1];
+  ensures assembly_valid(m) && m->left == \old(m->left) - 1;
+  ensures m->len == \old(m->len) + n && m->len <= GHVM_PACKET_MESSAGE_MAX;
+*/
+static void add_content(struct ghvm_assembly *m, const uint8_t *p, size_t n)
+{
+	if (n)
+		memcpy(m->buf + m->len, p, n);
+	m->len += n;
+	m->left--;
+}
+
 const struct ghvm_assembly *ghvm_assembler_feed(struct ghvm_assembler *a, const uint8_t *packet,
 						size_t len)
 {
@@ -127,10 +188,6 @@ const struct ghvm_assembly *ghvm_assembler_feed(struct ghvm_assembler *a, const 
 	if (!m)
 		return NULL;
 
-	/* Always fits: at most 63 packets of at most CONTENT bytes each. */
-	if (g.len)
-		memcpy(m->buf + m->len, g.buf, g.len);
-	m->len += g.len;
-	m->left--;
+	add_content(m, g.buf, g.len);
 	return m->left ? NULL : m;
 }

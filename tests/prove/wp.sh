@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# wp.sh -o FOLDER [FILE]: proves the contracts of functions (the comments that begin with an @) with Frama-C's WP and
+# Z3: that each keeps its contract for all inputs, and has no run-time error and no unsigned overflow.
+#
+# Speaks TAP, a case a file of proofs.txt. A case passes if all goals are proved, and there is one.
+set -euo pipefail
+
+here=$(dirname "$(realpath "$0")")
+root=$(realpath "$here/../..")
+[ "${1:-}" = -o ] || { echo "usage: wp.sh -o FOLDER [FILE]" >&2; exit 2; }
+out=$(realpath -m "$2")
+only=${3:-}
+mkdir -p "$out"
+
+options=(
+  -c11 -machdep gcc_x86_64
+  -cpp-extra-args="-I$root -I$root/include -I$here/shim -D_GNU_SOURCE -std=gnu17"
+  -instantiate -instantiate-no-calloc -instantiate-no-free -instantiate-no-malloc
+  -wp -wp-rte -warn-unsigned-overflow -wp-split -wp-prover z3 -wp-timeout 30 -wp-par "$(nproc)"
+)
+
+# prove FILE FUNCTIONS: sets goals, "proved / all", and says which are not
+prove() {
+  local log
+  log=$out/$(basename "$1").log
+  goals=
+  (cd "$root" && WHY3CONFIG=$out/why3.conf frama-c "${options[@]}" -wp-fct "$2" "$1") >"$log" 2>&1 ||
+    { tail -n 20 "$log"; return 1; }
+  goals=$(sed -nE 's,.*Proved goals: +([0-9]+) / ([0-9]+).*,\1 / \2,p' "$log")
+  grep -A1 -E 'Goal .* : (Failed|Unknown|Timeout|Stepout)' "$log" || true
+  [ -n "$goals" ] && [ "${goals% / *}" = "${goals#* / }" ] && [ "${goals% / *}" -gt 0 ]
+}
+
+why3 config detect -C "$out/why3.conf" >/dev/null 2>&1 || { echo "Bail out! why3 finds no prover"; exit 1; }
+n=0 failed=0 all=0
+while read -r file functions; do
+  case $file in '#'* | '') continue ;; esac
+  [ -z "$only" ] || [ "$only" = "$file" ] || continue
+  n=$((n + 1))
+  if prove "$file" "$functions"; then
+    echo "ok $n - $file: ${goals% / *} goals, all proved"
+    all=$((all + ${goals% / *}))
+  else
+    echo "not ok $n - $file: proved ${goals:-nothing}"
+    failed=1
+  fi
+done <"$here/proofs.txt"
+echo "1..$n"
+echo "# $all goals proved"
+exit $failed
