@@ -14,7 +14,8 @@ fail() {
 # same WHAT LIST LIST: two lists, a word a line
 same() {
   local d
-  d=$(diff <(sort -u <<<"$2") <(sort -u <<<"$3") | grep '^[<>]') || return 0
+  d=$(diff <(sort -u <<<"$2") <(sort -u <<<"$3") | grep '^[<>]' || true) # diff fails if they differ
+  [ -n "$d" ] || return 0
   fail "$1 (< is in the program, > in the document):" "$d"
 }
 
@@ -38,7 +39,7 @@ long_options() { # FILE: of its "struct option" table
 }
 
 options_of_page() { # FILE
-  sed -n 's/^\.It .*Fl -\([a-z-]*\).*/\1/p' "$1"
+  grep '^\.It .*Fl ' "$1" | grep -oE ' -[a-z][a-z-]*' | sed 's/^ -//' # "Fl -one , -two" are two
 }
 
 options=$(long_options $main)
