@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALL_MSGQUEUE_SEND 0x1b
-#define CALL_MSGQUEUE_RECEIVE 0x1c
-
 static struct grant *find_grant(struct server *s, uint64_t id)
 {
 	for (struct grant *g = s->grants; g; g = g->next) {
@@ -41,7 +38,7 @@ static int check_lists(const struct grant *g)
 
 		if (g->calls[i].__reserved)
 			return -EINVAL;
-		if (call == CALL_MSGQUEUE_SEND || call == CALL_MSGQUEUE_RECEIVE)
+		if (call == GHVM_CALL_MSGQUEUE_SEND || call == GHVM_CALL_MSGQUEUE_RECEIVE)
 			return -EPERM;
 	}
 	for (uint32_t i = 0; i < g->n_virqs; i++) {

@@ -12,18 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum call { /* the module's allow-list */
-	    CALL_IDENTIFY = 0x00,
-	    CALL_DOORBELL_SEND = 0x12,
-	    CALL_DOORBELL_RECEIVE = 0x13,
-	    CALL_DOORBELL_RESET = 0x14,
-	    CALL_DOORBELL_MASK = 0x15,
-	    CALL_MSGQUEUE_SEND = 0x1b,
-	    CALL_MSGQUEUE_RECEIVE = 0x1c,
-	    CALL_VPM_GROUP_GET_STATE = 0x45,
-	    CALL_VCPU_RUN = 0x65,
-};
-
 bool request_put(struct request *rq, const void *p, size_t n)
 {
 	if (n > GHVM_SOCK_PACKET_MAX - rq->out_len)
@@ -73,7 +61,7 @@ static int info(struct server *s, struct request *rq)
 	arg.abi = GHVM_ABI_LEVEL;
 	arg.page_size = SERVER_PAGE;
 	model_uid(arg.uid);
-	(void)model_hypercall(s->model, CALL_IDENTIFY, x, &slot, &vcpu); /* no vCPU in it */
+	(void)model_hypercall(s->model, GHVM_CALL_IDENTIFY, x, &slot, &vcpu); /* no vCPU in it */
 	memcpy(arg.identify, x, sizeof(arg.identify));
 	arg.rm_tx_capid = model_rm_tx_cap(s->model);
 	arg.rm_rx_capid = model_rm_rx_cap(s->model);
@@ -150,17 +138,17 @@ static int hcall(struct server *s, struct file *f, struct request *rq)
 	if (f->grant && !grant_has_call(f->grant, call.call, call.args[0]))
 		return -EPERM;
 	switch (call.call) {
-	case CALL_IDENTIFY:
-	case CALL_DOORBELL_SEND:
-	case CALL_DOORBELL_RECEIVE:
-	case CALL_DOORBELL_RESET:
-	case CALL_DOORBELL_MASK:
-	case CALL_VPM_GROUP_GET_STATE:
-	case CALL_VCPU_RUN:
+	case GHVM_CALL_IDENTIFY:
+	case GHVM_CALL_DOORBELL_SEND:
+	case GHVM_CALL_DOORBELL_RECEIVE:
+	case GHVM_CALL_DOORBELL_RESET:
+	case GHVM_CALL_DOORBELL_MASK:
+	case GHVM_CALL_VPM_GROUP_GET_STATE:
+	case GHVM_CALL_VCPU_RUN:
 		return plain_call(s, &call, rq);
-	case CALL_MSGQUEUE_SEND:
+	case GHVM_CALL_MSGQUEUE_SEND:
 		return f != s->rm_holder ? -EPERM : queue_send(s, &call, rq);
-	case CALL_MSGQUEUE_RECEIVE:
+	case GHVM_CALL_MSGQUEUE_RECEIVE:
 		return f != s->rm_holder ? -EPERM : queue_receive(s, &call, rq);
 	default:
 		return -EPERM;
