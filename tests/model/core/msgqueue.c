@@ -2,8 +2,8 @@
 /*
  * Message queues (abi B.1 to B.4).
  *
- * Two things look like bugs and are the real ones: a buffer that is not mapped, or of
- * the wrong size, is answered OK while nothing was sent or received.
+ * As in the real hypervisor, a call with a buffer that is not mapped, or of the wrong size, returns OK, but
+ * nothing is sent or received.
  */
 #include "tests/model/core/core.h"
 

@@ -69,7 +69,7 @@ static uint8_t *split_of(const struct model *m, uint64_t pa)
 	return m->split + (pa / MODEL_BLOCK - m->config.ram_base / MODEL_BLOCK);
 }
 
-/* The size of the primary's stage 2 leaf at @pa; a page is enough of an answer. */
+/* The size of the primary's stage 2 leaf at @pa; a block that was split has pages. */
 static uint64_t leaf_size(const struct model *m, uint64_t pa)
 {
 	uint8_t split = *split_of(m, pa);
@@ -79,7 +79,7 @@ static uint64_t leaf_size(const struct model *m, uint64_t pa)
 	return split & SPLIT_BLOCK ? MODEL_PAGE : MODEL_BLOCK;
 }
 
-/* Nothing of the gigabyte around @pa is one leaf any more, nor is its block. */
+/* Note that the 1 GiB leaf and the 2 MiB leaf around @pa are split. */
 static void split_at(struct model *m, uint64_t pa)
 {
 	uint64_t at = pa & ~(GIGABYTE - 1), end = at + GIGABYTE;
@@ -142,7 +142,7 @@ static void entry_zero(struct model *m, const struct sgl_entry *e)
 		memset(p, 0, entry_size(e));
 }
 
-/* Out of the primary's hands, or with other rights in them. */
+/* Unmap from the primary, or map with other rights. */
 static enum rm_status entry_leave(struct model *m, struct parcel *p, const struct sgl_entry *e)
 {
 	const struct acl_entry *self = parcel_acl(p, p->owner);
@@ -211,7 +211,7 @@ static bool all_ours(const struct model *m, const struct sgl_entry *e)
 	return true;
 }
 
-/* One entry at the end of @p, and its pages gone from the owner. */
+/* Append an entry to @p, and take its pages from the owner. */
 static enum rm_status append_one(struct model *m, struct parcel *p, uint64_t ipa, uint64_t size)
 {
 	enum rm_status status = entry_check(m, ipa, size);
@@ -244,7 +244,7 @@ static enum rm_status append_one(struct model *m, struct parcel *p, uint64_t ipa
 	return RM_OK;
 }
 
-/* Everything after the entry at @keep (0: everything) goes back. */
+/* Give back all entries after the one at @keep (0: all entries). */
 static void cut(struct model *m, struct parcel *p, uint32_t keep, uint32_t n, uint64_t size)
 {
 	uint32_t link = keep ? entry_at(m, keep)->next : p->first;

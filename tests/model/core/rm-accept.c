@@ -2,8 +2,8 @@
 /*
  * RM messages: what the VM that gets a parcel sends, and the notification to it (abi C.6, C.7, K.9).
  *
- * A guest without a link to RM cannot be told, and trying to kills RM (abi K.6). While
- * it is READY, RM accepts in its name instead.
+ * A notification to a guest without a link to RM kills RM (abi K.6). While such a guest is READY, RM accepts
+ * parcels for it.
  */
 #include "tests/model/core/core.h"
 
@@ -155,7 +155,7 @@ void rm_put_mem_shared(struct model *m, uint32_t handle, struct ghvm_put *w)
 	const struct parcel *p = parcel_find(m, handle);
 
 	if (!p)
-		return; /* gone since */
+		return; /* the parcel was reclaimed meanwhile */
 	ghvm_put_u32(w, p->handle);
 	ghvm_put_u8(w, p->mem_type);
 	ghvm_put_u8(w, (uint8_t)p->trans);

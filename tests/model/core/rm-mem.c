@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RM messages: making parcels and taking them back (abi C.6, K.2, K.9).
+ * RM messages: create and reclaim parcels (abi C.6, K.2, K.9).
  *
- * Only the primary makes parcels here. Each create that gets as far as being looked at
- * uses up a handle, also when it fails.
+ * Only the primary creates parcels here. Each request that is well-formed uses up a handle, even if it is
+ * refused.
  */
 #include "tests/model/core/core.h"
 
@@ -61,7 +61,7 @@ static enum rm_status get_create(struct rm_call *c, struct lists *l)
 	return get_lists(&c->in, l);
 }
 
-/* RM's own and any static VMID are taken, whether there is such a VM or not (abi K.9). */
+/* RM accepts its own and any static VMID, even if no such VM exists (abi K.9). */
 static bool vmid_acceptable(struct model *m, uint16_t vmid)
 {
 	if (vmid == MODEL_RM_VMID)

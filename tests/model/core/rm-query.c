@@ -148,7 +148,7 @@ static void put_resources(struct ghvm_put *w, const struct guest *g)
 	}
 }
 
-/* Reply: u32 n, n * resource. What is there for others is not for the caller to see. */
+/* Reply: u32 n, n * resource. Resources of other VMs are left out. */
 static enum rm_status get_hyp_resources(struct rm_call *c)
 {
 	const struct vm *vm = get_vm(c);
@@ -203,7 +203,7 @@ static enum rm_status host_get_type(struct rm_call *c)
 	return RM_OK;
 }
 
-/* Once a boot; after it no firmware can be set, which this platform has none of anyway. */
+/* Accepted once a boot; afterwards no firmware can be set. This platform has none. */
 static enum rm_status firmware_milestone(struct rm_call *c)
 {
 	if (c->caller != MODEL_PRIMARY_VMID || c->m->milestone)

@@ -98,7 +98,7 @@ static enum rm_status ask_to_shut_down(struct model *m, const struct vm *vm, uin
 	return RM_OK;
 }
 
-/* u16 vmid, u8 flags, u8 0, u32 reason: for the guest that is asked, not of one that is forced */
+/* u16 vmid, u8 flags, u8 0, u32 reason, which a guest gets unless the stop is forced */
 static enum rm_status stop_vm(struct rm_call *c)
 {
 	static const uint32_t none;

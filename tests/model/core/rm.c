@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * RM: from a request to its handler and back, how RM dies, and the knobs for tests.
+ * RM: dispatch of requests to their handlers, the death of RM, and knobs for tests.
  *
  * When RM is dead the primary and its guests go on, but no RPC is answered.
  */
@@ -26,7 +26,7 @@ static const struct rm_message *find_in(const struct rm_message *v, size_t n, ui
 	return NULL;
 }
 
-/* Known by their length only. */
+/* Messages of which only the length is checked. */
 static enum rm_status refuse(struct rm_call *c)
 {
 	return RM_DENIED;
@@ -38,7 +38,7 @@ static const struct rm_message address_layout[] = {
 	{ 0x56000034, refuse, 24, false },
 };
 
-/* What later resource managers have. */
+/* Messages that only later resource managers know. */
 static const struct rm_message *find_later(const struct model *m, uint32_t id)
 {
 	if (m->config.boot_context && id == boot_context.id)
@@ -88,7 +88,7 @@ static void overwrite(const struct rm_knob *k, uint8_t *buf, size_t len)
 		buf[k->offset + i] = k->bytes[i];
 }
 
-/* The status word goes before what the handler wrote. */
+/* Put the status word before the payload that the handler wrote. */
 static size_t finish_reply(struct rm_call *c, enum rm_status status)
 {
 	struct ghvm_put w = { .buf = c->client->pending.buf, .cap = STATUS_BYTES };

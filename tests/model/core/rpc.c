@@ -2,8 +2,8 @@
 /*
  * RPC framing between RM and its clients (abi C.1, C.2).
  *
- * What is malformed is dropped without a word. A client that does not read loses its
- * oldest reply, not its newest: RM keeps one that waits, in @pending.
+ * Malformed packets are dropped silently. A client that does not read loses its older reply: RM keeps only the
+ * newest one, in @pending.
  */
 #include "tests/model/core/core.h"
 
@@ -58,7 +58,7 @@ static bool parse_header(struct ghvm_get *g, struct rpc_packet *ret)
 	return !g->bad && version == HEADER_BYTE && ret->fragments <= RPC_FRAGMENTS_MAX;
 }
 
-/* The first packet of a request; what was being assembled is forgotten. */
+/* The first packet of a request; an incomplete earlier request is dropped. */
 static void begin_message(struct model *m, struct rpc_client *c, const struct rpc_packet *head)
 {
 	uint64_t bytes = (head->fragments + 1ULL) * RPC_CONTENT;
@@ -123,7 +123,7 @@ void rpc_service(struct model *m, struct rpc_client *c)
 		rpc_pump(m, c);
 }
 
-/* The waiting reply becomes the one that is sent: they change buffers. */
+/* Start to send the pending reply: swap the two buffers. */
 static void take_pending(struct rpc_client *c)
 {
 	struct rpc_message old = c->out;
@@ -133,7 +133,7 @@ static void take_pending(struct rpc_client *c)
 	c->pending.busy = false;
 }
 
-/* False: it came to nothing. */
+/* Start to send the oldest notification. Return: false, its parcel is gone. */
 static bool take_notification(struct model *m, struct rpc_client *c)
 {
 	const struct rpc_notification *n = &c->fifo[c->first];
@@ -200,7 +200,7 @@ void rpc_pump(struct model *m, struct rpc_client *c)
 	}
 }
 
-/* The payload is in @pending already and replaces a reply that was not fetched. */
+/* The payload is in @pending already, and replaces a reply that was not sent yet. */
 void rpc_reply(struct model *m, struct rpc_client *c, const struct rpc_packet *to, size_t len)
 {
 	struct rpc_message *r = &c->pending;
@@ -213,7 +213,7 @@ void rpc_reply(struct model *m, struct rpc_client *c, const struct rpc_packet *t
 	rpc_pump(m, c);
 }
 
-/* The oldest goes when there are too many. */
+/* If there are too many, the oldest is dropped. */
 void rpc_notify(struct model *m, uint16_t vmid, uint32_t id, const void *payload, size_t len)
 {
 	struct rpc_client *c = rpc_client_find(m, vmid);

@@ -2,9 +2,9 @@
 /*
  * VM records: states, ends, resets (abi D.1, D.2).
  *
- * A guest's own end and a reset take time, as the real ones do: they are dates in the record,
- * looked at by model_work(). Until then a VM that has ended is still RUNNING. What a call to RM
- * ends has ended before the call is answered.
+ * The end of a guest by itself, and a reset, take time, as with the real RM: the record has their deadlines, which
+ * model_work() checks. Until then a VM that has ended is still RUNNING. An end that a call to RM causes is complete
+ * before the reply.
  */
 #include "tests/model/core/core.h"
 
@@ -125,7 +125,7 @@ static void set_reason(struct vm *vm, unsigned int type, const uint32_t *reason,
 		vm->reason[i] = reason[i];
 }
 
-/* The first reason is the reason. */
+/* Only the first reason counts. */
 void vm_exit(struct model *m, struct vm *vm, unsigned int type, const uint32_t *reason,
 	     unsigned int n_reason)
 {
@@ -146,7 +146,7 @@ void vm_exit_by_call(struct model *m, struct vm *vm, unsigned int type, uint32_t
 	exit_now(m, vm);
 }
 
-/* After this the VMID hears no more of itself, until it is allocated anew (abi D.1). */
+/* Afterwards RM sends no notifications about the VMID until it is allocated again (abi D.1). */
 static void reset_now(struct model *m, struct vm *vm)
 {
 	vm->reset_at = 0;
