@@ -21,7 +21,7 @@
 #define SCRIPT_RX_CAP 0x5555666677778888ULL
 #define SCRIPT_MESSAGE_MAX (64 * 232)
 
-/* A message as its packets gave it. */
+/* A message, assembled from its packets. */
 struct script_request {
 	uint32_t id;
 	uint16_t seq;
@@ -52,14 +52,14 @@ typedef bool (*script_on_request)(void *data, struct script_host *s,
 /**
  * struct script_host - a host and its script
  * @requests: complete ones, in order, @n_requests of them
- * @hcall: what a call that is none of the two queue calls gets; @last: the last such call
- * @full: so many sends find the queue full
+ * @hcall: result of calls other than the two queue calls; @last: the last such call
+ * @full: number of sends for which the queue is full
  * @send_status, @send_errno: of sends, if not 0, after @send_skip good ones; @send_once: of
  *     one send; @send_lies: which takes the packet all the same
  * @receive_status, @receive_errno, @receive_size: of the next receive, if not 0 (size: not
  *     the message's); @receive_failures: so many more have that errno, too
- * @pushes: packets that were sent with the push flag; @sends: all that were taken
- * @info: as INFO says
+ * @pushes: packets that were sent with the push flag; @sends: all packets that were accepted
+ * @info: result of INFO
  */
 struct script_host {
 	struct ghvm_host host;
@@ -103,14 +103,14 @@ void script_host_freep(struct script_host **s);
 void script_answer(struct script_host *s, uint32_t id, int64_t status, const void *payload,
 		   size_t len);
 
-/* Packets towards the client, now. */
+/* Send packets to the client now. */
 void script_push_raw(struct script_host *s, const void *packet, size_t len);
 void script_push_reply(struct script_host *s, uint32_t id, uint16_t seq, const void *payload,
 		       size_t len);
 void script_push_notification(struct script_host *s, uint32_t id, uint16_t seq, const void *payload,
 			      size_t len);
 
-/* One packet of a message in @ret (240 bytes): @type 0 to 3, as said. Its length. */
+/* Make one packet of a message in @ret (240 bytes). @type: 0 to 3 (abi C.1). Return: its length. */
 size_t script_packet(uint8_t *ret, unsigned int type, unsigned int fragments, uint16_t seq,
 		     uint32_t id, const void *content, size_t len);
 

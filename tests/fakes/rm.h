@@ -5,7 +5,7 @@
  *
  * It is the strictest of all hosts. It aborts the test when a page is unpinned that a guest may
  * own, or written while lent; when lent memory is reclaimed without sanitising, or shared memory
- * with; and when a message has too many entries.
+ * with sanitising; and when a message has too many entries.
  */
 #pragma once
 
@@ -27,7 +27,7 @@
 /**
  * struct fake_rm_options - properties of the machine; default: all zero
  * @ram_size: bytes; 0: 64 MiB
- * @chunk_pages: pins have extents of at most so many pages, with holes between; 0: one extent
+ * @chunk_pages: most pages of an extent of a pin, with holes between extents; 0: one extent
  * @delay_ns, @late_stop, @presplit_quirk, @production: of the model
  * @assigns: pages must be assigned to their owner in the firmware, else the test is aborted
  */
@@ -145,7 +145,7 @@ void fake_rm_freep(struct fake_rm **f);
  */
 void fake_rm_crash(struct fake_rm *f);
 
-/* What exists now. */
+/* Numbers of existing objects. */
 struct model_counts fake_rm_counts(struct fake_rm *f);
 unsigned int fake_rm_pins(struct fake_rm *f);	 /* with a file */
 unsigned int fake_rm_guarded(struct fake_rm *f); /* of these and of the quarantine */

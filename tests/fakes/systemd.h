@@ -11,7 +11,7 @@
 #define FAKE_SYSTEMD_MAX 128
 
 /**
- * struct fake_systemd - a notify socket and what came by it
+ * struct fake_systemd - a notify socket and the messages that it received
  * @stored: names now in the store, in order of arrival
  */
 struct fake_systemd {

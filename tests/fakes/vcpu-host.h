@@ -33,13 +33,13 @@ struct scripted_step {
 };
 
 /**
- * struct scripted_host - host, its scripts, and what was done to it
+ * struct scripted_host - host, its scripts, and a record of its calls
  * @scripts: of the vCPU with capability i
  * @resume: resume word of each vCPU's last run
  * @rings: of each doorbell
  * @eventfds: bound to virq 1000 + i, borrowed
  * @revoked: every call fails with -ESTALE
- * @closed: it was; @fd: closed with it
+ * @closed: the host was closed; @fd: closed with it
  *
  * Thread: any; @lock guards all of it.
  */
