@@ -1,0 +1,64 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A VM that is defined over the bus: with the real bus, polkit, units and users, and a disk that is full.
+lib=/var/lib/gunyah
+
+defined() { # NAME
+	busctl --list tree org.gunyah.vmm1 | grep -q "/vm/$1\$"
+}
+
+nothing_left() {
+	[ -z "$(find $lib -name 'sent*')" ]
+}
+
+write_sent() {
+	mkdir -p /run/sent
+	cp $here/guest/Image /run/sent/Image
+	sed 's#image: .*#image: /run/sent/Image#; s/256M/128M/' $vms/one.yaml >/run/sent/sent.yaml
+}
+write_sent
+
+say "by root, with copies of its files, which are the manager's alone"
+ghvmctl define /run/sent/sent.yaml
+rm -r /run/sent
+defined sent || fail "it is not on the bus"
+grep -q "image: '$lib/images/sent\\..*/kernel.image'" $lib/vms/sent.yaml
+[ "$(stat -c '%U %a' $lib/vms/sent.yaml)" = "gunyah-vmd 644" ]
+[ "$(stat -c '%U %a' $lib/images/sent.*/kernel.image)" = "gunyah-vmd 600" ]
+up sent
+ghvmctl undefine sent >/run/said 2>&1 && fail "undefined while it runs"
+grep -q "sent is running" /run/said
+
+say "it reboots in place, also with a later manager, which opens the copies itself"
+_invocation=$(unit_show sent InvocationID)
+systemctl restart gunyah-vmd
+mark sent
+type_line sent reboot
+hears sent 90 "guest: user space reached"
+[ "$(unit_show sent InvocationID)" = "$_invocation" ] || fail "the unit was started again"
+down sent
+
+say "a definition with a file that only root may read starts nothing"
+cp $lib/vms/sent.yaml /run/before.yaml
+sed "s#initrd: .*#initrd: /etc/shadow#" /run/before.yaml >$lib/vms/sent.yaml
+start_refused sent "/etc/shadow: the user .*, who owns the descriptor, may not read it"
+cat /run/before.yaml >$lib/vms/sent.yaml
+
+say "undefined, and nothing is left"
+ghvmctl undefine sent
+must 10 sh -c '! busctl --list tree org.gunyah.vmm1 | grep -q /vm/sent$'
+nothing_left || fail "left: $(find $lib -name 'sent*')"
+
+say "a disk that is full"
+systemctl stop gunyah-vmd.socket gunyah-vmd
+mount -t tmpfs -o size=4M tmpfs $lib
+systemctl start gunyah-vmd.socket gunyah-vmd
+write_sent
+ghvmctl define /run/sent/sent.yaml >/run/said 2>&1 && fail "there was room"
+cat /run/said
+grep -q "must stay free" /run/said || fail "the error does not say why"
+nothing_left || fail "left: $(find $lib -name 'sent*')"
+systemctl stop gunyah-vmd.socket gunyah-vmd
+umount $lib
+systemctl start gunyah-vmd.socket gunyah-vmd
+rm -r /run/sent
