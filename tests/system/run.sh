@@ -151,7 +151,7 @@ choose_machine() {
     machine+=("$GHVM_HYPERVISOR" "$kernel" "$out/initramfs" "$out" "${GHVM_HYPERVISOR_CPUS:-8}")
   else
     machine=(env CPUS="$cpus" MEM=3G "$root/tests/model/el2/run-qemu.sh" "$out/el2.bin" "$kernel"
-      "$out/initramfs" "$out/model.log")
+      "$out/initramfs" "$out/model.log" el2.model=scm)
   fi
   machine+=("${w[@]}")
 }

@@ -85,6 +85,7 @@ static void read_options(const void *fdt)
 	machine.delay_ns = has_option(args, "hurry") ? 0 : DELAY_NS;
 	machine.presplit_quirk = !has_option(args, "unmaps");
 	machine.late_stop = has_option(args, "late-stop");
+	machine.scm = has_option(args, "scm");
 	machine.rx_unready = has_option(args, "rx-unready");
 	machine.seed = machine.production ? SEED : 0; /* 0: capability ids are small */
 }
@@ -205,11 +206,23 @@ static void add_hypervisor(void *fdt)
 		unready_rx(fdt);
 }
 
+/* Drivers of /firmware are those of its children. */
+static void add_scm(void *fdt)
+{
+	int node = fdt_add_subnode(fdt, 0, "firmware");
+
+	node = node < 0 ? node : fdt_add_subnode(fdt, node, "scm");
+	need(node >= 0 && fdt_setprop_string(fdt, node, "compatible", "qcom,scm") == 0,
+	     "cannot add /firmware/scm");
+}
+
 static void boot_tree_patch(void *fdt)
 {
 	need(fdt_open_into(fdt, fdt, (int)fdt_totalsize(fdt)) == 0, "cannot open the tree");
 	add_memory(fdt);
 	add_hypervisor(fdt);
+	if (machine.scm)
+		add_scm(fdt);
 	need(fdt_pack(fdt) == 0, "cannot pack the tree");
 }
 
@@ -223,6 +236,8 @@ void boot_first(struct frame *f, void *fdt)
 	need(fdt_check_header(fdt) == 0, "no device tree");
 	boot_tree_read(fdt);
 	host_init(end, &end);
+	if (machine.scm)
+		scm_init(end, &end);
 	s2_pool_init(end, KNOBS_PA);
 	need(s2_primary_init() == 0, "no memory for stage 2");
 	boot_tree_patch(fdt);

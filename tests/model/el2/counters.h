@@ -42,7 +42,12 @@
 	X(tlbi)                                                                                    \
 	X(splits)                                                                                  \
 	X(break_retries)                                                                           \
-	X(guest_hypercalls)
+	X(guest_hypercalls)                                                                        \
+	X(scm_calls)	  /* assignments asked of the secure firmware */                           \
+	X(scm_assigned)	  /* pages with other owners than the primary alone, or rights */          \
+	X(scm_guest_only) /* pages that the primary does not own */                                \
+	X(scm_violations) /* assignments of what RM had: must stay 0 */                            \
+	X(scm_denied)	  /* pages that RM mapped with more rights than the firmware: likewise */
 
 enum counter {
 #define X(name) COUNTER_##name,
@@ -62,5 +67,8 @@ enum knob {
 	KNOB_DUMP = 0x18,     /* log the counters */
 	KNOB_LR_LIMIT = 0x1c, /* list registers to use, 1 to 4 */
 	KNOB_HOLD_RM = 0x20,  /* 1: RM stops reading its queue; 0: RM reads again */
-	KNOB_DROP_END = 0x28, /* RM is not notified of the next end of a guest by itself */
+	KNOB_SCM_REFUSE = 0x24, /* firmware refuses an assignment: 1 undone, 2 done */
+	KNOB_DROP_END = 0x28,	/* RM is not notified of the next end of a guest by itself */
+	KNOB_SCM = 0x2c, /* 1: secure firmware tells that it is Qualcomm's, and restricts; 0: not */
+	KNOB_FOREIGN = 0x30, /* 1: the hypervisor tells that it is KVM; 0: not */
 };

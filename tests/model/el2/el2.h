@@ -212,6 +212,7 @@ struct machine {
 	bool production;
 	bool presplit_quirk;
 	bool late_stop;
+	bool scm;	 /* Qualcomm's secure firmware (scm.c), with its node in the tree */
 	bool rx_unready; /* RM rx's interrupt controller has no driver */
 	uint64_t delay_ns;
 	uint64_t seed;
@@ -294,6 +295,15 @@ void virq_kick(unsigned int cpu);
 void virq_primary_sgi(uint64_t esr, struct frame *f);
 void virq_fiq(struct frame *f);
 void virq_guest_irq(struct frame *f);
+
+/* scm.c: without scm_init() there is no such firmware */
+enum scm_refusal { SCM_REFUSE_NONE, SCM_REFUSE_BEFORE, SCM_REFUSE_AFTER };
+void scm_init(uint64_t memory, uint64_t *ret_end);
+void scm_tell(bool tell); /* only then does it restrict anyone */
+/* Answer @status instead of doing it, or after it is done: once, after @skip others. */
+void scm_refuse(enum scm_refusal kind, int32_t status, unsigned int skip);
+unsigned int scm_allows(uint64_t pa, bool guest); /* rights as of parcels */
+bool scm_primary(struct frame *f);		  /* false: no call to it */
 
 /* psci.c */
 void psci_primary(struct frame *f);

@@ -20,6 +20,7 @@ struct model *model;
 static struct fp_state callers_fp;
 static unsigned int knob_skip;
 static uint32_t knob_status;
+static bool foreign;
 
 static void *host_ram(void *ctx, uint64_t pa, uint64_t len)
 {
@@ -36,9 +37,37 @@ static int host_copy_out(void *ctx, uint64_t va, const void *src, uint64_t len)
 	return mem_copy_out(va, src, len);
 }
 
+/* The bytes from @pa on with the same rights of the secure firmware. */
+static uint64_t same_rights(uint64_t pa, uint64_t len, bool guest)
+{
+	uint64_t n = PAGE;
+
+	while (n < len && scm_allows(pa + n, guest) == scm_allows(pa, guest))
+		n += PAGE;
+	return n;
+}
+
+/* Map with the rights that RM wants, as far as the secure firmware allows them. */
+static int map(uint64_t *root, uint64_t ipa, uint64_t pa, uint64_t len, unsigned int rights)
+{
+	bool guest = root != s2_primary;
+	uint64_t done, n;
+
+	for (done = 0; done < len; done += n) {
+		unsigned int allowed = rights & scm_allows(pa + done, guest);
+
+		n = same_rights(pa + done, len - done, guest);
+		if (guest && allowed != rights)
+			*counter(COUNTER_scm_denied) += n / PAGE;
+		if (allowed && s2_set(root, ipa + done, n, (pa + done) | s2_rights(allowed)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int host_primary_map(void *ctx, uint64_t pa, uint64_t len, unsigned int rights)
 {
-	return s2_set(s2_primary, pa, len, pa | s2_rights(rights));
+	return map(s2_primary, pa, pa, len, rights);
 }
 
 static int host_primary_unmap(void *ctx, uint64_t pa, uint64_t len)
@@ -51,7 +80,7 @@ static int host_guest_map(void *ctx, unsigned int slot, uint64_t ipa, uint64_t p
 {
 	if (!vms[slot].used || ipa >> 39 || len > (1ul << 39) - ipa)
 		return -1;
-	return s2_set(vms[slot].s2, ipa, len, pa | s2_rights(rights));
+	return map(vms[slot].s2, ipa, pa, len, rights);
 }
 
 static void host_guest_unmap(void *ctx, unsigned int slot, uint64_t ipa, uint64_t len)
@@ -254,9 +283,12 @@ static void hypercall(struct frame *f, uint32_t call)
 
 static void uid(struct frame *f)
 {
+	static const uint32_t kvm[4] = { 0xb66fb428, 0xe911c52e, 0x564bcaa9, 0x743a004d };
 	uint32_t words[4];
 
 	model_uid(words);
+	if (foreign)
+		memcpy(words, kvm, sizeof(words));
 	for (unsigned int i = 0; i < 4; i++)
 		f->x[i] = words[i];
 }
@@ -350,6 +382,15 @@ void host_knob(uint64_t offset, uint64_t value)
 		break;
 	case KNOB_DROP_END:
 		model_drop_end(model, knob_skip);
+		break;
+	case KNOB_SCM_REFUSE:
+		scm_refuse((enum scm_refusal)value, (int32_t)knob_status, knob_skip);
+		break;
+	case KNOB_SCM:
+		scm_tell(value & 1);
+		break;
+	case KNOB_FOREIGN:
+		foreign = value & 1;
 		break;
 	case KNOB_LR_LIMIT:
 		vgic_limit_lrs((unsigned int)value);

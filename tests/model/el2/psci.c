@@ -51,11 +51,27 @@ static void primary_cpu_on(struct frame *f)
 	smc_call(f->x);
 }
 
+/* Linux makes no other calls to firmware that knows SMCCC 1.0 only, as QEMU's. */
+static bool smccc_version(struct frame *f)
+{
+	uint32_t fn = (uint32_t)f->x[0];
+
+	if (fn == PSCI_FEATURES && (uint32_t)f->x[1] == SMCCC_VERSION)
+		f->x[0] = 0;
+	else if (fn == SMCCC_VERSION)
+		f->x[0] = SMCCC_1_1;
+	else
+		return false;
+	return true;
+}
+
 void psci_primary(struct frame *f)
 {
 	uint64_t x2 = f->x[2], x3 = f->x[3];
 	uint32_t fn = (uint32_t)f->x[0];
 
+	if (machine.scm && smccc_version(f))
+		return;
 	switch (fn & ~SMC64) {
 	case PSCI_CPU_ON:
 		primary_cpu_on(f);

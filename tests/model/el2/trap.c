@@ -114,7 +114,8 @@ static void primary_sync(struct frame *f, uint64_t esr)
 		return;
 	case EC_SMC:
 		f->elr += 4;
-		psci_primary(f);
+		if (!scm_primary(f))
+			psci_primary(f);
 		return;
 	case EC_SYSREG:
 		virq_primary_sgi(esr, f);
