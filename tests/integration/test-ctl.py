@@ -230,12 +230,14 @@ class ExitStatus(Case):
 
     def test_there_is_no_such_vm(self):
         self.w.vm("demo", "powerkey\n")
-        text = (f"ghvmctl: there is no virtual machine 'dmeo': no dmeo.yaml in {self.w.path('vms')}; "
-                "did you mean 'demo'?\n")
+        defined = self.w.path("run", "lib", "vms")  # which the manager searches as well
+        text = (f"ghvmctl: there is no virtual machine 'dmeo': no dmeo.yaml in {self.w.path('vms')} "
+                f"or {defined}; did you mean 'demo'?\n")
         for verb in (["status"], ["start"], ["stop"], ["--force", "stop"], ["console"], ["why"],
                      ["trace"], ["plan"], ["plan", "--running"], ["validate"],
                      ["region", "list"]):
-            self.assertEqual(self.ctl(*verb, "dmeo", status=3), ("", text), verb)
+            self.assertEqual(self.ctl("--dir=" + defined, *verb, "dmeo", status=3), ("", text),
+                             verb)
         for verb in (["status"], ["start"], ["stop"], ["console"], ["why"], ["trace"], ["plan"],
                      ["region", "list"]):
             _, err = self.ctl(*verb, "De\x1bmo", status=3)
