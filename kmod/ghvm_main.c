@@ -85,7 +85,7 @@ static long cmd_hcall(void *priv, void *p)
 }
 
 static const struct ghvm_op dev_ops[] = {
-	GHVM_OP(GHVM_INFO, ghvm_info, quarantined_pages, cmd_info), /* first: see dev_ioctl() */
+	GHVM_OP(GHVM_INFO, ghvm_info, device, cmd_info), /* first: see dev_ioctl() */
 	GHVM_OP(GHVM_HCALL, ghvm_hcall, __reserved, cmd_hcall),
 	GHVM_OP(GHVM_IRQ, ghvm_irq, eventfd, ghvm_irqs_set),
 	GHVM_OP(GHVM_PIN, ghvm_pin, length, ghvm_pin),
