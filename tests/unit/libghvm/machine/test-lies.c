@@ -15,6 +15,7 @@
 #include "libghvm/memory/parcel.h"
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/rm/vm-calls.h"
+#include "tests/fakes/other-vm.h"
 #include "tests/fixtures/region.h"
 #include "tests/unit/unit.h"
 
@@ -28,7 +29,6 @@
 #define WORD 4
 #define FIELDS_MAX 24 /* of a reply; what is longer is a list of things that are alike */
 #define PATIENCE_MS 5 /* of a machine with a VM that does not change its state */
-#define OTHER_INCARNATION 77
 
 /* ---- which point it was, if the fake aborts ---- */
 
@@ -37,75 +37,6 @@ static char where[256];
 static void on_abort(int sig)
 {
 	(void)!write(STDERR_FILENO, where, strlen(where));
-}
-
-/* ---- the VM that is another's ---- */
-
-/**
- * struct other - a VM that is being made, beside
- * @lent: RM has shown its handle; @shared: RM has only said it
- */
-struct other {
-	struct ghvm_vmid vmid;
-	struct ghvm_parcel lent, shared;
-};
-
-static void give(struct bench *b, struct other *o, struct ghvm_parcel *p, uint32_t label, bool lend)
-{
-	const struct ghvm_parcel_config config = { .name = "other",
-						   .vm_name = "other",
-						   .label = label,
-						   .ipa = GHVM_GIB(4) + label * GHVM_PAGE,
-						   .lend = lend,
-						   .rights =
-							   ghvm_parcel_rights(label, lend, false) };
-	_cleanup_(closep) int fd = memfd_create("other", MFD_CLOEXEC);
-
-	assert_int_equal(ftruncate(fd, GHVM_PAGE), 0);
-	ghvm_parcel_init(p, &b->f->host, b->rm, &b->ledger, &config);
-	assert_int_equal(ghvm_parcel_pin(p, fd, GHVM_PAGE, NULL), 0);
-	assert_int_equal(ghvm_parcel_guard(p, o->vmid, OTHER_INCARNATION, NULL), 0);
-	assert_int_equal(ghvm_parcel_give(p, NULL), 0);
-}
-
-static void other_begin(struct bench *b, struct other *o)
-{
-	*o = (struct other){};
-	assert_int_equal(ghvm_rm_vm_allocate(b->rm, &o->vmid, NULL), 0);
-	ghvm_ledger_vmid_add(&b->ledger, o->vmid);
-	give(b, o, &o->lent, 1, true);
-	assert_int_equal(ghvm_parcel_show(&o->lent, NULL), 1);
-	give(b, o, &o->shared, 2, false);
-}
-
-static void assert_other_is_well(struct bench *b, const struct other *o)
-{
-	assert_int_equal(model_page_owner(b->f->model, o->lent.extents[0].pa), 1);
-	assert_int_equal(model_page_owner(b->f->model, o->shared.extents[0].pa), 2);
-}
-
-static void take_back(struct ghvm_parcel *p)
-{
-	struct ghvm_error err = {};
-
-	if (ghvm_parcel_reclaim(p, &err) < 0 || ghvm_parcel_unguard(p, &err) < 0)
-		fail_msg("other: %s", err.msg);
-	ghvm_parcel_done(p);
-}
-
-static void other_end(struct bench *b, struct other *o)
-{
-	take_back(&o->shared);
-	take_back(&o->lent);
-	assert_int_equal(ghvm_rm_vm_deallocate(b->rm, o->vmid, NULL), 0);
-	ghvm_ledger_vmid_remove(&b->ledger, o->vmid);
-}
-
-/* Its process dies as well. */
-static void other_dies(struct other *o)
-{
-	ghvm_parcel_done(&o->lent);
-	ghvm_parcel_done(&o->shared);
 }
 
 /* ---- what is lied about ---- */
@@ -126,8 +57,10 @@ struct scenario {
  * struct lie - one
  * @nth: reply, from 0 on; @offset: into it; UINT32_MAX: none
  * @dies_after: so many calls of the host the process is dead, too; 0: it lives on
+ * @way: REFUSED: with @value as status; REPLACED: by @offset bytes that begin with @value
  */
 struct lie {
+	enum { ONE_WORD, REFUSED, REPLACED } way;
 	unsigned int nth;
 	size_t offset;
 	uint32_t value;
@@ -150,11 +83,21 @@ static void let_it_die(void *data)
 
 static void arm(struct bench *b, const struct lie *l)
 {
-	uint8_t bytes[WORD];
+	uint8_t bytes[64] = {};
 	struct ghvm_put w = { .buf = bytes, .cap = sizeof(bytes) };
 
 	ghvm_put_u32(&w, l->value);
-	model_lie(b->f->model, 0, l->offset, bytes, sizeof(bytes), l->nth);
+	switch (l->way) {
+	case ONE_WORD:
+		model_lie(b->f->model, 0, l->offset, bytes, WORD, l->nth);
+		break;
+	case REFUSED:
+		model_refuse(b->f->model, 0, l->value, l->nth);
+		break;
+	case REPLACED:
+		model_reply(b->f->model, 0, bytes, l->offset, l->nth);
+		break;
+	}
 }
 
 static void disarm(struct bench *b)
@@ -162,6 +105,8 @@ static void disarm(struct bench *b)
 	b->f->on_leave = NULL;
 	b->f->dead_from = 0;
 	model_lie(b->f->model, 0, 0, NULL, 0, UINT32_MAX);
+	model_refuse(b->f->model, UINT32_MAX, 0, UINT32_MAX);
+	model_reply(b->f->model, UINT32_MAX, NULL, 0, UINT32_MAX);
 }
 
 /* ---- lives ---- */
@@ -332,7 +277,7 @@ static void end_honestly(struct bench *b, struct other *o, struct tally *t)
 		other_dies(o);
 		return;
 	}
-	assert_other_is_well(b, o);
+	other_assert_well(b, o);
 	if (r == 0)
 		other_end(b, o);
 	else
@@ -348,8 +293,9 @@ static void try_lie(const struct scenario *s, const struct lie *l, struct tally 
 	struct ghvm_error err = {};
 	struct other o;
 
-	(void)snprintf(where, sizeof(where), "%s: reply %u, byte %zu: 0x%x, dead after %u\n",
-		       s->what, l->nth, l->offset, l->value, l->dies_after);
+	(void)snprintf(where, sizeof(where),
+		       "%s: reply %u, way %u, byte %zu: 0x%x, dead after %u\n", s->what, l->nth,
+		       l->way, l->offset, l->value, l->dies_after);
 	begin(&b, s, &o);
 	arm(&b, l);
 	if (l->dies_after) {
@@ -453,6 +399,72 @@ static void a_lie_and_it_dies(void **state)
 			sweep(&scenarios[i], after, ARRAY_SIZE(after), stride(13));
 }
 
+/* ---- any reply ---- */
+
+/* xorshift64: the same numbers each time, so that a failure comes back */
+static uint64_t next_number(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* Any number, known or not; half of them are small, as statuses are. */
+static uint32_t any_number(uint64_t *state)
+{
+	uint32_t value = (uint32_t)next_number(state);
+
+	return next_number(state) % 2 ? value : value % 64;
+}
+
+/* A word of a reply becomes any number. */
+static struct lie any_lie(const struct scenario *s, uint64_t *state, const size_t *lengths,
+			  size_t n)
+{
+	struct lie l = { .nth = (unsigned int)(next_number(state) % n) };
+	size_t words = fields(lengths[l.nth]);
+
+	l.offset = words ? next_number(state) % words * WORD : 0;
+	l.value = any_number(state);
+	if (!s->has_guest && next_number(state) % 2)
+		l.dies_after = 1 + (unsigned int)(next_number(state) % 9);
+	return l;
+}
+
+/* A request is refused with any status; or it is done, and the reply is of any length and content. */
+static struct lie any_reply(uint64_t *state, size_t n)
+{
+	return (struct lie){ .nth = (unsigned int)(next_number(state) % n),
+			     .value = any_number(state),
+			     .way = next_number(state) % 2 ? REFUSED : REPLACED,
+			     .offset = next_number(state) % 64 };
+}
+
+/* GHVM_LIES=N: N in each kind of life */
+static void any_reply_to_any_message(void **state)
+{
+	const char *many = getenv("GHVM_LIES");
+	unsigned long rounds = many ? strtoul(many, NULL, 10) : 0;
+	size_t lengths[FAKE_RM_SENT_MAX];
+	uint64_t seed = 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		size_t n = replies_of(&scenarios[i], lengths);
+		struct tally t = {};
+
+		while (t.points < (rounds ? rounds : 200)) {
+			const struct lie l = t.points % 2
+						     ? any_lie(&scenarios[i], &seed, lengths, n)
+						     : any_reply(&seed, n);
+
+			try_lie(&scenarios[i], &l, &t);
+		}
+		print_message("%s: %u points, noticed in %u\n", scenarios[i].what, t.points,
+			      t.noticed);
+	}
+}
+
 /* ---- the next one is lied to ---- */
 
 /* How many calls of the host a life is. */
@@ -548,6 +560,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lie_and_it_lives_on),
 		cmocka_unit_test(a_lie_and_it_dies),
+		cmocka_unit_test(any_reply_to_any_message),
 		cmocka_unit_test(it_dies_and_the_next_one_is_lied_to),
 	};
 
