@@ -257,24 +257,32 @@ static int check_number(const struct definition *d, int images, struct ghvm_erro
 	return 0;
 }
 
-/* A disk that is full to the last byte would take the state of others with it. */
-static int check_room(const struct definition *d, int images, struct ghvm_error *err)
+/* Would @wanted bytes more leave the file system the room that it keeps? */
+static int check_left(const struct definition *d, int fd, uint64_t wanted, struct ghvm_error *err)
 {
-	uint64_t wanted = d->len, left, kept;
+	uint64_t left, kept;
 	struct statvfs fs;
 
-	for (size_t i = 0; i < d->n_files; i++)
-		wanted += d->files[i].size;
-	if (fstatvfs(images, &fs) < 0)
+	if (fstatvfs(fd, &fs) < 0)
 		return fail_place(d->dir, -errno, err);
 	left = (uint64_t)fs.f_bavail * fs.f_frsize;
 	kept = (uint64_t)fs.f_blocks / ROOM_KEPT * fs.f_frsize;
 	if (wanted > left || left - wanted < kept)
 		return ghvm_error_set(err, -EDQUOT,
-				      "%s: the files have %" PRIu64 " KiB, %" PRIu64
+				      "%s: %" PRIu64 " KiB are to be written, %" PRIu64
 				      " KiB are free, of which %" PRIu64 " KiB must stay free",
 				      d->dir, wanted >> 10, left >> 10, kept >> 10);
 	return 0;
+}
+
+/* A disk that is full to the last byte would take the state of others with it. */
+static int check_room(const struct definition *d, int images, struct ghvm_error *err)
+{
+	uint64_t wanted = d->len;
+
+	for (size_t i = 0; i < d->n_files; i++)
+		wanted += d->files[i].size;
+	return check_left(d, images, wanted, err);
 }
 
 /* --- writing --- */
@@ -293,8 +301,12 @@ static int write_all(int fd, const char *buf, size_t len)
 	return 0;
 }
 
-/* Exactly @size bytes, which the seals keep. Return: 0; negative errno. */
-static int copy_bytes(const struct definition *d, int from, int to, uint64_t size)
+/*
+ * Exactly @size bytes, which the seals keep. Others write meanwhile, so the room is looked at before each
+ * part. Return: 0; -EDQUOT with @err set; another negative errno.
+ */
+static int copy_bytes(const struct definition *d, int from, int to, uint64_t size,
+		      struct ghvm_error *err)
 {
 	_cleanup_(freep) char *buf = malloc(COPY_BYTES);
 	uint64_t done = 0;
@@ -306,6 +318,9 @@ static int copy_bytes(const struct definition *d, int from, int to, uint64_t siz
 	while (r == 0 && done < size) {
 		if (atomic_load(&d->cancelled))
 			return -ECANCELED;
+		r = check_left(d, to, size - done, err);
+		if (r < 0)
+			return r;
 		n = pread(from, buf, size - done < COPY_BYTES ? size - done : COPY_BYTES,
 			  (off_t)done);
 		if (n <= 0)
@@ -323,14 +338,15 @@ static int create_file(int folder, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_file(const struct definition *d, int folder, const struct definition_file *f)
+static int write_file(const struct definition *d, int folder, const struct definition_file *f,
+		      struct ghvm_error *err)
 {
 	_cleanup_(closep) int fd = create_file(folder, f->key);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = copy_bytes(d, f->fd, fd, f->size);
+	r = copy_bytes(d, f->fd, fd, f->size, err);
 	return r == 0 && fsync(fd) < 0 ? -errno : r;
 }
 
@@ -346,7 +362,9 @@ static int add_file(const struct definition *d, const struct place *p, int folde
 				      "%s: cannot keep the file %s/" IMAGES "/%s: %s", f->key,
 				      d->dir, f->kept, strerror(errno));
 	}
-	r = write_file(d, folder, f);
+	r = write_file(d, folder, f, err);
+	if (r == -EDQUOT && err->code == r)
+		return r; /* check_left() has said why */
 	if (r == -ECANCELED)
 		return ghvm_error_set(err, r, "%s: not copied to the end: the client has gone",
 				      f->key);

@@ -20,15 +20,31 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define TEXT_MAX 512
 #define IMAGE_SIZE 300000 /* more than one piece of a copy */
 
+#define BLOCK 4096
+#define DISK_BLOCKS (1 << 20)
+
 struct fixture {
 	char dir[64];
 };
+
+/* The disk that the writer sees, and what others write between two looks at it. */
+static uint64_t blocks_free = DISK_BLOCKS, blocks_others_take;
+
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	*ret = (struct statvfs){ .f_frsize = BLOCK,
+				 .f_blocks = DISK_BLOCKS,
+				 .f_bavail = blocks_free };
+	blocks_free -= blocks_others_take;
+	return 0;
+}
 
 static int set_up(void **state)
 {
@@ -260,6 +276,22 @@ static void there_must_be_room(void **state)
 	assert_is(f, "");
 }
 
+static void there_must_be_room_at_each_part(void **state)
+{
+	const struct fixture *f = *state;
+	struct ghvm_error err = {};
+
+	blocks_free = DISK_BLOCKS / 16 + 2 * IMAGE_SIZE / BLOCK; /* enough at the first look */
+	blocks_others_take = 2 * IMAGE_SIZE / BLOCK;
+	assert_int_equal(write_one(f, "one", &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "must stay free"));
+	assert_is(f, "");
+	blocks_free = DISK_BLOCKS;
+	blocks_others_take = 0;
+	assert_int_equal(write_one(f, "one", &err), 0);
+	assert_is(f, "one");
+}
+
 static void a_cancelled_definition_leaves_nothing(void **state)
 {
 	const struct fixture *f = *state;
@@ -392,6 +424,7 @@ int main(void)
 		TEST(only_its_own_files_are_kept),
 		TEST(a_full_disk_leaves_the_earlier_definition),
 		TEST(there_must_be_room),
+		TEST(there_must_be_room_at_each_part),
 		TEST(a_cancelled_definition_leaves_nothing),
 		TEST(a_user_has_a_limited_number),
 		TEST(a_writer_may_die),
