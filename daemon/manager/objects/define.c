@@ -261,7 +261,7 @@ static int check_new(const struct definitions *all, const struct wish *w, sd_bus
 	if (!w->replace)
 		return sd_bus_error_setf(error, FAILURE_VM_EXISTS,
 					 "%s is defined already: undefine it, or replace it with "
-					 "the option 'replace'",
+					 "the option 'replace' (ghvmctl define --force)",
 					 w->name);
 	return 0;
 }
