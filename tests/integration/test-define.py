@@ -410,8 +410,9 @@ class Ctl(Case):
         with open(script, "w", encoding="ascii") as f:
             f.write("#!/bin/sh\n" + command + "\n")
         os.chmod(script, 0o755)
-        os.makedirs(self.w.path("tmp"), exist_ok=True)
-        os.environ["VISUAL"], os.environ["TMPDIR"] = script, self.w.path("tmp")
+        os.makedirs(self.w.path("tmp", "of-a-long-path" * 4), exist_ok=True)
+        os.environ["VISUAL"] = script
+        os.environ["TMPDIR"] = self.w.path("tmp", "of-a-long-path" * 4)
         try:
             return self.ghvmctl("edit", name)
         finally:
@@ -440,7 +441,12 @@ class Ctl(Case):
             self.assertRegex(r.stderr, f"(?s){said}.*the edited text is in ")
             self.assertEqual(self.text().strip(), before.strip())
         self.assertEqual(len(self.copies()), 2)
-        self.assertEqual(self.edit("exit 3").returncode, 1)
+        for command, left in (("exit 3", 2), ("echo >>$1; exit 3", 3)):
+            r = self.edit(command)
+            self.assertEqual(r.returncode, 1)
+            self.assertIn("the editor failed", r.stderr)
+            self.assertEqual("the edited text is in" in r.stderr, left == 3)
+            self.assertEqual(len(self.copies()), left)
 
     def test_edit_of_a_file(self):
         self.w.vm("demo", "off\n")

@@ -39,8 +39,8 @@ struct edit {
 	char *text;
 	size_t len;
 	char kept[PATH_MAX];
-	char folder[64];
-	char copy[128];
+	char folder[PATH_MAX];
+	char copy[PATH_MAX + GHVM_NAME_SIZE + 8];
 	char *now;
 	size_t now_len;
 };
@@ -106,25 +106,30 @@ static int write_file(int fd, const char *text, size_t len)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int make_copy(struct edit *e)
-{
-	const char *tmp = getenv("TMPDIR");
-	_cleanup_(closep) int fd = -1;
-
-	(void)snprintf(e->folder, sizeof(e->folder), "%.40s/ghvmctl-XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(e->folder))
-		return ctl_fail(CTL_FAILED, "%s: %s", e->folder, strerror(errno));
-	(void)snprintf(e->copy, sizeof(e->copy), "%s/%s.yaml", e->folder, e->name); /* fits */
-	fd = open(e->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || write_file(fd, e->text, e->len) < 0)
-		return ctl_fail(CTL_FAILED, "%s: %s", e->copy, strerror(errno));
-	return CTL_OK;
-}
-
 static void remove_copy(const struct edit *e)
 {
 	(void)unlink(e->copy);
 	(void)rmdir(e->folder); /* stays if the editor has left files in it */
+}
+
+static int make_copy(struct edit *e)
+{
+	const char *tmp = getenv("TMPDIR");
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	if (snprintf(e->folder, sizeof(e->folder), "%s/ghvmctl-XXXXXX", tmp ? tmp : "/tmp") >=
+	    (int)sizeof(e->folder))
+		return ctl_fail(CTL_FAILED, "TMPDIR: the path is too long");
+	if (!mkdtemp(e->folder))
+		return ctl_fail(CTL_FAILED, "%s: %s", e->folder, strerror(errno));
+	(void)snprintf(e->copy, sizeof(e->copy), "%s/%s.yaml", e->folder, e->name); /* fits */
+	fd = open(e->copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r = fd < 0 ? -errno : write_file(fd, e->text, e->len);
+	if (r == 0)
+		return CTL_OK;
+	remove_copy(e);
+	return ctl_fail(CTL_FAILED, "%s: %s", e->copy, strerror(-r));
 }
 
 static int run_editor(const char *path)
@@ -228,19 +233,39 @@ static int store(const struct edit *e)
 	return CTL_OK;
 }
 
+static int read_copy(struct edit *e, struct ghvm_error *err)
+{
+	free(TAKE_PTR(e->now));
+	return descriptor_read(e->copy, &e->now, &e->now_len, err);
+}
+
+static bool is_unchanged(const struct edit *e)
+{
+	return e->now_len == e->len && !memcmp(e->now, e->text, e->len);
+}
+
+/* The editor failed and has said why. */
+static int give_up(struct edit *e)
+{
+	struct ghvm_error err = {};
+
+	if (read_copy(e, &err) < 0 || !is_unchanged(e))
+		return ctl_fail(CTL_FAILED, "%s is as it was; the edited text is in %s", e->name,
+				e->copy);
+	remove_copy(e);
+	return CTL_FAILED;
+}
+
 static int edit_copy(struct edit *e)
 {
 	struct ghvm_error err = {};
-	int r;
 
 	do {
-		r = run_editor(e->copy);
-		if (r != CTL_OK)
-			return r;
-		free(TAKE_PTR(e->now));
-		if (descriptor_read(e->copy, &e->now, &e->now_len, &err) < 0)
+		if (run_editor(e->copy) != CTL_OK)
+			return give_up(e);
+		if (read_copy(e, &err) < 0)
 			return ctl_fail(CTL_FAILED, "%s", err.msg);
-		if (e->now_len == e->len && !memcmp(e->now, e->text, e->len)) {
+		if (is_unchanged(e)) {
 			remove_copy(e);
 			return ctl_fail(CTL_OK, "%s: unchanged", e->name);
 		}
