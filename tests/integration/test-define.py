@@ -468,6 +468,11 @@ class Ctl(Case):
                    self.write(SPEC.replace("fd:kernel", "/nonexistent")))
         self.fails("not a regular file", "define",
                    self.write(SPEC.replace("fd:kernel", "/dev/null")))
+        big = self.w.path("big")
+        with open(big, "wb") as f:
+            f.truncate((1 << 30) + 1)
+        self.fails("demo.yaml:3:17: kernel.image: .*/big: larger than 1G", "define",
+                   self.write(SPEC.replace("fd:kernel", big)))
         self.fails("cannot name|not a VM's name", "define", self.write(name="A.yaml"))
         self.nothing_left()
 

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FILE_MAX (UINT64_C(1) << 30) /* bytes that DefineVM takes */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 bool descriptor_is_file(const char *arg)
@@ -109,6 +110,8 @@ static int add_file(struct descriptor_sent *sent, const struct ghvm_spec_path *p
 
 	if (from < 0)
 		return from;
+	if (size > FILE_MAX)
+		return ghvm_error_set(err, -EFBIG, "%s: %s: larger than 1G", p->key, p->value);
 	fd = seal_file(from, size);
 	if (fd == -ESTALE)
 		return ghvm_error_set(err, fd, "%s: %s: became shorter while it was read", p->key,
