@@ -236,8 +236,8 @@ static const struct failure failures[] = {
 	  { "", "the hypervisor refused a call: the kernel's log, and ghvmctl host" } },
 	{ -ENODEV,
 	  ANY,
-	  { "", "if the module is not there, load the module (modprobe ghvm) and start it again, "
-		"nothing else has to be restarted; else remove what the message names" } },
+	  { "", "if the module is not there, load the module (modprobe ghvm), then start the VM; "
+		"the manager need not be restarted. Else remove what the message names" } },
 	{ -EPROTO, ANY, { "", "ghvm.ko and gunyah-vmd are of different versions: ghvmctl host" } },
 	{ -EINVAL, ANY, { "", LOOK_AT_SPEC } },
 	{ -ENOENT, ANY, { "", "a file is not there: ghvmctl validate NAME" } },
