@@ -413,7 +413,10 @@ static int publish(const struct definition *d, const struct place *p, int folder
 	descriptor_name(file, d->name);
 	if (renameat(folder, DESCRIPTOR, p->vms, file) < 0)
 		return ghvm_error_set(err, -errno, "%s/" DEFINITION_VMS "/%s: cannot write: %s",
-				      d->dir, file, strerror(errno));
+				      d->dir, file,
+				      errno == EXDEV ? "it must be on the same file system as "
+						       "the folder " IMAGES
+						     : strerror(errno));
 	(void)fsync(p->vms); /* the change is made, whatever this says */
 	(void)fsync(folder);
 	return 0;
