@@ -45,6 +45,7 @@ verb() {
 	plan) echo "$root/vm/one org.gunyah.vmm1.VM Plan a{sv} 0" ;;
 	memory) echo "$root/vm/one org.gunyah.vmm1.VM BeginTransaction a{sv} 0" ;;
 	retry) echo "$root/host org.gunyah.vmm1.Host RetryQuarantine a{sv} 0" ;;
+	undefine) echo "$root org.gunyah.vmm1.Manager UndefineVM sa{sv} one 0" ;;
 	trace) echo "$root/host org.gunyah.vmm1.Host Trace ta{sv} 0 0" ;;
 	esac
 }
@@ -106,11 +107,13 @@ for user in root member stranger; do
 done
 
 say "a stranger without an agent is told what there is to do; one with an agent is asked"
-for v in start retry trace; do
+for v in start retry trace undefine; do
 	denied "authentication is required.*group gunyah.*pkttyagent" as stranger -- $v
 	denied "polkit" as_asked no stranger -- $v
 	grep -q "^asked: org.gunyah.vmm1" /run/agent.out || fail "nobody was asked"
 done
+grep -q "^asked: org.gunyah.vmm1.undefine: .* the virtual machine one" /run/agent.out ||
+	fail "the question does not name the VM"
 ! running || fail "started"
 if as stranger ghvmctl start one >/run/said 2>&1; then
 	fail "a stranger has started it"
@@ -123,7 +126,7 @@ for user in root member; do
 	mark one
 	as $user ghvmctl start one
 	running || fail "does not run"
-	for v in console plan memory retry trace; do
+	for v in console plan memory retry trace undefine; do
 		allowed as $user -- $v
 	done
 	hears one 90 "guest: user space reached"
