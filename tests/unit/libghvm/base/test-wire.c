@@ -45,6 +45,19 @@ static void gets_little_endian(void **state)
 	assert_int_equal(ghvm_get_end(&g), 0);
 }
 
+/* What is left counts, not what there was. */
+static void put_sees_what_is_left(void **state)
+{
+	uint8_t buf[8] = {};
+	struct ghvm_put w = { .buf = buf, .cap = 6 };
+
+	ghvm_put_u32(&w, 1);
+	ghvm_put_u32(&w, UINT32_MAX);
+	assert_true(w.bad);
+	assert_int_equal(w.len, 4);
+	assert_int_equal(buf[4] | buf[5] | buf[6] | buf[7], 0);
+}
+
 /* At each possible end: what does not fit marks the cursor, and it stays marked. */
 static void put_stays_bad(void **state)
 {
@@ -107,9 +120,13 @@ static void zero_bytes_need_no_buffer(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(puts_little_endian), cmocka_unit_test(gets_little_endian),
-		cmocka_unit_test(put_stays_bad),      cmocka_unit_test(get_stays_bad),
-		cmocka_unit_test(sizes_do_not_wrap),  cmocka_unit_test(zero_bytes_need_no_buffer),
+		cmocka_unit_test(puts_little_endian),
+		cmocka_unit_test(gets_little_endian),
+		cmocka_unit_test(put_sees_what_is_left),
+		cmocka_unit_test(put_stays_bad),
+		cmocka_unit_test(get_stays_bad),
+		cmocka_unit_test(sizes_do_not_wrap),
+		cmocka_unit_test(zero_bytes_need_no_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

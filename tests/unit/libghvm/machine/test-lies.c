@@ -399,6 +399,26 @@ static void a_lie_and_it_dies(void **state)
 			sweep(&scenarios[i], after, ARRAY_SIZE(after), stride(13));
 }
 
+/* ---- a refusal that says that there is no such thing ---- */
+
+/* RM knows the handle, has done nothing, and says once that it does not know the handle. */
+static void a_handle_is_denied_once(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++) {
+		size_t lengths[FAKE_RM_SENT_MAX];
+		unsigned int n = (unsigned int)replies_of(&scenarios[i], lengths);
+		struct tally t = {};
+
+		for (unsigned int nth = 0; nth < n; nth++) {
+			const struct lie l = { .nth = nth,
+					       .value = GHVM_RM_HANDLE_INVALID,
+					       .way = REFUSED };
+
+			try_lie(&scenarios[i], &l, &t);
+		}
+	}
+}
+
 /* ---- any reply ---- */
 
 /* xorshift64: the same numbers each time, so that a failure comes back */
@@ -560,6 +580,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lie_and_it_lives_on),
 		cmocka_unit_test(a_lie_and_it_dies),
+		cmocka_unit_test(a_handle_is_denied_once),
 		cmocka_unit_test(any_reply_to_any_message),
 		cmocka_unit_test(it_dies_and_the_next_one_is_lied_to),
 	};

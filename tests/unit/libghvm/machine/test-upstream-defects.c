@@ -281,6 +281,28 @@ static void handles_not_little_endian(void **state)
 	assert_memory_equal(w.bytes, golden, sizeof(golden));
 }
 
+/* One entry more than a message has: RM waits for the rest until an APPEND is the last. */
+static void last_append_not_marked(void **state)
+{
+	static const struct bench_options scattered = { .host = { .chunk_pages = 1 } };
+	_cleanup_(closep) int fd = sparse_memfd(65 * GHVM_PAGE);
+	struct wire w = { .id = GHVM_RM_MEM_APPEND };
+	_cleanup_(bench_done) struct bench b;
+	struct ghvm_parcel p;
+
+	bench_init(&b, &scattered);
+	ghvm_rm_set_on_trace(b.rm, on_trace, &w);
+	parcel_init(&b, &p, true);
+	assert_int_equal(ghvm_parcel_pin(&p, fd, 65 * GHVM_PAGE, NULL), 0);
+	assert_int_equal(ghvm_parcel_guard(&p, allocate_vmid(&b), 1, NULL), 0);
+	assert_int_equal(ghvm_parcel_give(&p, NULL), 0);
+	assert_int_equal(w.len, 28);
+	assert_int_equal(w.bytes[4], 1); /* the flag "done" */
+	assert_int_equal(ghvm_parcel_reclaim(&p, NULL), 0);
+	assert_int_equal(ghvm_parcel_unguard(&p, NULL), 0);
+	ghvm_parcel_done(&p);
+}
+
 static void host_vmid_byte_order(void **state)
 {
 	struct wire w = { .id = GHVM_RM_MEM_SHARE };
@@ -363,6 +385,7 @@ int main(void)
 		cmocka_unit_test(failed_reclaim_frees_pages_that_the_guest_still_owns),
 		cmocka_unit_test(acl_vmids_addresses_sizes_counts_not_little_endian),
 		cmocka_unit_test(handles_not_little_endian),
+		cmocka_unit_test(last_append_not_marked),
 		cmocka_unit_test(host_vmid_byte_order),
 		cmocka_unit_test(rights_0_accepted),
 		cmocka_unit_test(reset_never_sent_before_reclaim),
