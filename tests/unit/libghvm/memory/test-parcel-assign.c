@@ -109,8 +109,8 @@ static void take_back(struct ghvm_parcel *p)
 
 static void there_and_back(const struct ghvm_parcel_config *c, const char *wanted)
 {
+	struct phases s; /* written to until bench_done() */
 	_cleanup_(bench_done) struct bench b;
-	struct phases s;
 	struct ghvm_parcel p;
 
 	bench_init(&b, &assigning);
@@ -168,8 +168,8 @@ static void a_refusal_leaves_nothing(void **state)
 static void a_second_attempt_begins_anew(void **state)
 {
 	const struct ghvm_parcel_config c = lent(false);
+	struct phases s; /* written to until bench_done() */
 	_cleanup_(bench_done) struct bench b;
-	struct phases s;
 	struct ghvm_parcel p;
 
 	bench_init(&b, &assigning);
