@@ -80,16 +80,19 @@ static void make_files(void)
 static void make_manager(void)
 {
 	struct manager *m = &world.manager;
-	static char state[PATH_MAX], control[PATH_MAX];
+	static char state[PATH_MAX], control[PATH_MAX], definitions[PATH_MAX];
 
 	(void)snprintf(state, sizeof(state), "%s/state", world.dirs[0]);
 	(void)snprintf(control, sizeof(control), "%s/ctl", world.dirs[0]);
-	PROMISE(mkdir(state, 0700) == 0 && mkdir(control, 0700) == 0);
+	(void)snprintf(definitions, sizeof(definitions), "%s/lib", world.dirs[0]);
+	PROMISE(mkdir(state, 0700) == 0 && mkdir(control, 0700) == 0 &&
+		mkdir(definitions, 0700) == 0);
 	world.options = (struct manager_options){
 		.uri = "unix:/nonexistent",
 		.vms_dirs = world.dirs,
 		.state_dir = state,
 		.control_dir = control,
+		.definition_dir = definitions,
 	};
 	PROMISE(manager_init(m, world.loop, &world.options) == 0);
 	world.host = script_host_new();
