@@ -170,50 +170,6 @@ static void detach(struct console_client *k)
 	k->fd = -1;
 }
 
-/* Tell the client how many bytes were skipped. Return: true: done. */
-static bool say_lost(struct console_client *k)
-{
-	char text[64];
-	int n;
-
-	if (!k->lost)
-		return true;
-	n = snprintf(text, sizeof(text), "\r\n[%llu bytes lost]\r\n", (unsigned long long)k->lost);
-	if (send(k->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return false;
-	k->lost = 0;
-	return true;
-}
-
-static void write_client(struct console *c, struct console_client *k)
-{
-	uint8_t buf[CHUNK];
-	uint64_t skipped;
-	ssize_t w;
-	size_t n;
-
-	while (k->fd >= 0) {
-		n = peek(c, &k->shown, buf, sizeof(buf), &skipped);
-		k->lost += skipped;
-		if (!n || !say_lost(k))
-			return;
-		w = send(k->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (w < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
-			detach(k);
-		if (w <= 0)
-			return;
-		k->shown += (uint64_t)w;
-	}
-}
-
-static void write_clients(struct console *c)
-{
-	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
-		write_client(c, &c->clients[i]);
-	if (c->clients[0].fd >= 0)
-		c->shown = c->clients[0].shown;
-}
-
 /* Pass typed bytes to the guest. If it cannot take all, its device wakes the console later. */
 static void feed_guest(struct console *c)
 {
@@ -248,18 +204,67 @@ static void read_typed(struct console *c)
 	feed_guest(c);
 }
 
-/* Remove clients that have disconnected; their input has been read before. */
+/* The client has gone, or is replaced: what it typed before still counts. */
+static void hang_up(struct console *c, struct console_client *k)
+{
+	if (k == &c->clients[0])
+		read_typed(c);
+	detach(k);
+}
+
+/* Tell the client how many bytes were skipped. Return: true: done. */
+static bool say_lost(struct console_client *k)
+{
+	char text[64];
+	int n;
+
+	if (!k->lost)
+		return true;
+	n = snprintf(text, sizeof(text), "\r\n[%llu bytes lost]\r\n", (unsigned long long)k->lost);
+	if (send(k->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return false;
+	k->lost = 0;
+	return true;
+}
+
+static void write_client(struct console *c, struct console_client *k)
+{
+	uint8_t buf[CHUNK];
+	uint64_t skipped;
+	ssize_t w;
+	size_t n;
+
+	while (k->fd >= 0) {
+		n = peek(c, &k->shown, buf, sizeof(buf), &skipped);
+		k->lost += skipped;
+		if (!n || !say_lost(k))
+			return;
+		w = send(k->fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (w < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
+			hang_up(c, k);
+		if (w <= 0)
+			return;
+		k->shown += (uint64_t)w;
+	}
+}
+
+static void write_clients(struct console *c)
+{
+	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
+		write_client(c, &c->clients[i]);
+	if (c->clients[0].fd >= 0)
+		c->shown = c->clients[0].shown;
+}
+
+/* Remove clients that have disconnected. */
 static void check_hangups(struct console *c)
 {
 	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++) {
 		struct console_client *k = &c->clients[i];
 		struct pollfd p = { .fd = k->fd };
 
-		if (k->fd < 0 || poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR)))
-			continue;
-		if (i == 0)
-			read_typed(c);
-		detach(k);
+		if (k->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
+			hang_up(c, k);
 	}
 }
 
@@ -289,11 +294,9 @@ int console_attach(struct console *c, bool read_only, bool force)
 		return -EBUSY;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	if (!read_only)
-		read_typed(c); /* last input of the client that is replaced */
-	else
+	if (read_only)
 		(void)shutdown(pair[0], SHUT_RD); /* writes of a watcher fail */
-	detach(k);
+	hang_up(c, k);
 	*k = (struct console_client){ .fd = pair[0], .nth = ++c->n_clients };
 	k->shown = c->shown;
 	lock(c);

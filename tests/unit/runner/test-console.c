@@ -32,6 +32,19 @@ struct fixture {
 	int log; /* our copy */
 };
 
+static int leaver = -1; /* a client that types x and leaves just before it is sent output */
+
+/* Takes the place of libc's function in this program. */
+ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	if (leaver >= 0) {
+		assert_int_equal(write(leaver, "x", 1), 1);
+		close(leaver);
+		leaver = -1;
+	}
+	return sendto(fd, buf, n, flags, NULL, 0);
+}
+
 static size_t on_room(void *data)
 {
 	struct fixture *f = data;
@@ -131,6 +144,19 @@ static size_t drain(struct fixture *f, int fd, char *buf, size_t n)
 		turn(f, 5);
 	}
 	return got;
+}
+
+static void the_last_words_of_a_client_count(void **state)
+{
+	struct fixture *f = *state;
+
+	leaver = console_attach(&f->c, false, false);
+	assert_true(leaver >= 0);
+	put(f, "up", 2);
+	settle(f);
+	assert_int_equal(leaver, -1);
+	assert_int_equal(f->n_typed, 1);
+	assert_int_equal(f->typed[0], 'x');
 }
 
 static void both_ways(void **state)
@@ -453,6 +479,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CONSOLE_TEST(both_ways),
+		CONSOLE_TEST(the_last_words_of_a_client_count),
 		CONSOLE_TEST(the_next_reader_gets_the_last_64k),
 		CONSOLE_TEST(the_log_has_all_that_it_had_time_for),
 		CONSOLE_TEST(the_log_says_what_it_lost),
