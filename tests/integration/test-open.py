@@ -185,7 +185,7 @@ class Opens(Base):
         self.end(unit)
 
     def test_the_same_file_after_a_reboot_in_place(self):
-        unit, c = self.running(script=f"mem-await {AT} 1\nmem-write {AT} 2\nreset\n",
+        unit, c = self.running(script=f"print up\nmem-await {AT} 1\nmem-write {AT} 2\nreset\n",
                                extra=YAML), self.client()
         fd = self.open(c)
         os.close(self.add(c, 7))
@@ -193,6 +193,7 @@ class Opens(Base):
             for _ in range(2):
                 word(m, 0, 1)
                 wait_until(lambda: word(m, 0) == 2)
+            wait_until(lambda: self.w.console_log("demo").count("up") == 3)
             self.w.wait_state("demo", "running")
             self.assertEqual(self.inode(self.open(c)), os.fstat(fd).st_ino)
         self.assert_error("NoSuchRegion", self.open, c, 7)
