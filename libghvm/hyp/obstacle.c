@@ -13,22 +13,23 @@
 #define OWN_TREE                                                                                   \
 	"start it with firmware that starts Gunyah, and with the device tree of that firmware"
 
-enum who { GUNYAH, KVM_HOST };
+enum identity { GUNYAH, KVM_HOST };
 
 /* UIDs of SMCCC's vendor hypervisor call; Gunyah's are abi A.2. */
 static const struct {
 	uint32_t uid[4];
-	enum who who;
+	enum identity identity;
 } uids[] = {
-	{ { 0xcd8fd5c1, 0xdb5f53a4, 0x36ce6592, 0x145f3d67 }, GUNYAH },
-	{ { 0xbd54bd19, 0x1b57370b, 0x9b606f94, 0xe69d5354 }, GUNYAH }, /* Qualcomm */
+	{ GHVM_UID_GUNYAH, GUNYAH },
+	{ GHVM_UID_QUALCOMM, GUNYAH },
 	{ { 0xb66fb428, 0xe911c52e, 0x564bcaa9, 0x743a004d }, KVM_HOST },
 };
 
-static bool uid_is(const struct ghvm_info *info, enum who who)
+static bool uid_is(const struct ghvm_info *info, enum identity identity)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(uids); i++)
-		if (uids[i].who == who && !memcmp(info->uid, uids[i].uid, sizeof(uids[i].uid)))
+		if (uids[i].identity == identity &&
+		    !memcmp(info->uid, uids[i].uid, sizeof(uids[i].uid)))
 			return true;
 	return false;
 }
