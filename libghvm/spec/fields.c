@@ -107,6 +107,13 @@ static const struct yaml_field region_fields[] = {
 };
 const struct yaml_map spec_region_fields = { region_fields };
 
+static bool is_list(struct yaml_reader *rd, const yaml_node_t *n, const char *path)
+{
+	if (n->type != YAML_SEQUENCE_NODE)
+		yaml_complain(rd, n, path, "type", "not a list");
+	return n->type == YAML_SEQUENCE_NODE;
+}
+
 static void read_region(struct yaml_reader *rd, yaml_node_t *n, size_t nth, struct ghvm_spec *spec)
 {
 	struct ghvm_spec_region *r = &spec->regions[spec->n_regions++];
@@ -125,10 +132,8 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	struct ghvm_spec *spec = dst;
 	size_t nth = 0;
 
-	if (n->type != YAML_SEQUENCE_NODE) {
-		yaml_complain(rd, n, path, "type", "not a list");
+	if (!is_list(rd, n, path))
 		return;
-	}
 	spec->n_regions = 0;
 	spec_forget_places(spec, "regions[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
@@ -238,10 +243,8 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	struct ghvm_spec *spec = dst;
 	size_t nth = 0;
 
-	if (n->type != YAML_SEQUENCE_NODE) {
-		yaml_complain(rd, n, path, "type", "not a list");
+	if (!is_list(rd, n, path))
 		return;
-	}
 	spec_set_defaults(&device_map, spec);
 	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
