@@ -106,18 +106,18 @@ static bool parse_nth(const char *s, unsigned int *ret_skip)
 }
 
 /* Parse CLIENT; default: all clients. */
-static bool parse_client(const char *s, enum fault_whose *ret)
+static bool parse_client(const char *s, enum fault_client *ret)
 {
-	static const struct names whose[] = {
+	static const struct names clients[] = {
 		{ "anybody", FAULT_ANYBODY },
 		{ "manager", FAULT_MANAGER },
 		{ "runner", FAULT_RUNNER },
 	};
-	uint32_t who = FAULT_ANYBODY;
+	uint32_t client = FAULT_ANYBODY;
 
-	if (s && !parse_name(whose, ARRAY_SIZE(whose), s, &who))
+	if (s && !parse_name(clients, ARRAY_SIZE(clients), s, &client))
 		return false;
-	*ret = (enum fault_whose)who;
+	*ret = (enum fault_client)client;
 	return true;
 }
 
@@ -134,7 +134,7 @@ static const char *cmd_fail(struct server *s, char **w)
 		return "which errno?";
 	if (!parse_nth(w[3], &f.skip))
 		return "which one of them?";
-	if (!parse_client(w[3] ? w[4] : NULL, &f.whose))
+	if (!parse_client(w[3] ? w[4] : NULL, &f.client))
 		return "which client?";
 	f.error = -(int)error;
 	s->fault = f;
@@ -147,7 +147,7 @@ static const char *arm_kill(struct server *s, char **w, enum fault_kind kind)
 
 	if (!parse_nth(w[1], &f.skip))
 		return "before which request?";
-	if (!parse_client(w[1] ? w[2] : NULL, &f.whose))
+	if (!parse_client(w[1] ? w[2] : NULL, &f.client))
 		return "which client?";
 	s->fault = f;
 	return NULL;

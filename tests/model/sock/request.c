@@ -205,10 +205,10 @@ static int grant_request(struct server *s, struct file *f, struct request *rq)
 /* True if the armed fault is meant for this request. */
 static bool fault_acts(struct server *s, const struct file *file, uint32_t op)
 {
-	enum fault_whose whose = file->kind == FILE_GRANT ? FAULT_RUNNER : FAULT_MANAGER;
+	enum fault_client client = file->kind == FILE_GRANT ? FAULT_RUNNER : FAULT_MANAGER;
 	struct fault *f = &s->fault;
 
-	if (!f->armed || (f->op && f->op != op) || (f->whose && f->whose != whose) ||
+	if (!f->armed || (f->op && f->op != op) || (f->client && f->client != client) ||
 	    (s->spared && file->pid == s->spared))
 		return false;
 	if (f->skip) {

@@ -249,12 +249,12 @@ const char *script_begin(const char *script, unsigned int n);
 enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_KILL_AFTER };
 
 /* Which requests count: runners have grants, managers everything else. */
-enum fault_whose { FAULT_ANYBODY, FAULT_MANAGER, FAULT_RUNNER };
+enum fault_client { FAULT_ANYBODY, FAULT_MANAGER, FAULT_RUNNER };
 
 struct fault {
 	bool armed;
 	enum fault_kind kind;
-	enum fault_whose whose;
+	enum fault_client client;
 	uint32_t op; /* 0: any */
 	unsigned int skip;
 	int error;
