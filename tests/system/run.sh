@@ -30,7 +30,7 @@ out=$(realpath -m "$1")
 shift
 cases=$*
 for case in $cases; do
-  [ "$mode" != test ] || [ -e "$here/cases/$case.sh" ] || {
+  [ "$mode" != test ] || [ -n "$(find "$here/cases" -name "$case.sh")" ] || {
     echo "run.sh: there is no case '$case' in tests/system/cases"
     exit 2
   }
@@ -111,7 +111,9 @@ make_overlay() {
   /sbin/depmod -b "$tree" "$release"
   rm "$tree/lib"
 
-  cp -r "$here/machine/." "$here/cases" "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
+  cp -r "$here/machine/." "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
+  mkdir "$tree/usr/lib/ghvm-tests/cases" # all in one folder there, in the order of their numbers
+  find "$here/cases" -name '*.sh' -exec cp -t "$tree/usr/lib/ghvm-tests/cases" {} + || return
   cp "$programs"/tests/system/{ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
