@@ -10,7 +10,7 @@ import case
 import world
 from world import ROOT
 
-EXAMPLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../examples")
+EXAMPLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../examples")
 
 
 def interpreter():

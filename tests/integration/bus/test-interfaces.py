@@ -13,7 +13,7 @@ import world
 from client import Client
 from world import NAME, ROOT, Refused, wait_until
 
-FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../systemd/dbus-interfaces")
+FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../systemd/dbus-interfaces")
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!-- SPDX-License-Identifier: GPL-2.0-or-later -->
 <!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
@@ -88,7 +88,7 @@ class Interfaces(unittest.TestCase):
         for name, text in found.items():
             with open(os.path.join(FOLDER, name + ".xml"), encoding="utf-8") as f:
                 self.assertEqual(f.read(), text, f"{name}: write it anew with "
-                                 "test-interfaces.py write")
+                                 "meson test integration-interfaces --test-args write")
 
 
 def write():

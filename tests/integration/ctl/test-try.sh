@@ -20,4 +20,4 @@ if [ "${1:-}" = inside ]; then
   model counts | grep -q ' lent_pages=0 .* violations=0 '
   exit
 fi
-"$here/try.sh" "$here/test-try.sh" inside
+"$here/../try.sh" "$here/test-try.sh" inside
