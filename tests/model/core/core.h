@@ -2,7 +2,7 @@
 /*
  * Internals of the model: all structures, and the interfaces of its files.
  *
- * Everything is in one arena of fixed size. Allocations of RM are only counted (heap.c), so that
+ * Everything is in one arena of fixed size. Allocations of RM are only counted (rm/heap.c), so that
  * the model runs out of memory when the real RM would (abi K.2).
  */
 #pragma once
@@ -194,7 +194,7 @@ void hyp_doorbell_receive(struct model *m, int space, uint64_t x[8]);
 void hyp_doorbell_reset(struct model *m, int space, uint64_t x[8]);
 void hyp_doorbell_mask(struct model *m, int space, uint64_t x[8]);
 
-/* ---- RM's heap (heap.c) ---- */
+/* ---- RM's heap (rm/heap.c) ---- */
 
 struct heap {
 	uint64_t used;
@@ -277,7 +277,7 @@ void rpc_pump(struct model *m, struct rpc_client *c);
 void rpc_reply(struct model *m, struct rpc_client *c, const struct rpc_packet *to, size_t len);
 void rpc_notify(struct model *m, uint16_t vmid, uint32_t id, const void *payload, size_t len);
 
-/* ---- RM: messages (rm.c, rm-vm.c, rm-image.c, rm-mem.c, rm-query.c) ---- */
+/* ---- RM: messages (rm/rm.c, rm/rm-*.c) ---- */
 
 /**
  * struct rm_call - a request being handled

@@ -11,7 +11,7 @@ root=$(realpath "$here/../../..")
 cross=${CROSS:-aarch64-linux-gnu-}
 cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ghvm}
 fdt=$cache/libfdt-arm64
-core=${MODEL_CORE:-$here/../core}
+core=$here/../core
 
 mkdir -p "$cache"
 (
@@ -34,7 +34,8 @@ trap 'rm -rf "$work"' EXIT
 	-fno-stack-protector -fno-tree-loop-distribute-patterns -fno-asynchronous-unwind-tables \
 	-Wl,--build-id=none -Wl,--no-warn-rwx-segments -T "$here/el2.ld" \
 	-I "$root" -isystem "$fdt/usr/include" \
-	"$here"/*.S "$here"/*.c "$core"/*.c "$fdt/usr/lib/aarch64-linux-gnu/libfdt.a" \
+	"$here"/*.S "$here"/*.c "$here"/memory/*.c "$here"/vcpu/*.c "$core"/*.c "$core"/rm/*.c \
+	"$fdt/usr/lib/aarch64-linux-gnu/libfdt.a" \
 	-o "$work/el2.elf"
 "${cross}objcopy" -O binary "$work/el2.elf" "$work/el2.bin"
 mkdir -p "$(dirname "$out")"

@@ -212,7 +212,7 @@ struct machine {
 	bool production;
 	bool presplit_quirk;
 	bool late_stop;
-	bool scm;	 /* Qualcomm's secure firmware (scm.c), with its node in the tree */
+	bool scm;	 /* Qualcomm's secure firmware (memory/scm.c), with its node in the tree */
 	bool rx_unready; /* RM rx's interrupt controller has no driver */
 	uint64_t delay_ns;
 	uint64_t seed;
@@ -222,7 +222,7 @@ extern struct machine machine;
 /* cpu.c */
 void cpu_init(struct frame *f, uint64_t pc, uint64_t x0);
 
-/* stage2.c: leaf attributes are S2_*; a leaf of 0 unmaps */
+/* memory/stage2.c: leaf attributes are S2_*; a leaf of 0 unmaps */
 #define S2_VALID 1ul
 #define S2_NORMAL (0xful << 2 | 3ul << 8)
 #define S2_DEVICE (1ul << 2)
@@ -241,11 +241,11 @@ bool s2_mapped(const uint64_t *root, uint64_t ipa);
 uint64_t s2_rights(unsigned int rights);
 void s2_flush(void);
 
-/* switch.c */
+/* vcpu/switch.c */
 void sysregs_save(uint64_t *sys);
 void sysregs_load(const uint64_t *sys);
 
-/* vcpu.c */
+/* vcpu/vcpu.c */
 enum run_state {
 	RUN_READY = 0,
 	RUN_EXPECTS_WAKEUP = 1,
@@ -269,7 +269,7 @@ void vm_kill(struct vm *vm);
 void vm_stop_all(struct vm *vm);
 bool vm_busy(const struct vm *vm);
 
-/* vgic.c */
+/* vcpu/vgic.c */
 void vgic_reset(struct vm *vm);
 void vgic_save(struct vcpu *v);
 void vgic_load(struct vcpu *v);
@@ -279,7 +279,7 @@ void vgic_send_sgi(struct vcpu *from, uint64_t sgi1r);
 bool vgic_access(struct vcpu *v, uint64_t ipa, bool write, uint64_t *value);
 void vgic_limit_lrs(unsigned int n);
 
-/* timer.c */
+/* vcpu/timer.c */
 void timer_prog(void);
 void timer_expired(void);
 bool timer_due(const struct vcpu *v);
@@ -296,7 +296,7 @@ void virq_primary_sgi(uint64_t esr, struct frame *f);
 void virq_fiq(struct frame *f);
 void virq_guest_irq(struct frame *f);
 
-/* scm.c: without scm_init() there is no such firmware */
+/* memory/scm.c: without scm_init() there is no such firmware */
 enum scm_refusal { SCM_REFUSE_NONE, SCM_REFUSE_BEFORE, SCM_REFUSE_AFTER };
 void scm_init(uint64_t memory, uint64_t *ret_end);
 void scm_tell(bool tell); /* only then does it restrict anyone */
@@ -305,7 +305,7 @@ void scm_refuse(enum scm_refusal kind, int32_t status, unsigned int skip);
 unsigned int scm_allows(uint64_t pa, bool guest); /* rights as of parcels */
 bool scm_primary(struct frame *f);		  /* false: no call to it */
 
-/* psci.c */
+/* vcpu/psci.c */
 void psci_primary(struct frame *f);
 bool psci_guest(struct frame *f, struct vcpu *v);
 
@@ -316,7 +316,7 @@ void trap_abort(struct frame *f, uint64_t esr, uint64_t far);
 void lock(void);
 void unlock(void);
 
-/* mem.c */
+/* memory/mem.c */
 void *mem_ram(uint64_t pa, uint64_t len);
 int mem_copy_in(void *dst, uint64_t va, uint64_t len);
 int mem_copy_out(uint64_t va, const void *src, uint64_t len);
