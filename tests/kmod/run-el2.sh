@@ -37,8 +37,8 @@ make -s -C "$("$kernel" headers "$kind")" M="$out/kmod" ARCH=arm64 CROSS_COMPILE
 cp "$out/kmod/ghvm.ko" "$tree/"
 "${cross}gcc" -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -static -pthread -I "$root" \
-	"$here"/machine/*.c -o "$tree/kmod-test"
-dtc -q -I dts -O dtb -o "$tree/guest.dtb" "$here/machine/guest.dts"
+	"$here"/machine/*.c "$here"/machine/*/*.c -o "$tree/kmod-test"
+dtc -q -I dts -O dtb -o "$tree/guest.dtb" "$here/machine/rm/guest.dts"
 cp "$here/log.awk" "$tree/"
 cp "$("$kernel" busybox)" "$tree/bin/busybox"
 "$root/tests/model/el2/build.sh" "$out/el2.bin"

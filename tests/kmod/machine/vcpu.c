@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* With a guest: running it through a grant, revoking that, and dying while it owns its pages. */
 #include "tests/kmod/machine/t.h"
-#include "tests/kmod/machine/vm.h"
+#include "tests/kmod/machine/rm/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "tests/kmod/machine/rpc.h"
+#include "tests/kmod/machine/rm/rpc.h"
 
 #include <stdbool.h>
 

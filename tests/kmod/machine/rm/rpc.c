@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "tests/kmod/machine/rpc.h"
+#include "tests/kmod/machine/rm/rpc.h"
 #include "tests/kmod/machine/t.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The resource manager's queues: one file's at a time, and nothing lost on the way. */
 #include "tests/kmod/machine/t.h"
-#include "tests/kmod/machine/rpc.h"
+#include "tests/kmod/machine/rm/rpc.h"
 
 #include <errno.h>
 #include <string.h>

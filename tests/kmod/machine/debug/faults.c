@@ -3,7 +3,7 @@
  * Every ioctl with the first allocation or copy failing, then the second, and so on until none is
  * left to fail. Only for the debug kernel, which can inject them (fault-injection.rst, fail-nth).
  */
-#include "tests/kmod/machine/rpc.h"
+#include "tests/kmod/machine/rm/rpc.h"
 #include "tests/kmod/machine/t.h"
 
 #include <errno.h>
