@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # check-layers.sh: folders are layers (ARCHITECTURE.md). No include goes to a higher one, to another
-# program or around in a circle; a foreign header is included by few; and every header compiles alone.
+# program or around in a circle; a foreign header is included by few; every header compiles alone; and a folder
+# has few files.
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 bad=0
@@ -103,6 +104,14 @@ rooms=$(awk '!/include\/ghvm|internal[.]h/ { gsub(/[.][ch]/, ""); if ($1 != $2) 
 for edges in "$headers" "$rooms"; do
   tsort <<<"$edges" >/dev/null || bad=1
 done
+
+most=20
+crowded=$(find . \( -path ./.git -o -path './build*' -o -path ./.cache \) -prune -o -type f -printf '%h\n' |
+  sort | uniq -c | awk -v most=$most '$1 > most { print $2 ": " $1 " files, at most " most " are allowed: split it" }')
+[ -z "$crowded" ] || {
+  echo "$crowded"
+  bad=1
+}
 
 alone() { # HEADER: it compiles, and nothing before it
   gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Wno-unused-parameter -Werror -I. -Iinclude \
