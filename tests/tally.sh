@@ -7,11 +7,15 @@
 
 tally_init() { # FOLDER of logs
   tally_logs=$1
+  tally_zero
+  mkdir -p "$tally_logs"
+}
+
+tally_zero() {
   tally_passed=0
   tally_failed=0
   tally_failures=()
   tally_times=()
-  mkdir -p "$tally_logs"
 }
 
 tally_pass() { # NAME [SECONDS]
@@ -32,9 +36,11 @@ tally_log() { # NAME: its log's path
 
 # Sets tally_cpu to the seconds of CPU that this shell, and what it has run and seen end, have used.
 tally_take_cpu() {
-  times >"$tally_logs/.times" # not $(times): a subshell counts from zero
+  local file=$tally_logs/.times-$BASHPID
+  times >"$file" # not $(times): a subshell counts from zero
   tally_cpu=$(awk '{ for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); all += 60 * t[1] + t[2] } }
-    END { printf "%d", all }' "$tally_logs/.times")
+    END { printf "%d", all }' "$file")
+  rm "$file"
 }
 
 # tally_suite LABEL COMMAND...: one part of the tests, whose time is told at the end
@@ -156,10 +162,53 @@ tally_tap() { # LABEL COMMAND...
   fi
 }
 
+# tally_beside COMMAND...: runs COMMAND, a program whose tests end with tally_end, while this shell runs others. Its
+# processes end a second after this shell at the latest. tally_join must follow; one at a time.
+tally_beside() {
+  tally_beside=$tally_logs/beside
+  rm -f "$tally_beside".*
+  # a session of its own, so that all of its processes can be killed
+  GHVM_TALLY_KEEP=$tally_beside GHVM_PROGRESS=off setsid "$@" >"$tally_beside.log" 2>&1 </dev/null &
+  tally_beside_pid=$!
+  # Not a trap: bash runs that in a subshell too, if a signal ends the subshell early.
+  # shellcheck disable=SC2016 # the other shell expands it
+  setsid bash -c 'tail --pid="$1" -f /dev/null; kill -- "-$2"' - $$ $tally_beside_pid >/dev/null 2>&1 &
+  tally_beside_guard=$!
+}
+
+# For the tally_join of another shell: tally_end writes FILE.failures, FILE.times and FILE.counts.
+tally_keep() { # FILE
+  printf '%s\n' "${tally_failures[@]}" >"$1.failures"
+  printf '%s\n' "${tally_times[@]}" >"$1.times"
+  echo "$tally_passed $tally_failed" >"$1.counts" # last: now all are complete
+}
+
+# tally_join LABEL: waits for what tally_beside runs, shows its output, and adds what it counted
+tally_join() {
+  local passed failed
+  progress_follow "$1" "$tally_beside.log"
+  wait "$tally_beside_pid" || true
+  { kill -- "-$tally_beside_guard" && wait "$tally_beside_guard"; } 2>/dev/null || true
+  progress_followed
+  if [ -e "$tally_beside.counts" ]; then
+    read -r passed failed <"$tally_beside.counts"
+    tally_passed=$((tally_passed + passed))
+    tally_failed=$((tally_failed + failed))
+    mapfile -t -O ${#tally_times[@]} tally_times <"$tally_beside.times"
+    [ "$failed" = 0 ] || mapfile -t -O ${#tally_failures[@]} tally_failures <"$tally_beside.failures"
+  else
+    tally_fail "$1: ended before its last case" "$tally_beside.log"
+  fi
+}
+
 # The end: each failure, with the end of its log once more for a reader who has only the end of this output;
 # how long each suite took; and the line that counts. Fails if a case failed, or none ran.
 tally_end() {
   local f
+  if [ -n "${GHVM_TALLY_KEEP:-}" ]; then
+    tally_keep "$GHVM_TALLY_KEEP"
+    return 0
+  fi
   for f in "${tally_failures[@]}"; do
     printf 'failed: %s\n' "$f"
     tail -n 20 "${f##*: }" 2>/dev/null | sed 's/^/        | /'
