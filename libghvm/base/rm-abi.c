@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of VM states and exit types (abi D.1, D.2), and refusals that are known to have changed
- * nothing.
+ * Names of VM states and exit types (abi D.1, D.2), VMIDs of guests, and refusals that are known to
+ * have changed nothing.
  */
 #include "libghvm/base/rm-abi.h"
 
 #include "libghvm/base/bits.h"
 
 #include <stddef.h>
+
+#define VMID_FIRST 4
+#define VMID_LAST 254
+
+bool ghvm_vmid_is_guest(struct ghvm_vmid vmid)
+{
+	return vmid.id >= VMID_FIRST && vmid.id <= VMID_LAST;
+}
 
 const char *ghvm_vm_status_to_string(enum ghvm_vm_status s)
 {

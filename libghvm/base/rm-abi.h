@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "ghvm/types.h"
 #include "ghvm/vm-state.h"
 
 #include <stdbool.h>
@@ -66,6 +67,15 @@
 #define GHVM_RM_IN_USE 0x12U
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
+
+/**
+ * ghvm_vmid_is_guest() - can a guest have this VMID?
+ *
+ * The one rule, whichever generation of RM there is: no other VMID is taken from ALLOCATE, sent to
+ * RM, or believed of a tag. So what one process starts the next one adopts. VMIDs have 8 bits; 0 to
+ * 3 are the hypervisor, the firmware and the host, 255 is RM (abi C.5).
+ */
+bool ghvm_vmid_is_guest(struct ghvm_vmid vmid);
 
 /**
  * ghvm_rm_made_nothing() - is @status a documented refusal of @message?

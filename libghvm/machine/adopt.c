@@ -8,6 +8,7 @@
 #include "libghvm/machine/internal.h"
 
 #include "libghvm/base/bits.h"
+#include "libghvm/base/rm-abi.h"
 #include "libghvm/machine/orphans.h"
 #include "libghvm/rm/rpc.h"
 #include "libghvm/trace/attribution.h"
@@ -90,13 +91,11 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 }
 
 /* Nothing may be sent to RM because of a forged tag. */
-static int check_orphans(struct ghvm_ledger *ledger, const struct ghvm_orphan *o, size_t n,
-			 struct ghvm_error *err)
+static int check_orphans(const struct ghvm_orphan *o, size_t n, struct ghvm_error *err)
 {
-	struct ghvm_vmid first, last, vmid = o[0].tag.vmid;
+	struct ghvm_vmid vmid = o[0].tag.vmid;
 
-	ghvm_ledger_vmids(ledger, &first, &last);
-	if (o[0].readable && (vmid.id < first.id || vmid.id > last.id))
+	if (o[0].readable && !ghvm_vmid_is_guest(vmid))
 		return ghvm_error_set(err, -EINVAL, "VMID 0x%x is not that of a guest", vmid.id);
 	for (size_t i = 0; i < n; i++) {
 		if (!o[i].readable || !ghvm_orphans_same_life(&o[i].tag, &o[0].tag))
@@ -118,7 +117,7 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 	const struct ghvm_tag *tag = &orphans[0].tag;
 	int r;
 
-	r = check_orphans(ledger, orphans, n, err);
+	r = check_orphans(orphans, n, err);
 	if (r < 0)
 		return r;
 	r = make_adopted(host, rm, ledger, tag->name, tag->vmid, tag->incarnation, n, &m);

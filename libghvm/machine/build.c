@@ -31,6 +31,42 @@ struct build {
 
 typedef int (*step_fn)(struct build *b, unsigned int parcel, struct ghvm_error *err);
 
+static bool is_usual(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	struct ghvm_vmid first, last;
+
+	ghvm_ledger_vmids(l, &first, &last);
+	return vmid.id >= first.id && vmid.id <= last.id;
+}
+
+/*
+ * Accept the VMID that RM has allocated. Outside of RM's usual range it may be that of a VM of others, if the
+ * reply is wrong: RM has to say itself that it is a new one. Otherwise the number is kept: @m->vmid_odd.
+ */
+static int accept_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
+{
+	enum ghvm_vm_status status;
+	int r;
+
+	if (!is_usual(m->ledger, vmid)) {
+		r = ghvm_machine_ask(m, vmid, &status, err);
+		if (r == 0 && status != GHVM_VM_LOAD)
+			r = ghvm_error_set_unanswered(
+				err, GHVM_RM_VM_ALLOCATE, -EBADMSG,
+				"the resource manager allocated VMID %u, but says that its state "
+				"is %s, not load",
+				vmid.id, ghvm_vm_status_to_string(status));
+		if (r < 0) {
+			m->vmid_odd = vmid;
+			return r;
+		}
+	}
+	if (ghvm_ledger_vmid_claim(m->ledger, vmid))
+		return 0;
+	return ghvm_error_set(err, -EBADMSG,
+			      "the resource manager allocated VMID %u, which is in use", vmid.id);
+}
+
 static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
 	struct ghvm_machine *m = b->m;
@@ -40,11 +76,8 @@ static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error
 
 	ghvm_ledger_numbering_begin(m->ledger);
 	r = ghvm_rm_vm_allocate(m->rm, &vmid, &e);
-	if (r == 0 && !ghvm_ledger_vmid_claim(m->ledger, vmid))
-		r = ghvm_error_set(&e, -EBADMSG,
-				   "the resource manager allocated VMID %u, which is out of range "
-				   "or in use",
-				   vmid.id);
+	if (r == 0)
+		r = accept_vmid(m, vmid, &e);
 	if (r == 0) {
 		ghvm_machine_set_vmid(m, vmid);
 		m->adopted = false; /* all its parcels are known */

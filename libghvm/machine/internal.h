@@ -39,6 +39,8 @@ struct ghvm_machine_added {
  * @map: regions by address, from READY on
  * @transaction: borrowed; NULL: none is open
  * @vmid_lost: RM may have allocated a VMID of unknown number
+ * @vmid_odd: RM has reported it for an ALLOCATE, it is outside of RM's usual range, and RM has not
+ *            said that it is a new VM; 0: none. Set with @vmid_lost
  * @grant_id: argument of REVOKE; 0: no grant exists
  * @grant: file, owned, -1 none
  * @undo_failed: the last teardown was incomplete, or was that of a dead process
@@ -65,6 +67,7 @@ struct ghvm_machine {
 	struct ghvm_region_table *map;
 	struct ghvm_transaction *transaction;
 	bool vmid_lost;
+	struct ghvm_vmid vmid_odd;
 	uint64_t grant_id;
 	int grant;
 	struct ghvm_machine_vcpu vcpus[GHVM_SPEC_CPUS_MAX];

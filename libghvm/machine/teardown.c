@@ -262,7 +262,21 @@ static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struc
 	return 0;
 }
 
-/* Free the VMID of an unanswered ALLOCATE: deallocate VMs in LOAD that are not in use here. */
+/* Deallocate the VM if it is in LOAD and not in use here. */
+static int free_if_lost(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
+{
+	enum ghvm_vm_status status;
+	int r;
+
+	if (ghvm_ledger_vmid_known(m->ledger, vmid))
+		return 0;
+	r = ghvm_machine_ask(m, vmid, &status, err);
+	if (r == 0 && status == GHVM_VM_LOAD)
+		r = deallocate_vmid(m, vmid, err);
+	return r;
+}
+
+/* Free the VMID of an ALLOCATE without an answer, or with one that was not believed. */
 static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	struct ghvm_vmid first, last;
@@ -275,19 +289,15 @@ static int free_lost_vmids(struct ghvm_machine *m, struct ghvm_error *err)
 	}
 	ghvm_ledger_vmids(m->ledger, &first, &last);
 	ghvm_ledger_numbering_begin(m->ledger);
-	for (uint16_t id = first.id; r == 0 && id <= last.id; id++) {
-		struct ghvm_vmid vmid = { id };
-		enum ghvm_vm_status status;
-
-		if (ghvm_ledger_vmid_known(m->ledger, vmid))
-			continue;
-		r = ghvm_machine_ask(m, vmid, &status, err);
-		if (r == 0 && status == GHVM_VM_LOAD)
-			r = deallocate_vmid(m, vmid, err);
-	}
+	if (m->vmid_odd.id)
+		r = free_if_lost(m, m->vmid_odd, err);
+	for (uint16_t id = first.id; r == 0 && id <= last.id; id++)
+		r = free_if_lost(m, (struct ghvm_vmid){ id }, err);
 	ghvm_ledger_numbering_end(m->ledger);
-	if (r == 0)
+	if (r == 0) {
 		m->vmid_lost = false;
+		m->vmid_odd.id = 0;
+	}
 	return r;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "libghvm/memory/ledger.h"
 
+#include "libghvm/base/rm-abi.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -22,9 +24,7 @@ static void unlock(struct ghvm_ledger *l)
 void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
 {
 	assert(ghvm_quirk(quirks, GHVM_QUIRK_PARCELS) <= GHVM_LEDGER_PARCELS);
-	assert(ghvm_quirk(quirks, GHVM_QUIRK_VMID_LAST) -
-		       ghvm_quirk(quirks, GHVM_QUIRK_VMID_FIRST) <
-	       GHVM_LEDGER_VMIDS);
+	assert(ghvm_quirk(quirks, GHVM_QUIRK_VMID_LAST) < GHVM_LEDGER_VMIDS);
 	l->quirks = quirks;
 }
 
@@ -371,14 +371,10 @@ int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret)
 	return seen;
 }
 
-/* 0: outside the range that RM allocates. */
-static uint64_t vmid_bit(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
+/* NULL: no guest has this VMID. Called with the lock. */
+static struct ghvm_ledger_vmid *find_vmid(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	const uint64_t first = ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_FIRST);
-
-	if (vmid.id < first || vmid.id > ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST))
-		return 0;
-	return 1ULL << (vmid.id - first);
+	return ghvm_vmid_is_guest(vmid) ? &l->vmids[vmid.id] : NULL;
 }
 
 void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
@@ -390,57 +386,80 @@ void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 
 bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	const uint64_t bit = vmid_bit(l, vmid);
+	struct ghvm_ledger_vmid *v;
 	bool unused;
 
 	lock(l);
-	unused = bit && !(l->vmids & bit);
-	l->vmids |= bit;
+	v = find_vmid(l, vmid);
+	unused = v && !v->used;
+	if (v)
+		v->used = true;
 	unlock(l);
 	return unused;
 }
 
+static void set_used(struct ghvm_ledger *l, struct ghvm_vmid vmid, bool used)
+{
+	struct ghvm_ledger_vmid *v;
+
+	lock(l);
+	v = find_vmid(l, vmid);
+	if (v)
+		v->used = used;
+	unlock(l);
+}
+
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	lock(l);
-	l->vmids |= vmid_bit(l, vmid);
-	unlock(l);
+	set_used(l, vmid, true);
 }
 
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	lock(l);
-	l->vmids &= ~vmid_bit(l, vmid);
-	unlock(l);
+	set_used(l, vmid, false);
 }
 
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
+	struct ghvm_ledger_vmid *v;
+
 	lock(l);
-	l->stuck |= vmid_bit(l, vmid);
+	v = find_vmid(l, vmid);
+	if (v)
+		v->stuck = true;
 	unlock(l);
 }
 
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
+	const struct ghvm_ledger_vmid *v;
 	bool known;
 
 	lock(l);
-	known = l->vmids & vmid_bit(l, vmid);
+	v = find_vmid(l, vmid);
+	known = v && v->used;
 	unlock(l);
 	return known;
 }
 
+/* Called with the lock. */
+static bool has_parcel(const struct ghvm_ledger *l, unsigned int vmid)
+{
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		if (l->parcels[i].used && l->parcels[i].vmid.id == vmid)
+			return true;
+	return false;
+}
+
 bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l)
 {
-	uint64_t shown = 0;
 	bool all;
 
 	lock(l);
-	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
-		if (l->parcels[i].used)
-			shown |= vmid_bit(l, l->parcels[i].vmid);
-	all = !(l->vmids & ~shown) && !l->stuck && !l->distrusted;
+	all = !l->distrusted;
+	for (unsigned int i = 0; i < GHVM_LEDGER_VMIDS; i++)
+		if (l->vmids[i].stuck || (l->vmids[i].used && !has_parcel(l, i)))
+			all = false;
 	unlock(l);
 	return all;
 }
@@ -469,8 +488,10 @@ void ghvm_ledger_figures(struct ghvm_ledger *l, struct ghvm_ledger_figures *ret)
 		.entries_limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES),
 		.entries = l->used,
 		.parcels = l->n_parcels,
-		.vmids = (unsigned int)__builtin_popcountll(l->vmids),
-		.stuck = (unsigned int)__builtin_popcountll(l->stuck),
 	};
+	for (unsigned int i = 0; i < GHVM_LEDGER_VMIDS; i++) {
+		ret->vmids += l->vmids[i].used;
+		ret->stuck += l->vmids[i].stuck;
+	}
 	unlock(l);
 }

@@ -19,7 +19,7 @@
 
 /* Capacity; rows of quirks may not exceed it. */
 #define GHVM_LEDGER_PARCELS 64
-#define GHVM_LEDGER_VMIDS 64
+#define GHVM_LEDGER_VMIDS 256
 
 /**
  * struct ghvm_ledger_parcel - one parcel that may exist in RM
@@ -42,13 +42,21 @@ struct ghvm_ledger_parcel {
 };
 
 /**
+ * struct ghvm_ledger_vmid - one VMID
+ * @used: in use here
+ * @stuck: RM can neither use nor deallocate it (abi K.6)
+ */
+struct ghvm_ledger_vmid {
+	bool used;
+	bool stuck;
+};
+
+/**
  * struct ghvm_ledger - embedded by the owner of the host; Thread: any
  * @numbering: held during a call that makes RM hand out a number, so that calls and numbers have
  *             the same order; taken before @lock
  * @quirks: the limits; borrowed, set before other threads use the ledger
  * @last: the newest handle that is sure, if @seen
- * @vmids: a bit per VMID in use here, from the first on
- * @stuck: VMIDs that RM can neither use nor deallocate (abi K.6)
  * @distrusted: see ghvm_ledger_distrust()
  */
 struct ghvm_ledger {
@@ -60,8 +68,7 @@ struct ghvm_ledger {
 	struct ghvm_ledger_parcel parcels[GHVM_LEDGER_PARCELS];
 	struct ghvm_parcel_handle last;
 	bool seen;
-	uint64_t vmids;
-	uint64_t stuck;
+	struct ghvm_ledger_vmid vmids[GHVM_LEDGER_VMIDS];
 	bool distrusted;
 };
 
@@ -168,7 +175,7 @@ int ghvm_ledger_last(struct ghvm_ledger *l, struct ghvm_parcel_handle *ret);
 void ghvm_ledger_numbering_begin(struct ghvm_ledger *l);
 void ghvm_ledger_numbering_end(struct ghvm_ledger *l);
 
-/* Mark @vmid as in use. False: it is outside RM's range, or in use already. */
+/* Mark @vmid as in use. False: it is no guest's (ghvm_vmid_is_guest()), or in use already. */
 bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
@@ -177,7 +184,10 @@ void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* True if each VMID in use has a parcel. Then adopting all parcels finds all VMs. */
 bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
-/* The range of VMIDs that RM allocates. */
+/*
+ * The range of VMIDs that RM is known to allocate. All of them may be asked about. A VMID outside
+ * of it may be that of a VM which is not of this project, unless RM has allocated it here.
+ */
 void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 		       struct ghvm_vmid *ret_last);
 

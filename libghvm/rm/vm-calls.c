@@ -43,10 +43,15 @@ static int check_end(const struct ghvm_get *g, uint32_t id, struct ghvm_vmid vmi
 	return 0;
 }
 
+static bool is_guest(const struct ghvm_rm *rm, struct ghvm_vmid vmid)
+{
+	return ghvm_vmid_is_guest(vmid) && vmid.id != ghvm_rm_vmid(rm).id;
+}
+
 /* To RM 0 means "any" or "the caller", which no caller of this library means. */
 static int check_vmid(const struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
-	if (!vmid.id || vmid.id == ghvm_rm_vmid(rm).id)
+	if (!is_guest(rm, vmid))
 		return ghvm_error_set(err, -EINVAL, "VMID %u is not that of a guest", vmid.id);
 	return 0;
 }
@@ -103,9 +108,14 @@ int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
 						 "cannot allocate a VMID: %s", e.msg);
 
 	vmid = ghvm_get_u32(&g);
-	if (ghvm_get_end(&g) < 0 || !vmid || vmid > UINT16_MAX || vmid == ghvm_rm_vmid(rm).id)
+	if (ghvm_get_end(&g) < 0 || vmid > UINT16_MAX)
 		return ghvm_error_set_unanswered(err, GHVM_RM_VM_ALLOCATE, -EBADMSG,
 						 "malformed reply to VM_ALLOCATE");
+	if (!is_guest(rm, (struct ghvm_vmid){ (uint16_t)vmid }))
+		return ghvm_error_set_unanswered(err, GHVM_RM_VM_ALLOCATE, -EBADMSG,
+						 "the resource manager allocated VMID %u, which is "
+						 "not that of a guest",
+						 vmid);
 
 	*ret = (struct ghvm_vmid){ (uint16_t)vmid };
 	ghvm_rm_fact_clear(rm, *ret);

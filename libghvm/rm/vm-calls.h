@@ -7,8 +7,8 @@
  * VMID stuck, is refused here.
  *
  * Thread: any but the dispatcher's. All return 0 or what ghvm_rm_call() returns, with the
- * sentence in @err; outputs are untouched on failure. -EINVAL, not sent: VMID 0, or that of this
- * host.
+ * sentence in @err; outputs are untouched on failure. -EINVAL, not sent: a VMID that no guest can
+ * have (ghvm_vmid_is_guest()), or that of this host.
  */
 #pragma once
 

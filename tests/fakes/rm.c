@@ -253,6 +253,7 @@ struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 		.delay_ns = o->delay_ns,
 		.late_stop = o->late_stop,
 		.production = o->production,
+		.first_vmid = o->first_vmid,
 		.presplit_quirk = o->presplit_quirk,
 	};
 	size_t size = model_arena_size(&config);

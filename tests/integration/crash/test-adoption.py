@@ -126,5 +126,21 @@ class Adoption(case.Case):
         self.w.assert_clean()
 
 
+class UnusualVmid(case.Case):
+    """A resource manager that allocates VMIDs below 0x80, as one SoC's."""
+    model = ("--first-vmid=45",)
+
+    def test_what_one_manager_starts_the_next_one_adopts(self):
+        self.w.vm("demo", "powerkey\n")
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.assertEqual(self.w.vm_get("demo", "State", "VMID"), ["running", 45], self.w.log())
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=1)

@@ -18,6 +18,7 @@
 #define MODEL_RM_VMID 255
 #define MODEL_DYNAMIC_FIRST 0x80
 #define MODEL_DYNAMIC_LAST 0xbe
+#define MODEL_VMID_LAST 254 /* 255 is RM */
 #define MODEL_STATIC_FIRST 4
 #define MODEL_STATIC_LAST 31
 #define MODEL_VM_RECORDS 92 /* the primary, 28 explicit ids, 63 dynamic ones */

@@ -90,6 +90,7 @@ struct model_host {
  * @presplit_quirk: LEND does not unmap pages of an unsplit block (abi K.3)
  * @boot_context, @address_layout: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17), and
  *     VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses them
+ * @first_vmid: the first VMID that ALLOCATE gives out; 0: 0x80, as the open RM
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */
 struct model_config {
@@ -104,6 +105,7 @@ struct model_config {
 	bool presplit_quirk;
 	bool boot_context;
 	bool address_layout;
+	uint16_t first_vmid;
 	uint64_t random;
 };
 

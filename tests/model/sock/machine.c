@@ -218,6 +218,7 @@ int machine_init(struct server *s)
 		.presplit_quirk = o->presplit_quirk,
 		.boot_context = o->boot_context,
 		.address_layout = o->address_layout,
+		.first_vmid = o->first_vmid,
 		.random = o->random,
 	};
 	struct model_host host = machine_host;

@@ -24,6 +24,7 @@ static const char help[] =
 	"      --ram=MIB             memory to lend from (default 8192)\n"
 	"      --fragment=N          scatter it: at most N contiguous pages\n"
 	"      --cpus=N              of the host (default 4)\n"
+	"      --first-vmid=N        that is allocated (default 0x80; one SoC was seen with 45)\n"
 	"      --delay=MS            of a reset, and of the end of a guest (default 25)\n"
 	"      --late-stop           answer a forced VM_STOP first, and end the guest after the\n"
 	"                            delay; else it has ended before the answer, as with the\n"
@@ -140,6 +141,7 @@ enum option_number {
 	OPT_RAM,
 	OPT_FRAGMENT,
 	OPT_CPUS,
+	OPT_FIRST_VMID,
 	OPT_DELAY,
 	OPT_LATE_STOP,
 	OPT_TRACE
@@ -151,6 +153,7 @@ static const struct option long_options[] = {
 	{ "ram", required_argument, NULL, OPT_RAM },
 	{ "fragment", required_argument, NULL, OPT_FRAGMENT },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "first-vmid", required_argument, NULL, OPT_FIRST_VMID },
 	{ "delay", required_argument, NULL, OPT_DELAY },
 	{ "late-stop", no_argument, NULL, OPT_LATE_STOP },
 	{ "trace", no_argument, NULL, OPT_TRACE },
@@ -178,6 +181,10 @@ static int take_option(struct options *o, int c)
 	case OPT_CPUS:
 		r = take_number("--cpus", optarg, 1, 64, &v);
 		o->cpus = (unsigned int)v;
+		return r;
+	case OPT_FIRST_VMID:
+		r = take_number("--first-vmid", optarg, 4, 254, &v);
+		o->first_vmid = (uint16_t)v;
 		return r;
 	case OPT_DELAY:
 		return take_number("--delay", optarg, 0, 60000, &o->delay_ms);

@@ -280,6 +280,7 @@ struct options {
 	bool presplit_quirk;
 	bool boot_context;
 	bool address_layout;
+	uint16_t first_vmid;
 	uint64_t random;
 	bool trace;
 };

@@ -24,7 +24,10 @@ static struct vm *get_vm(struct rm_call *c)
 
 static uint16_t free_dynamic_vmid(struct model *m)
 {
-	for (uint16_t v = MODEL_DYNAMIC_FIRST; v <= MODEL_DYNAMIC_LAST; v++) {
+	const uint16_t first = m->config.first_vmid ? m->config.first_vmid : MODEL_DYNAMIC_FIRST;
+	const uint16_t last = first > MODEL_DYNAMIC_LAST ? MODEL_VMID_LAST : MODEL_DYNAMIC_LAST;
+
+	for (uint16_t v = first; v <= last; v++) {
 		if (!vm_find(m, v))
 			return v;
 	}

@@ -33,11 +33,6 @@ static void forge(struct fake_pin *pin, void (*change)(struct ghvm_tag *t, uint6
 	ghvm_tag_encode(&t, pin->tag);
 }
 
-static void to_vmid(struct ghvm_tag *t, uint64_t to)
-{
-	t->vmid.id = (uint16_t)to;
-}
-
 static void to_life(struct ghvm_tag *t, uint64_t to)
 {
 	t->incarnation = to;
@@ -80,30 +75,6 @@ static void assert_untouched(struct bench *b, size_t sent)
 	assert_int_equal(c.parcels, 2);
 	assert_int_equal(fake_rm_pins(b->f), 0);
 	assert_int_equal(fake_rm_quarantined(b->f), 2);
-}
-
-static void no_vmid_but_a_guests(void **state)
-{
-	static const uint16_t vmids[] = { 0, 1, 3, 4, 31, 0x7f, 0xbf, 255, 256, UINT16_MAX };
-
-	for (size_t i = 0; i < ARRAY_SIZE(vmids); i++) {
-		_cleanup_(freep) struct ghvm_orphan *v = NULL;
-		_cleanup_(bench_done) struct bench b;
-		struct ghvm_machine *m = NULL;
-		size_t n, sent;
-
-		orphan(&b);
-		sent = b.f->n_sent;
-		forge(&b.f->pins[0], to_vmid, vmids[i]);
-		forge(&b.f->pins[1], to_vmid, vmids[i]);
-		assert_int_equal(ghvm_orphans_list(&b.f->host, &v, &n, NULL), 0);
-		assert_int_equal(n, 2);
-		assert_int_equal(
-			ghvm_machine_adopt(&b.f->host, b.rm, &b.ledger, NULL, v, n, &m, NULL),
-			-EINVAL);
-		assert_null(m);
-		assert_untouched(&b, sent);
-	}
 }
 
 /* It is unknown which of two contradicting tags is wrong: both pins stay. */
@@ -190,7 +161,6 @@ static void a_lost_vmid_is_not_looked_for_among_the_distrusted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_vmid_but_a_guests),
 		cmocka_unit_test(contradictions),
 		cmocka_unit_test(the_handle_of_another_vm),
 		cmocka_unit_test(a_lost_vmid_is_not_looked_for_among_the_distrusted),
