@@ -4,10 +4,11 @@
  */
 #include "daemon/ipc/foreign.h"
 
+#include "daemon/ipc/thread.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,34 +47,15 @@ static void *close_thread(void *data)
 	return NULL;
 }
 
-/* Close @fd in a thread of its own, with all signals blocked: other threads expect them. */
-static int start_close_thread(int fd)
-{
-	pthread_attr_t attr;
-	sigset_t all, before;
-	pthread_t thread;
-	int r;
-
-	r = pthread_attr_init(&attr);
-	if (r)
-		return -r;
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE); /* else the usual one */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, close_thread, (void *)(intptr_t)fd);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	(void)pthread_attr_destroy(&attr);
-	return -r;
-}
-
 void ghvm_close_foreign(int fd)
 {
+	pthread_t thread;
+
 	if (fd < 0)
 		return;
 	if (is_harmless(fd))
 		(void)close(fd); /* nothing can be done about it */
-	else
-		(void)start_close_thread(
-			fd); /* without a thread it stays open, which is better than blocking */
+	else if (ghvm_thread_start(&thread, STACK_SIZE, close_thread, (void *)(intptr_t)fd) == 0)
+		(void)pthread_detach(thread); /* nothing waits for it */
+	/* without a thread it stays open, which is better than blocking */
 }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/ipc/thread.h"
+
 #define KICK SIGUSR1
 #define KICK_AGAIN_MS 10
 #define LOOK_AGAIN_MS 10000
@@ -97,12 +99,23 @@ static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 	return false; /* FAULT, SYSTEM_RESET and unknown states are final */
 }
 
+/* The only signal that a vCPU's thread gets. One that came before is delivered now, to no effect. */
+static void unblock_kick(void)
+{
+	sigset_t kick;
+
+	(void)sigemptyset(&kick);
+	(void)sigaddset(&kick, KICK);
+	(void)pthread_sigmask(SIG_UNBLOCK, &kick, NULL); /* cannot fail with these arguments */
+}
+
 static void *vcpu_main(void *data)
 {
 	struct vcpu_thread *t = data;
 	struct vcpu_thread_shared *s = t->shared;
 	int r;
 
+	unblock_kick();
 	for (;;) {
 		unsigned int look = atomic_load(&s->look);
 
@@ -137,22 +150,6 @@ int vcpu_thread_setup(void)
 	return sigaction(KICK, &sa, NULL) < 0 ? -errno : 0;
 }
 
-/* All signals except the kick are blocked: they are for the main thread. */
-static int create_thread(struct vcpu_thread *t)
-{
-	sigset_t blocked, before;
-	int r;
-
-	sigfillset(&blocked);
-	sigdelset(&blocked, KICK);
-	r = pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	if (r)
-		return -r;
-	r = pthread_create(&t->thread, NULL, vcpu_main, t);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail with these arguments */
-	return -r;
-}
-
 int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 		      struct ghvm_host *host, struct ghvm_capid cap, int wake)
 {
@@ -163,7 +160,7 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 		.vcpu = { .host = host, .cap = cap },
 		.wake = wake,
 	};
-	r = create_thread(t);
+	r = ghvm_thread_start(&t->thread, 0, vcpu_main, t);
 	t->started = r == 0;
 	return r;
 }

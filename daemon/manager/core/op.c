@@ -6,11 +6,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "daemon/ipc/thread.h"
 #include "libghvm/base/cleanup.h"
 
 #define STACK_SIZE (512 * 1024) /* holds RM messages */
@@ -69,27 +69,6 @@ int op_init(struct op *op, struct loop *loop)
 	return loop_watch_read(loop, &op->watch, op->event, on_event, op);
 }
 
-static int start_thread(struct op *op)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int r;
-
-	r = pthread_attr_init(&attr);
-	if (r)
-		return -r;
-	sigfillset(&all);
-	r = pthread_attr_setstacksize(&attr, STACK_SIZE);
-	if (!r)
-		r = pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (!r) {
-		r = pthread_create(&op->thread, &attr, run_thread, op);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail */
-	}
-	(void)pthread_attr_destroy(&attr);
-	return -r;
-}
-
 int op_start(struct op *op, const struct op_calls *calls, void *data)
 {
 	int r;
@@ -101,7 +80,7 @@ int op_start(struct op *op, const struct op_calls *calls, void *data)
 	op->err = (struct ghvm_error){};
 	op->result = 0;
 	atomic_store(&op->finished, false);
-	r = start_thread(op);
+	r = ghvm_thread_start(&op->thread, STACK_SIZE, run_thread, op);
 	if (r < 0)
 		return r;
 	op->busy = true;

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "daemon/manager/state/file.h"
-#include "daemon/ipc/exit-policy.h"
+#include "daemon/manager/instance/exit-policy.h"
 #include "libghvm/base/cleanup.h"
 
 #define HINT_AGAIN_MS 100

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "daemon/ipc/exit-policy.h"
+#include "daemon/manager/instance/exit-policy.h"
 
 #define HINT_PATIENCE_MS 1000 /* for RM to report an end that the vCPUs have seen */
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "daemon/manager/bus/error-names.h"
-#include "daemon/ipc/exit-policy.h"
+#include "daemon/manager/instance/exit-policy.h"
 #include "libghvm/base/bits.h"
 #include "ghvm/vcpu.h"
 

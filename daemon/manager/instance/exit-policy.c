@@ -2,7 +2,7 @@
 /*
  * Decide what to do when a guest ends.
  */
-#include "daemon/ipc/exit-policy.h"
+#include "daemon/manager/instance/exit-policy.h"
 
 #include "ghvm/vcpu.h"
 
