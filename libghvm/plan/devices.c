@@ -36,7 +36,6 @@ static void put_uart(struct dt_writer *w, const struct ghvm_device_kind *kind,
 /* ---- the power key, on a line of a GPIO block ---- */
 
 #define KEY_POWER 116
-#define POWER_KEY_LINE 3
 
 static unsigned int count_power_key(const struct ghvm_spec *spec)
 {
@@ -65,7 +64,7 @@ static void put_gpio(struct dt_writer *w, const struct ghvm_device_kind *kind,
 static void put_power_key(struct dt_writer *w, const struct ghvm_device_kind *kind,
 			  const struct ghvm_plan_device *d)
 {
-	const uint32_t line[] = { DT_PHANDLE_GPIO, POWER_KEY_LINE, 0 };
+	const uint32_t line[] = { DT_PHANDLE_GPIO, GHVM_POWER_KEY_LINE, 0 };
 
 	put_gpio(w, kind, d);
 	dt_begin_node(w, "gpio-keys");

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define GHVM_DEVICE_NAME_SIZE 16 /* of a kind, with its NUL: runners are told it */
+#define GHVM_POWER_KEY_LINE 3	 /* of the GPIO block: in the tree, and set by the runner */
 
 struct dt_writer;
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A PL061 GPIO block, emulated by register exits, for the power key (gpio-keys on PL061_POWER_KEY, active
- * high).
+ * A PL061 GPIO block, emulated by register exits, for the power key (gpio-keys on GHVM_POWER_KEY_LINE,
+ * active high).
  */
 #pragma once
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define PL061_POWER_KEY 3 /* line number, also in the device tree */
 
 /**
  * struct pl061 - a block of eight lines

@@ -5,6 +5,7 @@
 #include "daemon/runner/devices/device.h"
 
 #include "daemon/runner/devices/pl061.h"
+#include "libghvm/plan/devices.h"
 
 struct power_key {
 	struct pl061 gpio;
@@ -59,7 +60,7 @@ static void power_key_press(void *device, bool down)
 {
 	struct power_key *key = device;
 
-	pl061_set(&key->gpio, PL061_POWER_KEY, down);
+	pl061_set(&key->gpio, GHVM_POWER_KEY_LINE, down);
 }
 
 const struct device_kind power_key_kind = {

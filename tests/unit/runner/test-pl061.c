@@ -11,6 +11,8 @@
 
 #include "daemon/runner/devices/pl061.h"
 
+#define LINE 3
+
 enum {
 	ALL_DATA = 0x3fc,
 	DIR = 0x400,
@@ -109,15 +111,15 @@ static void edges(void **state)
 		put(&p, IBE, cases[i].ibe);
 		put(&p, IEV, cases[i].iev);
 		put(&p, IE, 8);
-		pl061_set(&p, PL061_POWER_KEY, true);
+		pl061_set(&p, LINE, true);
 		assert_int_equal(rings, cases[i].down);
 		assert_int_equal(get(&p, MIS), cases[i].down ? 8 : 0);
 		put(&p, IC, 8);
 		assert_int_equal(get(&p, RIS), 0);
 		rings = 0;
-		pl061_set(&p, PL061_POWER_KEY, true); /* no change, no edge */
+		pl061_set(&p, LINE, true); /* no change, no edge */
 		assert_int_equal(rings, 0);
-		pl061_set(&p, PL061_POWER_KEY, false);
+		pl061_set(&p, LINE, false);
 		assert_int_equal(rings, cases[i].up);
 		pl061_done(&p);
 	}
