@@ -45,7 +45,6 @@ static int open_as(const struct ghvm_spec_owner *owner, const char *path)
 int files_open(const char *key, const char *path, const struct ghvm_spec_owner *owner,
 	       struct ghvm_error *err)
 {
-	struct ghvm_error why = {};
 	int r;
 
 	if (path[0] != '/')
@@ -55,12 +54,7 @@ int files_open(const char *key, const char *path, const struct ghvm_spec_owner *
 		return ghvm_error_set(
 			err, r, "%s: %s: the user %u, who owns the descriptor, may not read it",
 			key, path, owner->uid);
-	if (r == -EINVAL)
-		return ghvm_error_set(err, r, "%s: %s: not a regular file", key, path);
-	if (r >= 0)
-		return r;
-	(void)ghvm_file_fail(path, -r, &why);
-	return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
+	return r < 0 ? ghvm_file_fail_key(key, path, -r, err) : r;
 }
 
 int files_open_log(const char *dir_path, const char *name, unsigned int nth, struct ghvm_error *err)

@@ -52,6 +52,8 @@ int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
 {
 	_cleanup_(freep) char *target = NULL;
 
+	if (error == EINVAL)
+		return ghvm_error_set(err, -EINVAL, "%s: not a regular file", path);
 	if (error != ELOOP)
 		return ghvm_error_set(err, -error, "%s: %s", path, strerror(error));
 	target = realpath(path, NULL);
@@ -60,6 +62,14 @@ int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
 				      path, strerror(errno));
 	return ghvm_error_set(err, -ELOOP, "%s: is a symbolic link; name the file itself: %s", path,
 			      target);
+}
+
+int ghvm_file_fail_key(const char *key, const char *path, int error, struct ghvm_error *err)
+{
+	struct ghvm_error why = {};
+	int r = ghvm_file_fail(path, error, &why);
+
+	return ghvm_error_set(err, r, "%s: %s", key, why.msg);
 }
 
 static int read_text(int fd, const char *path, struct ghvm_spec_file *ret, struct ghvm_error *err)
@@ -85,7 +95,7 @@ static int add_file(struct ghvm_spec_files *files, const char *path, struct ghvm
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return ghvm_file_fail(path, errno, err);
 	if (!S_ISREG(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s: not a regular file", path);
+		return ghvm_file_fail(path, EINVAL, err);
 	f.owner = (struct ghvm_spec_owner){ .uid = st.st_uid, .gid = st.st_gid };
 
 	v = reallocarray(files->v, files->n + 1, sizeof(*v));

@@ -53,10 +53,13 @@ void ghvm_spec_files_done(struct ghvm_spec_files *files);
 /**
  * ghvm_file_fail() - the error for a file that could not be opened
  * @path: of the file, opened with O_NOFOLLOW
- * @error: errno of open()
+ * @error: errno of open(), or that of ghvm_file_open(), for which EINVAL is no regular file
  *
  * For a symbolic link the message tells its target, to be used instead.
  *
  * Return: -@error.
  */
 int ghvm_file_fail(const char *path, int error, struct ghvm_error *err);
+
+/* The same for a file that the key @key of a descriptor names. */
+int ghvm_file_fail_key(const char *key, const char *path, int error, struct ghvm_error *err);

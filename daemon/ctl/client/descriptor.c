@@ -56,16 +56,13 @@ int descriptor_read(const char *path, char **ret, size_t *ret_len, struct ghvm_e
 
 int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
 {
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct ghvm_error why = {};
+	_cleanup_(closep) int fd = ghvm_file_open(AT_FDCWD, path);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		(void)ghvm_file_fail(path, errno, &why);
-		return ghvm_error_set(err, why.code, "%s: %s", key, why.msg);
-	}
-	if (!S_ISREG(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s: %s: not a regular file", key, path);
+	if (fd < 0)
+		return ghvm_file_fail_key(key, path, -fd, err);
+	if (fstat(fd, &st) < 0)
+		return ghvm_file_fail_key(key, path, errno, err);
 	*ret_size = (uint64_t)st.st_size;
 	return TAKE_FD(fd);
 }
