@@ -41,6 +41,8 @@ struct yaml_field;
 typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			      const struct yaml_field *f, void *dst);
 
+#define YAML_QUOTE_MAX 40 /* of a bad value, in a complaint */
+
 #define YAML_REQUIRED 1U
 #define YAML_NULL 2U   /* a null is a value; for other fields it counts as no key */
 #define YAML_CHOSEN 4U /* 0 stands for no key: it is chosen later */
@@ -115,6 +117,11 @@ void yaml_complain(struct yaml_reader *rd, const yaml_node_t *n, const char *pat
 
 /* Record the place of @path. */
 void yaml_note(struct yaml_reader *rd, const yaml_node_t *n, const char *path);
+
+/* The text of a scalar; NULL if it is not a scalar or contains a NUL. */
+const char *yaml_text(const yaml_node_t *n);
+/* True for a scalar without quotes. */
+bool yaml_is_plain(const yaml_node_t *n);
 
 /* The value of @key in a mapping, or NULL. */
 yaml_node_t *yaml_find(struct yaml_reader *rd, yaml_node_t *map, const char *key);
