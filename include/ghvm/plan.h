@@ -24,6 +24,7 @@ struct ghvm_quirks;
 
 #define GHVM_PLAN_DEVICES_MAX 34
 #define GHVM_PLAN_PARCELS_MAX (1 + GHVM_SPEC_REGIONS_MAX)
+#define GHVM_PLAN_REGISTERS_MAX 6
 #define GHVM_PLAN_STEPS_MAX (32 + 6 * GHVM_PLAN_PARCELS_MAX)
 #define GHVM_DTB_ROOM 0x100000ULL /* including space for RM's patches */
 
@@ -38,7 +39,8 @@ enum ghvm_step_kind {
 	GHVM_STEP_SHARE, /* parcel: MEM_SHARE and APPENDs */
 	GHVM_STEP_CONFIG_IMAGE,
 	GHVM_STEP_INIT,
-	GHVM_STEP_RESOURCES, /* VM_GET_HYP_RESOURCES */
+	GHVM_STEP_BOOT_CONTEXT, /* VM_SET_BOOT_CONTEXT for each register */
+	GHVM_STEP_RESOURCES,	/* VM_GET_HYP_RESOURCES */
 	GHVM_STEP_GRANT,
 	GHVM_STEP_START, /* VM_START */
 	GHVM_STEP_COUNT_
@@ -91,6 +93,18 @@ struct ghvm_plan_device {
 };
 
 /**
+ * struct ghvm_plan_register - a register of the boot vCPU that is set before the start
+ * @name: "entry", "x0"; static
+ * @set, @index: as the resource manager numbers it (abi C.5)
+ */
+struct ghvm_plan_register {
+	const char *name;
+	uint8_t set;
+	uint8_t index;
+	uint64_t value;
+};
+
+/**
  * struct ghvm_plan - a machine
  * @spec: borrowed, outlives the plan
  * @quirks: limits of the plan; borrowed, outlive it
@@ -100,6 +114,7 @@ struct ghvm_plan_device {
  * @dtb_room: bytes reserved from @dtb_offset on
  * @parcels: parcels[0] is RAM
  * @devices: @n_devices of them
+ * @registers: @n_registers of them; the others are the resource manager's choice
  * @doorbells: labels of doorbells from the host to the guest
  * @memlock: bytes charged to RLIMIT_MEMLOCK
  * @charge: bytes charged to the unit's cgroup
@@ -119,6 +134,8 @@ struct ghvm_plan {
 	size_t n_parcels;
 	struct ghvm_plan_device devices[GHVM_PLAN_DEVICES_MAX];
 	size_t n_devices;
+	struct ghvm_plan_register registers[GHVM_PLAN_REGISTERS_MAX];
+	size_t n_registers;
 	uint32_t doorbells[GHVM_DOORBELL_MAX];
 	size_t n_doorbells;
 	struct ghvm_plan_step steps[GHVM_PLAN_STEPS_MAX];
@@ -190,7 +207,7 @@ struct ghvm_plan_message {
 	uint64_t most;
 };
 
-#define GHVM_PLAN_MESSAGES_MAX (8 + 6 * GHVM_PLAN_PARCELS_MAX)
+#define GHVM_PLAN_MESSAGES_MAX (9 + 6 * GHVM_PLAN_PARCELS_MAX)
 
 /* All messages of a start, in order. Return: number of messages in @ret. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,

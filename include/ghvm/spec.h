@@ -79,6 +79,30 @@ struct ghvm_spec_region {
 };
 
 /**
+ * struct ghvm_spec_register - a register of the boot vCPU
+ * @given: has @value; else the resource manager chooses it
+ */
+struct ghvm_spec_register {
+	bool given;
+	uint64_t value;
+};
+
+/**
+ * struct ghvm_spec_boot - registers of the boot vCPU when the guest starts
+ * @entry: the program counter, a multiple of 4
+ * @x0: without it the address of the device tree
+ * @sp: the stack pointer of EL1, a multiple of 16
+ */
+struct ghvm_spec_boot {
+	struct ghvm_spec_register entry;
+	struct ghvm_spec_register x0;
+	struct ghvm_spec_register x1;
+	struct ghvm_spec_register x2;
+	struct ghvm_spec_register x3;
+	struct ghvm_spec_register sp;
+};
+
+/**
  * struct ghvm_spec_place - the place of a key
  * @key: dotted path, e.g. "memory.size", "regions[0].label"
  * @file: index of the file
@@ -123,6 +147,7 @@ struct ghvm_spec_owner {
  * @hugepages: page size of RAM
  * @logging: destination of console output; @log_size: of each file; @log_count: number of files
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @boot: how the guest starts, if not at its kernel's first byte
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
@@ -143,6 +168,7 @@ struct ghvm_spec {
 	enum ghvm_protection protection;
 	enum ghvm_hugepages hugepages;
 	unsigned int cpus;
+	struct ghvm_spec_boot boot;
 	bool console;
 	enum ghvm_logging logging;
 	uint64_t log_size;

@@ -112,6 +112,9 @@ static const struct refusal refusals[] = {
 	  { "the device tree cannot be read, or its heap ran out over it",
 	    WITHOUT_OVERLAY "; with thousands of entries in use (ghvmctl host) it is the heap, "
 			    "and huge pages help" } },
+	{ GHVM_RM_VM_SET_BOOT_CONTEXT,
+	  GHVM_RM_DENIED,
+	  { "an authenticated guest starts as its image says", "remove the section boot" } },
 	{ GHVM_RM_VM_START,
 	  GHVM_RM_NORESOURCE,
 	  { "a region has no parcel of its size, RAM is shared and not lent, or the device tree "

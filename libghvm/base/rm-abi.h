@@ -68,6 +68,13 @@
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
 
+/* Register sets of VM_SET_BOOT_CONTEXT (abi C.5). */
+enum ghvm_rm_register_set {
+	GHVM_RM_REGISTER_X = 0,
+	GHVM_RM_REGISTER_PC = 1,
+	GHVM_RM_REGISTER_SP = 2, /* index 0: SP_EL0, 1: SP_EL1 */
+};
+
 /**
  * ghvm_vmid_is_guest() - can a guest have this VMID?
  *

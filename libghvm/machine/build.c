@@ -10,6 +10,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/rm/boot-calls.h"
 #include "libghvm/rm/rpc.h"
 
 #include <assert.h>
@@ -194,6 +195,18 @@ static int step_init(struct build *b, unsigned int parcel, struct ghvm_error *er
 	return ghvm_rm_vm_init(b->m->rm, ghvm_machine_vmid(b->m), err);
 }
 
+static int step_boot_context(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_registers; i++)
+		r = ghvm_rm_vm_set_boot_context(b->m->rm, ghvm_machine_vmid(b->m),
+						(enum ghvm_rm_register_set)p->registers[i].set,
+						p->registers[i].index, p->registers[i].value, err);
+	return r;
+}
+
 static int step_resources(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
 	return ghvm_machine_learn(b->m, err);
@@ -250,6 +263,7 @@ static const step_fn steps[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_SHARE] = step_give,
 	[GHVM_STEP_CONFIG_IMAGE] = step_config_image,
 	[GHVM_STEP_INIT] = step_init,
+	[GHVM_STEP_BOOT_CONTEXT] = step_boot_context,
 	[GHVM_STEP_RESOURCES] = step_resources,
 	[GHVM_STEP_GRANT] = step_grant,
 	[GHVM_STEP_START] = step_start,

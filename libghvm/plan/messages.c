@@ -15,6 +15,7 @@ static const uint32_t step_messages[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_ALLOCATE] = GHVM_RM_VM_ALLOCATE,
 	[GHVM_STEP_CONFIG_IMAGE] = GHVM_RM_VM_CONFIG_IMAGE,
 	[GHVM_STEP_INIT] = GHVM_RM_VM_INIT,
+	[GHVM_STEP_BOOT_CONTEXT] = GHVM_RM_VM_SET_BOOT_CONTEXT,
 	[GHVM_STEP_RESOURCES] = GHVM_RM_VM_GET_HYP_RESOURCES,
 	[GHVM_STEP_START] = GHVM_RM_VM_START,
 };
@@ -95,6 +96,8 @@ size_t ghvm_plan_messages(const struct ghvm_plan *p,
 			add_parcel_messages(&l, &p->parcels[s->parcel]);
 		else if (step_messages[s->kind])
 			add_message(&l, step_messages[s->kind]);
+		if (s->kind == GHVM_STEP_BOOT_CONTEXT)
+			l.v[l.n - 1].least = l.v[l.n - 1].most = p->n_registers;
 	}
 	return l.n;
 }

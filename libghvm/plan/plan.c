@@ -9,6 +9,7 @@
 #include "ghvm/plan.h"
 
 #include "libghvm/base/bits.h"
+#include "libghvm/base/rm-abi.h"
 #include "libghvm/plan/devices.h"
 #include "libghvm/plan/dt.h"
 #include "libghvm/plan/image.h"
@@ -323,6 +324,8 @@ static void add_steps(struct ghvm_plan *p)
 	}
 	add_step(p, GHVM_STEP_CONFIG_IMAGE, 0);
 	add_step(p, GHVM_STEP_INIT, 0);
+	if (p->n_registers)
+		add_step(p, GHVM_STEP_BOOT_CONTEXT, 0);
 	add_step(p, GHVM_STEP_RESOURCES, 0);
 	add_step(p, GHVM_STEP_GRANT, 0);
 	add_step(p, GHVM_STEP_START, 0);
@@ -353,11 +356,18 @@ int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
 }
 
 /* Features that only some resource managers have. */
-static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
-		    struct ghvm_error *err)
+static int check_rm(const struct ghvm_plan *p, const struct ghvm_quirks *q, struct ghvm_error *err)
 {
+	const struct ghvm_spec *spec = p->spec;
+
 	if (!q)
 		return 0;
+	if (p->n_registers && !ghvm_quirk(q, GHVM_QUIRK_BOOT_CONTEXT))
+		return ghvm_error_set(err, -EOPNOTSUPP,
+				      "boot.%s: this resource manager (%s) does not know "
+				      "VM_SET_BOOT_CONTEXT; without the section boot the guest "
+				      "starts at its kernel's first byte",
+				      p->registers[0].name, q->generation);
 	if (spec->protection == GHVM_PROTECTION_NONE && !ghvm_quirk(q, GHVM_QUIRK_IMAGE_SHARE))
 		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "memory.protection: \"none\" needs a resource manager that "
@@ -371,14 +381,51 @@ static int check_rm(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
 	return 0;
 }
 
+/* The guest must be able to begin at the entry: it is in RAM, which is all that can be executed. */
+static int check_entry(const struct ghvm_plan *p, struct ghvm_error *err)
+{
+	const struct ghvm_spec_register *entry = &p->spec->boot.entry;
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+
+	if (!entry->given || (entry->value >= ram->ipa && entry->value < end_of(ram)))
+		return 0;
+	return ghvm_error_set(err, -EINVAL,
+			      "boot.entry: 0x%" PRIx64 " is not in RAM, 0x%" PRIx64
+			      " to 0x%" PRIx64,
+			      entry->value, ram->ipa, end_of(ram) - 1);
+}
+
+static void add_register(struct ghvm_plan *p, const char *name, const struct ghvm_spec_register *r,
+			 enum ghvm_rm_register_set set, uint8_t index)
+{
+	if (r->given)
+		p->registers[p->n_registers++] =
+			(struct ghvm_plan_register){ name, (uint8_t)set, index, r->value };
+}
+
+static void add_registers(struct ghvm_plan *p)
+{
+	const struct ghvm_spec_boot *b = &p->spec->boot;
+
+	add_register(p, "entry", &b->entry, GHVM_RM_REGISTER_PC, 0);
+	add_register(p, "x0", &b->x0, GHVM_RM_REGISTER_X, 0);
+	add_register(p, "x1", &b->x1, GHVM_RM_REGISTER_X, 1);
+	add_register(p, "x2", &b->x2, GHVM_RM_REGISTER_X, 2);
+	add_register(p, "x3", &b->x3, GHVM_RM_REGISTER_X, 3);
+	add_register(p, "sp", &b->sp, GHVM_RM_REGISTER_SP, 1); /* EL1's */
+}
+
 static int fill_plan(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
 {
 	int r = ghvm_plan_check_cpus(p->spec, in->host_cpus, err);
 
+	add_registers(p);
 	if (r == 0)
-		r = check_rm(p->spec, in->quirks, err);
+		r = check_rm(p, in->quirks, err);
 	if (r == 0)
 		r = add_parcels(p, err);
+	if (r == 0)
+		r = check_entry(p, err);
 	if (r == 0)
 		r = check_budget(p, err);
 	if (r == 0)
@@ -402,10 +449,14 @@ int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quir
 		.spec = spec,
 		.quirks = quirks ? quirks : ghvm_quirks_unknown(),
 	};
-	int r = check_rm(spec, quirks, err);
+	int r;
 
+	add_registers(&p);
+	r = check_rm(&p, quirks, err);
 	if (r == 0)
 		r = add_parcels(&p, err);
+	if (r == 0)
+		r = check_entry(&p, err);
 	return r == 0 ? check_budget(&p, err) : r;
 }
 

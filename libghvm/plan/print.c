@@ -32,6 +32,7 @@ static const struct step_name step_names[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_SHARE] = { "share", true },
 	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", false },
 	[GHVM_STEP_INIT] = { "init", false },
+	[GHVM_STEP_BOOT_CONTEXT] = { "boot-context", false },
 	[GHVM_STEP_RESOURCES] = { "resources", false },
 	[GHVM_STEP_GRANT] = { "grant", false },
 	[GHVM_STEP_START] = { "start", false },
@@ -187,6 +188,14 @@ static void text_backing(FILE *f, const struct ghvm_plan *p)
 			budget);
 }
 
+static void text_registers(FILE *f, const struct ghvm_plan *p)
+{
+	if (p->n_registers)
+		fprintf(f, "registers of the boot vCPU\n");
+	for (size_t i = 0; i < p->n_registers; i++)
+		fprintf(f, "  %-5s 0x%" PRIx64 "\n", p->registers[i].name, p->registers[i].value);
+}
+
 static void text_charges(FILE *f, const struct ghvm_plan *p)
 {
 	char size[24];
@@ -251,6 +260,7 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_doorbells; i++)
 		fprintf(f, " %u", p->doorbells[i]);
 	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
+	text_registers(f, p);
 	text_charges(f, p);
 	text_steps(f, p);
 	if (fclose(f) != 0) {
@@ -298,6 +308,14 @@ static void json_doorbells(struct ghvm_json *j, const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_doorbells; i++)
 		ghvm_json_number(j, NULL, p->doorbells[i]);
 	ghvm_json_close(j, ']');
+}
+
+static void json_registers(struct ghvm_json *j, const struct ghvm_plan *p)
+{
+	ghvm_json_open(j, "registers", '{');
+	for (size_t i = 0; i < p->n_registers; i++)
+		ghvm_json_number(j, p->registers[i].name, p->registers[i].value);
+	ghvm_json_close(j, '}');
 }
 
 void ghvm_plan_messages_to_json(struct ghvm_json *j, const struct ghvm_plan_message *v, size_t n)
@@ -348,6 +366,7 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	json_map(j, p);
 	json_parcels(j, p);
 	json_doorbells(j, p);
+	json_registers(j, p);
 	ghvm_json_number(j, "virqs", p->spec->cpus);
 	ghvm_json_number(j, "memlock", p->memlock);
 	ghvm_json_number(j, "charge", p->charge);

@@ -27,6 +27,7 @@
  * @GHVM_QUIRK_IMAGE_SHARE: (bool) RAM may be shared with the host: protection "none"
  * @GHVM_QUIRK_REGIONS: (bool) the guest address of a region follows from a vdevice and a node
  *                      with its label
+ * @GHVM_QUIRK_BOOT_CONTEXT: (bool) registers of the boot vCPU can be set
  * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs scheduled by the hypervisor are safe
  */
 enum ghvm_quirk {
@@ -41,6 +42,7 @@ enum ghvm_quirk {
 	GHVM_QUIRK_PRESPLIT,
 	GHVM_QUIRK_IMAGE_SHARE,
 	GHVM_QUIRK_REGIONS,
+	GHVM_QUIRK_BOOT_CONTEXT,
 	GHVM_QUIRK_SCHEDULED_VCPUS,
 	GHVM_QUIRK_COUNT_
 };

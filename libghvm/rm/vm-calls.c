@@ -56,6 +56,17 @@ static int check_vmid(const struct ghvm_rm *rm, struct ghvm_vmid vmid, struct gh
 	return 0;
 }
 
+int ghvm_rm_vm_tell(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
+		    const struct ghvm_put *w, struct ghvm_error *err)
+{
+	struct ghvm_get g;
+	int r = check_vmid(rm, vmid, err);
+
+	if (r == 0)
+		r = vm_call(rm, id, vmid, what, w, &g, err);
+	return r < 0 ? r : check_end(&g, id, vmid, err);
+}
+
 /* u16 vmid, u16 0 */
 static void put_vmid(struct ghvm_put *w, struct ghvm_vmid vmid)
 {
@@ -82,10 +93,10 @@ static int vm_simple(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, con
 		     struct ghvm_error *err)
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
-	struct ghvm_get g;
-	int r = vm_query(rm, id, vmid, what, buf, &g, err);
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 
-	return r < 0 ? r : check_end(&g, id, vmid, err);
+	put_vmid(&w, vmid);
+	return ghvm_rm_vm_tell(rm, id, vmid, what, &w, err);
 }
 
 /* u16 0, u16 0 -> u32 vmid */
@@ -200,18 +211,12 @@ int ghvm_rm_vm_config_image(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-	struct ghvm_get g;
-	int r;
+	int r = check_image(vmid, image, err);
 
-	r = check_vmid(rm, vmid, err);
-	if (r < 0)
-		return r;
-	r = check_image(vmid, image, err);
 	if (r < 0)
 		return r;
 	put_image(&w, vmid, image);
-	r = vm_call(rm, GHVM_RM_VM_CONFIG_IMAGE, vmid, "configure", &w, &g, err);
-	return r < 0 ? r : check_end(&g, GHVM_RM_VM_CONFIG_IMAGE, vmid, err);
+	return ghvm_rm_vm_tell(rm, GHVM_RM_VM_CONFIG_IMAGE, vmid, "configure", &w, err);
 }
 
 int ghvm_rm_vm_init(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err)
@@ -229,18 +234,12 @@ int ghvm_rm_vm_stop(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error
 {
 	uint8_t buf[GHVM_RM_MSG_MAX];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-	struct ghvm_get g;
-	int r;
 
-	r = check_vmid(rm, vmid, err);
-	if (r < 0)
-		return r;
 	ghvm_put_u16(&w, vmid.id);
 	ghvm_put_u8(&w, STOP_FORCE);
 	ghvm_put_zero(&w, 1);
 	ghvm_put_u32(&w, GHVM_RM_STOP_REASON);
-	r = vm_call(rm, GHVM_RM_VM_STOP, vmid, "stop", &w, &g, err);
-	return r < 0 ? r : check_end(&g, GHVM_RM_VM_STOP, vmid, err);
+	return ghvm_rm_vm_tell(rm, GHVM_RM_VM_STOP, vmid, "stop", &w, err);
 }
 
 /* True for states in which RM may have no configuration, or may lose it soon. */

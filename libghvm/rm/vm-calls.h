@@ -92,6 +92,13 @@ struct ghvm_rm_image {
 	uint64_t dt_size;
 };
 
+/*
+ * For codecs of messages about a VM: send request @w, which begins with @vmid; the reply must be
+ * empty. @what: verb for error messages.
+ */
+int ghvm_rm_vm_tell(struct ghvm_rm *rm, uint32_t id, struct ghvm_vmid vmid, const char *what,
+		    const struct ghvm_put *w, struct ghvm_error *err);
+
 /* Allocate a VMID, which RM chooses; the VM is in LOAD. */
 int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_error *err);
 

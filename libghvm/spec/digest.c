@@ -35,8 +35,11 @@ static uint64_t mix_text(uint64_t h, const char *s)
 
 static bool is_default(const struct yaml_field *f, const void *of)
 {
-	return f->kind == YAML_TEXT ? !spec_field_text(f, of)
-				    : spec_field_number(f, of) == f->initial;
+	if (f->kind == YAML_TEXT)
+		return !spec_field_text(f, of);
+	if (f->kind == YAML_REGISTER)
+		return spec_field_chosen(f, of);
+	return spec_field_number(f, of) == f->initial;
 }
 
 /*

@@ -281,6 +281,23 @@ static const struct yaml_field cpus_fields[] = {
 };
 static const struct yaml_map cpus_map = { cpus_fields };
 
+static const uint64_t instruction_size = 4;
+static const uint64_t stack_alignment = 16;
+
+#define REGISTER(key, alignment, rank)                                                             \
+	FIELD(#key, boot.key, REGISTER, yaml_parse_register, YAML_CHOSEN, alignment, 0, rank)
+
+static const struct yaml_field boot_fields[] = {
+	REGISTER(entry, &instruction_size, 18),
+	REGISTER(x0, NULL, 19),
+	REGISTER(x1, NULL, 20),
+	REGISTER(x2, NULL, 21),
+	REGISTER(x3, NULL, 22),
+	REGISTER(sp, &stack_alignment, 23),
+	{},
+};
+static const struct yaml_map boot_map = { boot_fields };
+
 static const struct yaml_field lifecycle_fields[] = {
 	FIELD("on-reboot", on_reboot, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_RESTART, 12),
 	FIELD("on-crash", on_crash, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_STOP, 13),
@@ -295,6 +312,7 @@ static const struct yaml_field top_fields[] = {
 	SECTION("kernel", YAML_REQUIRED, &kernel_map),
 	SECTION("memory", YAML_REQUIRED, &memory_map),
 	SECTION("cpus", 0, &cpus_map),
+	SECTION("boot", 0, &boot_map),
 	SPECIAL("devices", DEVICE_LIST, parse_devices, 0, &device_map),
 	SPECIAL("regions", REGION_LIST, parse_regions, 0, &spec_region_fields),
 	SECTION("lifecycle", 0, &lifecycle_map),
@@ -324,9 +342,20 @@ uint64_t spec_field_number(const struct yaml_field *f, const void *of)
 		return *(const unsigned int *)at;
 	case YAML_SIZE:
 		return *(const uint64_t *)at;
+	case YAML_REGISTER:
+		return ((const struct ghvm_spec_register *)at)->value;
 	default:
 		return 0;
 	}
+}
+
+bool spec_field_chosen(const struct yaml_field *f, const void *of)
+{
+	const void *at = (const uint8_t *)of + f->offset;
+
+	if (f->kind == YAML_REGISTER)
+		return !((const struct ghvm_spec_register *)at)->given;
+	return (f->flags & YAML_CHOSEN) && !spec_field_number(f, of);
 }
 
 const char *spec_field_text(const struct yaml_field *f, const void *of)
@@ -351,6 +380,9 @@ static void set_default(const struct yaml_field *f, void *of)
 		break;
 	case YAML_SIZE:
 		*(uint64_t *)at = f->initial;
+		break;
+	case YAML_REGISTER:
+		*(struct ghvm_spec_register *)at = (struct ghvm_spec_register){};
 		break;
 	case YAML_MAP:
 	case YAML_DEVICE_LIST:

@@ -18,8 +18,10 @@ void spec_set_defaults(const struct yaml_map *map, void *of);
 /* Free all texts; the pointers stay. */
 void spec_free_texts(const struct yaml_map *map, struct ghvm_spec *spec);
 
-/* The value of a field of @of; 0 if it is none of BOOL, WORD, NUMBER, SIZE and TIME. */
+/* The value of a field of @of; 0 if it is none of BOOL, WORD, NUMBER, SIZE, TIME and REGISTER. */
 uint64_t spec_field_number(const struct yaml_field *f, const void *of);
+/* True of a field without a key in the descriptor: its value is chosen later. */
+bool spec_field_chosen(const struct yaml_field *f, const void *of);
 /* The value of a TEXT; NULL: absent. */
 const char *spec_field_text(const struct yaml_field *f, const void *of);
 

@@ -94,6 +94,9 @@ void spec_put_scalar(FILE *f, const struct yaml_field *field, const void *of)
 	case YAML_TIME:
 		fprintf(f, "%" PRIu64 "ms", v);
 		break;
+	case YAML_REGISTER:
+		fprintf(f, "0x%" PRIx64, v);
+		break;
 	case YAML_TEXT:
 		put_text(f, spec_field_text(field, of));
 		break;
@@ -124,15 +127,24 @@ static void put_value(FILE *f, const struct yaml_field *field, const void *of)
 	}
 }
 
+/* True of a section that has nothing to say. */
+static bool is_empty(const struct yaml_map *map, const void *of)
+{
+	for (const struct yaml_field *field = map->fields; field->key; field++)
+		if (!spec_is_absent(field, of))
+			return false;
+	return true;
+}
+
 bool spec_is_absent(const struct yaml_field *field, const void *of)
 {
+	if (field->kind == YAML_MAP)
+		return is_empty(field->arg, of);
 	if (field->kind == YAML_TEXT)
 		return !spec_field_text(field, of);
 	if (field->kind == YAML_REGION_LIST)
 		return !((const struct ghvm_spec *)of)->n_regions;
-	if (field->flags & YAML_CHOSEN)
-		return !spec_field_number(field, of);
-	return field->kind == YAML_UNSTORED;
+	return field->kind == YAML_UNSTORED || spec_field_chosen(field, of);
 }
 
 static void put_map(FILE *f, const struct yaml_map *map, const void *of)

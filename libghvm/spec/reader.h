@@ -45,17 +45,18 @@ typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char
 
 #define YAML_REQUIRED 1U
 #define YAML_NULL 2U   /* a null is a value; for other fields it counts as no key */
-#define YAML_CHOSEN 4U /* 0 stands for no key: it is chosen later */
+#define YAML_CHOSEN 4U /* a SIZE of 0, a REGISTER not given: no key, it is chosen later */
 
 /* Type of the member of a key. */
 enum yaml_kind {
-	YAML_BOOL,	  /* bool */
-	YAML_WORD,	  /* enum; @arg is a struct yaml_word[] */
-	YAML_NUMBER,	  /* unsigned int; @arg is a struct yaml_limits */
-	YAML_SIZE,	  /* uint64_t */
-	YAML_TIME,	  /* unsigned int, milliseconds */
-	YAML_TEXT,	  /* char *, owned */
-	YAML_MAP,	  /* keys of the same structure; @arg is a struct yaml_map */
+	YAML_BOOL,     /* bool */
+	YAML_WORD,     /* enum; @arg is a struct yaml_word[] */
+	YAML_NUMBER,   /* unsigned int; @arg is a struct yaml_limits */
+	YAML_SIZE,     /* uint64_t */
+	YAML_TIME,     /* unsigned int, milliseconds */
+	YAML_REGISTER, /* struct ghvm_spec_register; @arg is a uint64_t, its alignment, or NULL */
+	YAML_TEXT,     /* char *, owned */
+	YAML_MAP,      /* keys of the same structure; @arg is a struct yaml_map */
 	YAML_DEVICE_LIST, /* list of maps of one key, of the same structure; @arg is their map */
 	YAML_REGION_LIST, /* list of struct ghvm_spec_region; @arg is the map of one */
 	YAML_CONSTANT,	  /* no member, always the minimum of @arg, a struct yaml_limits */
@@ -139,6 +140,9 @@ void yaml_parse_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		       const struct yaml_field *f,
 		       void *dst); /* unsigned int; struct yaml_limits */
+void yaml_parse_register(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			 const struct yaml_field *f,
+			 void *dst); /* struct ghvm_spec_register; its alignment */
 void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			 const struct yaml_field *f, void *dst); /* unsigned int, milliseconds */
 void yaml_parse_bool(struct yaml_reader *rd, yaml_node_t *n, const char *path,

@@ -62,6 +62,22 @@ void yaml_parse_number(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		*(unsigned int *)dst = (unsigned int)v;
 }
 
+void yaml_parse_register(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			 const struct yaml_field *f, void *dst)
+{
+	const char *s = yaml_is_plain(n) ? yaml_text(n) : NULL;
+	const uint64_t *alignment = f->arg;
+	uint64_t v;
+
+	if (!s || !ghvm_number_parse(s, &v))
+		yaml_complain(rd, n, path, "number", "not a whole number%s", unquote_hint(n));
+	else if (alignment && !ghvm_aligned(v, *alignment))
+		yaml_complain(rd, n, path, "align", "0x%" PRIx64 " is not a multiple of %" PRIu64,
+			      v, *alignment);
+	else
+		*(struct ghvm_spec_register *)dst = (struct ghvm_spec_register){ true, v };
+}
+
 void yaml_parse_duration(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			 const struct yaml_field *f, void *dst)
 {

@@ -246,6 +246,27 @@ static void print_config(struct text *t, struct ghvm_get *g)
 	print_range(t, g, "tree");
 }
 
+/* u16 vmid, u8 register set, u8 index, u32, u64 value */
+static void print_boot_context(struct text *t, struct ghvm_get *g)
+{
+	static const char *const sets[] = { [GHVM_RM_REGISTER_X] = "x",
+					    [GHVM_RM_REGISTER_PC] = "pc",
+					    [GHVM_RM_REGISTER_SP] = "sp" };
+	uint8_t set, index;
+	uint64_t value;
+
+	print_vmid(t, g);
+	set = ghvm_get_u8(g);
+	index = ghvm_get_u8(g);
+	ghvm_get_skip(g, 4);
+	value = ghvm_get_u64(g);
+	if (g->bad)
+		return;
+	print(t, " ");
+	print_name(t, set < ARRAY_SIZE(sets) ? sets[set] : "unknown", set);
+	print(t, " %u 0x%" PRIx64, index, value);
+}
+
 /* u32 n, n * { u8 type, ... }: how many of each kind (abi E) */
 static void print_resources(struct text *t, struct ghvm_get *g)
 {
@@ -368,6 +389,7 @@ static const struct {
 	{ GHVM_RM_VM_GET_STATE, print_vmid, print_state },
 	{ GHVM_RM_VM_GET_HYP_RESOURCES, print_vmid, print_resources },
 	{ GHVM_RM_VM_GET_VMID, NULL, print_vmid },
+	{ GHVM_RM_VM_SET_BOOT_CONTEXT, print_boot_context, NULL },
 	{ GHVM_RM_VM_HOST_GET_TYPE, NULL, print_host_type },
 	{ GHVM_RM_NOTIFY_MEM_SHARED, print_shared, NULL },
 	{ GHVM_RM_NOTIFY_MEM_RELEASED, print_accepted_or_released, NULL },

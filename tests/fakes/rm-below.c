@@ -80,8 +80,11 @@ static int below_vm_create(void *ctx, unsigned int slot, uint16_t vmid, unsigned
 	return 0;
 }
 
-static void below_vm_start(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0)
+static void below_vm_start(void *ctx, unsigned int slot, const struct model_registers *registers)
 {
+	struct fake_rm *f = ctx;
+
+	f->registers = *registers;
 }
 
 static void below_vm_kill(void *ctx, unsigned int slot)

@@ -28,7 +28,8 @@
  * struct fake_rm_options - properties of the machine; default: all zero
  * @ram_size: bytes; 0: 64 MiB
  * @chunk_pages: most pages of an extent of a pin, with holes between extents; 0: one extent
- * @delay_ns, @late_stop, @presplit_quirk, @production, @first_vmid: of the model
+ * @delay_ns, @late_stop, @presplit_quirk, @production, @first_vmid, @boot_context: of the
+ *     model
  * @assigns: pages must be assigned to their owner in the firmware, else the test is aborted
  */
 struct fake_rm_options {
@@ -39,6 +40,7 @@ struct fake_rm_options {
 	bool presplit_quirk;
 	bool production;
 	uint16_t first_vmid;
+	bool boot_context;
 	bool assigns;
 };
 
@@ -111,6 +113,7 @@ struct fake_rm {
 	uint8_t *dirty; /* one per page: may have been written */
 	unsigned int chunk_pages;
 	bool assigns;
+	struct model_registers registers; /* of the last guest that was started */
 	uint64_t due;
 	unsigned long calls;
 	unsigned long fail_at;

@@ -10,12 +10,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "libghvm/rm/boot-calls.h"
 #include "libghvm/rm/mem-calls.h"
 #include "libghvm/rm/vm-calls.h"
 #include "tests/fakes/queue-peer.h"
 
 #define REPLY_MAX 14616 /* 63 packets */
-#define CALLS 12
+#define CALLS 13
 
 static const struct ghvm_vmid vm = { 0x80 };
 static const struct ghvm_parcel_handle parcel = { 7 };
@@ -27,10 +28,19 @@ static const struct ghvm_mem_create lend = {
 static const struct ghvm_rm_image image = { .parcel_size = 0x1000, .dt_size = 0x1000 };
 
 static const uint32_t ids[CALLS] = {
-	GHVM_RM_VM_ALLOCATE, GHVM_RM_VM_DEALLOCATE, GHVM_RM_VM_CONFIG_IMAGE,
-	GHVM_RM_VM_INIT,     GHVM_RM_VM_START,	    GHVM_RM_VM_STOP,
-	GHVM_RM_VM_RESET,    GHVM_RM_VM_GET_STATE,  GHVM_RM_VM_GET_HYP_RESOURCES,
-	GHVM_RM_MEM_LEND,    GHVM_RM_MEM_RECLAIM,   GHVM_RM_MEM_LOOKUP_SGL,
+	GHVM_RM_VM_ALLOCATE,
+	GHVM_RM_VM_DEALLOCATE,
+	GHVM_RM_VM_CONFIG_IMAGE,
+	GHVM_RM_VM_INIT,
+	GHVM_RM_VM_START,
+	GHVM_RM_VM_STOP,
+	GHVM_RM_VM_RESET,
+	GHVM_RM_VM_GET_STATE,
+	GHVM_RM_VM_GET_HYP_RESOURCES,
+	GHVM_RM_MEM_LEND,
+	GHVM_RM_MEM_RECLAIM,
+	GHVM_RM_MEM_LOOKUP_SGL,
+	GHVM_RM_VM_SET_BOOT_CONTEXT,
 };
 
 static int resources(struct ghvm_rm *rm, size_t size, struct ghvm_error *err)
@@ -75,8 +85,10 @@ static int call(struct ghvm_rm *rm, unsigned int which, size_t size, struct ghvm
 		return ghvm_rm_mem_create(rm, &lend, &handle, err);
 	case 10:
 		return ghvm_rm_mem_reclaim(rm, parcel, true, 4096, err);
-	default:
+	case 11:
 		return ghvm_rm_mem_lookup_sgl(rm, &lend, &handle, err);
+	default:
+		return ghvm_rm_vm_set_boot_context(rm, vm, GHVM_RM_REGISTER_PC, 0, 0x80000000, err);
 	}
 }
 

@@ -806,6 +806,7 @@ class Generation:
     presplit = True
     shared = False
     regions = True
+    registers = False
 
     def test_the_row_and_a_start(self):
         host = self.json("host")
@@ -819,7 +820,7 @@ class Generation:
             "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
             "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
             "presplit": self.presplit, "image-share": self.shared, "regions": self.regions,
-            "scheduled-vcpus": False})
+            "boot-context": self.registers, "scheduled-vcpus": False})
         self.assertTrue(all(q["source"] for q in host["quirks"].values()))
         self.assertEqual(host["entries_budget"], quirks["entries"])
         text = self.ctl("host")[0]
@@ -853,6 +854,21 @@ class Generation:
         self.start("demo", self.regions, f"({self.generation}) is not known to map a region")
 
 
+    def test_a_boot_context(self):
+        """The guest ends with a fault if a register is not what the descriptor says."""
+        inner = world.image("started-with pc 0x80001000\nstarted-with x0 0x1234\n"
+                            "started-with x1 0\nstarted-with x3 0xfedcba9876543210\n"
+                            "started-with sp1 0x80400000\npowerkey\n")
+        kernel = self.w.path("demo.Image")
+        with open(kernel, "wb") as f:
+            f.write(world.image("fault\n").ljust(0x1000, b"\0") + inner)
+        self.w.vm("demo", "", kernel=kernel, extra="boot: {entry: 0x80001000, x0: 0x1234, "
+                  "x3: 0xfedcba9876543210, sp: 0x80400000}\n")
+        self.start("demo", self.registers,
+                   f"boot.entry: this resource manager ({self.generation}) does not know "
+                   "VM_SET_BOOT_CONTEXT")
+
+
 class Debug(Generation, Case):
     generation = "debug"
     model = ("--generation=debug",)
@@ -866,11 +882,13 @@ class Open2023(Generation, Case):
 
 class Android14(Generation, Case):
     generation = "android14"
+    registers = True
     model = ("--generation=android14",)
 
 
 class V17(Generation, Case):
     generation = "v17"
+    registers = True
     model = ("--generation=v17",)
 
 

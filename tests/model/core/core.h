@@ -314,6 +314,8 @@ extern const size_t rm_vm_n_messages;
 extern const struct rm_message rm_query_messages[];
 extern const size_t rm_query_n_messages;
 
+extern const struct rm_message rm_boot_context; /* rm-boot.c */
+
 /* Handlers defined outside the file of their table. */
 enum rm_status rm_config_image(struct rm_call *c);
 enum rm_status rm_auth_image(struct rm_call *c);
@@ -507,6 +509,7 @@ struct guest {
 	unsigned int n_vdevs;
 	struct vdev vdevs[MODEL_VDEVS_MAX];
 	uint64_t next_ipa;
+	struct model_registers boot;
 };
 
 /* VM_INIT: read the tree, make the objects. */

@@ -109,9 +109,13 @@ enum rm_status guest_init(struct model *m, struct vm *vm)
 	status = guest_dt_parse(m, g);
 	if (status == RM_OK)
 		status = make_objects(m, g);
-	if (status != RM_OK)
+	if (status != RM_OK) {
 		guest_destroy(m, vm);
-	return status;
+		return status;
+	}
+	g->boot.pc = g->base + vm->image_off;
+	g->boot.x[0] = g->base + vm->dt_off;
+	return RM_OK;
 }
 
 void guest_destroy(struct model *m, struct vm *vm)
@@ -272,6 +276,12 @@ static void release_quietly(struct model *m, struct vm *vm)
 	}
 }
 
+/* The hypervisor takes no other stack pointers (abi C.5). */
+static bool stacks_aligned(const struct guest *g)
+{
+	return !((g->boot.sp[0] | g->boot.sp[1]) & 0xf);
+}
+
 /* Any failure is NORESOURCE, except for a second RAM parcel (abi K.7). */
 enum rm_status guest_start(struct model *m, struct vm *vm)
 {
@@ -280,13 +290,14 @@ enum rm_status guest_start(struct model *m, struct vm *vm)
 
 	if (status == RM_OK)
 		status = accept_all(m, vm, g);
+	if (status == RM_OK && !stacks_aligned(g))
+		status = RM_ARGUMENT_INVALID;
 	if (status != RM_OK) {
 		model_log(m, "rm: VM_START failed inside: vmid, why", vm->vmid, (uint64_t)status);
 		release_quietly(m, vm);
 		return status == RM_DENIED ? RM_DENIED : RM_NORESOURCE;
 	}
 	vm_set_state(m, vm, VM_STATE_RUNNING);
-	m->host.vm_start(m->host.ctx, (unsigned int)vm->slot, g->base + vm->image_off,
-			 g->base + vm->dt_off);
+	m->host.vm_start(m->host.ctx, (unsigned int)vm->slot, &g->boot);
 	return RM_OK;
 }

@@ -22,6 +22,16 @@
 struct model;
 
 /**
+ * struct model_registers - of the boot vCPU when its guest starts
+ * @sp: of EL0 and of EL1
+ */
+struct model_registers {
+	uint64_t pc;
+	uint64_t x[31];
+	uint64_t sp[2];
+};
+
+/**
  * struct model_host - the machine below the core
  *
  * Addresses @pa are the primary's IPA, which is identity mapped. @slot is 0 to
@@ -34,7 +44,7 @@ struct model;
  * @guest_map, @guest_unmap: stage 2 of a guest
  * @flush: complete all unmaps before returning
  * @vm_create: a guest is created (VM_INIT): vCPUs exist, off. 0 or -1
- * @vm_start: power on vCPU 0 at @pc with @x0
+ * @vm_start: power on vCPU 0
  * @vm_kill: stop all vCPUs; those in vcpu_run return, blocked ones are woken
  * @vm_destroy: the guest is gone
  * @guest_irq: @spi (SPI number, INTID - 32) of a guest; edge: pend once;
@@ -63,7 +73,7 @@ struct model_host {
 	void (*flush)(void *ctx);
 	int (*vm_create)(void *ctx, unsigned int slot, uint16_t vmid, unsigned int n_vcpus,
 			 uint64_t gicd, uint64_t gicr);
-	void (*vm_start)(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0);
+	void (*vm_start)(void *ctx, unsigned int slot, const struct model_registers *registers);
 	void (*vm_kill)(void *ctx, unsigned int slot);
 	void (*vm_destroy)(void *ctx, unsigned int slot);
 	void (*guest_irq)(void *ctx, unsigned int slot, unsigned int spi, bool edge, bool level);
@@ -88,8 +98,9 @@ struct model_host {
  *             K.10), VM_STATUS and VM_EXITED come before the answer
  * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
  * @presplit_quirk: LEND does not unmap pages of an unsplit block (abi K.3)
- * @boot_context, @address_layout: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17), and
- *     VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses them
+ * @boot_context: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17)
+ * @address_layout: RM knows VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses
+ *     them
  * @first_vmid: the first VMID that ALLOCATE gives out; 0: 0x80, as the open RM
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */

@@ -256,6 +256,7 @@ enum run_state {
 	RUN_RESET = 0x100,
 };
 void vcpu_power_on(struct vcpu *v, uint64_t pc, uint64_t x0);
+void vcpu_set_registers(struct vcpu *v, const struct model_registers *registers);
 void vcpu_run(struct frame *f, struct vcpu *v, uint64_t resume);
 void vcpu_leave(struct frame *f, enum run_state state, const uint64_t data[3]);
 void vcpu_leave_ended(struct frame *f);

@@ -126,9 +126,12 @@ static int host_vm_create(void *ctx, unsigned int slot, uint16_t vmid, unsigned 
 	return 0;
 }
 
-static void host_vm_start(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0)
+static void host_vm_start(void *ctx, unsigned int slot, const struct model_registers *registers)
 {
-	vcpu_power_on(&vms[slot].vcpus[0], pc, x0);
+	struct vcpu *v = &vms[slot].vcpus[0];
+
+	vcpu_power_on(v, registers->pc, registers->x[0]);
+	vcpu_set_registers(v, registers);
 	virq_pend(model_vcpu_virq(model, slot, 0));
 }
 

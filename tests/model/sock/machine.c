@@ -105,11 +105,11 @@ static int host_vm_create(void *ctx, unsigned int slot, uint16_t vmid, unsigned 
 	return 0;
 }
 
-static void host_vm_start(void *ctx, unsigned int slot, uint64_t pc, uint64_t x0)
+static void host_vm_start(void *ctx, unsigned int slot, const struct model_registers *registers)
 {
 	struct server *s = ctx;
 
-	puppet_start(s, &s->vms[slot], pc);
+	puppet_start(s, &s->vms[slot], registers);
 }
 
 static void host_vm_kill(void *ctx, unsigned int slot)

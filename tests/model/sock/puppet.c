@@ -91,11 +91,13 @@ static char *load_script(const struct server *s, const struct vm *vm, uint64_t p
 	return text;
 }
 
-void puppet_start(struct server *s, struct vm *vm, uint64_t pc)
+void puppet_start(struct server *s, struct vm *vm, const struct model_registers *registers)
 {
-	vm->script = load_script(s, vm, pc);
+	vm->registers = *registers;
+	vm->script = load_script(s, vm, registers->pc);
 	if (!vm->script)
-		fprintf(stderr, "ghvm-model: no script at %#llx\n", (unsigned long long)pc);
+		fprintf(stderr, "ghvm-model: no script at %#llx\n",
+			(unsigned long long)registers->pc);
 	puppet_power_on(s, vm, 0);
 }
 

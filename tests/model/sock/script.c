@@ -8,6 +8,7 @@
 #include "tests/model/sock/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -444,6 +445,35 @@ static enum step op_mem_await(struct context *c)
 	return STEP_DONE;
 }
 
+/* The register of that name when the guest was started; NULL: there is none. */
+static const uint64_t *find_register(const struct model_registers *r, const char *name)
+{
+	unsigned int n;
+
+	if (!strcmp(name, "pc"))
+		return &r->pc;
+	if (sscanf(name, "x%u", &n) == 1 && n < ARRAY_SIZE(r->x))
+		return &r->x[n];
+	if (sscanf(name, "sp%u", &n) == 1 && n < ARRAY_SIZE(r->sp))
+		return &r->sp[n];
+	return NULL;
+}
+
+static enum step op_started_with(struct context *c)
+{
+	const uint64_t *at;
+	uint64_t value;
+	const char *p;
+	char name[8];
+	int len;
+
+	if (sscanf(c->arg, "%7s%n", name, &len) != 1)
+		return op_fault(c);
+	p = c->arg + len;
+	at = find_register(&c->vm->registers, name);
+	return at && parse_number(&p, &value) && *at == value ? STEP_DONE : op_fault(c);
+}
+
 static const struct {
 	const char *name;
 	enum step (*run)(struct context *c);
@@ -463,6 +493,7 @@ static const struct {
 	{ "mem-keep", op_mem_keep },
 	{ "mem-write", op_mem_write },
 	{ "mem-await", op_mem_await },
+	{ "started-with", op_started_with },
 	{ "fault", op_fault },
 	{ "fault-loop", op_fault_loop },
 	{ "reset", op_reset },

@@ -218,11 +218,12 @@ struct vm {
 	struct run end;
 	struct vcpu vcpus[MODEL_VCPUS_MAX];
 	char *script;
+	struct model_registers registers; /* when it was started */
 	struct guest_mem mem;
 };
 
 /* Without a script the first run faults. */
-void puppet_start(struct server *s, struct vm *vm, uint64_t pc);
+void puppet_start(struct server *s, struct vm *vm, const struct model_registers *registers);
 /* The guest ends by an action of @by; RM does not know yet. */
 void puppet_end(struct server *s, struct vm *vm, const struct vcpu *by, const struct run *end);
 /* RM ends the guest, or learns of its end. */

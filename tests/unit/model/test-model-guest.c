@@ -21,8 +21,8 @@ static void a_whole_life(void **state)
 	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
 	assert_int_equal(bench_state(b, vmid), STATE_RUNNING);
 	assert_true(g->started);
-	assert_int_equal(g->pc, BASE);
-	assert_int_equal(g->x0, BASE + DT_OFF);
+	assert_int_equal(g->registers.pc, BASE);
+	assert_int_equal(g->registers.x[0], BASE + DT_OFF);
 	assert_int_equal(g->n_maps, 1);
 	assert_int_equal(g->maps[0].ipa, BASE);
 	assert_int_equal(g->maps[0].pa, RAM);

@@ -32,7 +32,6 @@ static enum rm_status refuse(struct rm_call *c)
 	return RM_DENIED;
 }
 
-static const struct rm_message boot_context = { 0x56000031, refuse, 16, false };
 static const struct rm_message address_layout[] = {
 	{ 0x56000033, refuse, 8, true },
 	{ 0x56000034, refuse, 24, false },
@@ -41,8 +40,8 @@ static const struct rm_message address_layout[] = {
 /* Messages that only later resource managers know. */
 static const struct rm_message *find_later(const struct model *m, uint32_t id)
 {
-	if (m->config.boot_context && id == boot_context.id)
-		return &boot_context;
+	if (m->config.boot_context && id == rm_boot_context.id)
+		return &rm_boot_context;
 	if (m->config.address_layout)
 		return find_in(address_layout, ARRAY_SIZE(address_layout), id);
 	return NULL;

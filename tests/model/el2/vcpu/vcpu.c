@@ -38,6 +38,14 @@ void vcpu_power_on(struct vcpu *v, uint64_t pc, uint64_t x0)
 	sys[SYS_ICH_HCR_EL2] = 1;
 }
 
+void vcpu_set_registers(struct vcpu *v, const struct model_registers *registers)
+{
+	for (unsigned int i = 0; i < sizeof(registers->x) / sizeof(*registers->x); i++)
+		v->world.frame.x[i] = registers->x[i];
+	v->world.sys[SYS_sp_el0] = registers->sp[0];
+	v->world.sys[SYS_sp_el1] = registers->sp[1];
+}
+
 static void answer(struct frame *f, enum run_state state, const uint64_t *data)
 {
 	f->x[0] = 0;

@@ -172,6 +172,17 @@ static const struct bench_options hurried_presplit = {
 	.presplit = true,
 };
 
+static const struct bench_options booting = {
+	.host = { .ram_size = HOST_RAM, .boot_context = true },
+	.demo = { .memory = RAM, .registers = true },
+};
+
+static const struct bench_options hurried_booting = {
+	.host = { .ram_size = HOST_RAM, .boot_context = true },
+	.demo = { .memory = RAM, .registers = true },
+	.patience_ms = 5,
+};
+
 static void every_host_call_fails(void **state)
 {
 	sweep("host calls, plain", &small, FAULT_HOST_CALL, 0);
@@ -193,18 +204,22 @@ static void every_message_is_refused_with_every_status(void **state)
 	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
 	sweep("messages refused, assigning, presplit", &assigning_presplit, FAULT_REFUSE,
 	      GHVM_RM_DENIED);
+	sweep("messages refused, boot context", &booting, FAULT_REFUSE, GHVM_RM_DENIED);
+	sweep("an unknown status, boot context", &booting, FAULT_REFUSE, 0x12345678);
 }
 
 static void every_message_gets_lost(void **state)
 {
 	sweep("messages lost", &hurried, FAULT_DROP, 0);
 	sweep("messages lost, presplit", &hurried_presplit, FAULT_DROP, 0);
+	sweep("messages lost, boot context", &hurried_booting, FAULT_DROP, 0);
 }
 
 static void every_reply_goes_missing(void **state)
 {
 	sweep("replies missing", &hurried, FAULT_MUTE, 0);
 	sweep("replies missing, presplit", &hurried_presplit, FAULT_MUTE, 0);
+	sweep("replies missing, boot context", &hurried_booting, FAULT_MUTE, 0);
 }
 
 int main(void)

@@ -58,6 +58,7 @@ static void takes_everything(void **state)
 		"  dtb-overlay: /etc/more.dtbo\n"
 		"memory: {size: 0x80000000, protection: none, hugepages: 1G}\n"
 		"cpus: {count: 8}\n"
+		"boot: {entry: 0x80200000, x0: 0, x3: 0xffffffffffffffff, sp: 4096}\n"
 		"devices:\n"
 		"  - console: {enabled: false, logging: none, log-size: 1M, log-count: 5}\n"
 		"  - power-key: {}\n"
@@ -76,6 +77,11 @@ static void takes_everything(void **state)
 	assert_int_equal(s.protection, GHVM_PROTECTION_NONE);
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_1G);
 	assert_int_equal(s.cpus, 8);
+	assert_true(s.boot.entry.given && s.boot.entry.value == 0x80200000);
+	assert_true(s.boot.x0.given && s.boot.x0.value == 0);
+	assert_false(s.boot.x1.given || s.boot.x2.given);
+	assert_true(s.boot.x3.given && s.boot.x3.value == UINT64_MAX);
+	assert_true(s.boot.sp.given && s.boot.sp.value == 4096);
 	assert_false(s.console);
 	assert_int_equal(s.logging, GHVM_LOGGING_NONE);
 	assert_int_equal(s.log_size, GHVM_MIB(1));
@@ -127,6 +133,14 @@ static const struct {
 	{ GOOD "cpus: {count: 0}\n", "demo.yaml:4:15: cpus.count: 0 is not in 1 to 8" },
 	{ GOOD "cpus: {count: 9}\n", "9 is not in 1 to 8" },
 	{ GOOD "cpus: {count: many}\n", "cpus.count: not a whole number" },
+	{ GOOD "boot: {entry: 0x80000002}\n",
+	  "demo.yaml:4:15: boot.entry: 0x80000002 is not a multiple of 4" },
+	{ GOOD "boot: {sp: 8}\n", "demo.yaml:4:12: boot.sp: 0x8 is not a multiple of 16" },
+	{ GOOD "boot: {x0: \"1\"}\n",
+	  "demo.yaml:4:12: boot.x0: not a whole number, but a text: remove the quotes" },
+	{ GOOD "boot: {x1: -1}\n", "demo.yaml:4:12: boot.x1: not a whole number" },
+	{ GOOD "boot: {x2: 0x10000000000000000}\n", "boot.x2: not a whole number" },
+	{ GOOD "boot: {x4: 1}\n", "boot.x4: unknown key" },
 	{ "version: 2\nkernel: {image: /i}\nmemory: {size: 2M}\n",
 	  "version: 2 is not supported; it must be 1" },
 	{ "version: 1\nkernel: {image: rel}\nmemory: {size: 2M}\n",

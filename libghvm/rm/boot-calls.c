@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Messages about how a VM boots: encoding and calls.
+ */
+#include "libghvm/rm/boot-calls.h"
+
+#include "libghvm/rm/vm-calls.h"
+
+/* u16 vmid, u8 register set, u8 index, u32 0, u64 value -> nothing */
+int ghvm_rm_vm_set_boot_context(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+				enum ghvm_rm_register_set set, uint8_t index, uint64_t value,
+				struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_RM_MSG_MAX];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u16(&w, vmid.id);
+	ghvm_put_u8(&w, (uint8_t)set);
+	ghvm_put_u8(&w, index);
+	ghvm_put_zero(&w, 4);
+	ghvm_put_u64(&w, value);
+	return ghvm_rm_vm_tell(rm, GHVM_RM_VM_SET_BOOT_CONTEXT, vmid, "set a register of", &w, err);
+}
