@@ -34,6 +34,7 @@
 	VALUE(state, "State", s, CHANGES)                                                          \
 	VALUE(sub_state, "SubState", s, CHANGES)                                                   \
 	VALUE(exit_reason, "ExitReason", s, CHANGES)                                               \
+	VALUE(crash_message, "CrashMessage", s, CHANGES)                                           \
 	VALUE(last_error, "LastError", s, CHANGES)                                                 \
 	VALUE(last_error_name, "LastErrorName", s, CHANGES)                                        \
 	VALUE(last_errno, "LastErrno", i, CHANGES)                                                 \

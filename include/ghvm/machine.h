@@ -133,6 +133,14 @@ bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notific
 int ghvm_machine_exited(const struct ghvm_machine *m, enum ghvm_exit_type *ret);
 
 /*
+ * Take the message that the last guest of this machine has left with RM, as a kernel does that panics.
+ * teardown() and rebuild() ask for it, before RM forgets it. It is printable.
+ *
+ * Return: true, once for each message. Thread: as build().
+ */
+bool ghvm_machine_take_crash_message(struct ghvm_machine *m, char ret[GHVM_CRASH_MESSAGE_SIZE]);
+
+/*
  * True unless the guest was never started, or RM has said that it has EXITED, is RESET or gone.
  * Thread: as build().
  */

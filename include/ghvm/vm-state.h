@@ -37,6 +37,9 @@ enum ghvm_exit_type {
 	GHVM_EXIT_UNKNOWN = 0xffff,
 };
 
+/* Of the message that a guest may leave with RM: 192 bytes, and the final NUL (abi C.5). */
+#define GHVM_CRASH_MESSAGE_SIZE 193
+
 /* "init-failed", "software-error"; never NULL, "unknown" for what is in no list. */
 const char *ghvm_vm_status_to_string(enum ghvm_vm_status s);
 const char *ghvm_exit_type_to_string(enum ghvm_exit_type t);

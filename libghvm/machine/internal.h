@@ -45,6 +45,8 @@ struct ghvm_machine_added {
  * @grant: file, owned, -1 none
  * @undo_failed: the last teardown was incomplete, or was that of a dead process
  * @settled: RM has said that the guest does not run and never will
+ * @asked_crash: RM was asked for the crash message of this VM; @crash: the last message that was
+ *     not taken, "" none
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
  * @news: number of notifications, so that a waiter misses none
@@ -77,6 +79,8 @@ struct ghvm_machine {
 	enum ghvm_step_kind step;
 	bool undo_failed;
 	bool settled;
+	bool asked_crash;
+	char crash[GHVM_CRASH_MESSAGE_SIZE];
 
 	pthread_mutex_t lock; /* guards the following members; taken last */
 	pthread_cond_t cond;

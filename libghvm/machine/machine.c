@@ -199,11 +199,21 @@ void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
 	m->vmid = vmid;
 	m->started = false;
 	m->settled = false;
+	m->asked_crash = false;
 	if (vmid.id) /* a new run; otherwise the exit type is kept */
 		m->exited = false;
 	unlock(m);
 	if (vmid.id) /* a VMID that was deallocated may have a new owner already */
 		ghvm_rm_name_vmid(m->rm, vmid, m->name);
+}
+
+bool ghvm_machine_take_crash_message(struct ghvm_machine *m, char ret[GHVM_CRASH_MESSAGE_SIZE])
+{
+	if (!m->crash[0])
+		return false;
+	memcpy(ret, m->crash, sizeof(m->crash));
+	m->crash[0] = '\0';
+	return true;
 }
 
 bool ghvm_machine_may_run(const struct ghvm_machine *m)

@@ -48,6 +48,27 @@ static int check_retry(struct settling *s, int r, const struct ghvm_error *e)
 	return s->tries-- > 1 ? 0 : r;
 }
 
+/* The guest can have no RM node, by which it could leave a message. */
+static bool has_no_link(const struct ghvm_machine *m)
+{
+	return m->plan && !m->plan->spec->rm_rpc;
+}
+
+/*
+ * Ask once for the message that the guest has left, which RM forgets at RESET. Nothing depends on it: a
+ * resource manager that does not know the request, or answers nonsense, has none.
+ */
+static void ask_crash_message(struct ghvm_machine *m)
+{
+	char text[GHVM_CRASH_MESSAGE_SIZE];
+
+	if (m->asked_crash || has_no_link(m))
+		return;
+	m->asked_crash = true;
+	if (ghvm_rm_vm_get_crash_msg(m->rm, ghvm_machine_vmid(m), text, NULL) == 0)
+		memcpy(m->crash, text, sizeof(m->crash));
+}
+
 /* Send the request that @status calls for. Return: 1, none: the VM has settled. */
 static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghvm_error *err)
 {
@@ -64,6 +85,8 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 		}
 		break;
 	case GHVM_VM_EXITED:
+		ask_crash_message(s->m);
+		__attribute__((fallthrough));
 	case GHVM_VM_READY:
 	case GHVM_VM_INIT_FAILED:
 		if (!s->reset) {

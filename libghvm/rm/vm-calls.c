@@ -4,6 +4,7 @@
  */
 #include "libghvm/rm/vm-calls.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/printable.h"
 #include "libghvm/rm/rpc.h"
 
 #define STOP_FORCE 0x1
@@ -393,6 +395,45 @@ const struct ghvm_rm_resource *ghvm_rm_resources_find(const struct ghvm_rm_resou
 		if (r->v[i].type == type && r->v[i].label == label)
 			return &r->v[i];
 	return NULL;
+}
+
+/* A text of @size bytes from a guest. What is longer than any of RM's is cut. */
+static void take_text(const uint8_t *text, size_t size, char ret[GHVM_CRASH_MESSAGE_SIZE])
+{
+	size_t n = size < GHVM_CRASH_MESSAGE_SIZE ? size : GHVM_CRASH_MESSAGE_SIZE - 1;
+
+	memcpy(ret, text, n);
+	while (n && (!ret[n - 1] || isspace((unsigned char)ret[n - 1])))
+		n--;
+	ret[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (!ret[i])
+			ret[i] = '?'; /* nothing is hidden behind a NUL */
+		else if (isspace((unsigned char)ret[i]))
+			ret[i] = ' ';
+	ghvm_make_printable(ret);
+}
+
+/* u16 size, u16 0, bytes, padded to 4 */
+int ghvm_rm_vm_get_crash_msg(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+			     char ret[GHVM_CRASH_MESSAGE_SIZE], struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_RM_MSG_MAX];
+	struct ghvm_get g;
+	size_t size;
+	int r = vm_query(rm, GHVM_RM_VM_GET_CRASH_MSG, vmid, "get the crash message of", buf, &g,
+			 err);
+
+	if (r < 0)
+		return r;
+	size = ghvm_get_u16(&g);
+	ghvm_get_skip(&g, 2);
+	if (g.bad || g.len != (size + 3) / 4 * 4)
+		return ghvm_error_set_unanswered(err, GHVM_RM_VM_GET_CRASH_MSG, -EBADMSG,
+						 "VM %u: malformed reply to VM_GET_CRASH_MSG",
+						 vmid.id);
+	take_text(g.buf, size, ret);
+	return 0;
 }
 
 /* u16 vmid, u16 type, u32 reason size, reason */

@@ -133,6 +133,13 @@ int ghvm_rm_vm_get_state(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_
 int ghvm_rm_vm_get_hyp_resources(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				 struct ghvm_rm_resources *ret, struct ghvm_error *err);
 
+/*
+ * The message that the guest has left for its owner, which RM keeps until RESET (abi C.5). @ret is
+ * made printable; "": the guest has left none. -EBADMSG: its lengths do not agree.
+ */
+int ghvm_rm_vm_get_crash_msg(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+			     char ret[GHVM_CRASH_MESSAGE_SIZE], struct ghvm_error *err);
+
 #define GHVM_RM_REASON_MAX 16
 
 /**

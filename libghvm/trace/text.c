@@ -92,6 +92,15 @@ static void print_state(struct text *t, struct ghvm_get *g)
 	print_name(t, ghvm_vm_status_to_string((enum ghvm_vm_status)state), state);
 }
 
+/* u16 length, ... */
+static void print_length(struct text *t, struct ghvm_get *g)
+{
+	uint16_t length = ghvm_get_u16(g);
+
+	if (!g->bad)
+		print(t, " %u bytes", length);
+}
+
 /* u64 offset, u64 size */
 static void print_range(struct text *t, struct ghvm_get *g, const char *what)
 {
@@ -387,6 +396,7 @@ static const struct {
 	{ GHVM_RM_VM_CONFIG_IMAGE, print_config, NULL },
 	{ GHVM_RM_VM_INIT, print_vmid, NULL },
 	{ GHVM_RM_VM_GET_STATE, print_vmid, print_state },
+	{ GHVM_RM_VM_GET_CRASH_MSG, print_vmid, print_length },
 	{ GHVM_RM_VM_GET_HYP_RESOURCES, print_vmid, print_resources },
 	{ GHVM_RM_VM_GET_VMID, NULL, print_vmid },
 	{ GHVM_RM_VM_SET_BOOT_CONTEXT, print_boot_context, NULL },

@@ -21,6 +21,7 @@
 #define MEM_ACCEPT 0x51000011
 #define MEM_RELEASE 0x51000014
 #define MEM_NOTIFY 0x51000017
+#define VM_SET_CRASH_MSG 0x56000086
 #define MEM_SHARED 0x51100011
 #define MEM_RECALL 0x51100014
 #define TRANS_SHARE 2
@@ -228,6 +229,19 @@ uint32_t guest_mem_say(struct guest_mem *g, const struct guest_mem_region *r, bo
 	ghvm_put_u8(&w, accepted ? NOTIFY_ACCEPTED : NOTIFY_RELEASED);
 	ghvm_put_zero(&w, 3);
 	ghvm_put_u32(&w, r->tag);
+	return send_request(g, &w);
+}
+
+/* u16 size, u16 0, bytes, padded to 4 */
+uint32_t guest_mem_set_crash(struct guest_mem *g, const char *text, size_t n)
+{
+	uint8_t buf[PACKET_MAX];
+	struct ghvm_put w = begin_request(g, buf, VM_SET_CRASH_MSG);
+
+	ghvm_put_u16(&w, (uint16_t)n);
+	ghvm_put_zero(&w, 2);
+	ghvm_put_bytes(&w, text, n);
+	ghvm_put_zero(&w, (4 - n % 4) % 4);
 	return send_request(g, &w);
 }
 

@@ -69,6 +69,9 @@ uint32_t guest_mem_release(struct guest_mem *g, struct guest_mem_region *r);
 /* Notify the owner that the region was accepted or released, true or not. Return: RM's status. */
 uint32_t guest_mem_say(struct guest_mem *g, const struct guest_mem_region *r, bool accepted);
 
+/* Leave a message for the owner (SET_CRASH_MSG); at most 200 bytes. Return: RM's status. */
+uint32_t guest_mem_set_crash(struct guest_mem *g, const char *text, size_t n);
+
 /*
  * Accept offered regions, and release recalled ones unless @keeps. Notify the owner unless
  * @silent.

@@ -28,6 +28,7 @@ static void print_json(const struct client_vm *vm, const char *remark)
 	ghvm_json_number(&j, "shared", vm->shared);
 	ghvm_json_number(&j, "pages_quarantined", vm->quarantined);
 	ghvm_json_text(&j, "exit_reason", vm->exit_reason);
+	ghvm_json_text(&j, "crash_message", vm->crash_message);
 	ghvm_json_text(&j, "last_error", vm->last_error);
 	ghvm_json_text(&j, "last_error_name", vm->last_error_name);
 	ghvm_json_number(&j, "last_error_usec", vm->last_error_time);
@@ -80,6 +81,8 @@ static void print_text(const struct client_vm *vm, const char *remark)
 		printf("  descriptor  %s\n", descriptor_remark(vm));
 	if (is_set(vm->exit_reason))
 		printf("  last end    %s\n", vm->exit_reason);
+	if (is_set(vm->crash_message))
+		printf("  it said     %s\n", vm->crash_message);
 	if (is_set(vm->last_error))
 		printf("  last error  %s: %s\n", table_time(vm->last_error_time, when),
 		       vm->last_error);

@@ -124,6 +124,7 @@ static void print_json(const struct client_vm *vm, const char *hint, const char 
 	ghvm_json_text(&j, "name", vm->name);
 	ghvm_json_text(&j, "state", vm->state);
 	ghvm_json_text(&j, "exit_reason", vm->exit_reason);
+	ghvm_json_text(&j, "crash_message", vm->crash_message);
 	ghvm_json_text(&j, "failed_step", vm->failed_step);
 	ghvm_json_text(&j, "last_error", vm->last_error);
 	ghvm_json_text(&j, "last_error_name", vm->last_error_name);
@@ -167,6 +168,8 @@ static void print_text(const struct client_vms *vms, const struct client_vm *vm,
 	}
 	if (is_set(vm->exit_reason))
 		printf("  end    %s\n", vm->exit_reason);
+	if (is_set(vm->crash_message))
+		printf("  said   %s\n", vm->crash_message);
 	if (!is_set(vm->last_error) && !is_set(vm->exit_reason) && !vms->host.code)
 		puts("  nothing has failed since the manager started");
 	if (*remark)

@@ -61,6 +61,17 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	control_done(&vm->control);
 }
 
+/* What the guest that has just ended has left with RM, or nothing. No operation runs. */
+static void hear_crash_message(struct vm *vm)
+{
+	struct ghvm_machine *m = guest_machine(vm->guest);
+	struct log_about a = vm_about(vm);
+
+	vm->crash_message[0] = '\0';
+	if (m && ghvm_machine_take_crash_message(m, vm->crash_message))
+		log_warning(&a, 0, "The guest left a message: %s", vm->crash_message);
+}
+
 static void fail_builder(struct vm *vm, const struct ghvm_error *err)
 {
 	const struct vm_builder *b = TAKE_PTR(vm->builder);
@@ -89,6 +100,8 @@ static void fail(struct vm *vm, const struct ghvm_error *err)
 	log_error(&a, 0, "Cannot start: %s", err->msg);
 	control_refused(&vm->control, err->msg);
 	vm->reason = "start-failed";
+	if (vm->state == VM_REBOOTING)
+		hear_crash_message(vm);
 	dispose(vm, err);
 	ended(vm, VM_EVENT_FAILED);
 	fail_builder(vm, err);
@@ -437,6 +450,7 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 	bool failed_before = vm->failed_now && final == VM_FAILED;
 
 	vm->reason = vm->final_reason;
+	hear_crash_message(vm);
 	if (result < 0) {
 		a.err = err;
 		log_error(&a, 0, "Cannot return all memory: %s", err->msg);
@@ -485,6 +499,7 @@ static void on_rebuild_done(void *data, int result, const struct ghvm_error *err
 		fail(vm, err);
 		return;
 	}
+	hear_crash_message(vm);
 	ended(vm, VM_EVENT_DONE);
 	if (vm_alive(vm))
 		rebuilt(vm);

@@ -105,6 +105,7 @@ struct vm_console {
  * @last_error: of the last failure, also when a later start has worked; @failed_step: where: a step
  *     of the plan, or "host", "descriptor", "prepare" (memory and files), "run", "teardown"; or NULL
  * @failed_at: when, microseconds of CLOCK_REALTIME; @failed_now: it was of this guest, or start
+ * @crash_message: what its last guest has left with RM before its end; "" nothing
  * @descriptor: VM_DESCRIPTOR_*, of its guest
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that could not be given back
@@ -129,6 +130,7 @@ struct vm {
 	const char *failed_step;
 	uint64_t failed_at;
 	bool failed_now;
+	char crash_message[GHVM_CRASH_MESSAGE_SIZE];
 	const char *descriptor;
 	uint64_t lent;
 	uint64_t shared;

@@ -10,13 +10,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "libghvm/base/printable.h"
 #include "libghvm/rm/boot-calls.h"
 #include "libghvm/rm/mem-calls.h"
 #include "libghvm/rm/vm-calls.h"
 #include "tests/fakes/queue-peer.h"
 
 #define REPLY_MAX 14616 /* 63 packets */
-#define CALLS 13
+#define CALLS 14
 
 static const struct ghvm_vmid vm = { 0x80 };
 static const struct ghvm_parcel_handle parcel = { 7 };
@@ -41,6 +42,7 @@ static const uint32_t ids[CALLS] = {
 	GHVM_RM_MEM_RECLAIM,
 	GHVM_RM_MEM_LOOKUP_SGL,
 	GHVM_RM_VM_SET_BOOT_CONTEXT,
+	GHVM_RM_VM_GET_CRASH_MSG,
 };
 
 static int resources(struct ghvm_rm *rm, size_t size, struct ghvm_error *err)
@@ -54,6 +56,20 @@ static int resources(struct ghvm_rm *rm, size_t size, struct ghvm_error *err)
 		PROMISE(ghvm_rm_resources_find(&res, res.v[i].type, res.v[i].label));
 	ghvm_rm_resources_done(&res);
 	return r;
+}
+
+static int crash_message(struct ghvm_rm *rm, struct ghvm_error *err)
+{
+	char text[GHVM_CRASH_MESSAGE_SIZE], again[GHVM_CRASH_MESSAGE_SIZE];
+	int r = ghvm_rm_vm_get_crash_msg(rm, vm, text, err);
+
+	if (r < 0)
+		return r;
+	PROMISE(memchr(text, '\0', sizeof(text)));
+	memcpy(again, text, sizeof(text));
+	ghvm_make_printable(again);
+	PROMISE(!strcmp(again, text)); /* it was printable */
+	return 0;
 }
 
 static int call(struct ghvm_rm *rm, unsigned int which, size_t size, struct ghvm_error *err)
@@ -87,8 +103,10 @@ static int call(struct ghvm_rm *rm, unsigned int which, size_t size, struct ghvm
 		return ghvm_rm_mem_reclaim(rm, parcel, true, 4096, err);
 	case 11:
 		return ghvm_rm_mem_lookup_sgl(rm, &lend, &handle, err);
-	default:
+	case 12:
 		return ghvm_rm_vm_set_boot_context(rm, vm, GHVM_RM_REGISTER_PC, 0, 0x80000000, err);
+	default:
+		return crash_message(rm, err);
 	}
 }
 

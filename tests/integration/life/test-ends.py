@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Ends of guests as on the real hypervisor: not reported to RM, before or after a reply, or not at all."""
+import os
+import subprocess
 import time
 import unittest
 
@@ -177,6 +179,52 @@ class Seen(Case):
         self.assertEqual(self.w.run_unit("demo"), 134)
         self.assertEqual(self.w.vm_get("demo", "ExitReason"), "crash")
         self.w.assert_clean()
+
+
+class LastWords(Case):
+    """The message that a guest leaves with RM before its end."""
+    RPC = "rm-rpc: true\n"
+
+    def status(self):
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus)
+        return subprocess.run([world.program("daemon/ctl/ghvmctl"), "status", "demo"], env=env,
+                              capture_output=True, text=True, check=True).stdout
+
+    def test_of_a_crash(self):
+        self.w.vm("demo", "crash-message Kernel panic: \\e[2Jno init\nfault\n", extra=self.RPC)
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        said = "Kernel panic: ?[2Jno init"  # no terminal is cleared by it
+        self.assertEqual(self.w.vm_get("demo", "ExitReason", "CrashMessage"), ["crash", said])
+        self.assertIn("The guest left a message: " + said, self.w.log())
+        self.assertIn("  it said     " + said + "\n", self.status())
+        self.w.assert_clean()
+
+        # the next guest that ends without one
+        self.w.vm("demo", "off\n", extra=self.RPC)
+        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.assertEqual(self.w.vm_get("demo", "CrashMessage"), "")
+        self.assertNotIn("it said", self.status())
+
+    def test_of_a_guest_that_reboots(self):
+        unit = self.running("demo", "print up\nread\ncrash-message once\nprint typed\nreset\n",
+                            extra=self.RPC)
+        self.type("demo")
+        wait_until(lambda: self.w.vm_get("demo", "CrashMessage") == "once")
+        self.w.wait_state("demo", "running")
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0)
+        self.w.assert_clean()
+
+    def test_that_rm_does_not_tell(self):
+        for how in ("refuse VM_GET_CRASH_MSG 0xffffffff", "refuse VM_GET_CRASH_MSG 3",
+                    "refuse VM_GET_CRASH_MSG 77", "reply VM_GET_CRASH_MSG 00000000ffff0000",
+                    "reply VM_GET_CRASH_MSG 00"):
+            with self.subTest(how=how):
+                self.w.vm("demo", "crash-message lost\nfault\n", extra=self.RPC)
+                self.w.model_says(how)
+                self.assertEqual(self.w.run_unit("demo"), 134)
+                self.assertEqual(self.w.vm_get("demo", "ExitReason", "CrashMessage"), ["crash", ""])
+                self.w.assert_clean()
 
 
 if __name__ == "__main__":

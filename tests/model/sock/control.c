@@ -55,6 +55,7 @@ static const struct names message_names[] = {
 	{ "VM_CONFIG_IMAGE", 0x56000009 },
 	{ "VM_INIT", 0x5600000b },
 	{ "VM_GET_STATE", 0x56000017 },
+	{ "VM_GET_CRASH_MSG", 0x56000019 },
 	{ "VM_GET_HYP_RESOURCES", 0x56000020 },
 	{ "VM_GET_VMID", 0x56000024 },
 	{ "VM_SET_BOOT_CONTEXT", 0x56000031 },

@@ -29,6 +29,8 @@
 #define MMIO_END GHVM_GIB(1)
 
 #define AWAIT_NS 10000000
+#define MESSAGE_MAX 200
+#define ESCAPE 0x1b
 #define RIGHT_W 2
 #define RIGHT_R 4
 
@@ -354,6 +356,25 @@ static bool mem_listen(struct context *c, int64_t *ret_label)
 	return true;
 }
 
+/* TEXT, in which "\e" is an escape character: what a guest writes may be anything. */
+static enum step op_crash_message(struct context *c)
+{
+	char text[MESSAGE_MAX];
+	int64_t label;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->len && n < sizeof(text); i++) {
+		const bool escape = c->len - i > 1 && c->arg[i] == '\\' && c->arg[i + 1] == 'e';
+
+		text[n++] = escape ? ESCAPE : c->arg[i];
+		i += escape;
+	}
+	c->len = 0; /* no label */
+	if (!mem_listen(c, &label) || guest_mem_set_crash(&c->vm->mem, text, n) != 0)
+		return op_fault(c);
+	return STEP_DONE;
+}
+
 static enum step op_mem_accept(struct context *c)
 {
 	struct guest_mem *g = &c->vm->mem;
@@ -487,6 +508,7 @@ static const struct {
 	{ "powerkey", op_powerkey },
 	{ "mmio-read", op_mmio_read },
 	{ "mmio-write", op_mmio_write },
+	{ "crash-message", op_crash_message },
 	{ "mem-accept", op_mem_accept },
 	{ "mem-release", op_mem_release },
 	{ "mem-serve", op_mem_serve },

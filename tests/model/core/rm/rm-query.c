@@ -94,10 +94,8 @@ static enum rm_status get_crash_msg(struct rm_call *c)
 {
 	const struct vm *vm = get_vm(c);
 
-	if (!vm)
+	if (!vm || vm->owner != c->caller)
 		return RM_VMID_INVALID;
-	if (vm->owner != c->caller)
-		return RM_DENIED;
 	ghvm_put_u16(&c->out, vm->crash_len);
 	ghvm_put_zero(&c->out, 2);
 	put_padded(&c->out, vm->crash, vm->crash_len);

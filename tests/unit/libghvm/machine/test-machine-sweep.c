@@ -134,7 +134,7 @@ static void sweep(const char *what, const struct bench_options *o, enum fault fa
 
 static const struct bench_options small = {
 	.host = { .ram_size = HOST_RAM },
-	.demo = { .memory = RAM, .window = true },
+	.demo = { .memory = RAM, .window = true, .rm_rpc = true },
 };
 
 static const struct bench_options scattered = {

@@ -59,6 +59,7 @@ struct fixture {
 	struct ghvm_vmid out_vmid;
 	struct ghvm_rm_vm_state out_state;
 	struct ghvm_rm_resources out_res;
+	char out_crash[GHVM_CRASH_MESSAGE_SIZE];
 };
 
 static int setup(void **state)
@@ -147,6 +148,13 @@ static int do_boot_context(struct fixture *f)
 static const uint8_t boot_context_request[] = {
 	0x8f, 0x00, 0x02, 0x01, 0, 0, 0, 0, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01,
 };
+
+static int do_get_crash(struct fixture *f)
+{
+	return ghvm_rm_vm_get_crash_msg(f->rm, vm, f->out_crash, &f->err);
+}
+
+static const uint8_t crash_reply[] = { 0x05, 0x00, 0x00, 0x00, 'p', 'a', 'n', 'i', 'c', 0, 0, 0 };
 static const uint8_t stop_request[] = { 0x8f, 0x00, 0x01, 0x00, 0x03, 0x00, 0x00, 0x00 };
 static const uint8_t zero_request[4];
 static const uint8_t vmid_reply[] = { 0x8f, 0x00, 0x00, 0x00 };
@@ -170,6 +178,8 @@ static const struct message {
 	{ 0x56000005, "VM_STOP", do_stop, stop_request, 8, NULL, 0 },
 	{ 0x56000006, "VM_RESET", do_reset, v_request, 4, NULL, 0 },
 	{ 0x56000017, "VM_GET_STATE", do_get_state, v_request, 4, state_reply, 4 },
+	{ 0x56000019, "VM_GET_CRASH_MSG", do_get_crash, v_request, 4, crash_reply,
+	  sizeof(crash_reply) },
 	{ 0x56000020, "VM_GET_HYP_RESOURCES", do_get_resources, v_request, 4, resources_reply,
 	  sizeof(resources_reply) },
 };
@@ -194,6 +204,7 @@ static void golden_requests_and_replies(void **state)
 	assert_int_equal(f->out_state.status, 3);
 	assert_int_equal(f->out_state.os_status, 4);
 	assert_int_equal(f->out_state.app_status, 0x1234);
+	assert_string_equal(f->out_crash, "panic");
 }
 
 static void every_short_reply_is_rejected(void **state)
