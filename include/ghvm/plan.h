@@ -38,6 +38,7 @@ enum ghvm_step_kind {
 	GHVM_STEP_LEND,	 /* parcel: MEM_LEND and APPENDs */
 	GHVM_STEP_SHARE, /* parcel: MEM_SHARE and APPENDs */
 	GHVM_STEP_CONFIG_IMAGE,
+	GHVM_STEP_ADDRESS_LAYOUT, /* VM_SET_ADDRESS_LAYOUT */
 	GHVM_STEP_INIT,
 	GHVM_STEP_BOOT_CONTEXT, /* VM_SET_BOOT_CONTEXT for each register */
 	GHVM_STEP_RESOURCES,	/* VM_GET_HYP_RESOURCES */
@@ -108,8 +109,8 @@ struct ghvm_plan_register {
  * struct ghvm_plan - a machine
  * @spec: borrowed, outlives the plan
  * @quirks: limits of the plan; borrowed, outlive it
- * @kernel_offset: offset of the image in RAM (0: its first byte is the entry point, abi D.5);
- *                 likewise @initrd_offset and @dtb_offset; sizes in bytes
+ * @kernel_offset: offset of the image in RAM, where the guest starts unless a register says
+ *                 otherwise (abi D.5); likewise @initrd_offset and @dtb_offset; sizes in bytes
  * @dtb: the device tree to write to RAM, owned, @dtb_size bytes
  * @dtb_room: bytes reserved from @dtb_offset on
  * @parcels: parcels[0] is RAM
@@ -207,7 +208,7 @@ struct ghvm_plan_message {
 	uint64_t most;
 };
 
-#define GHVM_PLAN_MESSAGES_MAX (9 + 6 * GHVM_PLAN_PARCELS_MAX)
+#define GHVM_PLAN_MESSAGES_MAX (10 + 6 * GHVM_PLAN_PARCELS_MAX)
 
 /* All messages of a start, in order. Return: number of messages in @ret. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,

@@ -26,6 +26,11 @@ enum ghvm_protection {
 	GHVM_PROTECTION_NONE,	   /* shared with the host */
 };
 
+enum ghvm_kernel_format {
+	GHVM_KERNEL_IMAGE, /* an arm64 Image, at the start of RAM */
+	GHVM_KERNEL_RAW,   /* any program; the device tree is at the start of RAM */
+};
+
 enum ghvm_logging {
 	GHVM_LOGGING_FILE,
 	GHVM_LOGGING_JOURNAL,
@@ -138,11 +143,11 @@ struct ghvm_spec_owner {
 /**
  * struct ghvm_spec - one VM, owned strings
  * @name: from the file name
- * @kernel: absolute path of an arm64 Image
+ * @kernel: absolute path of an arm64 Image, or of what @format says
  * @initrd: absolute path, or NULL
  * @cmdline: never NULL
  * @dtb_overlay: absolute path, or NULL
- * @memory: bytes of RAM
+ * @memory: bytes of RAM; @memory_address: where it begins, 0: ghvm_spec_ram() chooses
  * @protection: access of the host to RAM
  * @hugepages: page size of RAM
  * @logging: destination of console output; @log_size: of each file; @log_count: number of files
@@ -161,10 +166,12 @@ struct ghvm_spec_owner {
 struct ghvm_spec {
 	char name[GHVM_NAME_SIZE];
 	char *kernel;
+	enum ghvm_kernel_format format;
 	char *initrd;
 	char *cmdline;
 	char *dtb_overlay;
 	uint64_t memory;
+	uint64_t memory_address;
 	enum ghvm_protection protection;
 	enum ghvm_hugepages hugepages;
 	unsigned int cpus;
@@ -187,6 +194,9 @@ struct ghvm_spec {
 	struct ghvm_spec_path *paths;
 	size_t n_paths;
 };
+
+/* The guest-physical address of the first byte of RAM. */
+uint64_t ghvm_spec_ram(const struct ghvm_spec *spec);
 
 enum ghvm_severity { GHVM_SEVERITY_WARNING, GHVM_SEVERITY_ERROR };
 

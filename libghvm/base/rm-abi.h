@@ -69,6 +69,12 @@
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
 
+/* Ranges of VM_SET_ADDRESS_LAYOUT (abi C.5). */
+enum ghvm_rm_range {
+	GHVM_RM_RANGE_IMAGE = 0,
+	GHVM_RM_RANGE_FIRMWARE = 1,
+};
+
 /* Register sets of VM_SET_BOOT_CONTEXT (abi C.5). */
 enum ghvm_rm_register_set {
 	GHVM_RM_REGISTER_X = 0,

@@ -190,6 +190,14 @@ static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_e
 	return r;
 }
 
+static int step_address_layout(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan_parcel *ram = &b->m->plan->parcels[0];
+
+	return ghvm_rm_vm_set_address_layout(b->m->rm, ghvm_machine_vmid(b->m), GHVM_RM_RANGE_IMAGE,
+					     ram->ipa, ram->size, err);
+}
+
 static int step_init(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
 	return ghvm_rm_vm_init(b->m->rm, ghvm_machine_vmid(b->m), err);
@@ -262,6 +270,7 @@ static const step_fn steps[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_LEND] = step_give,
 	[GHVM_STEP_SHARE] = step_give,
 	[GHVM_STEP_CONFIG_IMAGE] = step_config_image,
+	[GHVM_STEP_ADDRESS_LAYOUT] = step_address_layout,
 	[GHVM_STEP_INIT] = step_init,
 	[GHVM_STEP_BOOT_CONTEXT] = step_boot_context,
 	[GHVM_STEP_RESOURCES] = step_resources,

@@ -2,9 +2,10 @@
 /*
  * Makes a plan: from a spec to addresses, parcels and steps. Executes nothing.
  *
- * RAM begins with the kernel, as the vCPU starts at its first byte (abi D.5). The device tree and
- * the initrd follow, each on a 2 MiB boundary, so that neither shares a block with memory that
- * the kernel clears.
+ * RAM begins with the kernel; the device tree and the initrd follow, each on a 2 MiB boundary, so
+ * that neither shares a block with memory that the kernel clears. If the kernel is no Image, RAM
+ * begins with the device tree: a program that was written for QEMU's machine "virt" looks for it
+ * there.
  */
 #include "ghvm/plan.h"
 
@@ -52,14 +53,16 @@ void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages p
 static int check_ram(const struct ghvm_spec *spec, struct ghvm_error *err)
 {
 	uint64_t unit = spec->hugepages == GHVM_HUGEPAGES_1G ? GHVM_GIB(1) : BLOCK;
+	uint64_t most = GHVM_IPA_END - ghvm_spec_ram(spec);
 
 	if (!spec->memory || !ghvm_aligned(spec->memory, unit))
 		return ghvm_error_set(err, -EINVAL,
 				      "memory.size: %" PRIu64 " is not a multiple of %" PRIu64 "M",
 				      spec->memory, unit >> 20);
-	if (spec->memory > GHVM_IPA_END - GHVM_IPA_RAM)
-		return ghvm_error_set(err, -EINVAL, "memory.size: %" PRIu64 "M is more than %lluM",
-				      spec->memory >> 20, (GHVM_IPA_END - GHVM_IPA_RAM) >> 20);
+	if (spec->memory > most)
+		return ghvm_error_set(err, -EINVAL,
+				      "memory.size: %" PRIu64 "M is more than %" PRIu64 "M",
+				      spec->memory >> 20, most >> 20);
 	return 0;
 }
 
@@ -71,7 +74,7 @@ static void add_ram(struct ghvm_plan *p)
 		.name = "ram",
 		.label = GHVM_LABEL_RAM,
 		.lend = p->spec->protection == GHVM_PROTECTION_PROTECTED,
-		.ipa = GHVM_IPA_RAM,
+		.ipa = ghvm_spec_ram(p->spec),
 		.size = p->spec->memory,
 	};
 	ghvm_plan_parcel_forecast(ram, p->spec->hugepages);
@@ -101,14 +104,6 @@ static uint64_t first_free(const struct ghvm_plan *p, uint64_t ipa, uint64_t end
 	return 0;
 }
 
-/* Below RAM if it fits there, else above. */
-static uint64_t choose_ipa(const struct ghvm_plan *p, uint64_t size)
-{
-	uint64_t ipa = first_free(p, GHVM_IPA_REGIONS, GHVM_IPA_RAM, size);
-
-	return ipa ? ipa : first_free(p, GHVM_IPA_RAM, GHVM_IPA_END, size);
-}
-
 /* True if shared memory may be there: above the devices and below GHVM_IPA_END. */
 static bool is_ipa_allowed(uint64_t ipa, uint64_t size)
 {
@@ -124,7 +119,7 @@ static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu]: size and address are not whole pages", nth);
 	if (!r->address) {
-		*ret = choose_ipa(p, r->size);
+		*ret = first_free(p, GHVM_IPA_REGIONS, GHVM_IPA_END, r->size);
 		return *ret ? 0
 			    : ghvm_error_set(err, -EINVAL,
 					     "regions[%zu].size: no space for %" PRIu64
@@ -232,31 +227,53 @@ static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 
 /* loaded images */
 
-static int place_images(struct ghvm_plan *p, const struct ghvm_plan_input *in,
-			struct ghvm_error *err)
+static int place_image(struct ghvm_plan *p, const struct ghvm_plan_input *in,
+		       struct ghvm_error *err)
 {
-	const struct ghvm_spec *spec = p->spec;
 	struct ghvm_error why = {};
 	struct ghvm_image image;
-	uint64_t need;
-	int r;
+	int r = ghvm_image_parse(in->kernel_header, in->kernel_header_size, in->kernel_size, &image,
+				 &why);
 
-	r = ghvm_image_parse(in->kernel_header, in->kernel_header_size, in->kernel_size, &image,
-			     &why);
 	if (r < 0)
-		return ghvm_error_set(err, r, "kernel.image: %s: %s", spec->kernel, why.msg);
+		return ghvm_error_set(err, r, "kernel.image: %s: %s", p->spec->kernel, why.msg);
+	if (!ghvm_align_up(image.room, BLOCK, &p->dtb_offset) || p->dtb_offset > UINT64_MAX - BLOCK)
+		return ghvm_error_set(err, -EFBIG, "kernel.image: %s: its size wraps",
+				      p->spec->kernel);
+	p->initrd_offset = p->dtb_offset + BLOCK;
+	return 0;
+}
+
+/* What the program needs beyond its file is not known; it has all of RAM that is not used. */
+static int place_raw(struct ghvm_plan *p, const struct ghvm_plan_input *in, struct ghvm_error *err)
+{
+	if (!in->kernel_size)
+		return ghvm_error_set(err, -ENOEXEC, "kernel.image: %s: is empty", p->spec->kernel);
+	p->kernel_offset = BLOCK;
+	if (in->kernel_size > UINT64_MAX - BLOCK ||
+	    !ghvm_align_up(BLOCK + in->kernel_size, BLOCK, &p->initrd_offset))
+		return ghvm_error_set(err, -EFBIG, "kernel.image: %s: its size wraps",
+				      p->spec->kernel);
+	return 0;
+}
+
+static int place_files(struct ghvm_plan *p, const struct ghvm_plan_input *in,
+		       struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = p->spec;
+	uint64_t need;
+	int r = spec->format == GHVM_KERNEL_RAW ? place_raw(p, in, err) : place_image(p, in, err);
+
+	if (r < 0)
+		return r;
 	if (spec->initrd && !in->initrd_size)
 		return ghvm_error_set(err, -EINVAL, "kernel.initrd: %s: is empty", spec->initrd);
-
+	if (in->initrd_size > UINT64_MAX - p->initrd_offset)
+		return ghvm_error_set(err, -EFBIG, "kernel.initrd: %s: its size wraps",
+				      spec->initrd);
 	p->kernel_size = in->kernel_size;
 	p->initrd_size = in->initrd_size;
 	p->dtb_room = GHVM_DTB_ROOM;
-	if (!ghvm_align_up(image.room, BLOCK, &p->dtb_offset) ||
-	    p->dtb_offset > UINT64_MAX - BLOCK ||
-	    in->initrd_size > UINT64_MAX - p->dtb_offset - BLOCK)
-		return ghvm_error_set(err, -EFBIG, "kernel.image: %s: its size wraps",
-				      spec->kernel);
-	p->initrd_offset = p->dtb_offset + BLOCK;
 	need = p->initrd_offset + in->initrd_size;
 	if (need > spec->memory)
 		return ghvm_error_set(err, -EINVAL,
@@ -273,8 +290,8 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 	const struct ghvm_dt_machine m = {
 		.name = spec->name,
 		.cmdline = spec->cmdline,
-		.ram_ipa = GHVM_IPA_RAM,
-		.initrd_ipa = GHVM_IPA_RAM + p->initrd_offset,
+		.ram_ipa = p->parcels[0].ipa,
+		.initrd_ipa = p->parcels[0].ipa + p->initrd_offset,
 		.initrd_size = p->initrd_size,
 		.kaslr_seed = in->kaslr_seed,
 		.cpus = spec->cpus,
@@ -323,6 +340,8 @@ static void add_steps(struct ghvm_plan *p)
 		add_step(p, p->parcels[i].lend ? GHVM_STEP_LEND : GHVM_STEP_SHARE, i);
 	}
 	add_step(p, GHVM_STEP_CONFIG_IMAGE, 0);
+	if (ghvm_quirk(p->quirks, GHVM_QUIRK_ADDRESS_LAYOUT))
+		add_step(p, GHVM_STEP_ADDRESS_LAYOUT, 0);
 	add_step(p, GHVM_STEP_INIT, 0);
 	if (p->n_registers)
 		add_step(p, GHVM_STEP_BOOT_CONTEXT, 0);
@@ -429,7 +448,7 @@ static int fill_plan(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 	if (r == 0)
 		r = check_budget(p, err);
 	if (r == 0)
-		r = place_images(p, in, err);
+		r = place_files(p, in, err);
 	if (r == 0)
 		r = ghvm_devices_place(ghvm_device_kinds, p->spec, p->devices, &p->n_devices, err);
 	if (r == 0)

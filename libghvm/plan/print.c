@@ -31,6 +31,7 @@ static const struct step_name step_names[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_LEND] = { "lend", true },
 	[GHVM_STEP_SHARE] = { "share", true },
 	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", false },
+	[GHVM_STEP_ADDRESS_LAYOUT] = { "address-layout", false },
 	[GHVM_STEP_INIT] = { "init", false },
 	[GHVM_STEP_BOOT_CONTEXT] = { "boot-context", false },
 	[GHVM_STEP_RESOURCES] = { "resources", false },

@@ -21,3 +21,20 @@ int ghvm_rm_vm_set_boot_context(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 	ghvm_put_u64(&w, value);
 	return ghvm_rm_vm_tell(rm, GHVM_RM_VM_SET_BOOT_CONTEXT, vmid, "set a register of", &w, err);
 }
+
+/* u16 vmid, u16 0, u32 range, u64 base, u64 size -> nothing */
+int ghvm_rm_vm_set_address_layout(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+				  enum ghvm_rm_range range, uint64_t ipa, uint64_t size,
+				  struct ghvm_error *err)
+{
+	uint8_t buf[GHVM_RM_MSG_MAX];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u16(&w, vmid.id);
+	ghvm_put_zero(&w, 2);
+	ghvm_put_u32(&w, (uint32_t)range);
+	ghvm_put_u64(&w, ipa);
+	ghvm_put_u64(&w, size);
+	return ghvm_rm_vm_tell(rm, GHVM_RM_VM_SET_ADDRESS_LAYOUT, vmid, "set the addresses of", &w,
+			       err);
+}

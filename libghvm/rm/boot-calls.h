@@ -24,3 +24,11 @@
 int ghvm_rm_vm_set_boot_context(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				enum ghvm_rm_register_set set, uint8_t index, uint64_t value,
 				struct ghvm_error *err);
+
+/**
+ * ghvm_rm_vm_set_address_layout() - say where a parcel is in the guest; the VM is in INIT
+ * @ipa, @size: whole pages; for the image parcel both instead of what its device tree says
+ */
+int ghvm_rm_vm_set_address_layout(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+				  enum ghvm_rm_range range, uint64_t ipa, uint64_t size,
+				  struct ghvm_error *err);

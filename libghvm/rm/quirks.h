@@ -28,6 +28,7 @@
  * @GHVM_QUIRK_REGIONS: (bool) the guest address of a region follows from a vdevice and a node
  *                      with its label
  * @GHVM_QUIRK_BOOT_CONTEXT: (bool) registers of the boot vCPU can be set
+ * @GHVM_QUIRK_ADDRESS_LAYOUT: (bool) is told where RAM is, besides the device tree
  * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs scheduled by the hypervisor are safe
  */
 enum ghvm_quirk {
@@ -43,6 +44,7 @@ enum ghvm_quirk {
 	GHVM_QUIRK_IMAGE_SHARE,
 	GHVM_QUIRK_REGIONS,
 	GHVM_QUIRK_BOOT_CONTEXT,
+	GHVM_QUIRK_ADDRESS_LAYOUT,
 	GHVM_QUIRK_SCHEDULED_VCPUS,
 	GHVM_QUIRK_COUNT_
 };

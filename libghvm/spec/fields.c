@@ -6,6 +6,7 @@
  */
 #include "libghvm/spec/fields.h"
 
+#include "ghvm/guest-map.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/spec/complain.h"
 
@@ -46,6 +47,12 @@ static const struct yaml_word hugepages[] = {
 	{ "2M", GHVM_HUGEPAGES_2M },
 	{ "1G", GHVM_HUGEPAGES_1G },
 	{ "never", GHVM_HUGEPAGES_NEVER },
+	{},
+};
+
+static const struct yaml_word kernel_formats[] = {
+	{ "image", GHVM_KERNEL_IMAGE },
+	{ "raw", GHVM_KERNEL_RAW },
 	{},
 };
 
@@ -262,15 +269,34 @@ static const struct yaml_field kernel_fields[] = {
 	FIELD("initrd", initrd, TEXT, yaml_parse_path, 0, NULL, 0, 2),
 	FIELD("cmdline", cmdline, TEXT, yaml_parse_line, 0, NULL, 0, 3),
 	FIELD("dtb-overlay", dtb_overlay, TEXT, yaml_parse_path, 0, NULL, 0, 4),
+	FIELD("format", format, WORD, yaml_parse_word, 0, kernel_formats, GHVM_KERNEL_IMAGE, 24),
 	{},
 };
 static const struct yaml_map kernel_map = { kernel_fields };
+
+/* The resource manager rounds up to 2M (abi D.5); below 1G are the devices. */
+static void parse_ram_address(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			      const struct yaml_field *f, void *dst)
+{
+	uint64_t v = GHVM_IPA_RAM;
+
+	yaml_parse_size(rd, n, path, f, &v);
+	if (!ghvm_aligned(v, GHVM_MIB(2)))
+		yaml_complain(rd, n, path, "size-align", "0x%" PRIx64 " is not a multiple of 2M",
+			      v);
+	else if (v < GHVM_IPA_REGIONS || v >= GHVM_IPA_END)
+		yaml_complain(rd, n, path, "range", "0x%" PRIx64 " is not in 0x%llx to 0x%llx", v,
+			      GHVM_IPA_REGIONS, GHVM_IPA_END - 1);
+	else
+		*(uint64_t *)dst = v;
+}
 
 static const struct yaml_field memory_fields[] = {
 	FIELD("size", memory, SIZE, yaml_parse_size, YAML_REQUIRED, NULL, 0, 5),
 	FIELD("protection", protection, WORD, yaml_parse_word, 0, protections,
 	      GHVM_PROTECTION_PROTECTED, 6),
 	FIELD("hugepages", hugepages, WORD, yaml_parse_word, 0, hugepages, GHVM_HUGEPAGES_AUTO, 7),
+	FIELD("address", memory_address, SIZE, parse_ram_address, YAML_CHOSEN, NULL, 0, 25),
 	{},
 };
 static const struct yaml_map memory_map = { memory_fields };

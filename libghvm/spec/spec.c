@@ -35,6 +35,11 @@ void ghvm_spec_done(struct ghvm_spec *spec)
 	*spec = (struct ghvm_spec){};
 }
 
+uint64_t ghvm_spec_ram(const struct ghvm_spec *spec)
+{
+	return spec->memory_address ? spec->memory_address : GHVM_IPA_RAM;
+}
+
 /* checks across keys, after all files are read */
 
 static void complain(struct spec_report *report, const struct ghvm_spec *spec, const char *key,
@@ -56,7 +61,7 @@ static void check_memory(struct spec_report *report, const struct ghvm_spec *spe
 {
 	const bool giant = spec->hugepages == GHVM_HUGEPAGES_1G;
 	const uint64_t unit = giant ? GHVM_GIB(1) : GHVM_MIB(2);
-	const uint64_t max = GHVM_IPA_END - GHVM_IPA_RAM;
+	const uint64_t max = GHVM_IPA_END - ghvm_spec_ram(spec);
 	const char *why = giant ? "1G (memory.hugepages: 1G)" : "2M";
 
 	if (!spec->memory)
@@ -69,7 +74,7 @@ static void check_memory(struct spec_report *report, const struct ghvm_spec *spe
 			 "%" PRIu64 "M is not a multiple of %s", spec->memory >> 20, why);
 	else if (spec->memory > max)
 		complain(report, spec, "memory.size", GHVM_SEVERITY_ERROR, "range",
-			 "more than %" PRIu64 "G", max >> 30);
+			 "more than %" PRIu64 "M, which fit below 0x%llx", max >> 20, GHVM_IPA_END);
 	else if (spec->memory < GHVM_MIB(32))
 		complain(report, spec, "memory.size", GHVM_SEVERITY_WARNING, "small",
 			 "less than any Linux guest needs");
@@ -101,7 +106,7 @@ static void check_address(struct spec_report *report, const struct ghvm_spec *sp
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "range",
 			 "0x%" PRIx64 " to its end is not in 0x%llx to 0x%llx", r->address,
 			 GHVM_IPA_REGIONS, GHVM_IPA_END);
-	else if (ranges_overlap(r->address, r->size, GHVM_IPA_RAM, spec->memory))
+	else if (ranges_overlap(r->address, r->size, ghvm_spec_ram(spec), spec->memory))
 		complain(report, spec, key, GHVM_SEVERITY_ERROR, "overlap",
 			 "0x%" PRIx64 " overlaps the VM's RAM", r->address);
 	for (size_t i = 0; i < nth; i++)

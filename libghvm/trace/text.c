@@ -276,6 +276,20 @@ static void print_boot_context(struct text *t, struct ghvm_get *g)
 	print(t, " %u 0x%" PRIx64, index, value);
 }
 
+/* u16 vmid, u16, u32 range, u64 base, u64 size */
+static void print_layout(struct text *t, struct ghvm_get *g)
+{
+	static const char *const ranges[] = {
+		[GHVM_RM_RANGE_IMAGE] = "image", [GHVM_RM_RANGE_FIRMWARE] = "firmware"
+	};
+	uint32_t range;
+
+	print_vmid(t, g);
+	ghvm_get_skip(g, 2);
+	range = ghvm_get_u32(g);
+	print_range(t, g, range < ARRAY_SIZE(ranges) ? ranges[range] : "unknown");
+}
+
 /* u32 n, n * { u8 type, ... }: how many of each kind (abi E) */
 static void print_resources(struct text *t, struct ghvm_get *g)
 {
@@ -400,6 +414,7 @@ static const struct {
 	{ GHVM_RM_VM_GET_HYP_RESOURCES, print_vmid, print_resources },
 	{ GHVM_RM_VM_GET_VMID, NULL, print_vmid },
 	{ GHVM_RM_VM_SET_BOOT_CONTEXT, print_boot_context, NULL },
+	{ GHVM_RM_VM_SET_ADDRESS_LAYOUT, print_layout, NULL },
 	{ GHVM_RM_VM_HOST_GET_TYPE, NULL, print_host_type },
 	{ GHVM_RM_NOTIFY_MEM_SHARED, print_shared, NULL },
 	{ GHVM_RM_NOTIFY_MEM_RELEASED, print_accepted_or_released, NULL },

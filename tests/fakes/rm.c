@@ -256,6 +256,7 @@ struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 		.first_vmid = o->first_vmid,
 		.presplit_quirk = o->presplit_quirk,
 		.boot_context = o->boot_context,
+		.address_layout = o->address_layout,
 	};
 	size_t size = model_arena_size(&config);
 	struct model_host host;

@@ -28,8 +28,8 @@
  * struct fake_rm_options - properties of the machine; default: all zero
  * @ram_size: bytes; 0: 64 MiB
  * @chunk_pages: most pages of an extent of a pin, with holes between extents; 0: one extent
- * @delay_ns, @late_stop, @presplit_quirk, @production, @first_vmid, @boot_context: of the
- *     model
+ * @delay_ns, @late_stop, @presplit_quirk, @production, @first_vmid, @boot_context,
+ *     @address_layout: of the model
  * @assigns: pages must be assigned to their owner in the firmware, else the test is aborted
  */
 struct fake_rm_options {
@@ -41,6 +41,7 @@ struct fake_rm_options {
 	bool production;
 	uint16_t first_vmid;
 	bool boot_context;
+	bool address_layout;
 	bool assigns;
 };
 

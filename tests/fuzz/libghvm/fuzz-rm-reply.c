@@ -17,7 +17,7 @@
 #include "tests/fakes/queue-peer.h"
 
 #define REPLY_MAX 14616 /* 63 packets */
-#define CALLS 14
+#define CALLS 15
 
 static const struct ghvm_vmid vm = { 0x80 };
 static const struct ghvm_parcel_handle parcel = { 7 };
@@ -41,6 +41,7 @@ static const uint32_t ids[CALLS] = {
 	GHVM_RM_MEM_LEND,
 	GHVM_RM_MEM_RECLAIM,
 	GHVM_RM_MEM_LOOKUP_SGL,
+	GHVM_RM_VM_SET_ADDRESS_LAYOUT,
 	GHVM_RM_VM_SET_BOOT_CONTEXT,
 	GHVM_RM_VM_GET_CRASH_MSG,
 };
@@ -104,6 +105,9 @@ static int call(struct ghvm_rm *rm, unsigned int which, size_t size, struct ghvm
 	case 11:
 		return ghvm_rm_mem_lookup_sgl(rm, &lend, &handle, err);
 	case 12:
+		return ghvm_rm_vm_set_address_layout(rm, vm, GHVM_RM_RANGE_IMAGE, 0x80000000,
+						     0x200000, err);
+	case 13:
 		return ghvm_rm_vm_set_boot_context(rm, vm, GHVM_RM_REGISTER_PC, 0, 0x80000000, err);
 	default:
 		return crash_message(rm, err);

@@ -807,6 +807,7 @@ class Generation:
     shared = False
     regions = True
     registers = False
+    layout = False
 
     def test_the_row_and_a_start(self):
         host = self.json("host")
@@ -820,7 +821,8 @@ class Generation:
             "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
             "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
             "presplit": self.presplit, "image-share": self.shared, "regions": self.regions,
-            "boot-context": self.registers, "scheduled-vcpus": False})
+            "boot-context": self.registers, "address-layout": self.layout,
+            "scheduled-vcpus": False})
         self.assertTrue(all(q["source"] for q in host["quirks"].values()))
         self.assertEqual(host["entries_budget"], quirks["entries"])
         text = self.ctl("host")[0]
@@ -869,6 +871,19 @@ class Generation:
                    "VM_SET_BOOT_CONTEXT")
 
 
+    def test_ram_elsewhere(self):
+        """What is no Image begins behind the device tree."""
+        kernel = self.w.path("demo.Image")
+        with open(kernel, "wb") as f:
+            f.write(world.image("started-with pc 0x40200000\nstarted-with x0 0x40000000\n"
+                                "powerkey\n"))
+        self.w.vm("demo", "", kernel=kernel + ", format: raw",
+                  memory="8M, address: 0x40000000")
+        self.start("demo", True, "")
+        told = "VM_SET_ADDRESS_LAYOUT" in self.ctl("trace", "demo")[0]
+        self.assertEqual(told, self.layout)
+
+
 class Debug(Generation, Case):
     generation = "debug"
     model = ("--generation=debug",)
@@ -889,6 +904,7 @@ class Android14(Generation, Case):
 class V17(Generation, Case):
     generation = "v17"
     registers = True
+    layout = True
     model = ("--generation=v17",)
 
 

@@ -315,6 +315,7 @@ extern const struct rm_message rm_query_messages[];
 extern const size_t rm_query_n_messages;
 
 extern const struct rm_message rm_boot_context; /* rm-boot.c */
+extern const struct rm_message rm_address_layout;
 
 /* Handlers defined outside the file of their table. */
 enum rm_status rm_config_image(struct rm_call *c);
@@ -357,6 +358,8 @@ struct vm {
 	uint64_t image_size;
 	uint64_t dt_off;
 	uint64_t dt_size;
+	uint64_t ram_base; /* by VM_SET_ADDRESS_LAYOUT, if @ram_size is not 0 */
+	uint64_t ram_size;
 	int slot;
 	uint64_t heap; /* charged to it */
 	uint64_t exit_at;

@@ -121,6 +121,11 @@ static enum rm_status parse_memory(const void *dt, int config, struct guest *g)
 {
 	int node = fdt_subnode_offset(dt, config, "memory");
 
+	if (g->vm->ram_size) {
+		g->base = g->vm->ram_base;
+		g->size_max = g->vm->ram_size;
+		return RM_OK;
+	}
 	g->base = MODEL_BASE;
 	g->size_max = MODEL_BASE_SIZE_MAX;
 	if (node < 0 || !has(dt, node, "base-address"))

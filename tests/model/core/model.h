@@ -99,8 +99,8 @@ struct model_host {
  * @production: image parcel by LEND only (abi K.7), another heap size (abi K.2)
  * @presplit_quirk: LEND does not unmap pages of an unsplit block (abi K.3)
  * @boot_context: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17)
- * @address_layout: RM knows VM_SET_DEMAND_PAGING and VM_SET_ADDRESS_LAYOUT (v17), and refuses
- *     them
+ * @address_layout: RM knows VM_SET_ADDRESS_LAYOUT (v17), and VM_SET_DEMAND_PAGING, which it
+ *     refuses
  * @first_vmid: the first VMID that ALLOCATE gives out; 0: 0x80, as the open RM
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */

@@ -154,6 +154,7 @@ static void reset_now(struct model *m, struct vm *vm)
 	guest_destroy(m, vm);
 	uncharge(m, vm);
 	vm->has_config = false;
+	vm->ram_size = 0;
 	vm->os_status = 0;
 	vm->app_status = 0;
 	vm->crash_len = 0;

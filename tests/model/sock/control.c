@@ -59,6 +59,7 @@ static const struct names message_names[] = {
 	{ "VM_GET_HYP_RESOURCES", 0x56000020 },
 	{ "VM_GET_VMID", 0x56000024 },
 	{ "VM_SET_BOOT_CONTEXT", 0x56000031 },
+	{ "VM_SET_ADDRESS_LAYOUT", 0x56000034 },
 	{ "VM_HOST_GET_TYPE", 0x560000a0 },
 };
 

@@ -20,7 +20,7 @@ static const char help[] =
 	"      --generation=NAME     debug (default), open-2023, android14 or v17: image by\n"
 	"                            SHARE or not, size of RM's heap, capability ids, LEND\n"
 	"                            that does not unmap. Of the messages that only\n"
-	"                            android14 or v17 have, VM_SET_BOOT_CONTEXT is done\n"
+	"                            android14 or v17 have, VM_SET_DEMAND_PAGING is refused\n"
 	"      --ram=MIB             memory to lend from (default 8192)\n"
 	"      --fragment=N          scatter it: at most N contiguous pages\n"
 	"      --cpus=N              of the host (default 4)\n"

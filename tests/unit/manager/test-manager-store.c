@@ -44,7 +44,8 @@ static const struct store_record record = {
 	"\nkernel 1 2 3 1700000000000000004\ninitrd 0 0 0 0\nkernel-header " HEADER_HEX            \
 	"\noverlay d00dfeed\n"
 static const char golden_plan[] = PLAN_OF(
-	"{version: 1, kernel: {image: \"/boot/Image\", cmdline: \"a b\", dtb-overlay: \"/o\"}, "
+	"{version: 1, kernel: {image: \"/boot/Image\", cmdline: \"a b\", dtb-overlay: \"/o\", "
+	"format: image}, "
 	"memory: {size: 8388608, protection: protected, hugepages: never}, cpus: {count: 2}, "
 	"devices: [{console: {enabled: true, logging: journal, log-size: 65536, log-count: 8}}, "
 	"{power-key: {enabled: false}}], "

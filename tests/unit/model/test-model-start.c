@@ -517,11 +517,54 @@ static void a_stack_pointer_must_be_aligned(void **state)
 	tree_undo(b, vmid, 1);
 }
 
+static uint32_t set_layout(struct bench *b, uint16_t vmid, uint16_t reserved, uint32_t range,
+			   uint64_t base, uint64_t size)
+{
+	uint8_t buf[24];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u16(&w, vmid);
+	ghvm_put_u16(&w, reserved);
+	ghvm_put_u32(&w, range);
+	ghvm_put_u64(&w, base);
+	ghvm_put_u64(&w, size);
+	return bench_rm(b, SET_ADDRESS_LAYOUT, buf, sizeof(buf));
+}
+
+/* abi C.5 */
+static void the_place_of_ram(void **state)
+{
+	static const struct tree t = {};
+	struct model_config config = bench_config();
+	_cleanup_(bench_freep) struct bench *b = NULL;
+	uint32_t handle;
+	uint16_t vmid;
+
+	config.address_layout = true;
+	b = bench_new(&config);
+	assert_int_equal(set_layout(b, bench_allocate(b), 0, 0, BASE, PAGE), NORESOURCE);
+	vmid = tree_configure(b, &t, &handle);
+	assert_int_equal(set_layout(b, 190, 0, 0, BASE, PAGE), NORESOURCE);
+	assert_int_equal(set_layout(b, vmid, 1, 0, BASE, PAGE), MSG_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 0, BASE + 1, PAGE), ARGUMENT_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, PAGE + 1), ARGUMENT_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, 0), ARGUMENT_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 0, -PAGE, PAGE), ARGUMENT_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 2, BASE, PAGE), ARGUMENT_INVALID);
+	assert_int_equal(set_layout(b, vmid, 0, 0, BASE + 4 * MIB, RAM_SIZE), OK);
+	assert_int_equal(bench_rm_vm(b, INIT, vmid), OK);
+	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, RAM_SIZE), DENIED);
+	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
+	assert_int_equal(b->guests[0].maps[0].ipa, BASE + 4 * MIB); /* not what the tree says */
+	assert_int_equal(b->guests[0].registers.pc, BASE + 4 * MIB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registers_of_the_boot_vcpu),
 		cmocka_unit_test(a_stack_pointer_must_be_aligned),
+		cmocka_unit_test(the_place_of_ram),
 		cmocka_unit_test(the_patched_tree),
 		cmocka_unit_test(a_tree_needs_room),
 		cmocka_unit_test(a_base_is_rounded_up),

@@ -32,19 +32,16 @@ static enum rm_status refuse(struct rm_call *c)
 	return RM_DENIED;
 }
 
-static const struct rm_message address_layout[] = {
-	{ 0x56000033, refuse, 8, true },
-	{ 0x56000034, refuse, 24, false },
-};
+static const struct rm_message demand_paging = { 0x56000033, refuse, 8, true };
 
 /* Messages that only later resource managers know. */
 static const struct rm_message *find_later(const struct model *m, uint32_t id)
 {
 	if (m->config.boot_context && id == rm_boot_context.id)
 		return &rm_boot_context;
-	if (m->config.address_layout)
-		return find_in(address_layout, ARRAY_SIZE(address_layout), id);
-	return NULL;
+	if (m->config.address_layout && id == rm_address_layout.id)
+		return &rm_address_layout;
+	return m->config.address_layout && id == demand_paging.id ? &demand_paging : NULL;
 }
 
 static const struct rm_message *find_handler(const struct model *m, uint32_t id)

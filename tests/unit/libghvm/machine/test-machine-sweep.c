@@ -173,13 +173,13 @@ static const struct bench_options hurried_presplit = {
 };
 
 static const struct bench_options booting = {
-	.host = { .ram_size = HOST_RAM, .boot_context = true },
-	.demo = { .memory = RAM, .registers = true },
+	.host = { .ram_size = HOST_RAM, .boot_context = true, .address_layout = true },
+	.demo = { .memory = RAM, .registers = true, .layout = true },
 };
 
 static const struct bench_options hurried_booting = {
-	.host = { .ram_size = HOST_RAM, .boot_context = true },
-	.demo = { .memory = RAM, .registers = true },
+	.host = { .ram_size = HOST_RAM, .boot_context = true, .address_layout = true },
+	.demo = { .memory = RAM, .registers = true, .layout = true },
 	.patience_ms = 5,
 };
 

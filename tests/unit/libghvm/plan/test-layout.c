@@ -50,16 +50,6 @@ static struct ghvm_spec spec(void)
 	};
 }
 
-static const struct ghvm_quirks *find_quirks(const char *generation)
-{
-	const struct ghvm_quirks *q = ghvm_quirks_row(0);
-
-	for (size_t i = 1; q && strcmp(q->generation, generation) != 0; i++)
-		q = ghvm_quirks_row(i);
-	assert_non_null(q);
-	return q;
-}
-
 static int make(const struct ghvm_spec *s, const struct ghvm_plan_input *in, struct ghvm_plan *p,
 		struct ghvm_error *err)
 {
@@ -479,74 +469,6 @@ static void prints_the_other_words(void **state)
 	}
 }
 
-static void sets_registers(void **state)
-{
-	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
-	_cleanup_(freep) char *text = NULL, *json = NULL;
-	struct ghvm_plan_input in = input();
-	struct ghvm_spec s = spec();
-	struct ghvm_error err;
-
-	s.boot.entry = (struct ghvm_spec_register){ true, GHVM_IPA_RAM + 0x200000 };
-	s.boot.x0 = (struct ghvm_spec_register){ true, 0 };
-	s.boot.sp = (struct ghvm_spec_register){ true, GHVM_IPA_RAM + GHVM_MIB(512) };
-	in.quirks = find_quirks("android14");
-	assert_int_equal(make(&s, &in, &p, &err), 0);
-	assert_int_equal(p.n_registers, 3);
-	assert_int_equal(p.registers[0].set, 1); /* PC */
-	assert_int_equal(p.registers[1].set, 0); /* X */
-	assert_int_equal(p.registers[2].set, 2); /* SP */
-	assert_int_equal(p.registers[2].index, 1);
-	text = ghvm_plan_to_text(&p);
-	json = ghvm_plan_to_json(&p);
-	assert_non_null(strstr(text, "registers of the boot vCPU\n"
-				     "  entry 0x80200000\n"
-				     "  x0    0x0\n"
-				     "  sp    0xa0000000\n"));
-	assert_non_null(strstr(text, "boot-context  (3 VM_SET_BOOT_CONTEXT)\n"));
-	assert_non_null(
-		strstr(json, "\"registers\":{\"entry\":2149580800,\"x0\":0,\"sp\":2684354560},"));
-	assert_non_null(strstr(json, "{\"step\":\"boot-context\",\"messages\":[{\"message\":"
-				     "\"VM_SET_BOOT_CONTEXT\",\"count\":[3,3]}]}"));
-}
-
-/* After VM_INIT, which makes the vCPU, and before the start. */
-static void registers_are_set_between_init_and_start(void **state)
-{
-	_cleanup_(ghvm_plan_done) struct ghvm_plan p = {};
-	const struct ghvm_plan_input in = input();
-	struct ghvm_spec s = spec();
-	struct ghvm_error err;
-	size_t at = 0;
-
-	s.boot.x3 = (struct ghvm_spec_register){ true, 7 };
-	assert_int_equal(make(&s, &in, &p, &err), 0);
-	while (p.steps[at].kind != GHVM_STEP_BOOT_CONTEXT)
-		assert_true(++at < p.n_steps);
-	assert_int_equal(p.steps[at - 1].kind, GHVM_STEP_INIT);
-	assert_int_equal(p.steps[at + 1].kind, GHVM_STEP_RESOURCES);
-}
-
-static void refuses_registers_that_cannot_be(void **state)
-{
-	static const char *const without[] = { "open-2023", "debug", "unknown" };
-	struct ghvm_plan_input in = input();
-	struct ghvm_spec s = spec();
-	char want[80];
-
-	s.boot.x1 = (struct ghvm_spec_register){ true, 0 };
-	for (size_t i = 0; i < ARRAY_SIZE(without); i++) {
-		in.quirks = find_quirks(without[i]);
-		snprintf(want, sizeof(want), "boot.x1: this resource manager (%s)", without[i]);
-		refuse(&s, &in, -EOPNOTSUPP, want);
-	}
-	in.quirks = find_quirks("v17");
-	s.boot.entry = (struct ghvm_spec_register){ true, GHVM_IPA_RAM - 4 };
-	refuse(&s, &in, -EINVAL, "boot.entry: 0x7ffffffc is not in RAM, 0x80000000 to 0x9fffffff");
-	s.boot.entry.value = GHVM_IPA_RAM + GHVM_MIB(512);
-	refuse(&s, &in, -EINVAL, "boot.entry: 0xa0000000 is not in RAM");
-}
-
 static void names_every_step(void **state)
 {
 	for (int i = 0; i < GHVM_STEP_COUNT_; i++)
@@ -568,9 +490,6 @@ int main(void)
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),
 		cmocka_unit_test(prints_itself),
 		cmocka_unit_test(prints_the_other_words),
-		cmocka_unit_test(sets_registers),
-		cmocka_unit_test(registers_are_set_between_init_and_start),
-		cmocka_unit_test(refuses_registers_that_cannot_be),
 		cmocka_unit_test(names_every_step),
 	};
 

@@ -145,6 +145,16 @@ static int do_boot_context(struct fixture *f)
 					   &f->err);
 }
 
+static int do_address_layout(struct fixture *f)
+{
+	return ghvm_rm_vm_set_address_layout(f->rm, vm, GHVM_RM_RANGE_FIRMWARE, 0x123456789a000,
+					     0xfedcb000, &f->err);
+}
+
+static const uint8_t address_layout_request[] = {
+	0x8f, 0x00, 0,	  0, 0x01, 0,	 0,    0,    0x00, 0xa0, 0x89, 0x67,
+	0x45, 0x23, 0x01, 0, 0x00, 0xb0, 0xdc, 0xfe, 0,	   0,	 0,    0,
+};
 static const uint8_t boot_context_request[] = {
 	0x8f, 0x00, 0x02, 0x01, 0, 0, 0, 0, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01,
 };
@@ -174,6 +184,8 @@ static const struct message {
 	{ 0x56000009, "VM_CONFIG_IMAGE", do_config, image_request, 40, NULL, 0 },
 	{ 0x5600000b, "VM_INIT", do_init, v_request, 4, NULL, 0 },
 	{ 0x56000031, "VM_SET_BOOT_CONTEXT", do_boot_context, boot_context_request, 16, NULL, 0 },
+	{ 0x56000034, "VM_SET_ADDRESS_LAYOUT", do_address_layout, address_layout_request, 24, NULL,
+	  0 },
 	{ 0x56000004, "VM_START", do_start, v_request, 4, NULL, 0 },
 	{ 0x56000005, "VM_STOP", do_stop, stop_request, 8, NULL, 0 },
 	{ 0x56000006, "VM_RESET", do_reset, v_request, 4, NULL, 0 },

@@ -29,7 +29,9 @@ static void takes_the_least(void **state)
 	assert_string_equal(s.kernel, "/boot/Image");
 	assert_null(s.initrd);
 	assert_string_equal(s.cmdline, "");
+	assert_int_equal(s.format, GHVM_KERNEL_IMAGE);
 	assert_int_equal(s.memory, GHVM_MIB(512));
+	assert_int_equal(ghvm_spec_ram(&s), 0x80000000);
 	assert_int_equal(s.protection, GHVM_PROTECTION_PROTECTED);
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_AUTO);
 	assert_int_equal(s.cpus, 1);
@@ -56,7 +58,8 @@ static void takes_everything(void **state)
 		"  initrd: /boot/initrd\n"
 		"  cmdline: \"console=ttyS0 quiet\"\n"
 		"  dtb-overlay: /etc/more.dtbo\n"
-		"memory: {size: 0x80000000, protection: none, hugepages: 1G}\n"
+		"  format: raw\n"
+		"memory: {size: 0x80000000, protection: none, hugepages: 1G, address: 0xc0000000}\n"
 		"cpus: {count: 8}\n"
 		"boot: {entry: 0x80200000, x0: 0, x3: 0xffffffffffffffff, sp: 4096}\n"
 		"devices:\n"
@@ -73,7 +76,9 @@ static void takes_everything(void **state)
 	assert_string_equal(s.initrd, "/boot/initrd");
 	assert_string_equal(s.cmdline, "console=ttyS0 quiet");
 	assert_string_equal(s.dtb_overlay, "/etc/more.dtbo");
+	assert_int_equal(s.format, GHVM_KERNEL_RAW);
 	assert_int_equal(s.memory, GHVM_GIB(2));
+	assert_int_equal(ghvm_spec_ram(&s), 0xc0000000);
 	assert_int_equal(s.protection, GHVM_PROTECTION_NONE);
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_1G);
 	assert_int_equal(s.cpus, 8);
@@ -127,7 +132,20 @@ static const struct {
 	{ HEAD "memory: {size: 512M, hugepages: 1G}\n",
 	  "512M is not a multiple of 1G (memory.hugepages: 1G)" },
 	{ HEAD "memory: {size: 1000001}\n", "memory.size: 1000001 is not a multiple of 2M" },
-	{ HEAD "memory: {size: 31G}\n", "memory.size: more than 30G" },
+	{ HEAD "memory: {size: 31G}\n",
+	  "memory.size: more than 30720M, which fit below 0x800000000" },
+	{ HEAD "memory: {size: 64M, address: 0x80100000}\n",
+	  "demo.yaml:3:30: memory.address: 0x80100000 is not a multiple of 2M" },
+	{ HEAD "memory: {size: 64M, address: 0x3fe00000}\n",
+	  "memory.address: 0x3fe00000 is not in 0x40000000 to 0x7ffffffff" },
+	{ HEAD "memory: {size: 64M, address: 0x800000000}\n",
+	  "memory.address: 0x800000000 is not in" },
+	{ HEAD "memory: {size: 64M, address: 0x7fe000000}\n", "memory.size: more than 32M" },
+	{ HEAD "memory: {size: 64M, address: 0x40000000}\n"
+	       "regions: [{label: 1, size: 4K, address: 0x43fff000}]\n",
+	  "regions[0].address: 0x43fff000 overlaps the VM's RAM" },
+	{ "version: 1\nkernel: {image: /i, format: elf}\nmemory: {size: 64M}\n",
+	  "kernel.format: 'elf' is none of: image, raw" },
 	{ HEAD "memory: {size: 2M, protection: maybe}\n",
 	  "demo.yaml:3:32: memory.protection: 'maybe' is none of: auto, protected, none" },
 	{ GOOD "cpus: {count: 0}\n", "demo.yaml:4:15: cpus.count: 0 is not in 1 to 8" },
