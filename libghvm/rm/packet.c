@@ -126,39 +126,7 @@ static bool is_continued_by(const struct ghvm_assembly *a, const struct header *
 	return a->left && a->seq == h->seq && a->id == h->id && a->fragments == h->fragments;
 }
 
-/*@
-  requires \valid(a) && \valid_read(h) && \separated(a, h);
-  requires h->fragments <= GHVM_PACKET_FRAGMENTS_MAX;
-  requires assembly_valid(&a->reply) && assembly_valid(&a->notification);
-  assigns a->reply.type, a->reply.left, a->reply.fragments, a->reply.seq, a->reply.id,
-    a->reply.len, a->notification.type, a->notification.left, a->notification.fragments,
-    a->notification.seq, a->notification.id, a->notification.len;
-  ensures assembly_valid(&a->reply) && assembly_valid(&a->notification);
-  ensures \result == \null || \result == &a->reply || \result == &a->notification;
-  ensures \result != \null ==> \result->left > 0;
-*/
-static struct ghvm_assembly *find_assembly(struct ghvm_assembler *a, const struct header *h)
-{
-	switch (h->type) {
-	case GHVM_PACKET_REPLY:
-		begin_assembly(&a->reply, h); /* an incomplete earlier one is dropped */
-		return &a->reply;
-	case GHVM_PACKET_NOTIFICATION:
-		begin_assembly(&a->notification, h);
-		return &a->notification;
-	case GHVM_PACKET_CONTINUATION:
-		if (is_continued_by(&a->reply, h))
-			return &a->reply;
-		if (is_continued_by(&a->notification, h))
-			return &a->notification;
-		return NULL;
-	case GHVM_PACKET_REQUEST:
-		return NULL; /* RM sends no requests */
-	}
-	return NULL;
-}
-
-/* Always fits: at most 63 packets of at most CONTENT bytes each. */
+/* Always fits: at most 63 packets of at most CONTENT bytes each. Return: @m if that completes it, or NULL. */
 /*@
   requires \valid(m) && assembly_valid(m) && m->left > 0;
   requires n <= GHVM_PACKET_CONTENT && \valid_read(p + (0 .. n - 1));
@@ -166,28 +134,50 @@ static struct ghvm_assembly *find_assembly(struct ghvm_assembler *a, const struc
   assigns m->len, m->left, m->buf[m->len .. m->len + n - 1];
   ensures assembly_valid(m) && m->left == \old(m->left) - 1;
   ensures m->len == \old(m->len) + n && m->len <= GHVM_PACKET_MESSAGE_MAX;
+  ensures \result == \null || \result == m;
+  ensures \result == \null <==> m->left > 0;
 */
-static void add_content(struct ghvm_assembly *m, const uint8_t *p, size_t n)
+static const struct ghvm_assembly *add_content(struct ghvm_assembly *m, const uint8_t *p, size_t n)
 {
 	if (n)
 		memcpy(m->buf + m->len, p, n);
 	m->len += n;
 	m->left--;
+	return m->left ? NULL : m;
 }
 
+/*@
+  requires \valid(a) && \valid_read(packet + (0 .. len - 1));
+  requires \separated(a, packet + (0 .. len - 1));
+  requires assembly_valid(&a->reply) && assembly_valid(&a->notification);
+  assigns a->reply, a->notification;
+  ensures assembly_valid(&a->reply) && assembly_valid(&a->notification);
+  ensures \result == \null || \result == &a->reply || \result == &a->notification;
+  ensures \result != \null ==> \result->left == 0 && \result->len <= GHVM_PACKET_MESSAGE_MAX;
+*/
 const struct ghvm_assembly *ghvm_assembler_feed(struct ghvm_assembler *a, const uint8_t *packet,
 						size_t len)
 {
 	struct ghvm_get g = { .buf = packet, .len = len };
-	struct ghvm_assembly *m;
 	struct header h;
 
 	if (!get_header(&g, &h))
 		return NULL;
-	m = find_assembly(a, &h);
-	if (!m)
+	switch (h.type) {
+	case GHVM_PACKET_REPLY:
+		begin_assembly(&a->reply, &h); /* an incomplete earlier one is dropped */
+		return add_content(&a->reply, g.buf, g.len);
+	case GHVM_PACKET_NOTIFICATION:
+		begin_assembly(&a->notification, &h);
+		return add_content(&a->notification, g.buf, g.len);
+	case GHVM_PACKET_CONTINUATION:
+		if (is_continued_by(&a->reply, &h))
+			return add_content(&a->reply, g.buf, g.len);
+		if (is_continued_by(&a->notification, &h))
+			return add_content(&a->notification, g.buf, g.len);
 		return NULL;
-
-	add_content(m, g.buf, g.len);
-	return m->left ? NULL : m;
+	case GHVM_PACKET_REQUEST:
+		return NULL; /* RM sends no requests */
+	}
+	return NULL;
 }
