@@ -3,7 +3,11 @@
 # wp.sh -o FOLDER [FILE]: proves the contracts of functions (the comments that begin with an @) with Frama-C's WP and
 # Z3: that each keeps its contract for all inputs, and has no run-time error and no unsigned overflow.
 #
-# Speaks TAP, a case a file of proofs.txt. A case passes if all goals are proved, and there is one.
+# Then EVA runs each decoder of tests/prove/eva on every message of some lengths, whatever its bytes are, and says
+# whether it may read or write outside of memory, use what is not initialised, overflow or shift too far.
+#
+# Speaks TAP, a case a file of proofs.txt, and one a file of eva. A case passes if all goals are proved, and there is
+# one; or if EVA has no alarm.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -13,9 +17,11 @@ out=$(realpath -m "$2")
 only=${3:-}
 mkdir -p "$out"
 
-options=(
+language=(
   -c11 -machdep gcc_x86_64
   -cpp-extra-args="-I$root -I$root/include -I$here/shim -D_GNU_SOURCE -std=gnu17"
+)
+options=(
   -instantiate -instantiate-no-calloc -instantiate-no-free -instantiate-no-malloc
   -wp -wp-rte -warn-unsigned-overflow -wp-split -wp-prover z3 -wp-timeout 30 -wp-par "$(nproc)"
 )
@@ -25,11 +31,22 @@ prove() {
   local log
   log=$out/$(basename "$1").log
   goals=
-  (cd "$root" && WHY3CONFIG=$out/why3.conf frama-c "${options[@]}" -wp-fct "$2" "$1") >"$log" 2>&1 ||
+  (cd "$root" && WHY3CONFIG=$out/why3.conf frama-c "${language[@]}" "${options[@]}" -wp-fct "$2" "$1") >"$log" 2>&1 ||
     { tail -n 20 "$log"; return 1; }
   goals=$(sed -nE 's,.*Proved goals: +([0-9]+) / ([0-9]+).*,\1 / \2,p' "$log")
   grep -A1 -E 'Goal .* : (Failed|Unknown|Timeout|Stepout)' "$log" || true
   [ -n "$goals" ] && [ "${goals% / *}" = "${goals#* / }" ] && [ "${goals% / *}" -gt 0 ]
+}
+
+# decode FILE: sets statements, "reached / all". The preconditions are those of C's library and of the cursors.
+decode() {
+  local log
+  log=$out/eva-$(basename "$1").log
+  (cd "$root" && frama-c "${language[@]}" -cpp-extra-args="-I$(frama-c -print-share-path)/libc" -eva -eva-precision 2 \
+    "$1") >"$log" 2>&1 || { tail -n 20 "$log"; return 1; }
+  statements=$(sed -nE 's,.* ([0-9]+) statements reached \(out of ([0-9]+)\).*,\1 / \2,p' "$log")
+  grep -A3 '^\[eva:alarm\].*Warning' "$log" | grep -E 'assert|precondition' || true
+  grep -q ' 0 alarms generated' "$log" && grep -qE 'Preconditions +[0-9]+ valid +0 unknown +0 invalid' "$log"
 }
 
 why3 config detect -C "$out/why3.conf" >/dev/null 2>&1 || { echo "Bail out! why3 finds no prover"; exit 1; }
@@ -46,6 +63,17 @@ while read -r file functions; do
     failed=1
   fi
 done <"$here/proofs.txt"
+for file in "$here"/eva/*.c; do
+  file=${file#"$root/"}
+  [ -z "$only" ] || [ "$only" = "$file" ] || continue
+  n=$((n + 1))
+  if decode "$file"; then
+    echo "ok $n - $file: no alarm, statements $statements"
+  else
+    echo "not ok $n - $file: alarms, see $out/eva-$(basename "$file").log"
+    failed=1
+  fi
+done
 echo "1..$n"
 echo "# $all goals proved"
 exit $failed
