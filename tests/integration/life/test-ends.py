@@ -190,9 +190,14 @@ class LastWords(Case):
         return subprocess.run([world.program("daemon/ctl/ghvmctl"), "status", "demo"], env=env,
                               capture_output=True, text=True, check=True).stdout
 
+    def run_to(self, state, status):
+        """The runner ends before the memory is back, and the message is known only then."""
+        self.assertEqual(self.w.run_unit("demo"), status)
+        self.w.wait_state("demo", state)
+
     def test_of_a_crash(self):
         self.w.vm("demo", "crash-message Kernel panic: \\e[2Jno init\nfault\n", extra=self.RPC)
-        self.assertEqual(self.w.run_unit("demo"), 134)
+        self.run_to("failed", 134)
         said = "Kernel panic: ?[2Jno init"  # no terminal is cleared by it
         self.assertEqual(self.w.vm_get("demo", "ExitReason", "CrashMessage"), ["crash", said])
         self.assertIn("The guest left a message: " + said, self.w.log())
@@ -201,7 +206,7 @@ class LastWords(Case):
 
         # the next guest that ends without one
         self.w.vm("demo", "off\n", extra=self.RPC)
-        self.assertEqual(self.w.run_unit("demo"), 0)
+        self.run_to("stopped", 0)
         self.assertEqual(self.w.vm_get("demo", "CrashMessage"), "")
         self.assertNotIn("it said", self.status())
 
@@ -222,7 +227,7 @@ class LastWords(Case):
             with self.subTest(how=how):
                 self.w.vm("demo", "crash-message lost\nfault\n", extra=self.RPC)
                 self.w.model_says(how)
-                self.assertEqual(self.w.run_unit("demo"), 134)
+                self.run_to("failed", 134)
                 self.assertEqual(self.w.vm_get("demo", "ExitReason", "CrashMessage"), ["crash", ""])
                 self.w.assert_clean()
 
