@@ -11,10 +11,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
+#define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 int ghvm_file_open(int dir, const char *path)
 {
@@ -76,5 +82,51 @@ int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len)
 	*ret = fit ? fit : buf;
 	(void)TAKE_PTR(buf);
 	*ret_len = len;
+	return 0;
+}
+
+int ghvm_file_seal(const char *name, const void *bytes, size_t len)
+{
+	_cleanup_(closep) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const char *at = bytes;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	for (; len; at += n, len -= (size_t)n) {
+		n = write(fd, at, len);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static const char *refuse_fd(int fd)
+{
+	const int flags = fcntl(fd, F_GETFL), seals = fcntl(fd, F_GET_SEALS);
+
+	if (flags < 0 || flags & O_PATH)
+		return "not an open file (O_PATH)";
+	if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED)
+		return "not a memfd sealed against shrinking and writing";
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		return "not open for reading";
+	return NULL;
+}
+
+int ghvm_file_sealed(int fd, uint64_t max, uint64_t *ret_size, struct ghvm_error *err)
+{
+	const char *why = refuse_fd(fd);
+	struct stat st;
+
+	if (why)
+		return ghvm_error_set(err, -EBADF, "%s", why);
+	if (fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -EBADF, "%s", strerror(errno));
+	if ((uint64_t)st.st_size > max)
+		return ghvm_error_set(err, -EDQUOT, "longer than %" PRIu64 " bytes", max);
+	*ret_size = (uint64_t)st.st_size;
 	return 0;
 }

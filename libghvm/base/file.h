@@ -4,7 +4,10 @@
  */
 #pragma once
 
+#include "ghvm/error.h"
+
 #include <stddef.h>
+#include <stdint.h>
 
 /**
  * ghvm_file_open() - open a regular file for reading
@@ -38,3 +41,21 @@ int ghvm_file_create(int dir, const char *name);
  * Return: 0; -EFBIG more than @max; -ENOMEM; errno of read().
  */
 int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len);
+
+/**
+ * ghvm_file_seal() - make a memfd of which no process can change the bytes
+ * @name: shown in /proc
+ *
+ * Return: a descriptor at its start, owned by the caller; errno.
+ */
+int ghvm_file_seal(const char *name, const void *bytes, size_t len);
+
+/**
+ * ghvm_file_sealed() - is @fd a memfd, open for reading, of which no process can change the bytes?
+ * @max: bytes that it may have
+ *
+ * A memfd is in memory, so neither this question nor reading it can block.
+ *
+ * Return: 0; -EBADF it is not; -EDQUOT too big. With the reason, which does not name the file.
+ */
+int ghvm_file_sealed(int fd, uint64_t max, uint64_t *ret_size, struct ghvm_error *err);

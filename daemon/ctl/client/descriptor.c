@@ -69,20 +69,6 @@ int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struc
 
 /* --- memfds --- */
 
-static int seal_text(const char *text, size_t len)
-{
-	_cleanup_(closep) int fd = memfd_create("descriptor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	size_t done = 0;
-	ssize_t n;
-
-	for (; fd >= 0 && done < len; done += (size_t)n) {
-		n = write(fd, text + done, len - done);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-	}
-	return fd < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : TAKE_FD(fd);
-}
-
 /* Return: a memfd; -ESTALE the file has shrunk; another errno. */
 static int seal_file(int from, uint64_t size)
 {
@@ -158,7 +144,7 @@ static int send_text(const struct ghvm_spec *spec, const char *text, size_t len,
 	_cleanup_(freep) char *other =
 		spec_replace_paths(spec, text, len, (const char *const *)values, &len);
 
-	ret->spec = other ? seal_text(other, len) : -ENOMEM;
+	ret->spec = other ? ghvm_file_seal("descriptor", other, len) : -ENOMEM;
 	return ret->spec < 0 ? ghvm_error_set(err, ret->spec, "%s: cannot make a memfd: %s",
 					      spec->name, strerror(-ret->spec))
 			     : 0;

@@ -6,11 +6,9 @@
 #include "daemon/manager/bus/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,8 +16,7 @@
 
 #include "daemon/manager/bus/error-names.h"
 #include "libghvm/base/cleanup.h"
-
-#define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#include "libghvm/base/file.h"
 
 static uint64_t now_usec(void)
 {
@@ -171,28 +168,9 @@ int bus_read_options(sd_bus_message *m, sd_bus_error *ret)
 	return bus_read_known_options(m, no_option, NULL, ret);
 }
 
-static int seal_text(const char *text)
-{
-	_cleanup_(closep) int fd = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	size_t len = strlen(text), done = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	while (done < len) {
-		n = write(fd, text + done, len - done);
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, SEALS_ALL) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
 int bus_reply_text(sd_bus_message *m, const char *text)
 {
-	_cleanup_(closep) int fd = seal_text(text);
+	_cleanup_(closep) int fd = ghvm_file_seal("text", text, strlen(text));
 
 	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }

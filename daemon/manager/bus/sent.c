@@ -5,45 +5,23 @@
 #include "daemon/manager/bus/sent.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/manager/bus/error-names.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/base/name.h"
 
-#define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 #define RULE_TEXT 64
 
-static const char *refuse_fd(int fd)
+int sent_check_name(const char *name, sd_bus_error *error)
 {
-	const int flags = fcntl(fd, F_GETFL), seals = fcntl(fd, F_GET_SEALS);
-
-	if (flags < 0 || flags & O_PATH)
-		return "not an open file (O_PATH)";
-	if (seals < 0 || (seals & SEALS_WANTED) != SEALS_WANTED)
-		return "not a memfd sealed against shrinking and writing";
-	if ((flags & O_ACCMODE) == O_WRONLY)
-		return "not open for reading";
-	return NULL;
-}
-
-int sent_check(int fd, uint64_t max, uint64_t *ret_size, struct ghvm_error *err)
-{
-	const char *why = refuse_fd(fd);
-	struct stat st;
-
-	if (why)
-		return ghvm_error_set(err, -EBADF, "%s", why);
-	if (fstat(fd, &st) < 0)
-		return ghvm_error_set(err, -EBADF, "%s", strerror(errno));
-	if ((uint64_t)st.st_size > max)
-		return ghvm_error_set(err, -EDQUOT, "longer than %" PRIu64 " bytes", max);
-	*ret_size = (uint64_t)st.st_size;
-	return 0;
+	if (ghvm_name_valid(name))
+		return 0;
+	return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+				"invalid name of a virtual machine: 1 to 27 of a-z, 0-9 and -, no "
+				"dash first or last");
 }
 
 /* --- a{sh} --- */
@@ -72,7 +50,7 @@ static int add_file(struct sent_files *files, const char *key, int fd, uint64_t 
 	if (files->n == SENT_FILES_MAX)
 		return sd_bus_error_setf(error, FAILURE_QUOTA, "more than %d files",
 					 SENT_FILES_MAX);
-	if (sent_check(fd, max, &size, &err) < 0)
+	if (ghvm_file_sealed(fd, max, &size, &err) < 0)
 		return sd_bus_error_setf(error, failure_name(&err), "file '%s': %s", key, err.msg);
 	files->v[files->n++] = (struct sent_file){ .key = key, .fd = fd, .size = size };
 	return 0;
@@ -92,6 +70,16 @@ int sent_read_files(sd_bus_message *m, uint64_t max, struct sent_files *ret, sd_
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+int sent_check_used(const struct sent_files *files, sd_bus_error *error)
+{
+	for (size_t i = 0; i < files->n; i++)
+		if (!files->v[i].used)
+			return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+						 "the descriptor does not name the file 'fd:%s'",
+						 files->v[i].key);
+	return 0;
+}
+
 /* --- descriptors --- */
 
 int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error)
@@ -100,7 +88,7 @@ int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error)
 	uint64_t size = 0;
 	int r;
 
-	r = sent_check(fd, GHVM_SPEC_FILE_MAX, &size, &err);
+	r = ghvm_file_sealed(fd, GHVM_SPEC_FILE_MAX, &size, &err);
 	if (r < 0)
 		return sd_bus_error_set(error, r == -EBADF ? FAILURE_INVALID_SPEC : FAILURE_QUOTA,
 					err.msg);

@@ -38,17 +38,13 @@ struct sent_files {
 	size_t n;
 };
 
-/**
- * sent_check() - may the manager read this file?
- * @max: bytes that it may have
- *
- * Return: 0; -EBADF not a memfd, or not readable, or without the seals; -EDQUOT too big. With the reason,
- * which does not name the file.
- */
-int sent_check(int fd, uint64_t max, uint64_t *ret_size, struct ghvm_error *err);
+/* May a VM have that name? Return: as sd-bus methods. */
+int sent_check_name(const char *name, sd_bus_error *error);
 
 /* Read the a{sh} of a call: keys are valid and unique, files may be read. Return: as sd-bus methods. */
 int sent_read_files(sd_bus_message *m, uint64_t max, struct sent_files *ret, sd_bus_error *error);
+/* Does the descriptor name each of them? Return: as sd-bus methods. */
+int sent_check_used(const struct sent_files *files, sd_bus_error *error);
 /* The file of @key; NULL: there is none. */
 struct sent_file *sent_find(struct sent_files *files, const char *key);
 
