@@ -10,54 +10,21 @@ import subprocess
 import time
 import unittest
 
-import case
+import sent
 import world
 from client import Error
+from sent import GROW, MIB, SHRINK, SPEC, WRITE, sealed
 from world import NAME, ROOT, wait_until
 
-SHRINK, GROW, WRITE = fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW, fcntl.F_SEAL_WRITE
-SPEC = ("# a comment\nversion: 1\n"
-        "kernel: {image: fd:kernel, cmdline: \"console=ttyS0\"}\n"
-        "memory: {size: 8M, hugepages: never}\n")
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:2]
-MIB = 1 << 20
 CTL = world.program("daemon/ctl/ghvmctl")
 
 
-def sealed(data, seals=SHRINK | WRITE, size=None):
-    fd = os.memfd_create("sent", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.write(fd, data)
-    if size:
-        os.ftruncate(fd, size)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
+class Case(sent.Case):
+    method = "DefineVM"
 
-
-class Case(case.Case):
-    def setUp(self):
-        super().setUp()
-        self.c = self.client()
-        self.fds = []
-        self.addCleanup(lambda: [os.close(fd) for fd in self.fds])
-
-    def fd(self, fd):
-        self.fds.append(fd)
-        return fd
-
-    def kernel(self, script="off\n", size=None):
-        return self.fd(sealed(world.image(script), size=size))
-
-    def arguments(self, name="demo", spec=SPEC, files=None, options=None):
-        """Those of DefineVM; @spec is a text or a descriptor, @files pairs."""
-        if isinstance(spec, str):
-            spec = self.fd(sealed(spec.encode()))
-        if files is None:
-            files = [("kernel", self.kernel())]
-        return (("s", name), ("h", spec), ("a{sh}", files), ("a{sv}", options or {}))
-
-    def define(self, client=None, **kw):
-        return (client or self.c).call(ROOT, "Manager", "DefineVM", *self.arguments(**kw),
-                                       returns="o")
+    def define(self, **kw):
+        return self.send(**kw)
 
     def replace(self, **kw):
         return self.define(options={"replace": ("b", 1)}, **kw)
@@ -65,26 +32,13 @@ class Case(case.Case):
     def undefine(self, name="demo", client=None):
         (client or self.c).call(ROOT, "Manager", "UndefineVM", ("s", name), ("a{sv}", {}))
 
-    def refused(self, error, text, call=None, **kw):
-        with self.assertRaises(Error) as e:
-            (call or self.define)(**kw)
-        self.assertEqual(e.exception.name, error, e.exception.text)
-        self.assertRegex(e.exception.text, text)
-
     def runs(self):
         self.assertEqual(self.w.run_unit("demo"), 0)
         self.w.wait_state("demo", "stopped")
 
-    def on_disk(self, *folder):
-        return sorted(os.listdir(self.w.path("run", "lib", *folder)))
-
     def text(self, name="demo"):
         with open(self.w.path("run", "lib", "vms", name + ".yaml"), encoding="utf-8") as f:
             return f.read()
-
-    def nothing_left(self):
-        self.assertEqual(self.on_disk("vms"), [])
-        self.assertEqual(self.on_disk("images"), [])
 
 
 class Life(Case):
