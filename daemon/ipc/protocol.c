@@ -121,6 +121,8 @@ static void get_sender(const struct cmsghdr *cm, struct ghvm_link_message *m)
 
 	memcpy(&sender, CMSG_DATA(cm), sizeof(sender));
 	m->pid = sender.pid;
+	m->uid = sender.uid;
+	m->gid = sender.gid;
 }
 
 /* Read the control data of a message. */
@@ -184,6 +186,31 @@ int ghvm_link_recv(int sock, struct ghvm_link_message *ret)
 	if (r < 0)
 		ghvm_link_message_done(ret);
 	return r;
+}
+
+int ghvm_link_ask_sender(int sock)
+{
+	const int on = 1;
+
+	return setsockopt(sock, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static const char *const sent_rests[GHVM_LINK_KINDS] = {
+	[GHVM_LINK_KERNEL] = "kernel",
+	[GHVM_LINK_INITRD] = "initrd",
+};
+
+const char *ghvm_link_sent_rest(enum ghvm_link_kind kind)
+{
+	return sent_rests[kind];
+}
+
+enum ghvm_link_kind ghvm_link_sent_kind(const char *rest)
+{
+	for (unsigned int i = 0; i < GHVM_LINK_KINDS; i++)
+		if (sent_rests[i] && !strcmp(sent_rests[i], rest))
+			return (enum ghvm_link_kind)i;
+	return (enum ghvm_link_kind)0;
 }
 
 int ghvm_link_get_errno(struct ghvm_get *g)

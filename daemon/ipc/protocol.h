@@ -25,6 +25,12 @@
  */
 #define GHVM_LINK_REGION_NAME "window-"
 
+/*
+ * Files of a transient VM that came with its call, sealed memfds. In the unit's store they are named so,
+ * with "kernel" or "initrd".
+ */
+#define GHVM_LINK_SENT_NAME "sent-"
+
 #define GHVM_LINK_CONTROL_DIR "/run/gunyah/ctl" /* listeners, one NAME a VM */
 
 enum ghvm_link_type {
@@ -40,6 +46,8 @@ enum ghvm_link_type {
 	GHVM_LINK_RELEASE = 8,	/* h>m  name: tear down what is left of the VM, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 	GHVM_LINK_WANTED = 10,	/* h>m before RELEASE: the unit has not failed, it was stopped */
+	/* m>h  nothing; 1 descriptor: the text of a transient VM, in place of a file on disk. Then NEED */
+	GHVM_LINK_SPEC = 11,
 
 	/* runner and manager */
 	GHVM_LINK_RUNNER = 16,	/* r>m  u16 vmid, u64 incarnation; pidfd */
@@ -71,6 +79,8 @@ enum ghvm_link_type {
 	GHVM_LINK_REGION_FD = 28,
 	GHVM_LINK_REGION_GONE = 29, /* m>r  u32 label: forget its memory */
 	GHVM_LINK_REGION_FDS = 30,  /* m>r  nothing: send a REGION_FD for each region */
+	GHVM_LINK_SENT_FDS = 31,    /* m>r  nothing: send a SENT_FD for each sent file */
+	GHVM_LINK_SENT_FD = 32,	    /* r>m  u8 kind: KERNEL or INITRD; 1 descriptor */
 };
 
 /* kinds of files that a helper gives */
@@ -80,6 +90,7 @@ enum ghvm_link_kind {
 	GHVM_LINK_INITRD = 3,
 	GHVM_LINK_OVERLAY = 4,
 	GHVM_LINK_LOG = 5, /* console log; index 0 is appended to, the others are older */
+	GHVM_LINK_KINDS,
 };
 
 /* what the runner does when its guest has ended */
@@ -105,13 +116,15 @@ enum ghvm_link_how {
 /**
  * struct ghvm_link_message - one message received
  * @payload: points into @buf
- * @pid: PID of the sender according to the kernel; 0 unless the socket has SO_PASSCRED
+ * @pid, @uid, @gid: of the sender according to the kernel; @pid 0 unless the socket has SO_PASSCRED
  * @fds: owned; take one over by setting it to -1
  */
 struct ghvm_link_message {
 	uint32_t type;
 	struct ghvm_get payload;
 	pid_t pid;
+	uid_t uid;
+	gid_t gid;
 	int fds[GHVM_LINK_FDS_MAX];
 	size_t n_fds;
 	uint8_t buf[GHVM_LINK_MAX];
@@ -149,6 +162,14 @@ int ghvm_link_send_within(int sock, uint32_t type, const struct ghvm_put *payloa
  * were closed.
  */
 int ghvm_link_recv(int sock, struct ghvm_link_message *ret);
+
+/* Receive with each message the PID, UID and GID of its sender. Before the peer sends any. */
+int ghvm_link_ask_sender(int sock);
+
+/* The kind of the file GHVM_LINK_SENT_NAME with @rest; 0: none. */
+enum ghvm_link_kind ghvm_link_sent_kind(const char *rest);
+/* "kernel" or "initrd"; NULL: files of that kind are not kept. */
+const char *ghvm_link_sent_rest(enum ghvm_link_kind kind);
 
 /* i32 negative errno; a number that is no errno becomes -EIO. */
 int ghvm_link_get_errno(struct ghvm_get *g);

@@ -6,10 +6,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/ipc/protocol.h"
 #include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
+#include "libghvm/spec/paths.h"
 
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs)
 {
@@ -17,6 +21,44 @@ void descriptor_read(struct descriptor *d, const char *name, const char *const *
 	d->result = ghvm_spec_load(name, dirs, &d->spec, &d->complaints, &d->err);
 	if (d->result == 0)
 		d->n = ghvm_needs_of(&d->spec, d->needs);
+}
+
+static int parse_sent(struct descriptor *d, const char *name, int fd)
+{
+	_cleanup_(freep) char *text = NULL;
+	char file[GHVM_NAME_SIZE + 8];
+	uint64_t size = 0;
+	size_t len = 0;
+	int r = ghvm_file_sealed(fd, GHVM_SPEC_FILE_MAX, &size, &d->err);
+
+	if (r == 0)
+		r = ghvm_file_read(fd, size, &text, &len);
+	if (r < 0)
+		return r;
+	(void)snprintf(file, sizeof(file), "%s.yaml", name); /* fits: a valid name */
+	return spec_parse_sent(name, file, text, len, &d->spec, &d->complaints, &d->err);
+}
+
+void descriptor_take(struct descriptor *d, const char *name, int fd,
+		     const struct ghvm_spec_owner *from)
+{
+	if (d->result != -ENOENT) {
+		if (d->result == 0)
+			ghvm_spec_done(&d->spec);
+		d->n = 0;
+		d->result = ghvm_error_set(&d->err, -EINVAL,
+					   "%s has a descriptor on disk now, so the transient VM "
+					   "of that name is not started again",
+					   name);
+		return;
+	}
+	d->err = (struct ghvm_error){};
+	d->result = parse_sent(d, name, fd);
+	if (d->result < 0)
+		return;
+	d->spec.owners[0] = *from;
+	d->sent = true;
+	d->n = ghvm_needs_of(&d->spec, d->needs);
 }
 
 void descriptor_done(struct descriptor *d)
@@ -77,6 +119,8 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 		if (!strcmp(name, s))
 			return true;
 	}
+	if (d->sent && !strncmp(name, GHVM_LINK_SENT_NAME, strlen(GHVM_LINK_SENT_NAME)))
+		return ghvm_link_sent_kind(name + strlen(GHVM_LINK_SENT_NAME));
 	for (size_t i = 0; i < d->spec.n_regions; i++) {
 		(void)snprintf(s, sizeof(s), GHVM_LINK_REGION_NAME "%u", d->spec.regions[i].label);
 		if (!strcmp(name, s))

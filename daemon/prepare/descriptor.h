@@ -18,6 +18,7 @@
  * struct descriptor - a descriptor and its needs
  * @result: 0; negative errno: it cannot be read, see @err
  * @complaints: all errors in the descriptor
+ * @sent: it came from the manager
  * @needs: @n needs, with paths in @spec
  * @asked: the need was already requested
  */
@@ -25,6 +26,7 @@ struct descriptor {
 	int result;
 	struct ghvm_error err;
 	struct ghvm_complaints complaints;
+	bool sent;
 	struct ghvm_spec spec;
 	struct ghvm_need needs[GHVM_NEEDS_MAX];
 	size_t n;
@@ -34,6 +36,16 @@ struct descriptor {
 /* @dirs: as ghvm_spec_load() */
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs);
 void descriptor_done(struct descriptor *d);
+
+/**
+ * descriptor_take() - use a text that the manager has sent: of a transient VM
+ * @fd: borrowed, not trusted
+ * @from: the user of the manager: files of the host that the text names are opened with the rights of that user
+ *
+ * Only a name without a descriptor on disk can be that of a transient VM. An error becomes @d->result.
+ */
+void descriptor_take(struct descriptor *d, const char *name, int fd,
+		     const struct ghvm_spec_owner *from);
 
 /**
  * descriptor_find() - find the need that the manager has requested

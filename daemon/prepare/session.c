@@ -266,11 +266,31 @@ static int store_all(struct session *s, struct ghvm_link_message *m, struct ghvm
 	return 0;
 }
 
+static void forget_regions(struct session *s)
+{
+	for (size_t i = 0; i < s->descriptor.spec.n_regions; i++)
+		store_forget_region(s->store, s->descriptor.spec.regions[i].label);
+}
+
+/* nothing; a file descriptor. Errors are those of the descriptor, told at NEED. */
+static int take_spec(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
+{
+	const struct ghvm_spec_owner from = { .uid = m->uid, .gid = m->gid };
+
+	if (m->n_fds != 1 || !m->pid || s->descriptor.sent)
+		return ghvm_error_set(err, -EBADMSG, "malformed descriptor from the manager");
+	descriptor_take(&s->descriptor, s->name, m->fds[0], &from);
+	forget_regions(s);
+	return 0;
+}
+
 /* Return: 0: continue until *built; otherwise the result of the session. */
 static int handle_message(struct session *s, struct ghvm_link_message *m, bool *built,
 			  struct ghvm_error *err)
 {
 	switch (m->type) {
+	case GHVM_LINK_SPEC:
+		return take_spec(s, m, err);
 	case GHVM_LINK_NEED:
 		return give_all(s, m, err);
 	case GHVM_LINK_STORE:
@@ -339,9 +359,9 @@ int session_run(struct session *s, struct ghvm_error *err)
 	int r;
 
 	descriptor_read(&s->descriptor, s->name, s->vms_dirs);
-	for (size_t i = 0; i < s->descriptor.spec.n_regions; i++)
-		store_forget_region(s->store, s->descriptor.spec.regions[i].label);
-	r = send_hello(s, err);
+	forget_regions(s);
+	r = ghvm_link_ask_sender(s->sock);
+	r = r < 0 ? report_lost(r, err) : send_hello(s, err);
 	while (r == 0 && !built)
 		r = step(s, &built, err);
 	if (r != 0) {

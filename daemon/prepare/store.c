@@ -30,8 +30,16 @@ static void remove_name(const char *name)
 /* Remove all names that a runner uses. */
 static void remove_known(void)
 {
-	static const char *const names[] = { "grant",	"control",     "listen",
-					     "machine", "console-log", "refused" };
+	static const char *const names[] = {
+		"grant",
+		"control",
+		"listen",
+		"machine",
+		"console-log",
+		"refused",
+		GHVM_LINK_SENT_NAME "kernel",
+		GHVM_LINK_SENT_NAME "initrd",
+	};
 	char wake[STORE_NAME_SIZE], log[STORE_NAME_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

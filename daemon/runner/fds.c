@@ -32,6 +32,8 @@ void fds_init(struct fds *f)
 		f->wake[i] = -1;
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		f->console_log[i] = -1;
+	for (size_t i = 0; i < GHVM_LINK_KINDS; i++)
+		f->sent[i] = -1;
 }
 
 void fds_done(struct fds *f)
@@ -43,6 +45,8 @@ void fds_done(struct fds *f)
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		closep(&f->console_log[i]);
 	closep(&f->refused);
+	for (size_t i = 0; i < GHVM_LINK_KINDS; i++)
+		closep(&f->sent[i]);
 	ghvm_region_fds_done(&f->regions);
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
 		closep(&f->wake[i]);
@@ -61,6 +65,16 @@ static int *slot_in(int *slots, size_t n, const char *prefix, const char *name)
 	return &slots[name[len] - '0'];
 }
 
+static int *sent_slot(struct fds *f, const char *name)
+{
+	const size_t prefix = strlen(GHVM_LINK_SENT_NAME);
+	enum ghvm_link_kind kind = (enum ghvm_link_kind)0;
+
+	if (!strncmp(name, GHVM_LINK_SENT_NAME, prefix))
+		kind = ghvm_link_sent_kind(name + prefix);
+	return kind ? &f->sent[kind] : NULL;
+}
+
 static int *slot_of(struct fds *f, const char *name)
 {
 	const struct {
@@ -76,7 +90,8 @@ static int *slot_of(struct fds *f, const char *name)
 		if (!strcmp(slots[i].name, name))
 			return slots[i].slot;
 	return slot_in(f->wake, GHVM_SPEC_CPUS_MAX, "wake-", name)
-		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name);
+		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name)
+				  ?: sent_slot(f, name);
 }
 
 static int add_region(struct fds *f, const char *label, int fd)

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "daemon/ipc/protocol.h"
 #include "daemon/ipc/region-fds.h"
 #include "ghvm/error.h"
 #include "ghvm/spec.h"
@@ -19,6 +20,7 @@
  * @console_log: console log and older logs, in order
  * @refused: the start was refused permanently; there are no other file descriptors
  * @regions: memory of its shared regions, kept for later managers; never mapped here
+ * @sent: files of a transient VM by their kind, kept for later managers
  * @wake: eventfd of each vCPU's wake-up virq
  */
 struct fds {
@@ -30,6 +32,7 @@ struct fds {
 	int refused;
 	int wake[GHVM_SPEC_CPUS_MAX];
 	struct ghvm_region_fds regions;
+	int sent[GHVM_LINK_KINDS];
 };
 
 void fds_init(struct fds *f);
@@ -38,7 +41,7 @@ void fds_done(struct fds *f);
 /**
  * fds_add() - store a file descriptor by its name
  * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", "wake-N",
- *        GHVM_LINK_REGION_NAME with a label
+ *        GHVM_LINK_REGION_NAME with a label, GHVM_LINK_SENT_NAME with a kind
  * @fd: taken over, also on failure; close-on-exec from here on
  *
  * Return: 0; -ENOENT no such name; -EEXIST the name is taken.

@@ -148,6 +148,16 @@ void control_region_fd(struct control *c, uint32_t label, int fd)
 	post_message(c, GHVM_LINK_REGION_FD, &w, &fd, 1);
 }
 
+/* u8 kind; a memfd */
+void control_sent_fd(struct control *c, enum ghvm_link_kind kind, int fd)
+{
+	uint8_t buf[1];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u8(&w, (uint8_t)kind);
+	post_message(c, GHVM_LINK_SENT_FD, &w, &fd, 1);
+}
+
 /* u32 serial, "", u32 errno; a socket */
 void control_console_is(struct control *c, uint32_t serial, int fd, bool plain)
 {

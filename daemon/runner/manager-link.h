@@ -57,5 +57,7 @@ void control_stopping(struct control *c, enum ghvm_link_how how);
 void control_pong(struct control *c, struct ghvm_link_message *ping);
 /* @fd: borrowed */
 void control_region_fd(struct control *c, uint32_t label, int fd);
+/* @fd: borrowed */
+void control_sent_fd(struct control *c, enum ghvm_link_kind kind, int fd);
 /* @fd: borrowed; or a negative errno. @plain: the manager is of a version that expects no errno. */
 void control_console_is(struct control *c, uint32_t serial, int fd, bool plain);

@@ -39,8 +39,17 @@ static void give_regions(const struct ghvm_region_fds *all, struct control *c)
 		control_region_fd(c, all->v[i].label, all->v[i].fd);
 }
 
-void regions_on_message(struct ghvm_region_fds *all, struct control *c, struct ghvm_link_message *m)
+static void give_sent(const struct fds *fds, struct control *c)
 {
+	for (unsigned int i = 0; i < GHVM_LINK_KINDS; i++)
+		if (fds->sent[i] >= 0)
+			control_sent_fd(c, (enum ghvm_link_kind)i, fds->sent[i]);
+}
+
+void regions_on_message(struct fds *fds, struct control *c, struct ghvm_link_message *m)
+{
+	struct ghvm_region_fds *all = &fds->regions;
+
 	switch (m->type) {
 	case GHVM_LINK_REGION_FD:
 		take_region(all, m);
@@ -50,6 +59,9 @@ void regions_on_message(struct ghvm_region_fds *all, struct control *c, struct g
 		break;
 	case GHVM_LINK_REGION_FDS:
 		give_regions(all, c);
+		break;
+	case GHVM_LINK_SENT_FDS:
+		give_sent(fds, c);
 		break;
 	}
 }

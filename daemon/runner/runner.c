@@ -422,7 +422,7 @@ static void on_message(struct runner *r, struct ghvm_link_message *m)
 		control_pong(&r->control, m);
 		break;
 	default:
-		regions_on_message(&r->config->fds->regions, &r->control, m);
+		regions_on_message(r->config->fds, &r->control, m);
 	}
 }
 

@@ -3,13 +3,13 @@
 #include "daemon/prepare/session.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +20,10 @@ static int fds[MESSAGE_KINDS];
 
 static void prepare(void)
 {
+	/* of the transient VM "sent", which has no descriptor on disk */
+	static const char sent[] = "version: 1\nmemory: {size: 2M, hugepages: never}\n"
+				   "regions: [{label: 7, size: 4K}]\nkernel: {image: fd:k}\n"
+				   "devices: [{console: {logging: none}}]\n";
 	char text[512];
 	int n;
 
@@ -33,7 +37,8 @@ static void prepare(void)
 	messages_file(dirs[0], "Image", "kernel", 6);
 	messages_file(dirs[0], "secret", "secret", 6);
 	fds[1] = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	fds[2] = eventfd(0, EFD_CLOEXEC);
+	fds[2] = ghvm_file_seal("sent", sent, strlen(sent));
+	PROMISE(fds[2] >= 0);
 	fds[3] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	messages_quiet();
 }
@@ -85,9 +90,10 @@ static void drain(int sock)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct store store = { .keep = true };
-	struct session s = {
-		.name = "demo", .log_dir = dirs[0], .vms_dirs = dirs, .store = &store
-	};
+	struct session s = { .name = size & 1 ? "demo" : "sent",
+			     .log_dir = dirs[0],
+			     .vms_dirs = dirs,
+			     .store = &store };
 	struct ghvm_error err = {};
 	int pair[2], r, before;
 
@@ -98,6 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	before = messages_next_fd();
 	PROMISE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 	PROMISE(fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0);
+	PROMISE(ghvm_link_ask_sender(pair[1]) ==
+		0); /* the first messages are sent before it asks */
 	messages_send(pair[0], data, size, fds);
 	s.sock = pair[1];
 	r = session_run(&s, &err);
