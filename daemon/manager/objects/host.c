@@ -2,7 +2,7 @@
 /*
  * org.gunyah.vmm1.Host.
  */
-#include "daemon/manager/objects/host.h"
+#include "daemon/manager/objects/interfaces.h"
 
 #include <errno.h>
 #include <inttypes.h>

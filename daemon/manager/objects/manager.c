@@ -2,7 +2,7 @@
 /*
  * org.gunyah.vmm1.Manager.
  */
-#include "daemon/manager/objects/manager.h"
+#include "daemon/manager/objects/interfaces.h"
 
 #include <errno.h>
 #include <malloc.h>

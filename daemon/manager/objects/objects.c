@@ -6,13 +6,10 @@
 
 #include "daemon/manager/bus/polkit.h"
 #include "daemon/manager/objects/define.h"
-#include "daemon/manager/objects/host.h"
+#include "daemon/manager/objects/interfaces.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/lane.h"
-#include "daemon/manager/objects/manager.h"
-#include "daemon/manager/objects/region.h"
 #include "daemon/manager/objects/transaction.h"
-#include "daemon/manager/objects/vm.h"
 #include "daemon/manager/bus/peer.h"
 
 static void kick(void *data)

@@ -5,7 +5,7 @@
  * A new region is visible before InterfacesAdded is sent, and a removed region until InterfacesRemoved
  * is sent.
  */
-#include "daemon/manager/objects/region.h"
+#include "daemon/manager/objects/interfaces.h"
 
 #include <errno.h>
 #include <inttypes.h>

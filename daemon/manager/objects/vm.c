@@ -2,7 +2,7 @@
 /*
  * org.gunyah.vmm1.VM.
  */
-#include "daemon/manager/objects/vm.h"
+#include "daemon/manager/objects/interfaces.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,6 @@
 #include "daemon/manager/bus/polkit.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/property.h"
-#include "daemon/manager/objects/region.h"
 #include "daemon/manager/objects/transaction.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
