@@ -47,7 +47,7 @@ static void check_rm(struct manager *m)
 /* A VM without a descriptor is removed after its guest has ended, by a later scan. */
 static void schedule_removal(struct manager *m, const struct vm *vm)
 {
-	if (!vm->described)
+	if (!vm->described && !vm->transient)
 		folders_poke(&m->folders);
 }
 
@@ -137,6 +137,21 @@ static int add_vm(struct manager *m, const char *name, bool described, struct vm
 	return 0;
 }
 
+int manager_add_transient(struct manager *m, const char *name, struct transient *t, struct vm **ret)
+{
+	int r = add_vm(m, name, false, ret);
+
+	if (r == 0)
+		(*ret)->transient = t;
+	return r;
+}
+
+void manager_end_transient(struct manager *m, struct vm *vm)
+{
+	transient_free(TAKE_PTR(vm->transient));
+	schedule_removal(m, vm);
+}
+
 static void remove_vm(struct manager *m, size_t i)
 {
 	struct vm *vm = m->vms[i];
@@ -164,7 +179,8 @@ static void free_list(char **names)
 
 static bool removable(const struct vm *vm)
 {
-	return !vm->described && vm_vacant(vm) && !vm->waiters && !vm->quarantined;
+	return !vm->described && !vm->transient && vm_vacant(vm) && !vm->waiters &&
+	       !vm->quarantined;
 }
 
 /* Log an error when it first occurs or changes, not at each scan. */

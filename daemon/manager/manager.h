@@ -128,6 +128,18 @@ struct vm *manager_find(struct manager *m, const char *name);
 /* Find a VM without a scan. */
 struct vm *manager_known(const struct manager *m, const char *name);
 
+/**
+ * manager_add_transient() - add a VM that is described by a call
+ * @name: valid, and of no VM
+ * @t: taken over on success
+ *
+ * It stays until manager_end_transient(). Return: 0; -ENOSPC too many VMs; -ENOMEM.
+ */
+int manager_add_transient(struct manager *m, const char *name, struct transient *t,
+			  struct vm **ret);
+/* Forget its descriptor: the VM, which is vacant, is removed by the next scan. */
+void manager_end_transient(struct manager *m, struct vm *vm);
+
 /*
  * May @vm get @bytes more at run time, @untouched of which are still to be populated?
  * 0; -EDQUOT; -ENOSPC not now; with the figures.

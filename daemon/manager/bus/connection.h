@@ -29,6 +29,7 @@ struct jobs;
 struct lane;
 struct transactions;
 struct definitions;
+struct runs;
 struct bus_regions;
 struct bus_vm_changes;
 struct event;
@@ -57,6 +58,7 @@ struct bus {
 	struct bus_regions *regions;
 	struct transactions *transactions;
 	struct definitions *definitions;
+	struct runs *runs;
 	void *data;
 	void (*on_lost)(void *data, int error);
 	void (*on_activity)(void *data);

@@ -19,6 +19,7 @@
 #include "daemon/ipc/runinfo.h"
 #include "libghvm/machine/orphans.h"
 #include "libghvm/plan/plan.h"
+#include "libghvm/spec/paths.h"
 
 void guest_find_needs(struct guest *g)
 {
@@ -276,6 +277,30 @@ static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
 	}
 }
 
+/*
+ * Files that came with the call of a transient VM have no path, so the runner keeps them for a later
+ * manager. They are sealed: it can read them, and no more.
+ */
+static int add_sent(const struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	const struct guest_need *need;
+	char name[32];
+	int fd;
+
+	for (size_t i = 0; i < g->n_needs; i++) {
+		need = &g->needs[i];
+		if (!ghvm_link_sent_rest(need->is.kind) || !spec_path_key(need->is.path))
+			continue;
+		fd = fcntl(need->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return -errno;
+		(void)snprintf(name, sizeof(name), GHVM_LINK_SENT_NAME "%s",
+			       ghvm_link_sent_rest(need->is.kind)); /* fits */
+		add_fd(ret, n, name, fd);
+	}
+	return 0;
+}
+
 int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n)
 {
 	int fd;
@@ -290,7 +315,8 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	add_fd(ret, ret_n, "machine", fd);
 	take_logs(g, ret, ret_n);
 	take_regions(g, ret, ret_n);
-	return add_wakes(g, ret, ret_n);
+	fd = add_sent(g, ret, ret_n);
+	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
 
 static void fill_regions(const struct guest *g, struct ghvm_runinfo *info)

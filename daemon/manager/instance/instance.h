@@ -52,7 +52,7 @@ struct guest_fd {
 	int fd;
 };
 
-#define GUEST_FDS_MAX (7 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
+#define GUEST_FDS_MAX (9 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
 
 /**
  * struct guest - see above
@@ -104,6 +104,10 @@ int guest_new_adopted(const struct guest_host *host, const char *name, uint64_t 
  * The images are opened again. If that is not allowed, or a file has been replaced, @no_rebuild is set.
  */
 void guest_recall(struct guest *g, struct store_record *rec);
+
+struct transient;
+/* The files of a transient VM have arrived: those that guest_recall() could not open. */
+void guest_recall_sent(struct guest *g, const struct transient *t);
 
 /* Set the machine of an adopted guest. @m: taken over */
 void guest_set_machine(struct guest *g, struct ghvm_machine *m);

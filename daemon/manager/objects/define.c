@@ -23,7 +23,6 @@
 #include "daemon/manager/core/op.h"
 #include "daemon/manager/state/definition.h"
 #include "libghvm/base/cleanup.h"
-#include "libghvm/base/name.h"
 #include "libghvm/spec/files.h"
 
 #define CHANGES_PER_UID 2
@@ -227,19 +226,41 @@ static int check_quota(const struct definitions *all, uid_t uid, sd_bus_error *e
 	return 0;
 }
 
+static int check_change(const struct definitions *all, const char *name, sd_bus_error *error)
+{
+	if (!find_change(all, name))
+		return 0;
+	return sd_bus_error_setf(error, FAILURE_BUSY,
+				 "another call defines or undefines %s at this moment", name);
+}
+
 /* Nothing uses the files of the VM, and no other client changes it. */
 static int check_rest(const struct definitions *all, const char *name, sd_bus_error *error)
 {
 	const struct vm *vm = manager_known(all->bus->manager, name);
+	int r = check_change(all, name, error);
 
-	if (find_change(all, name))
-		return sd_bus_error_setf(error, FAILURE_BUSY,
-					 "another call defines or undefines %s at this moment",
+	if (r < 0)
+		return r;
+	if (vm && vm->transient)
+		return sd_bus_error_setf(error, FAILURE_BUSY, "%s is a transient VM: stop it first",
 					 name);
 	if (vm && !vm_vacant(vm))
 		return sd_bus_error_setf(error, FAILURE_BUSY, "%s is %s: stop it first", name,
 					 vm_state_to_string(vm->state));
 	return 0;
+}
+
+int definitions_check_new(const struct definitions *all, const char *name, sd_bus_error *error)
+{
+	char path[PATH_MAX];
+	int r = check_change(all, name, error);
+
+	if (r < 0 || !find_descriptor(all->bus->manager, name, path))
+		return r;
+	return sd_bus_error_setf(error, FAILURE_VM_EXISTS,
+				 "%s is described by %s: start that VM, or use another name", name,
+				 path);
 }
 
 static int check_new(const struct definitions *all, const struct wish *w, sd_bus_error *error)
@@ -276,15 +297,6 @@ static int read_option(sd_bus_message *m, const char *key, void *data, sd_bus_er
 				      : sd_bus_message_read(m, "v", "b", &w->replace);
 }
 
-static int check_name(const char *name, sd_bus_error *error)
-{
-	if (ghvm_name_valid(name))
-		return 0;
-	return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-				"invalid name of a virtual machine: 1 to 27 of a-z, 0-9 and -, no "
-				"dash first or last");
-}
-
 /* Return: as auth_check(). */
 static int read_wish(struct bus *b, sd_bus_message *m, struct wish *ret, sd_bus_error *error)
 {
@@ -293,7 +305,7 @@ static int read_wish(struct bus *b, sd_bus_message *m, struct wish *ret, sd_bus_
 	if (r >= 0)
 		r = sd_bus_message_read(m, "sh", &ret->name, &ret->spec);
 	if (r >= 0)
-		r = check_name(ret->name, error);
+		r = sent_check_name(ret->name, error);
 	if (r >= 0)
 		r = sent_read_files(m, DEFINITION_FILE_MAX, &ret->files, error);
 	if (r >= 0)
@@ -342,11 +354,10 @@ static int check_files(const struct definition *d, const struct wish *w, sd_bus_
 {
 	uint64_t total = 0;
 
-	for (size_t i = 0; i < w->files.n; i++)
-		if (!w->files.v[i].used)
-			return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-						 "the descriptor does not name the file 'fd:%s'",
-						 w->files.v[i].key);
+	int r = sent_check_used(&w->files, error);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < d->n_files; i++)
 		total += d->files[i].size; /* each at most DEFINITION_FILE_MAX */
 	if (total > DEFINITION_TOTAL_MAX)
@@ -471,7 +482,7 @@ int definitions_undefine(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (r >= 0)
 		r = sd_bus_message_read(m, "s", &name);
 	if (r >= 0)
-		r = check_name(name, error);
+		r = sent_check_name(name, error);
 	if (r >= 0)
 		r = bus_read_options(m, error);
 	if (r < 0)

@@ -49,27 +49,32 @@ static void fail_job(struct job *job, const char *result)
 	job_finish(job, strcmp(result, "canceled") ? "failed" : "cancelled", &err);
 }
 
-static bool will_run(const char *active)
+bool job_unit_will_run(const char *active)
 {
 	return !strcmp(active, "activating") || !strcmp(active, "active") ||
 	       !strcmp(active, "reloading") || !strcmp(active, "deactivating");
 }
 
-/* Read ActiveState of the job's unit. */
-static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
+int job_ask_unit(struct bus *b, const char *vm, sd_bus_slot **slot, sd_bus_message_handler_t fn,
+		 void *data)
 {
 	_cleanup_(freep) char *path = NULL;
 	char unit[UNIT_SIZE];
 	int r;
 
-	unit_of(job->vm_name, unit);
+	unit_of(vm, unit);
 	r = sd_bus_path_encode(SYSTEMD_PATH "/unit", unit, &path);
 	if (r < 0)
 		return r;
-	job->slot = sd_bus_slot_unref(job->slot);
-	return sd_bus_call_method_async(job->jobs->bus->conn, &job->slot, SYSTEMD, path,
-					"org.freedesktop.DBus.Properties", "Get", fn, job, "ss",
+	return sd_bus_call_method_async(b->conn, slot, SYSTEMD, path,
+					"org.freedesktop.DBus.Properties", "Get", fn, data, "ss",
 					SYSTEMD ".Unit", "ActiveState");
+}
+
+static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
+{
+	job->slot = sd_bus_slot_unref(job->slot);
+	return job_ask_unit(job->jobs->bus, job->vm_name, &job->slot, fn, job);
 }
 
 /* v s: ActiveState after a failed try. The next try of systemd has a job with an unknown path. */
@@ -83,7 +88,7 @@ static int on_state_after(sd_bus_message *m, void *userdata, sd_bus_error *error
 		fail_job(job, "failed");
 	else if (!strcmp(active, "active"))
 		job_finish(job, "done", NULL);
-	else if (!will_run(active)) /* systemd will not try again */
+	else if (!job_unit_will_run(active)) /* systemd will not try again */
 		fail_job(job, strcmp(active, "inactive") ? "failed" : "canceled");
 	else if (loop_timer_arm(&job->again, AGAIN_MS) < 0)
 		fail_job(job, "failed");
@@ -267,7 +272,7 @@ static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	const char *active;
 
 	if (sd_bus_message_is_method_error(m, NULL) ||
-	    sd_bus_message_read(m, "v", "s", &active) < 0 || !will_run(active))
+	    sd_bus_message_read(m, "v", "s", &active) < 0 || !job_unit_will_run(active))
 		return refuse_stop(job);
 	return queue_unit_job(job, "StopUnit", "replace") < 0 ? refuse_stop(job) : 1;
 }

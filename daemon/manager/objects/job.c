@@ -216,6 +216,14 @@ int job_stop(struct jobs *j, struct vm *vm, enum ghvm_link_how how, uid_t uid, s
 	return r < 0 ? r : 1;
 }
 
+bool jobs_busy(const struct jobs *j, const struct vm *vm)
+{
+	for (const struct job *job = j->first; job; job = job->next)
+		if (job->vm == vm && job_runs(job))
+			return true;
+	return false;
+}
+
 void jobs_on_vm_state(struct jobs *j, struct vm *vm)
 {
 	struct ghvm_error none = {};

@@ -29,5 +29,17 @@ int job_commit(struct jobs *j, struct vm *vm, unsigned int ms, uid_t uid, sd_bus
 
 /* @err: NULL: the commit succeeded. */
 void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error *err);
+/* Does a job of that VM run? */
+bool jobs_busy(const struct jobs *j, const struct vm *vm);
+
+/*
+ * Ask systemd for the ActiveState of the unit of @vm, a name: the reply is "v s". @slot: freed by the caller,
+ * after or before the reply
+ */
+int job_ask_unit(struct bus *b, const char *vm, sd_bus_slot **slot, sd_bus_message_handler_t fn,
+		 void *data);
+/* Does a unit of that ActiveState run, or will systemd start it? */
+bool job_unit_will_run(const char *active);
+
 void jobs_on_vm_state(struct jobs *j, struct vm *vm);
 void jobs_on_vm_removed(struct jobs *j, const struct vm *vm);

@@ -14,6 +14,7 @@
 #include "daemon/manager/bus/sent.h"
 #include "daemon/manager/objects/define.h"
 #include "daemon/manager/objects/job.h"
+#include "daemon/manager/objects/run.h"
 #include "daemon/manager/bus/lane.h"
 #include "daemon/manager/bus/property.h"
 #include "daemon/manager/bus/path.h"
@@ -115,6 +116,11 @@ static int check_start(struct bus *b, struct vm *vm, sd_bus_error *error)
 	if (vm->changing)
 		return sd_bus_error_setf(error, FAILURE_BUSY,
 					 "the definition of %s is being changed", vm->name);
+	if (vm->transient)
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE,
+					 "%s is a transient VM, which its unit starts: run it "
+					 "again when it is gone",
+					 vm->name);
 	if (quarantine_check_name(&b->manager->quarantine, vm->name, &err) < 0 ||
 	    manager_load_spec(b->manager, vm->name, &spec, &all, &err) < 0) {
 		vm_refused(vm, "descriptor", &err);
@@ -344,6 +350,9 @@ static const sd_bus_vtable vtable[] = {
 		SD_BUS_RESULT("o", vm), definitions_define, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("UndefineVM", SD_BUS_ARGS("s", name, "a{sv}", options),
 				SD_BUS_NO_RESULT, definitions_undefine, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RunVM",
+				SD_BUS_ARGS("s", name, "h", spec, "a{sh}", files, "a{sv}", options),
+				SD_BUS_RESULT("o", job), runs_run, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 

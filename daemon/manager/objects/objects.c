@@ -9,6 +9,7 @@
 #include "daemon/manager/objects/interfaces.h"
 #include "daemon/manager/objects/job.h"
 #include "daemon/manager/bus/lane.h"
+#include "daemon/manager/objects/run.h"
 #include "daemon/manager/objects/transaction.h"
 #include "daemon/manager/bus/peer.h"
 
@@ -35,7 +36,10 @@ static void on_vm_added(void *data, struct vm *vm)
 
 static void on_vm_removed(void *data, struct vm *vm)
 {
-	bus_vm_removed(data, vm);
+	struct bus *b = data;
+
+	runs_on_vm_removed(b->runs, vm);
+	bus_vm_removed(b, vm);
 }
 
 static void on_vm_changed(void *data, struct vm *vm)
@@ -50,6 +54,7 @@ static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
 	bus_vm_state(b, vm, before);
 	transactions_on_vm_state(b->transactions, vm);
 	jobs_on_vm_state(b->jobs, vm);
+	runs_on_vm_state(b->runs, vm);
 }
 
 static void on_host_changed(void *data)
@@ -93,6 +98,8 @@ static int publish_objects(struct bus *b)
 		r = lane_new(b, &b->lane);
 	if (r >= 0)
 		r = definitions_new(b, &b->definitions);
+	if (r >= 0)
+		r = runs_new(b, &b->runs);
 	return r;
 }
 
@@ -115,6 +122,7 @@ void bus_objects_done(struct bus *b)
 {
 	if (b->manager)
 		manager_observe(b->manager, NULL, NULL);
+	runs_free(b->runs);
 	definitions_free(b->definitions);
 	transactions_free(b->transactions);
 	jobs_free(b->jobs);

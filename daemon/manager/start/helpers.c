@@ -179,17 +179,43 @@ static void on_failed(void *data, const struct ghvm_error *err)
 	h->phase = HELPER_OVER;
 }
 
-/* u16 n, n * need */
+/* u16 n, n * need; without those that the manager has, of a transient VM */
 static void send_need(struct helper *h)
 {
 	const struct guest *g = h->vm->guest;
 	uint8_t buf[GHVM_LINK_MAX - 8];
 	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	uint16_t n = 0;
 
-	ghvm_put_u16(&w, (uint16_t)g->n_needs);
 	for (size_t i = 0; i < g->n_needs; i++)
-		ghvm_need_put(&w, &g->needs[i].is);
+		n += g->needs[i].fd < 0;
+	ghvm_put_u16(&w, n);
+	for (size_t i = 0; i < g->n_needs; i++)
+		if (g->needs[i].fd < 0)
+			ghvm_need_put(&w, &g->needs[i].is);
 	send_to(h, GHVM_LINK_NEED, &w, NULL, 0);
+}
+
+static int load_spec(const struct helper *h, struct ghvm_spec *ret, struct ghvm_error *err)
+{
+	const struct transient *t = h->vm->transient;
+
+	return t ? transient_spec(t, h->name, ret, NULL, err)
+		 : manager_load_spec(h->prepare->manager, h->name, ret, NULL, err);
+}
+
+/* The helper finds no descriptor on disk, so it gets this one; the manager has its files. */
+static int send_transient(struct helper *h, struct ghvm_error *err)
+{
+	const struct transient *t = h->vm->transient;
+	int r;
+
+	if (!t)
+		return 0;
+	r = transient_give(t, h->vm->guest, err);
+	if (r == 0)
+		send_to(h, GHVM_LINK_SPEC, NULL, &t->text, 1);
+	return r;
 }
 
 static int begin_start(struct helper *h, struct ghvm_error *err)
@@ -197,9 +223,12 @@ static int begin_start(struct helper *h, struct ghvm_error *err)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	int r;
 
+	if (vm_awaits_sent(h->vm))
+		return ghvm_error_set(err, -EBUSY, "%s: its last runner has not sent its files yet",
+				      h->name);
 	r = quarantine_check_name(&h->prepare->manager->quarantine, h->name, err);
 	if (r == 0)
-		r = manager_load_spec(h->prepare->manager, h->name, &spec, NULL, err);
+		r = load_spec(h, &spec, err);
 	if (r < 0)
 		return r;
 	h->builder = (struct vm_builder){
@@ -212,6 +241,8 @@ static int begin_start(struct helper *h, struct ghvm_error *err)
 		return r;
 	h->phase = HELPER_GIVES;
 	r = admission_check(h->vm->guest, err);
+	if (r == 0)
+		r = send_transient(h, err);
 	if (r < 0)
 		return r;
 	send_need(h);

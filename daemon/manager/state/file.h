@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define STORE_DIGEST_SIZE 17
 
@@ -47,6 +48,7 @@ struct store_origin {
  * @digest: of its descriptor, hexadecimal
  * @planned: @spec and @origin are set; false in files of an older manager
  * @spec: the descriptor at the start
+ * @transient, @transient_uid: it is a transient VM, which that user runs
  *
  * Pointers are borrowed when a record is written, and owned when it was read.
  */
@@ -59,6 +61,8 @@ struct store_record {
 	unsigned int stop_timeout_ms;
 	char digest[STORE_DIGEST_SIZE];
 	bool planned;
+	bool transient;
+	uid_t transient_uid;
 	struct ghvm_spec spec;
 	struct store_origin origin;
 };

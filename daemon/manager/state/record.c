@@ -15,9 +15,11 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/spec/paths.h"
 
 #define VERSION_PLANLESS 1
-#define VERSION 2
+#define VERSION_PLANNED 2
+#define VERSION_TRANSIENT 3
 
 enum key {
 	KEY_VERSION,
@@ -34,6 +36,8 @@ enum key {
 	KEY_INITRD,
 	KEY_KERNEL_HEADER,
 	KEY_OVERLAY,
+	/* since version 3, and only of transient VMs */
+	KEY_TRANSIENT,
 	KEY_COUNT,
 };
 
@@ -51,10 +55,12 @@ static const char *const key_names[KEY_COUNT] = {
 	[KEY_INITRD] = "initrd",
 	[KEY_KERNEL_HEADER] = "kernel-header",
 	[KEY_OVERLAY] = "overlay",
+	[KEY_TRANSIENT] = "transient",
 };
 
 #define KEYS_OF_VERSION_1 ((1U << KEY_SPEC) - 1)
-#define KEYS_ALWAYS ((1U << KEY_COUNT) - 1)
+#define KEYS_OF_VERSION_2 ((1U << KEY_TRANSIENT) - 1)
+#define KEYS_OF_VERSION_3 ((1U << KEY_COUNT) - 1)
 
 void store_origin_done(struct store_origin *origin)
 {
@@ -96,13 +102,22 @@ static int put_plan(FILE *f, const struct store_record *rec)
 	put_file(f, KEY_INITRD, &o->initrd);
 	put_hex(f, KEY_KERNEL_HEADER, o->kernel_header, sizeof(o->kernel_header));
 	put_hex(f, KEY_OVERLAY, o->overlay, o->overlay_size);
+	if (rec->transient)
+		fprintf(f, "%s %u\n", key_names[KEY_TRANSIENT], rec->transient_uid);
 	return 0;
+}
+
+static int version_of(const struct store_record *rec)
+{
+	if (!rec->planned)
+		return VERSION_PLANLESS;
+	return rec->transient ? VERSION_TRANSIENT : VERSION_PLANNED;
 }
 
 static int put_record(FILE *f, const struct store_record *rec)
 {
-	fprintf(f, "version %d\nname %s\nvmid %u\nincarnation %" PRIu64 "\n",
-		rec->planned ? VERSION : VERSION_PLANLESS, rec->name, rec->vmid, rec->incarnation);
+	fprintf(f, "version %d\nname %s\nvmid %u\nincarnation %" PRIu64 "\n", version_of(rec),
+		rec->name, rec->vmid, rec->incarnation);
 	fprintf(f, "on-reboot %u\non-crash %u\nstop-timeout-ms %u\ndigest %s\n", rec->on_reboot,
 		rec->on_crash, rec->stop_timeout_ms, rec->digest);
 	return rec->planned ? put_plan(f, rec) : 0;
@@ -208,23 +223,36 @@ static int parse_overlay(const char *s, struct store_origin *ret)
 /* If the descriptor cannot be parsed any more, only the plan is lost. */
 static int parse_spec(const char *s, const char *name, struct ghvm_spec *ret)
 {
-	int r = ghvm_spec_parse(name, "", s, strlen(s), ret, NULL, NULL);
+	int r = spec_parse_sent(name, "", s, strlen(s), ret, NULL, NULL);
 
 	return r == -ENOMEM ? r : 0;
+}
+
+static void note_version(struct store_record *rec, uint64_t version)
+{
+	rec->planned = version >= VERSION_PLANNED;
+	rec->transient = version == VERSION_TRANSIENT;
 }
 
 static int parse_count(struct store_record *rec, enum key key, const char *value)
 {
 	static const uint64_t max[KEY_COUNT] = {
-		[KEY_VERSION] = VERSION, [KEY_VMID] = UINT16_MAX, [KEY_INCARNATION] = UINT64_MAX,
-		[KEY_ON_REBOOT] = 1,	 [KEY_ON_CRASH] = 1,	  [KEY_STOP_TIMEOUT] = UINT_MAX,
+		[KEY_VERSION] = VERSION_TRANSIENT,
+		[KEY_VMID] = UINT16_MAX,
+		[KEY_INCARNATION] = UINT64_MAX,
+		[KEY_ON_REBOOT] = 1,
+		[KEY_ON_CRASH] = 1,
+		[KEY_STOP_TIMEOUT] = UINT_MAX,
+		[KEY_TRANSIENT] = UINT32_MAX,
 	};
 	uint64_t v = 0;
 
 	if (parse_number(value, value + strlen(value), max[key], &v) < 0)
 		return -EBADMSG;
 	if (key == KEY_VERSION)
-		rec->planned = v == VERSION;
+		note_version(rec, v);
+	else if (key == KEY_TRANSIENT)
+		rec->transient_uid = (uid_t)v;
 	else if (key == KEY_VMID)
 		rec->vmid = (uint16_t)v;
 	else if (key == KEY_INCARNATION)
@@ -280,6 +308,13 @@ static int parse_line(struct store_record *rec, const char *name, char *line, un
 	return -EBADMSG;
 }
 
+static unsigned int keys_of(const struct store_record *rec)
+{
+	if (!rec->planned)
+		return KEYS_OF_VERSION_1;
+	return rec->transient ? KEYS_OF_VERSION_3 : KEYS_OF_VERSION_2;
+}
+
 int store_parse(char *text, const char *name, struct store_record *ret)
 {
 	_cleanup_(store_record_done) struct store_record rec = {};
@@ -296,9 +331,10 @@ int store_parse(char *text, const char *name, struct store_record *ret)
 		if (r < 0)
 			return r;
 	}
-	if (seen != (rec.planned ? KEYS_ALWAYS : KEYS_OF_VERSION_1) || strcmp(rec.name, name))
+	if (seen != keys_of(&rec) || strcmp(rec.name, name))
 		return -EBADMSG;
 	rec.planned = rec.spec.kernel != NULL;
+	rec.transient = rec.transient && rec.planned;
 	*ret = TAKE_STRUCT(rec);
 	return 0;
 }

@@ -25,8 +25,11 @@ static const char *judge(const struct vm *vm, const char *const *dirs)
 {
 	_cleanup_(ghvm_spec_done) struct ghvm_spec now = {};
 	char then_digest[17], now_digest[17];
-	int r = ghvm_spec_load(vm->name, dirs, &now, NULL, NULL);
+	int r;
 
+	if (vm->transient)
+		return VM_DESCRIPTOR_TRANSIENT;
+	r = ghvm_spec_load(vm->name, dirs, &now, NULL, NULL);
 	if (r < 0)
 		return r == -ENOENT ? VM_DESCRIPTOR_MISSING : VM_DESCRIPTOR_INVALID;
 	started_by(vm, then_digest);

@@ -40,6 +40,12 @@ void vm_transaction_over(struct vm *vm);
 /* Free what it has of an open transaction. */
 void vm_transaction_done(struct vm *vm);
 
+/* Refuse a runner, after it has sent the files of a transient VM. @why: static */
+void vm_refuse_runner(struct vm *vm, const char *why);
+/* No longer wait for them. */
+void vm_refuse_now(struct vm *vm);
+void vm_on_sent_fd(void *data, enum ghvm_link_kind kind, int fd);
+
 void vm_fail_consoles(struct vm *vm, int error);
 void vm_on_console(void *data, uint32_t serial, int fd);
 

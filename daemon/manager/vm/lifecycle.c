@@ -52,12 +52,15 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	else
 		guest_free(g);
 	vm_look(vm);
-	vm->hinted = vm->awaits_hint = vm->awaits_region_fds = false;
+	vm->hinted = vm->awaits_hint = false;
 	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
-	loop_timer_disarm(&vm->hint_patience);
 	loop_timer_disarm(&vm->reboot_pause);
 	vm_fail_consoles(vm, -ESRCH);
+	if (vm->refusal) /* the connection ends with the runner */
+		return;
+	loop_timer_disarm(&vm->hint_patience);
+	vm->awaits_region_fds = false;
 	control_done(&vm->control);
 }
 
@@ -223,7 +226,8 @@ bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
 	const struct ghvm_machine *m = vm->guest ? guest_machine(vm->guest) : NULL;
 	enum ghvm_exit_type type;
 
-	if (vm->life.phase != VM_PHASE_RUNNING || !m || ghvm_machine_exited(m, &type) != 1)
+	if (vm->life.phase != VM_PHASE_RUNNING || !m || ghvm_machine_exited(m, &type) != 1 ||
+	    vm_awaits_sent(vm))
 		return false;
 	if (type == GHVM_EXIT_UNKNOWN && vm->hinted)
 		type = vm->hint;
@@ -260,19 +264,33 @@ void vm_on_patience(void *data)
 	vm_settle(vm);
 }
 
-/* RM has not reported the end, so use the end that the vCPUs have seen (decision 26). */
+/*
+ * RM has not reported the end, so use the end that the vCPUs have seen (decision 26); or the runner has not
+ * sent the files of a transient VM.
+ */
 void vm_on_hint_patience(void *data)
 {
 	struct vm *vm = data;
+	const bool ended = vm->awaits_hint || vm->hinted;
 	enum ghvm_exit_type type;
 
+	if (vm->refusal) {
+		vm_refuse_now(vm);
+		return;
+	}
 	if (vm->life.phase == VM_PHASE_COMMITTING) { /* which ends by itself */
 		(void)loop_timer_arm(&vm->hint_patience, HINT_AGAIN_MS);
 		return;
 	}
 	vm->awaits_hint = false;
+	if (vm->transient)
+		vm->awaits_region_fds = false;
 	if (vm->life.phase != VM_PHASE_RUNNING)
 		return;
+	if (!ended) {
+		vm_settle(vm);
+		return;
+	}
 	if (vm->hinted)
 		vm_end(vm, vm->hint);
 	else if (!vm_guest_ended(vm, &type))
@@ -302,6 +320,8 @@ static int remember(struct vm *vm)
 		.on_reboot = vm->on_reboot,
 		.on_crash = vm->on_crash,
 		.stop_timeout_ms = vm->stop_timeout_ms,
+		.transient = vm->transient,
+		.transient_uid = vm->transient ? vm->transient->uid : 0,
 	};
 
 	memcpy(rec.name, vm->name, sizeof(rec.name));

@@ -15,7 +15,8 @@
 
 #include "daemon/manager/vm/internal.h"
 
-#define UNANSWERED_MAX 4 /* changes of the regions that the runner has not read */
+#define SENT_PATIENCE_MS 2000 /* for the files of a transient VM, when its guest may have ended */
+#define UNANSWERED_MAX 4      /* changes of the regions that the runner has not read */
 
 static bool find_region(const struct vm *vm, uint32_t label, struct ghvm_machine_region *ret)
 {
@@ -146,12 +147,79 @@ void vm_region_memory_prune(struct vm *vm)
 
 /* --- after a change of managers --- */
 
+bool vm_awaits_sent(const struct vm *vm)
+{
+	return vm->transient && vm->awaits_region_fds && control_connected(&vm->control);
+}
+
+/* The runner exits when it is refused, and an answer of a process that has exited is not taken. */
+void vm_refuse_runner(struct vm *vm, const char *why)
+{
+	if (!vm->transient || loop_timer_arm(&vm->hint_patience, SENT_PATIENCE_MS) < 0) {
+		control_refused(&vm->control, why);
+		return;
+	}
+	vm->awaits_region_fds = true;
+	vm->refusal = why;
+	control_ask_sent_fds(&vm->control);
+	control_ping(&vm->control, ++vm->pings);
+}
+
+void vm_refuse_now(struct vm *vm)
+{
+	vm->awaits_region_fds = false;
+	loop_timer_disarm(&vm->hint_patience);
+	if (vm->refusal)
+		control_refused(&vm->control, vm->refusal);
+	vm->refusal = NULL;
+}
+
+static void ask_sent(struct vm *vm)
+{
+	control_ask_sent_fds(&vm->control);
+	if (!vm->awaits_hint) /* else its timer runs */
+		(void)loop_timer_arm(&vm->hint_patience, SENT_PATIENCE_MS);
+}
+
+void vm_on_sent_fd(void *data, enum ghvm_link_kind kind, int fd)
+{
+	struct log_about a = vm_about(data);
+	struct ghvm_error err = {};
+	struct vm *vm = data;
+	int r = vm_awaits_sent(vm) ? transient_keep(vm->transient, kind, fd, &err) : 0;
+
+	if (r < 0)
+		log_warning(&a, r, "Cannot keep a file of a transient VM: %s", err.msg);
+}
+
+/* The runner has sent what it has of a transient VM: go on with an end that has waited for it. */
+static void have_sent(struct vm *vm)
+{
+	if (vm->refusal) {
+		vm_refuse_now(vm);
+		return;
+	}
+	if (vm->guest)
+		guest_recall_sent(vm->guest, vm->transient);
+	if (vm->awaits_hint && vm->hinted) {
+		vm_on_hint_patience(vm);
+		return;
+	}
+	if (!vm->awaits_hint && !vm->hinted)
+		loop_timer_disarm(&vm->hint_patience);
+	vm_settle(vm);
+}
+
 void vm_region_memory_ask(struct vm *vm)
 {
+	if (!vm_alive(vm)) /* vm_refuse_runner() has asked it */
+		return;
 	vm->pongs = vm->pings; /* forget what an earlier runner has not answered */
 	if (!vm->awaits_region_fds)
 		return;
 	control_ask_region_fds(&vm->control);
+	if (vm->transient)
+		ask_sent(vm);
 	control_ping(&vm->control, ++vm->pings);
 }
 
@@ -179,5 +247,9 @@ void vm_on_pong(void *data, uint32_t serial)
 	if (vm->pings - serial >= vm->pings - vm->pongs)
 		return; /* it was not asked that, or has answered it */
 	vm->pongs = serial;
+	if (!vm->awaits_region_fds)
+		return;
 	vm->awaits_region_fds = false;
+	if (vm->transient)
+		have_sent(vm);
 }

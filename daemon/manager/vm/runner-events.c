@@ -14,6 +14,8 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 {
 	struct vm *vm = data;
 
+	if (!vm_alive(vm))
+		return; /* it was refused */
 	if (vmid.id != vm->vmid.id || incarnation != vm->incarnation) {
 		control_refused(&vm->control, "runner of another virtual machine");
 		vm_doom(vm, VM_FAILED, "runner-died");
@@ -44,7 +46,7 @@ static void on_runner_exited(void *data, uint64_t state, uint64_t data0)
 	if (vm->state != VM_RUNNING || !verdict_guess(state, &vm->hint))
 		return;
 	vm->hinted = true;
-	if (vm->awaits_hint)
+	if (vm->awaits_hint && !vm_awaits_sent(vm))
 		vm_on_hint_patience(vm);
 	else
 		(void)loop_timer_arm(&vm->hint_patience,
@@ -68,6 +70,7 @@ static void on_runner_gone(void *data, const char *why)
 	enum ghvm_exit_type type;
 
 	vm_fail_consoles(vm, -ESRCH);
+	vm->refusal = NULL;
 	if (!vm_alive(vm))
 		return;
 	if (vm_guest_ended(vm, &type)) {
@@ -90,6 +93,7 @@ const struct control_calls vm_runner_calls = {
 	.on_stopping = on_runner_stopping,
 	.on_console = vm_on_console,
 	.on_region_fd = vm_on_region_fd,
+	.on_sent_fd = vm_on_sent_fd,
 	.on_pong = vm_on_pong,
 	.on_gone = on_runner_gone,
 };

@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "daemon/manager/core/log.h"
 #include "daemon/ipc/region-fds.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 
 #define CONSOLE_PATH_SIZE 64 /* of a pty, sent by older runners */
 #define ERRNO_MAX 4095
@@ -160,6 +163,26 @@ static int take_region_fd(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
+/*
+ * u8 kind; a memfd. Its owner is not the runner: a runner could make a file of its own that looks like the
+ * first one. Without a user of its own, as in tests, it is the manager's.
+ */
+static int take_sent_fd(struct control *c, struct ghvm_link_message *m)
+{
+	enum ghvm_link_kind kind = (enum ghvm_link_kind)ghvm_get_u8(&m->payload);
+	struct ghvm_error err = {};
+	uint64_t size = 0;
+	struct stat st;
+
+	if (ghvm_get_end(&m->payload) < 0 || m->n_fds != 1 || kind >= GHVM_LINK_KINDS ||
+	    !ghvm_link_sent_rest(kind) || ghvm_file_sealed(m->fds[0], INT64_MAX, &size, &err) < 0)
+		return -EBADMSG;
+	if (fstat(m->fds[0], &st) < 0 || (st.st_uid == m->uid && m->uid != geteuid()))
+		return -EBADMSG;
+	c->calls->on_sent_fd(c->data, kind, m->fds[0]);
+	return 0;
+}
+
 /* u32 serial */
 static int take_pong(struct control *c, struct ghvm_link_message *m)
 {
@@ -174,7 +197,7 @@ static int take_pong(struct control *c, struct ghvm_link_message *m)
 static bool has_fds(uint32_t type)
 {
 	return type == GHVM_LINK_RUNNER || type == GHVM_LINK_CONSOLE_IS ||
-	       type == GHVM_LINK_REGION_FD;
+	       type == GHVM_LINK_REGION_FD || type == GHVM_LINK_SENT_FD;
 }
 
 static int handle_message(struct control *c, struct ghvm_link_message *m)
@@ -199,6 +222,8 @@ static int handle_message(struct control *c, struct ghvm_link_message *m)
 		return take_console(c, m);
 	case GHVM_LINK_REGION_FD:
 		return take_region_fd(c, m);
+	case GHVM_LINK_SENT_FD:
+		return take_sent_fd(c, m);
 	case GHVM_LINK_PONG:
 		return take_pong(c, m);
 	}
@@ -238,17 +263,6 @@ static int attach(struct control *c, int fd)
 	return r;
 }
 
-/*
- * Request the sender's credentials with each message. SO_PEERCRED names the process that created the
- * socket pair or the listener, which is a manager.
- */
-static int ask_for_sender(int fd)
-{
-	const int on = 1;
-
-	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
-}
-
 int control_pair(struct control *c, int *ret_peer)
 {
 	int sv[2], r;
@@ -256,8 +270,11 @@ int control_pair(struct control *c, int *ret_peer)
 	control_done(c); /* a refused runner may still be connected */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return -errno;
-	/* only the manager's end: a runner that does not read must not block it */
-	r = fcntl(sv[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : ask_for_sender(sv[0]);
+	/*
+	 * Only the manager's end: a runner that does not read must not block it. SO_PEERCRED would
+	 * name the manager itself, which has made the pair.
+	 */
+	r = fcntl(sv[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : ghvm_link_ask_sender(sv[0]);
 	if (r == 0)
 		r = attach(c, sv[0]);
 	if (r < 0) {
@@ -314,7 +331,7 @@ int control_dial(struct control *c, const char *dir, const char *name)
 		return -errno;
 	r = address(dir, name, &addr);
 	if (r == 0)
-		r = ask_for_sender(fd);
+		r = ghvm_link_ask_sender(fd); /* SO_PEERCRED names the creator of the listener */
 	if (r < 0)
 		return r;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
@@ -420,6 +437,11 @@ void control_region_gone(struct control *c, uint32_t label)
 void control_ask_region_fds(struct control *c)
 {
 	send_message(c, GHVM_LINK_REGION_FDS, NULL, NULL, 0);
+}
+
+void control_ask_sent_fds(struct control *c)
+{
+	send_message(c, GHVM_LINK_SENT_FDS, NULL, NULL, 0);
 }
 
 void control_ping(struct control *c, uint32_t serial)

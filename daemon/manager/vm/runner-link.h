@@ -25,6 +25,7 @@
  * @on_stopping: the runner was asked to stop, by a signal
  * @on_console: a stream socket, @fd borrowed; or a negative errno
  * @on_region_fd: memory of a region, a memfd, borrowed
+ * @on_sent_fd: a file of a transient VM, a sealed memfd, borrowed
  * @on_pong: answers control_ping()
  * @on_gone: the process or the connection ended, or it violated the protocol; called once
  */
@@ -35,6 +36,7 @@ struct control_calls {
 	void (*on_stopping)(void *data, enum ghvm_link_how how);
 	void (*on_console)(void *data, uint32_t serial, int fd);
 	void (*on_region_fd)(void *data, uint32_t label, int fd);
+	void (*on_sent_fd)(void *data, enum ghvm_link_kind kind, int fd);
 	void (*on_pong)(void *data, uint32_t serial);
 	void (*on_gone)(void *data, const char *why);
 };
@@ -91,6 +93,8 @@ void control_region_fd(struct control *c, uint32_t label, int fd);
 void control_region_gone(struct control *c, uint32_t label);
 /* Answered by on_region_fd for each region. */
 void control_ask_region_fds(struct control *c);
+/* Answered by on_sent_fd for each file. */
+void control_ask_sent_fds(struct control *c);
 /* Answered by on_pong, after all earlier messages. */
 void control_ping(struct control *c, uint32_t serial);
 /* @flags: of enum ghvm_link_console */

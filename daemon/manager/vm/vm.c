@@ -208,7 +208,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->on_reboot = vm->guest->spec.on_reboot;
 	vm->on_crash = vm->guest->spec.on_crash;
 	spec_digest(&vm->guest->spec, vm->digest);
-	vm->descriptor = VM_DESCRIPTOR_CURRENT;
+	vm->descriptor = vm->transient ? VM_DESCRIPTOR_TRANSIENT : VM_DESCRIPTOR_CURRENT;
 	vm->failed_now = false;
 	vm->reason = "";
 	vm->reboots = (struct reboots){};
@@ -378,5 +378,6 @@ void vm_free(struct vm *vm)
 	loop_watch_done(&vm->hint_patience);
 	loop_watch_done(&vm->reboot_pause);
 	guest_free(vm->guest);
+	transient_free(vm->transient);
 	free(vm);
 }

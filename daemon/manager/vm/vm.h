@@ -10,6 +10,7 @@
 
 #include "daemon/manager/vm/runner-link.h"
 #include "daemon/manager/instance/instance.h"
+#include "daemon/manager/instance/transient.h"
 #include "daemon/manager/core/loop.h"
 #include "daemon/manager/core/op.h"
 #include "daemon/manager/vm/phase.h"
@@ -80,6 +81,7 @@ struct vm_waiter {
 #define VM_DESCRIPTOR_CHANGED "changed"
 #define VM_DESCRIPTOR_INVALID "invalid" /* it has errors, or cannot be read */
 #define VM_DESCRIPTOR_MISSING "missing"
+#define VM_DESCRIPTOR_TRANSIENT "transient" /* it came with the call that runs the VM */
 
 #define VM_CONSOLES_MAX 8
 
@@ -99,6 +101,7 @@ struct vm_console {
 /**
  * struct vm - see above
  * @described: there is a descriptor of that name
+ * @transient: owned; its descriptor and files, if it is transient; NULL: it is not
  * @changing: its definition is being written or removed: no start may begin
  * @life: what it is doing; @state: the same in fewer words, for the bus
  * @reason: ExitReason, static text, "" never ended
@@ -113,7 +116,9 @@ struct vm_console {
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
  * @final, @final_reason: of one that is doomed: what it is after the teardown
- * @awaits_region_fds: adopted, and its runner has not sent the memory of its regions yet
+ * @awaits_region_fds: adopted, and its runner has not sent the memory of its regions yet, nor the files of a
+ *     transient VM
+ * @refusal: what its runner is told when it has sent the files of a transient VM; NULL: it is not refused
  * @pings: of the last ping to the runner; @pongs: of its last answer
  * @hinted: the vCPUs saw the guest's end: @hint; @awaits_hint: RM has told it, and not how it was
  * @reboot_pause: while it is in PAUSING
@@ -122,6 +127,7 @@ struct vm {
 	const struct vm_env *env;
 	char name[GHVM_NAME_SIZE];
 	bool described;
+	struct transient *transient;
 	bool changing;
 	struct vm_life life;
 	enum vm_state state;
@@ -153,6 +159,7 @@ struct vm {
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
 	bool awaits_region_fds;
+	const char *refusal;
 	uint32_t pings;
 	uint32_t pongs;
 	bool hinted;
@@ -184,6 +191,12 @@ bool vm_vacant(const struct vm *vm);
 bool vm_has_runner(const struct vm *vm);
 /* The guest was adopted and runs, and its runner has not replied yet. */
 bool vm_awaits_runner(const struct vm *vm);
+
+/*
+ * A runner has yet to send the files of a transient VM, for its next start or a reboot in place. The end of a
+ * guest waits for them.
+ */
+bool vm_awaits_sent(const struct vm *vm);
 
 /* Calls back immediately if the VM is vacant. */
 void vm_wait_vacant(struct vm *vm, struct vm_waiter *w);
@@ -227,7 +240,8 @@ void vm_adopt(struct vm *vm, struct guest *g, enum ghvm_vm_status status);
  * vm_dismiss() - dismiss a runner without a guest
  *
  * An earlier manager may have died in the middle of a reboot, when the guest had no memory. The runner
- * would wait forever for a manager to connect. The VM must be vacant.
+ * would wait forever for a manager to connect. The VM must be vacant. A transient VM is kept, and the runner's
+ * unit starts it anew.
  */
 void vm_dismiss(struct vm *vm);
 

@@ -3,6 +3,7 @@
 #include "daemon/manager/vm/runner-link.h"
 #include "daemon/ipc/region-fds.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "daemon/ipc/protocol.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/messages.h"
@@ -67,6 +68,15 @@ static void on_region_fd(void *data, uint32_t label, int fd)
 	PROMISE(ghvm_region_fd_sealed(fd));
 }
 
+static void on_sent_fd(void *data, enum ghvm_link_kind kind, int fd)
+{
+	uint64_t size;
+
+	speaks(data);
+	PROMISE(kind == GHVM_LINK_KERNEL || kind == GHVM_LINK_INITRD);
+	PROMISE(ghvm_file_sealed(fd, INT64_MAX, &size, NULL) == 0);
+}
+
 static void on_pong(void *data, uint32_t serial)
 {
 	speaks(data);
@@ -94,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct control_calls calls = { on_hello,	 on_ready,   on_exited,
 						    on_stopping, on_console, on_region_fd,
-						    on_pong,	 on_gone };
+						    on_sent_fd,	 on_pong,    on_gone };
 	static struct loop *loop;
 	static int fds[MESSAGE_KINDS];
 	struct told told = {};

@@ -170,6 +170,35 @@ static void reads_the_plan_back(void **state)
 	assert_writes(*state, &rec, golden_plan);
 }
 
+static void put_changed(const char *dir, const char *what, const char *with)
+{
+	char text[4096];
+	const char *at = strstr(golden_plan, what);
+
+	assert_non_null(at);
+	(void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - golden_plan), golden_plan, with,
+		       at + strlen(what));
+	put_file(dir, text, strlen(text));
+}
+
+/* Its user, and paths that are none of the host. */
+static void a_transient_vm(void **state)
+{
+	_cleanup_(store_record_done) struct store_record rec = {};
+	struct store_record sent = planned;
+
+	sent.transient = true;
+	sent.transient_uid = 1000;
+	sent.spec.kernel = (char[]){ "fd:kernel" };
+	assert_int_equal(store_write(*state, &sent), 0);
+	assert_int_equal(store_read(*state, "demo", &rec), 0);
+	assert_true(rec.planned && rec.transient);
+	assert_int_equal(rec.transient_uid, 1000);
+	assert_string_equal(rec.spec.kernel, "fd:kernel");
+	put_changed(*state, "version 2", "version 3");
+	assert_int_equal(store_read(*state, "demo", &sent), -EBADMSG);
+}
+
 static void reads_it_back(void **state)
 {
 	struct store_record rec;
@@ -289,21 +318,12 @@ static void a_spec_not_understood_costs_only_the_plan(void **state)
 	store_record_done(&rec);
 }
 
-static void put_changed(const char *dir, const char *what, const char *with)
-{
-	char text[4096];
-	const char *at = strstr(golden_plan, what);
-
-	assert_non_null(at);
-	(void)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - golden_plan), golden_plan, with,
-		       at + strlen(what));
-	put_file(dir, text, strlen(text));
-}
-
 static void refuses_a_plan_that_is_none(void **state)
 {
 	static const char *const changes[][2] = {
-		{ "version 2", "version 3" },
+		{ "version 2", "version 3" }, /* without the user */
+		{ "version 2", "version 4" },
+		{ "overlay d00dfeed\n", "overlay d00dfeed\ntransient 0\n" },
 		{ "version 2", "version 0" },
 		{ "version 2", "version 1" },
 		{ "kernel 1 2 3 1700000000000000004", "kernel 1 2 3" },
@@ -408,6 +428,7 @@ int main(void)
 		IN_DIR(writes_what_it_says),
 		IN_DIR(reads_it_back),
 		IN_DIR(reads_the_plan_back),
+		IN_DIR(a_transient_vm),
 		IN_DIR(a_spec_not_understood_costs_only_the_plan),
 		IN_DIR(refuses_a_plan_that_is_none),
 		IN_DIR(refuses_every_cut_of_a_plan),
