@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define TAG_MAGIC 0x4847 /* "GH" */
-#define TAG_VERSION 2
+#define TAG_VERSION 3
+#define TAG_VERSION_ALONE 2 /* without a second guest */
 #define TAG_VERSION_FIRST 1
 #define TAG_FIRST_AFTER 0x1 /* flag of version 1: its handle means "after" */
 #define TAG_CRC_AT 4
@@ -62,28 +63,34 @@ static uint32_t tag_crc(const uint8_t tag[GHVM_TAG_BYTES])
 void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 {
 	struct ghvm_put w = { .buf = ret, .cap = GHVM_TAG_BYTES };
-	size_t len = strnlen(tag->name, GHVM_NAME_SIZE - 1);
+	const size_t len = strnlen(tag->name, GHVM_NAME_SIZE - 1);
+	const bool alone = !tag->with.id;
 	struct ghvm_put crc = { .buf = ret + TAG_CRC_AT, .cap = sizeof(uint32_t) };
 
 	ghvm_put_u16(&w, TAG_MAGIC);
-	ghvm_put_u16(&w, TAG_VERSION);
+	ghvm_put_u16(&w, alone ? TAG_VERSION_ALONE : TAG_VERSION);
 	ghvm_put_u32(&w, 0);
 	ghvm_put_u16(&w, tag->vmid.id);
-	ghvm_put_u8(&w, tag->kind);
-	ghvm_put_u8(&w, tag->flags);
+	if (alone) {
+		ghvm_put_u8(&w, tag->kind);
+		ghvm_put_u8(&w, tag->flags);
+	} else {
+		ghvm_put_u16(&w, tag->with.id);
+	}
 	ghvm_put_u32(&w, tag->label);
 	ghvm_put_u32(&w, tag->handle.id);
 	ghvm_put_u32(&w, tag->after.id);
 	ghvm_put_u64(&w, tag->incarnation);
 	ghvm_put_u32(&w, (uint32_t)(tag->ipa / GHVM_PAGE)); /* up to 16 TiB */
 	ghvm_put_bytes(&w, tag->name, len);
-	ghvm_put_zero(&w, GHVM_NAME_SIZE - len);
+	ghvm_put_zero(&w, GHVM_NAME_SIZE - 1 - len);
+	ghvm_put_u8(&w, alone ? 0 : tag->flags);
 	assert(!w.bad && w.len == GHVM_TAG_BYTES);
 
 	ghvm_put_u32(&crc, tag_crc(ret));
 }
 
-/* Handle, "after", incarnation and address, in the layout of version 2. */
+/* Handle, "after", incarnation and address, in the layout of later versions. */
 static void get_place(struct ghvm_get *g, struct ghvm_tag *t)
 {
 	t->handle.id = ghvm_get_u32(g);
@@ -104,6 +111,27 @@ static void get_place_first(struct ghvm_get *g, struct ghvm_tag *t)
 	t->ipa = ghvm_get_u64(g);
 }
 
+static void get_kind(struct ghvm_get *g, uint16_t version, struct ghvm_tag *t)
+{
+	if (version == TAG_VERSION) {
+		t->with.id = ghvm_get_u16(g);
+		t->kind = GHVM_TAG_SHARED;
+		return;
+	}
+	t->kind = ghvm_get_u8(g);
+	t->flags = ghvm_get_u8(g);
+}
+
+static void get_name(struct ghvm_get *g, uint16_t version, struct ghvm_tag *t)
+{
+	if (version != TAG_VERSION) {
+		ghvm_get_bytes(g, t->name, sizeof(t->name));
+		return;
+	}
+	ghvm_get_bytes(g, t->name, sizeof(t->name) - 1);
+	t->flags = ghvm_get_u8(g);
+}
+
 int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
 {
 	struct ghvm_get g = { .buf = tag, .len = GHVM_TAG_BYTES };
@@ -115,16 +143,17 @@ int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
 	if (!known || ghvm_get_u32(&g) != tag_crc(tag))
 		return -EBADMSG;
 	t.vmid.id = ghvm_get_u16(&g);
-	t.kind = ghvm_get_u8(&g);
-	t.flags = ghvm_get_u8(&g);
+	get_kind(&g, version, &t);
 	t.label = ghvm_get_u32(&g);
 	if (version == TAG_VERSION_FIRST)
 		get_place_first(&g, &t);
 	else
 		get_place(&g, &t);
-	ghvm_get_bytes(&g, t.name, sizeof(t.name));
+	get_name(&g, version, &t);
 	if (ghvm_get_end(&g) < 0 || t.name[GHVM_NAME_SIZE - 1] ||
 	    (t.kind != GHVM_TAG_LENT && t.kind != GHVM_TAG_SHARED))
+		return -EBADMSG;
+	if (version == TAG_VERSION && (!t.with.id || t.with.id == t.vmid.id))
 		return -EBADMSG;
 
 	*ret = t;

@@ -6,6 +6,9 @@
  * u8 kind, u8 flags, u32 label, u32 handle, u32 after, u64 incarnation, u32 page of ipa,
  * name[28].
  *
+ * Version 3 is for pages that two guests have, which are shared: u16 vmid of the second guest instead of kind and
+ * flags, name[27], u8 flags. So an earlier manager can read all tags but those.
+ *
  * Version 1 of earlier managers is read as well. It has u64 ipa instead of u32 after and u32
  * page; if flag 1 is set its handle means "after"; it has no SURE.
  */
@@ -40,6 +43,9 @@ enum ghvm_tag_kind {
  */
 #define GHVM_TAG_SURE 0x20
 
+/* The second guest may only read. */
+#define GHVM_TAG_WITH_READONLY 0x40
+
 /**
  * struct ghvm_tag - description of guarded pages
  * @vmid: the VM that they are for
@@ -51,6 +57,7 @@ enum ghvm_tag_kind {
  * @incarnation: number of this run of the VM
  * @ipa: guest address; whole pages
  * @name: name of the VM
+ * @with: VMID of the second guest that the pages are for; 0: there is none
  */
 struct ghvm_tag {
 	struct ghvm_vmid vmid;
@@ -62,6 +69,7 @@ struct ghvm_tag {
 	uint64_t incarnation;
 	uint64_t ipa;
 	char name[GHVM_NAME_SIZE];
+	struct ghvm_vmid with;
 };
 
 void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES]);

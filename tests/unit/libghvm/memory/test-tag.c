@@ -40,6 +40,58 @@ static const uint8_t golden_first[GHVM_TAG_BYTES] = {
 	0x00, 0x00, 0x00, 0x80, 0x00, 0x00, 0x00, 0x00, 'd',  'e',  'm',  'o',
 };
 
+/* Pages of two guests. */
+static const struct ghvm_tag pair = {
+	.vmid = { 0x81 },
+	.kind = GHVM_TAG_SHARED,
+	.flags = GHVM_TAG_SURE | GHVM_TAG_WITH_READONLY,
+	.label = 0x11223344,
+	.handle = { 0x55667788 },
+	.after = { 0x55667700 },
+	.incarnation = 0x0102030405060708,
+	.ipa = 0x80000000,
+	.name = "demo",
+	.with = { 0x82 },
+};
+static const uint8_t golden_pair[GHVM_TAG_BYTES] = {
+	0x47, 0x48, 0x03, 0x00, 0x69, 0x41, 0xfd, 0xde, 0x81, 0x00, 0x82, 0x00, 0x44,	     0x33,
+	0x22, 0x11, 0x88, 0x77, 0x66, 0x55, 0x00, 0x77, 0x66, 0x55, 0x08, 0x07, 0x06,	     0x05,
+	0x04, 0x03, 0x02, 0x01, 0x00, 0x00, 0x08, 0x00, 'd',  'e',  'm',  'o',	[63] = 0x60,
+};
+
+static void names_a_second_guest(void **state)
+{
+	uint8_t tag[GHVM_TAG_BYTES];
+	struct ghvm_tag t;
+
+	memset(tag, 0xff, sizeof(tag));
+	ghvm_tag_encode(&pair, tag);
+	assert_memory_equal(tag, golden_pair, sizeof(golden_pair));
+	assert_int_equal(ghvm_tag_decode(golden_pair, &t), 0);
+	assert_int_equal(t.vmid.id, 0x81);
+	assert_int_equal(t.with.id, 0x82);
+	assert_int_equal(t.kind, GHVM_TAG_SHARED);
+	assert_int_equal(t.flags, pair.flags);
+	assert_int_equal(t.label, 0x11223344);
+	assert_int_equal(t.handle.id, 0x55667788);
+	assert_int_equal(t.after.id, 0x55667700);
+	assert_int_equal(t.incarnation, 0x0102030405060708);
+	assert_int_equal(t.ipa, 0x80000000);
+	assert_string_equal(t.name, "demo");
+	assert_int_equal(ghvm_tag_decode(golden, &t), 0);
+	assert_int_equal(t.with.id, 0);
+}
+
+static void refuses_a_guest_with_itself(void **state)
+{
+	struct ghvm_tag in = pair, out;
+	uint8_t tag[GHVM_TAG_BYTES];
+
+	in.with = in.vmid;
+	ghvm_tag_encode(&in, tag);
+	assert_int_equal(ghvm_tag_decode(tag, &out), -EBADMSG);
+}
+
 static void encodes_to_golden_bytes(void **state)
 {
 	uint8_t tag[GHVM_TAG_BYTES];
@@ -94,6 +146,13 @@ static void keeps_the_longest_name(void **state)
 	ghvm_tag_encode(&in, tag);
 	assert_int_equal(ghvm_tag_decode(tag, &out), 0);
 	assert_string_equal(out.name, in.name);
+	in.with.id = 0x82;
+	in.kind = GHVM_TAG_SHARED;
+	in.flags = UINT8_MAX;
+	ghvm_tag_encode(&in, tag);
+	assert_int_equal(ghvm_tag_decode(tag, &out), 0);
+	assert_string_equal(out.name, in.name);
+	assert_int_equal(out.flags, UINT8_MAX);
 }
 
 static void sees_every_flipped_bit(void **state)
@@ -142,6 +201,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(encodes_to_golden_bytes),
 		cmocka_unit_test(decodes_golden_bytes),
+		cmocka_unit_test(names_a_second_guest),
+		cmocka_unit_test(refuses_a_guest_with_itself),
 		cmocka_unit_test(decodes_what_earlier_managers_wrote),
 		cmocka_unit_test(keeps_the_longest_name),
 		cmocka_unit_test(sees_every_flipped_bit),
