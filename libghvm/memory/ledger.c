@@ -2,7 +2,7 @@
 /*
  * Accounts of the resource manager's resources that the VMs of a host use.
  */
-#include "libghvm/memory/ledger.h"
+#include "libghvm/memory/ledger-internal.h"
 
 #include "libghvm/base/rm-abi.h"
 
@@ -10,16 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-static void lock(struct ghvm_ledger *l)
-{
-	(void)pthread_mutex_lock(&l->lock); /* cannot fail */
-}
-
-static void unlock(struct ghvm_ledger *l)
-{
-	(void)pthread_mutex_unlock(&l->lock);
-}
 
 void ghvm_ledger_set_quirks(struct ghvm_ledger *l, const struct ghvm_quirks *quirks)
 {
@@ -164,6 +154,28 @@ static bool named_by_another(const struct ghvm_ledger *l, const struct ghvm_ledg
 	return false;
 }
 
+/* Called with the lock. */
+static bool has_parcel(const struct ghvm_ledger *l, unsigned int vmid)
+{
+	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
+		if (l->parcels[i].used && l->parcels[i].vmid.id == vmid)
+			return true;
+	return false;
+}
+
+/* The machine of a VMID is adopted with its first parcel. Called with the lock. */
+static void find_pair(struct ghvm_ledger *l, struct ghvm_ledger_parcel *p)
+{
+	if (p->with.id)
+		p->pair = has_parcel(l, p->with.id) ? GHVM_LEDGER_JOINED : GHVM_LEDGER_RESERVED;
+	for (size_t i = 0; p->vmid.id && i < GHVM_LEDGER_PARCELS; i++) {
+		struct ghvm_ledger_parcel *e = &l->parcels[i];
+
+		if (e->used && e->pair == GHVM_LEDGER_RESERVED && e->with.id == p->vmid.id)
+			e->pair = GHVM_LEDGER_JOINED;
+	}
+}
+
 int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, const char *name,
 		      unsigned int *ret, struct ghvm_error *err)
 {
@@ -176,6 +188,8 @@ int ghvm_ledger_adopt(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p,
 				      name, p->handle.id);
 	}
 	r = charge_parcel(l, p, true, name, ret, err);
+	if (r == 0)
+		find_pair(l, &l->parcels[*ret]);
 	if (r == 0 && p->sure)
 		note_handle(l, p->handle);
 	unlock(l);
@@ -208,13 +222,6 @@ int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parc
 				   parcels, most, l->n_parcels, stop_advice(l->n_parcels));
 	unlock(l);
 	return r;
-}
-
-/* An owned entry. Called with the lock. */
-static struct ghvm_ledger_parcel *held_entry(struct ghvm_ledger *l, unsigned int entry)
-{
-	assert(entry < GHVM_LEDGER_PARCELS && l->parcels[entry].used && l->parcels[entry].owned);
-	return &l->parcels[entry];
 }
 
 void ghvm_ledger_give(struct ghvm_ledger *l, unsigned int entry)
@@ -443,10 +450,10 @@ bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 }
 
 /* Called with the lock. */
-static bool has_parcel(const struct ghvm_ledger *l, unsigned int vmid)
+static bool is_second(const struct ghvm_ledger *l, unsigned int vmid)
 {
 	for (size_t i = 0; i < GHVM_LEDGER_PARCELS; i++)
-		if (l->parcels[i].used && l->parcels[i].vmid.id == vmid)
+		if (l->parcels[i].used && vmid && l->parcels[i].with.id == vmid)
 			return true;
 	return false;
 }
@@ -458,7 +465,8 @@ bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l)
 	lock(l);
 	all = !l->distrusted;
 	for (unsigned int i = 0; i < GHVM_LEDGER_VMIDS; i++)
-		if (l->vmids[i].stuck || (l->vmids[i].used && !has_parcel(l, i)))
+		if (l->vmids[i].stuck ||
+		    (l->vmids[i].used && !has_parcel(l, i) && !is_second(l, i)))
 			all = false;
 	unlock(l);
 	return all;

@@ -22,12 +22,29 @@
 #define GHVM_LEDGER_VMIDS 256
 
 /**
+ * enum ghvm_ledger_pair - the second guest of a parcel that two guests have
+ * @GHVM_LEDGER_ALONE: there is none
+ * @GHVM_LEDGER_RESERVED: its VMID waits for the start of that guest
+ * @GHVM_LEDGER_JOINED: a machine has the VMID, and its guest may have the pages
+ * @GHVM_LEDGER_LEFT: the guest of that machine is over
+ * @GHVM_LEDGER_SPENT: no machine has the VMID, and none gets it any more
+ */
+enum ghvm_ledger_pair {
+	GHVM_LEDGER_ALONE,
+	GHVM_LEDGER_RESERVED,
+	GHVM_LEDGER_JOINED,
+	GHVM_LEDGER_LEFT,
+	GHVM_LEDGER_SPENT,
+};
+
+/**
  * struct ghvm_ledger_parcel - one parcel that may exist in RM
  * @owned: a struct ghvm_parcel exists for it; false: its pages are in the quarantine
  * @handle: RM's number for it; GHVM_PARCEL_NONE: unknown
  * @sure: RM has acted on @handle, not only reported it once
  * @disputed: RM has reported the same handle for another parcel
  * @entries: SGL entries charged to the host
+ * @with: VMID of the second guest, unless @pair is ALONE
  */
 struct ghvm_ledger_parcel {
 	bool used;
@@ -39,6 +56,8 @@ struct ghvm_ledger_parcel {
 	bool sure;
 	bool disputed;
 	uint64_t entries;
+	struct ghvm_vmid with;
+	enum ghvm_ledger_pair pair;
 };
 
 /**
@@ -102,7 +121,8 @@ int ghvm_ledger_take(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, 
  * ghvm_ledger_adopt() - as ghvm_ledger_take(), without limits, for a parcel that RM may have
  * already
  *
- * An abandoned entry of the same VMID, incarnation and label is reused.
+ * An abandoned entry of the same VMID, incarnation and label is reused. With @p->with, that VMID is JOINED if
+ * one of the adopted parcels is for it, in whatever order they are adopted, else RESERVED.
  *
  * Return: 0; -ENOSPC: too many parcels; -EINVAL: another parcel has its handle.
  */
@@ -184,6 +204,34 @@ void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* True if each VMID in use has a parcel. Then adopting all parcels finds all VMs. */
 bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
+/*
+ * Two guests may have one parcel. RM takes it back when neither has it, and until then the VMIDs of both must not
+ * be deallocated: the next VM of that number would get the pages. The second VMID belongs to the machine that
+ * has joined; before that and afterwards it belongs to the parcel.
+ */
+
+/* The parcel of @entry will be for the VM @with, too, which RM has allocated: RESERVED. */
+void ghvm_ledger_pair(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid with);
+/* A machine takes the VMID @with: JOINED. False: it is not reserved by each parcel that names it. */
+bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with);
+/* RM has said that the guest of @with does not run and never will: LEFT. */
+void ghvm_ledger_pair_leave(struct ghvm_ledger *l, struct ghvm_vmid with);
+/*
+ * The machine of @with has nothing left but the VMID. True: a parcel has it now, RESERVED if @unused, else SPENT;
+ * false: no parcel names it, the machine deallocates it.
+ */
+bool ghvm_ledger_pair_return(struct ghvm_ledger *l, struct ghvm_vmid with, bool unused);
+/* Before RECLAIM. False: a second guest may have the pages. Otherwise none can join any more. */
+bool ghvm_ledger_pair_close(struct ghvm_ledger *l, unsigned int entry);
+/*
+ * After RECLAIM. True: the caller deallocates @with, which no machine and no other parcel has, and then calls
+ * ghvm_ledger_pair_drop(); false: it is dropped.
+ */
+bool ghvm_ledger_pair_end(struct ghvm_ledger *l, unsigned int entry);
+void ghvm_ledger_pair_drop(struct ghvm_ledger *l, unsigned int entry);
+/* ALONE: no parcel names @with. Of several the first. */
+enum ghvm_ledger_pair ghvm_ledger_pair_of(struct ghvm_ledger *l, struct ghvm_vmid with);
+
 /*
  * The range of VMIDs that RM is known to allocate. All of them may be asked about. A VMID outside
  * of it may be that of a VM which is not of this project, unless RM has allocated it here.

@@ -282,6 +282,106 @@ static void counts_vmids(void **state)
 	assert_int_equal(g.stuck, 1);
 }
 
+static const struct ghvm_vmid second = { 0x81 };
+
+/* A parcel of the VM 0x80 that @second has as well. */
+static unsigned int take_pair(struct ghvm_ledger *l, uint32_t label)
+{
+	unsigned int entry;
+
+	assert_int_equal(take(l, label, 1, &entry), 0);
+	ghvm_ledger_pair(l, entry, second);
+	return entry;
+}
+
+static void second_guest_joins_and_leaves(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a, b;
+
+	init(&l, 100);
+	assert_false(ghvm_ledger_pair_join(&l, second)); /* no parcel names it */
+	a = take_pair(&l, 1);
+	b = take_pair(&l, 2);
+	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_RESERVED);
+	assert_true(ghvm_ledger_pair_join(&l, second));
+	assert_false(ghvm_ledger_pair_join(&l, second));
+	assert_false(ghvm_ledger_pair_close(&l, a)); /* its guest may have the pages */
+	ghvm_ledger_pair_leave(&l, second);
+	assert_true(ghvm_ledger_pair_close(&l, a));
+	assert_true(ghvm_ledger_pair_return(&l, second, false));
+	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_SPENT);
+	assert_false(ghvm_ledger_pair_join(&l, second));
+	assert_false(ghvm_ledger_pair_end(&l, a)); /* the other parcel names it */
+	assert_true(ghvm_ledger_pair_end(&l, b));
+	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_SPENT);
+	ghvm_ledger_pair_drop(&l, b);
+	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_ALONE);
+}
+
+static void unused_number_serves_another_start(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a;
+
+	init(&l, 100);
+	a = take_pair(&l, 1);
+	assert_true(ghvm_ledger_pair_join(&l, second));
+	ghvm_ledger_pair_leave(&l, second);
+	assert_true(ghvm_ledger_pair_return(&l, second, true));
+	assert_true(ghvm_ledger_pair_join(&l, second));
+	ghvm_ledger_pair_leave(&l, second);
+	assert_true(ghvm_ledger_pair_close(&l, a));
+	assert_false(ghvm_ledger_pair_end(&l, a)); /* the machine has the number still */
+	assert_false(ghvm_ledger_pair_return(&l, second, false));
+}
+
+static void nothing_joins_what_is_reclaimed(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a;
+
+	init(&l, 100);
+	a = take_pair(&l, 1);
+	(void)take_pair(&l, 2);
+	assert_true(ghvm_ledger_pair_close(&l, a));
+	assert_false(ghvm_ledger_pair_join(&l, second));
+}
+
+/* In whatever order the tags are found. */
+static void heir_finds_both_guests(void **state)
+{
+	for (unsigned int first = 0; first < 2; first++) {
+		_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+		struct ghvm_ledger_parcel v[2] = { parcel(0x80, 7, 1), parcel(0x81, 0, 1) };
+		unsigned int entry;
+
+		init(&l, 100);
+		v[0].with = second;
+		assert_int_equal(ghvm_ledger_adopt(&l, &v[first], "x", &entry, NULL), 0);
+		if (!first)
+			assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_RESERVED);
+		assert_int_equal(ghvm_ledger_adopt(&l, &v[!first], "x", &entry, NULL), 0);
+		assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_JOINED);
+	}
+}
+
+/* A successor that believes all VMs to be shown by their parcels must find the second VMID, too. */
+static void parcel_shows_both_vmids(void **state)
+{
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	unsigned int a;
+
+	init(&l, 100);
+	assert_int_equal(take(&l, 1, 1, &a), 0);
+	ghvm_ledger_promise(&l, a, (struct ghvm_vmid){ 0x80 }, 7);
+	assert_true(ghvm_ledger_vmid_claim(&l, (struct ghvm_vmid){ 0x80 }));
+	assert_true(ghvm_ledger_vmid_claim(&l, second));
+	assert_false(ghvm_ledger_vmids_shown(&l));
+	ghvm_ledger_pair(&l, a, second);
+	assert_true(ghvm_ledger_vmids_shown(&l));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -296,6 +396,11 @@ int main(void)
 		cmocka_unit_test(gives_out_no_vmid_twice),
 		cmocka_unit_test(heir_takes_over_what_was_abandoned),
 		cmocka_unit_test(counts_vmids),
+		cmocka_unit_test(second_guest_joins_and_leaves),
+		cmocka_unit_test(unused_number_serves_another_start),
+		cmocka_unit_test(nothing_joins_what_is_reclaimed),
+		cmocka_unit_test(heir_finds_both_guests),
+		cmocka_unit_test(parcel_shows_both_vmids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
