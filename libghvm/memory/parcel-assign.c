@@ -5,7 +5,7 @@
  * cleared. So while a guest or RM may have a page, the firmware's view of it does not matter to
  * Linux, which gets it only after both have given it back.
  *
- * Each parcel that is created has its own assignment: for a SHARE the guest and the host own the
+ * Each parcel that is created has its own assignment: for a SHARE the guests and the host own the
  * pages, for a LEND the guest alone. The SHARE before a LEND (presplit) is taken back in between.
  *
  * Which pages are assigned, and to which owners, is queried from the module, not remembered: a
@@ -53,20 +53,34 @@ static int take_pages_back(struct ghvm_parcel *p)
 	return r > 0 ? assign_pages(p, NULL, 0) : r;
 }
 
+/* Two guests may have the same number, and then all rights of both. */
+static void add_owner(struct ghvm_assign_perm *dest, size_t *n, uint32_t vmid, uint8_t rights)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (dest[i].vmid != vmid)
+			continue;
+		dest[i].perm |= rights; /* SCM permissions have the same values as RM's rights */
+		return;
+	}
+	dest[(*n)++] = (struct ghvm_assign_perm){ vmid, rights };
+}
+
 int ghvm_parcel_assign(struct ghvm_parcel *p, enum ghvm_mem_trans trans, struct ghvm_error *err)
 {
-	/* SCM permissions have the same values as RM's rights. */
-	const struct ghvm_assign_perm dest[2] = {
-		{ scm_vmid(p->vmid), p->config.rights },
-		{ SCM_VMID_PRIMARY, GHVM_MEM_RWX },
-	};
+	struct ghvm_assign_perm dest[GHVM_PARCEL_ACL_MAX];
+	size_t n = 0;
 	int r;
 
 	if (!p->assigns)
 		return 0;
+	add_owner(dest, &n, scm_vmid(p->vmid), p->config.rights);
+	if (p->with.id)
+		add_owner(dest, &n, scm_vmid(p->with), p->with_rights);
+	if (trans == GHVM_MEM_SHARE)
+		add_owner(dest, &n, SCM_VMID_PRIMARY, GHVM_MEM_RWX);
 	r = take_pages_back(p); /* left by an attempt that failed half-way */
 	if (r == 0)
-		r = assign_pages(p, dest, trans == GHVM_MEM_SHARE ? 2 : 1);
+		r = assign_pages(p, dest, n);
 	if (r < 0)
 		return ghvm_error_set(err, r, "%s: the firmware refused to assign its pages: %s",
 				      p->config.name, strerror(-r));

@@ -17,16 +17,21 @@ size_t ghvm_parcel_message_entries(const struct ghvm_parcel *p)
 }
 
 void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
-			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret)
+			  struct ghvm_mem_acl acl[GHVM_PARCEL_ACL_MAX], struct ghvm_mem_create *ret)
 {
-	acl[0] = (struct ghvm_mem_acl){ p->vmid, p->config.rights };
-	acl[1] = (struct ghvm_mem_acl){ ghvm_rm_vmid(p->rm), GHVM_MEM_RWX };
+	size_t n = 0;
+
+	acl[n++] = (struct ghvm_mem_acl){ p->vmid, p->config.rights };
+	if (p->with.id)
+		acl[n++] = (struct ghvm_mem_acl){ p->with, p->with_rights };
+	if (trans == GHVM_MEM_SHARE)
+		acl[n++] = (struct ghvm_mem_acl){ ghvm_rm_vmid(p->rm), GHVM_MEM_RWX };
 	*ret = (struct ghvm_mem_create){
 		.trans = trans,
 		.type = GHVM_MEM_NORMAL,
 		.label = p->config.label,
 		.acl = acl,
-		.n_acl = trans == GHVM_MEM_SHARE ? 2 : 1,
+		.n_acl = n,
 		.extents = p->extents,
 		.n_extents = p->n_extents,
 	};
@@ -150,7 +155,7 @@ static int append_rest(struct ghvm_parcel *p, struct ghvm_error *err)
 static int create_and_append(struct ghvm_parcel *p, enum ghvm_mem_trans trans,
 			     struct ghvm_error *err)
 {
-	struct ghvm_mem_acl acl[2];
+	struct ghvm_mem_acl acl[GHVM_PARCEL_ACL_MAX];
 	struct ghvm_mem_create m;
 	int r;
 

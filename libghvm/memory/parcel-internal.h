@@ -27,6 +27,8 @@ enum ghvm_parcel_found {
 	GHVM_PARCEL_FOUND,
 };
 
+#define GHVM_PARCEL_ACL_MAX 3 /* two guests and the host */
+
 /* --- parcel.c --- */
 
 /* Read the extents of the pin into @extents. */
@@ -40,7 +42,8 @@ int ghvm_parcel_note(struct ghvm_parcel *p, struct ghvm_error *err);
 size_t ghvm_parcel_message_entries(const struct ghvm_parcel *p);
 /* Fill the request that creates the parcel. @ret borrows @acl and the extents. */
 void ghvm_parcel_describe(const struct ghvm_parcel *p, enum ghvm_mem_trans trans,
-			  struct ghvm_mem_acl acl[2], struct ghvm_mem_create *ret);
+			  struct ghvm_mem_acl acl[GHVM_PARCEL_ACL_MAX],
+			  struct ghvm_mem_create *ret);
 
 /* --- parcel-reclaim.c --- */
 
@@ -65,7 +68,7 @@ void ghvm_parcel_drop_probe(struct ghvm_parcel *p);
 
 /* --- parcel-assign.c; they do nothing where the platform needs no assignment --- */
 
-/* Before RM hears of the pages: make the guest their owner, and for SHARE also this host. */
+/* Before RM hears of the pages: make each guest their owner, and for SHARE also this host. */
 int ghvm_parcel_assign(struct ghvm_parcel *p, enum ghvm_mem_trans trans, struct ghvm_error *err);
 /* After RM has given the pages back, before the guard is cleared: make this host their owner. */
 int ghvm_parcel_unassign(struct ghvm_parcel *p, struct ghvm_error *err);

@@ -35,7 +35,7 @@ enum ghvm_parcel_found ghvm_parcel_look_up(struct ghvm_parcel *p, struct ghvm_pa
 {
 	enum ghvm_mem_trans trans = p->config.lend ? GHVM_MEM_LEND : GHVM_MEM_SHARE;
 	struct ghvm_error e = {};
-	struct ghvm_mem_acl acl[2];
+	struct ghvm_mem_acl acl[GHVM_PARCEL_ACL_MAX];
 	struct ghvm_mem_create m;
 	int r;
 

@@ -340,6 +340,7 @@ static int set_guard(struct ghvm_parcel *p)
 		.after = { p->after_known ? p->after.id : GHVM_PARCEL_NONE },
 		.incarnation = p->incarnation,
 		.ipa = p->config.ipa,
+		.with = p->with,
 	};
 	uint8_t bytes[GHVM_TAG_SIZE];
 	int r;
@@ -349,6 +350,8 @@ static int set_guard(struct ghvm_parcel *p)
 		tag.flags |= GHVM_TAG_SURE;
 	if (p->config.rights == GHVM_MEM_R)
 		tag.flags |= GHVM_TAG_READONLY;
+	if (p->with.id && p->with_rights == GHVM_MEM_R)
+		tag.flags |= GHVM_TAG_WITH_READONLY;
 	ghvm_tag_encode(&tag, bytes);
 	r = p->host->ops->pin_set(p->host, p->pin, GHVM_PIN_GUARDED, bytes);
 	if (r == 0)
@@ -364,6 +367,14 @@ int ghvm_parcel_note(struct ghvm_parcel *p, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "%s: cannot write its handle into its tag: %s",
 				      p->config.name, strerror(-r));
 	return 0;
+}
+
+void ghvm_parcel_pair(struct ghvm_parcel *p, struct ghvm_vmid with, uint8_t rights)
+{
+	assert(p->state == GHVM_PARCEL_OURS && !p->config.lend);
+	p->with = with;
+	p->with_rights = rights;
+	ghvm_ledger_pair(p->ledger, p->entry, with);
 }
 
 int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,
@@ -439,6 +450,8 @@ static void apply_tag(struct ghvm_parcel *p, const struct ghvm_tag *tag)
 		ghvm_parcel_rights(tag->label, p->config.lend, tag->flags & GHVM_TAG_READONLY);
 	memcpy(p->config.vm_name, tag->name, sizeof(p->config.vm_name));
 	p->change = tag->flags & GHVM_TAG_CHANGE;
+	p->with = tag->with;
+	p->with_rights = ghvm_parcel_rights(tag->label, false, tag->flags & GHVM_TAG_WITH_READONLY);
 	p->tag_named = tag->handle.id != GHVM_PARCEL_NONE;
 	p->after = tag->after;
 	p->after_known = tag->after.id != GHVM_PARCEL_NONE;
@@ -454,7 +467,8 @@ int ghvm_parcel_adopt(struct ghvm_parcel *p, int pin, const struct ghvm_tag *tag
 	struct ghvm_ledger_parcel account = { .vmid = tag->vmid,
 					      .incarnation = tag->incarnation,
 					      .label = tag->label,
-					      .handle = tag->handle };
+					      .handle = tag->handle,
+					      .with = tag->with };
 	struct ghvm_pin_status st;
 	int r;
 

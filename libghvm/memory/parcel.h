@@ -79,6 +79,7 @@ struct ghvm_parcel_config {
  *             pages: once the old one is gone, a reader of the tag would take the pages for the
  *             host's.
  * @change: GHVM_TAG_CHANGE flags of its tag
+ * @with: VMID of the second guest of a shared parcel, @with_rights its rights; 0: there is none
  * @entry: its entry in the ledger, if not UNPINNED
  */
 struct ghvm_parcel {
@@ -104,6 +105,8 @@ struct ghvm_parcel {
 	bool unproven;
 	bool tag_named;
 	uint8_t change;
+	struct ghvm_vmid with;
+	uint8_t with_rights;
 	unsigned int entry;
 };
 
@@ -128,6 +131,9 @@ uint64_t ghvm_parcel_huge(struct ghvm_parcel *p);
 /* Write into OURS. Return: 0; -ERANGE; host's errno. */
 int ghvm_parcel_write(struct ghvm_parcel *p, uint64_t offset, const void *buf, size_t len,
 		      struct ghvm_error *err);
+
+/* OURS: the parcel will be for @with as well, with @rights; its VMID is allocated. */
+void ghvm_parcel_pair(struct ghvm_parcel *p, struct ghvm_vmid with, uint8_t rights);
 
 /* OURS -> GUARDED, for @vmid. From now on no process may map memory to be lent. */
 int ghvm_parcel_guard(struct ghvm_parcel *p, struct ghvm_vmid vmid, uint64_t incarnation,

@@ -448,7 +448,7 @@ bool model_page_rights(struct model *m, uint64_t pa, struct model_page_rights *r
 		if (p->acl[i].vmid == p->owner)
 			ret->primary = p->acl[i].rights;
 		else
-			ret->guest = p->acl[i].rights;
+			ret->guest |= p->acl[i].rights;
 	}
 	return true;
 }
