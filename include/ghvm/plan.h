@@ -30,6 +30,7 @@ struct ghvm_quirks;
 
 enum ghvm_step_kind {
 	GHVM_STEP_ALLOCATE, /* VM_ALLOCATE */
+	GHVM_STEP_RESERVE,  /* VM_ALLOCATE for the VM that has regions as well */
 	GHVM_STEP_PIN,	    /* parcel */
 	GHVM_STEP_WRITE_KERNEL,
 	GHVM_STEP_WRITE_INITRD,
@@ -61,6 +62,7 @@ struct ghvm_plan_step {
  * @name: "ram", or "region-LABEL"
  * @lend: lent (accessible to the guest only), else shared with the host
  * @readonly: the guest may only read (shared regions)
+ * @paired: a second guest has it as well (spec: with)
  * @entries_best: SGL entries with the largest pages that may back it
  * @entries_worst: SGL entries with the smallest ones; both are forecasts until it is pinned, exact
  *                 afterwards
@@ -71,6 +73,7 @@ struct ghvm_plan_parcel {
 	uint32_t label;
 	bool lend;
 	bool readonly;
+	bool paired;
 	uint64_t ipa;
 	uint64_t size;
 	uint64_t entries_best;

@@ -74,6 +74,7 @@ enum ghvm_on_end {
  * @access: of the host
  * @size: bytes, page aligned
  * @address: IPA, or 0: the layout chooses
+ * @with: the VM that has the region as well, or "": none. All regions of a VM name the same one.
  */
 struct ghvm_spec_region {
 	uint32_t label;
@@ -81,6 +82,7 @@ struct ghvm_spec_region {
 	enum ghvm_host_access access;
 	uint64_t size;
 	uint64_t address;
+	char with[GHVM_NAME_SIZE];
 };
 
 /**

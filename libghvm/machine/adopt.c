@@ -37,6 +37,8 @@ static int adopt_one(struct ghvm_machine *m, const struct ghvm_orphan *o, struct
 		return r;
 	}
 	m->n_parcels++;
+	if (p->with.id)
+		ghvm_ledger_vmid_add(m->ledger, p->with);
 	return 0;
 }
 
@@ -48,6 +50,23 @@ static void swap_parcels(struct ghvm_parcel *a, struct ghvm_parcel *b)
 	*b = t;
 }
 
+/* A region of two guests that is not among the orphans of this one is the other machine's. */
+static void add_joined(struct ghvm_machine *m, const struct ghvm_plan_parcel *pp)
+{
+	const struct ghvm_parcel_config config = {
+		.label = pp->label,
+		.ipa = pp->ipa,
+		.rights = ghvm_parcel_rights(pp->label, false, pp->readonly),
+	};
+
+	ghvm_parcel_init(&m->parcels[m->n_parcels++], m->host, m->rm, m->ledger, &config);
+}
+
+static uint64_t size_of(const struct ghvm_parcel *p, const struct ghvm_plan_parcel *pp)
+{
+	return p->state == GHVM_PARCEL_UNPINNED ? pp->size : p->size;
+}
+
 /* Sort the parcels into the plan's order; false: they do not match the plan. */
 static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
 {
@@ -57,7 +76,9 @@ static bool fit_plan(struct ghvm_machine *m, const struct ghvm_plan *plan)
 
 		while (at < m->n_parcels && m->parcels[at].config.label != pp->label)
 			at++;
-		if (at == m->n_parcels || m->parcels[at].size != pp->size ||
+		if (at == m->n_parcels && pp->paired)
+			add_joined(m, pp);
+		if (at == m->n_parcels || size_of(&m->parcels[at], pp) != pp->size ||
 		    m->parcels[at].config.ipa != pp->ipa || m->parcels[at].config.lend != pp->lend)
 			return false;
 		swap_parcels(&m->parcels[i], &m->parcels[at]);
@@ -90,14 +111,19 @@ static int make_adopted(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_
 	return 0;
 }
 
+static bool has_vmids_of_guests(const struct ghvm_tag *t)
+{
+	return ghvm_vmid_is_guest(t->vmid) && (!t->with.id || ghvm_vmid_is_guest(t->with));
+}
+
 /* Nothing may be sent to RM because of a forged tag. */
 static int check_orphans(const struct ghvm_orphan *o, size_t n, struct ghvm_error *err)
 {
-	struct ghvm_vmid vmid = o[0].tag.vmid;
-
-	if (o[0].readable && !ghvm_vmid_is_guest(vmid))
-		return ghvm_error_set(err, -EINVAL, "VMID 0x%x is not that of a guest", vmid.id);
 	for (size_t i = 0; i < n; i++) {
+		if (o[i].readable && !has_vmids_of_guests(&o[i].tag))
+			return ghvm_error_set(err, -EINVAL,
+					      "VMID 0x%x or 0x%x is not that of a guest",
+					      o[i].tag.vmid.id, o[i].tag.with.id);
 		if (!o[i].readable || !ghvm_orphans_same_life(&o[i].tag, &o[0].tag))
 			return ghvm_error_set(err, -EINVAL, "the orphans belong to different VMs");
 		for (size_t k = 0; k < i; k++)
@@ -193,8 +219,8 @@ static void drop_half_added(struct ghvm_machine *m)
 	for (size_t i = m->n_parcels; i-- > first;) {
 		struct ghvm_parcel *p = &m->parcels[i];
 
-		if (p->state != GHVM_PARCEL_LOST || ghvm_parcel_reclaim(p, NULL) < 0 ||
-		    ghvm_parcel_unguard(p, NULL) < 0)
+		if (p->state != GHVM_PARCEL_LOST || p->with.id ||
+		    ghvm_parcel_reclaim(p, NULL) < 0 || ghvm_parcel_unguard(p, NULL) < 0)
 			continue; /* stays guarded until the VM ends */
 		ghvm_machine_forget(m, p);
 	}

@@ -68,9 +68,11 @@ static int accept_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghv
 			      "the resource manager allocated VMID %u, which is in use", vmid.id);
 }
 
-static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error *err)
+typedef void (*vmid_fn)(struct ghvm_machine *m, struct ghvm_vmid vmid);
+
+/* @use: what the VMID is for; called before another VMID can be allocated */
+static int allocate_vmid(struct ghvm_machine *m, vmid_fn use, struct ghvm_error *err)
 {
-	struct ghvm_machine *m = b->m;
 	struct ghvm_error e = {};
 	struct ghvm_vmid vmid;
 	int r;
@@ -79,23 +81,48 @@ static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error
 	r = ghvm_rm_vm_allocate(m->rm, &vmid, &e);
 	if (r == 0)
 		r = accept_vmid(m, vmid, &e);
-	if (r == 0) {
-		ghvm_machine_set_vmid(m, vmid);
-		m->adopted = false; /* all its parcels are known */
-	} else if (r != -EHOSTDOWN && !ghvm_rm_made_nothing(e.rm_message, e.rm_code)) {
+	if (r == 0)
+		use(m, vmid);
+	else if (r != -EHOSTDOWN && !ghvm_rm_made_nothing(e.rm_message, e.rm_code))
 		m->vmid_lost = true;
-	}
 	ghvm_ledger_numbering_end(m->ledger);
 	if (r < 0 && err)
 		*err = e;
 	return r;
 }
 
+static void take_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
+{
+	ghvm_machine_set_vmid(m, vmid);
+	m->adopted = false; /* all its parcels are known */
+}
+
+static bool joins(const struct ghvm_machine *m)
+{
+	return m->pair.joins.id;
+}
+
+static int step_allocate(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	return joins(b->m) ? ghvm_machine_join(b->m, err) : allocate_vmid(b->m, take_vmid, err);
+}
+
+static int step_reserve(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	return joins(b->m) ? 0 : allocate_vmid(b->m, ghvm_machine_pair_parcels, err);
+}
+
+/* The other machine has made the parcel, with its VMID in it. */
+static bool is_made(const struct ghvm_machine *m, unsigned int parcel)
+{
+	return joins(m) && m->plan->parcels[parcel].paired;
+}
+
 static int step_pin(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
 	struct ghvm_machine *m = b->m;
 
-	if (b->again)
+	if (b->again || is_made(m, parcel))
 		return 0;
 	return ghvm_parcel_pin(&m->parcels[parcel], b->files->memory[parcel],
 			       m->plan->parcels[parcel].size, err);
@@ -155,6 +182,8 @@ static int step_guard(struct build *b, unsigned int parcel, struct ghvm_error *e
 {
 	struct ghvm_machine *m = b->m;
 
+	if (is_made(m, parcel))
+		return 0;
 	return ghvm_parcel_guard(&m->parcels[parcel], ghvm_machine_vmid(m), m->incarnation, err);
 }
 
@@ -165,7 +194,11 @@ static int step_guard(struct build *b, unsigned int parcel, struct ghvm_error *e
 static int step_give(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
 	struct ghvm_parcel *p = &b->m->parcels[parcel];
-	int r = ghvm_parcel_give(p, err);
+	int r;
+
+	if (is_made(b->m, parcel))
+		return 0;
+	r = ghvm_parcel_give(p, err);
 
 	if (r == 0 && parcel > 0)
 		r = ghvm_parcel_show(p, err);
@@ -262,6 +295,7 @@ static int step_start(struct build *b, unsigned int parcel, struct ghvm_error *e
 
 static const step_fn steps[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_ALLOCATE] = step_allocate,
+	[GHVM_STEP_RESERVE] = step_reserve,
 	[GHVM_STEP_PIN] = step_pin,
 	[GHVM_STEP_WRITE_KERNEL] = step_kernel,
 	[GHVM_STEP_WRITE_INITRD] = step_initrd,

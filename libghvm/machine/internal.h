@@ -6,6 +6,7 @@
 
 #include "libghvm/memory/ledger.h"
 #include "ghvm/machine.h"
+#include "libghvm/machine/pair.h"
 #include "libghvm/memory/parcel.h"
 #include "libghvm/memory/region-map.h"
 #include "libghvm/rm/rpc.h"
@@ -44,6 +45,7 @@ struct ghvm_machine_added {
  * @grant_id: argument of REVOKE; 0: no grant exists
  * @grant: file, owned, -1 none
  * @undo_failed: the last teardown was incomplete, or was that of a dead process
+ * @awaits_peer: only regions that another guest may have kept it from being complete
  * @settled: RM has said that the guest does not run and never will
  * @asked_crash: RM was asked for the crash message of this VM; @crash: the last message that was
  *     not taken, "" none
@@ -78,9 +80,11 @@ struct ghvm_machine {
 	size_t n_doorbells;
 	enum ghvm_step_kind step;
 	bool undo_failed;
+	bool awaits_peer;
 	bool settled;
 	bool asked_crash;
 	char crash[GHVM_CRASH_MESSAGE_SIZE];
+	struct ghvm_machine_pair pair;
 
 	pthread_mutex_t lock; /* guards the following members; taken last */
 	pthread_cond_t cond;
@@ -124,6 +128,23 @@ bool ghvm_orphans_same_life(const struct ghvm_tag *a, const struct ghvm_tag *b);
  */
 const char *ghvm_orphans_contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b);
 
+/* pair.c: the region is one that another machine has made, and the parcel is not pinned; after build(). */
+bool ghvm_machine_joined(const struct ghvm_machine *m, size_t parcel);
+/* The regions of two guests are for @with as well, which RM has allocated. */
+void ghvm_machine_pair_parcels(struct ghvm_machine *m, struct ghvm_vmid with);
+/* Take the VMID that another machine has reserved. */
+int ghvm_machine_join(struct ghvm_machine *m, struct ghvm_error *err);
+/* False: a second guest may have the parcel. Otherwise none gets it any more. */
+bool ghvm_machine_may_reclaim(struct ghvm_machine *m, const struct ghvm_parcel *p);
+/* RM has given the parcel back: the VMID of its second guest is deallocated, if that is to be done here. */
+int ghvm_machine_pair_end(struct ghvm_machine *m, struct ghvm_parcel *p, struct ghvm_error *err);
+
+/* teardown.c: ask for the VM's state. NONE lets its VMID be forgotten, so it takes two replies. */
+int ghvm_machine_ask_surely(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status *ret,
+			    struct ghvm_error *err);
+/* teardown.c: may a VMID in that state be deallocated? */
+bool ghvm_machine_may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status);
+int ghvm_machine_deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err);
 /* teardown.c: take everything back from RM and unguard it; the pins stay. */
 int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err);
 

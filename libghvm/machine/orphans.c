@@ -62,15 +62,20 @@ static bool same_handle(const struct ghvm_tag *a, const struct ghvm_tag *b)
 	return a->handle.id != GHVM_PARCEL_NONE && a->handle.id == b->handle.id;
 }
 
+/* Is it of the region with that label of that VM? Each probe has the same label. */
+static bool covers(const struct ghvm_tag *t, struct ghvm_vmid vmid, uint32_t label)
+{
+	return vmid.id && t->label == label && label != GHVM_LABEL_PROBE &&
+	       (t->vmid.id == vmid.id || t->with.id == vmid.id);
+}
+
 const char *ghvm_orphans_contradiction(const struct ghvm_tag *a, const struct ghvm_tag *b)
 {
 	if (same_handle(a, b) && is_sure(a) && is_sure(b))
 		return "has a tag with the handle of another parcel";
-	if (a->vmid.id != b->vmid.id)
-		return NULL;
-	if (!ghvm_orphans_same_life(a, b))
+	if (a->vmid.id == b->vmid.id && !ghvm_orphans_same_life(a, b))
 		return "has a tag with the VMID of another run";
-	if (a->label == b->label && a->label != GHVM_LABEL_PROBE)
+	if (covers(a, b->vmid, b->label) || covers(a, b->with, b->label))
 		return "has a tag with the label of another region";
 	return NULL;
 }

@@ -51,11 +51,12 @@ static void append_added(struct ghvm_machine *m, const struct ghvm_machine_added
 
 /* ---- the map ---- */
 
-static int put_in_map(struct ghvm_machine *m, const struct ghvm_parcel *p, struct ghvm_error *err)
+static int put_in_map(struct ghvm_machine *m, const struct ghvm_parcel *p, uint64_t size,
+		      struct ghvm_error *err)
 {
 	const struct ghvm_region_request q = {
 		.ipa = p->config.ipa,
-		.size = p->size,
+		.size = size,
 		.label = p->config.label,
 		.kind = p->config.lend ? GHVM_REGION_LENT : GHVM_REGION_SHARED,
 		.readonly = p->config.rights == GHVM_MEM_R,
@@ -78,9 +79,11 @@ int ghvm_machine_map_fill(struct ghvm_machine *m, struct ghvm_error *err)
 						      .memfd = -1 };
 		int r;
 
-		if (p->state == GHVM_PARCEL_UNPINNED || p->config.label == GHVM_LABEL_PROBE)
+		if ((p->state == GHVM_PARCEL_UNPINNED && !ghvm_machine_joined(m, i)) ||
+		    p->config.label == GHVM_LABEL_PROBE)
 			continue;
-		r = put_in_map(m, p, first == 0 ? err : NULL);
+		r = put_in_map(m, p, ghvm_machine_joined(m, i) ? m->plan->parcels[i].size : p->size,
+			       first == 0 ? err : NULL);
 		if (r == 0 && i >= count_planned(m))
 			append_added(m, &a);
 		first = first == 0 ? r : first;

@@ -113,13 +113,13 @@ static void pause_for_news(struct settling *s, unsigned int seen)
 	s->poll_ms = s->poll_ms * 2 < POLL_LAST_MS ? s->poll_ms * 2 : POLL_LAST_MS;
 }
 
-/* Ask for the VM's state. NONE lets its VMID be forgotten, so it takes two replies. */
-static int ask_surely(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err)
+int ghvm_machine_ask_surely(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status *ret,
+			    struct ghvm_error *err)
 {
-	int r = ghvm_machine_ask(m, ghvm_machine_vmid(m), ret, err);
+	int r = ghvm_machine_ask(m, vmid, ret, err);
 
 	if (r == 0 && *ret == GHVM_VM_NONE)
-		r = ghvm_machine_ask(m, ghvm_machine_vmid(m), ret, err);
+		r = ghvm_machine_ask(m, vmid, ret, err);
 	return r;
 }
 
@@ -138,7 +138,7 @@ static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct gh
 		unsigned int seen =
 			ghvm_machine_news(m); /* read before asking, so that no change is missed */
 		enum ghvm_vm_status status;
-		int r = ask_surely(m, &status, err);
+		int r = ghvm_machine_ask_surely(m, ghvm_machine_vmid(m), &status, err);
 
 		if (r == 0)
 			r = advance_vm(&s, status, err);
@@ -177,7 +177,8 @@ static int drop_grant(struct ghvm_machine *m, struct ghvm_error *err)
 static void reclaim_lost(struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < m->n_parcels; i++)
-		if (m->parcels[i].state == GHVM_PARCEL_LOST)
+		if (m->parcels[i].state == GHVM_PARCEL_LOST &&
+		    ghvm_machine_may_reclaim(m, &m->parcels[i]))
 			(void)ghvm_parcel_reclaim(&m->parcels[i], NULL); /* retried below */
 }
 
@@ -195,27 +196,46 @@ static bool is_in_use(int r, const struct ghvm_error *e)
 	return ghvm_machine_refused(r, e) && e->rm_code == GHVM_RM_MEM_INUSE;
 }
 
-/* Reclaim and unguard each parcel, also after one failed. The first error is returned. */
-static int reclaim_all(struct ghvm_machine *m, struct ghvm_error *err)
+static int take_parcel_back(struct ghvm_machine *m, struct ghvm_parcel *p, struct ghvm_error *err)
 {
-	int first = 0;
+	struct ghvm_error e = {};
+	int r;
+
+	if (!ghvm_machine_may_reclaim(m, p))
+		return ghvm_error_set(err, -EXDEV,
+				      "%s: VM 0x%x, which it is shared with, has not ended",
+				      p->config.name, p->with.id);
+	r = ghvm_parcel_reclaim(p, &e);
+	if (is_in_use(r, &e))
+		m->settled = false;
+	if (r == 0)
+		r = ghvm_parcel_unguard(p, &e);
+	if (r == 0)
+		r = ghvm_machine_pair_end(m, p, &e);
+	if (r < 0 && err)
+		*err = e;
+	return r;
+}
+
+/*
+ * Take each parcel back, also after one failed. The first error is returned, and that another guest may have a
+ * parcel only if there is no other.
+ */
+static int take_all_back(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	struct ghvm_error first = {};
 
 	for (size_t i = 0; i < m->n_parcels; i++) {
-		struct ghvm_parcel *p = &m->parcels[i];
 		struct ghvm_error e = {};
-		int r = ghvm_parcel_reclaim(p, &e);
 
-		if (is_in_use(r, &e))
-			m->settled = false;
-		if (r == 0)
-			r = ghvm_parcel_unguard(p, &e);
-		if (r < 0 && first == 0) {
-			first = r;
-			if (err)
-				*err = e;
-		}
+		if (take_parcel_back(m, &m->parcels[i], &e) < 0 &&
+		    (!first.code || first.code == -EXDEV))
+			first = e;
 	}
-	return first;
+	m->awaits_peer = first.code == -EXDEV;
+	if (first.code && err)
+		*err = first;
+	return first.code;
 }
 
 /*
@@ -236,7 +256,7 @@ static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struc
 	return r;
 }
 
-static int deallocate_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
+int ghvm_machine_deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
 	enum ghvm_vm_status status;
 	struct ghvm_error e = {};
@@ -257,7 +277,7 @@ static int deallocate_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct
 }
 
 /* A deallocated VMID is given to another VM: not allowed if an unknown parcel may belong to it. */
-static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
+bool ghvm_machine_may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
 {
 	if (m->adopted && ghvm_ledger_distrusted(m->ledger))
 		return false;
@@ -272,8 +292,10 @@ static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struc
 
 	if (status == GHVM_VM_INIT)
 		r = leave_init(m, &status, err);
-	if (r == 0 && may_deallocate(m, status)) {
-		r = deallocate_vmid(m, vmid, err);
+	if (r == 0 && ghvm_ledger_pair_return(m->ledger, vmid, status == GHVM_VM_LOAD))
+		return 0; /* a parcel of another machine names it, and has it now */
+	if (r == 0 && ghvm_machine_may_deallocate(m, status)) {
+		r = ghvm_machine_deallocate(m, vmid, err);
 		status = GHVM_VM_NONE;
 	}
 	if (r < 0)
@@ -295,7 +317,7 @@ static int free_if_lost(struct ghvm_machine *m, struct ghvm_vmid vmid, struct gh
 		return 0;
 	r = ghvm_machine_ask(m, vmid, &status, err);
 	if (r == 0 && status == GHVM_VM_LOAD)
-		r = deallocate_vmid(m, vmid, err);
+		r = ghvm_machine_deallocate(m, vmid, err);
 	return r;
 }
 
@@ -329,6 +351,7 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	enum ghvm_vm_status status;
 	int r = drop_grant(m, err);
 
+	m->awaits_peer = false;
 	ghvm_transaction_abort(m->transaction);
 	if (r == 0 && m->vmid_lost)
 		r = free_lost_vmids(m, err);
@@ -338,8 +361,10 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	r = settle_vm(m, &status, err);
 	if (r < 0)
 		unguard_ours(m);
+	else
+		ghvm_ledger_pair_leave(m->ledger, ghvm_machine_vmid(m));
 	if (r == 0)
-		r = reclaim_all(m, err);
+		r = take_all_back(m, err);
 	if (r == 0)
 		r = retire_vmid(m, status, err);
 	if (r < 0)
@@ -352,11 +377,14 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	return 0;
 }
 
-/* Unpin what was taken back, although other parcels were not. */
+/*
+ * Unpin what was taken back, although other parcels were not. A second VMID that has not been deallocated needs
+ * its parcel's entry in the ledger.
+ */
 static void unpin_ours(struct ghvm_machine *m)
 {
 	for (size_t i = 0; i < m->n_parcels; i++)
-		if (m->parcels[i].state == GHVM_PARCEL_OURS)
+		if (m->parcels[i].state == GHVM_PARCEL_OURS && !m->parcels[i].with.id)
 			ghvm_parcel_done(&m->parcels[i]);
 }
 

@@ -15,6 +15,7 @@
 #include "libghvm/plan/dt.h"
 #include "libghvm/plan/image.h"
 #include "libghvm/plan/plan.h"
+#include "libghvm/spec/pair.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -162,6 +163,7 @@ static int add_region(struct ghvm_plan *p, size_t nth, struct ghvm_error *err)
 	*w = (struct ghvm_plan_parcel){
 		.label = r->label,
 		.readonly = r->readonly,
+		.paired = *r->with,
 		.ipa = ipa,
 		.size = r->size,
 	};
@@ -335,6 +337,8 @@ static void add_steps(struct ghvm_plan *p)
 		add_step(p, GHVM_STEP_WRITE_INITRD, 0);
 	add_step(p, GHVM_STEP_WRITE_DTB, 0);
 	add_step(p, GHVM_STEP_ALLOCATE, 0);
+	if (spec_peer(p->spec))
+		add_step(p, GHVM_STEP_RESERVE, 0);
 	for (size_t i = 0; i < p->n_parcels; i++) {
 		add_step(p, GHVM_STEP_GUARD, i);
 		add_step(p, p->parcels[i].lend ? GHVM_STEP_LEND : GHVM_STEP_SHARE, i);

@@ -8,6 +8,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/json.h"
 #include "libghvm/plan/plan.h"
+#include "libghvm/spec/pair.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct step_name {
 
 static const struct step_name step_names[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_ALLOCATE] = { "allocate", false },
+	[GHVM_STEP_RESERVE] = { "reserve", false },
 	[GHVM_STEP_PIN] = { "pin", true },
 	[GHVM_STEP_WRITE_KERNEL] = { "write-kernel", false },
 	[GHVM_STEP_WRITE_INITRD] = { "write-initrd", false },
@@ -165,7 +167,8 @@ static void text_parcels(FILE *f, const struct ghvm_plan *p)
 		fprintf(f, "  %-12s label %-4u %-6s %-8s entries ", m->name, m->label,
 			m->lend ? "lent" : "shared", size_text(m->size, size));
 		text_count(f, m->entries_best, m->entries_worst);
-		fprintf(f, " of %" PRIu64 "\n", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+		fprintf(f, " of %" PRIu64 "%s%s\n", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES),
+			m->paired ? ", with " : "", m->paired ? spec_peer(p->spec) : "");
 	}
 }
 
@@ -281,13 +284,16 @@ static void json_range(struct ghvm_json *j, const char *key, uint64_t first, uin
 	ghvm_json_close(j, ']');
 }
 
-static void json_parcel(struct ghvm_json *j, const struct ghvm_plan_parcel *m)
+static void json_parcel(struct ghvm_json *j, const struct ghvm_plan *p,
+			const struct ghvm_plan_parcel *m)
 {
 	ghvm_json_open(j, NULL, '{');
 	ghvm_json_text(j, "name", m->name);
 	ghvm_json_number(j, "label", m->label);
 	ghvm_json_bool(j, "lend", m->lend);
 	ghvm_json_bool(j, "readonly", m->readonly);
+	if (m->paired)
+		ghvm_json_text(j, "with", spec_peer(p->spec));
 	ghvm_json_number(j, "ipa", m->ipa);
 	ghvm_json_number(j, "size", m->size);
 	json_range(j, "entries", m->entries_best, m->entries_worst);
@@ -299,7 +305,7 @@ static void json_parcels(struct ghvm_json *j, const struct ghvm_plan *p)
 {
 	ghvm_json_open(j, "parcels", '[');
 	for (size_t i = 0; i < p->n_parcels; i++)
-		json_parcel(j, &p->parcels[i]);
+		json_parcel(j, p, &p->parcels[i]);
 	ghvm_json_close(j, ']');
 }
 

@@ -42,6 +42,7 @@ static void give_up(const struct adopt_target *t, const struct ghvm_orphan *o, s
 
 	ghvm_ledger_distrust(t->host->ledger);
 	ghvm_ledger_vmid_add(t->host->ledger, o->tag.vmid);
+	ghvm_ledger_vmid_add(t->host->ledger, o->tag.with);
 	r = quarantine_count(t->quarantine, name_of(o), o->tag.vmid, pages_of(o, n), why);
 	if (r < 0)
 		log_error(NULL, r, "Cannot list quarantined memory");

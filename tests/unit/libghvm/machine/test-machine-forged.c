@@ -5,6 +5,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/machine/internal.h"
 #include "libghvm/machine/orphans.h"
 #include "libghvm/memory/ledger.h"
 #include "libghvm/memory/tag.h"
@@ -54,6 +55,13 @@ static void to_name(struct ghvm_tag *t, uint64_t to)
 	t->name[0] = (char)to;
 }
 
+/* A second guest that has the pages as well. */
+static void to_with(struct ghvm_tag *t, uint64_t to)
+{
+	t->with.id = (uint16_t)to;
+	t->kind = GHVM_TAG_SHARED;
+}
+
 /* A guest runs, and its process is dead. */
 static void orphan(struct bench *b)
 {
@@ -75,6 +83,43 @@ static void assert_untouched(struct bench *b, size_t sent)
 	assert_int_equal(c.parcels, 2);
 	assert_int_equal(fake_rm_pins(b->f), 0);
 	assert_int_equal(fake_rm_quarantined(b->f), 2);
+}
+
+static void no_second_vmid_but_a_guests(void **state)
+{
+	static const uint16_t vmids[] = { 1, 3, 255, 256, UINT16_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(vmids); i++) {
+		_cleanup_(freep) struct ghvm_orphan *v = NULL;
+		_cleanup_(bench_done) struct bench b;
+		struct ghvm_machine *m = NULL;
+		size_t n, sent;
+
+		orphan(&b);
+		sent = b.f->n_sent;
+		forge(&b.f->pins[1], to_with, vmids[i]);
+		assert_int_equal(ghvm_orphans_list(&b.f->host, &v, &n, NULL), 0);
+		assert_int_equal(
+			ghvm_machine_adopt(&b.f->host, b.rm, &b.ledger, NULL, v, n, &m, NULL),
+			-EINVAL);
+		assert_null(m);
+		assert_untouched(&b, sent);
+	}
+}
+
+/* The other machine cannot have a region of that label, too. */
+static void a_region_of_two_guests_is_in_one_tag(void **state)
+{
+	struct ghvm_tag a = { .vmid = { 0x80 }, .label = 7, .with = { 0x81 } };
+	struct ghvm_tag b = { .vmid = { 0x81 }, .label = 7 };
+	struct ghvm_tag c = { .vmid = { 0x82 }, .label = 7, .with = { 0x81 } };
+
+	a.handle.id = b.handle.id = c.handle.id = GHVM_PARCEL_NONE;
+	assert_non_null(strstr(ghvm_orphans_contradiction(&a, &b), "label of another"));
+	assert_non_null(strstr(ghvm_orphans_contradiction(&b, &a), "label of another"));
+	assert_non_null(strstr(ghvm_orphans_contradiction(&a, &c), "label of another"));
+	b.label = 8;
+	assert_null(ghvm_orphans_contradiction(&a, &b));
 }
 
 /* It is unknown which of two contradicting tags is wrong: both pins stay. */
@@ -161,6 +206,8 @@ static void a_lost_vmid_is_not_looked_for_among_the_distrusted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_second_vmid_but_a_guests),
+		cmocka_unit_test(a_region_of_two_guests_is_in_one_tag),
 		cmocka_unit_test(contradictions),
 		cmocka_unit_test(the_handle_of_another_vm),
 		cmocka_unit_test(a_lost_vmid_is_not_looked_for_among_the_distrusted),

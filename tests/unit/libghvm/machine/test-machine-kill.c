@@ -192,6 +192,12 @@ static const struct bench_options assigning_presplit = {
 	.presplit = true,
 };
 
+static const struct bench_options pair = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM, .window = true },
+	.pair = true,
+};
+
 static void is_killed_anywhere(void **state)
 {
 	sweep("plain", &small);
@@ -199,6 +205,7 @@ static void is_killed_anywhere(void **state)
 	sweep("presplit", &presplit);
 	sweep("assigning", &assigning);
 	sweep("assigning, presplit", &assigning_presplit);
+	sweep("two VMs with one region", &pair);
 }
 
 /* Every ninth point of a life, and of each recovery every fifth, from another start. */

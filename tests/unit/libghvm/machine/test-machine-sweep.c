@@ -109,7 +109,7 @@ static void try_point(const struct bench_options *o, enum fault fault, unsigned 
 	if (ghvm_rm_dead(b.rm)) /* for this process: the next one finds the rest */
 		r2 = bench_recover(&b, &again);
 	else if (!bench_clean(&b))
-		r2 = ghvm_machine_teardown(b.m, &again);
+		r2 = bench_teardown(&b, &again);
 	if (bench_clean(&b) && r2 == 0)
 		return;
 	print_error("point %u, status %u: %d \"%s\", then %d \"%s\"\n", nth, status, r, err.msg, r2,
@@ -183,6 +183,19 @@ static const struct bench_options hurried_booting = {
 	.patience_ms = 5,
 };
 
+static const struct bench_options pair = {
+	.host = { .ram_size = HOST_RAM, .assigns = true },
+	.demo = { .memory = RAM, .window = true },
+	.pair = true,
+};
+
+static const struct bench_options hurried_pair = {
+	.host = { .ram_size = HOST_RAM },
+	.demo = { .memory = RAM, .window = true },
+	.patience_ms = 5,
+	.pair = true,
+};
+
 static void every_host_call_fails(void **state)
 {
 	sweep("host calls, plain", &small, FAULT_HOST_CALL, 0);
@@ -190,6 +203,7 @@ static void every_host_call_fails(void **state)
 	sweep("host calls, presplit", &presplit, FAULT_HOST_CALL, 0);
 	sweep("host calls, assigning", &assigning, FAULT_HOST_CALL, 0);
 	sweep("host calls, assigning, presplit", &assigning_presplit, FAULT_HOST_CALL, 0);
+	sweep("host calls, two VMs", &pair, FAULT_HOST_CALL, 0);
 }
 
 static void every_message_is_refused_with_every_status(void **state)
@@ -199,6 +213,7 @@ static void every_message_is_refused_with_every_status(void **state)
 
 		(void)snprintf(what, sizeof(what), "messages refused with 0x%x", bench_statuses[i]);
 		sweep(what, &small, FAULT_REFUSE, bench_statuses[i]);
+		sweep("the same, two VMs", &pair, FAULT_REFUSE, bench_statuses[i]);
 	}
 	sweep("messages refused, scattered", &scattered, FAULT_REFUSE, GHVM_RM_NOMEM);
 	sweep("messages refused, presplit", &presplit, FAULT_REFUSE, GHVM_RM_DENIED);
@@ -213,6 +228,7 @@ static void every_message_gets_lost(void **state)
 	sweep("messages lost", &hurried, FAULT_DROP, 0);
 	sweep("messages lost, presplit", &hurried_presplit, FAULT_DROP, 0);
 	sweep("messages lost, boot context", &hurried_booting, FAULT_DROP, 0);
+	sweep("messages lost, two VMs", &hurried_pair, FAULT_DROP, 0);
 }
 
 static void every_reply_goes_missing(void **state)
@@ -220,6 +236,7 @@ static void every_reply_goes_missing(void **state)
 	sweep("replies missing", &hurried, FAULT_MUTE, 0);
 	sweep("replies missing, presplit", &hurried_presplit, FAULT_MUTE, 0);
 	sweep("replies missing, boot context", &hurried_booting, FAULT_MUTE, 0);
+	sweep("replies missing, two VMs", &hurried_pair, FAULT_MUTE, 0);
 }
 
 int main(void)

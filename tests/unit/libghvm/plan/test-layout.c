@@ -87,6 +87,7 @@ static void steps_come_in_a_safe_order(void **state)
 		{ GHVM_STEP_PIN, 0 },	       { GHVM_STEP_PIN, 1 },
 		{ GHVM_STEP_WRITE_KERNEL, 0 }, { GHVM_STEP_WRITE_INITRD, 0 },
 		{ GHVM_STEP_WRITE_DTB, 0 },    { GHVM_STEP_ALLOCATE, 0 },
+		{ GHVM_STEP_RESERVE, 0 }, /* its VMID is in the tag of the region */
 		{ GHVM_STEP_GUARD, 0 },	       { GHVM_STEP_LEND, 0 },
 		{ GHVM_STEP_GUARD, 1 },	       { GHVM_STEP_SHARE, 1 },
 		{ GHVM_STEP_CONFIG_IMAGE, 0 }, { GHVM_STEP_INIT, 0 },
@@ -98,7 +99,7 @@ static void steps_come_in_a_safe_order(void **state)
 	struct ghvm_spec s = spec();
 	struct ghvm_error err;
 
-	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16) };
+	s.regions[0] = (struct ghvm_spec_region){ .label = 7, .size = GHVM_MIB(16), .with = "b" };
 	s.n_regions = 1;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_int_equal(p.n_steps, ARRAY_SIZE(want));
