@@ -66,6 +66,8 @@ static void on_vm_state(void *data, struct vm *vm, enum vm_state before)
 	struct manager *m = data;
 
 	schedule_removal(m, vm);
+	if (vm_vacant(vm))
+		quarantine_retry_peers(&m->quarantine);
 	if (m->observer)
 		m->observer->on_vm_state(m->observer_data, vm, before);
 }
@@ -81,10 +83,22 @@ static void on_vm_remains(void *data, struct vm *vm, struct guest *g, const stru
 		log_error(&a, r, "Cannot list quarantined memory");
 }
 
+static struct vm *on_find(void *data, const char *name)
+{
+	return manager_find(data, name);
+}
+
+static int on_load(void *data, const char *name, struct ghvm_spec *ret, struct ghvm_error *err)
+{
+	return manager_load_spec(data, name, ret, NULL, err);
+}
+
 static const struct vm_calls vm_calls = {
 	.on_changed = on_vm_changed,
 	.on_state = on_vm_state,
 	.on_remains = on_vm_remains,
+	.find = on_find,
+	.load = on_load,
 };
 
 static void on_quarantine_changed(void *data, const char *name)

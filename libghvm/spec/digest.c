@@ -35,7 +35,7 @@ static uint64_t mix_text(uint64_t h, const char *s)
 
 static bool is_default(const struct yaml_field *f, const void *of)
 {
-	if (f->kind == YAML_TEXT)
+	if (spec_field_is_text(f))
 		return !spec_field_text(f, of);
 	if (f->kind == YAML_REGISTER)
 		return spec_field_chosen(f, of);
@@ -56,8 +56,8 @@ static uint64_t mix_fields(uint64_t h, const struct yaml_map *map, const void *o
 			continue;
 		if (rank > first_n)
 			h = mix_number(h, rank);
-		h = f->kind == YAML_TEXT ? mix_text(h, spec_field_text(f, of))
-					 : mix_number(h, spec_field_number(f, of));
+		h = spec_field_is_text(f) ? mix_text(h, spec_field_text(f, of))
+					  : mix_number(h, spec_field_number(f, of));
 	}
 	return h;
 }

@@ -8,6 +8,7 @@
 
 #include "ghvm/guest-map.h"
 #include "libghvm/base/bits.h"
+#include "libghvm/base/name.h"
 #include "libghvm/spec/complain.h"
 
 #include <inttypes.h>
@@ -102,6 +103,17 @@ static void parse_pages(struct yaml_reader *rd, yaml_node_t *n, const char *path
 		*(uint64_t *)dst = v;
 }
 
+static void parse_with(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		       const struct yaml_field *f, void *dst)
+{
+	const char *s = n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : "";
+
+	if (!ghvm_name_valid(s))
+		yaml_complain(rd, n, path, "name", "not the name of a VM");
+	else
+		memcpy(dst, s, strlen(s) + 1); /* fits: it is valid */
+}
+
 static const struct yaml_field region_fields[] = {
 	REGION_FIELD("label", label, NUMBER, yaml_parse_number, YAML_REQUIRED, &label_limits, 0, 1),
 	SPECIAL("kind", UNSTORED, parse_region_kind, 0, region_kinds),
@@ -110,6 +122,7 @@ static const struct yaml_field region_fields[] = {
 	REGION_FIELD("access", access, WORD, yaml_parse_word, 0, host_accesses,
 		     GHVM_HOST_READ_WRITE, 5),
 	REGION_FIELD("address", address, SIZE, parse_pages, YAML_CHOSEN, NULL, 0, 4),
+	REGION_FIELD("with", with, NAME, parse_with, 0, NULL, 0, 6),
 	{},
 };
 const struct yaml_map spec_region_fields = { region_fields };
@@ -388,7 +401,14 @@ const char *spec_field_text(const struct yaml_field *f, const void *of)
 {
 	const void *at = (const uint8_t *)of + f->offset;
 
+	if (f->kind == YAML_NAME)
+		return *(const char *)at ? at : NULL;
 	return *(char *const *)at;
+}
+
+bool spec_field_is_text(const struct yaml_field *f)
+{
+	return f->kind == YAML_TEXT || f->kind == YAML_NAME;
 }
 
 static void set_default(const struct yaml_field *f, void *of)

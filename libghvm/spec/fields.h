@@ -22,7 +22,9 @@ void spec_free_texts(const struct yaml_map *map, struct ghvm_spec *spec);
 uint64_t spec_field_number(const struct yaml_field *f, const void *of);
 /* True of a field without a key in the descriptor: its value is chosen later. */
 bool spec_field_chosen(const struct yaml_field *f, const void *of);
-/* The value of a TEXT; NULL: absent. */
+/* Is it a TEXT or a NAME? */
+bool spec_field_is_text(const struct yaml_field *f);
+/* The value of a TEXT or a NAME; NULL: absent. */
 const char *spec_field_text(const struct yaml_field *f, const void *of);
 
 /* The field of that rank in @map and the maps in it; NULL: there is none. */

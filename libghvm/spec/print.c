@@ -98,6 +98,7 @@ void spec_put_scalar(FILE *f, const struct yaml_field *field, const void *of)
 		fprintf(f, "0x%" PRIx64, v);
 		break;
 	case YAML_TEXT:
+	case YAML_NAME:
 		put_text(f, spec_field_text(field, of));
 		break;
 	case YAML_CONSTANT:
@@ -140,7 +141,7 @@ bool spec_is_absent(const struct yaml_field *field, const void *of)
 {
 	if (field->kind == YAML_MAP)
 		return is_empty(field->arg, of);
-	if (field->kind == YAML_TEXT)
+	if (spec_field_is_text(field))
 		return !spec_field_text(field, of);
 	if (field->kind == YAML_REGION_LIST)
 		return !((const struct ghvm_spec *)of)->n_regions;

@@ -56,6 +56,7 @@ enum yaml_kind {
 	YAML_TIME,     /* unsigned int, milliseconds */
 	YAML_REGISTER, /* struct ghvm_spec_register; @arg is a uint64_t, its alignment, or NULL */
 	YAML_TEXT,     /* char *, owned */
+	YAML_NAME,     /* char[GHVM_NAME_SIZE], a VM's name; "": none */
 	YAML_MAP,      /* keys of the same structure; @arg is a struct yaml_map */
 	YAML_DEVICE_LIST, /* list of maps of one key, of the same structure; @arg is their map */
 	YAML_REGION_LIST, /* list of struct ghvm_spec_region; @arg is the map of one */

@@ -11,6 +11,7 @@
 #include "libghvm/spec/complain.h"
 #include "libghvm/spec/fields.h"
 #include "libghvm/spec/files.h"
+#include "libghvm/spec/pair.h"
 #include "libghvm/spec/paths.h"
 #include "libghvm/spec/reader.h"
 
@@ -133,10 +134,27 @@ static void check_label(struct spec_report *report, const struct ghvm_spec *spec
 	}
 }
 
+static void check_with(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
+{
+	const char *with = spec->regions[nth].with, *peer = spec_peer(spec);
+	char key[REGION_KEY_SIZE];
+
+	snprintf(key, sizeof(key), "regions[%zu].with", nth);
+	if (!strcmp(with, spec->name))
+		complain(report, spec, key, GHVM_SEVERITY_ERROR, "with-itself",
+			 "is the VM's own name");
+	else if (*with && strcmp(with, peer))
+		complain(report, spec, key, GHVM_SEVERITY_ERROR, "with-two",
+			 "another region names %s: all regions that a VM shares with another VM "
+			 "must name the same one",
+			 peer);
+}
+
 static void check_spec(struct spec_report *report, const struct ghvm_spec *spec)
 {
 	check_memory(report, spec);
 	for (size_t i = 0; i < spec->n_regions; i++) {
+		check_with(report, spec, i);
 		check_label(report, spec, i);
 		check_address(report, spec, i);
 	}

@@ -170,6 +170,7 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 		return ghvm_error_set(err, r, "cannot allocate the machine: %s", strerror(-r));
 	ghvm_machine_set_ledger(m, g->host->ledger);
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
+	ghvm_machine_set_pair(m, &g->pair);
 	atomic_store(&g->machine, m); /* from here on it receives notifications */
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "daemon/ipc/runinfo.h"
 #include "libghvm/machine/orphans.h"
 #include "libghvm/plan/plan.h"
+#include "libghvm/spec/pair.h"
 #include "libghvm/spec/paths.h"
 
 void guest_find_needs(struct guest *g)
@@ -239,6 +240,15 @@ static bool keep_region(struct guest *g, uint32_t label, int fd)
 	return sealed == 0;
 }
 
+/* The helper has made memory for a region that the other guest has made: use that one's, which is kept already. */
+static void use_other_memory(struct guest *g, uint32_t label, struct guest_need *need)
+{
+	int fd = ghvm_region_fds_get(&g->regions, label);
+
+	closep(&need->fd);
+	need->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 /*
  * Shared regions: the manager keeps their memory for clients, the runner for a later manager. Never
  * lent memory, of which no file descriptor is left.
@@ -254,7 +264,11 @@ static void take_regions(struct guest *g, struct guest_fd *ret, size_t *n)
 		need = guest_find_need(g, GHVM_LINK_MEMORY, (uint16_t)i);
 		if (!need || need->fd < 0 || p->lend)
 			continue;
-		if (!keep_region(g, p->label, need->fd))
+		if (p->paired && g->pair.joins.id)
+			use_other_memory(g, p->label, need);
+		else if (!keep_region(g, p->label, need->fd))
+			continue;
+		if (need->fd < 0)
 			continue;
 		(void)snprintf(name, sizeof(name), GHVM_LINK_REGION_NAME "%u", p->label); /* fits */
 		add_fd(ret, n, name, TAKE_FD(need->fd));
@@ -357,7 +371,7 @@ int guest_runinfo(const struct guest *g)
 		.stop_timeout_ms = g->spec.stop_timeout_ms,
 		.logging = (uint8_t)g->spec.logging,
 		.log_size = g->spec.log_size,
-		.on_reboot = (uint8_t)g->spec.on_reboot,
+		.on_reboot = (uint8_t)(spec_peer(&g->spec) ? GHVM_ON_END_STOP : g->spec.on_reboot),
 		.on_crash = (uint8_t)g->spec.on_crash,
 	};
 	size_t n;

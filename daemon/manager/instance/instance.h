@@ -13,6 +13,7 @@
 #include "daemon/ipc/protocol.h"
 #include "daemon/ipc/region-fds.h"
 #include "ghvm/machine.h"
+#include "libghvm/machine/pair.h"
 #include "daemon/ipc/needs.h"
 #include "ghvm/spec.h"
 
@@ -60,6 +61,7 @@ struct guest_fd {
  * @plan: owned, if @planned; @origin: other input of the plan, owned
  * @no_rebuild: why the guest cannot reboot in place; code 0: it can, as far as known
  * @regions: the memory of its regions, for clients; never used by the operation thread
+ * @pair: of a guest with regions that another guest has as well
  * @machine: owned; set by the operation thread, then used by main for ghvm_machine_on_notify()
  * @step: enum ghvm_step_kind of the current build, any thread; -1: none
  * @on_step: called on the operation thread when @step has changed
@@ -76,6 +78,7 @@ struct guest {
 	struct guest_need needs[GUEST_NEEDS_MAX];
 	size_t n_needs;
 	struct ghvm_region_fds regions;
+	struct ghvm_machine_pair pair;
 	_Atomic(struct ghvm_machine *) machine;
 	_Atomic int step;
 	void (*on_step)(void *data);
@@ -127,6 +130,11 @@ void guest_freep(struct guest **g);
 int guest_give(struct guest *g, enum ghvm_link_kind kind, uint16_t index, int fd,
 	       struct ghvm_error *err);
 bool guest_given(const struct guest *g);
+
+/* Before the build of a guest with regions that the VM of @other has as well: this guest makes them. */
+void guest_make_regions(struct guest *g, const struct ghvm_spec *other);
+/* The same, if @maker, which has been built, has made them. */
+void guest_join_regions(struct guest *g, const struct guest *maker);
 
 /* Thread: operation. Return: as the functions of machine.h that they call. */
 int guest_run_build(struct guest *g, struct ghvm_error *err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/manager/core/log.h"
+#include "libghvm/machine/pair.h"
 #include "libghvm/rm/rpc.h"
 
 #define PAUSE_FIRST_MS 10000U
@@ -109,6 +110,7 @@ static void update_figures(struct quarantined *e)
 
 	e->pages = ghvm_machine_quarantined(m);
 	e->may_run = ghvm_machine_may_run(m);
+	e->awaits_peer = ghvm_machine_awaits_peer(m);
 }
 
 static void on_retry_done(void *data, int result, const struct ghvm_error *err)
@@ -160,7 +162,12 @@ static void tell_of(const struct quarantined *e)
 	struct log_about a = { .vm = e->name, .vmid = e->vmid, .err = &e->why };
 
 	a.id = LOG_ID_QUARANTINED;
-	log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)e->pages, e->why.msg);
+	if (e->awaits_peer)
+		log_info(&a, "%llu pages stay until another VM ends: %s",
+			 (unsigned long long)e->pages, e->why.msg);
+	else
+		log_error(&a, 0, "%llu pages quarantined: %s", (unsigned long long)e->pages,
+			  e->why.msg);
 }
 
 static int add_entry(struct quarantine *q, const struct quarantined *entry)
@@ -224,6 +231,14 @@ void quarantine_retry(struct quarantine *q)
 	try_next(q);
 }
 
+void quarantine_retry_peers(struct quarantine *q)
+{
+	for (struct quarantined *e = q->first; e; e = e->next)
+		if (e->awaits_peer)
+			e->attempts = 0;
+	try_next(q);
+}
+
 bool quarantine_on_notify(struct quarantine *q, const struct ghvm_rm_notification *n)
 {
 	for (struct quarantined *e = q->first; e; e = e->next)
@@ -238,7 +253,7 @@ uint64_t quarantine_pages(const struct quarantine *q, const char *name, const ch
 
 	*ret_why = "";
 	for (const struct quarantined *e = q->first; e; e = e->next) {
-		if (name && strcmp(e->name, name))
+		if (name && (e->awaits_peer || strcmp(e->name, name)))
 			continue;
 		pages += e->pages;
 		*ret_why = e->why.msg;

@@ -22,6 +22,7 @@
  * @guest: owned; NULL: pages in the module's quarantine without a known owner
  * @pages: number of guarded pages
  * @may_run: the guest may still run
+ * @awaits_peer: another guest, which has not ended, has its pages, and nothing else is left
  * @why: error of the last attempt
  */
 struct quarantined {
@@ -31,6 +32,7 @@ struct quarantined {
 	uint16_t vmid;
 	uint64_t pages;
 	bool may_run;
+	bool awaits_peer;
 	unsigned int attempts;
 	struct ghvm_error why;
 };
@@ -74,11 +76,13 @@ unsigned int quarantine_pause_ms(const struct quarantine *q);
 
 /* Retry all entries now. */
 void quarantine_retry(struct quarantine *q);
+/* A VM has ended: retry the entries with a region that another guest had. */
+void quarantine_retry_peers(struct quarantine *q);
 
 bool quarantine_on_notify(struct quarantine *q, const struct ghvm_rm_notification *n);
 
 /* May a guest @name start? Return: 0; -EBUSY: an earlier one may still run (decision 13). */
 int quarantine_check_name(const struct quarantine *q, const char *name, struct ghvm_error *err);
 
-/* Number of pages of @name (NULL: of all). @ret_why: the last error, "" if there are no pages. */
+/* Number of pages of @name (NULL: of all), without those that only await another VM's end. @ret_why: the last error, "" if there are no pages. */
 uint64_t quarantine_pages(const struct quarantine *q, const char *name, const char **ret_why);

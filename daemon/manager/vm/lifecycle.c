@@ -15,9 +15,12 @@
 
 #include "daemon/manager/state/file.h"
 #include "daemon/manager/instance/exit-policy.h"
+#include "daemon/manager/vm/pair.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/machine/pair.h"
 
 #define HINT_AGAIN_MS 100
+#define PEER_AGAIN_MS 20
 
 static const struct op_calls build_op, start_op, teardown_op, rebuild_op;
 
@@ -125,7 +128,7 @@ static struct verdict judge(const struct vm *vm, enum ghvm_exit_type type)
 	const struct verdict_input in = {
 		.type = type,
 		.asked = vm->asked,
-		.on_reboot = vm->on_reboot,
+		.on_reboot = vm_is_paired(vm) ? GHVM_ON_END_STOP : vm->on_reboot,
 		.on_crash = vm->on_crash,
 		.can_rebuild = control_connected(&vm->control) && guest_can_rebuild(vm->guest),
 	};
@@ -237,9 +240,27 @@ bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret)
 	return true;
 }
 
+/* All is given: build, or look again later. */
+static void build_when_possible(struct vm *vm)
+{
+	struct ghvm_error err = {};
+	int r = vm_pair_prepare(vm, &err);
+
+	if (r < 0) {
+		vm_set_error(vm, &err);
+		vm_doom(vm, VM_FAILED, "start-failed");
+	} else if (r == 0 || vm_step(vm, VM_EVENT_GIVEN) < 0) {
+		(void)loop_timer_arm(&vm->peer_pause,
+				     PEER_AGAIN_MS); /* failure: at the next event */
+	}
+}
+
 void vm_settle(struct vm *vm)
 {
 	enum ghvm_exit_type type;
+
+	if (vm->life.phase == VM_PHASE_PEER_DUE)
+		build_when_possible(vm);
 
 	if (vm_guest_ended(vm, &type))
 		vm_end(vm, type);
@@ -461,6 +482,14 @@ static void tell_remains(struct vm *vm, const struct ghvm_error *err)
 	vm_set_error(vm, &e);
 }
 
+/* Only regions of another guest, which has not ended, are left: that is no failure of this VM. */
+static bool awaits_peer(const struct vm *vm)
+{
+	const struct ghvm_machine *m = guest_machine(vm->guest);
+
+	return m && ghvm_machine_awaits_peer(m);
+}
+
 static void on_teardown_done(void *data, int result, const struct ghvm_error *err)
 {
 	const struct ghvm_error cancelled = { .code = -ECANCELED, .msg = "the start was stopped" };
@@ -471,7 +500,9 @@ static void on_teardown_done(void *data, int result, const struct ghvm_error *er
 
 	vm->reason = vm->final_reason;
 	hear_crash_message(vm);
-	if (result < 0) {
+	if (result < 0 && awaits_peer(vm)) {
+		log_info(&a, "%s", err->msg);
+	} else if (result < 0) {
 		a.err = err;
 		log_error(&a, 0, "Cannot return all memory: %s", err->msg);
 		tell_remains(vm, err);

@@ -4,6 +4,7 @@
  *
  *     STOPPED -begin-> GIVING -given-> [BUILDING] -> BUILT -ready-> START_DUE -> [STARTING] -> RUNNING
  *
+ *     GIVING -wait-> PEER_DUE -given-> [BUILDING]
  *     RUNNING -commit-> [COMMITTING] -> RUNNING
  *     RUNNING -reboot-> PAUSING -pause over-> [REBUILDING] -> REBUILT -ready-> RESTART_DUE
  *             -> [RESTARTING] -> RUNNING
@@ -33,7 +34,8 @@ enum vm_state {
 enum vm_phase {
 	VM_PHASE_STOPPED,
 	VM_PHASE_FAILED,
-	VM_PHASE_GIVING,      /* the helper gives memory and files */
+	VM_PHASE_GIVING, /* the helper gives memory and files */
+	VM_PHASE_PEER_DUE, /* all is given; the VM that has the same regions is being built, or ends */
 	VM_PHASE_BUILDING,    /* operation */
 	VM_PHASE_BUILT,	      /* the runner has yet to say READY */
 	VM_PHASE_START_DUE,   /* it did */
@@ -53,6 +55,7 @@ enum vm_phase {
 
 enum vm_event {
 	VM_EVENT_BEGIN,	 /* a start: there is a guest */
+	VM_EVENT_WAIT,	 /* all is given, and the build must wait for another VM */
 	VM_EVENT_GIVEN,	 /* all that the build needs */
 	VM_EVENT_DONE,	 /* the operation has worked */
 	VM_EVENT_FAILED, /* it has failed and undone the guest; of a teardown: it ends a failure */

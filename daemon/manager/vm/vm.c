@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/manager/vm/pair.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/rm/rpc.h"
 #include "libghvm/spec/digest.h"
@@ -197,6 +198,8 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 		return ghvm_error_set(err, -EBUSY, "the definition of %s is being changed",
 				      vm->name);
 	r = guest_check(vm->env->host, spec, err); /* before memory is populated for it */
+	if (r == 0)
+		r = vm_pair_check(vm, spec, err);
 	if (r < 0)
 		return r;
 	r = guest_new(vm->env->host, spec, &vm->guest);
@@ -226,8 +229,14 @@ int vm_build(struct vm *vm, struct ghvm_error *err)
 	if (!guest_given(vm->guest))
 		return ghvm_error_set(err, -EBADMSG,
 				      "the start helper has not provided all files and memory");
-	r = vm_step(vm, VM_EVENT_GIVEN);
-	return r < 0 ? ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r)) : 0;
+	r = vm_pair_prepare(vm, err);
+	if (r < 0)
+		return r;
+	r = vm_step(vm, r > 0 ? VM_EVENT_GIVEN : VM_EVENT_WAIT);
+	if (r < 0)
+		return ghvm_error_set(err, r, "cannot start a thread: %s", strerror(-r));
+	vm_settle(vm);
+	return 0;
 }
 
 void vm_abandon(struct vm *vm, const struct ghvm_error *why)
@@ -310,6 +319,8 @@ const char *vm_substate(const struct vm *vm)
 
 	if (vm->life.phase == VM_PHASE_PAUSING)
 		return "reboot-pause";
+	if (vm->life.phase == VM_PHASE_PEER_DUE)
+		return "wait-for-peer";
 	switch (vm->state) {
 	case VM_STARTING:
 	case VM_REBOOTING:
@@ -335,6 +346,8 @@ static int init_timers(struct vm *vm)
 				     vm);
 	if (r == 0)
 		r = loop_watch_timer(vm->env->loop, &vm->reboot_pause, vm_on_reboot_pause, vm);
+	if (r == 0)
+		r = loop_watch_timer(vm->env->loop, &vm->peer_pause, vm_on_peer_pause, vm);
 	if (r == 0)
 		r = loop_watch_timer(vm->env->loop, &vm->hint_patience, vm_on_hint_patience, vm);
 	return r;
@@ -377,6 +390,7 @@ void vm_free(struct vm *vm)
 	loop_watch_done(&vm->console_patience);
 	loop_watch_done(&vm->hint_patience);
 	loop_watch_done(&vm->reboot_pause);
+	loop_watch_done(&vm->peer_pause);
 	guest_free(vm->guest);
 	transient_free(vm->transient);
 	free(vm);

@@ -32,12 +32,16 @@ struct vm;
  * @on_changed: a property has changed
  * @on_state: the state has changed
  * @on_remains: the memory of @g could not be returned; @g is taken over
+ * @find: the VM @name, or NULL
+ * @load: read the descriptor of @name, as ghvm_spec_load()
  */
 struct vm_calls {
 	void (*on_changed)(void *data, struct vm *vm);
 	void (*on_state)(void *data, struct vm *vm, enum vm_state before);
 	void (*on_remains)(void *data, struct vm *vm, struct guest *g,
 			   const struct ghvm_error *err);
+	struct vm *(*find)(void *data, const char *name);
+	int (*load)(void *data, const char *name, struct ghvm_spec *ret, struct ghvm_error *err);
 };
 
 /**
@@ -121,7 +125,7 @@ struct vm_console {
  * @refusal: what its runner is told when it has sent the files of a transient VM; NULL: it is not refused
  * @pings: of the last ping to the runner; @pongs: of its last answer
  * @hinted: the vCPUs saw the guest's end: @hint; @awaits_hint: RM has told it, and not how it was
- * @reboot_pause: while it is in PAUSING
+ * @reboot_pause: while it is in PAUSING; @peer_pause: until it looks again, in PEER_DUE
  */
 struct vm {
 	const struct vm_env *env;
@@ -168,6 +172,7 @@ struct vm {
 
 	struct reboots reboots;
 	struct loop_watch reboot_pause;
+	struct loop_watch peer_pause;
 
 	bool asked;
 	bool told;
@@ -211,7 +216,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	     struct ghvm_error *err);
 /* Record that a start was refused: @err, in @step. Ignored if the VM is not vacant. */
 void vm_refused(struct vm *vm, const char *step, const struct ghvm_error *err);
-/* Build the machine; all needed files have been provided. */
+/* Build the machine; all needed files have been provided. It may have to wait for another VM. */
 int vm_build(struct vm *vm, struct ghvm_error *err);
 /* The builder has gone; none of its callbacks is called any more. */
 void vm_abandon(struct vm *vm, const struct ghvm_error *why);

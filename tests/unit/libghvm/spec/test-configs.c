@@ -31,7 +31,8 @@ static char *slurp(const char *name, size_t *ret_len)
 
 static void examples_are_good(void **state)
 {
-	static const char *const names[] = { "appliance.yaml", "demo.yaml", "shared-memory.yaml" };
+	static const char *const names[] = { "appliance.yaml", "demo.yaml", "pair.yaml",
+					     "shared-memory.yaml" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 # What a schema cannot say: it looks at one value at a time.
-BEYOND = {"size-align", "overlap", "label-in-use", "plan"}
+BEYOND = {"size-align", "overlap", "label-in-use", "plan", "with-itself", "with-two"}
 BEYOND_OF = {("range", "address"), ("range", "size"), ("range", "log-size")}  # "40G" is a text to it
 
 
@@ -126,6 +126,7 @@ class Generator:
         return [{"label": i + 1, "size": self.r.choice(["4K", "16M", 4096, "0x1000"]),
                  **self.some({"kind": "share", "readonly": self.r.choice(self.SWITCHES),
                               "access": self.r.choice(["read-write", "host-readonly", None]),
+                              "with": self.r.choice([None, "peer"]),
                               "address": self.r.choice([None, 0x50000000 + (i << 25),
                                                         f"{1280 + 32 * i}M"])})}
                 for i in range(self.r.choice([0, 1, 2, 16]))]
