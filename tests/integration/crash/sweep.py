@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""sweep.py start-stop|reboot|commit FAULT: repeat the scenario with FAULT at the nth request, for each n.
+"""sweep.py start-stop|reboot|commit|pair FAULT: repeat the scenario with FAULT at the nth request, for each n.
 
-commit is that of a transaction, which adds a region to a guest that runs, and removes another.
+commit is that of a transaction, which adds a region to a guest that runs, and removes another. pair starts two
+VMs that have one region, and stops them in either order.
 
 FAULT is kill-manager or kill-runner (SIGKILL for whoever makes the nth request of a manager, or of
 a runner, before it is done), the same with -after (it is done, but not answered), or fail (the nth
@@ -24,10 +25,11 @@ from client import Client, Error
 from world import NAME, ROOT, Refused, wait_until
 
 SCRIPTS = {"start-stop": "print up\npowerkey\n", "reboot": "print up\nread\nreset\n",
-           "commit": "print up\nmem-serve\n"}
+           "commit": "print up\nmem-serve\n", "pair": "print up\npowerkey\n"}
 POINTS_MIN = {"manager": 40, "anybody": 50, "runner": 6}
 PAGE = 4096
 HAD, WANTED, NEXT = 7, 8, 9
+REGION = "regions: [{{label: 7, size: 8K, with: {}}}]\n"
 
 
 class Sweep:
@@ -38,7 +40,7 @@ class Sweep:
         self.scenario = scenario
         self.fails = fault == "fail"
         self.whose = "manager" if self.fails else fault.split("-")[1]
-        if self.fails and scenario == "start-stop":
+        if self.fails and scenario in ("start-stop", "pair"):
             self.whose = "anybody"
         self.after = fault.endswith("-after")
         self.holds = {}
@@ -46,9 +48,11 @@ class Sweep:
         self.born = "first"
         self.forgot = False
         # without a power key the guest is killed immediately
-        extra = "" if scenario == "start-stop" else "devices: [{power-key: {enabled: false}}]\n"
+        extra = "" if scenario in ("start-stop", "pair") else "devices: [{power-key: {enabled: false}}]\n"
         if scenario == "commit":
             extra += "rm-rpc: true\n"
+        if scenario == "pair":
+            extra += REGION.format("mate")
         self.w.vm("key", SCRIPTS[scenario], lifecycle="stop-timeout: 2s", extra=extra)
         self.w.vm("other", "powerkey\n")
         self.other = self.w.unit("other")
@@ -133,10 +137,10 @@ class Sweep:
             self.unit.terminate()
         self.alive(self.over, n)
 
-    def release(self):
+    def release(self, name="key"):
         """Retry with the next manager if this one dies."""
         p = self.w.spawn(world.program("daemon/prepare/gunyah-vm-prepare"), "--socket",
-                         self.w.path("run", "prepare.sock"), "--release", "key")
+                         self.w.path("run", "prepare.sock"), "--release", name)
         wait_until(lambda: self.manager_is_dead() or p.poll() is not None, 20)
         if self.manager_is_dead():
             self.revive()
@@ -153,7 +157,7 @@ class Sweep:
         entries = self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0")[0]
         if not entries:
             return
-        assert all(e[0] in ("key", "") and e[-1] for e in entries), entries
+        assert all(e[0] in ("key", "mate", "") and e[-1] for e in entries), entries
         self.w.call(ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0")
 
     # --- checks ---
@@ -397,16 +401,63 @@ class CommitSweep(Sweep):
                 f" the manager was replaced {self.replaced} times")
 
 
+class PairSweep(Sweep):
+    """Start two VMs that have one region, and stop them, in turn one or the other first."""
+    points_min = {"manager": 100, "anybody": 110, "runner": 12}
+
+    def __init__(self, w, scenario, fault):
+        super().__init__(w, scenario, fault)
+        w.vm("mate", SCRIPTS["pair"], lifecycle="stop-timeout: 2s", extra=REGION.format("key"))
+        self.both = 0
+
+    def begin(self, name, n):
+        unit = self.w.unit(name)
+        self.alive(lambda: unit.poll() is not None or self.running(name), n)
+        return unit
+
+    def end(self, name, unit, n):
+        if unit.poll() is None:
+            unit.terminate()
+        self.alive(lambda: unit.poll() is not None, n)
+        self.release(name)
+
+    def replace_late(self, struck):
+        """A manager that died after the last answer, as it gave back what the other VM had kept."""
+        if struck and not self.fails and self.whose == "manager" and self.w.manager.pid == self.pid:
+            wait_until(self.manager_is_dead)
+            self.revive()
+
+    def point(self, n):
+        self.pid = self.w.manager.pid
+        self.arm(n)
+        units = {name: self.begin(name, n) for name in ("key", "mate")}
+        self.both += all(unit.poll() is None for unit in units.values())
+        for name in ("key", "mate") if n // 2 % 2 else ("mate", "key"):
+            self.end(name, units[name], n)
+        struck = self.struck()
+        self.replace_late(struck)
+        self.check_rm(n)
+        self.retry_quarantine()
+        self.check_other()
+        self.check_left(n)
+        return struck
+
+    def told(self, points):
+        return (f"{points} points; both guests ran in {self.both},"
+                f" the manager was replaced {self.replaced} times")
+
+
 def main():
     scenario, fault = sys.argv[1:]
     world.alarm(600)
     w = world.World(model=("--delay=1",))
     try:
-        sweep = (CommitSweep if scenario == "commit" else Sweep)(w, scenario, fault)
-        points = sweep.run(int(os.environ.get("GHVM_SWEEP_STEP", "1")))
+        sweep = {"commit": CommitSweep, "pair": PairSweep}.get(scenario, Sweep)(w, scenario, fault)
+        step = int(os.environ.get("GHVM_SWEEP_STEP", "1"))
+        points = sweep.run(max(step, 5) if scenario == "pair" else step)
     except BaseException:
         print(w.log()[-4000:], file=sys.stderr)
-        for name in "key", "other":
+        for name in "key", "mate", "other":
             print(w.said(name)[-1000:], file=sys.stderr)
         raise
     finally:
