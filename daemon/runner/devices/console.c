@@ -37,6 +37,7 @@ int console_init(struct console *c, const struct console_ops *ops, void *data,
 		.ops = ops,
 		.data = data,
 		.log = *log,
+		.left = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	*log = (struct console_log){ .journal = -1 };
@@ -183,32 +184,68 @@ static void feed_guest(struct console *c)
 	}
 }
 
+/* What an earlier client has typed comes first. */
 static bool wants_input(const struct console *c)
 {
-	return !c->clients[0].input_over && c->n_typed < sizeof(c->typed);
+	return c->left < 0 && !c->clients[0].input_over && c->n_typed < sizeof(c->typed);
+}
+
+static void drop_left(struct console *c)
+{
+	closep(&c->left);
+	c->left = -1;
+}
+
+/* Read input of @fd as far as there is room. Return: 0 no more at present; 1 it has ended; -errno of recv(). */
+static int read_from(struct console *c, int fd)
+{
+	ssize_t n;
+
+	while (c->n_typed < sizeof(c->typed)) {
+		n = recv(fd, c->typed + c->n_typed, sizeof(c->typed) - c->n_typed, MSG_DONTWAIT);
+		if (n <= 0)
+			return n < 0 ? -errno : 1;
+		c->n_typed += (size_t)n;
+		feed_guest(c);
+	}
+	return 0;
 }
 
 static void read_typed(struct console *c)
 {
 	struct console_client *k = &c->clients[0];
-	ssize_t n;
 
-	while (k->fd >= 0 && wants_input(c)) {
-		n = recv(k->fd, c->typed + c->n_typed, sizeof(c->typed) - c->n_typed, MSG_DONTWAIT);
-		if (n < 0)
-			break;
-		k->input_over = n == 0;
-		c->n_typed += (size_t)n;
-		feed_guest(c);
-	}
 	feed_guest(c);
+	if (c->left >= 0 && read_from(c, c->left) != 0)
+		drop_left(c);
+	if (k->fd >= 0 && wants_input(c))
+		k->input_over = read_from(c, k->fd) == 1;
+}
+
+/*
+ * Input that does not fit stays in the socket until the guest takes it. Of two clients with such input it is
+ * that of the later one: else clients of a guest that reads nothing could use up this process.
+ */
+static void keep_input(struct console *c, struct console_client *k)
+{
+	char byte;
+
+	if (k->fd < 0 || recv(k->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+		return;
+	(void)shutdown(
+		k->fd,
+		SHUT_RDWR); /* nothing is added; to a client that is replaced it is the end */
+	drop_left(c);
+	c->left = TAKE_FD(k->fd);
 }
 
 /* The client has gone, or is replaced: what it typed before still counts. */
 static void hang_up(struct console *c, struct console_client *k)
 {
-	if (k == &c->clients[0])
+	if (k == &c->clients[0]) {
 		read_typed(c);
+		keep_input(c, k);
+	}
 	detach(k);
 }
 
@@ -349,6 +386,7 @@ void console_done(struct console *c)
 	console_log_done(&c->log);
 	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
 		detach(&c->clients[i]);
+	drop_left(c);
 	closep(&c->wake);
 	(void)pthread_mutex_destroy(&c->lock); /* the guest's threads are joined */
 	*c = (struct console){};

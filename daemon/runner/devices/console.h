@@ -56,6 +56,7 @@ struct console_client {
  * @wake: eventfd, owned: there is something to do
  * @n_clients: number of clients so far
  * @typed: @n_typed bytes of input that the guest cannot take yet
+ * @left: socket of the last typing client that has gone, with input that did not fit into @typed; -1: none
  * @ring: output of the guest; byte i is at i modulo the size
  * @written: number of bytes written by the guest so far
  * @shown, @logged: number of those sent to a typing client and to @log, or dropped
@@ -76,6 +77,7 @@ struct console {
 	uint64_t n_clients;
 	uint8_t typed[CONSOLE_TYPED_SIZE];
 	size_t n_typed;
+	int left;
 	pthread_mutex_t lock;
 	bool kicked;
 	uint64_t written;

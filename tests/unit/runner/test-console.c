@@ -391,6 +391,37 @@ static void typing_waits_for_room(void **state)
 	assert_memory_equal(f->typed, "abcdefgh", 8);
 }
 
+/* More than the console itself keeps: a client pastes it, and leaves before the guest has taken a byte of it. */
+static void much_that_was_typed_survives_its_client(void **state)
+{
+	struct fixture *f = *state;
+	int fd = console_attach(&f->c, false, false), next;
+	char much[sizeof(f->typed) - 1];
+
+	f->room = 0;
+	for (size_t i = 0; i < sizeof(much); i++)
+		much[i] = (char)(i % 251);
+	assert_int_equal(write(fd, much, sizeof(much)), sizeof(much));
+	settle(f);
+	close(fd);
+	settle(f);
+	next = console_attach(&f->c, false, false);
+	assert_true(next >= 0);
+	assert_int_equal(write(next, "!", 1), 1); /* comes after it */
+	settle(f);
+	while (f->n_typed < sizeof(f->typed)) {
+		assert_true(f->waits); /* else it would never be woken */
+		f->room =
+			1000 < sizeof(f->typed) - f->n_typed ? 1000 : sizeof(f->typed) - f->n_typed;
+		f->waits = false;
+		console_kick(&f->c);
+		settle(f);
+	}
+	assert_memory_equal(f->typed, much, sizeof(much));
+	assert_int_equal(f->typed[sizeof(much)], '!');
+	close(next);
+}
+
 /* One ENOSPC does not silence the log: it goes on once there is room, and says what it lacks. */
 static void a_full_disk_is_not_the_guests_trouble(void **state)
 {
@@ -491,6 +522,7 @@ int main(void)
 		CONSOLE_TEST(a_slow_one_is_told_what_it_missed),
 		CONSOLE_TEST(half_a_client),
 		CONSOLE_TEST(typing_waits_for_room),
+		CONSOLE_TEST(much_that_was_typed_survives_its_client),
 		CONSOLE_TEST(a_full_disk_is_not_the_guests_trouble),
 		CONSOLE_TEST(a_busy_guest_wakes_nobody_a_byte),
 		CONSOLE_TEST(the_end_flushes),
