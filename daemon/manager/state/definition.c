@@ -429,8 +429,11 @@ static int make_folder(const struct definition *d, const struct place *p, struct
 
 	if (mkdirat(p->images, d->folder, 0700) < 0)
 		return fail_place(d->dir, -errno, err);
-	folder = open_folder(p->images, d->folder);
-	r = folder < 0 ? fail_place(d->dir, folder, err) : fill_folder(d, p, folder, err);
+	r = check_number(d, p->images, err); /* now that a call at the same time counts this one */
+	if (r == 0)
+		folder = open_folder(p->images, d->folder);
+	if (r == 0)
+		r = folder < 0 ? fail_place(d->dir, folder, err) : fill_folder(d, p, folder, err);
 	if (r == 0)
 		r = publish(d, p, folder, err);
 	if (r < 0)
@@ -446,9 +449,7 @@ int definition_write(struct definition *d, struct ghvm_error *err)
 
 	if (r < 0)
 		return fail_place(d->dir, r, err);
-	r = check_number(d, p.images, err);
-	if (r == 0)
-		r = check_room(d, p.images, err);
+	r = check_room(d, p.images, err);
 	if (r == 0)
 		r = make_folder(d, &p, err);
 	if (r == 0)

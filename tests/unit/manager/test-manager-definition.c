@@ -35,6 +35,8 @@ struct fixture {
 };
 
 /* The disk that the writer sees, and what others write between two looks at it. */
+/* The folder of another definition, which is begun while a definition checks the room on the disk. */
+static const char *other_begins;
 static uint64_t blocks_free = DISK_BLOCKS, blocks_others_take;
 
 int fstatvfs(int fd, struct statvfs *ret)
@@ -43,6 +45,8 @@ int fstatvfs(int fd, struct statvfs *ret)
 				 .f_blocks = DISK_BLOCKS,
 				 .f_bavail = blocks_free };
 	blocks_free -= blocks_others_take;
+	if (other_begins && mkdir(other_begins, 0700) == 0)
+		other_begins = NULL;
 	return 0;
 }
 
@@ -305,17 +309,39 @@ static void a_cancelled_definition_leaves_nothing(void **state)
 	assert_is(f, "");
 }
 
-static void a_user_has_a_limited_number(void **state)
+static void make_folders(const struct fixture *f, unsigned int n)
+{
+	char folder[128];
+
+	for (unsigned int i = 0; i < n; i++) {
+		(void)snprintf(folder, sizeof(folder), "%s/images/vm%u.0123456789abcdef.1000",
+			       f->dir, i);
+		assert_int_equal(mkdir(folder, 0700), 0);
+	}
+}
+
+/* Two calls at the same time cannot both be the last one that is allowed. */
+static void the_limit_holds_for_calls_at_the_same_time(void **state)
 {
 	const struct fixture *f = *state;
 	struct ghvm_error err = {};
 	char folder[128];
 
-	for (unsigned int i = 0; i < DEFINITIONS_PER_UID; i++) {
-		(void)snprintf(folder, sizeof(folder), "%s/images/vm%u.0123456789abcdef.1000",
-			       f->dir, i);
-		assert_int_equal(mkdir(folder, 0700), 0);
-	}
+	make_folders(f, DEFINITIONS_PER_UID - 1);
+	(void)snprintf(folder, sizeof(folder), "%s/images/other.0123456789abcdef.1000", f->dir);
+	other_begins = folder;
+	assert_int_equal(write_one(f, "one", &err), -EDQUOT);
+	assert_null(other_begins);
+	assert_int_equal(definition_clean(f->dir), 0);
+	assert_is(f, "");
+}
+
+static void a_user_has_a_limited_number(void **state)
+{
+	const struct fixture *f = *state;
+	struct ghvm_error err = {};
+
+	make_folders(f, DEFINITIONS_PER_UID);
 	assert_int_equal(write_one(f, "one", &err), -EDQUOT);
 	assert_non_null(strstr(err.msg, "the user 1000 has 64 definitions already"));
 	assert_int_equal(definition_clean(f->dir), 0); /* no descriptor names them */
@@ -427,6 +453,7 @@ int main(void)
 		TEST(there_must_be_room_at_each_part),
 		TEST(a_cancelled_definition_leaves_nothing),
 		TEST(a_user_has_a_limited_number),
+		TEST(the_limit_holds_for_calls_at_the_same_time),
 		TEST(a_writer_may_die),
 		TEST(a_replacer_may_die),
 		TEST(a_remover_may_die),
