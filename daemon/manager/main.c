@@ -409,11 +409,12 @@ int main(int argc, char **argv)
 	(void)mallopt(M_ARENA_MAX, 1); /* there are few, short threads: one heap saves memory */
 	d->bus_address = "system";
 	r = parse(d, argc, argv);
-	if (r == 1)
+	if (r == 1) {
 		r = choose_dirs(d);
-	if (r < 0)
-		log_error(NULL, r, "Cannot start");
-	else if (r == 0 && optind == argc && d->options.state_dir)
+		if (r < 0)
+			log_error(NULL, r, "Cannot start: %s (--run-dir)", d->dir);
+	}
+	if (r == 0 && optind == argc && d->options.state_dir)
 		r = serve(d);
 	free(d);
 	return r < 0 ? EXIT_FAILURE : r;

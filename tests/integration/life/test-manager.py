@@ -3,6 +3,7 @@
 """The manager with real start helpers and runners: starts, ends, stops, crashes, restarts."""
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -26,6 +27,14 @@ class Case(case.Case):
 
     def runner_pid(self, name):
         return self.w.vm_get(name, "LeaderPID")
+
+
+class Options(unittest.TestCase):
+    def test_a_folder_that_cannot_be_used_is_named(self):
+        r = subprocess.run([world.program("daemon/manager/gunyah-vmd"), "--run-dir=/nonexistent/run"],
+                           capture_output=True, text=True, check=False, timeout=20)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("Cannot start: /nonexistent/run (--run-dir): No such file or directory", r.stderr)
 
 
 class Life(Case):
