@@ -92,7 +92,7 @@ stop_manager() {
 
 # --- VMs -----------------------------------------------------------------------------------
 
-# script NAME [YAML...]: a VM whose guest does what stands on stdin
+# script NAME [YAML...]: a VM of 8M, or of $memory, whose guest does what stands on stdin
 script() {
   local name=$1
   shift
@@ -104,7 +104,7 @@ script() {
     cat
   } >"$work/vms/$name.image"
   {
-    printf 'version: 1\nkernel: {image: %s}\nmemory: {size: 8M}\n' "$work/vms/$name.image"
+    printf 'version: 1\nkernel: {image: %s}\nmemory: {size: %s}\n' "$work/vms/$name.image" "${memory:-8M}"
     printf '%s\n' "$@"
   } >"$work/vms/$name.yaml"
 }

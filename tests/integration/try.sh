@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # try.sh [COMMAND...]: set up the host of lib.sh, without QEMU, privileges or systemd, and run COMMAND or a
-# shell there. It offers ghvmctl and
+# shell there. A single argument is a line for a shell, as 'ghvmctl start hello; ghvmctl list'. It offers ghvmctl and
 #   model COMMAND...   control the model: counts, refuse MESSAGE STATUS, kill-rm; see
 #                      ghvm-model --help
 # shellcheck source=tests/integration/lib.sh
@@ -28,13 +28,16 @@ start_model
 ready_manager
 start_units
 words
-script hello 'devices:' '  - console: {}' <<'END'
+memory=32M script hello 'devices:' '  - console: {}' <<'END'
 print hello from a guest
 powerkey
 END
 
 cd "$work/vms"
-if [ $# -gt 0 ]; then
+if [ $# = 1 ]; then
+  bash -c "$1"
+  exit
+elif [ $# -gt 0 ]; then
   "$@"
   exit
 fi

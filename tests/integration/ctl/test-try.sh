@@ -6,6 +6,8 @@ set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 
 if [ "${1:-}" = inside ]; then
+  ghvmctl validate hello 2>&1 | grep -qx 'hello: no errors' # and no warning
+  [ "$(ghvmctl validate hello 2>&1 | wc -l)" = 1 ]
   ghvmctl start hello
   ghvmctl list | grep -q '^hello  *running'
   ghvmctl plan hello >printed
@@ -21,3 +23,4 @@ if [ "${1:-}" = inside ]; then
   exit
 fi
 "$here/../try.sh" "$here/test-try.sh" inside
+[ "$("$here/../try.sh" 'cd /; pwd; ghvmctl list | wc -l')" = $'/\n2' ]
