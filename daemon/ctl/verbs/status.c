@@ -10,11 +10,30 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/plan/devices.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void print_json(const struct client_vm *vm, const char *remark)
+struct devices {
+	struct ghvm_plan_device v[GHVM_PLAN_DEVICES_MAX];
+	size_t n;
+};
+
+/* The devices that the guest has: those of its descriptor, if that has not changed since the start. */
+static void find_devices(const struct ctl *ctl, const struct client_vm *vm, struct devices *ret)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+
+	ret->n = 0;
+	if (!vm->vmid || !vm->descriptor || strcmp(vm->descriptor, "current") != 0)
+		return;
+	if (ghvm_spec_load(vm->name, ctl->dirs, &spec, NULL, NULL) == 0)
+		(void)ghvm_devices_place(ghvm_device_kinds, &spec, ret->v, &ret->n, NULL);
+}
+
+static void print_json(const struct client_vm *vm, const char *remark,
+		       const struct devices *devices)
 {
 	struct ghvm_json j = { .to = stdout, .first = true };
 
@@ -35,6 +54,10 @@ static void print_json(const struct client_vm *vm, const char *remark)
 	ghvm_json_text(&j, "failed_step", vm->failed_step);
 	ghvm_json_text(&j, "descriptor", vm->descriptor);
 	ghvm_json_text(&j, "guest", *remark ? remark : NULL);
+	ghvm_json_open(&j, "devices", '[');
+	for (size_t i = 0; i < devices->n; i++)
+		ghvm_json_text(&j, NULL, devices->v[i].name);
+	ghvm_json_close(&j, ']');
 	ghvm_json_close(&j, '}');
 	putchar('\n');
 }
@@ -59,7 +82,16 @@ static const char *descriptor_remark(const struct client_vm *vm)
 	return NULL;
 }
 
-static void print_text(const struct client_vm *vm, const char *remark)
+static void print_devices(const struct devices *devices)
+{
+	for (size_t i = 0; i < devices->n; i++)
+		printf("%s%s", i ? ", " : "  devices     ", devices->v[i].name);
+	if (devices->n)
+		putchar('\n');
+}
+
+static void print_text(const struct client_vm *vm, const char *remark,
+		       const struct devices *devices)
 {
 	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
 
@@ -75,6 +107,7 @@ static void print_text(const struct client_vm *vm, const char *remark)
 		printf("  lent        %s\n", table_size(vm->lent, size));
 	if (vm->shared)
 		printf("  shared      %s\n", table_size(vm->shared, size));
+	print_devices(devices);
 	if (vm->quarantined)
 		printf("  quarantine  %llu pages\n", (unsigned long long)vm->quarantined);
 	if (descriptor_remark(vm))
@@ -109,16 +142,18 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	char remark[CLIENT_REMARK];
 	const struct client_vm *vm;
+	struct devices devices;
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
 	if (r != CTL_OK)
 		return r;
 	client_remark(vm, remark);
+	find_devices(ctl, vm, &devices);
 	if (ctl->json) {
-		print_json(vm, remark);
+		print_json(vm, remark, &devices);
 		return CTL_OK;
 	}
-	print_text(vm, remark);
+	print_text(vm, remark, &devices);
 	print_tries(vm);
 	return CTL_OK;
 }

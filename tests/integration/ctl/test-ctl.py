@@ -119,7 +119,7 @@ class Verbs(Case):
                          (head + f"demo  running  {vmid}   8M    -       \n", ""))
         self.assertEqual(self.ctl("status", "demo")[0].splitlines(), [
             "demo: running", f"  vmid        {vmid}", f"  runner      pid {pid}",
-            "  lent        8M"])
+            "  lent        8M", "  devices     uart, power-key"])
         self.assertEqual(self.ctl("why", "demo")[0].splitlines()[1],
                          "  nothing has failed since the manager started")
         self.assertEqual(self.ctl("stop", "demo"), ("", ""))
@@ -148,6 +148,7 @@ class Verbs(Case):
         vm = self.json("status", "demo")
         self.assertEqual((vm["name"], vm["state"], vm["lent"], vm["shared"]),
                          ("demo", "running", 8 << 20, 0))
+        self.assertEqual(vm["devices"], ["uart", "power-key"])
         self.assertEqual(vm["vmid"], self.json("list")[0]["vmid"])
         host = self.json("host")
         self.assertEqual((host["state"], host["reason"], host["vmids"], host["vmids_stuck"]),
