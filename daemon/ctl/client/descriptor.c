@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SAY_AFTER_MS 1000
 #define FILE_MAX (UINT64_C(1) << 30) /* bytes that DefineVM takes */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -44,10 +46,26 @@ int descriptor_name(const char *path, char ret[GHVM_NAME_SIZE])
 	return 0;
 }
 
+/* Open a file, or a pipe, for which a writer may have to be waited for: that is said. */
+static int open_text(const char *path)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd < 0)
+		return -errno;
+	if (poll(&p, 1, SAY_AFTER_MS) == 0) {
+		fprintf(stderr, "ghvmctl: %s: a pipe: waiting for a program that writes into it\n",
+			path);
+		(void)poll(&p, 1, -1);
+	}
+	return fcntl(fd, F_SETFL, 0) < 0 ? -errno : TAKE_FD(fd);
+}
+
 int descriptor_read(const char *path, char **ret, size_t *ret_len, struct ghvm_error *err)
 {
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, ret, ret_len);
+	_cleanup_(closep) int fd = open_text(path);
+	int r = fd < 0 ? fd : ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, ret, ret_len);
 
 	if (r == -EFBIG)
 		return ghvm_error_set(err, r, "%s: larger than 1M", path);

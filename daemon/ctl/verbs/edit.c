@@ -91,6 +91,18 @@ static int find_descriptor(const struct ctl *ctl, struct edit *e)
 	return ctl_fail(CTL_NO_VM, "%s", err.msg);
 }
 
+/* Before the editor opens: a file is replaced in its folder. For a definition, polkit decides when it is sent. */
+static int check_right(const struct edit *e)
+{
+	char folder[PATH_MAX];
+
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(e->path, '/') - e->path),
+		       e->path);
+	if (*e->kept || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0)
+		return CTL_OK;
+	return ctl_fail(CTL_FAILED, "%s: cannot write in %s: %s", e->path, folder, strerror(errno));
+}
+
 /* --- the editor --- */
 
 static int write_file(int fd, const char *text, size_t len)
@@ -280,6 +292,8 @@ int verb_edit(const struct ctl *ctl, char **args, int n)
 	_cleanup_(edit_done) struct edit e = { .name = args[0] };
 	int r = find_descriptor(ctl, &e);
 
+	if (r == CTL_OK)
+		r = check_right(&e);
 	if (r == CTL_OK)
 		r = make_copy(&e);
 	return r == CTL_OK ? edit_copy(&e) : r;

@@ -80,15 +80,21 @@ static int write_memory(int memory, uint64_t size, int out)
 	return r;
 }
 
+/* Only its owner may read the memory: a file that was there before is no exception. */
 static int open_output(const char *file)
 {
-	int fd;
+	_cleanup_(closep) int fd = -1;
+	struct stat st;
 
 	if (is_standard(file))
 		fd = dup(STDOUT_FILENO);
 	else
 		fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!is_standard(file) && S_ISREG(st.st_mode) && fchmod(fd, 0600) < 0)
+		return -errno;
+	return TAKE_FD(fd);
 }
 
 int region_dump(sd_bus *bus, const char *vm, uint32_t label, const char *file)

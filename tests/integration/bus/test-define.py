@@ -375,6 +375,40 @@ class Ctl(Case):
     def copies(self):
         return [os.path.join(d, f) for d, _, files in os.walk(self.w.path("tmp")) for f in files]
 
+    def test_a_pipe_is_waited_for_and_that_is_said(self):
+        with open(self.write(), encoding="utf-8") as f:
+            text = f.read()
+        os.mkdir(self.w.path("pipe"))
+        fifo = self.w.path("pipe", "demo.yaml")
+        os.mkfifo(fifo)
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus)
+        with subprocess.Popen([CTL, "define", fifo], stderr=subprocess.PIPE, text=True, env=env) as p:
+            self.addCleanup(p.kill)
+            self.assertEqual(p.stderr.readline(), f"ghvmctl: {fifo}: a pipe: waiting for a program "
+                             "that writes into it\n")
+            with open(fifo, "w", encoding="utf-8") as f:
+                f.write(text)
+            self.assertEqual(p.wait(20), 0)
+        self.assertIn("size: 8M", self.text())
+
+    def test_edit_needs_the_right_to_write_first(self):
+        self.w.vm("demo", "off\n")
+        os.chmod(self.w.path("vms"), 0o555)
+        self.addCleanup(os.chmod, self.w.path("vms"), 0o755)
+        os.chmod(self.w.path(), 0o755)
+        opened = self.w.path("opened")
+        script = self.w.path("editor")
+        with open(script, "w", encoding="ascii") as f:
+            f.write(f"#!/bin/sh\necho >{opened}\n")
+        os.chmod(script, 0o755)
+        r = subprocess.run([CTL, "--dir", self.w.path("vms"), "edit", "demo"], capture_output=True,
+                           text=True, check=False, env=dict(os.environ, VISUAL=script),
+                           **({"user": 65534, "extra_groups": []} if os.geteuid() == 0 else {}))
+        self.assertEqual(r.returncode, 1)
+        self.assertEqual(r.stderr, f"ghvmctl: {self.w.path('vms', 'demo.yaml')}: cannot write in "
+                         f"{self.w.path('vms')}: Permission denied\n")
+        self.assertFalse(os.path.exists(opened))
+
     def test_edit_of_a_definition(self):
         self.ok("define", self.write())
         r = self.edit("sed -i s/8M/16M/ $1")

@@ -375,6 +375,8 @@ class Ctl(Base):
         self.assertEqual(self.good("dump", "demo", "5"), bytes(2 * PAGE))
         self.good("load", "demo", "5", self.file((4660).to_bytes(4, "little")))
         out = self.w.path("dumped")
+        with open(out, "wb") as f:
+            os.fchmod(f.fileno(), 0o644)  # an earlier dump, which others could read
         wanted = (4660).to_bytes(4, "little") + (22136).to_bytes(4, "little")
 
         def dumped():
