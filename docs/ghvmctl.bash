@@ -10,7 +10,7 @@ _ghvmctl() {
     [[ $verb != region || ! $word =~ ^(list|add|remove|dump|load)$ ]] || what=${what:-$word}
     case $word in
     --dir) dirs+=("${COMP_WORDS[i + 2]}") ;; # "--dir=X" is three words here
-    list | status | start | stop | console | validate | plan | cat | define | edit | undefine | why | host | quarantine | region | trace)
+    list | status | start | stop | console | validate | plan | cat | define | edit | run | undefine | why | host | quarantine | region | trace)
       [ "${COMP_WORDS[i - 1]}" = = ] || verb=${verb:-$word}
       ;;
     esac
@@ -20,7 +20,7 @@ _ghvmctl() {
   [ "$cur" != = ] || cur=''
   [ "$prev" != = ] || prev=${COMP_WORDS[COMP_CWORD - 2]}
   case $prev in
-  --dir | --file | --pcapng)
+  --dir | --file | --pcapng | --kernel | --initrd)
     compopt -o filenames
     if [ "$prev" = --dir ]; then
       mapfile -t COMPREPLY < <(compgen -d -- "$cur")
@@ -32,15 +32,15 @@ _ghvmctl() {
   esac
   case $cur in
   -*)
-    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --offline --pcapng= --running --retry --label= --address= --size= --readonly --read-only --wait --file= --help --version' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W '--json --dir= --follow --force --offline --pcapng= --running --retry --label= --address= --size= --kernel= --initrd= --cmdline= --memory= --name= --readonly --read-only --wait --file= --help --version' -- "$cur")
     [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace
     return
     ;;
   esac
   case $verb$what in
   '')
-    mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan cat define edit undefine why host
-      quarantine region trace' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'list status start stop console validate plan cat define edit run undefine why
+      host quarantine region trace' -- "$cur")
     ;;
   region)
     mapfile -t COMPREPLY < <(compgen -W 'list add remove dump load' -- "$cur")
@@ -51,7 +51,7 @@ _ghvmctl() {
     ;;
   esac
   case $verb in
-  validate | plan | define)
+  validate | plan | define | run)
     compopt -o filenames
     mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -X '!*.yaml' -- "$cur"; compgen -d -- "$cur")
     ;;

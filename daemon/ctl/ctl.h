@@ -29,6 +29,7 @@ enum ctl_status {
  * @pcapng: of trace; NULL: not given
  * @label, @address, @size, @file: of region; NULL: not given
  * @readonly: of region and console
+ * @kernel, @initrd, @cmdline, @memory, @name: of run; NULL: not given
  * @dirs: --dir, folders of descriptors, with a NULL at the end; NULL: the default folders
  */
 struct ctl {
@@ -46,6 +47,11 @@ struct ctl {
 	const char *size;
 	const char *file;
 	bool readonly;
+	const char *kernel;
+	const char *initrd;
+	const char *cmdline;
+	const char *memory;
+	const char *name;
 	const char *const *dirs;
 };
 
@@ -62,6 +68,7 @@ int verb_plan(const struct ctl *ctl, char **args, int n);
 int verb_cat(const struct ctl *ctl, char **args, int n);
 int verb_define(const struct ctl *ctl, char **args, int n);
 int verb_edit(const struct ctl *ctl, char **args, int n);
+int verb_run(const struct ctl *ctl, char **args, int n);
 int verb_undefine(const struct ctl *ctl, char **args, int n);
 int verb_why(const struct ctl *ctl, char **args, int n);
 int verb_host(const struct ctl *ctl, char **args, int n);

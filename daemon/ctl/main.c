@@ -37,6 +37,8 @@ static const struct verb verbs[] = {
 	{ "cat", verb_cat, 1, 1, "NAME", "show a descriptor with its drop-ins applied" },
 	{ "define", verb_define, 1, 1, "FILE", "define a VM; --force: replace its definition" },
 	{ "edit", verb_edit, 1, 1, "NAME", "change a descriptor in an editor" },
+	{ "run", verb_run, 0, 1, "[FILE]",
+	  "run a VM that is gone with its end, of a descriptor, or with --kernel and --memory" },
 	{ "undefine", verb_undefine, 1, 1, "NAME", "remove what define has made" },
 	{ "why", verb_why, 1, 1, "NAME", "show what failed last and what to try" },
 	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },
@@ -51,13 +53,18 @@ enum option_id { OPTION_VERSION = 256 };
 
 static const struct option options[] = {
 	{ "address", required_argument, NULL, 'a' },
+	{ "cmdline", required_argument, NULL, 'c' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "file", required_argument, NULL, 'i' },
 	{ "follow", no_argument, NULL, 'F' },
 	{ "force", no_argument, NULL, 'f' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "initrd", required_argument, NULL, 'n' },
 	{ "json", no_argument, NULL, 'j' },
+	{ "kernel", required_argument, NULL, 'k' },
 	{ "label", required_argument, NULL, 'l' },
+	{ "memory", required_argument, NULL, 'm' },
+	{ "name", required_argument, NULL, 'N' },
 	{ "offline", no_argument, NULL, 'O' },
 	{ "pcapng", required_argument, NULL, 'p' },
 	{ "read-only", no_argument, NULL, 'o' },
@@ -102,6 +109,9 @@ static void help(void)
 	     "  --label=N   region add, remove: number of the region\n"
 	     "  --address=A, --size=S, --readonly, --file=FILE  region add: guest-physical\n"
 	     "              address, size, access of the guest, initial contents\n"
+	     "  --kernel=FILE, --initrd=FILE, --cmdline=TEXT, --memory=SIZE  run: what a\n"
+	     "              descriptor would say\n"
+	     "  --name=NAME run: name of the VM\n"
 	     "  --version   print the version\n"
 	     "\n"
 	     "exit status: 0 success, 1 failure, 2 wrong usage, 3 no such VM, 4 no manager or no "
@@ -138,8 +148,10 @@ static bool wants_color(void)
 static bool note_option(int c, struct ctl *ctl)
 {
 	const char **const texts[] = {
-		['a'] = &ctl->address, ['i'] = &ctl->file, ['l'] = &ctl->label,
-		['p'] = &ctl->pcapng,  ['s'] = &ctl->size,
+		['a'] = &ctl->address, ['c'] = &ctl->cmdline, ['i'] = &ctl->file,
+		['k'] = &ctl->kernel,  ['l'] = &ctl->label,   ['m'] = &ctl->memory,
+		['n'] = &ctl->initrd,  ['N'] = &ctl->name,    ['p'] = &ctl->pcapng,
+		['s'] = &ctl->size,
 	};
 	bool *const flags[] = {
 		['F'] = &ctl->follow,	['f'] = &ctl->force,   ['j'] = &ctl->json,

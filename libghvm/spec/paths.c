@@ -112,8 +112,8 @@ void spec_free_paths(struct ghvm_spec *spec)
 	free(spec->paths);
 }
 
-/* As a text in single quotes, in which only the quote itself is special. */
-static void put_quoted(FILE *f, const char *value)
+/* In single quotes only the quote itself is special. */
+void spec_put_quoted(FILE *f, const char *value)
 {
 	fputc('\'', f);
 	for (; *value; value++) {
@@ -135,7 +135,7 @@ static void put_text(FILE *f, const struct ghvm_spec *spec, const char *text, si
 		if (!values[i] || p->begin < done)
 			continue;
 		(void)fwrite(text + done, 1, p->begin - done, f); /* the stream keeps the error */
-		put_quoted(f, values[i]);
+		spec_put_quoted(f, values[i]);
 		done = p->end;
 	}
 	(void)fwrite(text + done, 1, len - done, f);

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define SPEC_FD "fd:"
 #define SPEC_KEY_SIZE 33 /* of KEY, with its NUL */
@@ -38,6 +39,9 @@ int spec_parse_sent(const char *name, const char *file, const char *text, size_t
  */
 char *spec_replace_paths(const struct ghvm_spec *spec, const char *text, size_t len,
 			 const char *const *values, size_t *ret_len);
+
+/* Print @value as a text of YAML, in quotes. Errors are those of the stream. */
+void spec_put_quoted(FILE *f, const char *value);
 
 /* The owner of the file in which @spec has the path of @key; NULL: it has none. Borrowed. */
 const struct ghvm_spec_owner *spec_path_owner(const struct ghvm_spec *spec, const char *key);

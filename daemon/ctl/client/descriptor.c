@@ -195,7 +195,7 @@ void descriptor_sent_done(struct descriptor_sent *sent)
 	*sent = (struct descriptor_sent){ .spec = -1 };
 }
 
-/* The arguments of DefineVM. */
+/* The arguments of DefineVM and RunVM. */
 struct definition_call {
 	const char *name;
 	const struct descriptor_sent *sent;
@@ -216,7 +216,10 @@ static int append_definition(sd_bus_message *m, const void *data)
 		r = sd_bus_message_append(m, "{sh}", sent->files[i].key, sent->files[i].fd);
 	if (r >= 0)
 		r = sd_bus_message_close_container(m);
-	return r < 0 ? r : sd_bus_message_append(m, "a{sv}", 1, "replace", "b", c->replace);
+	if (r < 0)
+		return r;
+	return c->replace ? sd_bus_message_append(m, "a{sv}", 1, "replace", "b", 1)
+			  : sd_bus_message_append(m, "a{sv}", 0);
 }
 
 int descriptor_define(sd_bus *bus, const char *name, const struct descriptor_sent *sent,
@@ -227,4 +230,21 @@ int descriptor_define(sd_bus *bus, const char *name, const struct descriptor_sen
 
 	c.waits_for = "the manager to copy the files; polkit may be asking for a password";
 	return client_call_with(bus, &c, NULL, err, name, append_definition, &args);
+}
+
+int descriptor_run(sd_bus *bus, const char *name, const struct descriptor_sent *sent,
+		   char **ret_job, struct ghvm_error *err)
+{
+	const struct definition_call args = { .name = name, .sent = sent };
+	struct call c = client_verb(CLIENT_ROOT, CLIENT_MANAGER ".Manager", "RunVM");
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *job;
+	int r = client_call_with(bus, &c, &reply, err, name, append_definition, &args);
+
+	if (r < 0)
+		return r;
+	if (sd_bus_message_read(reply, "o", &job) < 0)
+		return ghvm_error_set(err, -EBADMSG, "malformed reply from gunyah-vmd");
+	*ret_job = strdup(job);
+	return *ret_job ? 0 : ghvm_error_set(err, -ENOMEM, "out of memory");
 }

@@ -58,6 +58,14 @@ int descriptor_send(const char *name, const char *file, const char *text, size_t
 void descriptor_sent_done(struct descriptor_sent *sent);
 
 /**
+ * descriptor_run() - call RunVM
+ * @ret_job: object path of its job, owned
+ * Return: as client_call().
+ */
+int descriptor_run(sd_bus *bus, const char *name, const struct descriptor_sent *sent,
+		   char **ret_job, struct ghvm_error *err);
+
+/**
  * descriptor_define() - call DefineVM
  * @replace: an earlier definition of that name may exist
  * Return: as client_call().

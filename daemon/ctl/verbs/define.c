@@ -3,8 +3,9 @@
  * define and undefine: a VM from a descriptor that is sent to the manager with its files, and the end of
  * such a VM.
  */
+#include "daemon/ctl/verbs/define.h"
+
 #include "daemon/ctl/client/client.h"
-#include "daemon/ctl/client/descriptor.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/output/complaints.h"
 
@@ -22,21 +23,28 @@ static bool has_errors(const struct ghvm_complaints *all)
 	return false;
 }
 
-static int send_file(const char *path, const char *name, struct descriptor_sent *ret)
+int define_send(const char *name, const char *file, const char *text, size_t len,
+		struct descriptor_sent *ret)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
-	_cleanup_(freep) char *text = NULL;
 	struct ghvm_error err = {};
-	size_t len = 0;
-	int r;
+	int r = descriptor_send(name, file, text, len, NULL, ret, &all, &err);
 
-	r = descriptor_read(path, &text, &len, &err);
-	if (r == 0)
-		r = descriptor_send(name, path, text, len, NULL, ret, &all, &err);
 	complaints_print(&all, stderr);
 	if (r == 0)
 		return CTL_OK;
 	return has_errors(&all) ? CTL_FAILED : ctl_fail(CTL_FAILED, "%s", err.msg);
+}
+
+static int send_file(const char *path, const char *name, struct descriptor_sent *ret)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct ghvm_error err = {};
+	size_t len = 0;
+
+	if (descriptor_read(path, &text, &len, &err) < 0)
+		return ctl_fail(CTL_FAILED, "%s", err.msg);
+	return define_send(name, path, text, len, ret);
 }
 
 int verb_define(const struct ctl *ctl, char **args, int n)

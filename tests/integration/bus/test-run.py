@@ -7,6 +7,7 @@ import pwd
 import signal
 import socket
 import struct
+import subprocess
 import time
 import unittest
 
@@ -17,6 +18,7 @@ from sent import MIB, SHRINK, SPEC, sealed
 from world import ROOT, wait_until
 
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:5]
+CTL = world.program("daemon/ctl/ghvmctl")
 FOREVER = "print up\nforever\n"
 REBOOTS = "print up\nread\nreset\n"
 
@@ -388,6 +390,85 @@ class Race(Case):
         client = self.client()
         client.ask(ROOT, "Manager", "RunVM", *self.arguments())
         client.close()
+        self.gone()
+
+
+class Ctl(Case):
+    """ghvmctl run."""
+
+    def ghvmctl(self, *args):
+        return subprocess.run([CTL, "--dir", self.w.path("vms"), *args], capture_output=True,
+                              text=True, check=False, cwd=self.w.dir,
+                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
+
+    def ok(self, *args):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def fails(self, text, *args, status=1):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, status, r.stderr)
+        self.assertRegex(r.stderr, text)
+
+    def image(self, name="Image", script=FOREVER):
+        path = self.w.path(name)
+        with open(path, "wb") as f:
+            f.write(world.image(script))
+        return path
+
+    def write(self, text=SPEC, name="demo.yaml"):
+        path = self.w.path(name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace("fd:kernel", self.image()))
+        return path
+
+    def test_a_descriptor(self):
+        path = self.write()
+        self.ok("run", path)
+        os.unlink(path)
+        os.unlink(self.w.path("Image"))
+        self.assertEqual(self.w.state("demo"), "running")
+        self.assertRegex(self.ok("list"), r"demo +running")
+        self.assertIn("running", self.ok("status", "demo"))
+        self.ok("--force", "stop", "demo")
+        self.gone()
+        self.ok("run", "--name", "other", self.write())
+        self.ok("--force", "stop", "other")
+        self.gone("other")
+
+    def test_options(self):
+        self.image("it's an image")
+        self.image("initrd")
+        self.ok("run", "--kernel", "it's an image", "--initrd", "initrd", "--memory", "16M",
+                "--cmdline", "console=ttyS0 'quoted'", "--name", "demo")
+        with open(self.w.path("run", "state", "demo"), encoding="utf-8") as f:
+            self.assertIn("cmdline: \"console=ttyS0 'quoted'\"", f.read())
+        self.assertEqual(self.w.vm_get("demo", "MemoryLent"), 16 * MIB)
+        self.ok("--force", "stop", "demo")
+        self.gone()
+
+    def test_what_is_refused(self):
+        kernel, demo = self.image(), self.write()
+        self.fails("usage: ghvmctl run", "run", status=2)
+        self.fails("usage: ghvmctl run", "run", "--kernel", kernel, "--name", "x", status=2)
+        self.fails("give one or the other", "run", "--memory", "1M", demo, status=2)
+        self.fails("none: No such file", "run", "--kernel", "none", "--memory", "8M", "--name",
+                   "demo")
+        self.fails("options:4:16: memory.size: 'much'", "run", "--kernel", kernel, "--memory",
+                   "much", "--name", "demo")
+        self.fails("demo.yaml:4:16: memory.size", "run", self.write(SPEC.replace("8M", "x")))
+        self.fails("too long", "run", "--name", "a" * 28, demo)
+        self.fails("not a VM's name|name of a virtual machine|cannot name", "run", "--name", "-a",
+                   self.write())
+        self.w.vm("demo", "off\n")
+        self.fails("demo is described by", "run", self.write())
+
+    def test_a_start_that_fails(self):
+        with open(self.w.path("Image"), "wb") as f:
+            f.write(b"no kernel" * 100)
+        self.fails("(?s)demo: .*kernel.image.*journalctl -u gunyah-vm@demo", "run", "--kernel",
+                   self.w.path("Image"), "--memory", "8M", "--name", "demo")
         self.gone()
 
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run: a transient VM, from a descriptor or from options.
+ */
+#include "daemon/ctl/client/client.h"
+#include "daemon/ctl/client/job.h"
+#include "daemon/ctl/ctl.h"
+#include "daemon/ctl/verbs/define.h"
+
+#include "libghvm/base/cleanup.h"
+#include "libghvm/spec/paths.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FROM_OPTIONS "options" /* name of their text in messages */
+
+/* ---- a descriptor of options ---- */
+
+/* "  image: '/boot/Image'"; the path is made absolute. */
+static int put_path(FILE *f, const char *key, const char *path)
+{
+	_cleanup_(freep) char *real = path ? realpath(path, NULL) : NULL;
+
+	if (!path)
+		return CTL_OK;
+	if (!real)
+		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	fprintf(f, "  %s: ", key);
+	spec_put_quoted(f, real);
+	fputc('\n', f);
+	return CTL_OK;
+}
+
+static int put_descriptor(FILE *f, const struct ctl *ctl)
+{
+	int r;
+
+	fputs("version: 1\nkernel:\n", f);
+	r = put_path(f, "image", ctl->kernel);
+	if (r == CTL_OK)
+		r = put_path(f, "initrd", ctl->initrd);
+	if (r != CTL_OK)
+		return r;
+	if (ctl->cmdline) {
+		fputs("  cmdline: ", f);
+		spec_put_quoted(f, ctl->cmdline);
+		fputc('\n', f);
+	}
+	fputs("memory: {size: ", f);
+	spec_put_quoted(f, ctl->memory);
+	fputs("}\n", f);
+	return CTL_OK;
+}
+
+static int text_of_options(const struct ctl *ctl, char **ret, size_t *ret_len)
+{
+	FILE *f = open_memstream(ret, ret_len);
+	int r;
+
+	if (!f)
+		return ctl_fail(CTL_FAILED, "out of memory");
+	r = put_descriptor(f, ctl);
+	if (ferror(f) && r == CTL_OK)
+		r = ctl_fail(CTL_FAILED, "out of memory");
+	if (fclose(f) != 0 && r == CTL_OK)
+		r = ctl_fail(CTL_FAILED, "out of memory");
+	return r;
+}
+
+/* ---- what is run ---- */
+
+static int check_usage(const struct ctl *ctl, int n)
+{
+	const bool options = ctl->kernel || ctl->initrd || ctl->cmdline || ctl->memory;
+
+	if (n && options)
+		return ctl_fail(CTL_USAGE, "a descriptor says what --kernel, --initrd, --cmdline "
+					   "and --memory say: give one or the other");
+	if (n || (ctl->kernel && ctl->memory && ctl->name))
+		return CTL_OK;
+	return ctl_fail(CTL_USAGE, "usage: ghvmctl run [--name NAME] FILE, or\n"
+				   "  ghvmctl run --kernel FILE [--initrd FILE] [--cmdline TEXT] "
+				   "--memory SIZE --name NAME");
+}
+
+static int read_text(const struct ctl *ctl, const char *file, char **ret, size_t *ret_len)
+{
+	struct ghvm_error err = {};
+
+	if (!file)
+		return text_of_options(ctl, ret, ret_len);
+	return descriptor_read(file, ret, ret_len, &err) < 0 ? ctl_fail(CTL_FAILED, "%s", err.msg)
+							     : CTL_OK;
+}
+
+static int choose_name(const struct ctl *ctl, const char *file, char ret[GHVM_NAME_SIZE])
+{
+	if (!ctl->name)
+		return descriptor_name(file, ret) < 0
+			       ? ctl_fail(CTL_FAILED,
+					  "%s: the file name is too long for a VM "
+					  "name: give one with --name",
+					  file)
+			       : CTL_OK;
+	if (strlen(ctl->name) >= GHVM_NAME_SIZE)
+		return ctl_fail(CTL_FAILED, "--name: too long for a VM name");
+	memcpy(ret, ctl->name, strlen(ctl->name) + 1);
+	return CTL_OK;
+}
+
+/* ---- the run ---- */
+
+static void tell_start(void *name, sd_bus *bus, struct wait *w)
+{
+	wait_for(w, "%s to start", (const char *)name);
+}
+
+static int run_vm(char *name, const struct descriptor_sent *sent)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *job = NULL;
+	struct ghvm_error err = {};
+	int r = client_open(&bus, &err);
+
+	if (r == 0)
+		r = descriptor_run(bus, name, sent, &job, &err);
+	if (r < 0)
+		return ctl_fail(client_status(r), "%s", err.msg);
+	r = job_follow(bus, job, tell_start, name, &err);
+	if (r == 0)
+		return CTL_OK;
+	(void)ctl_fail(0, "%s: %s", name, err.msg);
+	fprintf(stderr, "see: journalctl -u gunyah-vm@%s\n", name);
+	return CTL_FAILED;
+}
+
+int verb_run(const struct ctl *ctl, char **args, int n)
+{
+	_cleanup_(descriptor_sent_done) struct descriptor_sent sent = { .spec = -1 };
+	const char *file = n ? args[0] : NULL;
+	_cleanup_(freep) char *text = NULL;
+	char name[GHVM_NAME_SIZE];
+	size_t len = 0;
+	int r = check_usage(ctl, n);
+
+	if (r == CTL_OK)
+		r = choose_name(ctl, file, name);
+	if (r == CTL_OK)
+		r = read_text(ctl, file, &text, &len);
+	if (r == CTL_OK)
+		r = define_send(name, file ? file : FROM_OPTIONS, text, len, &sent);
+	return r == CTL_OK ? run_vm(name, &sent) : r;
+}
