@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # check-citations.sh: every "abi K.6" has its section in docs/gunyah-abi.md, every "decision 12"
-# its heading in docs/decisions.md, and every file that a comment or document names is in the tree.
+# its heading in docs/decisions.md, every file that a comment or document names is in the tree, and so is what
+# tests/mutate breaks.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$(realpath "$0")")/.."
@@ -89,6 +90,8 @@ complain "Not in the table of contents of $abi" "$(
   comm -23 <(sed -n 's/^###\{0,1\} \([0-9A-K][0-9.]*\) .*/\1/p' $abi | sort) \
     <(sed -n 's/^ *- \[\([0-9A-K][0-9.]*\) .*](#.*)$/\1/p' $abi | sort)
 )"
+
+python3 tests/mutate --places || bad=1
 
 # Does it find what is wrong? A file with mistakes:
 wrong=$(mktemp --suffix .c)
