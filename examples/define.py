@@ -71,13 +71,18 @@ class Run:
         bus.add_signal_receiver(self.on_properties, "PropertiesChanged",
                                 "org.freedesktop.DBus.Properties", BUS, path_keyword="path")
 
-    def define(self, kernel, initrd):
+    @staticmethod
+    def sent(kernel, initrd):
+        """A descriptor, and the files that it names."""
         files = {"kernel": sealed_file(kernel)}
         if initrd:
             files["initrd"] = sealed_file(initrd)
         spec = sealed_text(SPEC.format(initrd="\n  initrd: fd:initrd" if initrd else ""))
-        self.vm = self.manager.DefineVM(self.name, spec, dbus.Dictionary(files, signature="sh"),
-                                        dbus.Dictionary(signature="sv"))
+        return spec, dbus.Dictionary(files, signature="sh")
+
+    def define(self, kernel, initrd):
+        spec, files = self.sent(kernel, initrd)
+        self.vm = self.manager.DefineVM(self.name, spec, files, dbus.Dictionary(signature="sv"))
         print("defined", self.vm, flush=True)
 
     def start(self):

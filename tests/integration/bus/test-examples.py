@@ -49,6 +49,27 @@ class Examples(case.Case):
         for folder in "vms", "images":
             self.assertEqual(os.listdir(self.w.path("run", "lib", folder)), [])
 
+    def test_run(self):
+        image = self.image("print hello\noff\n")
+        r = self.run_example("run.py", "demo", image, image)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        vm, at = ROOT + "/vm/demo", 0
+        for said in (f"running {vm} by {ROOT}/job/", f"added {vm}\n",
+                     "demo was stopped, is starting", "is running", "is stopped (off)",
+                     f"removed {vm}\n"):
+            at = r.stdout.find(said, at)
+            self.assertGreaterEqual(at, 0, f"{said} in {r.stdout}")
+        self.assertIn("hello", self.w.console_log("demo"))
+        self.w.assert_clean()
+
+    def test_run_of_what_cannot_start(self):
+        with open(self.w.path("Image"), "wb") as f:
+            f.write(b"no kernel" * 100)
+        r = self.run_example("run.py", "demo", self.w.path("Image"))
+        self.assertEqual(r.returncode, 1, r.stdout + r.stderr)
+        self.assertRegex(r.stdout, "job .* failed .*kernel.image")
+        self.assertIn(f"removed {ROOT}/vm/demo\n", r.stdout)
+
     def test_define_of_what_cannot_start(self):
         with open(self.w.path("Image"), "wb") as f:
             f.write(b"no kernel" * 100)
