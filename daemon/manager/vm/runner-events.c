@@ -71,8 +71,10 @@ static void on_runner_gone(void *data, const char *why)
 
 	vm_fail_consoles(vm, -ESRCH);
 	vm->refusal = NULL;
-	if (!vm_alive(vm))
+	if (!vm_alive(vm)) {
+		vm->awaits_region_fds = false;
 		return;
+	}
 	if (vm_guest_ended(vm, &type)) {
 		vm_end(vm, type);
 	} else if (vm->asked) {
