@@ -12,7 +12,7 @@
 #include "daemon/manager/recovery/adopt.h"
 #include "daemon/manager/core/log.h"
 #include "daemon/manager/state/definition.h"
-#include "daemon/manager/state/settled.h"
+#include "daemon/manager/state/mark.h"
 #include "daemon/ipc/permanent.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -427,7 +427,7 @@ static int adopt_guests(struct manager *m)
 		.host = &m->guest_host,
 		.quarantine = &m->quarantine,
 		.state_dir = m->options->state_dir,
-		.settled = settled_take(m->options->state_dir),
+		.settled = mark_take(m->options->state_dir, MARK_SETTLED),
 	};
 	struct adopt_found *found = NULL;
 	size_t n = 0;
@@ -548,6 +548,7 @@ void manager_done(struct manager *m)
 	ghvm_host_close(m->host);
 	ghvm_trace_free(m->trace);
 	if (rests && ghvm_ledger_vmids_shown(&m->ledger))
-		settled_leave(m->options->state_dir);
+		mark_set(m->options->state_dir, MARK_SETTLED,
+			 "the next manager will query each VMID");
 	ghvm_ledger_done(&m->ledger);
 }

@@ -357,8 +357,10 @@ static void on_rebuilt(struct runner *r, struct ghvm_link_message *m)
 	_cleanup_(closep) int machine = -1, grant = -1;
 	struct ghvm_error err = {};
 
-	if (r->phase != RUNNER_REBUILDING || m->n_fds != 2)
+	if ((r->phase != RUNNER_REBUILDING && r->phase != RUNNER_STARTING) || m->n_fds != 2)
 		return;
+	if (r->phase == RUNNER_STARTING) /* its first VM was refused: the virqs are another's */
+		guest_stop(&r->guest);
 	machine = TAKE_FD(m->fds[0]);
 	grant = TAKE_FD(m->fds[1]);
 	if (guest_rebuild(&r->guest, machine, &err) < 0) {

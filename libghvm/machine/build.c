@@ -23,11 +23,13 @@
 /**
  * struct build - one execution of a plan
  * @again: reboot in place: the pages are pinned already
+ * @lends_now: RAM was shared before: its file is still open
  */
 struct build {
 	struct ghvm_machine *m;
 	const struct ghvm_machine_files *files;
 	bool again;
+	bool lends_now;
 };
 
 typedef int (*step_fn)(struct build *b, unsigned int parcel, struct ghvm_error *err);
@@ -405,7 +407,7 @@ static int run_steps(struct build *b, const struct ghvm_machine_hooks *hooks,
 		if (s->kind == GHVM_STEP_START)
 			return 0;
 		b->m->step = s->kind;
-		if (ends_loading(plan, i) && !b->again && h->on_pinned)
+		if (ends_loading(plan, i) && (!b->again || b->lends_now) && h->on_pinned)
 			h->on_pinned(h->data);
 		if (h->on_step)
 			h->on_step(h->data, plan, i);
@@ -433,6 +435,30 @@ static int undo_build(struct ghvm_machine *m, int r, struct ghvm_error *err)
 	return r;
 }
 
+/*
+ * Is it a status with which RM refuses RAM that is shared (abi D.5, K.7)? It may have another cause, too: then
+ * lending fails as well.
+ */
+static bool refuses_share(const struct ghvm_machine *m, int r, const struct ghvm_error *e)
+{
+	if (!e || !m->tries_share || m->plan->parcels[0].lend || !ghvm_machine_refused(r, e))
+		return false;
+	switch (e->rm_message) {
+	case GHVM_RM_VM_CONFIG_IMAGE:
+	case GHVM_RM_VM_INIT:
+		return e->rm_code == GHVM_RM_VALIDATE_FAILED;
+	case GHVM_RM_VM_START:
+		return e->rm_code == GHVM_RM_NORESOURCE;
+	}
+	return false;
+}
+
+static int fail_build(struct ghvm_machine *m, int r, struct ghvm_error *err)
+{
+	m->share_refused = refuses_share(m, r, err);
+	return m->share_refused ? r : undo_build(m, r, err);
+}
+
 int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 		       const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
 {
@@ -446,7 +472,7 @@ int ghvm_machine_build(struct ghvm_machine *m, const struct ghvm_machine_files *
 	r = run_steps(&b, hooks, err);
 	if (r == 0)
 		r = ghvm_machine_map_fill(m, err);
-	return r < 0 ? undo_build(m, r, err) : 0;
+	return r < 0 ? fail_build(m, r, err) : 0;
 }
 
 int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
@@ -457,7 +483,7 @@ int ghvm_machine_start(struct ghvm_machine *m, struct ghvm_error *err)
 
 	m->step = GHVM_STEP_START;
 	r = step_start(&b, 0, err);
-	return r < 0 ? undo_build(m, r, err) : 0;
+	return r < 0 ? fail_build(m, r, err) : 0;
 }
 
 static bool all_pinned(const struct ghvm_machine *m)
@@ -468,13 +494,25 @@ static bool all_pinned(const struct ghvm_machine *m)
 	return m->n_parcels > 0;
 }
 
+/* All is taken back; the plan may have changed. */
+static void follow_plan(struct ghvm_machine *m)
+{
+	const struct ghvm_plan_parcel *ram = &m->plan->parcels[0];
+	struct ghvm_parcel_config *c = &m->parcels[0].config;
+
+	assert(m->parcels[0].state == GHVM_PARCEL_OURS);
+	c->lend = ram->lend;
+	c->rights = ghvm_parcel_rights(ram->label, ram->lend, ram->readonly);
+}
+
 int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files *files,
 			 const struct ghvm_machine_hooks *hooks, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(m->rm, m->name);
-	struct build b = { .m = m, .files = files, .again = true };
+	struct build b = { .m = m, .files = files, .again = true, .lends_now = m->share_refused };
 	int r;
 
+	m->share_refused = false;
 	if (!m->plan)
 		r = ghvm_error_set(err, -EOPNOTSUPP,
 				   "cannot reboot in place: the machine has no plan");
@@ -482,6 +520,8 @@ int ghvm_machine_rebuild(struct ghvm_machine *m, const struct ghvm_machine_files
 		r = ghvm_error_set(err, -ESTALE, "cannot reboot in place: its memory is gone");
 	else
 		r = ghvm_machine_take_back(m, err);
+	if (r == 0)
+		follow_plan(m);
 	if (r == 0)
 		r = run_steps(&b, hooks, err);
 	if (r == 0)

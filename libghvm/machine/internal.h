@@ -39,6 +39,8 @@ struct ghvm_machine_added {
  *           adopted. Allocated for GHVM_LEDGER_PARCELS more than the plan has.
  * @map: regions by address, from READY on
  * @transaction: borrowed; NULL: none is open
+ * @tries_share: a refusal of shared RAM is not undone; @share_refused: there was one, and the VM and
+ *     its parcels are as they were then
  * @vmid_lost: RM may have allocated a VMID of unknown number
  * @vmid_odd: RM has reported it for an ALLOCATE, it is outside of RM's usual range, and RM has not
  *            said that it is a new VM; 0: none. Set with @vmid_lost
@@ -70,6 +72,8 @@ struct ghvm_machine {
 	size_t n_parcels;
 	struct ghvm_region_table *map;
 	struct ghvm_transaction *transaction;
+	bool tries_share;
+	bool share_refused;
 	bool vmid_lost;
 	struct ghvm_vmid vmid_odd;
 	uint64_t grant_id;

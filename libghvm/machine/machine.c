@@ -117,6 +117,16 @@ void ghvm_machine_set_presplit(struct ghvm_machine *m, bool presplit)
 		m->parcels[i].config.presplit = presplit;
 }
 
+void ghvm_machine_try_share(struct ghvm_machine *m)
+{
+	m->tries_share = true;
+}
+
+bool ghvm_machine_share_refused(const struct ghvm_machine *m)
+{
+	return m->share_refused;
+}
+
 void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms)
 {
 	m->patience_ms = ms;

@@ -88,6 +88,14 @@ uint64_t ghvm_machine_incarnation(const struct ghvm_machine *m);
 /* True if the machine has a plan and can be rebuilt; an adopted one may have none. */
 bool ghvm_machine_planned(const struct ghvm_machine *m);
 
+/*
+ * If the plan shares RAM, and build() or start() fails because RM refuses that, leave the VM as it is.
+ * ghvm_machine_share_refused() is true then, and either rebuild() follows, after ghvm_plan_lend_ram(), or
+ * teardown(). Before build().
+ */
+void ghvm_machine_try_share(struct ghvm_machine *m);
+bool ghvm_machine_share_refused(const struct ghvm_machine *m);
+
 /* Ask RM for the VM's state; GHVM_VM_NONE: the machine has no VM. */
 int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err);
 

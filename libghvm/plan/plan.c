@@ -67,6 +67,13 @@ static int check_ram(const struct ghvm_spec *spec, struct ghvm_error *err)
 	return 0;
 }
 
+/* Where RM is known to refuse RAM that is shared, it is lent (decision 56). */
+static bool lends_ram(const struct ghvm_plan *p)
+{
+	return p->spec->protection == GHVM_PROTECTION_PROTECTED ||
+	       !ghvm_quirk(p->quirks, GHVM_QUIRK_IMAGE_SHARE);
+}
+
 static void add_ram(struct ghvm_plan *p)
 {
 	struct ghvm_plan_parcel *ram = &p->parcels[p->n_parcels++];
@@ -74,7 +81,7 @@ static void add_ram(struct ghvm_plan *p)
 	*ram = (struct ghvm_plan_parcel){
 		.name = "ram",
 		.label = GHVM_LABEL_RAM,
-		.lend = p->spec->protection == GHVM_PROTECTION_PROTECTED,
+		.lend = lends_ram(p),
 		.ipa = ghvm_spec_ram(p->spec),
 		.size = p->spec->memory,
 	};
@@ -354,6 +361,14 @@ static void add_steps(struct ghvm_plan *p)
 	add_step(p, GHVM_STEP_START, 0);
 }
 
+void ghvm_plan_lend_ram(struct ghvm_plan *plan)
+{
+	plan->parcels[0].lend = true;
+	for (size_t i = 0; i < plan->n_steps; i++)
+		if (plan->steps[i].kind == GHVM_STEP_SHARE && plan->steps[i].parcel == 0)
+			plan->steps[i].kind = GHVM_STEP_LEND;
+}
+
 static int add_doorbells(struct ghvm_plan *p, struct ghvm_error *err)
 {
 	const uint64_t most = ghvm_quirk(p->quirks, GHVM_QUIRK_DOORBELLS);
@@ -391,11 +406,6 @@ static int check_rm(const struct ghvm_plan *p, const struct ghvm_quirks *q, stru
 				      "VM_SET_BOOT_CONTEXT; without the section boot the guest "
 				      "starts at its kernel's first byte",
 				      p->registers[0].name, q->generation);
-	if (spec->protection == GHVM_PROTECTION_NONE && !ghvm_quirk(q, GHVM_QUIRK_IMAGE_SHARE))
-		return ghvm_error_set(err, -EOPNOTSUPP,
-				      "memory.protection: \"none\" needs a resource manager that "
-				      "accepts shared RAM; this one (%s) is not known to",
-				      q->generation);
 	if (spec->n_regions && !ghvm_quirk(q, GHVM_QUIRK_REGIONS))
 		return ghvm_error_set(err, -EOPNOTSUPP,
 				      "regions: this resource manager (%s) is not known to map a "

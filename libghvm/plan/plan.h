@@ -21,6 +21,9 @@ void ghvm_plan_parcel_forecast(struct ghvm_plan_parcel *p, enum ghvm_hugepages p
  */
 void ghvm_plan_pinned(struct ghvm_plan *plan, size_t parcel, uint64_t extents, uint64_t huge);
 
+/* RM has refused to share RAM: from here on the plan lends it. */
+void ghvm_plan_lend_ram(struct ghvm_plan *plan);
+
 /**
  * ghvm_plan_parcel_messages() - the messages that lend or share one parcel: @id, and MEM_APPENDs
  * for the entries that do not fit

@@ -12,6 +12,7 @@
 #define SMALL_CAPID 0x10000 /* production images have random 64-bit ones */
 #define NOT_TRIED "not tried: as open-2023"
 #define CAREFUL "not tried: the careful side"
+#define TRIED "tried by the first start that asks for it; undone if refused"
 
 static const struct {
 	const char *name;
@@ -87,7 +88,7 @@ static const struct ghvm_quirks rows[] = {
 			[GHVM_QUIRK_TREE_SIZE] = { 0x4000, NOT_TRIED },
 			[GHVM_QUIRK_TREE_ALIGN] = { 8, NOT_TRIED },
 			[GHVM_QUIRK_PRESPLIT] = { 1, NOT_TRIED },
-			[GHVM_QUIRK_IMAGE_SHARE] = { 0, "abi D.5" },
+			[GHVM_QUIRK_IMAGE_SHARE] = { 1, TRIED },
 			[GHVM_QUIRK_REGIONS] = { 1, "abi D.6" },
 			[GHVM_QUIRK_BOOT_CONTEXT] = { 1, "abi C.5" },
 			[GHVM_QUIRK_ADDRESS_LAYOUT] = { 0, "probed" },
@@ -107,7 +108,7 @@ static const struct ghvm_quirks rows[] = {
 			[GHVM_QUIRK_TREE_SIZE] = { 0x4000, NOT_TRIED },
 			[GHVM_QUIRK_TREE_ALIGN] = { 8, NOT_TRIED },
 			[GHVM_QUIRK_PRESPLIT] = { 1, NOT_TRIED },
-			[GHVM_QUIRK_IMAGE_SHARE] = { 0, "abi D.5" },
+			[GHVM_QUIRK_IMAGE_SHARE] = { 1, TRIED },
 			[GHVM_QUIRK_REGIONS] = { 1, "abi D.6" },
 			[GHVM_QUIRK_BOOT_CONTEXT] = { 1, "abi C.5" },
 			[GHVM_QUIRK_ADDRESS_LAYOUT] = { 1, "abi D.3" },
@@ -127,7 +128,7 @@ static const struct ghvm_quirks rows[] = {
 			[GHVM_QUIRK_TREE_SIZE] = { 0x4000, NOT_TRIED },
 			[GHVM_QUIRK_TREE_ALIGN] = { 8, NOT_TRIED },
 			[GHVM_QUIRK_PRESPLIT] = { 1, CAREFUL },
-			[GHVM_QUIRK_IMAGE_SHARE] = { 0, CAREFUL },
+			[GHVM_QUIRK_IMAGE_SHARE] = { 1, TRIED },
 			[GHVM_QUIRK_REGIONS] = { 0, CAREFUL },
 			[GHVM_QUIRK_BOOT_CONTEXT] = { 0, CAREFUL },
 			[GHVM_QUIRK_ADDRESS_LAYOUT] = { 0, CAREFUL },

@@ -24,7 +24,8 @@
  * @GHVM_QUIRK_TREE_ALIGN: the device tree is padded to a multiple of this
  * @GHVM_QUIRK_PRESPLIT: (bool) SHARE and RECLAIM must come before a LEND, which alone may
  *     leave the pages mapped in the host
- * @GHVM_QUIRK_IMAGE_SHARE: (bool) RAM may be shared with the host: protection "none"
+ * @GHVM_QUIRK_IMAGE_SHARE: (bool) RAM may be shared with the host, or RM refuses it in a way that can
+ *     be undone: protection "none". 0: such RAM is lent
  * @GHVM_QUIRK_REGIONS: (bool) the guest address of a region follows from a vdevice and a node
  *                      with its label
  * @GHVM_QUIRK_BOOT_CONTEXT: (bool) registers of the boot vCPU can be set

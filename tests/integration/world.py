@@ -331,7 +331,7 @@ class World:
         except AssertionError:
             raise AssertionError(f"left: {self.leftovers()}\n{self.log()}") from None
         # the manager forgets a VM after its memory is back
-        wait_until(lambda: not os.listdir(self.path("run", "state")))
+        wait_until(lambda: not set(os.listdir(self.path("run", "state"))) - {"ram.lent"})
         wait_until(lambda: not os.listdir(self.path("run", "ctl")))
 
     # --- acting as start helper or runner ---

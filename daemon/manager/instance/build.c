@@ -18,6 +18,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/machine/orphans.h"
 #include "libghvm/plan/plan.h"
+#include "libghvm/spec/pair.h"
 
 #define KERNEL_HEADER 4096 /* includes the section table, by which truncation is detected */
 
@@ -171,6 +172,8 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 	ghvm_machine_set_ledger(m, g->host->ledger);
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
 	ghvm_machine_set_pair(m, &g->pair);
+	if (!spec_peer(&g->spec)) /* a pair cannot be built again (decision 55) */
+		ghvm_machine_try_share(m);
 	atomic_store(&g->machine, m); /* from here on it receives notifications */
 	return 0;
 }
@@ -193,7 +196,8 @@ int guest_run_build(struct guest *g, struct ghvm_error *err)
 	if (r < 0)
 		return r;
 	files.memory = memory;
-	return ghvm_machine_build(g->machine, &files, hooks_of(g, &hooks), err);
+	r = ghvm_machine_build(g->machine, &files, hooks_of(g, &hooks), err);
+	return guest_share_refused(g) ? guest_run_rebuild(g, err) : r;
 }
 
 int guest_run_start(struct guest *g, struct ghvm_error *err)
@@ -208,6 +212,22 @@ int guest_run_teardown(struct guest *g, struct ghvm_error *err)
 	return g->machine ? ghvm_machine_teardown(g->machine, err) : 0;
 }
 
+bool guest_share_refused(const struct guest *g)
+{
+	return g->machine && ghvm_machine_share_refused(g->machine);
+}
+
+static void lend_instead(struct guest *g)
+{
+	const struct log_about a = { .vm = g->name };
+
+	log_warning(&a, 0,
+		    "The resource manager refuses RAM that is shared (memory.protection: "
+		    "none): it is lent");
+	ghvm_plan_lend_ram(&g->plan);
+	g->lent_instead = true;
+}
+
 int guest_run_rebuild(struct guest *g, struct ghvm_error *err)
 {
 	struct ghvm_machine_hooks hooks;
@@ -216,5 +236,7 @@ int guest_run_rebuild(struct guest *g, struct ghvm_error *err)
 		.initrd = need_fd(g, GHVM_LINK_INITRD),
 	};
 
+	if (guest_share_refused(g))
+		lend_instead(g);
 	return ghvm_machine_rebuild(g->machine, &files, hooks_of(g, &hooks), err);
 }

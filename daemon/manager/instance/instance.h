@@ -59,6 +59,8 @@ struct guest_fd {
  * struct guest - see above
  * @spec: owned; empty for a guest adopted without a state file
  * @plan: owned, if @planned; @origin: other input of the plan, owned
+ * @lent_instead: RM has refused shared RAM, of this guest or an earlier one: its RAM is lent, whatever the
+ *     descriptor says, which the spec repeats
  * @no_rebuild: why the guest cannot reboot in place; code 0: it can, as far as known
  * @regions: the memory of its regions, for clients; never used by the operation thread
  * @pair: of a guest with regions that another guest has as well
@@ -73,6 +75,7 @@ struct guest {
 	struct ghvm_plan plan;
 	bool planned;
 	struct store_origin origin;
+	bool lent_instead;
 	struct ghvm_error no_rebuild;
 	uint64_t incarnation;
 	struct guest_need needs[GUEST_NEEDS_MAX];
@@ -142,6 +145,8 @@ int guest_run_start(struct guest *g, struct ghvm_error *err);
 int guest_run_teardown(struct guest *g, struct ghvm_error *err);
 int guest_run_rebuild(struct guest *g, struct ghvm_error *err);
 
+/* A build or start has failed and was not undone: guest_run_rebuild() lends RAM, or a teardown follows. */
+bool guest_share_refused(const struct guest *g);
 /* Does the descriptor let the host only read that region? */
 bool guest_host_readonly(const struct guest *g, uint32_t label);
 /* File descriptors for the runner, after a build. @ret has @ret_n entries also on failure. */

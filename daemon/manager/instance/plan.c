@@ -4,6 +4,8 @@
  */
 #include "daemon/manager/instance/internal.h"
 
+#include "libghvm/plan/plan.h"
+
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +35,8 @@ int guest_plan(struct guest *g, struct ghvm_plan_input *in, struct ghvm_error *e
 	r = ghvm_plan_make(&g->spec, in, &g->plan, err);
 	if (r < 0)
 		ghvm_spec_locate(&g->spec, err);
+	else if (g->lent_instead)
+		ghvm_plan_lend_ram(&g->plan);
 	g->planned = r == 0;
 	return r;
 }

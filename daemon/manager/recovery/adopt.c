@@ -11,6 +11,7 @@
 
 #include "daemon/manager/core/log.h"
 #include "daemon/manager/state/file.h"
+#include "daemon/manager/state/mark.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/name.h"
 #include "ghvm/spec.h"
@@ -71,6 +72,7 @@ static bool use_record(const struct adopt_target *t, struct guest *g)
 		log_warning(&a, r, "Cannot use the state file");
 	if (r < 0 || rec.incarnation != g->incarnation)
 		return false;
+	g->lent_instead = mark_is_set(t->state_dir, MARK_LENDS_RAM);
 	if (rec.planned)
 		guest_recall(g, &rec);
 	return true;

@@ -13,7 +13,7 @@
 
 /**
  * struct adopt_target - environment of the adoption; borrowed
- * @settled: every VMID in use has a tag (settled.h)
+ * @settled: every VMID in use has a tag (mark.h)
  */
 struct adopt_target {
 	const struct guest_host *host;

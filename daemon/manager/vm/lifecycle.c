@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "daemon/manager/state/file.h"
+#include "daemon/manager/state/mark.h"
 #include "daemon/manager/instance/exit-policy.h"
 #include "daemon/manager/vm/pair.h"
 #include "libghvm/base/cleanup.h"
@@ -437,12 +438,37 @@ static int run_start(void *data, struct ghvm_error *err)
 	return guest_run_start(vm->guest, err);
 }
 
+/*
+ * RM has refused RAM that is shared: build again with RAM lent. If the guest is to be torn down meanwhile, the
+ * teardown takes back what the failed start has left.
+ */
+static void start_again(struct vm *vm, const struct ghvm_error *err)
+{
+	if (vm_step(vm, VM_EVENT_AGAIN) < 0) {
+		vm_set_error(vm, err);
+		ended(vm, VM_EVENT_DONE);
+		vm_doom(vm, VM_FAILED, "start-failed");
+	}
+	vm_settle(vm);
+}
+
+static void note_loan(const struct vm *vm)
+{
+	if (vm->guest->lent_instead)
+		mark_set(vm->env->state_dir, MARK_LENDS_RAM,
+			 "the next start that shares RAM is refused once more");
+}
+
 static void on_start_done(void *data, int result, const struct ghvm_error *err)
 {
 	struct vm *vm = data;
 	const bool again = vm->state == VM_REBOOTING;
 	struct log_about a = vm_about_event(vm, again ? LOG_ID_REBOOTED : LOG_ID_STARTED);
 
+	if (result < 0 && guest_share_refused(vm->guest)) {
+		start_again(vm, err);
+		return;
+	}
 	if (result < 0) {
 		fail(vm, err);
 		return;
@@ -450,6 +476,7 @@ static void on_start_done(void *data, int result, const struct ghvm_error *err)
 	if (vm_alive(vm)) {
 		control_started(&vm->control);
 		reboots_began(&vm->reboots, now_ms());
+		note_loan(vm);
 		log_info(&a, "Guest runs");
 	}
 	ended(vm, VM_EVENT_DONE);

@@ -8,6 +8,7 @@
  *     RUNNING -commit-> [COMMITTING] -> RUNNING
  *     RUNNING -reboot-> PAUSING -pause over-> [REBUILDING] -> REBUILT -ready-> RESTART_DUE
  *             -> [RESTARTING] -> RUNNING
+ *     [STARTING] -again-> REFUSED -> [BUILDING], on the memory that there is
  *     any with a guest -doom-> DOOMED -> [TEARDOWN] -> STOPPED or FAILED
  *
  * In a phase in brackets an operation runs, on a thread of its own. A doom that comes then waits in
@@ -15,7 +16,7 @@
  *
  * A pair of phase and event that is not in the table is refused and changes nothing. The guest
  * leaves the VM only at the end of an operation that has undone it: build, start and rebuild undo
- * themselves when they fail, and the teardown. Pure: no VM, no thread, no time.
+ * themselves when they fail (but for AGAIN), and the teardown. Pure: no VM, no thread, no time.
  */
 #pragma once
 
@@ -40,6 +41,7 @@ enum vm_phase {
 	VM_PHASE_BUILT,	      /* the runner has yet to say READY */
 	VM_PHASE_START_DUE,   /* it did */
 	VM_PHASE_STARTING,    /* operation */
+	VM_PHASE_REFUSED,     /* that start has failed and undone nothing; another build is due */
 	VM_PHASE_RUNNING,     /* or has ended, and that has not been looked at yet */
 	VM_PHASE_COMMITTING,  /* operation: its memory changes */
 	VM_PHASE_PAUSING,     /* before a reboot in place */
@@ -67,6 +69,7 @@ enum vm_event {
 	VM_EVENT_DOOM,	     /* the guest is to be torn down, whatever it is doing */
 	VM_EVENT_ADOPT,	     /* an earlier manager has left a guest; its runner is dialled */
 	VM_EVENT_ADOPT_LOST, /* such a guest that cannot be carried on */
+	VM_EVENT_AGAIN,	     /* the operation has failed in a way that another build avoids */
 	VM_EVENT_CANCEL,     /* the failure was a stop, as is only known now */
 	VM_EVENT_COUNT_,
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/manager/state/mark.h"
 #include "daemon/manager/vm/pair.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/rm/rpc.h"
@@ -186,6 +187,17 @@ void vm_watch_steps(struct vm *vm)
 	vm->guest->data = vm;
 }
 
+/* RM has refused shared RAM since the host has booted. */
+static void recall_refusal(const struct vm *vm)
+{
+	const struct log_about a = vm_about(vm);
+
+	vm->guest->lent_instead = mark_is_set(vm->env->state_dir, MARK_LENDS_RAM);
+	if (vm->guest->lent_instead && vm->guest->spec.protection == GHVM_PROTECTION_NONE)
+		log_info(&a, "The resource manager has refused shared RAM before "
+			     "(memory.protection: none): it is lent");
+}
+
 int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *builder,
 	     struct ghvm_error *err)
 {
@@ -211,6 +223,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->on_reboot = vm->guest->spec.on_reboot;
 	vm->on_crash = vm->guest->spec.on_crash;
 	spec_digest(&vm->guest->spec, vm->digest);
+	recall_refusal(vm);
 	vm->descriptor = vm->transient ? VM_DESCRIPTOR_TRANSIENT : VM_DESCRIPTOR_CURRENT;
 	vm->failed_now = false;
 	vm->reason = "";

@@ -162,14 +162,6 @@ class Spinning(Case):
         self.w.assert_clean()
 
 
-    def test_shared_ram_is_refused_before_a_file_is_looked_at(self):
-        self.w.vm("demo", "", memory="8M, protection: none", kernel="/nonexistent/Image")
-        self.assertEqual(self.w.run_unit("demo"), 134)
-        self.assertIn('memory.protection: "none" needs a resource manager that accepts shared RAM',
-                      self.w.said("demo"))
-        self.w.assert_clean()
-
-
 class Seen(Case):
     """A debug image ends the guest."""
     model = ("--generation=debug",)

@@ -10,29 +10,30 @@
 #include "tests/unit/unit.h"
 
 /* A letter a phase, as the grid below writes them. */
-static const char letters[VM_PHASE_COUNT_ + 1] = "-!gwBbsSrCpRaeEldT";
+static const char letters[VM_PHASE_COUNT_ + 1] = "-!gwBbsSfrCpRaeEldT";
 
 /*
  * Where each pair leads, a row a phase and a column an event; '.': refused. Events in the order of
- * their enum: begin wait given done failed ready try commit reboot pause-over doom adopt lost cancel
+ * their enum: begin wait given done failed ready try commit reboot pause-over doom adopt lost again cancel
  */
 static const char *const grid[VM_PHASE_COUNT_] = {
-	[VM_PHASE_STOPPED] = "g..........rd.",	  [VM_PHASE_FAILED] = "g..........rd-",
-	[VM_PHASE_GIVING] = ".wB.......d...",	  [VM_PHASE_PEER_DUE] = "..B.......d...",
-	[VM_PHASE_BUILDING] = "...b!.....l...",	  [VM_PHASE_BUILT] = ".....s....d...",
-	[VM_PHASE_START_DUE] = "......S...d...",  [VM_PHASE_STARTING] = "...r!.....l...",
-	[VM_PHASE_RUNNING] = ".......Cp.d...",	  [VM_PHASE_COMMITTING] = "...r......l...",
-	[VM_PHASE_PAUSING] = ".........Rd...",	  [VM_PHASE_REBUILDING] = "...a!.....l...",
-	[VM_PHASE_REBUILT] = ".....e....d...",	  [VM_PHASE_RESTART_DUE] = "......E...d...",
-	[VM_PHASE_RESTARTING] = "...r!.....l...", [VM_PHASE_LEAVING] = "...d!.........",
-	[VM_PHASE_DOOMED] = "......T.......",	  [VM_PHASE_TEARDOWN] = "...-!.........",
+	[VM_PHASE_STOPPED] = "g..........rd..",	    [VM_PHASE_FAILED] = "g..........rd.-",
+	[VM_PHASE_GIVING] = ".wB.......d....",	    [VM_PHASE_PEER_DUE] = "..B.......d....",
+	[VM_PHASE_BUILDING] = "...b!.....l....",    [VM_PHASE_BUILT] = ".....s....d....",
+	[VM_PHASE_START_DUE] = "......S...d....",   [VM_PHASE_STARTING] = "...r!.....l..f.",
+	[VM_PHASE_REFUSED] = "......B...d....",	    [VM_PHASE_RUNNING] = ".......Cp.d....",
+	[VM_PHASE_COMMITTING] = "...r......l....",  [VM_PHASE_PAUSING] = ".........Rd....",
+	[VM_PHASE_REBUILDING] = "...a!.....l....",  [VM_PHASE_REBUILT] = ".....e....d....",
+	[VM_PHASE_RESTART_DUE] = "......E...d....", [VM_PHASE_RESTARTING] = "...r!.....l....",
+	[VM_PHASE_LEAVING] = "...d!..........",	    [VM_PHASE_DOOMED] = "......T........",
+	[VM_PHASE_TEARDOWN] = "...-!..........",
 };
 
 static const enum vm_operation operations[VM_PHASE_COUNT_] = {
-	[VM_PHASE_GIVING] = VM_OPERATION_BUILD,	   [VM_PHASE_PEER_DUE] = VM_OPERATION_BUILD,
-	[VM_PHASE_START_DUE] = VM_OPERATION_START, [VM_PHASE_RUNNING] = VM_OPERATION_COMMIT,
-	[VM_PHASE_PAUSING] = VM_OPERATION_REBUILD, [VM_PHASE_RESTART_DUE] = VM_OPERATION_START,
-	[VM_PHASE_DOOMED] = VM_OPERATION_TEARDOWN,
+	[VM_PHASE_GIVING] = VM_OPERATION_BUILD,	     [VM_PHASE_PEER_DUE] = VM_OPERATION_BUILD,
+	[VM_PHASE_REFUSED] = VM_OPERATION_REBUILD,   [VM_PHASE_START_DUE] = VM_OPERATION_START,
+	[VM_PHASE_RUNNING] = VM_OPERATION_COMMIT,    [VM_PHASE_PAUSING] = VM_OPERATION_REBUILD,
+	[VM_PHASE_RESTART_DUE] = VM_OPERATION_START, [VM_PHASE_DOOMED] = VM_OPERATION_TEARDOWN,
 };
 
 /**
@@ -160,9 +161,10 @@ static void operations_begin_and_end(void **state)
 				assert_true(!vm_phase_busy(p) && vm_phase_busy(t->next));
 			else if (e == VM_EVENT_DOOM) /* does not end one */
 				assert_int_equal(vm_phase_busy(p), vm_phase_busy(t->next));
-			else /* the end of one is a DONE or FAILED, and nothing else is */
-				assert_int_equal(vm_phase_busy(p),
-						 e == VM_EVENT_DONE || e == VM_EVENT_FAILED);
+			else /* the end of one is a DONE, FAILED or AGAIN, and nothing else is */
+				assert_int_equal(vm_phase_busy(p), e == VM_EVENT_DONE ||
+									   e == VM_EVENT_FAILED ||
+									   e == VM_EVENT_AGAIN);
 			if (t->operation == VM_OPERATION_NONE && e != VM_EVENT_DOOM)
 				assert_false(vm_phase_busy(t->next));
 		}

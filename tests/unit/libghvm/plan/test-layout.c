@@ -4,6 +4,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/plan.h"
+#include "libghvm/plan/plan.h"
 #include "libghvm/base/wire.h"
 #include "libghvm/rm/quirks.h"
 #include "tests/unit/unit.h"
@@ -266,10 +267,16 @@ static void keeps_to_the_quirks(void **state)
 	ghvm_plan_done(&p);
 
 	s.protection = GHVM_PROTECTION_NONE;
-	refuse(&s, &in, -EOPNOTSUPP, "this one (small) is not known to");
-	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 1;
-	assert_int_equal(make(&s, &in, &p, &err), 0);
-	ghvm_plan_done(&p);
+	for (unsigned int shares = 0; shares < 2; shares++) {
+		q.v[GHVM_QUIRK_IMAGE_SHARE].value = shares;
+		assert_int_equal(make(&s, &in, &p, &err), 0);
+		assert_int_equal(p.parcels[0].lend, !shares);
+		ghvm_plan_lend_ram(&p); /* RM has refused */
+		assert_true(p.parcels[0].lend);
+		for (size_t i = 0; i < p.n_steps; i++)
+			assert_int_not_equal(p.steps[i].kind, GHVM_STEP_SHARE);
+		ghvm_plan_done(&p);
+	}
 	s.n_regions = 1;
 	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = 0x1000 };
 	q.v[GHVM_QUIRK_ENTRIES].value = 257;

@@ -60,10 +60,9 @@ static void every_row_fits_into_the_library(void **state)
 static void the_unknown_is_the_most_careful(void **state)
 {
 	static const enum ghvm_quirk less_is_careful[] = {
-		GHVM_QUIRK_ENTRIES,	   GHVM_QUIRK_MESSAGE_ENTRIES, GHVM_QUIRK_PARCELS,
-		GHVM_QUIRK_DOORBELLS,	   GHVM_QUIRK_TREE_SIZE,       GHVM_QUIRK_IMAGE_SHARE,
-		GHVM_QUIRK_REGIONS,	   GHVM_QUIRK_SCHEDULED_VCPUS, GHVM_QUIRK_BOOT_CONTEXT,
-		GHVM_QUIRK_ADDRESS_LAYOUT,
+		GHVM_QUIRK_ENTRIES,	    GHVM_QUIRK_MESSAGE_ENTRIES, GHVM_QUIRK_PARCELS,
+		GHVM_QUIRK_DOORBELLS,	    GHVM_QUIRK_TREE_SIZE,	GHVM_QUIRK_REGIONS,
+		GHVM_QUIRK_SCHEDULED_VCPUS, GHVM_QUIRK_BOOT_CONTEXT,	GHVM_QUIRK_ADDRESS_LAYOUT,
 	};
 	const struct ghvm_quirks *unknown = ghvm_quirks_unknown(), *q;
 
