@@ -120,6 +120,7 @@ struct ghvm_plan_register {
  * @devices: @n_devices of them
  * @registers: @n_registers of them; the others are the resource manager's choice
  * @doorbells: labels of doorbells from the host to the guest
+ * @watchdog: RM has given the guest a watchdog; known once it was built
  * @memlock: bytes charged to RLIMIT_MEMLOCK
  * @charge: bytes charged to the unit's cgroup
  */
@@ -142,6 +143,7 @@ struct ghvm_plan {
 	size_t n_registers;
 	uint32_t doorbells[GHVM_DOORBELL_MAX];
 	size_t n_doorbells;
+	bool watchdog;
 	struct ghvm_plan_step steps[GHVM_PLAN_STEPS_MAX];
 	size_t n_steps;
 	uint64_t memlock;

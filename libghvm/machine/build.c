@@ -373,6 +373,7 @@ int ghvm_machine_learn(struct ghvm_machine *m, struct ghvm_error *err)
 		return r;
 	if (m->plan && m->plan->spec->rm_rpc) /* the tree has an RM node (dt-lint.c) */
 		ghvm_rm_fact_set(m->rm, ghvm_machine_vmid(m), GHVM_RM_FACT_LINKED);
+	m->watched = ghvm_rm_resources_find(&res, GHVM_RM_RESOURCE_WATCHDOG, 0);
 	r = learn_vcpus(m, &res, err);
 	if (r < 0)
 		return r;

@@ -39,6 +39,7 @@ struct ghvm_machine_added {
  *           adopted. Allocated for GHVM_LEDGER_PARCELS more than the plan has.
  * @map: regions by address, from READY on
  * @transaction: borrowed; NULL: none is open
+ * @watched: RM lists a watchdog among the VM's resources: the guest has one
  * @tries_share: a refusal of shared RAM is not undone; @share_refused: there was one, and the VM and
  *     its parcels are as they were then
  * @vmid_lost: RM may have allocated a VMID of unknown number
@@ -72,6 +73,7 @@ struct ghvm_machine {
 	size_t n_parcels;
 	struct ghvm_region_table *map;
 	struct ghvm_transaction *transaction;
+	bool watched;
 	bool tries_share;
 	bool share_refused;
 	bool vmid_lost;

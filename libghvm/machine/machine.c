@@ -127,6 +127,11 @@ bool ghvm_machine_share_refused(const struct ghvm_machine *m)
 	return m->share_refused;
 }
 
+bool ghvm_machine_watched(const struct ghvm_machine *m)
+{
+	return m->watched;
+}
+
 void ghvm_machine_set_patience(struct ghvm_machine *m, unsigned int ms)
 {
 	m->patience_ms = ms;

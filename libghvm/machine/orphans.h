@@ -96,6 +96,9 @@ bool ghvm_machine_planned(const struct ghvm_machine *m);
 void ghvm_machine_try_share(struct ghvm_machine *m);
 bool ghvm_machine_share_refused(const struct ghvm_machine *m);
 
+/* After build() or carry_on(): RM has given the guest a watchdog. */
+bool ghvm_machine_watched(const struct ghvm_machine *m);
+
 /* Ask RM for the VM's state; GHVM_VM_NONE: the machine has no VM. */
 int ghvm_machine_status(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct ghvm_error *err);
 

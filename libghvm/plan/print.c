@@ -264,6 +264,8 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 	for (size_t i = 0; i < p->n_doorbells; i++)
 		fprintf(f, " %u", p->doorbells[i]);
 	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
+	if (p->watchdog)
+		fprintf(f, "watchdog\n  of the resource manager, which ends the guest by it\n");
 	text_registers(f, p);
 	text_charges(f, p);
 	text_steps(f, p);
@@ -375,6 +377,8 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	json_doorbells(j, p);
 	json_registers(j, p);
 	ghvm_json_number(j, "virqs", p->spec->cpus);
+	if (p->watchdog)
+		ghvm_json_bool(j, "watchdog", true);
 	ghvm_json_number(j, "memlock", p->memlock);
 	ghvm_json_number(j, "charge", p->charge);
 	ghvm_json_number(j, "entry_budget", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));

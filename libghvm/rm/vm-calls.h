@@ -32,6 +32,7 @@ enum ghvm_rm_resource_type { /* abi E */
 			     GHVM_RM_RESOURCE_VCPU = 4,
 			     GHVM_RM_RESOURCE_VPM = 5,
 			     GHVM_RM_RESOURCE_VIRTIO_MMIO = 6,
+			     GHVM_RM_RESOURCE_WATCHDOG = 8, /* a capability, no virq */
 };
 
 /**

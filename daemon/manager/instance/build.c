@@ -197,7 +197,15 @@ int guest_run_build(struct guest *g, struct ghvm_error *err)
 		return r;
 	files.memory = memory;
 	r = ghvm_machine_build(g->machine, &files, hooks_of(g, &hooks), err);
-	return guest_share_refused(g) ? guest_run_rebuild(g, err) : r;
+	if (guest_share_refused(g))
+		r = guest_run_rebuild(g, err);
+	guest_note_watchdog(g);
+	return r;
+}
+
+void guest_note_watchdog(struct guest *g)
+{
+	g->plan.watchdog = g->machine && ghvm_machine_watched(g->machine);
 }
 
 int guest_run_start(struct guest *g, struct ghvm_error *err)

@@ -147,6 +147,8 @@ int guest_run_rebuild(struct guest *g, struct ghvm_error *err);
 
 /* A build or start has failed and was not undone: guest_run_rebuild() lends RAM, or a teardown follows. */
 bool guest_share_refused(const struct guest *g);
+/* RM has told what it gives the guest: the plan says so. */
+void guest_note_watchdog(struct guest *g);
 /* Does the descriptor let the host only read that region? */
 bool guest_host_readonly(const struct guest *g, uint32_t label);
 /* File descriptors for the runner, after a build. @ret has @ret_n entries also on failure. */

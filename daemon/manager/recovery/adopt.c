@@ -184,6 +184,7 @@ static void check_state(struct adopt_found *f)
 		log_error(&a, 0, "Cannot take over the running VM: %s", err.msg);
 		f->status = GHVM_VM_NONE;
 	}
+	guest_note_watchdog(f->guest);
 }
 
 void adopt_undo(const struct adopt_target *t, struct guest *g)

@@ -173,6 +173,30 @@ class Seen(Case):
         self.w.assert_clean()
 
 
+class Watchdog(Case):
+    """RM gives guests a watchdog, and ends the guest that does not feed it."""
+    model = ("--generation=android14",)
+
+    def ctl(self, *args):
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus)
+        return subprocess.run([world.program("daemon/ctl/ghvmctl"), *args], env=env,
+                              capture_output=True, text=True, check=True).stdout
+
+    def test_a_bite(self):
+        unit = self.running("demo", "print up\nread\nprint typed\nwatchdog-bite\n")
+        self.assertIn("watchdog\n  of the resource manager", self.ctl("plan", "--running", "demo"))
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.assertIn("watchdog\n  of the resource manager", self.ctl("plan", "--running", "demo"))
+        self.type("demo")
+        self.assertEqual(unit.wait(20), 134)
+        self.w.wait_state("demo", "failed")
+        self.assertEqual(self.w.vm_get("demo", "ExitReason", "LastError"),
+                         ["watchdog", "the guest crashed: watchdog"])
+        self.assertIn("  last end    watchdog\n", self.ctl("status", "demo"))
+        self.w.assert_clean()
+
+
 class LastWords(Case):
     """The message that a guest leaves with RM before its end."""
     RPC = "rm-rpc: true\n"

@@ -102,6 +102,7 @@ struct model_host {
  * @address_layout: RM knows VM_SET_ADDRESS_LAYOUT (v17), and VM_SET_DEMAND_PAGING, which it
  *     refuses
  * @first_vmid: the first VMID that ALLOCATE gives out; 0: 0x80, as the open RM
+ * @watchdog: guests have a watchdog, which RM lists (abi E)
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
  */
 struct model_config {
@@ -117,6 +118,7 @@ struct model_config {
 	bool boot_context;
 	bool address_layout;
 	uint16_t first_vmid;
+	bool watchdog;
 	uint64_t random;
 };
 

@@ -219,6 +219,7 @@ int machine_init(struct server *s)
 		.boot_context = o->boot_context,
 		.address_layout = o->address_layout,
 		.first_vmid = o->first_vmid,
+		.watchdog = o->watchdog,
 		.random = o->random,
 	};
 	struct model_host host = machine_host;

@@ -56,6 +56,7 @@ static const char help[] =
 	"  started-with REGISTER VALUE\n"
 	"                    pc, x0 to x30, sp0 or sp1: a fault unless that was its value\n"
 	"  off, reset, fault\n"
+	"  watchdog-bite     RM ends it by its watchdog\n"
 	"  fault-loop        an exception loop: a debug image reports a fault; with any\n"
 	"                    other the guest spins for ever\n"
 	"At its end a guest is off. mem- lines and crash-message need a link to RM (rm-rpc), else "
@@ -95,12 +96,13 @@ static const struct generation {
 	bool presplit_quirk;
 	bool boot_context;
 	bool address_layout;
+	bool watchdog;
 	uint64_t random;
 } generations[] = {
-	{ "debug", false, true, false, false, 0 },
-	{ "open-2023", true, true, false, false, SEED },
-	{ "android14", true, false, true, false, SEED },
-	{ "v17", true, false, true, true, SEED },
+	{ "debug", false, true, false, false, false, 0 },
+	{ "open-2023", true, true, false, false, false, SEED },
+	{ "android14", true, false, true, false, true, SEED },
+	{ "v17", true, false, true, true, true, SEED },
 };
 
 static int bad_value(const char *what, const char *value)
@@ -133,6 +135,7 @@ static int take_generation(struct options *o, const char *name)
 		o->presplit_quirk = g->presplit_quirk;
 		o->boot_context = g->boot_context;
 		o->address_layout = g->address_layout;
+		o->watchdog = g->watchdog;
 		o->random = g->random;
 		return 0;
 	}

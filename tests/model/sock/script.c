@@ -38,6 +38,7 @@
 #define RESET_PLAIN (1ULL << 63)
 #define EXIT_OFF 1
 #define EXIT_RESET 2
+#define EXIT_WATCHDOG 4
 #define EXIT_FAULT 5
 
 /* Result of a step: the run exits, the line is done, or the line continues. */
@@ -87,34 +88,35 @@ static bool take_spi(struct vm *vm, unsigned int spi)
 	return was;
 }
 
-static enum step end_vm(struct context *c, const struct run *end, unsigned int type)
+static enum step end_vm(struct context *c, enum run_state state, uint64_t data0, unsigned int type)
 {
-	puppet_end(c->s, c->vm, c->v, end);
+	const struct run end = { state, { data0 } };
+
+	puppet_end(c->s, c->vm, c->v, &end);
 	model_guest_ended(c->s->model, c->vm->slot, type, NULL, 0);
-	*c->run = *end;
+	*c->run = end;
 	return STEP_EXIT;
 }
 
 /* The vCPU is off; for good once RM has been told and has woken it (abi K.8). */
 static enum step op_off(struct context *c)
 {
-	static const struct run end = { RUN_POWERED_OFF, { 0 } };
-
-	return end_vm(c, &end, EXIT_OFF);
+	return end_vm(c, RUN_POWERED_OFF, 0, EXIT_OFF);
 }
 
 static enum step op_reset(struct context *c)
 {
-	static const struct run end = { RUN_SYSTEM_RESET, { RESET_PLAIN } };
-
-	return end_vm(c, &end, EXIT_RESET);
+	return end_vm(c, RUN_SYSTEM_RESET, RESET_PLAIN, EXIT_RESET);
 }
 
 static enum step op_fault(struct context *c)
 {
-	static const struct run end = { RUN_FAULT, { 0 } };
+	return end_vm(c, RUN_FAULT, 0, EXIT_FAULT);
+}
 
-	return end_vm(c, &end, EXIT_FAULT);
+static enum step op_watchdog_bite(struct context *c)
+{
+	return end_vm(c, RUN_POWERED_OFF, 0, EXIT_WATCHDOG);
 }
 
 /* An exception handler that faults: only debug images detect the loop (abi K.10). */
@@ -518,6 +520,7 @@ static const struct {
 	{ "started-with", op_started_with },
 	{ "fault", op_fault },
 	{ "fault-loop", op_fault_loop },
+	{ "watchdog-bite", op_watchdog_bite },
 	{ "reset", op_reset },
 	{ "off", op_off },
 	{ "loop", op_loop },

@@ -282,6 +282,7 @@ struct options {
 	bool boot_context;
 	bool address_layout;
 	uint16_t first_vmid;
+	bool watchdog;
 	uint64_t random;
 	bool trace;
 };

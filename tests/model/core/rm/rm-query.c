@@ -8,11 +8,13 @@
 
 #define HOST_TYPE 0x01000164
 #define VIRQ_HANDLE_NONE 0xffffffff
+#define CAP_WATCHDOG 0x574f4f46ULL /* no call here takes it */
 
 enum resource {
 	RESOURCE_DOORBELL_TX = 0,
 	RESOURCE_DOORBELL_RX = 1,
 	RESOURCE_VCPU = 4,
+	RESOURCE_WATCHDOG = 8,
 };
 
 enum id_kind {
@@ -125,14 +127,16 @@ static bool is_doorbell(const struct vdev *d)
 	return d->type == VDEV_DOORBELL || d->type == VDEV_DOORBELL_SOURCE;
 }
 
-static void put_resources(struct ghvm_put *w, const struct guest *g)
+static void put_resources(const struct model *m, struct ghvm_put *w, const struct guest *g)
 {
 	uint16_t vmid = g->vm->vmid;
-	uint32_t n = g->n_vcpus;
+	uint32_t n = g->n_vcpus + m->config.watchdog;
 
 	for (unsigned int i = 0; i < g->n_vdevs; i++)
 		n += is_doorbell(&g->vdevs[i]);
 	ghvm_put_u32(w, n);
+	if (m->config.watchdog)
+		put_resource(w, RESOURCE_WATCHDOG, vmid, 0, CAP_WATCHDOG, 0);
 	for (unsigned int i = 0; i < g->n_vcpus; i++)
 		put_resource(w, RESOURCE_VCPU, vmid, i, g->vcpu_cap[i], g->vcpu_virq[i]);
 	for (unsigned int i = 0; i < g->n_vdevs; i++) {
@@ -158,7 +162,7 @@ static enum rm_status get_hyp_resources(struct rm_call *c)
 		return RM_NORESOURCE;
 	g = guest_of(c->m, vm);
 	if (g && vm->owner == c->caller)
-		put_resources(&c->out, g);
+		put_resources(c->m, &c->out, g);
 	else
 		ghvm_put_u32(&c->out, 0);
 	return RM_OK;

@@ -460,6 +460,7 @@ static void prints_the_other_words(void **state)
 		struct ghvm_error err;
 
 		assert_int_equal(make(&s, &in, &p, &err), 0);
+		p.watchdog = i; /* as RM has told since */
 		text = ghvm_plan_to_text(&p);
 		json = ghvm_plan_to_json(&p);
 		assert_non_null(strstr(text, "demo: 2 vCPUs, 1G shared\n"));
@@ -473,6 +474,8 @@ static void prints_the_other_words(void **state)
 		assert_non_null(strstr(text, i ? "ram of 4K\n" : "ram of 1G, from the hugetlb"));
 		assert_non_null(
 			strstr(json, i ? "\"hugepages\":\"never\"" : "\"hugepages\":\"1G\""));
+		assert_int_equal(!!strstr(text, "watchdog\n"), i);
+		assert_int_equal(!!strstr(json, "\"watchdog\":true,"), i);
 		s.hugepages = GHVM_HUGEPAGES_NEVER;
 	}
 }
