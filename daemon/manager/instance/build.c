@@ -233,7 +233,7 @@ static void lend_instead(struct guest *g)
 		    "The resource manager refuses RAM that is shared (memory.protection: "
 		    "none): it is lent");
 	ghvm_plan_lend_ram(&g->plan);
-	g->lent_instead = true;
+	g->lent_instead = g->refused_now = true;
 }
 
 int guest_run_rebuild(struct guest *g, struct ghvm_error *err)

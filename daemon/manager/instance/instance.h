@@ -60,7 +60,7 @@ struct guest_fd {
  * @spec: owned; empty for a guest adopted without a state file
  * @plan: owned, if @planned; @origin: other input of the plan, owned
  * @lent_instead: RM has refused shared RAM, of this guest or an earlier one: its RAM is lent, whatever the
- *     descriptor says, which the spec repeats
+ *     descriptor says, which the spec repeats; @refused_now: in this start, and it is not remembered yet
  * @no_rebuild: why the guest cannot reboot in place; code 0: it can, as far as known
  * @regions: the memory of its regions, for clients; never used by the operation thread
  * @pair: of a guest with regions that another guest has as well
@@ -76,6 +76,7 @@ struct guest {
 	bool planned;
 	struct store_origin origin;
 	bool lent_instead;
+	bool refused_now;
 	struct ghvm_error no_rebuild;
 	uint64_t incarnation;
 	struct guest_need needs[GUEST_NEEDS_MAX];

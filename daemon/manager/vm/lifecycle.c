@@ -452,11 +452,13 @@ static void start_again(struct vm *vm, const struct ghvm_error *err)
 	vm_settle(vm);
 }
 
+/* Once: the file may be removed on purpose, while this guest runs on. */
 static void note_loan(const struct vm *vm)
 {
-	if (vm->guest->lent_instead)
+	if (vm->guest->refused_now)
 		mark_set(vm->env->state_dir, MARK_LENDS_RAM,
 			 "the next start that shares RAM is refused once more");
+	vm->guest->refused_now = false;
 }
 
 static void on_start_done(void *data, int result, const struct ghvm_error *err)

@@ -49,11 +49,16 @@ class SharedRam(case.Case):
         pid = self.w.vm_get("demo", "LeaderPID")
         self.w.kill_manager()
         self.w.start_manager()
+        os.unlink(self.w.path("run", "state", self.MARK))  # the next start is to try again
         with self.w.console("demo") as console:
             console.write(b"x")
             wait_until(lambda: self.w.console_log("demo").count("up") == 2)
         self.w.wait_state("demo", "running")
         self.assertEqual(self.w.vm_get("demo", "LeaderPID"), pid, self.w.log())
+        self.end(unit)
+        self.assertFalse(self.mark())
+        unit = self.running()
+        self.assertEqual(self.w.log().count("refuses RAM that is shared"), 2)
         self.end(unit)
 
     def test_another_cause_is_not_remembered(self):
