@@ -26,6 +26,7 @@
  * @stopped, @reset: RM has accepted that request
  * @tries: attempts left
  * @poll_ms: next pause
+ * @deadline: for a change of state after the last request
  */
 struct settling {
 	struct ghvm_machine *m;
@@ -69,6 +70,14 @@ static void ask_crash_message(struct ghvm_machine *m)
 		memcpy(m->crash, text, sizeof(m->crash));
 }
 
+/* A request that RM has accepted gets the whole patience, however long those before it have taken. */
+static bool note_accepted(struct settling *s, int r)
+{
+	if (r == 0)
+		s->deadline = ghvm_machine_now_ms() + s->m->patience_ms;
+	return r == 0;
+}
+
 /* Send the request that @status calls for. Return: 1, none: the VM has settled. */
 static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghvm_error *err)
 {
@@ -81,7 +90,7 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 	case GHVM_VM_PAUSED:
 		if (!s->stopped) {
 			r = ghvm_rm_vm_stop(s->m->rm, vmid, &e);
-			s->stopped = r == 0;
+			s->stopped = note_accepted(s, r);
 		}
 		break;
 	case GHVM_VM_EXITED:
@@ -91,7 +100,7 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 	case GHVM_VM_INIT_FAILED:
 		if (!s->reset) {
 			r = ghvm_rm_vm_reset(s->m->rm, vmid, &e);
-			s->reset = r == 0;
+			s->reset = note_accepted(s, r);
 		}
 		break;
 	case GHVM_VM_RESETTING:
@@ -137,6 +146,7 @@ static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct gh
 	for (;;) {
 		unsigned int seen =
 			ghvm_machine_news(m); /* read before asking, so that no change is missed */
+		const uint64_t asked_at = ghvm_machine_now_ms();
 		enum ghvm_vm_status status;
 		int r = ghvm_machine_ask_surely(m, ghvm_machine_vmid(m), &status, err);
 
@@ -149,7 +159,7 @@ static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct gh
 			*ret = status;
 			return 0;
 		}
-		if (ghvm_machine_now_ms() >= s.deadline)
+		if (asked_at >= s.deadline)
 			return ghvm_error_set(err, -ETIMEDOUT, "VM 0x%x is still in state %s",
 					      ghvm_machine_vmid(m).id,
 					      ghvm_vm_status_to_string(status));

@@ -6,6 +6,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/rm-abi.h"
+#include "libghvm/machine/internal.h"
 #include "libghvm/rm/rpc.h"
 #include "tests/fixtures/machine.h"
 #include "tests/unit/unit.h"
@@ -144,6 +145,7 @@ static void nor_does_silence(void **state)
 		init(&b, true);
 		end(&b, TEXT);
 		ghvm_rm_set_deadline(b.rm, 50, 2000);
+		ghvm_machine_set_patience(b.m, 20); /* less: the reset after it has its own */
 		if (muted)
 			model_mute(b.f->model, GHVM_RM_VM_GET_CRASH_MSG, 0);
 		else
