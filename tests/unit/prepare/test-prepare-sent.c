@@ -239,7 +239,9 @@ static void a_descriptor_on_disk_is_not_replaced(void **state)
 {
 	struct fixture *f = *state;
 
-	make_file(f, "demo.yaml", TEXT);
+	make_file(f, "demo.yaml",
+		  "version: 1\nmemory: {size: 2M, hugepages: never}\n"
+		  "kernel: {image: /boot/Image}\n");
 	say_spec(f, TEXT);
 	say_need(f, &ram);
 	assert_refused(f, run_session(f), "has a descriptor on disk now");
