@@ -7,7 +7,8 @@
 # whether it may read or write outside of memory, use what is not initialised, overflow or shift too far.
 #
 # Speaks TAP, a case a file of proofs.txt, and one a file of eva. A case passes if all goals are proved, and there is
-# one; or if EVA has no alarm.
+# one; or if EVA has no alarm. What Z3 may do for a goal is limited by steps, of which the hardest needs a sixth: seconds
+# would depend on what else the machine does.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -23,7 +24,7 @@ language=(
 )
 options=(
   -instantiate -instantiate-no-calloc -instantiate-no-free -instantiate-no-malloc
-  -wp -wp-rte -warn-unsigned-overflow -wp-split -wp-prover z3 -wp-timeout 30 -wp-par "$(nproc)"
+  -wp -wp-rte -warn-unsigned-overflow -wp-split -wp-prover z3 -wp-steps 20000000 -wp-timeout 300 -wp-par "$(nproc)"
 )
 
 # prove FILE FUNCTIONS: sets goals, "proved / all", and says which are not
