@@ -68,7 +68,7 @@ int ghvm_machine_join(struct ghvm_machine *m, struct ghvm_error *err)
 		return r;
 	/* an earlier manager may have used it, or RM may be wrong: then it is left alone */
 	if (status != GHVM_VM_LOAD || ghvm_ledger_distrusted(m->ledger) ||
-	    !ghvm_ledger_pair_join(m->ledger, vmid))
+	    !ghvm_ledger_pair_join(m->ledger, vmid, m->pair.maker))
 		return ghvm_error_set(err, -EBUSY,
 				      "VM 0x%x, which the regions are shared with, is in state %s: "
 				      "stop the other VM, too, then start both",

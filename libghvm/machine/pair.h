@@ -21,10 +21,12 @@
 /**
  * struct ghvm_machine_pair - how a machine takes part
  * @joins: the VMID that the other machine has reserved for it; 0: this one makes the parcels
+ * @maker: incarnation of the other machine, if @joins
  * @readonly: labels of the regions that the other guest may only read, @n_readonly of them
  */
 struct ghvm_machine_pair {
 	struct ghvm_vmid joins;
+	uint64_t maker;
 	uint32_t readonly[GHVM_SPEC_REGIONS_MAX];
 	size_t n_readonly;
 };

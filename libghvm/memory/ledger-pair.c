@@ -42,14 +42,14 @@ static bool set_pairs(struct ghvm_ledger *l, struct ghvm_vmid with, enum ghvm_le
 	return any;
 }
 
-bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with)
+bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with, uint64_t incarnation)
 {
 	const struct ghvm_ledger_parcel *e = NULL;
 	bool joined = true;
 
 	lock(l);
 	while ((e = next_pair(l, with, e)))
-		if (e->pair != GHVM_LEDGER_RESERVED)
+		if (e->pair != GHVM_LEDGER_RESERVED || e->incarnation != incarnation)
 			joined = false;
 	if (joined)
 		joined = set_pairs(l, with, GHVM_LEDGER_JOINED);

@@ -212,8 +212,11 @@ bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
 
 /* The parcel of @entry will be for the VM @with, too, which RM has allocated: RESERVED. */
 void ghvm_ledger_pair(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmid with);
-/* A machine takes the VMID @with: JOINED. False: it is not reserved by each parcel that names it. */
-bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with);
+/*
+ * A machine takes the VMID @with: JOINED. False: it is not reserved by each parcel that names it, or they are not of
+ * @incarnation: the VMID may have been deallocated and reserved for another VM since.
+ */
+bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with, uint64_t incarnation);
 /* RM has said that the guest of @with does not run and never will: LEFT. */
 void ghvm_ledger_pair_leave(struct ghvm_ledger *l, struct ghvm_vmid with);
 /*

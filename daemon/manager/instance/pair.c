@@ -35,7 +35,10 @@ static void share_memory(struct guest *g, const struct guest *maker, uint32_t la
 
 void guest_join_regions(struct guest *g, const struct guest *maker)
 {
-	g->pair = (struct ghvm_machine_pair){ .joins = ghvm_machine_peer(guest_machine(maker)) };
+	g->pair = (struct ghvm_machine_pair){
+		.joins = ghvm_machine_peer(guest_machine(maker)),
+		.maker = maker->incarnation,
+	};
 	for (size_t i = 0; i < g->spec.n_regions; i++)
 		if (*g->spec.regions[i].with)
 			share_memory(g, maker, g->spec.regions[i].label);

@@ -158,6 +158,22 @@ static void guests_with_other_rights(void **state)
 	bench_done(&b);
 }
 
+/* The first VM has ended since, and its second VMID has been reserved for another one. */
+static void reservation_of_another_run(void **state)
+{
+	struct ghvm_machine_pair pair = { .maker = 1 };
+	struct ghvm_error err = {};
+	struct bench b;
+
+	build_first(&b);
+	pair.joins = ghvm_machine_peer(b.m);
+	ghvm_machine_set_pair(b.peer, &pair);
+	assert_int_equal(ghvm_machine_build(b.peer, &b.peer_demo.files, NULL, &err), -EBUSY);
+	assert_int_equal(ghvm_machine_vmid(b.peer).id, 0);
+	must(bench_join(&b, &err), &err);
+	end_both(&b);
+}
+
 /* ---- stops ---- */
 
 static void first_machine_waits_for_the_second_guest(void **state)
@@ -271,6 +287,7 @@ int main(void)
 		cmocka_unit_test(failed_join_keeps_the_reservation),
 		cmocka_unit_test(second_guest_starts_once),
 		cmocka_unit_test(guests_with_other_rights),
+		cmocka_unit_test(reservation_of_another_run),
 		cmocka_unit_test(first_machine_waits_for_the_second_guest),
 		cmocka_unit_test(no_vmid_of_the_parcel_is_free),
 		cmocka_unit_test(second_guest_that_goes_on_keeps_it),

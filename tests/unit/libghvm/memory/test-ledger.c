@@ -283,6 +283,7 @@ static void counts_vmids(void **state)
 }
 
 static const struct ghvm_vmid second = { 0x81 };
+#define RUN 7 /* as parcel() has it */
 
 /* A parcel of the VM 0x80 that @second has as well. */
 static unsigned int take_pair(struct ghvm_ledger *l, uint32_t label)
@@ -300,18 +301,20 @@ static void second_guest_joins_and_leaves(void **state)
 	unsigned int a, b;
 
 	init(&l, 100);
-	assert_false(ghvm_ledger_pair_join(&l, second)); /* no parcel names it */
+	assert_false(ghvm_ledger_pair_join(&l, second, RUN)); /* no parcel names it */
 	a = take_pair(&l, 1);
 	b = take_pair(&l, 2);
 	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_RESERVED);
-	assert_true(ghvm_ledger_pair_join(&l, second));
-	assert_false(ghvm_ledger_pair_join(&l, second));
+	assert_false(
+		ghvm_ledger_pair_join(&l, second, RUN + 1)); /* reserved by another run since */
+	assert_true(ghvm_ledger_pair_join(&l, second, RUN));
+	assert_false(ghvm_ledger_pair_join(&l, second, RUN));
 	assert_false(ghvm_ledger_pair_close(&l, a)); /* its guest may have the pages */
 	ghvm_ledger_pair_leave(&l, second);
 	assert_true(ghvm_ledger_pair_close(&l, a));
 	assert_true(ghvm_ledger_pair_return(&l, second, false));
 	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_SPENT);
-	assert_false(ghvm_ledger_pair_join(&l, second));
+	assert_false(ghvm_ledger_pair_join(&l, second, RUN));
 	assert_false(ghvm_ledger_pair_end(&l, a)); /* the other parcel names it */
 	assert_true(ghvm_ledger_pair_end(&l, b));
 	assert_int_equal(ghvm_ledger_pair_of(&l, second), GHVM_LEDGER_SPENT);
@@ -326,10 +329,10 @@ static void unused_number_serves_another_start(void **state)
 
 	init(&l, 100);
 	a = take_pair(&l, 1);
-	assert_true(ghvm_ledger_pair_join(&l, second));
+	assert_true(ghvm_ledger_pair_join(&l, second, RUN));
 	ghvm_ledger_pair_leave(&l, second);
 	assert_true(ghvm_ledger_pair_return(&l, second, true));
-	assert_true(ghvm_ledger_pair_join(&l, second));
+	assert_true(ghvm_ledger_pair_join(&l, second, RUN));
 	ghvm_ledger_pair_leave(&l, second);
 	assert_true(ghvm_ledger_pair_close(&l, a));
 	assert_false(ghvm_ledger_pair_end(&l, a)); /* the machine has the number still */
@@ -345,7 +348,7 @@ static void nothing_joins_what_is_reclaimed(void **state)
 	a = take_pair(&l, 1);
 	(void)take_pair(&l, 2);
 	assert_true(ghvm_ledger_pair_close(&l, a));
-	assert_false(ghvm_ledger_pair_join(&l, second));
+	assert_false(ghvm_ledger_pair_join(&l, second, RUN));
 }
 
 /* In whatever order the tags are found. */
