@@ -39,6 +39,8 @@ enum ghvm_step_kind {
 	GHVM_STEP_LEND,	 /* parcel: MEM_LEND and APPENDs */
 	GHVM_STEP_SHARE, /* parcel: MEM_SHARE and APPENDs */
 	GHVM_STEP_CONFIG_IMAGE,
+	GHVM_STEP_AUTH_IMAGE,	  /* VM_AUTH_IMAGE */
+	GHVM_STEP_FIRMWARE_MEM,	  /* VM_SET_FIRMWARE_MEM */
 	GHVM_STEP_ADDRESS_LAYOUT, /* VM_SET_ADDRESS_LAYOUT */
 	GHVM_STEP_INIT,
 	GHVM_STEP_BOOT_CONTEXT, /* VM_SET_BOOT_CONTEXT for each register */
@@ -114,6 +116,8 @@ struct ghvm_plan_register {
  * @quirks: limits of the plan; borrowed, outlive it
  * @kernel_offset: offset of the image in RAM, where the guest starts unless a register says
  *                 otherwise (abi D.5); likewise @initrd_offset and @dtb_offset; sizes in bytes
+ * @firmware_offset, @firmware_size: bytes of RAM for the resource manager's firmware, with which
+ *                                   the guest begins then; size 0: none
  * @dtb: the device tree to write to RAM, owned, @dtb_size bytes
  * @dtb_room: bytes reserved from @dtb_offset on
  * @parcels: parcels[0] is RAM
@@ -134,6 +138,8 @@ struct ghvm_plan {
 	uint64_t dtb_offset;
 	uint64_t dtb_size;
 	uint64_t dtb_room;
+	uint64_t firmware_offset;
+	uint64_t firmware_size;
 	uint8_t *dtb;
 	struct ghvm_plan_parcel parcels[GHVM_PLAN_PARCELS_MAX];
 	size_t n_parcels;
@@ -213,7 +219,7 @@ struct ghvm_plan_message {
 	uint64_t most;
 };
 
-#define GHVM_PLAN_MESSAGES_MAX (10 + 6 * GHVM_PLAN_PARCELS_MAX)
+#define GHVM_PLAN_MESSAGES_MAX (12 + 6 * GHVM_PLAN_PARCELS_MAX)
 
 /* All messages of a start, in order. Return: number of messages in @ret. */
 size_t ghvm_plan_messages(const struct ghvm_plan *plan,

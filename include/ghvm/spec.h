@@ -31,6 +31,15 @@ enum ghvm_kernel_format {
 	GHVM_KERNEL_RAW,   /* any program; the device tree is at the start of RAM */
 };
 
+/* Numbered as the resource manager does (abi D.4). */
+enum ghvm_auth {
+	GHVM_AUTH_NONE,
+	GHVM_AUTH_PLATFORM, /* the platform authenticates the image */
+	GHVM_AUTH_ANDROID,  /* the resource manager's firmware does, in the guest */
+};
+
+#define GHVM_FIRMWARE_SIZE 0x400000ULL /* default */
+
 enum ghvm_logging {
 	GHVM_LOGGING_FILE,
 	GHVM_LOGGING_JOURNAL,
@@ -154,6 +163,8 @@ struct ghvm_spec_owner {
  * @hugepages: page size of RAM
  * @logging: destination of console output; @log_size: of each file; @log_count: number of files
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
+ * @auth: of the image; @pas_id: what it is signed for, 0: not given; @firmware: bytes for the
+ *        resource manager's firmware, 0: GHVM_FIRMWARE_SIZE
  * @boot: how the guest starts, if not at its kernel's first byte
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rm_rpc: the guest can talk to RM (default false)
@@ -177,6 +188,9 @@ struct ghvm_spec {
 	enum ghvm_protection protection;
 	enum ghvm_hugepages hugepages;
 	unsigned int cpus;
+	enum ghvm_auth auth;
+	unsigned int pas_id;
+	uint64_t firmware;
 	struct ghvm_spec_boot boot;
 	bool console;
 	enum ghvm_logging logging;

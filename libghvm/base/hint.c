@@ -112,6 +112,11 @@ static const struct refusal refusals[] = {
 	  { "the device tree cannot be read, or its heap ran out over it",
 	    WITHOUT_OVERLAY "; with thousands of entries in use (ghvmctl host) it is the heap, "
 			    "and huge pages help" } },
+	{ GHVM_RM_VM_SET_FIRMWARE_MEM,
+	  GHVM_RM_DENIED,
+	  { "it has no firmware for such guests",
+	    "the host's boot loader must have given it some; without the section auth none is "
+	    "needed" } },
 	{ GHVM_RM_VM_SET_BOOT_CONTEXT,
 	  GHVM_RM_DENIED,
 	  { "an authenticated guest starts as its image says", "remove the section boot" } },

@@ -25,12 +25,14 @@
 #define GHVM_RM_VM_STOP 0x56000005U
 #define GHVM_RM_VM_RESET 0x56000006U
 #define GHVM_RM_VM_CONFIG_IMAGE 0x56000009U
+#define GHVM_RM_VM_AUTH_IMAGE 0x5600000aU
 #define GHVM_RM_VM_INIT 0x5600000bU
 #define GHVM_RM_VM_GET_STATE 0x56000017U
 #define GHVM_RM_VM_GET_CRASH_MSG 0x56000019U
 #define GHVM_RM_VM_GET_HYP_RESOURCES 0x56000020U
 #define GHVM_RM_VM_GET_VMID 0x56000024U
 #define GHVM_RM_VM_SET_BOOT_CONTEXT 0x56000031U
+#define GHVM_RM_VM_SET_FIRMWARE_MEM 0x56000032U
 #define GHVM_RM_VM_SET_ADDRESS_LAYOUT 0x56000034U
 #define GHVM_RM_VM_HOST_GET_TYPE 0x560000a0U
 
@@ -68,6 +70,16 @@
 #define GHVM_RM_IN_USE 0x12U
 #define GHVM_RM_IRQ_NOT_MAPPED 0x13U
 #define GHVM_RM_VM_STATE 0x14U
+
+/* How a VM's image is authenticated (abi D.4). */
+enum ghvm_rm_auth {
+	GHVM_RM_AUTH_NONE = 0,
+	GHVM_RM_AUTH_PLATFORM = 1,
+	GHVM_RM_AUTH_ANDROID = 2,
+};
+
+/* Parameters of VM_AUTH_IMAGE; what there is depends on the platform. */
+#define GHVM_RM_AUTH_PAS_ID 0U /* of Qualcomm's: the peripheral that the image is signed for */
 
 /* Ranges of VM_SET_ADDRESS_LAYOUT (abi C.5). */
 enum ghvm_rm_range {

@@ -213,6 +213,7 @@ static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_e
 	const struct ghvm_rm_image image = {
 		.parcel = b->m->parcels[0].handle,
 		.parcel_size = b->m->parcels[0].size,
+		.auth = (enum ghvm_rm_auth)p->spec->auth, /* has the same numbers */
 		.image_offset = p->kernel_offset,
 		.image_size = p->kernel_size,
 		.dt_offset = p->dtb_offset,
@@ -225,12 +226,33 @@ static int step_config_image(struct build *b, unsigned int parcel, struct ghvm_e
 	return r;
 }
 
+static int step_auth_image(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	return ghvm_rm_vm_auth_image(b->m->rm, ghvm_machine_vmid(b->m), b->m->plan->spec->pas_id,
+				     err);
+}
+
+static int step_firmware_mem(struct build *b, unsigned int parcel, struct ghvm_error *err)
+{
+	const struct ghvm_plan *p = b->m->plan;
+
+	return ghvm_rm_vm_set_firmware_mem(b->m->rm, ghvm_machine_vmid(b->m),
+					   b->m->parcels[0].handle, p->firmware_offset,
+					   p->firmware_size, err);
+}
+
 static int step_address_layout(struct build *b, unsigned int parcel, struct ghvm_error *err)
 {
-	const struct ghvm_plan_parcel *ram = &b->m->plan->parcels[0];
+	const struct ghvm_plan *p = b->m->plan;
+	const struct ghvm_plan_parcel *ram = &p->parcels[0];
+	const struct ghvm_vmid vmid = ghvm_machine_vmid(b->m);
+	int r = ghvm_rm_vm_set_address_layout(b->m->rm, vmid, GHVM_RM_RANGE_IMAGE, ram->ipa,
+					      ram->size, err);
 
-	return ghvm_rm_vm_set_address_layout(b->m->rm, ghvm_machine_vmid(b->m), GHVM_RM_RANGE_IMAGE,
-					     ram->ipa, ram->size, err);
+	if (r < 0 || !p->firmware_size)
+		return r;
+	return ghvm_rm_vm_set_address_layout(b->m->rm, vmid, GHVM_RM_RANGE_FIRMWARE, ram->ipa,
+					     p->firmware_offset + p->firmware_size, err);
 }
 
 static int step_init(struct build *b, unsigned int parcel, struct ghvm_error *err)
@@ -306,6 +328,8 @@ static const step_fn steps[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_LEND] = step_give,
 	[GHVM_STEP_SHARE] = step_give,
 	[GHVM_STEP_CONFIG_IMAGE] = step_config_image,
+	[GHVM_STEP_AUTH_IMAGE] = step_auth_image,
+	[GHVM_STEP_FIRMWARE_MEM] = step_firmware_mem,
 	[GHVM_STEP_ADDRESS_LAYOUT] = step_address_layout,
 	[GHVM_STEP_INIT] = step_init,
 	[GHVM_STEP_BOOT_CONTEXT] = step_boot_context,

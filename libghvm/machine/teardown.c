@@ -9,6 +9,7 @@
  */
 #include "libghvm/hyp/host.h"
 #include "libghvm/machine/internal.h"
+#include "libghvm/rm/boot-calls.h"
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/rm/rpc.h"
@@ -248,21 +249,30 @@ static int take_all_back(struct ghvm_machine *m, struct ghvm_error *err)
 	return first.code;
 }
 
+static bool is_before_ready(enum ghvm_vm_status status)
+{
+	return status == GHVM_VM_AUTH || status == GHVM_VM_INIT;
+}
+
 /*
- * The only way out of INIT is a failing VM_INIT, and without memory it fails. Then RESET is
- * allowed (abi K.6).
+ * The only way out of AUTH and INIT is a failing VM_AUTH_IMAGE or VM_INIT, and without parameters
+ * or memory it fails. Then RESET is allowed (abi D.1, K.6).
  */
 static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struct ghvm_error *err)
 {
 	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
 	int r = 0;
 
-	for (unsigned int i = 0; r == 0 && *status == GHVM_VM_INIT && i < TRIES; i++) {
-		(void)ghvm_rm_vm_init(m->rm, vmid, NULL); /* meant to fail */
+	for (unsigned int i = 0; r == 0 && is_before_ready(*status) && i < TRIES; i++) {
+		if (*status == GHVM_VM_AUTH)
+			(void)ghvm_rm_vm_auth_image(m->rm, vmid, 0, NULL); /* meant to fail */
+		else
+			(void)ghvm_rm_vm_init(m->rm, vmid, NULL); /* likewise */
 		r = settle_vm(m, status, err);
 	}
-	if (r == 0 && *status == GHVM_VM_INIT)
-		return ghvm_error_set(err, -EBUSY, "VM 0x%x cannot leave state init", vmid.id);
+	if (r == 0 && is_before_ready(*status))
+		return ghvm_error_set(err, -EBUSY, "VM 0x%x cannot leave state %s", vmid.id,
+				      ghvm_vm_status_to_string(*status));
 	return r;
 }
 
@@ -300,7 +310,7 @@ static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struc
 	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
 	int r = 0;
 
-	if (status == GHVM_VM_INIT)
+	if (is_before_ready(status))
 		r = leave_init(m, &status, err);
 	if (r == 0 && ghvm_ledger_pair_return(m->ledger, vmid, status == GHVM_VM_LOAD))
 		return 0; /* a parcel of another machine names it, and has it now */

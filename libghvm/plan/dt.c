@@ -221,6 +221,10 @@ static void put_config(struct dt_writer *w, const struct ghvm_dt_machine *m)
 	dt_begin_node(w, "memory");
 	dt_put_two_cells(w);
 	dt_put_u64(w, "base-address", m->ram_ipa);
+	if (m->firmware_end) { /* it is in RAM: at the same address (abi D.7) */
+		dt_put_u64(w, "firmware-address", m->ram_ipa);
+		dt_put_u64(w, "firmware-size-max", m->firmware_end);
+	}
 	dt_end_node(w);
 
 	dt_begin_node(w, "interrupts");

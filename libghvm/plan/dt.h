@@ -34,6 +34,7 @@ struct ghvm_dt_region {
  * @kaslr_seed: random
  * @cpus: 1 to GHVM_SPEC_CPUS_MAX
  * @rm_rpc: has the RM node
+ * @firmware_end: RM puts firmware into RAM below this offset; 0: it does not
  * @quirks: of the resource manager that reads it
  * @overlay_name: file name of the overlay for messages; NULL: none
  * @devices: @n_devices of them, of kinds that the table in devices.h has
@@ -48,6 +49,7 @@ struct ghvm_dt_machine {
 	uint64_t kaslr_seed;
 	unsigned int cpus;
 	bool rm_rpc;
+	uint64_t firmware_end;
 	const struct ghvm_quirks *quirks;
 	const char *overlay_name;
 	const struct ghvm_plan_device *devices;

@@ -15,6 +15,8 @@ static const uint32_t step_messages[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_ALLOCATE] = GHVM_RM_VM_ALLOCATE,
 	[GHVM_STEP_RESERVE] = GHVM_RM_VM_ALLOCATE,
 	[GHVM_STEP_CONFIG_IMAGE] = GHVM_RM_VM_CONFIG_IMAGE,
+	[GHVM_STEP_AUTH_IMAGE] = GHVM_RM_VM_AUTH_IMAGE,
+	[GHVM_STEP_FIRMWARE_MEM] = GHVM_RM_VM_SET_FIRMWARE_MEM,
 	[GHVM_STEP_ADDRESS_LAYOUT] = GHVM_RM_VM_SET_ADDRESS_LAYOUT,
 	[GHVM_STEP_INIT] = GHVM_RM_VM_INIT,
 	[GHVM_STEP_BOOT_CONTEXT] = GHVM_RM_VM_SET_BOOT_CONTEXT,
@@ -100,6 +102,8 @@ size_t ghvm_plan_messages(const struct ghvm_plan *p,
 			add_message(&l, step_messages[s->kind]);
 		if (s->kind == GHVM_STEP_BOOT_CONTEXT)
 			l.v[l.n - 1].least = l.v[l.n - 1].most = p->n_registers;
+		if (s->kind == GHVM_STEP_ADDRESS_LAYOUT && p->firmware_size)
+			l.v[l.n - 1].least = l.v[l.n - 1].most = 2;
 	}
 	return l.n;
 }

@@ -266,6 +266,19 @@ static int place_raw(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 	return 0;
 }
 
+/*
+ * Behind all files, in the parcel of RAM (abi D.4): a parcel of its own would be one more that the
+ * guest owns. @used: at most the size of RAM. Return: bytes of RAM that are taken then.
+ */
+static uint64_t place_firmware(struct ghvm_plan *p, uint64_t used)
+{
+	const uint64_t size = p->spec->firmware ? p->spec->firmware : GHVM_FIRMWARE_SIZE;
+
+	p->firmware_offset = (used + BLOCK - 1) & ~(BLOCK - 1); /* RAM ends below 32 GiB */
+	p->firmware_size = size;
+	return size > UINT64_MAX - p->firmware_offset ? UINT64_MAX : p->firmware_offset + size;
+}
+
 static int place_files(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 		       struct ghvm_error *err)
 {
@@ -284,11 +297,14 @@ static int place_files(struct ghvm_plan *p, const struct ghvm_plan_input *in,
 	p->initrd_size = in->initrd_size;
 	p->dtb_room = GHVM_DTB_ROOM;
 	need = p->initrd_offset + in->initrd_size;
+	if (need <= spec->memory && spec->auth == GHVM_AUTH_ANDROID)
+		need = place_firmware(p, need);
 	if (need > spec->memory)
 		return ghvm_error_set(err, -EINVAL,
 				      "memory.size: %" PRIu64 "M is too small: kernel, device tree "
-				      "and initrd take %" PRIu64 "M",
-				      spec->memory >> 20, div_up(need, GHVM_MIB(1)));
+				      "and initrd%s take %" PRIu64 "M",
+				      spec->memory >> 20, p->firmware_size ? ", and firmware," : "",
+				      div_up(need, GHVM_MIB(1)));
 	return 0;
 }
 
@@ -306,6 +322,7 @@ static int make_tree(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 		.cpus = spec->cpus,
 		.rm_rpc = spec->rm_rpc,
 		.quirks = p->quirks,
+		.firmware_end = p->firmware_size ? p->firmware_offset + p->firmware_size : 0,
 		.overlay_name = spec->dtb_overlay,
 		.devices = p->devices,
 		.n_devices = p->n_devices,
@@ -351,6 +368,10 @@ static void add_steps(struct ghvm_plan *p)
 		add_step(p, p->parcels[i].lend ? GHVM_STEP_LEND : GHVM_STEP_SHARE, i);
 	}
 	add_step(p, GHVM_STEP_CONFIG_IMAGE, 0);
+	if (p->spec->auth == GHVM_AUTH_PLATFORM)
+		add_step(p, GHVM_STEP_AUTH_IMAGE, 0);
+	if (p->firmware_size)
+		add_step(p, GHVM_STEP_FIRMWARE_MEM, 0);
 	if (ghvm_quirk(p->quirks, GHVM_QUIRK_ADDRESS_LAYOUT))
 		add_step(p, GHVM_STEP_ADDRESS_LAYOUT, 0);
 	add_step(p, GHVM_STEP_INIT, 0);
@@ -393,6 +414,25 @@ int ghvm_plan_check_cpus(const struct ghvm_spec *spec, unsigned int host_cpus,
 			      spec->cpus, host_cpus);
 }
 
+static int check_auth(const struct ghvm_spec *spec, const struct ghvm_quirks *q,
+		      struct ghvm_error *err)
+{
+	static const struct {
+		enum ghvm_quirk quirk;
+		const char *word;
+	} auths[] = {
+		[GHVM_AUTH_PLATFORM] = { GHVM_QUIRK_AUTH_PLATFORM, "platform" },
+		[GHVM_AUTH_ANDROID] = { GHVM_QUIRK_AUTH_ANDROID, "android" },
+	};
+
+	if (spec->auth == GHVM_AUTH_NONE || ghvm_quirk(q, auths[spec->auth].quirk))
+		return 0;
+	return ghvm_error_set(err, -EOPNOTSUPP,
+			      "auth.type: this resource manager (%s) is not known to have \"%s\"; "
+			      "without the section auth the guest is not authenticated",
+			      q->generation, auths[spec->auth].word);
+}
+
 /* Features that only some resource managers have. */
 static int check_rm(const struct ghvm_plan *p, const struct ghvm_quirks *q, struct ghvm_error *err)
 {
@@ -411,7 +451,7 @@ static int check_rm(const struct ghvm_plan *p, const struct ghvm_quirks *q, stru
 				      "regions: this resource manager (%s) is not known to map a "
 				      "region at a chosen address",
 				      q->generation);
-	return 0;
+	return check_auth(spec, q, err);
 }
 
 /* The guest must be able to begin at the entry: it is in RAM, which is all that can be executed. */

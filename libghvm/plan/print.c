@@ -33,6 +33,8 @@ static const struct step_name step_names[GHVM_STEP_COUNT_] = {
 	[GHVM_STEP_LEND] = { "lend", true },
 	[GHVM_STEP_SHARE] = { "share", true },
 	[GHVM_STEP_CONFIG_IMAGE] = { "config-image", false },
+	[GHVM_STEP_AUTH_IMAGE] = { "auth-image", false },
+	[GHVM_STEP_FIRMWARE_MEM] = { "firmware-mem", false },
 	[GHVM_STEP_ADDRESS_LAYOUT] = { "address-layout", false },
 	[GHVM_STEP_INIT] = { "init", false },
 	[GHVM_STEP_BOOT_CONTEXT] = { "boot-context", false },
@@ -74,9 +76,16 @@ static const struct {
 	[GHVM_HUGEPAGES_NEVER] = { "never", "4K", false },
 };
 
+/* Words of the descriptor. */
+static const char *const auth_words[] = {
+	[GHVM_AUTH_NONE] = "none",
+	[GHVM_AUTH_PLATFORM] = "platform",
+	[GHVM_AUTH_ANDROID] = "android",
+};
+
 /* ---- the guest-physical map ---- */
 
-#define MAP_MAX (6 + GHVM_PLAN_DEVICES_MAX + GHVM_PLAN_PARCELS_MAX)
+#define MAP_MAX (7 + GHVM_PLAN_DEVICES_MAX + GHVM_PLAN_PARCELS_MAX)
 
 /**
  * struct place - an entry of the address map
@@ -102,6 +111,7 @@ static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
 		{ ram->ipa + p->kernel_offset, p->kernel_size, "kernel", 1, 0 },
 		{ ram->ipa + p->dtb_offset, p->dtb_room, "device-tree", 1, 0 },
 		{ ram->ipa + p->initrd_offset, p->initrd_size, "initrd", 1, 0 },
+		{ ram->ipa + p->firmware_offset, p->firmware_size, "firmware", 1, 0 },
 	};
 	size_t n = 0;
 
@@ -192,6 +202,14 @@ static void text_backing(FILE *f, const struct ghvm_plan *p)
 			budget);
 }
 
+static void text_auth(FILE *f, const struct ghvm_plan *p)
+{
+	if (p->spec->auth == GHVM_AUTH_PLATFORM)
+		fprintf(f, "authentication\n  platform, PAS id %u\n", p->spec->pas_id);
+	if (p->spec->auth == GHVM_AUTH_ANDROID)
+		fprintf(f, "authentication\n  android, by firmware of the resource manager\n");
+}
+
 static void text_registers(FILE *f, const struct ghvm_plan *p)
 {
 	if (p->n_registers)
@@ -266,6 +284,7 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
 	if (p->watchdog)
 		fprintf(f, "watchdog\n  of the resource manager, which ends the guest by it\n");
+	text_auth(f, p);
 	text_registers(f, p);
 	text_charges(f, p);
 	text_steps(f, p);
@@ -375,6 +394,7 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	json_map(j, p);
 	json_parcels(j, p);
 	json_doorbells(j, p);
+	ghvm_json_text(j, "auth", auth_words[p->spec->auth]);
 	json_registers(j, p);
 	ghvm_json_number(j, "virqs", p->spec->cpus);
 	if (p->watchdog)

@@ -32,3 +32,18 @@ int ghvm_rm_vm_set_boot_context(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 int ghvm_rm_vm_set_address_layout(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 				  enum ghvm_rm_range range, uint64_t ipa, uint64_t size,
 				  struct ghvm_error *err);
+
+/**
+ * ghvm_rm_vm_auth_image() - have the image authenticated; the VM is in AUTH, and in INIT afterwards
+ * @pas_id: the only parameter; 0: none, which RM refuses, and the VM is in INIT_FAILED
+ */
+int ghvm_rm_vm_auth_image(struct ghvm_rm *rm, struct ghvm_vmid vmid, uint32_t pas_id,
+			  struct ghvm_error *err);
+
+/**
+ * ghvm_rm_vm_set_firmware_mem() - say where RM puts its firmware; the VM is in INIT
+ * @parcel: given to the VM; @offset, @size: bytes of it
+ */
+int ghvm_rm_vm_set_firmware_mem(struct ghvm_rm *rm, struct ghvm_vmid vmid,
+				struct ghvm_parcel_handle parcel, uint64_t offset, uint64_t size,
+				struct ghvm_error *err);

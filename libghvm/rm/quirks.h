@@ -30,6 +30,8 @@
  *                      with its label
  * @GHVM_QUIRK_BOOT_CONTEXT: (bool) registers of the boot vCPU can be set
  * @GHVM_QUIRK_ADDRESS_LAYOUT: (bool) is told where RAM is, besides the device tree
+ * @GHVM_QUIRK_AUTH_ANDROID: (bool) guests can begin with firmware that RM has (auth type 2)
+ * @GHVM_QUIRK_AUTH_PLATFORM: (bool) images can be authenticated by the platform (auth type 1)
  * @GHVM_QUIRK_SCHEDULED_VCPUS: (bool) vCPUs scheduled by the hypervisor are safe
  */
 enum ghvm_quirk {
@@ -46,6 +48,8 @@ enum ghvm_quirk {
 	GHVM_QUIRK_REGIONS,
 	GHVM_QUIRK_BOOT_CONTEXT,
 	GHVM_QUIRK_ADDRESS_LAYOUT,
+	GHVM_QUIRK_AUTH_ANDROID,
+	GHVM_QUIRK_AUTH_PLATFORM,
 	GHVM_QUIRK_SCHEDULED_VCPUS,
 	GHVM_QUIRK_COUNT_
 };

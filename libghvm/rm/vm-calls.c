@@ -16,7 +16,6 @@
 #include "libghvm/rm/rpc.h"
 
 #define STOP_FORCE 0x1
-#define AUTH_NONE 0
 #define RESOURCE_SIZE 44
 #define VIRQ_NONE UINT32_MAX
 
@@ -200,7 +199,7 @@ static int check_image(struct ghvm_vmid vmid, const struct ghvm_rm_image *m, str
 static void put_image(struct ghvm_put *w, struct ghvm_vmid vmid, const struct ghvm_rm_image *m)
 {
 	ghvm_put_u16(w, vmid.id);
-	ghvm_put_u16(w, AUTH_NONE);
+	ghvm_put_u16(w, (uint16_t)m->auth);
 	ghvm_put_u32(w, m->parcel.id);
 	ghvm_put_u64(w, m->image_offset);
 	ghvm_put_u64(w, m->image_size);

@@ -81,12 +81,14 @@ struct ghvm_rm_vm_state {
  * struct ghvm_rm_image - where image and device tree lie in the image parcel
  * @parcel: handle of the parcel, given to this VM
  * @parcel_size: bytes of it, for a check; not sent
+ * @auth: how the image is authenticated
  * @image_offset, @image_size: may both be 0
  * @dt_offset, @dt_size: of the tree including its spare space for patches; size not 0
  */
 struct ghvm_rm_image {
 	struct ghvm_parcel_handle parcel;
 	uint64_t parcel_size;
+	enum ghvm_rm_auth auth;
 	uint64_t image_offset;
 	uint64_t image_size;
 	uint64_t dt_offset;
@@ -109,7 +111,7 @@ int ghvm_rm_vm_allocate(struct ghvm_rm *rm, struct ghvm_vmid *ret, struct ghvm_e
  */
 int ghvm_rm_vm_deallocate(struct ghvm_rm *rm, struct ghvm_vmid vmid, struct ghvm_error *err);
 
-/* Without authentication. -EINVAL: not sent, ranges outside the parcel, or an empty tree. */
+/* The VM is in INIT afterwards; with GHVM_RM_AUTH_PLATFORM in AUTH. -EINVAL: not sent, ranges outside the parcel, or an empty tree. */
 int ghvm_rm_vm_config_image(struct ghvm_rm *rm, struct ghvm_vmid vmid,
 			    const struct ghvm_rm_image *image, struct ghvm_error *err);
 

@@ -337,6 +337,27 @@ static const struct yaml_field boot_fields[] = {
 };
 static const struct yaml_map boot_map = { boot_fields };
 
+static const struct yaml_word auths[] = {
+	{ "none", GHVM_AUTH_NONE },
+	{ "platform", GHVM_AUTH_PLATFORM },
+	{ "android", GHVM_AUTH_ANDROID },
+	{},
+};
+static const struct yaml_limits pas_id_limits = { 0, UINT32_MAX };
+
+static const struct yaml_field auth_fields[] = {
+	FIELD("type", auth, WORD, yaml_parse_word, 0, auths, GHVM_AUTH_NONE, 26),
+	FIELD("pas-id", pas_id, NUMBER, yaml_parse_number, 0, &pas_id_limits, 0, 27),
+	{},
+};
+static const struct yaml_map auth_map = { auth_fields };
+
+static const struct yaml_field firmware_fields[] = {
+	FIELD("size", firmware, SIZE, parse_pages, YAML_CHOSEN, NULL, 0, 28),
+	{},
+};
+static const struct yaml_map firmware_map = { firmware_fields };
+
 static const struct yaml_field lifecycle_fields[] = {
 	FIELD("on-reboot", on_reboot, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_RESTART, 12),
 	FIELD("on-crash", on_crash, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_STOP, 13),
@@ -352,6 +373,8 @@ static const struct yaml_field top_fields[] = {
 	SECTION("memory", YAML_REQUIRED, &memory_map),
 	SECTION("cpus", 0, &cpus_map),
 	SECTION("boot", 0, &boot_map),
+	SECTION("auth", 0, &auth_map),
+	SECTION("firmware", 0, &firmware_map),
 	SPECIAL("devices", DEVICE_LIST, parse_devices, 0, &device_map),
 	SPECIAL("regions", REGION_LIST, parse_regions, 0, &spec_region_fields),
 	SECTION("lifecycle", 0, &lifecycle_map),

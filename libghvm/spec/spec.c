@@ -150,9 +150,32 @@ static void check_with(struct spec_report *report, const struct ghvm_spec *spec,
 			 peer);
 }
 
+static void check_auth(struct spec_report *report, const struct ghvm_spec *spec)
+{
+	const bool platform = spec->auth == GHVM_AUTH_PLATFORM;
+
+	if (platform && !spec->pas_id)
+		complain(report, spec, "auth.pas-id", GHVM_SEVERITY_ERROR, "missing-key",
+			 "is missing; auth.type: platform needs it");
+	else if (!platform && spec->pas_id)
+		complain(report, spec, "auth.pas-id", GHVM_SEVERITY_ERROR, "conflict",
+			 "is for auth.type: platform only");
+	if (spec->firmware && spec->auth != GHVM_AUTH_ANDROID)
+		complain(report, spec, "firmware.size", GHVM_SEVERITY_ERROR, "conflict",
+			 "is for auth.type: android only");
+	if (spec->auth && spec->protection == GHVM_PROTECTION_NONE)
+		complain(report, spec, "memory.protection", GHVM_SEVERITY_ERROR, "conflict",
+			 "none: the memory of a guest with auth.type must be lent");
+	if (spec->auth && (spec->boot.entry.given || spec->boot.x0.given))
+		complain(report, spec, spec->boot.entry.given ? "boot.entry" : "boot.x0",
+			 GHVM_SEVERITY_ERROR, "conflict",
+			 "a guest with auth.type starts where its firmware or its image says");
+}
+
 static void check_spec(struct spec_report *report, const struct ghvm_spec *spec)
 {
 	check_memory(report, spec);
+	check_auth(report, spec);
 	for (size_t i = 0; i < spec->n_regions; i++) {
 		check_with(report, spec, i);
 		check_label(report, spec, i);

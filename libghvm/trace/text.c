@@ -290,6 +290,30 @@ static void print_layout(struct text *t, struct ghvm_get *g)
 	print_range(t, g, range < ARRAY_SIZE(ranges) ? ranges[range] : "unknown");
 }
 
+/* u16 vmid, u16, u32 handle, u64 offset, u64 size */
+static void print_firmware(struct text *t, struct ghvm_get *g)
+{
+	print_vmid(t, g);
+	ghvm_get_skip(g, 2);
+	print_handle(t, g);
+	print_range(t, g, "firmware");
+}
+
+/* u16 vmid, u16 n, n * { u32 type, u32 value } */
+static void print_auth(struct text *t, struct ghvm_get *g)
+{
+	uint16_t n;
+
+	print_vmid(t, g);
+	n = ghvm_get_u16(g);
+	for (unsigned int i = 0; i < n && i < ACL_SHOWN && !g->bad; i++) {
+		uint32_t type = ghvm_get_u32(g), value = ghvm_get_u32(g);
+
+		if (!g->bad)
+			print(t, " parameter %u 0x%x", type, value);
+	}
+}
+
 /* u32 n, n * { u8 type, ... }: how many of each kind (abi E) */
 static void print_resources(struct text *t, struct ghvm_get *g)
 {
@@ -415,6 +439,8 @@ static const struct {
 	{ GHVM_RM_VM_GET_VMID, NULL, print_vmid },
 	{ GHVM_RM_VM_SET_BOOT_CONTEXT, print_boot_context, NULL },
 	{ GHVM_RM_VM_SET_ADDRESS_LAYOUT, print_layout, NULL },
+	{ GHVM_RM_VM_SET_FIRMWARE_MEM, print_firmware, NULL },
+	{ GHVM_RM_VM_AUTH_IMAGE, print_auth, NULL },
 	{ GHVM_RM_VM_HOST_GET_TYPE, NULL, print_host_type },
 	{ GHVM_RM_NOTIFY_MEM_SHARED, print_shared, NULL },
 	{ GHVM_RM_NOTIFY_MEM_RELEASED, print_accepted_or_released, NULL },

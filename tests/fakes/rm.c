@@ -257,6 +257,9 @@ struct fake_rm *fake_rm_new(const struct fake_rm_options *options)
 		.presplit_quirk = o->presplit_quirk,
 		.boot_context = o->boot_context,
 		.address_layout = o->address_layout,
+		.pas_id = o->pas_id,
+		.firmware = o->firmware,
+		.firmware_size = o->firmware_size,
 	};
 	size_t size = model_arena_size(&config);
 	struct model_host host;

@@ -29,7 +29,7 @@
  * @ram_size: bytes; 0: 64 MiB
  * @chunk_pages: most pages of an extent of a pin, with holes between extents; 0: one extent
  * @delay_ns, @late_stop, @presplit_quirk, @production, @first_vmid, @boot_context,
- *     @address_layout: of the model
+ *     @address_layout, @pas_id, @firmware: of the model
  * @assigns: pages must be assigned to their owner in the firmware, else the test is aborted
  */
 struct fake_rm_options {
@@ -42,6 +42,9 @@ struct fake_rm_options {
 	uint16_t first_vmid;
 	bool boot_context;
 	bool address_layout;
+	uint32_t pas_id;
+	const void *firmware;
+	size_t firmware_size;
 	bool assigns;
 };
 

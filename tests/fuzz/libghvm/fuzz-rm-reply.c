@@ -17,7 +17,7 @@
 #include "tests/fakes/queue-peer.h"
 
 #define REPLY_MAX 14616 /* 63 packets */
-#define CALLS 15
+#define CALLS 17
 
 static const struct ghvm_vmid vm = { 0x80 };
 static const struct ghvm_parcel_handle parcel = { 7 };
@@ -43,6 +43,8 @@ static const uint32_t ids[CALLS] = {
 	GHVM_RM_MEM_LOOKUP_SGL,
 	GHVM_RM_VM_SET_ADDRESS_LAYOUT,
 	GHVM_RM_VM_SET_BOOT_CONTEXT,
+	GHVM_RM_VM_AUTH_IMAGE,
+	GHVM_RM_VM_SET_FIRMWARE_MEM,
 	GHVM_RM_VM_GET_CRASH_MSG,
 };
 
@@ -109,6 +111,10 @@ static int call(struct ghvm_rm *rm, unsigned int which, size_t size, struct ghvm
 						     0x200000, err);
 	case 13:
 		return ghvm_rm_vm_set_boot_context(rm, vm, GHVM_RM_REGISTER_PC, 0, 0x80000000, err);
+	case 14:
+		return ghvm_rm_vm_auth_image(rm, vm, 28, err);
+	case 15:
+		return ghvm_rm_vm_set_firmware_mem(rm, vm, parcel, 0x1000, 0x1000, err);
 	default:
 		return crash_message(rm, err);
 	}

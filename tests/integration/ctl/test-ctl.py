@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 import unittest
@@ -809,6 +810,7 @@ class Generation:
     regions = True
     registers = False
     layout = False
+    android = True
 
     def test_the_row_and_a_start(self):
         host = self.json("host")
@@ -823,6 +825,7 @@ class Generation:
             "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
             "presplit": self.presplit, "image-share": self.shared, "regions": self.regions,
             "boot-context": self.registers, "address-layout": self.layout,
+            "auth-android": self.android, "auth-platform": self.registers,
             "scheduled-vcpus": False})
         self.assertTrue(all(q["source"] for q in host["quirks"].values()))
         self.assertEqual(host["entries_budget"], quirks["entries"])
@@ -890,6 +893,29 @@ class Generation:
         self.assertEqual(told, self.layout)
 
 
+    def test_firmware(self):
+        """The model has none, except where a test gives it some."""
+        self.w.vm("demo", "powerkey\n", extra="auth: {type: android}\n")
+        _, err = self.ctl("start", "demo", status=1)
+        self.assertIn("VM_SET_FIRMWARE_MEM" if self.android else
+                      f'this resource manager ({self.generation}) is not known to have "android"',
+                      err)
+        self.w.assert_clean()
+
+    def test_a_signed_image(self):
+        for pas_id, works in ((28, self.registers), (29, False)):
+            self.w.vm("demo", "powerkey\n",
+                      extra=f"auth: {{type: platform, pas-id: {pas_id}}}\n")
+            if works:
+                self.ctl("start", "demo")
+                self.ctl("stop", "demo")
+            else:
+                _, err = self.ctl("start", "demo", status=1)
+                self.assertIn("VM_AUTH_IMAGE" if self.registers else
+                              f'({self.generation}) is not known to have "platform"', err)
+            self.w.assert_clean()
+
+
 class Debug(Generation, Case):
     generation = "debug"
     model = ("--generation=debug",)
@@ -919,6 +945,7 @@ class V17(Generation, Case):
 class Unknown(Generation, Case):
     """An unknown resource manager gets the most restrictive limits."""
     generation = "unknown"
+    android = False
     model = ("--generation=open-2023",)
     regions = False
     shared = True
@@ -929,6 +956,28 @@ class Unknown(Generation, Case):
         self.w.manager.terminate()
         self.w.manager.wait()
         self.w.start_manager()
+
+
+class Firmware(Case):
+    """The guest begins with the resource manager's firmware, which finds tree and kernel."""
+
+    def setUp(self):
+        with tempfile.NamedTemporaryFile(suffix=".firmware") as f:
+            f.write(world.image("started-with pc 0x80400000\nstarted-with x0 0x80200000\n"
+                                "started-with x1 0x80000000\npowerkey\n"))
+            f.flush()
+            self.model = ("--generation=v17", "--firmware=" + f.name)
+            super().setUp()
+
+    def test_a_start_and_a_stop(self):
+        self.w.vm("demo", "fault\n", memory="16M", extra="auth: {type: android}\n"
+                  "firmware: {size: 64K}\n")
+        plan = self.ctl("plan", "demo")[0]
+        self.assertIn("0x080400000  64K        firmware\n", plan)
+        self.ctl("start", "demo")
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+        self.ctl("stop", "demo")
+        self.w.assert_clean()
 
 
 class Presplit(Case):

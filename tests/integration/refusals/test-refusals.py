@@ -30,10 +30,11 @@ IS_ROOT = os.geteuid() == 0
 class Case(unittest.TestCase):
     """Tests that share a world; each leaves it as it was."""
     polkit = "yes"
+    model = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.w = world.World(polkit=cls.polkit)
+        cls.w = world.World(polkit=cls.polkit, model=cls.model)
         cls.addClassCleanup(cls.w.close)
 
     def setUp(self):
@@ -82,6 +83,29 @@ class Worlds(unittest.TestCase):
             Broken()
         self.assertEqual([p.poll() is None for p in started[0].processes], [False, False])
         self.assertFalse(os.path.exists(started[0].dir))
+
+
+class Later(Case):
+    """What only later resource managers are told."""
+    model = ("--generation=v17",)
+
+    def refuse_each(self, messages, keys):
+        self.w.vm("demo", "off\n", extra=keys)
+        for message in messages:
+            for told in (f"refuse {message} 3", f"refuse {message} 0x12345678",
+                         f"reply {message} 00", f"reply {message} 0000000000"):
+                with self.subTest(told):
+                    self.w.model_says(told)
+                    self.assertEqual(self.w.run_unit("demo"), 1)
+                    self.assertIn(message, self.w.said("demo"))
+                    self.w.assert_clean()
+        self.assertEqual(self.w.run_unit("demo"), 0)
+
+    def test_registers_and_layout(self):
+        self.refuse_each(("VM_SET_ADDRESS_LAYOUT", "VM_SET_BOOT_CONTEXT"), "boot: {x1: 1}\n")
+
+    def test_a_signed_image(self):
+        self.refuse_each(("VM_AUTH_IMAGE",), "auth: {type: platform, pas-id: 28}\n")
 
 
 class ResourceManager(Case):

@@ -48,6 +48,7 @@
 #define MODEL_GICR 0x3ffb0000ULL
 #define MODEL_BASE 0x28800000ULL /* and RAM without a base-address (abi D.5) */
 #define MODEL_BASE_SIZE_MAX 0x07ffffffULL
+#define MODEL_FIRMWARE_MAX 0x400000ULL
 
 /* abi A.5 */
 enum hyp_error {
@@ -316,6 +317,7 @@ extern const size_t rm_query_n_messages;
 
 extern const struct rm_message rm_boot_context; /* rm-boot.c */
 extern const struct rm_message rm_address_layout;
+extern const struct rm_message rm_firmware_mem;
 
 /* Handlers defined outside the file of their table. */
 enum rm_status rm_config_image(struct rm_call *c);
@@ -343,6 +345,12 @@ bool rm_knob_acts(struct rm_knob *k, uint32_t message);
 
 /* ---- VMs (vm.c) ---- */
 
+enum auth {
+	AUTH_NONE = 0,
+	AUTH_PLATFORM = 1,
+	AUTH_ANDROID = 2,
+};
+
 struct vm {
 	bool used;
 	uint16_t vmid;
@@ -350,9 +358,9 @@ struct vm {
 	enum vm_state state;
 	uint8_t os_status;
 	uint16_t app_status;
-	bool peer;	 /* the owner gets VM_STATUS */
-	bool has_config; /* RESET without it kills RM (abi K.6) */
-	unsigned int auth;
+	bool peer;	   /* the owner gets VM_STATUS */
+	bool has_config;   /* RESET without it kills RM (abi K.6) */
+	unsigned int auth; /* enum auth */
 	uint32_t image;
 	uint64_t image_off;
 	uint64_t image_size;
@@ -360,6 +368,10 @@ struct vm {
 	uint64_t dt_size;
 	uint64_t ram_base; /* by VM_SET_ADDRESS_LAYOUT, if @ram_size is not 0 */
 	uint64_t ram_size;
+	uint64_t firmware_base; /* likewise, if @firmware_max is not 0 */
+	uint64_t firmware_max;
+	uint64_t firmware_off; /* by VM_SET_FIRMWARE_MEM, in the image; size 0: none */
+	uint64_t firmware_size;
 	int slot;
 	uint64_t heap; /* charged to it */
 	uint64_t exit_at;
@@ -503,6 +515,8 @@ struct guest {
 	bool no_reset;
 	uint64_t base;
 	uint64_t size_max;
+	uint64_t firmware_base; /* abi D.4, D.7 */
+	uint64_t firmware_max;
 	uint64_t gicd;
 	uint64_t gicr;
 	bool proxy; /* vCPUs are scheduled by the owner */

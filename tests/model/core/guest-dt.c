@@ -117,6 +117,21 @@ static enum rm_status parse_identity(const void *dt, int config, struct guest *g
 	return RM_OK;
 }
 
+/* Without an address firmware is where the image is. */
+static void parse_firmware(const void *dt, int node, struct guest *g)
+{
+	g->firmware_base = g->base;
+	g->firmware_max = MODEL_FIRMWARE_MAX;
+	if (node >= 0) {
+		(void)get_number(dt, node, "firmware-address", &g->firmware_base); /* optional */
+		(void)get_number(dt, node, "firmware-size-max", &g->firmware_max); /* likewise */
+	}
+	if (!g->vm->firmware_max)
+		return;
+	g->firmware_base = g->vm->firmware_base;
+	g->firmware_max = g->vm->firmware_max;
+}
+
 static enum rm_status parse_memory(const void *dt, int config, struct guest *g)
 {
 	int node = fdt_subnode_offset(dt, config, "memory");
@@ -333,6 +348,7 @@ enum rm_status guest_dt_parse(struct model *m, struct guest *g)
 		status = parse_identity(m->dt, config, g);
 	if (status == RM_OK)
 		status = parse_memory(m->dt, config, g);
+	parse_firmware(m->dt, fdt_subnode_offset(m->dt, config, "memory"), g);
 	if (status == RM_OK)
 		status = parse_vcpus(m->dt, config, g);
 	if (status == RM_OK)

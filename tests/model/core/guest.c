@@ -96,6 +96,18 @@ static enum rm_status make_objects(struct model *m, struct guest *g)
 	return RM_OK;
 }
 
+/* abi D.5 */
+static void init_registers(struct guest *g, const struct vm *vm)
+{
+	g->boot.pc = g->base + vm->image_off;
+	g->boot.x[0] = g->base + vm->dt_off;
+	if (vm->auth != AUTH_ANDROID)
+		return;
+	g->boot.x[1] = g->boot.pc;
+	g->boot.x[2] = vm->image_size;
+	g->boot.pc = g->firmware_base + vm->firmware_off;
+}
+
 enum rm_status guest_init(struct model *m, struct vm *vm)
 {
 	enum rm_status status = guest_dt_load(m, vm);
@@ -113,8 +125,7 @@ enum rm_status guest_init(struct model *m, struct vm *vm)
 		guest_destroy(m, vm);
 		return status;
 	}
-	g->boot.pc = g->base + vm->image_off;
-	g->boot.x[0] = g->base + vm->dt_off;
+	init_registers(g, vm);
 	return RM_OK;
 }
 
@@ -276,6 +287,36 @@ static void release_quietly(struct model *m, struct vm *vm)
 	}
 }
 
+static bool firmware_fits(const struct model *m, const struct vm *vm, const struct guest *g,
+			  const struct parcel *p)
+{
+	return vm->firmware_size && m->config.firmware_size <= vm->firmware_size &&
+	       vm->firmware_off <= g->firmware_max &&
+	       vm->firmware_size <= g->firmware_max - vm->firmware_off &&
+	       g->firmware_base == g->base && g->firmware_max <= p->size;
+}
+
+/* RM copies its firmware into the image parcel, and clears the rest of the place. */
+static enum rm_status place_firmware(struct model *m, const struct vm *vm, const struct guest *g)
+{
+	static const uint8_t zeroes[MODEL_PAGE];
+	const struct parcel *p = parcel_find(m, vm->image);
+	uint64_t at = vm->firmware_off + m->config.firmware_size;
+	const uint64_t end = vm->firmware_off + vm->firmware_size;
+
+	if (!firmware_fits(m, vm, g, p) ||
+	    parcel_copy_in(m, p, vm->firmware_off, m->config.firmware, m->config.firmware_size) < 0)
+		return RM_MEM_INVALID;
+	while (at < end) {
+		uint64_t n = end - at < sizeof(zeroes) ? end - at : sizeof(zeroes);
+
+		if (parcel_copy_in(m, p, at, zeroes, n) < 0)
+			return RM_MEM_INVALID;
+		at += n;
+	}
+	return RM_OK;
+}
+
 /* The hypervisor takes no other stack pointers (abi C.5). */
 static bool stacks_aligned(const struct guest *g)
 {
@@ -286,10 +327,12 @@ static bool stacks_aligned(const struct guest *g)
 enum rm_status guest_start(struct model *m, struct vm *vm)
 {
 	struct guest *g = guest_of(m, vm);
-	enum rm_status status = vm->auth ? RM_DENIED : guest_dt_load(m, vm);
+	enum rm_status status = guest_dt_load(m, vm);
 
 	if (status == RM_OK)
 		status = accept_all(m, vm, g);
+	if (status == RM_OK && vm->auth == AUTH_ANDROID)
+		status = place_firmware(m, vm, g);
 	if (status == RM_OK && !stacks_aligned(g))
 		status = RM_ARGUMENT_INVALID;
 	if (status != RM_OK) {

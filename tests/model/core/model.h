@@ -101,6 +101,9 @@ struct model_host {
  * @boot_context: RM knows VM_SET_BOOT_CONTEXT (abi C.4: ACK, v17)
  * @address_layout: RM knows VM_SET_ADDRESS_LAYOUT (v17), and VM_SET_DEMAND_PAGING, which it
  *     refuses
+ * @pas_id: an image that is signed for it is authentic; 0: this platform authenticates nothing
+ * @firmware: what the boot loader has given to RM for guests of auth type 2, @firmware_size bytes;
+ *     borrowed; NULL: nothing
  * @first_vmid: the first VMID that ALLOCATE gives out; 0: 0x80, as the open RM
  * @watchdog: guests have a watchdog, which RM lists (abi E)
  * @random: seed for capability ids and kaslr-seed; 0: capability ids are small numbers
@@ -117,6 +120,9 @@ struct model_config {
 	bool presplit_quirk;
 	bool boot_context;
 	bool address_layout;
+	uint32_t pas_id;
+	const void *firmware;
+	size_t firmware_size;
 	uint16_t first_vmid;
 	bool watchdog;
 	uint64_t random;

@@ -155,6 +155,8 @@ static void reset_now(struct model *m, struct vm *vm)
 	uncharge(m, vm);
 	vm->has_config = false;
 	vm->ram_size = 0;
+	vm->firmware_max = 0;
+	vm->firmware_size = 0;
 	vm->os_status = 0;
 	vm->app_status = 0;
 	vm->crash_len = 0;

@@ -60,6 +60,8 @@ static const struct names message_names[] = {
 	{ "VM_GET_VMID", 0x56000024 },
 	{ "VM_SET_BOOT_CONTEXT", 0x56000031 },
 	{ "VM_SET_ADDRESS_LAYOUT", 0x56000034 },
+	{ "VM_SET_FIRMWARE_MEM", 0x56000032 },
+	{ "VM_AUTH_IMAGE", 0x5600000a },
 	{ "VM_HOST_GET_TYPE", 0x560000a0 },
 };
 

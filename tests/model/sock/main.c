@@ -21,6 +21,9 @@ static const char help[] =
 	"                            SHARE or not, size of RM's heap, capability ids, LEND\n"
 	"                            that does not unmap. Of the messages that only\n"
 	"                            android14 or v17 have, VM_SET_DEMAND_PAGING is refused\n"
+	"      --firmware=FILE       what RM has for guests with auth type 2; without it nothing.\n"
+	"                            Images are authentic that are signed for PAS id 28, but\n"
+	"                            with debug and open-2023, which authenticate none\n"
 	"      --ram=MIB             memory to lend from (default 8192)\n"
 	"      --fragment=N          scatter it: at most N contiguous pages\n"
 	"      --cpus=N              of the host (default 4)\n"
@@ -90,6 +93,9 @@ static const char help[] =
 	"                                 dies; what comes back is another model\n"
 	"  quit\n";
 
+#define FIRMWARE_MAX 0x10000
+#define PAS_ID 28 /* images are signed for it */
+
 static const struct generation {
 	const char *name;
 	bool production;
@@ -97,12 +103,13 @@ static const struct generation {
 	bool boot_context;
 	bool address_layout;
 	bool watchdog;
+	uint32_t pas_id;
 	uint64_t random;
 } generations[] = {
-	{ "debug", false, true, false, false, false, 0 },
-	{ "open-2023", true, true, false, false, false, SEED },
-	{ "android14", true, false, true, false, true, SEED },
-	{ "v17", true, false, true, true, true, SEED },
+	{ "debug", false, true, false, false, false, 0, 0 },
+	{ "open-2023", true, true, false, false, false, 0, SEED },
+	{ "android14", true, false, true, false, true, PAS_ID, SEED },
+	{ "v17", true, false, true, true, true, PAS_ID, SEED },
 };
 
 static int bad_value(const char *what, const char *value)
@@ -124,6 +131,21 @@ static int take_number(const char *what, const char *s, uint64_t min, uint64_t m
 	return 0;
 }
 
+static int take_firmware(struct options *o, const char *path)
+{
+	FILE *f = fopen(path, "re");
+
+	o->firmware = calloc(1, FIRMWARE_MAX);
+	if (!f || !o->firmware) {
+		if (f)
+			(void)fclose(f); /* was read only */
+		return bad_value("--firmware", path);
+	}
+	o->firmware_size = fread(o->firmware, 1, FIRMWARE_MAX, f);
+	(void)fclose(f);
+	return o->firmware_size ? 0 : bad_value("--firmware", path);
+}
+
 static int take_generation(struct options *o, const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(generations); i++) {
@@ -136,6 +158,7 @@ static int take_generation(struct options *o, const char *name)
 		o->boot_context = g->boot_context;
 		o->address_layout = g->address_layout;
 		o->watchdog = g->watchdog;
+		o->pas_id = g->pas_id;
 		o->random = g->random;
 		return 0;
 	}
@@ -145,6 +168,7 @@ static int take_generation(struct options *o, const char *name)
 enum option_number {
 	OPT_CONTROL = 256,
 	OPT_GENERATION,
+	OPT_FIRMWARE,
 	OPT_RAM,
 	OPT_FRAGMENT,
 	OPT_CPUS,
@@ -157,6 +181,7 @@ enum option_number {
 static const struct option long_options[] = {
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "generation", required_argument, NULL, OPT_GENERATION },
+	{ "firmware", required_argument, NULL, OPT_FIRMWARE },
 	{ "ram", required_argument, NULL, OPT_RAM },
 	{ "fragment", required_argument, NULL, OPT_FRAGMENT },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
@@ -179,6 +204,8 @@ static int take_option(struct options *o, int c)
 		return 0;
 	case OPT_GENERATION:
 		return take_generation(o, optarg);
+	case OPT_FIRMWARE:
+		return take_firmware(o, optarg);
 	case OPT_RAM:
 		r = take_number("--ram", optarg, RAM_MIN_MIB, RAM_MAX_MIB, &v);
 		o->ram = GHVM_MIB(v);
@@ -231,7 +258,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct server s;
-	struct options o = { .ram = GHVM_GIB(8), .delay_ms = 25, .cpus = 4 };
+	static struct options o = { .ram = GHVM_GIB(8), .delay_ms = 25, .cpus = 4 };
 	int r;
 
 	(void)take_generation(&o, "debug"); /* exists */

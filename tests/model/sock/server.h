@@ -281,6 +281,9 @@ struct options {
 	bool presplit_quirk;
 	bool boot_context;
 	bool address_layout;
+	uint32_t pas_id;
+	void *firmware;
+	size_t firmware_size;
 	uint16_t first_vmid;
 	bool watchdog;
 	uint64_t random;

@@ -47,6 +47,7 @@ static const char golden_plan[] = PLAN_OF(
 	"{version: 1, kernel: {image: \"/boot/Image\", cmdline: \"a b\", dtb-overlay: \"/o\", "
 	"format: image}, "
 	"memory: {size: 8388608, protection: protected, hugepages: never}, cpus: {count: 2}, "
+	"auth: {type: none, pas-id: 0}, "
 	"devices: [{console: {enabled: true, logging: journal, log-size: 65536, log-count: 8}}, "
 	"{power-key: {enabled: false}}], "
 	"regions: [{label: 3, size: 4096, readonly: true, access: read-write, address: "

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Guests of the model from START on: patched trees, windows, links to RM. */
-#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "tests/fixtures/model-tree.h"
 
@@ -439,132 +438,9 @@ static void an_orphan_is_glued_into_the_next_vm(void **state)
 	assert_int_equal(tree_ready(b, &t, &handle), vmid);
 	assert_int_equal(bench_rm_vm(b, START, vmid), DENIED);
 }
-static uint32_t set_register(struct bench *b, uint16_t vmid, uint8_t set, uint8_t index,
-			     uint32_t reserved, uint64_t value)
-{
-	uint8_t buf[16];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-
-	ghvm_put_u16(&w, vmid);
-	ghvm_put_u8(&w, set);
-	ghvm_put_u8(&w, index);
-	ghvm_put_u32(&w, reserved);
-	ghvm_put_u64(&w, value);
-	return bench_rm(b, SET_BOOT_CONTEXT, buf, sizeof(buf));
-}
-
-/* abi C.5 */
-static void registers_of_the_boot_vcpu(void **state)
-{
-	static const struct {
-		uint8_t set;
-		uint8_t index;
-		uint32_t status;
-	} registers[] = {
-		{ 0, 0, OK },
-		{ 0, 30, OK },
-		{ 0, 31, ARGUMENT_INVALID },
-		{ 1, 0, OK },
-		{ 1, 1, ARGUMENT_INVALID },
-		{ 2, 0, OK },
-		{ 2, 1, OK },
-		{ 2, 2, ARGUMENT_INVALID },
-		{ 3, 0, ARGUMENT_INVALID },
-	};
-	static const struct tree t = {};
-	struct model_config config = bench_config();
-	_cleanup_(bench_freep) struct bench *b = NULL;
-	const struct model_registers *r;
-	uint32_t handle;
-	uint16_t vmid;
-
-	config.boot_context = true;
-	b = bench_new(&config);
-	vmid = tree_configure(b, &t, &handle);
-	assert_int_equal(set_register(b, 190, 0, 0, 0, 0), VMID_INVALID);
-	assert_int_equal(set_register(b, 3, 0, 0, 0, 0), DENIED);
-	assert_int_equal(set_register(b, vmid, 0, 0, 0, 0), VM_STATE); /* not before VM_INIT */
-	assert_int_equal(bench_rm_vm(b, INIT, vmid), OK);
-	assert_int_equal(set_register(b, vmid, 0, 0, 1, 0), MSG_INVALID);
-	for (unsigned int i = 0; i < ARRAY_SIZE(registers); i++)
-		assert_int_equal(set_register(b, vmid, registers[i].set, registers[i].index, 0,
-					      0x1000 * (i + 1)),
-				 registers[i].status);
-	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
-	assert_int_equal(set_register(b, vmid, 0, 0, 0, 0), VM_STATE);
-	r = &b->guests[0].registers;
-	assert_int_equal(r->x[0], 0x1000);
-	assert_int_equal(r->x[30], 0x2000);
-	assert_int_equal(r->pc, 0x4000);
-	assert_int_equal(r->sp[0], 0x6000);
-	assert_int_equal(r->sp[1], 0x7000);
-}
-
-static void a_stack_pointer_must_be_aligned(void **state)
-{
-	static const struct tree t = {};
-	struct model_config config = bench_config();
-	_cleanup_(bench_freep) struct bench *b = NULL;
-	uint32_t handle;
-	uint16_t vmid;
-
-	config.boot_context = true;
-	b = bench_new(&config);
-	vmid = tree_ready(b, &t, &handle);
-	assert_int_equal(set_register(b, vmid, 2, 1, 0, 8), OK); /* not looked at */
-	assert_int_equal(bench_rm_vm(b, START, vmid), NORESOURCE);
-	assert_int_equal(b->guests[0].n_maps, 0);
-	tree_undo(b, vmid, 1);
-}
-
-static uint32_t set_layout(struct bench *b, uint16_t vmid, uint16_t reserved, uint32_t range,
-			   uint64_t base, uint64_t size)
-{
-	uint8_t buf[24];
-	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
-
-	ghvm_put_u16(&w, vmid);
-	ghvm_put_u16(&w, reserved);
-	ghvm_put_u32(&w, range);
-	ghvm_put_u64(&w, base);
-	ghvm_put_u64(&w, size);
-	return bench_rm(b, SET_ADDRESS_LAYOUT, buf, sizeof(buf));
-}
-
-/* abi C.5 */
-static void the_place_of_ram(void **state)
-{
-	static const struct tree t = {};
-	struct model_config config = bench_config();
-	_cleanup_(bench_freep) struct bench *b = NULL;
-	uint32_t handle;
-	uint16_t vmid;
-
-	config.address_layout = true;
-	b = bench_new(&config);
-	assert_int_equal(set_layout(b, bench_allocate(b), 0, 0, BASE, PAGE), NORESOURCE);
-	vmid = tree_configure(b, &t, &handle);
-	assert_int_equal(set_layout(b, 190, 0, 0, BASE, PAGE), NORESOURCE);
-	assert_int_equal(set_layout(b, vmid, 1, 0, BASE, PAGE), MSG_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 0, BASE + 1, PAGE), ARGUMENT_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, PAGE + 1), ARGUMENT_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, 0), ARGUMENT_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 0, -PAGE, PAGE), ARGUMENT_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 2, BASE, PAGE), ARGUMENT_INVALID);
-	assert_int_equal(set_layout(b, vmid, 0, 0, BASE + 4 * MIB, RAM_SIZE), OK);
-	assert_int_equal(bench_rm_vm(b, INIT, vmid), OK);
-	assert_int_equal(set_layout(b, vmid, 0, 0, BASE, RAM_SIZE), DENIED);
-	assert_int_equal(bench_rm_vm(b, START, vmid), OK);
-	assert_int_equal(b->guests[0].maps[0].ipa, BASE + 4 * MIB); /* not what the tree says */
-	assert_int_equal(b->guests[0].registers.pc, BASE + 4 * MIB);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(registers_of_the_boot_vcpu),
-		cmocka_unit_test(a_stack_pointer_must_be_aligned),
-		cmocka_unit_test(the_place_of_ram),
 		cmocka_unit_test(the_patched_tree),
 		cmocka_unit_test(a_tree_needs_room),
 		cmocka_unit_test(a_base_is_rounded_up),

@@ -7,12 +7,6 @@
  */
 #include "tests/model/core/core.h"
 
-enum auth {
-	AUTH_NONE = 0,
-	AUTH_PLATFORM = 1,
-	AUTH_ANDROID = 2,
-};
-
 static bool inside(uint64_t off, uint64_t size, uint64_t total)
 {
 	return off <= total && size <= total - off;
@@ -64,7 +58,15 @@ enum rm_status rm_config_image(struct rm_call *c)
 	return RM_OK;
 }
 
-/* u16 vmid, u16 n, n * { u32 type, u32 value }: this platform authenticates nothing. */
+/* Qualcomm's parameter (abi D.4): u32 0, u32 PAS id */
+static bool is_authentic(const struct model *m, struct ghvm_get *params, uint16_t n)
+{
+	uint32_t type = ghvm_get_u32(params), value = ghvm_get_u32(params);
+
+	return n == 1 && !type && value && value == m->config.pas_id;
+}
+
+/* u16 vmid, u16 n, n * { u32 type, u32 value } */
 enum rm_status rm_auth_image(struct rm_call *c)
 {
 	struct vm *vm = vm_find(c->m, ghvm_get_u16(&c->in));
@@ -78,7 +80,10 @@ enum rm_status rm_auth_image(struct rm_call *c)
 		return RM_DENIED;
 	if (vm->state != VM_STATE_AUTH)
 		return RM_VM_STATE;
-	return vm_fail(c->m, vm, RM_ARGUMENT_INVALID);
+	if (!is_authentic(c->m, &c->in, n))
+		return vm_fail(c->m, vm, RM_ARGUMENT_INVALID);
+	vm_set_state(c->m, vm, VM_STATE_INIT);
+	return RM_OK;
 }
 
 /* u16 vmid, u16 0 */

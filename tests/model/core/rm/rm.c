@@ -50,6 +50,8 @@ static const struct rm_message *find_handler(const struct model *m, uint32_t id)
 
 	if (!r)
 		r = find_in(rm_query_messages, rm_query_n_messages, id);
+	if (!r && id == rm_firmware_mem.id)
+		r = &rm_firmware_mem;
 	if (!r)
 		r = find_in(rm_mem_messages, rm_mem_n_messages, id);
 	return r ? r : find_later(m, id);

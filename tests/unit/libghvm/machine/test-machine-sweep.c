@@ -172,6 +172,31 @@ static const struct bench_options hurried_presplit = {
 	.presplit = true,
 };
 
+static const struct bench_options android = {
+	.host = { .ram_size = HOST_RAM,
+		  .address_layout = true,
+		  .firmware = "firmware",
+		  .firmware_size = 8 },
+	.demo = { .memory = RAM, .layout = true, .auth = GHVM_AUTH_ANDROID },
+};
+
+static const struct bench_options platform = {
+	.host = { .ram_size = HOST_RAM, .pas_id = 28 },
+	.demo = { .memory = RAM, .auth = GHVM_AUTH_PLATFORM, .pas_id = 28 },
+};
+
+static const struct bench_options hurried_android = {
+	.host = { .ram_size = HOST_RAM, .firmware = "firmware", .firmware_size = 8 },
+	.demo = { .memory = RAM, .auth = GHVM_AUTH_ANDROID },
+	.patience_ms = 5,
+};
+
+static const struct bench_options hurried_platform = {
+	.host = { .ram_size = HOST_RAM, .pas_id = 28 },
+	.demo = { .memory = RAM, .auth = GHVM_AUTH_PLATFORM, .pas_id = 28 },
+	.patience_ms = 5,
+};
+
 static const struct bench_options booting = {
 	.host = { .ram_size = HOST_RAM, .boot_context = true, .address_layout = true },
 	.demo = { .memory = RAM, .registers = true, .layout = true },
@@ -221,6 +246,10 @@ static void every_message_is_refused_with_every_status(void **state)
 	      GHVM_RM_DENIED);
 	sweep("messages refused, boot context", &booting, FAULT_REFUSE, GHVM_RM_DENIED);
 	sweep("an unknown status, boot context", &booting, FAULT_REFUSE, 0x12345678);
+	sweep("messages refused, android", &android, FAULT_REFUSE, GHVM_RM_DENIED);
+	sweep("messages refused, platform", &platform, FAULT_REFUSE, GHVM_RM_DENIED);
+	sweep("an unknown status, android", &android, FAULT_REFUSE, 0x12345678);
+	sweep("an unknown status, platform", &platform, FAULT_REFUSE, 0x12345678);
 }
 
 static void every_message_gets_lost(void **state)
@@ -229,6 +258,8 @@ static void every_message_gets_lost(void **state)
 	sweep("messages lost, presplit", &hurried_presplit, FAULT_DROP, 0);
 	sweep("messages lost, boot context", &hurried_booting, FAULT_DROP, 0);
 	sweep("messages lost, two VMs", &hurried_pair, FAULT_DROP, 0);
+	sweep("messages lost, android", &hurried_android, FAULT_DROP, 0);
+	sweep("messages lost, platform", &hurried_platform, FAULT_DROP, 0);
 }
 
 static void every_reply_goes_missing(void **state)
@@ -237,6 +268,8 @@ static void every_reply_goes_missing(void **state)
 	sweep("replies missing, presplit", &hurried_presplit, FAULT_MUTE, 0);
 	sweep("replies missing, boot context", &hurried_booting, FAULT_MUTE, 0);
 	sweep("replies missing, two VMs", &hurried_pair, FAULT_MUTE, 0);
+	sweep("replies missing, android", &hurried_android, FAULT_MUTE, 0);
+	sweep("replies missing, platform", &hurried_platform, FAULT_MUTE, 0);
 }
 
 int main(void)

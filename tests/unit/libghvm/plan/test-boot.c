@@ -184,6 +184,84 @@ static void tells_where_ram_is(void **state)
 	}
 }
 
+/* Behind all files, in RAM; and the resource manager is told after CONFIG_IMAGE. */
+static void android_has_a_place_for_firmware(void **state)
+{
+	_cleanup_(bench_done) struct bench b = bench_new("v17");
+	_cleanup_(freep) char *text = NULL, *json = NULL;
+	size_t at;
+
+	b.in.initrd_size = GHVM_MIB(5);
+	assert_int_equal(make(&b, ", initrd: /i", "", "auth: {type: android}"), 0);
+	assert_int_equal(b.plan.initrd_offset, GHVM_MIB(34));
+	assert_int_equal(b.plan.firmware_offset, GHVM_MIB(40));
+	assert_int_equal(b.plan.firmware_size, GHVM_MIB(4));
+	at = find_step(&b.plan, GHVM_STEP_FIRMWARE_MEM);
+	assert_int_equal(b.plan.steps[at - 1].kind, GHVM_STEP_CONFIG_IMAGE);
+	assert_int_equal(b.plan.steps[at + 1].kind, GHVM_STEP_ADDRESS_LAYOUT);
+	text = ghvm_plan_to_text(&b.plan);
+	json = ghvm_plan_to_json(&b.plan);
+	assert_non_null(strstr(text, "0x082800000  4M         firmware\n"));
+	assert_non_null(
+		strstr(text, "authentication\n  android, by firmware of the resource manager\n"));
+	assert_non_null(strstr(text, "firmware-mem  (VM_SET_FIRMWARE_MEM)\n"));
+	assert_non_null(strstr(text, "address-layout  (2 VM_SET_ADDRESS_LAYOUT)\n"));
+	assert_non_null(strstr(json, "\"auth\":\"android\","));
+
+	assert_int_equal(make(&b, "", "", "auth: {type: android}\nfirmware: {size: 4K}"), 0);
+	assert_int_equal(b.plan.firmware_size, 0x1000);
+	assert_int_equal(make(&b, "", "", "auth: {type: android}\nfirmware: {size: 512M}"),
+			 -EINVAL);
+	assert_non_null(strstr(b.err.msg, "memory.size: 512M is too small"));
+	assert_int_equal(
+		make(&b, "", "", "auth: {type: android}\nfirmware: {size: 0xfffffffffffff000}"),
+		-EINVAL);
+}
+
+static void platform_authenticates_before_init(void **state)
+{
+	_cleanup_(bench_done) struct bench b = bench_new("android14");
+	_cleanup_(freep) char *text = NULL;
+	size_t at;
+
+	b.in.kernel_header = none;
+	assert_int_equal(make(&b, ", format: raw", "", "auth: {type: platform, pas-id: 28}"), 0);
+	assert_int_equal(b.plan.firmware_size, 0);
+	at = find_step(&b.plan, GHVM_STEP_AUTH_IMAGE);
+	assert_int_equal(b.plan.steps[at - 1].kind, GHVM_STEP_CONFIG_IMAGE);
+	assert_int_equal(b.plan.steps[at + 1].kind, GHVM_STEP_INIT);
+	text = ghvm_plan_to_text(&b.plan);
+	assert_non_null(strstr(text, "authentication\n  platform, PAS id 28\n"));
+}
+
+static void refuses_an_authentication_that_is_not_known(void **state)
+{
+	static const struct {
+		const char *generation;
+		bool android;
+		bool platform;
+	} rows[] = {
+		{ "open-2023", true, false }, { "debug", true, false },
+		{ "android14", true, true },  { "v17", true, true },
+		{ "unknown", false, false },
+	};
+	char want[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(bench_done) struct bench b = bench_new(rows[i].generation);
+
+		snprintf(want, sizeof(want),
+			 "auth.type: this resource manager (%s) is not known to have",
+			 rows[i].generation);
+		assert_int_equal(make(&b, "", "", "auth: {type: android}"),
+				 rows[i].android ? 0 : -EOPNOTSUPP);
+		assert_true(rows[i].android || strstr(b.err.msg, want));
+		assert_int_equal(make(&b, "", "", "auth: {type: platform, pas-id: 1}"),
+				 rows[i].platform ? 0 : -EOPNOTSUPP);
+		assert_true(rows[i].platform || strstr(b.err.msg, want));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +270,9 @@ int main(void)
 		cmocka_unit_test(refuses_registers_that_cannot_be),
 		cmocka_unit_test(places_what_is_no_image),
 		cmocka_unit_test(tells_where_ram_is),
+		cmocka_unit_test(android_has_a_place_for_firmware),
+		cmocka_unit_test(platform_authenticates_before_init),
+		cmocka_unit_test(refuses_an_authentication_that_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

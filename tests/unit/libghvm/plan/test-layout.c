@@ -391,7 +391,7 @@ static const char golden_json[] =
 	"\"size\":16777216,\"entries\":[8,4096],\"huge_pages\":[0,8]},"
 	"{\"name\":\"region-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
 	"\"size\":4096,\"entries\":[1,1],\"huge_pages\":[0,0]}],"
-	"\"doorbells\":[0,1],\"registers\":{},"
+	"\"doorbells\":[0,1],\"auth\":\"none\",\"registers\":{},"
 	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
 	"\"steps\":[{\"step\":\"pin\",\"parcel\":\"ram\"},"
 	"{\"step\":\"pin\",\"parcel\":\"region-7\"},"

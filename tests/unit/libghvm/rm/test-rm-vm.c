@@ -3,7 +3,6 @@
  * Each life cycle message: the bytes of request and reply, each reply cut short at every
  * byte and too long by one, each refusal; and what must never be sent.
  */
-#include "libghvm/rm/boot-calls.h"
 #include "libghvm/rm/rpc.h"
 #include "libghvm/rm/vm-calls.h"
 
@@ -139,33 +138,13 @@ static int do_get_resources(struct fixture *f)
 	return ghvm_rm_vm_get_hyp_resources(f->rm, vm, &f->out_res, &f->err);
 }
 
-static int do_boot_context(struct fixture *f)
-{
-	return ghvm_rm_vm_set_boot_context(f->rm, vm, GHVM_RM_REGISTER_SP, 1, 0x0123456789abcdef,
-					   &f->err);
-}
-
-static int do_address_layout(struct fixture *f)
-{
-	return ghvm_rm_vm_set_address_layout(f->rm, vm, GHVM_RM_RANGE_FIRMWARE, 0x123456789a000,
-					     0xfedcb000, &f->err);
-}
-
-static const uint8_t address_layout_request[] = {
-	0x8f, 0x00, 0,	  0, 0x01, 0,	 0,    0,    0x00, 0xa0, 0x89, 0x67,
-	0x45, 0x23, 0x01, 0, 0x00, 0xb0, 0xdc, 0xfe, 0,	   0,	 0,    0,
-};
-static const uint8_t boot_context_request[] = {
-	0x8f, 0x00, 0x02, 0x01, 0, 0, 0, 0, 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01,
-};
-
 static int do_get_crash(struct fixture *f)
 {
 	return ghvm_rm_vm_get_crash_msg(f->rm, vm, f->out_crash, &f->err);
 }
 
-static const uint8_t crash_reply[] = { 0x05, 0x00, 0x00, 0x00, 'p', 'a', 'n', 'i', 'c', 0, 0, 0 };
 static const uint8_t stop_request[] = { 0x8f, 0x00, 0x01, 0x00, 0x03, 0x00, 0x00, 0x00 };
+static const uint8_t crash_reply[] = { 0x05, 0x00, 0x00, 0x00, 'p', 'a', 'n', 'i', 'c', 0, 0, 0 };
 static const uint8_t zero_request[4];
 static const uint8_t vmid_reply[] = { 0x8f, 0x00, 0x00, 0x00 };
 static const uint8_t state_reply[] = { 0x03, 0x04, 0x34, 0x12 };
@@ -183,9 +162,6 @@ static const struct message {
 	{ 0x56000002, "VM_DEALLOCATE", do_deallocate, v_request, 4, NULL, 0 },
 	{ 0x56000009, "VM_CONFIG_IMAGE", do_config, image_request, 40, NULL, 0 },
 	{ 0x5600000b, "VM_INIT", do_init, v_request, 4, NULL, 0 },
-	{ 0x56000031, "VM_SET_BOOT_CONTEXT", do_boot_context, boot_context_request, 16, NULL, 0 },
-	{ 0x56000034, "VM_SET_ADDRESS_LAYOUT", do_address_layout, address_layout_request, 24, NULL,
-	  0 },
 	{ 0x56000004, "VM_START", do_start, v_request, 4, NULL, 0 },
 	{ 0x56000005, "VM_STOP", do_stop, stop_request, 8, NULL, 0 },
 	{ 0x56000006, "VM_RESET", do_reset, v_request, 4, NULL, 0 },
@@ -396,9 +372,6 @@ static void neither_ourselves_nor_anybody(void **state)
 		assert_int_equal(ghvm_rm_vm_config_image(f->rm, wrong[i], &image, NULL), -EINVAL);
 		assert_int_equal(ghvm_rm_vm_init(f->rm, wrong[i], NULL), -EINVAL);
 		assert_int_equal(ghvm_rm_vm_start(f->rm, wrong[i], NULL), -EINVAL);
-		assert_int_equal(ghvm_rm_vm_set_boot_context(f->rm, wrong[i], GHVM_RM_REGISTER_X, 0,
-							     0, NULL),
-				 -EINVAL);
 		assert_int_equal(ghvm_rm_vm_stop(f->rm, wrong[i], NULL), -EINVAL);
 		assert_int_equal(ghvm_rm_vm_reset(f->rm, wrong[i], NULL), -EINVAL);
 		assert_int_equal(ghvm_rm_vm_get_state(f->rm, wrong[i], &s, NULL), -EINVAL);
