@@ -141,8 +141,7 @@ class Starts(Pair):
         wait_until(lambda: "heard" in self.w.console_log("b"))
         with mmap.mmap(self.memory("a"), PAGE) as m:
             self.assertEqual(word(m, 0), 4660)
-        self.w.stop("b", "force")
-        b.wait(20)
+        self.assertEqual(b.wait(20), 134)  # its write is a fault
         self.halt("a", a)
         self.w.assert_clean()
 
