@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest.sh FOLDER: create Image, initrd and window, the files of the guests, in FOLDER. The kernel is Debian's full arm64
+# guest.sh FOLDER: create Image, initrd, window and u-boot, the files of the guests, in FOLDER. The kernel is Debian's full arm64
 # kernel, because the cloud flavour lacks gpio-keys, which the power key needs.
 set -euo pipefail
 
@@ -33,6 +33,18 @@ aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static
 aarch64-linux-gnu-strip "$work/init"
 (cd "$work" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$out/initrd"
 cp "$image/vmlinuz" "$out/Image"
+
+# U-Boot behind 64 KiB of zeroes, which are no instructions: it runs only if the guest starts where its descriptor says.
+# It has a driver for a PL011 alone, whose data register is where that of the 16550 is; the flags that it reads are 0 there.
+{
+  head -c 65536 /dev/zero
+  cat "$("$here/kernel.sh" uboot)"
+} >"$out/u-boot"
+dtc -q -I dts -O dtb -o "$out/u-boot.dtbo" - <<'END'
+/dts-v1/;
+/plugin/;
+&{/serial@10000000} { compatible = "arm,pl011"; };
+END
 
 # A guest of a few instructions.
 aarch64-linux-gnu-gcc -nostdlib -static -Wl,--build-id=none,-Ttext=0,--no-warn-rwx-segments,-N \

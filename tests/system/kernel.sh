@@ -9,6 +9,7 @@
 #   kernel.sh headers debug             likewise, to build the module for it
 #   kernel.sh scripts                   kernel tree with only scripts/checkpatch.pl and its data
 #   kernel.sh busybox                   static arm64 busybox
+#   kernel.sh uboot                     U-Boot for QEMU's arm64 machine "virt", which runs at any address
 #
 # KIND is VERSION or VERSION-cloud; image and headers of one kind are the same release. What the
 # metapackage names today wins; without apt's lists, the newest in the cache. Nothing is installed:
@@ -157,6 +158,13 @@ make_busybox()
 	rm -rf "${2:?}/bin" "${2:?}/usr"
 }
 
+make_uboot()
+{
+	unpack "$2" u-boot-qemu
+	mv "$2/usr/lib/u-boot/qemu_arm64/u-boot.bin" "$2/uboot"
+	rm -rf "${2:?}/usr"
+}
+
 # once WHAT RELEASE: create cache/WHAT-RELEASE unless it is complete; print it
 once()
 {
@@ -191,11 +199,11 @@ headers:*)
 	dir=$(once headers "$r")
 	echo "$dir/usr/src/linux-headers-$r"
 	;;
-scripts: | busybox:)
+scripts: | busybox: | uboot:)
 	dir=$(once "$1" arm64)
-	[ "$1" = scripts ] && echo "$dir" || echo "$dir/busybox"
+	[ "$1" = scripts ] && echo "$dir" || echo "$dir/$1"
 	;;
 *)
-	die "usage: kernel.sh image KIND | headers KIND [ARCH] | scripts | busybox"
+	die "usage: kernel.sh image KIND | headers KIND [ARCH] | scripts | busybox | uboot"
 	;;
 esac

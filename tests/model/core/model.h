@@ -243,6 +243,8 @@ int model_slot(const struct model *m, uint16_t vmid);
  * model_lie: do it, but these bytes of the reply's payload are others, where it is so long
  * model_drop_end: RM does not hear of an own end of a guest: the next after @skip others. The
  *     VM stays RUNNING, as it does when the real hypervisor loses the interrupt (abi K.10)
+ * model_learn: RM knows these messages from now on, and no others of the config: another one, as
+ *     for a client that asks again
  * model_hold_rm: while true, RM does not read its queue, so the client's fills up
  */
 void model_kill_rm(struct model *m);
@@ -257,3 +259,4 @@ void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *
 /* True if the lie has not been used yet. */
 bool model_lie_waits(const struct model *m);
 void model_hold_rm(struct model *m, bool hold);
+void model_learn(struct model *m, bool boot_context, bool address_layout);

@@ -70,5 +70,6 @@ enum knob {
 	KNOB_SCM_REFUSE = 0x24, /* firmware refuses an assignment: 1 undone, 2 done */
 	KNOB_DROP_END = 0x28,	/* RM is not notified of the next end of a guest by itself */
 	KNOB_SCM = 0x2c, /* 1: secure firmware tells that it is Qualcomm's, and restricts; 0: not */
-	KNOB_FOREIGN = 0x30, /* 1: the hypervisor tells that it is KVM; 0: not */
+	KNOB_FOREIGN = 0x30,	/* 1: the hypervisor tells that it is KVM; 0: not */
+	KNOB_GENERATION = 0x34, /* messages that RM knows: 1 of android14, 2 of v17, 0 of neither */
 };

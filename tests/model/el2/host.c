@@ -395,6 +395,9 @@ void host_knob(uint64_t offset, uint64_t value)
 	case KNOB_FOREIGN:
 		foreign = value & 1;
 		break;
+	case KNOB_GENERATION:
+		model_learn(model, value > 0, value > 1);
+		break;
 	case KNOB_LR_LIMIT:
 		vgic_limit_lrs((unsigned int)value);
 		break;

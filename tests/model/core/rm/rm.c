@@ -188,6 +188,12 @@ bool model_lie_waits(const struct model *m)
 	return m->lie.armed;
 }
 
+void model_learn(struct model *m, bool boot_context, bool address_layout)
+{
+	m->config.boot_context = boot_context;
+	m->config.address_layout = address_layout;
+}
+
 void model_hold_rm(struct model *m, bool hold)
 {
 	m->held = hold;
