@@ -148,9 +148,9 @@ int ghvm_machine_pair_end(struct ghvm_machine *m, struct ghvm_parcel *p, struct 
 /* teardown.c: ask for the VM's state. NONE lets its VMID be forgotten, so it takes two replies. */
 int ghvm_machine_ask_surely(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status *ret,
 			    struct ghvm_error *err);
-/* teardown.c: may a VMID in that state be deallocated? */
-bool ghvm_machine_may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status);
-int ghvm_machine_deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err);
+/* teardown.c: a VM in state @status has no page: deallocate its VMID, or count it as stuck. */
+int ghvm_machine_retire(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status status,
+			struct ghvm_error *err);
 /* teardown.c: take everything back from RM and unguard it; the pins stay. */
 int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Regions of two guests: reserving a VMID, joining, and who has to give back what.
+ * Regions of two guests: reserving a VMID, joining, and which machine has to give back what.
  *
  * A VMID must not be deallocated while a parcel names it, since RM would give the parcel to the next VM of that
  * number. The ledger knows what the VMID of a second guest belongs to (ledger-pair.c).
@@ -89,17 +89,7 @@ static int free_peer(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_
 	enum ghvm_vm_status status;
 	int r = ghvm_machine_ask_surely(m, vmid, &status, err);
 
-	if (r == 0 && ghvm_machine_may_deallocate(m, status)) {
-		r = ghvm_machine_deallocate(m, vmid, err);
-		status = GHVM_VM_NONE;
-	}
-	if (r < 0)
-		return r;
-	if (status == GHVM_VM_NONE)
-		ghvm_ledger_vmid_remove(m->ledger, vmid);
-	else
-		ghvm_ledger_vmid_stuck(m->ledger, vmid);
-	return 0;
+	return r < 0 ? r : ghvm_machine_retire(m, vmid, status, err);
 }
 
 int ghvm_machine_pair_end(struct ghvm_machine *m, struct ghvm_parcel *p, struct ghvm_error *err)

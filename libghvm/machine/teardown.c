@@ -276,7 +276,7 @@ static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struc
 	return r;
 }
 
-int ghvm_machine_deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
+static int deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghvm_error *err)
 {
 	enum ghvm_vm_status status;
 	struct ghvm_error e = {};
@@ -297,34 +297,43 @@ int ghvm_machine_deallocate(struct ghvm_machine *m, struct ghvm_vmid vmid, struc
 }
 
 /* A deallocated VMID is given to another VM: not allowed if an unknown parcel may belong to it. */
-bool ghvm_machine_may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
+static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status status)
 {
 	if (m->adopted && ghvm_ledger_distrusted(m->ledger))
 		return false;
 	return status == GHVM_VM_LOAD || status == GHVM_VM_RESET;
 }
 
-/* The VM owns nothing: deallocate its VMID, or count it as stuck. */
-static int retire_vmid(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghvm_error *err)
+int ghvm_machine_retire(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status status,
+			struct ghvm_error *err)
+{
+	if (may_deallocate(m, status)) {
+		int r = deallocate(m, vmid, err);
+
+		if (r < 0)
+			return r;
+		status = GHVM_VM_NONE;
+	}
+	if (status == GHVM_VM_NONE)
+		ghvm_ledger_vmid_remove(m->ledger, vmid);
+	else
+		ghvm_ledger_vmid_stuck(m->ledger, vmid);
+	return 0;
+}
+
+/* The VM owns nothing: retire its VMID. */
+static int retire_own(struct ghvm_machine *m, enum ghvm_vm_status status, struct ghvm_error *err)
 {
 	struct ghvm_vmid vmid = ghvm_machine_vmid(m);
 	int r = 0;
 
 	if (is_before_ready(status))
 		r = leave_init(m, &status, err);
-	if (r == 0 && ghvm_ledger_pair_return(m->ledger, vmid, status == GHVM_VM_LOAD))
-		return 0; /* a parcel of another machine names it, and has it now */
-	if (r == 0 && ghvm_machine_may_deallocate(m, status)) {
-		r = ghvm_machine_deallocate(m, vmid, err);
-		status = GHVM_VM_NONE;
-	}
 	if (r < 0)
 		return r;
-	if (status == GHVM_VM_NONE)
-		ghvm_ledger_vmid_remove(m->ledger, vmid);
-	else
-		ghvm_ledger_vmid_stuck(m->ledger, vmid);
-	return 0;
+	if (ghvm_ledger_pair_return(m->ledger, vmid, status == GHVM_VM_LOAD))
+		return 0; /* a parcel of another machine names it, and has it now */
+	return ghvm_machine_retire(m, vmid, status, err);
 }
 
 /* Deallocate the VM if it is in LOAD and not in use here. */
@@ -337,7 +346,7 @@ static int free_if_lost(struct ghvm_machine *m, struct ghvm_vmid vmid, struct gh
 		return 0;
 	r = ghvm_machine_ask(m, vmid, &status, err);
 	if (r == 0 && status == GHVM_VM_LOAD)
-		r = ghvm_machine_deallocate(m, vmid, err);
+		r = deallocate(m, vmid, err);
 	return r;
 }
 
@@ -386,7 +395,7 @@ int ghvm_machine_take_back(struct ghvm_machine *m, struct ghvm_error *err)
 	if (r == 0)
 		r = take_all_back(m, err);
 	if (r == 0)
-		r = retire_vmid(m, status, err);
+		r = retire_own(m, status, err);
 	if (r < 0)
 		return r;
 	m->n_vcpus = 0;
