@@ -21,7 +21,7 @@
 
 /**
  * struct transient - see above
- * @uid: the user who runs it
+ * @uid: the user that its call came from
  * @text: the descriptor, in which paths may read fd:KEY; a sealed memfd, owned; -1: none yet
  * @fds: its files by kind, sealed memfds, owned; -1: none
  * @bytes: of all these
