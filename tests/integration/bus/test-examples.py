@@ -62,21 +62,19 @@ class Examples(case.Case):
         self.assertIn("hello", self.w.console_log("demo"))
         self.w.assert_clean()
 
-    def test_run_of_what_cannot_start(self):
+    def cannot_start(self, example):
         with open(self.w.path("Image"), "wb") as f:
             f.write(b"no kernel" * 100)
-        r = self.run_example("run.py", "demo", self.w.path("Image"))
+        r = self.run_example(example, "demo", self.w.path("Image"))
         self.assertEqual(r.returncode, 1, r.stdout + r.stderr)
         self.assertRegex(r.stdout, "job .* failed .*kernel.image")
         self.assertIn(f"removed {ROOT}/vm/demo\n", r.stdout)
 
+    def test_run_of_what_cannot_start(self):
+        self.cannot_start("run.py")
+
     def test_define_of_what_cannot_start(self):
-        with open(self.w.path("Image"), "wb") as f:
-            f.write(b"no kernel" * 100)
-        r = self.run_example("define.py", "demo", self.w.path("Image"))
-        self.assertEqual(r.returncode, 1, r.stdout + r.stderr)
-        self.assertRegex(r.stdout, "job .* failed .*kernel.image")
-        self.assertIn(f"removed {ROOT}/vm/demo\n", r.stdout)
+        self.cannot_start("define.py")
 
 
 if __name__ == "__main__":
