@@ -523,7 +523,7 @@ class FakeRunner(Base):
         world.send(self.s, world.PONG, self.ping)
         payload, _ = world.receive_kind(self.s, world.REGION_GONE)
         self.assertEqual(payload, struct.pack("<I", 6))
-        self.assertEqual(self.manager_fds(), fds)
+        wait_until(lambda: self.manager_fds() == fds)  # the file descriptor is closed after the reply
         self.s.close()
         self.lost()
 
