@@ -35,7 +35,8 @@ static int connect_rm(struct ghvm_rm *rm, struct ghvm_host *host, struct ghvm_er
 	rm->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (rm->wake_fd < 0)
 		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
-	if (getrandom(&rm->next_seq, sizeof(rm->next_seq), 0) != sizeof(rm->next_seq))
+	/* Not a secret: it only has to differ from the last process's, so do not wait for entropy. */
+	if (getrandom(&rm->next_seq, sizeof(rm->next_seq), GRND_INSECURE) != sizeof(rm->next_seq))
 		return ghvm_error_set(err, -EIO, "no random bytes");
 
 	r = ghvm_msgq_init_rm(&rm->q, host);

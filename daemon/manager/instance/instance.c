@@ -34,7 +34,8 @@ void guest_find_needs(struct guest *g)
 static int random_incarnation(uint64_t *ret)
 {
 	do
-		if (getrandom(ret, sizeof(*ret), 0) != sizeof(*ret))
+		/* not a secret, so early in a boot it does not wait for entropy */
+		if (getrandom(ret, sizeof(*ret), GRND_INSECURE) != sizeof(*ret))
 			return -errno;
 	while (!*ret);
 	return 0;

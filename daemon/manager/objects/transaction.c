@@ -322,7 +322,7 @@ int transactions_new(struct bus *b, struct transactions **ret)
 		return -ENOMEM;
 	ts->bus = b;
 	*ret = ts;
-	if (getrandom(&ts->last_id, sizeof(ts->last_id), 0) != sizeof(ts->last_id))
+	if (getrandom(&ts->last_id, sizeof(ts->last_id), GRND_INSECURE) != sizeof(ts->last_id))
 		return -errno;
 	ts->last_id &= FIRST_ID_MAX;
 	r = sd_bus_add_fallback_vtable(b->conn, NULL, BUS_VM_PREFIX, INTERFACE, transaction_vtable,

@@ -83,7 +83,7 @@ int definition_init(struct definition *d, const char *dir, const char *name, uid
 {
 	uint64_t serial;
 
-	if (getrandom(&serial, sizeof(serial), 0) != sizeof(serial))
+	if (getrandom(&serial, sizeof(serial), GRND_INSECURE) != sizeof(serial))
 		return -errno;
 	*d = (struct definition){ .dir = dir, .uid = uid };
 	(void)snprintf(d->name, sizeof(d->name), "%s", name);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -83,6 +85,25 @@ static void the_backlog_is_bounded(void **state)
 	assert_int_equal(ghvm_rm_dispatch(rm), 0);
 	assert_int_equal(f.notified, 512);
 	assert_int_equal(f.last_id, 511);
+}
+
+static unsigned int random_flags;
+
+/* In place of the C library's. */
+ssize_t getrandom(void *buf, size_t size, unsigned int flags)
+{
+	random_flags = flags;
+	return syscall(SYS_getrandom, buf, size, flags);
+}
+
+/* Early in a boot the kernel has no entropy yet, and a VM's start would wait for it. */
+static void connecting_does_not_wait_for_entropy(void **state)
+{
+	_cleanup_(script_host_freep) struct script_host *s = script_host_new();
+	_cleanup_(ghvm_rm_freep) struct ghvm_rm *rm = NULL;
+
+	assert_int_equal(ghvm_rm_new(&s->host, &rm, NULL), 0);
+	assert_int_equal(random_flags, GRND_INSECURE);
 }
 
 static void sequence_numbers_differ_between_connections(void **state)
@@ -362,6 +383,7 @@ int main(void)
 		cmocka_unit_test(drains_what_a_predecessor_left),
 		cmocka_unit_test(the_backlog_is_bounded),
 		cmocka_unit_test(sequence_numbers_differ_between_connections),
+		cmocka_unit_test(connecting_does_not_wait_for_entropy),
 		cmocka_unit_test(connecting_fails),
 	};
 
