@@ -101,7 +101,7 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 
 	if (fd < 0)
 		return fd;
-	r = ghvm_mapping_make(fd, size, !hugetlb, &m); /* the kernel aligns hugetlb mappings */
+	r = ghvm_mapping_make(fd, 0, size, &m);
 	if (r == 0 && hugetlb)
 		r = populate_hugetlb(&m, size, &result);
 	else if (r == 0 && hugepages == GHVM_HUGEPAGES_NEVER)

@@ -13,11 +13,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/host.h"
+#include "libghvm/hyp/mapping.h"
 
 struct dev {
 	struct ghvm_host host;
@@ -71,45 +71,22 @@ static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventf
 	return r < 0 ? r : 0;
 }
 
-/* Round @length up to whole huge pages: munmap() cannot unmap a part of one. */
-static int whole_pages(int memfd, uint64_t length, size_t *ret)
-{
-	uint64_t rest, all = length;
-	struct stat st;
-
-	if (fstat(memfd, &st) < 0)
-		return -errno;
-	rest = st.st_blksize > 0 ? length % (uint64_t)st.st_blksize : 0;
-	if (rest && __builtin_add_overflow(length, (uint64_t)st.st_blksize - rest, &all))
-		return -ENOMEM;
-	*ret = (size_t)all;
-	return 0;
-}
-
 static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
+	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
 	struct ghvm_pin arg = { .size = sizeof(arg), .length = length };
-	size_t mapped = 0;
-	void *p;
 	int r;
 
-	if (!length || length > SIZE_MAX || offset > INT64_MAX)
+	if (!length)
 		return -EINVAL;
-	r = whole_pages(memfd, length, &mapped);
+	r = ghvm_mapping_make(memfd, offset, length, &m);
 	if (r < 0)
 		return r;
-	p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
-	if (p == MAP_FAILED)
-		return -errno;
-
 	/* A truncated file is an error here; later it would raise SIGBUS. */
-	r = madvise(p, (size_t)length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
-	if (r == 0) {
-		arg.user_va = (uintptr_t)p;
-		r = do_ioctl(fd_of(h), GHVM_PIN, &arg);
-	}
-	(void)munmap(p, mapped); /* cannot fail */
-	return r;
+	if (madvise(m.at, (size_t)length, MADV_POPULATE_WRITE) < 0)
+		return -errno;
+	arg.user_va = (uintptr_t)m.at;
+	return do_ioctl(fd_of(h), GHVM_PIN, &arg);
 }
 
 static int dev_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)

@@ -8,9 +8,7 @@
 #include "libghvm/base/cleanup.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/vfs.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -18,55 +16,6 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-
-void ghvm_mapping_done(struct ghvm_mapping *m)
-{
-	if (m->all)
-		(void)munmap(m->all, m->all_size); /* only of what was mapped: cannot fail */
-	*m = (struct ghvm_mapping){};
-}
-
-/* hugetlbfs rounds a mapping up to its own page size, beyond the reserved range. */
-static bool is_hugetlb(int fd)
-{
-	struct statfs s;
-
-	return fstatfs(fd, &s) == 0 && s.f_type == HUGETLBFS_MAGIC;
-}
-
-int ghvm_mapping_make(int fd, uint64_t size, bool align, struct ghvm_mapping *ret)
-{
-	struct ghvm_mapping m = {};
-	size_t reserve;
-
-	if (size > SIZE_MAX - GHVM_HUGE_PAGE)
-		return -ENOMEM;
-	if (align && is_hugetlb(fd))
-		return -EOPNOTSUPP;
-	reserve = (size_t)size + (align ? GHVM_HUGE_PAGE : 0);
-	if (!align) {
-		m.all = mmap(NULL, reserve, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	} else {
-		m.all = mmap(NULL, reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			     -1, 0);
-	}
-	if (m.all == MAP_FAILED)
-		return -errno;
-	m.all_size = reserve;
-	m.at = m.all;
-	if (align) {
-		m.at += -(uintptr_t)m.all & (GHVM_HUGE_PAGE - 1);
-		if (mmap(m.at, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			 0) == MAP_FAILED) {
-			int r = -errno;
-
-			ghvm_mapping_done(&m);
-			return r;
-		}
-	}
-	*ret = m;
-	return 0;
-}
 
 /* madvise() reports a full memory cgroup or file system as -EFAULT: return -ENOMEM for both. */
 int ghvm_populate(uint8_t *at, uint64_t size)
@@ -123,7 +72,7 @@ int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret)
 int ghvm_populate_memfd(int memfd, uint64_t size)
 {
 	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
-	int r = ghvm_mapping_make(memfd, size, true, &m);
+	int r = ghvm_is_hugetlb(memfd) ? -EOPNOTSUPP : ghvm_mapping_make(memfd, 0, size, &m);
 
 	return r < 0 ? r : ghvm_populate_huge(m.at, size, NULL);
 }

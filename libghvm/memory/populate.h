@@ -7,33 +7,9 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "libghvm/hyp/mapping.h"
+
 #include <stdint.h>
-
-#define GHVM_HUGE_PAGE (2UL << 20)
-
-/**
- * struct ghvm_mapping - a memfd, mapped for populating only
- * @at: its start
- * @all, @all_size: range to unmap
- */
-struct ghvm_mapping {
-	uint8_t *at;
-	void *all;
-	size_t all_size;
-};
-
-/**
- * ghvm_mapping_make() - map the first @size bytes of @fd for writing
- * @align: to a multiple of GHVM_HUGE_PAGE, as transparent huge pages require
- * @ret: ghvm_mapping_done(); untouched on failure
- *
- * Return: 0; -EOPNOTSUPP @align for hugetlb pages, which are huge anyway; errno of mmap().
- */
-int ghvm_mapping_make(int fd, uint64_t size, bool align, struct ghvm_mapping *ret);
-/* May be repeated, and called on a zeroed mapping. */
-void ghvm_mapping_done(struct ghvm_mapping *m);
 
 /*
  * Populate with pages of any size. Return: 0; -ENOMEM, also if a memory cgroup or file system is
@@ -50,5 +26,8 @@ int ghvm_populate(uint8_t *at, uint64_t size);
  */
 int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret);
 
-/* As ghvm_populate_huge(), for the first @size bytes of a memfd, which is mapped meanwhile only. */
+/*
+ * As ghvm_populate_huge(), for the first @size bytes of a memfd, which is mapped meanwhile only. Return: also
+ * -EOPNOTSUPP for a file of hugetlbfs.
+ */
 int ghvm_populate_memfd(int memfd, uint64_t size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PIN against io_uring's registration of the same memory as a fixed buffer, in one kernel: time,
- * and what the kernel keeps of its own for it. run-pin.sh runs it where there is a module.
+ * Pinning as libghvm does it (mapping, PIN, unmapping) against io_uring's registration of the same memory as a
+ * fixed buffer, in one kernel: time, and what the kernel keeps of its own for it. run-pin.sh runs it where there is a
+ * module.
  *
  *	bench-pin MIB ROUNDS
  *
@@ -9,7 +10,8 @@
  * were populated in an order that leaves no two neighbours side by side, the worst for the
  * module, which keeps an entry for each piece.
  */
-#include "kmod/uapi/ghvm.h"
+#include "libghvm/hyp/dev.h"
+#include "libghvm/hyp/host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +44,8 @@ struct memory {
 	const char *name;
 	bool huge;
 	bool scattered;
-	uint8_t *va;
+	int fd;
+	uint8_t *va; /* for io_uring */
 	size_t size;
 };
 
@@ -102,30 +105,27 @@ static void make(struct memory *m, size_t size)
 	m->va = all + (-(uintptr_t)all & (HUGE - 1));
 	must(mmap(m->va, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == m->va,
 	     "mmap");
-	(void)close(fd); /* the mapping stays */
+	m->fd = fd;
 	populate(m);
 }
 
 /* ---- the two ---- */
 
-static int node;
+static struct ghvm_host *host;
 
 static int do_pin(const struct memory *m)
 {
-	struct ghvm_pin arg = { .size = sizeof(arg),
-				.user_va = (uintptr_t)m->va,
-				.length = m->size };
-	int fd = ioctl(node, GHVM_PIN, &arg);
+	int pin = host->ops->pin(host, m->fd, 0, m->size);
 
-	must(fd >= 0, "PIN");
-	return fd;
+	must(pin >= 0, "PIN");
+	return pin;
 }
 
 static uint64_t extents(int pin)
 {
-	struct ghvm_pin_status st = { .size = sizeof(st) };
+	struct ghvm_pin_status st = {};
 
-	must(!ioctl(pin, GHVM_PIN_STATUS, &st), "STATUS");
+	must(!host->ops->pin_status(host, pin, &st), "STATUS");
 	return st.n_extents;
 }
 
@@ -265,6 +265,7 @@ static void run(struct memory *m, size_t size, unsigned int rounds)
 	       pin / reg, unpin, unreg, unpin / unreg);
 	print_weights(ours, theirs);
 	(void)munmap(m->va, m->size); /* only of what was mapped */
+	(void)close(m->fd);
 	(void)close(ring);
 }
 
@@ -284,8 +285,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	must(!setrlimit(RLIMIT_NOFILE, &files), "RLIMIT_NOFILE");
-	node = open("/dev/ghvm", O_RDWR | O_CLOEXEC);
-	must(node >= 0, "/dev/ghvm");
+	must(!ghvm_dev_open("/dev/ghvm", &host, NULL), "/dev/ghvm");
 	printf("%-13s %8s %8s %8s %6s %8s %8s %6s %9s %9s %7s\n", "a GiB of", "extents", "PIN ms",
 	       "ring ms", "ratio", "unpin ms", "ring ms", "ratio", "PIN B", "ring B", "ratio");
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)

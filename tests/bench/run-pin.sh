@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # run-pin.sh FOLDER: bench-pin with the module, under the model hypervisor, on one CPU whose clock
 # counts instructions (QEMU's -icount): a nanosecond is one. FOLDER gets what was made and said.
@@ -19,8 +19,9 @@ cp -r "$root/kmod" "$out/kmod"
 make -s -C "$("$kernel" headers "$kind")" M="$out/kmod" ARCH=arm64 CROSS_COMPILE="$cross" \
 	modules >"$out/make.log" 2>&1 || { cat "$out/make.log" && exit 1; }
 cp "$out/kmod/ghvm.ko" "$tree/"
-"${cross}gcc" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wshadow -static -I "$root" \
-	"$here/pin.c" -o "$tree/bench-pin"
+"${cross}gcc" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -static -I "$root" \
+	-I "$root/include" "$here/pin.c" "$root"/libghvm/hyp/{dev,host,mapping}.c "$root"/libghvm/base/*.c \
+	-o "$tree/bench-pin"
 cp "$("$kernel" busybox)" "$tree/bin/busybox"
 "$root/tests/model/el2/build.sh" "$out/el2.bin"
 

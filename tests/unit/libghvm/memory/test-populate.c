@@ -75,7 +75,7 @@ static void what_it_counts_as_huge_is(void **state)
 	_cleanup_(closep) int fd = fresh("huge", SIZE);
 	uint64_t huge = UINT64_MAX;
 
-	assert_int_equal(ghvm_mapping_make(fd, SIZE, true, &m), 0);
+	assert_int_equal(ghvm_mapping_make(fd, 0, SIZE, &m), 0);
 	assert_true(ghvm_aligned((uintptr_t)m.at, GHVM_HUGE_PAGE));
 	assert_int_equal(ghvm_populate_huge(m.at, SIZE, &huge), 0);
 	assert_in_range(huge, 0, 2);
@@ -91,8 +91,8 @@ static void what_was_there_is_kept(void **state)
 	char c = 0;
 
 	assert_int_equal(pwrite(fd, "x", 1, GHVM_MIB(3)), 1);
-	assert_int_equal(ghvm_mapping_make(fd, SIZE, true, &m), 0);
-	assert_int_equal(ghvm_mapping_make(other, SIZE, true, &blank), 0);
+	assert_int_equal(ghvm_mapping_make(fd, 0, SIZE, &m), 0);
+	assert_int_equal(ghvm_mapping_make(other, 0, SIZE, &blank), 0);
 	assert_int_equal(ghvm_populate_huge(m.at, SIZE, &huge), 0);
 	assert_int_equal(pread(fd, &c, 1, GHVM_MIB(3)), 1);
 	assert_int_equal(c, 'x');
