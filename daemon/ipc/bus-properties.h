@@ -57,6 +57,7 @@
 	VALUE(size, "Size", t, CONST)                                                              \
 	VALUE(access, "Access", s, CONST)                                                          \
 	VALUE(host_access, "HostAccess", s, CONST)                                                 \
+	VALUE(shared_with, "SharedWith", s, CONST)                                                 \
 	VALUE(kind, "Kind", s, CONST)                                                              \
 	VALUE(state, "State", s, CHANGES)                                                          \
 	VALUE(added, "AddedAtRuntime", b, CONST)

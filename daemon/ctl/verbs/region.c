@@ -9,9 +9,9 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/client/job.h"
 #include "libghvm/base/json.h"
-#include "daemon/ctl/client/object.h"
 #include "daemon/ctl/output/table.h"
 #include "daemon/ctl/verbs/region-memory.h"
+#include "daemon/ctl/verbs/regions.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -24,91 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REGION CLIENT_MANAGER ".Region"
 #define TRANSACTION CLIENT_MANAGER ".Transaction"
 
-/**
- * struct region - properties of a region; texts are owned, NULL if missing
- */
-struct region {
-	BUS_REGION_PROPERTIES(OBJECT_MEMBER, OBJECT_NO_MEMBER)
-};
-
-#define OBJECT_STRUCT struct region
-static const struct object_field fields[] = { BUS_REGION_PROPERTIES(OBJECT_FIELD,
-								    OBJECT_NO_FIELD) };
-
-struct regions {
-	struct region *v;
-	size_t n;
-};
-
-static void regions_done(struct regions *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		object_done(fields, ARRAY_SIZE(fields), &r->v[i]);
-	free(r->v);
-}
-
-/* ---- reading ---- */
-
-/* a{sv} */
-static int read_region(sd_bus_message *m, struct regions *all)
-{
-	struct region *v = reallocarray(all->v, all->n + 1, sizeof(*v)), *r;
-	int e;
-
-	if (!v)
-		return -ENOMEM;
-	all->v = v;
-	r = &v[all->n++];
-	*r = (struct region){};
-	e = object_read(m, fields, ARRAY_SIZE(fields), r);
-	return e >= 0 && (!r->access || !r->host_access || !r->kind || !r->state) ? -EBADMSG : e;
-}
-
-/* a{sa{sv}}: the interfaces of one object */
-static int read_object(sd_bus_message *m, bool ours, struct regions *all)
-{
-	const char *interface;
-	int e = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-
-	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-		e = sd_bus_message_read_basic(m, 's', &interface);
-		if (e >= 0)
-			e = ours && !strcmp(interface, REGION) ? read_region(m, all)
-							       : sd_bus_message_skip(m, "a{sv}");
-		if (e >= 0)
-			e = sd_bus_message_exit_container(m);
-	}
-	return e < 0 ? e : sd_bus_message_exit_container(m);
-}
-
-/* a{oa{sa{sv}}}: read the objects below @base */
-static int read_objects(sd_bus_message *m, const char *base, struct regions *all)
-{
-	const size_t n = strlen(base);
-	const char *path;
-	int e = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-
-	while (e >= 0 && (e = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
-		e = sd_bus_message_read_basic(m, 'o', &path);
-		if (e >= 0)
-			e = read_object(m, !strncmp(path, base, n) && path[n] == '/', all);
-		if (e >= 0)
-			e = sd_bus_message_exit_container(m);
-	}
-	return e;
-}
-
 /* ---- list ---- */
-
-static int by_address(const void *a, const void *b)
-{
-	const struct region *x = a, *y = b;
-
-	return (x->address > y->address) - (x->address < y->address);
-}
 
 static void list_json(const struct regions *all)
 {
@@ -124,6 +42,7 @@ static void list_json(const struct regions *all)
 		ghvm_json_number(&j, "size", r->size);
 		ghvm_json_text(&j, "access", r->access);
 		ghvm_json_text(&j, "host_access", r->host_access);
+		ghvm_json_text(&j, "shared_with", region_peer(r));
 		ghvm_json_text(&j, "kind", r->kind);
 		ghvm_json_text(&j, "state", r->state);
 		ghvm_json_bool(&j, "added", r->added);
@@ -135,8 +54,8 @@ static void list_json(const struct regions *all)
 
 static int list_table(const struct regions *all, bool color)
 {
-	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE", "ACCESS",
-					    "HOST",  "KIND",	"STATE" };
+	static const char *const head[] = { "LABEL", "ADDRESS", "SIZE",	 "ACCESS",
+					    "HOST",  "KIND",	"STATE", "WITH" };
 	_cleanup_(table_done) struct table t = { .columns = ARRAY_SIZE(head) };
 	int e = table_row(&t, head);
 
@@ -146,9 +65,10 @@ static int list_table(const struct regions *all, bool color)
 
 		snprintf(label, sizeof(label), "%" PRIu32, r->label);
 		snprintf(address, sizeof(address), "0x%" PRIx64, r->address);
-		e = table_row(&t, (const char *const[]){ label, address, table_size(r->size, size),
-							 r->access, r->host_access, r->kind,
-							 r->state });
+		e = table_row(&t,
+			      (const char *const[]){ label, address, table_size(r->size, size),
+						     r->access, r->host_access, r->kind, r->state,
+						     region_peer(r) ? region_peer(r) : "-" });
 	}
 	if (e == 0)
 		table_print(&t, color);
@@ -158,20 +78,16 @@ static int list_table(const struct regions *all, bool color)
 static int list_regions(const struct ctl *ctl, sd_bus *bus, const char *vm)
 {
 	_cleanup_(regions_done) struct regions all = {};
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct ghvm_error err = {};
-	int r = client_objects(bus, &reply, &err);
+	int r = regions_read(bus, vm, &all, &err);
 
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	r = read_objects(reply, vm, &all);
-	if (r >= 0 && all.n)
-		qsort(all.v, all.n, sizeof(*all.v), by_address);
-	if (r >= 0 && ctl->json)
+	if (ctl->json)
 		list_json(&all);
-	else if (r >= 0)
+	else
 		r = list_table(&all, ctl->color);
-	return r < 0 ? ctl_fail(CTL_FAILED, "malformed reply from gunyah-vmd") : CTL_OK;
+	return r < 0 ? ctl_fail(CTL_FAILED, "out of memory") : CTL_OK;
 }
 
 /* ---- transactions ---- */

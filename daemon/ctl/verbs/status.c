@@ -7,6 +7,7 @@
 #include "libghvm/base/json.h"
 #include "daemon/ctl/output/table.h"
 #include "daemon/ctl/client/unit.h"
+#include "daemon/ctl/verbs/regions.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
@@ -32,8 +33,29 @@ static void find_devices(const struct ctl *ctl, const struct client_vm *vm, stru
 		(void)ghvm_devices_place(ghvm_device_kinds, &spec, ret->v, &ret->n, NULL);
 }
 
+/* Regions that another VM has as well; none if the manager cannot be asked any more. */
+static void find_regions(const struct client_vm *vm, struct regions *ret)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *path = NULL;
+
+	if (vm->vmid && client_open(&bus, NULL) == 0 &&
+	    client_path(bus, vm->name, &path, NULL) == 0)
+		(void)regions_read(bus, path, ret, NULL);
+}
+
+/* The VM that has regions of @all as well, which is the same for all of them; NULL: none. */
+static const char *peer_of(const struct regions *all)
+{
+	const char *peer = NULL;
+
+	for (size_t i = 0; !peer && i < all->n; i++)
+		peer = region_peer(&all->v[i]);
+	return peer;
+}
+
 static void print_json(const struct client_vm *vm, const char *remark,
-		       const struct devices *devices)
+		       const struct devices *devices, const struct regions *regions)
 {
 	struct ghvm_json j = { .to = stdout, .first = true };
 
@@ -45,6 +67,7 @@ static void print_json(const struct client_vm *vm, const char *remark,
 	ghvm_json_number(&j, "leader_pid", vm->leader_pid);
 	ghvm_json_number(&j, "lent", vm->lent);
 	ghvm_json_number(&j, "shared", vm->shared);
+	ghvm_json_text(&j, "shared_with", peer_of(regions));
 	ghvm_json_number(&j, "pages_quarantined", vm->quarantined);
 	ghvm_json_text(&j, "exit_reason", vm->exit_reason);
 	ghvm_json_text(&j, "crash_message", vm->crash_message);
@@ -90,8 +113,22 @@ static void print_devices(const struct devices *devices)
 		putchar('\n');
 }
 
+static void print_regions(const struct regions *all)
+{
+	const char *before = "  regions     ";
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (!region_peer(&all->v[i]))
+			continue;
+		printf("%s%u", before, all->v[i].label);
+		before = ", ";
+	}
+	if (peer_of(all))
+		printf(", shared with %s\n", peer_of(all));
+}
+
 static void print_text(const struct client_vm *vm, const char *remark,
-		       const struct devices *devices)
+		       const struct devices *devices, const struct regions *regions)
 {
 	char size[TABLE_SIZE_TEXT], when[TABLE_TIME_TEXT];
 
@@ -107,6 +144,7 @@ static void print_text(const struct client_vm *vm, const char *remark,
 		printf("  lent        %s\n", table_size(vm->lent, size));
 	if (vm->shared)
 		printf("  shared      %s\n", table_size(vm->shared, size));
+	print_regions(regions);
 	print_devices(devices);
 	if (vm->quarantined)
 		printf("  quarantine  %llu pages\n", (unsigned long long)vm->quarantined);
@@ -142,6 +180,7 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 	_cleanup_(client_vms_done) struct client_vms vms = {};
 	char remark[CLIENT_REMARK];
 	const struct client_vm *vm;
+	_cleanup_(regions_done) struct regions regions = {};
 	struct devices devices;
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
@@ -149,11 +188,12 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 		return r;
 	client_remark(vm, remark);
 	find_devices(ctl, vm, &devices);
+	find_regions(vm, &regions);
 	if (ctl->json) {
-		print_json(vm, remark, &devices);
+		print_json(vm, remark, &devices, &regions);
 		return CTL_OK;
 	}
-	print_text(vm, remark, &devices);
+	print_text(vm, remark, &devices, &regions);
 	print_tries(vm);
 	return CTL_OK;
 }

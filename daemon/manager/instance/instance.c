@@ -210,12 +210,27 @@ static int add_wakes(const struct guest *g, struct guest_fd *ret, size_t *n)
 	return 0;
 }
 
-bool guest_host_readonly(const struct guest *g, uint32_t label)
+/* A region of the descriptor; NULL: it has no such region, or is not known. */
+static const struct ghvm_spec_region *find_region(const struct guest *g, uint32_t label)
 {
 	for (size_t i = 0; i < g->spec.n_regions; i++)
 		if (g->spec.regions[i].label == label)
-			return g->spec.regions[i].access == GHVM_HOST_READONLY;
-	return false;
+			return &g->spec.regions[i];
+	return NULL;
+}
+
+bool guest_host_readonly(const struct guest *g, uint32_t label)
+{
+	const struct ghvm_spec_region *r = find_region(g, label);
+
+	return r && r->access == GHVM_HOST_READONLY;
+}
+
+const char *guest_region_peer(const struct guest *g, uint32_t label)
+{
+	const struct ghvm_spec_region *r = find_region(g, label);
+
+	return r ? r->with : "";
 }
 
 /*

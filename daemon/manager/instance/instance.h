@@ -152,6 +152,8 @@ bool guest_share_refused(const struct guest *g);
 void guest_note_watchdog(struct guest *g);
 /* Does the descriptor let the host only read that region? */
 bool guest_host_readonly(const struct guest *g, uint32_t label);
+/* The VM that the descriptor shares that region with, borrowed; "": none. */
+const char *guest_region_peer(const struct guest *g, uint32_t label);
 /* File descriptors for the runner, after a build. @ret has @ret_n entries also on failure. */
 int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *ret_n);
 /* Create the sealed memfd "machine" (runinfo); owned by the caller. */

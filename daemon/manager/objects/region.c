@@ -26,10 +26,12 @@
 /**
  * struct bus_region - a region as it was announced
  * @host_access: HostAccess, static
+ * @shared_with: SharedWith
  */
 struct bus_region {
 	struct ghvm_machine_region is;
 	const char *host_access;
+	char shared_with[GHVM_NAME_SIZE];
 };
 
 /**
@@ -58,6 +60,16 @@ static const char *host_access_of(const struct vm *vm, const struct ghvm_machine
 	return !r->added && guest_host_readonly(vm->guest, r->label) ? "r" : "rw";
 }
 
+static struct bus_region region_of(const struct vm *vm, const struct ghvm_machine_region *r)
+{
+	struct bus_region ret = { .is = *r, .host_access = host_access_of(vm, r) };
+
+	if (!r->added)
+		(void)snprintf(ret.shared_with, sizeof(ret.shared_with), "%s",
+			       guest_region_peer(vm->guest, r->label)); /* a name: fits */
+	return ret;
+}
+
 static char *path_of(const struct vm *vm, const struct ghvm_machine_region *r)
 {
 	_cleanup_(freep) char *base = bus_vm_path(vm);
@@ -78,6 +90,7 @@ NUMBER(address, r->is.ipa)
 NUMBER(size, r->is.size)
 TEXT(access, r->is.readonly ? "r" : "rw")
 TEXT(host_access, r->host_access)
+TEXT(shared_with, r->shared_with)
 TEXT(kind, r->is.lent ? "lent" : "shared")
 TEXT(state, state_of(&r->is))
 NUMBER(added, r->is.added)
@@ -248,8 +261,7 @@ static void add_new(struct bus *b, struct bus_regions *of, struct ghvm_machine_r
 	for (size_t i = 0; i < n; i++) {
 		known = find_known(of, &now[i]);
 		if (!known && of->n < ARRAY_SIZE(of->v)) {
-			of->v[of->n++] =
-				(struct bus_region){ now[i], host_access_of(of->vm, &now[i]) };
+			of->v[of->n++] = region_of(of->vm, &now[i]);
 			if (told)
 				announce_region(b, of->vm, &now[i], sd_bus_emit_object_added);
 		} else if (known && strcmp(state_of(&known->is), state_of(&now[i]))) {

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two VMs with one region: who makes it, both orders of start and stop, and a manager that is killed."""
+import json
 import mmap
 import os
+import subprocess
 import unittest
 
 from client import Error
 from regions import AT, PAGE, Case
-from world import ROOT, wait_until
+from world import ROOT, program, wait_until
 
 A_TALKS = f"mem-write {AT} 4660\nmem-await {AT + 4} 22136\nprint heard\nread\n"
 B_TALKS = f"mem-await {AT} 4660\nmem-write {AT + 4} 22136\nprint heard\nread\n"
@@ -59,6 +61,19 @@ class Pair(Case):
         self.addCleanup(os.close, fd)
         return fd
 
+    def ctl(self, *args):
+        return subprocess.run([program("daemon/ctl/ghvmctl"), *args], check=True, text=True,
+                              capture_output=True, timeout=60,
+                              env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus}).stdout
+
+    def assert_shown(self, name, other):
+        """The bus and ghvmctl name the other VM."""
+        regions = self.regions(name)
+        self.assertEqual([regions[label]["SharedWith"] for label in (0, 7)], ["", other])
+        self.assertEqual(self.ctl("region", "list", name).splitlines()[1].split()[-2:], ["mapped", other])
+        self.assertIn(f"  regions     7, shared with {other}", self.ctl("status", name).splitlines())
+        self.assertEqual(json.loads(self.ctl("--json", "status", name))["shared_with"], other)
+
     def file_of(self, name):
         return os.fstat(self.memory(name)).st_ino
 
@@ -71,6 +86,8 @@ class Starts(Pair):
         left = self.w.leftovers()
         self.assertEqual((left["parcels"], left["pins"], left["shared_pages"]), (3, 3, 2))
         self.assertEqual(self.file_of("a"), self.file_of("b"))
+        self.assert_shown("a", "b")
+        self.assert_shown("b", "a")
         with mmap.mmap(self.memory("b"), PAGE) as m:
             self.assertEqual((word(m, 0), word(m, 4)), (4660, 22136))
         self.halt("b", b)
@@ -207,6 +224,7 @@ class Managers(Pair):
         self.restart()
         wait_until(lambda: all(self.w.state(n) == "running" for n in "ab"))
         self.assertEqual((self.file_of("a"), self.file_of("b")), (file, file))
+        self.assert_shown("a", "b")
         self.halt("a", a)
         self.refused("a", "b still has the regions of an earlier run of a")
         self.restart()

@@ -502,9 +502,9 @@ class Regions(Case):
                             f"address: {AT}}}\n")
         self.assertEqual(self.regions(), {
             0: {"Label": 0, "GuestAddress": 0x80000000, "Size": 8 * MIB, "Access": "rw",
-                "HostAccess": "none", "Kind": "lent", "State": "mapped", "AddedAtRuntime": False},
+                "HostAccess": "none", "SharedWith": "", "Kind": "lent", "State": "mapped", "AddedAtRuntime": False},
             5: {"Label": 5, "GuestAddress": AT, "Size": MIB, "Access": "rw",
-                "HostAccess": "rw", "Kind": "shared", "State": "mapped",
+                "HostAccess": "rw", "SharedWith": "", "Kind": "shared", "State": "mapped",
                 "AddedAtRuntime": False}})
         self.end(unit)
 
@@ -559,13 +559,13 @@ class Ctl(Case):
         listed = json.loads(self.good("--json", "region", "list", "demo"))
         self.assertEqual(listed, [
             {"label": 7, "address": AT, "size": PAGE, "access": "r", "host_access": "rw",
-             "kind": "shared",
+             "shared_with": None, "kind": "shared",
              "state": "mapped", "added": True},
             {"label": 0, "address": 0x80000000, "size": 8 * MIB, "access": "rw", "host_access": "none",
-             "kind": "lent",
+             "shared_with": None, "kind": "lent",
              "state": "mapped", "added": False}])
         self.assertEqual(self.good("region", "list", "demo").splitlines()[1].split(),
-                         ["7", "0x50000000", "4K", "r", "rw", "shared", "mapped"])
+                         ["7", "0x50000000", "4K", "r", "rw", "shared", "mapped", "-"])
         self.good("region", "remove", "demo", "--label=7")
         self.assertEqual(len(json.loads(self.good("--json", "region", "list", "demo"))), 1)
         self.end(unit)
