@@ -2,7 +2,8 @@
 /*
  * Reads libyaml's nodes by tables of keys.
  *
- * All events are checked before the document is built, so that it has no aliases and is not deep.
+ * All events are checked before the document is built, so that it has no aliases, is not deep and has not so many
+ * keys that reading them keeps the manager from its other work.
  */
 #include "libghvm/spec/reader.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 8
+#define EVENTS_MAX 4096 /* ten times what a descriptor with all keys and regions has */
 
 /* ---- complaints ---- */
 
@@ -93,8 +95,27 @@ static bool is_null(const yaml_node_t *n)
 
 /* whole files */
 
+/**
+ * struct seen - the events of a file until now
+ * @n: all of them
+ * @depth: lists and mappings that are open
+ */
+struct seen {
+	unsigned int n;
+	unsigned int documents;
+	unsigned int depth;
+};
+
+static void count_event(struct seen *seen, const yaml_event_t *e)
+{
+	seen->n++;
+	seen->documents += e->type == YAML_DOCUMENT_START_EVENT;
+	seen->depth += e->type == YAML_MAPPING_START_EVENT || e->type == YAML_SEQUENCE_START_EVENT;
+	seen->depth -= e->type == YAML_MAPPING_END_EVENT || e->type == YAML_SEQUENCE_END_EVENT;
+}
+
 /* Why an event is refused; NULL: accepted. */
-static const char *refuse_event(const yaml_event_t *e, unsigned int documents, unsigned int depth)
+static const char *refuse_event(const yaml_event_t *e, const struct seen *seen)
 {
 	const yaml_char_t *anchor = NULL, *tag = NULL;
 
@@ -116,10 +137,12 @@ static const char *refuse_event(const yaml_event_t *e, unsigned int documents, u
 	default:
 		break;
 	}
-	if (documents > 1)
+	if (seen->documents > 1)
 		return "there is a second document";
-	if (depth > DEPTH_MAX)
+	if (seen->depth > DEPTH_MAX)
 		return "nested too deeply";
+	if (seen->n > EVENTS_MAX)
+		return "too many keys and values before this one: no descriptor needs as many";
 	if (anchor)
 		return "anchors are not understood here";
 	return tag ? "tags are not understood here" : NULL;
@@ -164,7 +187,7 @@ static void syntax_error(struct yaml_reader *rd, const yaml_parser_t *p)
 static int check_events(struct yaml_reader *rd, yaml_parser_t *p)
 {
 	const unsigned int before = rd->report->n_errors;
-	unsigned int documents = 0, depth = 0;
+	struct seen seen = {};
 	bool done = false;
 
 	while (!done && rd->report->n_errors == before) {
@@ -175,11 +198,9 @@ static int check_events(struct yaml_reader *rd, yaml_parser_t *p)
 			syntax_error(rd, p);
 			break;
 		}
-		documents += e.type == YAML_DOCUMENT_START_EVENT;
-		depth += e.type == YAML_MAPPING_START_EVENT || e.type == YAML_SEQUENCE_START_EVENT;
-		depth -= e.type == YAML_MAPPING_END_EVENT || e.type == YAML_SEQUENCE_END_EVENT;
+		count_event(&seen, &e);
 		done = e.type == YAML_STREAM_END_EVENT;
-		why = refuse_event(&e, documents, depth);
+		why = refuse_event(&e, &seen);
 		if (why)
 			complain_at(rd, &e.start_mark, "syntax", "%s", why);
 		yaml_event_delete(&e);

@@ -361,6 +361,33 @@ static void a_folder_that_cannot_be_read_empties_no_list(void **state)
 	free(v);
 }
 
+/* Parse a descriptor with @n unknown keys more. */
+static void parse_keys(unsigned int n, struct ghvm_error *err)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct ghvm_spec s = {};
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	fputs(GOOD, f);
+	for (unsigned int i = 0; i < n; i++)
+		fprintf(f, "key-%u:\n", i);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(ghvm_spec_parse("demo", "demo.yaml", text, len, &s, NULL, err), -EINVAL);
+}
+
+static void refuses_more_keys_than_a_descriptor_needs(void **state)
+{
+	struct ghvm_error err = {};
+
+	parse_keys(2000, &err);
+	assert_non_null(strstr(err.msg, "demo.yaml:4:1: key-0: unknown key"));
+	parse_keys(32000, &err);
+	assert_non_null(strstr(err.msg, "demo.yaml:2044:"));
+	assert_non_null(strstr(err.msg, "too many keys and values"));
+}
+
 #define WITH_FOLDERS(t) cmocka_unit_test_setup_teardown(t, make_folders, drop_folders)
 
 int main(void)
@@ -376,6 +403,7 @@ int main(void)
 		WITH_FOLDERS(a_folder_of_drop_ins_that_cannot_be_read_is_an_error),
 		WITH_FOLDERS(a_drop_in_that_cannot_be_read_is_an_error),
 		WITH_FOLDERS(a_folder_that_cannot_be_read_empties_no_list),
+		cmocka_unit_test(refuses_more_keys_than_a_descriptor_needs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
