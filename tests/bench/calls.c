@@ -15,6 +15,7 @@
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/rm/mem-calls.h"
 #include "libghvm/rm/vm-calls.h"
+#include "tests/bench/steps.h"
 #include "tests/fixtures/sock.h"
 
 #include <errno.h>
@@ -23,20 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ENTRIES 64
 #define VMID 0x80
-
-static void must(int r, const char *what)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(-r));
-	exit(1);
-}
 
 /* ---- a host that costs nothing ---- */
 
@@ -160,33 +151,6 @@ static void play(struct ghvm_host *host, enum subject subject, unsigned int n)
 
 /* ---- counting ---- */
 
-static bool stopped(pid_t pid, int signal)
-{
-	int status;
-
-	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-		must(-ECHILD, "the child has ended");
-	return WSTOPSIG(status) == signal;
-}
-
-static void trace(int request, pid_t pid)
-{
-	if (ptrace(request, pid, 0, 0) < 0)
-		must(-errno, "ptrace");
-}
-
-/* Up to the next SIGSTOP that it raises. */
-static uint64_t count_steps(pid_t pid)
-{
-	uint64_t n = 0;
-
-	do {
-		trace(PTRACE_SINGLESTEP, pid);
-		n++;
-	} while (stopped(pid, SIGTRAP));
-	return n;
-}
-
 static pid_t spawn(const char *uri, enum subject subject, unsigned int calls)
 {
 	struct nothing nothing = { .host = { &nothing_ops }, .rx = -1 };
@@ -196,7 +160,7 @@ static pid_t spawn(const char *uri, enum subject subject, unsigned int calls)
 	must(pid < 0 ? -errno : 0, "fork");
 	if (pid)
 		return pid;
-	trace(PTRACE_TRACEME, 0);
+	steps_let_count();
 	if (uri)
 		must(ghvm_host_open(uri, &host, NULL), "open");
 	play(host, subject, calls);
@@ -208,15 +172,12 @@ static uint64_t per_call(const char *uri, enum subject subject, unsigned int cal
 	pid_t pid = spawn(uri, subject, calls);
 	uint64_t none, least = UINT64_MAX, n;
 
-	while (!stopped(pid, SIGSTOP))
-		trace(PTRACE_CONT, pid);
-	none = count_steps(pid);
+	none = steps_first(pid);
 	for (unsigned int i = 0; i < calls; i++) {
-		n = count_steps(pid);
+		n = steps_next(pid);
 		least = n < least ? n : least;
 	}
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0); /* it was there */
+	steps_end(pid);
 	return least - none;
 }
 
