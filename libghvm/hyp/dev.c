@@ -50,15 +50,11 @@ static int dev_info(struct ghvm_host *h, struct ghvm_info *ret)
 
 static int dev_hcall(struct ghvm_host *h, struct ghvm_hcall *c)
 {
-	struct ghvm_hcall arg = *c;
 	int r;
 
-	arg.size = sizeof(arg);
-	r = do_ioctl(fd_of(h), GHVM_HCALL, &arg);
-	if (r < 0)
-		return r;
-	memcpy(c->results, arg.results, sizeof(c->results));
-	return 0;
+	c->size = sizeof(*c);
+	r = do_ioctl(fd_of(h), GHVM_HCALL, c);
+	return r < 0 ? r : 0;
 }
 
 static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventfd)
