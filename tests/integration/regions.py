@@ -5,7 +5,6 @@ import json
 import os
 
 import case
-import world
 from client import Error
 from world import NAME, ROOT, wait_until
 
@@ -70,10 +69,7 @@ class Case(case.Case):
     script = "powerkey\n"
 
     def running(self, name="demo", script=None, extra="rm-rpc: true\n", **kw):
-        self.w.vm(name, script or self.script, extra=extra, **kw)
-        unit = self.w.unit(name)
-        wait_until(lambda: unit.poll() is None and self.w.state(name) == "running", 20)
-        return unit
+        return super().running(name, script or self.script, extra=extra, **kw)
 
     def begin(self, client, name="demo", ms=None):
         options = {} if ms is None else {"timeout": ("u", ms)}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Users other than root cannot block each other. The polkit of this test replies on command."""
+"""What users other than root may do, and that they cannot block each other."""
 import os
 import pwd
 import signal
@@ -8,14 +8,14 @@ import subprocess
 import unittest
 
 import case
-import world
 from client import Error
 from regions import NOTHING
-from world import NAME, ROOT, wait_until
+from world import NAME, ROOT, Refused, wait_until
 
 # dbus-daemon accepts only existing users
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:9]
 ONE, TWO = USERS[:2]
+NOBODY = str(pwd.getpwnam("nobody").pw_uid)
 POLKIT = "org.freedesktop.PolicyKit1"
 AUTHORITY = "/org/freedesktop/PolicyKit1/Authority"
 PER_USER = 8
@@ -23,7 +23,7 @@ PER_USER = 8
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
 class Case(case.Case):
-    polkit = "silent"
+    polkit = "silent"  # it replies on command
 
     def setUp(self):
         super().setUp()
@@ -239,6 +239,43 @@ class Jobs(Case):
             wait_until(lambda: not [f for f in os.listdir(self.w.path("log"))
                                     if f.startswith("notify")])
         self.assertEqual(self.w.get(kept, "Job", "Result"), "done")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
+class Unauthorized(case.Case):
+    polkit = "no"
+    why = "polkit refused.*group gunyah"
+
+    def setUp(self):
+        super().setUp()
+        self.w.vm("demo", "powerkey\n")
+        self.w.start_stand_in()
+
+    def test_nobody_may_do_nothing(self):
+        calls = ((ROOT, "Manager", "StartVM", "sa{sv}", "demo", "0"),
+                 (ROOT + "/vm/demo", "VM", "Stop", "sa{sv}", "force", "0"),
+                 (ROOT + "/vm/demo", "VM", "OpenConsole", "a{sv}", "0"),
+                 (ROOT + "/vm/demo", "VM", "BeginTransaction", "a{sv}", "0"),
+                 (ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0"),
+                 (ROOT + "/host", "Host", "Trace", "ta{sv}", "0", "0"),
+                 (ROOT + "/vm/demo", "VM", "Plan", "a{sv}", "0"))
+        self.w.call(ROOT, "Manager", "ListVMs", user=NOBODY)
+        self.w.call(ROOT, "Manager", "GetVM", "s", "demo", user=NOBODY)
+        self.w.call(ROOT + "/host", "Host", "ListQuarantine", "a{sv}", "0", user=NOBODY)
+        for c in calls:
+            with self.assertRaisesRegex(Refused, "not authorized: " + self.why):
+                self.w.call(*c, user=NOBODY)
+        self.assertEqual(self.w.counts()["vms"], 0)
+
+
+class Challenged(Unauthorized):
+    polkit = "challenge"
+    why = "authentication is required.*pkttyagent"
+
+
+class WithoutPolkit(Unauthorized):
+    polkit = "absent"
+    why = "polkit failed: .*org.freedesktop.PolicyKit1"
 
 
 if __name__ == "__main__":

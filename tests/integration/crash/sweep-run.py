@@ -14,7 +14,7 @@ import sent
 import sweep
 import world
 from client import Client, Error
-from world import NAME, ROOT, Refused, wait_until
+from world import ROOT, Refused, wait_until
 
 SPEC = sent.SPEC + "lifecycle: {stop-timeout: 2s}\n"
 UNIT = "/org/freedesktop/systemd1/unit/gunyah_2dvm_40key_2eservice"

@@ -8,7 +8,7 @@ import unittest
 
 import case
 import world
-from world import Refused, wait_until
+from world import wait_until
 
 TWO = "cpus: {count: 2}\n"
 # the second vCPU is running when the first one ends the machine
@@ -16,18 +16,6 @@ BUSY = "cpu 1\nforever\n"
 
 
 class Case(case.Case):
-    def running(self, name, script, **kw):
-        self.w.vm(name, script, **kw)
-        unit = self.w.unit(name)
-        wait_until(lambda: self.state(name) == "running", 20)
-        return unit
-
-    def state(self, name):
-        try:
-            return self.w.vm_get(name, "State")
-        except Refused:
-            return None
-
     def type(self, name, text=b"x"):
         with self.w.console(name) as console:
             console.write(text)
@@ -155,7 +143,7 @@ class Spinning(Case):
         unit = self.running("demo", "print up\nfault-loop\n", lifecycle="stop-timeout: 1s")
         wait_until(lambda: "up" in self.w.console_log("demo"))
         time.sleep(1)
-        self.assertEqual(self.state("demo"), "running")
+        self.assertEqual(self.w.state("demo"), "running")
         unit.terminate()
         self.assertEqual(unit.wait(20), 0)
         self.assertIn("did not power off", self.w.said("demo"))

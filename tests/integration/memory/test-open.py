@@ -12,7 +12,7 @@ import subprocess
 import unittest
 
 import world
-from client import Client, Error
+from client import Error
 from regions import AT, MIB, NOTHING, PAGE, SEALS, Case, sealed
 from world import ROOT, wait_until
 

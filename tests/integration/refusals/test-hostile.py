@@ -23,12 +23,6 @@ COMPLAINT = ("device tree overlay: /__local_fixups__/fragment@0/__overlay__/a: b
 
 
 class Hostile(case.Case):
-    def running(self):
-        self.w.vm("demo", "forever\n")
-        unit = self.w.unit("demo")
-        self.w.wait_state("demo", "running")
-        return unit
-
     def over(self, unit):
         self.w.stop("demo", "force")
         self.assertEqual(unit.wait(20), 0)
@@ -72,7 +66,7 @@ class Hostile(case.Case):
         self.assertIsNone(self.w.manager.poll())
 
     def test_an_overlay_of_a_state_file(self):
-        unit = self.running()
+        unit = self.running("demo", "forever\n")
         self.w.kill_manager()
         with open(self.record(), encoding="utf-8") as f:
             text = f.read()
@@ -85,7 +79,7 @@ class Hostile(case.Case):
 
     def test_a_state_file_that_was_not_survived(self):
         """An earlier reader left its mark and died: the manager uses the tags alone."""
-        unit = self.running()
+        unit = self.running("demo", "forever\n")
         self.w.kill_manager()
         with open(self.w.path("run", "state", ".demo.tried"), "wb"):
             pass
@@ -95,7 +89,7 @@ class Hostile(case.Case):
         self.over(unit)
 
     def test_a_fifo_in_place_of_a_state_file(self):
-        unit = self.running()
+        unit = self.running("demo", "forever\n")
         self.w.kill_manager()
         os.unlink(self.record())
         os.mkfifo(self.record())

@@ -9,7 +9,6 @@ honest RM, nothing is left behind.
 import unittest
 
 import case
-import world
 from world import ROOT, wait_until
 
 # message, byte of the reply, what is there instead
