@@ -2,6 +2,7 @@
 """Descriptors and files that are sent with a call."""
 import fcntl
 import os
+import subprocess
 
 import case
 import world
@@ -13,6 +14,7 @@ SPEC = ("# a comment\nversion: 1\n"
         "kernel: {image: fd:kernel, cmdline: \"console=ttyS0\"}\n"
         "memory: {size: 8M, hugepages: never}\n")
 MIB = 1 << 20
+CTL = world.program("daemon/ctl/ghvmctl")
 
 
 def sealed(data, seals=SHRINK | WRITE, size=None):
@@ -65,3 +67,36 @@ class Case(case.Case):
     def nothing_left(self):
         self.assertEqual(self.on_disk("vms"), [])
         self.assertEqual(self.on_disk("images"), [])
+
+
+class Ghvmctl:
+    """ghvmctl in the folder of the world, for a test case that is a Case as well."""
+
+    def ghvmctl(self, *args):
+        return subprocess.run([CTL, "--dir", self.w.path("vms"),
+                               "--dir", self.w.path("run", "lib", "vms"), *args],
+                              capture_output=True, text=True, check=False, cwd=self.w.dir,
+                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
+
+    def ok(self, *args):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def fails(self, text, *args, status=1):
+        r = self.ghvmctl(*args)
+        self.assertEqual(r.returncode, status, r.stderr)
+        self.assertRegex(r.stderr, text)
+
+    def image(self, name="Image", script="off\n"):
+        path = self.w.path(name)
+        with open(path, "wb") as f:
+            f.write(world.image(script))
+        return path
+
+    def write(self, text=SPEC, name="demo.yaml", script="off\n"):
+        """A descriptor that names files of the caller. Returns its path."""
+        path = self.w.path(name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace("fd:kernel", self.image(script=script)))
+        return path

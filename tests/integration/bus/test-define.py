@@ -13,11 +13,10 @@ import unittest
 import sent
 import world
 from client import Error
-from sent import GROW, MIB, SHRINK, SPEC, WRITE, sealed
+from sent import CTL, GROW, MIB, SHRINK, SPEC, WRITE, sealed
 from world import NAME, ROOT, wait_until
 
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:2]
-CTL = world.program("daemon/ctl/ghvmctl")
 
 
 class Case(sent.Case):
@@ -298,33 +297,8 @@ class Death(Case):
         self.nothing_left()
 
 
-class Ctl(Case):
+class Ctl(sent.Ghvmctl, Case):
     """ghvmctl define and undefine."""
-
-    def ghvmctl(self, *args):
-        return subprocess.run([CTL, "--dir", self.w.path("vms"),
-                               "--dir", self.w.path("run", "lib", "vms"), *args],
-                              capture_output=True, text=True, check=False,
-                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
-
-    def ok(self, *args):
-        r = self.ghvmctl(*args)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r.stdout
-
-    def fails(self, text, *args, status=1):
-        r = self.ghvmctl(*args)
-        self.assertEqual(r.returncode, status, r.stderr)
-        self.assertRegex(r.stderr, text)
-
-    def write(self, text=SPEC, name="demo.yaml"):
-        """A descriptor that names files of the caller. Returns its path."""
-        with open(self.w.path("Image"), "wb") as f:
-            f.write(world.image("off\n"))
-        path = self.w.path(name)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text.replace("fd:kernel", self.w.path("Image")))
-        return path
 
     def test_define_and_undefine(self):
         path = self.write()

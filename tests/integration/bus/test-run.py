@@ -7,7 +7,6 @@ import pwd
 import signal
 import socket
 import struct
-import subprocess
 import time
 import unittest
 
@@ -18,7 +17,6 @@ from sent import MIB, SHRINK, SPEC, sealed
 from world import ROOT, wait_until
 
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:5]
-CTL = world.program("daemon/ctl/ghvmctl")
 FOREVER = "print up\nforever\n"
 REBOOTS = "print up\nread\nreset\n"
 
@@ -393,35 +391,11 @@ class Race(Case):
         self.gone()
 
 
-class Ctl(Case):
+class Ctl(sent.Ghvmctl, Case):
     """ghvmctl run."""
 
-    def ghvmctl(self, *args):
-        return subprocess.run([CTL, "--dir", self.w.path("vms"), *args], capture_output=True,
-                              text=True, check=False, cwd=self.w.dir,
-                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
-
-    def ok(self, *args):
-        r = self.ghvmctl(*args)
-        self.assertEqual(r.returncode, 0, r.stderr)
-        return r.stdout
-
-    def fails(self, text, *args, status=1):
-        r = self.ghvmctl(*args)
-        self.assertEqual(r.returncode, status, r.stderr)
-        self.assertRegex(r.stderr, text)
-
-    def image(self, name="Image", script=FOREVER):
-        path = self.w.path(name)
-        with open(path, "wb") as f:
-            f.write(world.image(script))
-        return path
-
-    def write(self, text=SPEC, name="demo.yaml"):
-        path = self.w.path(name)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text.replace("fd:kernel", self.image()))
-        return path
+    def write(self, *args, **kw):
+        return super().write(*args, script=FOREVER, **kw)
 
     def test_a_descriptor(self):
         path = self.write()
@@ -438,7 +412,7 @@ class Ctl(Case):
         self.gone("other")
 
     def test_options(self):
-        self.image("it's an image")
+        self.image("it's an image", FOREVER)
         self.image("initrd")
         self.ok("run", "--kernel", "it's an image", "--initrd", "initrd", "--memory", "16M",
                 "--cmdline", "console=ttyS0 'quoted'", "--name", "demo")
