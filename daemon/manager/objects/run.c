@@ -2,9 +2,9 @@
 /*
  * RunVM, and the end of transient VMs.
  *
- * Whether an end is the last one only systemd knows: it may start the unit again, after a reset that was no
- * reboot in place, a crash, or a start that failed. So a transient VM without a guest is forgotten once
- * systemd has said twice that its unit is over.
+ * A transient VM is forgotten as soon as its guest has ended and its runner was told to exit for good. After any
+ * other end, as a crash or a start that failed, systemd may start the unit again: then the VM is forgotten once systemd
+ * has said twice that the unit is over.
  */
 #include "daemon/manager/objects/run.h"
 
@@ -90,13 +90,20 @@ static bool is_waiting(const struct runs *r, const struct vm *vm)
 	return vm->transient && vm_vacant(vm) && !jobs_busy(r->bus->jobs, vm);
 }
 
+static void end_vm(struct runs *r, struct vm *vm)
+{
+	const struct log_about a = { .vm = vm->name };
+
+	runs_on_vm_removed(r, vm);
+	log_info(&a, "The transient VM is over");
+	manager_end_transient(r->bus->manager, vm);
+}
+
 /* v s: ActiveState. Without an answer there is no systemd that could start the unit again. */
 static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct watch *w = userdata;
 	struct vm *vm = w->vm;
-	const struct log_about a = { .vm = vm->name };
-	struct manager *manager = w->runs->bus->manager;
 	const char *active;
 
 	w->slot = sd_bus_slot_unref(w->slot);
@@ -106,11 +113,8 @@ static int on_unit_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		w->over = 0;
 		return 1;
 	}
-	if (++w->over < LOOKS)
-		return 1;
-	watch_free(w);
-	log_info(&a, "The transient VM is over");
-	manager_end_transient(manager, vm);
+	if (++w->over >= LOOKS)
+		end_vm(w->runs, vm);
 	return 1;
 }
 
@@ -149,9 +153,13 @@ static void look_again(void *data)
 	bus_kick(r->bus);
 }
 
-void runs_on_vm_state(struct runs *r, const struct vm *vm)
+void runs_on_vm_state(struct runs *r, struct vm *vm)
 {
-	if (vm->transient && vm_vacant(vm))
+	if (!vm->transient || !vm_vacant(vm))
+		return;
+	if (vm->over && is_waiting(r, vm))
+		end_vm(r, vm);
+	else
 		(void)loop_timer_arm(&r->again, LOOK_MS); /* see look_again() */
 }
 
@@ -185,13 +193,29 @@ static int read_order(struct bus *b, sd_bus_message *m, struct order *ret, sd_bu
 	return auth_check_vm(b->auth, m, "org.gunyah.vmm1.run", ret->name, &ret->uid, error);
 }
 
+/* The VM of that name, unless it is one that the next scan removes: this is that scan. */
+static const struct vm *find_vm(struct manager *m, const char *name)
+{
+	const struct vm *vm = manager_known(m, name);
+
+	if (!vm || vm->described || vm->transient || !vm_vacant(vm))
+		return vm;
+	manager_scan(m);
+	return manager_known(m, name);
+}
+
 static int check_free(struct bus *b, const char *name, sd_bus_error *error)
 {
-	const struct vm *vm = manager_known(b->manager, name);
+	const struct vm *vm = find_vm(b->manager, name);
 	struct ghvm_error err = {};
 	int r;
 
-	if (vm && (vm->transient || !vm_vacant(vm)))
+	if (vm && vm->transient && vm_vacant(vm))
+		return sd_bus_error_setf(error, FAILURE_BUSY,
+					 "the transient VM %s has ended, and systemd may start it "
+					 "again: try again in a second, or stop it",
+					 name);
+	if (vm && !vm_vacant(vm))
 		return sd_bus_error_setf(error, FAILURE_VM_EXISTS,
 					 "there is a VM of the name %s, and it is %s: stop it, or "
 					 "use another name",

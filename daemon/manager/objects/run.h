@@ -17,5 +17,5 @@ void runs_free(struct runs *r);
 /* A method; userdata is the bus. */
 int runs_run(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
-void runs_on_vm_state(struct runs *r, const struct vm *vm);
+void runs_on_vm_state(struct runs *r, struct vm *vm);
 void runs_on_vm_removed(struct runs *r, const struct vm *vm);

@@ -33,6 +33,8 @@ void vm_doom(struct vm *vm, enum vm_state final, const char *reason);
 void vm_settle(struct vm *vm);
 /* The guest is over; no operation runs. */
 void vm_end(struct vm *vm, enum ghvm_exit_type type);
+/* Tell the runner that the guest has ended, and how to exit. */
+void vm_end_runner(struct vm *vm, enum ghvm_exit_type type, enum ghvm_link_action action);
 bool vm_guest_ended(const struct vm *vm, enum ghvm_exit_type *ret);
 void vm_tell_waiters(struct vm *vm);
 /* No operation runs and the machine is about to be touched: roll back what is open. */

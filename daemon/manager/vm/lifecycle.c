@@ -214,7 +214,7 @@ void vm_end(struct vm *vm, enum ghvm_exit_type type)
 	vm->hinted = false;
 	log_end(vm, &v, type);
 	vm->reason = v.reason;
-	control_ended(&vm->control, type, v.action);
+	vm_end_runner(vm, type, v.action);
 	vm_transaction_over(vm);
 	if (v.action == GHVM_LINK_WAIT) {
 		reboot(vm, (uint64_t)pause);
@@ -278,7 +278,7 @@ void vm_on_patience(void *data)
 	struct vm *vm = data;
 
 	if (vm_has_runner(vm)) {
-		control_ended(&vm->control, GHVM_EXIT_FORCED, GHVM_LINK_EXIT_OK);
+		vm_end_runner(vm, GHVM_EXIT_FORCED, GHVM_LINK_EXIT_OK);
 		vm_doom(vm, VM_STOPPED, "forced");
 	} else {
 		vm_doom(vm, VM_FAILED, "orphaned"); /* the runner has not identified itself */

@@ -62,6 +62,13 @@ static void on_runner_stopping(void *data, enum ghvm_link_how how)
 	vm_changed(vm);
 }
 
+void vm_end_runner(struct vm *vm, enum ghvm_exit_type type, enum ghvm_link_action action)
+{
+	vm->over = control_connected(&vm->control) &&
+		   (action == GHVM_LINK_EXIT_OK || action == GHVM_LINK_EXIT_STOP);
+	control_ended(&vm->control, type, action);
+}
+
 static void on_runner_gone(void *data, const char *why)
 {
 	struct vm *vm = data;

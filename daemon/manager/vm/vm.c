@@ -225,7 +225,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	spec_digest(&vm->guest->spec, vm->digest);
 	recall_refusal(vm);
 	vm->descriptor = vm->transient ? VM_DESCRIPTOR_TRANSIENT : VM_DESCRIPTOR_CURRENT;
-	vm->failed_now = false;
+	vm->failed_now = vm->over = false;
 	vm->reason = "";
 	vm->reboots = (struct reboots){};
 	vm->builder = builder;

@@ -70,6 +70,18 @@ class Life(Case):
         self.assertEqual(self.w.wait_job(self.run_vm())[0], "done")
         self.gone()
 
+    def test_again_at_once(self):
+        """Its name is free when its stop is done."""
+        for _ in range(5):
+            self.up_again()
+            self.assertEqual(self.w.wait_job(self.w.stop("demo"))[0], "done")
+        self.gone()
+
+    def up_again(self):
+        job = self.run_vm("powerkey\n")
+        self.assertEqual(self.w.wait_job(job), ["done", "", ""])
+        self.w.wait_state("demo", "running")
+
     def test_while_it_runs(self):
         self.up()
         self.assertEqual(self.w.vm_get("demo", "DescriptorState"), "transient")
