@@ -23,7 +23,7 @@ enum ctl_status {
  * @force: of stop, console and define
  * @wait: of console
  * @retry: of quarantine
- * @running: of plan
+ * @running: of plan, validate and cat
  * @offline: of validate
  * @follow: of trace
  * @pcapng: of trace; NULL: not given

@@ -28,11 +28,18 @@ static const struct ghvm_spec_place *find_place(const struct ghvm_spec *spec, co
 	return NULL;
 }
 
-/* Print "# FILE:LINE" or "# default" at the end of a line of @len characters. */
+/*
+ * Print "# FILE:LINE" or "# default" at the end of a line of @len characters;
+ * neither if the spec is of no file with a name.
+ */
 static void put_place(const struct printer *p, const char *path, long len)
 {
 	const struct ghvm_spec_place *at = find_place(p->spec, path);
 
+	if (!p->spec->files || !*p->spec->files[0]) {
+		fputc('\n', p->f);
+		return;
+	}
 	fprintf(p->f, "%*s", len < COLUMN ? (int)(COLUMN - len) : 2, "");
 	if (at)
 		fprintf(p->f, "# %s:%u\n", p->spec->files[at->file], at->line);

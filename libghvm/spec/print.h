@@ -17,7 +17,7 @@ bool spec_is_absent(const struct yaml_field *field, const void *of);
 
 /**
  * spec_explain() - print a spec as YAML, a key a line, with the place that each value comes from
- * @spec: read from files
+ * @spec: read from files, or from a text; if its name is "", the places are left out
  *
  * Return: malloc'ed; NULL: out of memory.
  */

@@ -8,8 +8,10 @@
 #include "daemon/ctl/client/descriptor.h"
 
 #include "daemon/ctl/client/client.h"
+#include "daemon/ctl/ctl.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/base/name.h"
 #include "libghvm/spec/files.h"
 #include "libghvm/spec/paths.h"
 
@@ -247,4 +249,143 @@ int descriptor_run(sd_bus *bus, const char *name, const struct descriptor_sent *
 		return ghvm_error_set(err, -EBADMSG, "malformed reply from gunyah-vmd");
 	*ret_job = strdup(job);
 	return *ret_job ? 0 : ghvm_error_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- a descriptor that the manager has --- */
+
+void descriptor_told_done(struct descriptor_told *told)
+{
+	free(told->text);
+	(void)sd_bus_message_unref(told->reply);
+	*told = (struct descriptor_told){};
+}
+
+static int read_bytes(sd_bus_message *m, const uint8_t **ret, size_t *ret_n)
+{
+	const void *bytes;
+	int r = sd_bus_message_enter_container(m, 'v', "ay");
+
+	if (r >= 0)
+		r = sd_bus_message_read_array(m, 'y', &bytes, ret_n);
+	if (r < 0)
+		return r;
+	*ret = bytes;
+	return sd_bus_message_exit_container(m);
+}
+
+static int read_detail(sd_bus_message *m, const char *key, struct descriptor_told *t,
+		       const char **ret_origin)
+{
+	if (!strcmp(key, "origin"))
+		return sd_bus_message_read(m, "v", "s", ret_origin);
+	if (!strcmp(key, "kernel-size"))
+		return sd_bus_message_read(m, "v", "t", &t->input.kernel_size);
+	if (!strcmp(key, "initrd-size"))
+		return sd_bus_message_read(m, "v", "t", &t->input.initrd_size);
+	if (!strcmp(key, "kernel-header"))
+		return read_bytes(m, &t->input.kernel_header, &t->input.kernel_header_size);
+	if (!strcmp(key, "dtb-overlay"))
+		return read_bytes(m, &t->input.overlay, &t->input.overlay_size);
+	return sd_bus_message_skip(m, "v");
+}
+
+/* h, a{sv} */
+static int read_told(struct descriptor_told *t, const char **ret_origin)
+{
+	sd_bus_message *m = t->reply;
+	const char *key;
+	int fd, r = sd_bus_message_read(m, "h", &fd);
+
+	if (r >= 0)
+		r = ghvm_file_read(fd, GHVM_SPEC_FILE_MAX, &t->text, &t->len);
+	if (r >= 0)
+		r = sd_bus_message_enter_container(m, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+		r = sd_bus_message_read_basic(m, 's', &key);
+		if (r >= 0)
+			r = read_detail(m, key, t, ret_origin);
+		if (r >= 0)
+			r = sd_bus_message_exit_container(m);
+	}
+	return r;
+}
+
+/* @path: object of the VM. @ret_origin: borrowed from @ret. Return: as client_call(). */
+static int ask_manager(sd_bus *bus, const char *path, bool start, struct descriptor_told *ret,
+		       const char **ret_origin, struct ghvm_error *err)
+{
+	struct call c = client_verb(path, CLIENT_MANAGER ".VM", "Describe");
+	int r;
+
+	c.no_start = !start;
+	r = client_call(bus, &c, &ret->reply, err, "cannot read the descriptor", "a{sv}", 0);
+	if (r < 0)
+		return r;
+	*ret_origin = "";
+	r = read_told(ret, ret_origin);
+	ret->sent = !strcmp(*ret_origin, "call");
+	return r < 0 ? ghvm_error_set(err, r, "malformed reply from gunyah-vmd: %s", strerror(-r))
+		     : 0;
+}
+
+static int ask_of_running(const char *name, struct descriptor_told *ret, struct ghvm_error *err)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *path = NULL;
+	const char *origin;
+	int r = client_open(&bus, err);
+
+	if (r == 0)
+		r = client_path(bus, name, &path, err);
+	return r < 0 ? r : ask_manager(bus, path, true, ret, &origin, err);
+}
+
+/* Does the error mean that no transient VM is known? The manager may not run, or be of an earlier version. */
+static bool knows_none(int r)
+{
+	return r == -EHOSTDOWN || r == -ECONNREFUSED || r == -ENODEV || r == -EBADR ||
+	       r == -ENOENT || r == -ESRCH;
+}
+
+/* Return: 1 it is transient; 0 it is not, or not known; as client_call(). */
+static int ask_of_transient(const char *name, struct descriptor_told *ret, struct ghvm_error *err)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(freep) char *path = NULL;
+	struct ghvm_error why = {};
+	const char *origin;
+	int r = client_open(&bus, &why);
+
+	if (r == 0)
+		r = sd_bus_path_encode(CLIENT_ROOT "/vm", name, &path);
+	if (r >= 0)
+		r = ask_manager(bus, path, false, ret, &origin, &why);
+	if (knows_none(r) || (r == 0 && !strcmp(origin, "start")))
+		return 0;
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s", why.msg);
+	return 1;
+}
+
+int descriptor_load(const struct ctl *ctl, const char *name, struct descriptor_told *ret_told,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err)
+{
+	char file[GHVM_NAME_SIZE + sizeof(".yaml")];
+	int r;
+
+	if (ctl->running) {
+		r = ask_of_running(name, ret_told, err);
+	} else {
+		r = ghvm_spec_load(name, ctl->dirs, ret, complaints, err);
+		if (r != -ENOENT || !ghvm_name_valid(name))
+			return r;
+		r = ask_of_transient(name, ret_told, err);
+		if (r == 0)
+			return -ENOENT; /* as @err says */
+	}
+	if (r < 0)
+		return r;
+	(void)snprintf(file, sizeof(file), "%s.yaml", name); /* the manager knows it: fits */
+	return spec_parse_sent(name, file, ret_told->text, ret_told->len, ret, complaints, err);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Descriptors in files of the caller, and sending one to the manager with the files that it names.
+ * Descriptors in files of the caller, sending one to the manager with the files that it names, and asking it
+ * for one that has no file.
  */
 #pragma once
 
 #include "ghvm/error.h"
+#include "ghvm/plan.h"
 #include "ghvm/spec.h"
 
 #include <stdbool.h>
@@ -72,3 +74,34 @@ int descriptor_run(sd_bus *bus, const char *name, const struct descriptor_sent *
  */
 int descriptor_define(sd_bus *bus, const char *name, const struct descriptor_sent *sent,
 		      bool replace, struct ghvm_error *err);
+
+struct ctl;
+
+/**
+ * struct descriptor_told - a descriptor that the manager has told
+ * @text: owned; NULL: the descriptor is in files
+ * @sent: @text is that of the call, with its comments; else the manager has made it, a key a line
+ * @input: of the files that came with the call of a transient VM, borrowed from @reply; 0 or NULL: not told
+ * @reply: owned
+ */
+struct descriptor_told {
+	char *text;
+	size_t len;
+	bool sent;
+	struct ghvm_plan_input input;
+	sd_bus_message *reply;
+};
+
+/**
+ * descriptor_load() - the descriptor of a VM, as a start would use it
+ * @ret_told: descriptor_told_done(), also after a failure
+ *
+ * It is in a descriptor folder with its drop-ins, or, if there is none, that of a transient VM, of which the
+ * manager is asked. With --running it is the one that the guest was started with.
+ *
+ * Return: 0; -ENOENT no such VM; as client_call(), ghvm_spec_load(). With a message or complaints.
+ */
+int descriptor_load(const struct ctl *ctl, const char *name, struct descriptor_told *ret_told,
+		    struct ghvm_spec *ret, struct ghvm_complaints *complaints,
+		    struct ghvm_error *err);
+void descriptor_told_done(struct descriptor_told *told);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * validate and plan: done by the library in this process, with the rights of the caller. Only the plan
- * of a running VM comes from the manager.
+ * validate and plan: done by the library in this process, with the rights of the caller. The manager is asked only
+ * for the plan of a running VM, and about a descriptor that is in no file.
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/client/descriptor.h"
@@ -14,10 +14,10 @@
 #include "ghvm/plan.h"
 #include "libghvm/base/name.h"
 #include "libghvm/spec/files.h"
+#include "libghvm/spec/paths.h"
 #include "ghvm/spec.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -57,15 +57,16 @@ static int load_with_drop_ins(const char *path, const char *name, struct ghvm_sp
 }
 
 static int load_descriptor(const struct ctl *ctl, const char *arg, struct ghvm_spec *spec,
-			   struct ghvm_complaints *complaints, struct ghvm_error *err)
+			   struct descriptor_told *told, struct ghvm_complaints *complaints,
+			   struct ghvm_error *err)
 {
 	_cleanup_(freep) char *text = NULL;
 	char name[GHVM_NAME_SIZE];
 	size_t len = 0;
 	int r;
 
-	if (!descriptor_is_file(arg))
-		return ghvm_spec_load(arg, ctl->dirs, spec, complaints, err);
+	if (ctl->running || !descriptor_is_file(arg))
+		return descriptor_load(ctl, arg, told, spec, complaints, err);
 	if (descriptor_name(arg, name) < 0)
 		return ghvm_error_set(err, -EINVAL, "%s: the file name is too long for a VM name",
 				      arg);
@@ -98,58 +99,104 @@ static int read_overlay(const char *path, uint8_t *buf, size_t *ret_size, struct
 	return 0;
 }
 
-static int make_plan(const struct ghvm_spec *spec, struct ghvm_plan *ret, struct ghvm_error *err)
+/* Is @path a file that came with the call of a transient VM? Then the manager has told of it, if it has it. */
+static bool is_told(const char *path)
 {
-	_cleanup_(freep) uint8_t *overlay = malloc(GHVM_OVERLAY_MAX);
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	uint8_t header[HEADER_MAX];
-	struct ghvm_plan_input in = {
-		.kernel_header = header,
-		.host_cpus = cpus > 0 ? (unsigned int)cpus : 0,
-	};
-	_cleanup_(closep) int kernel =
-		descriptor_open("kernel.image", spec->kernel, &in.kernel_size, err);
-	ssize_t n;
-	int r;
+	return spec_path_key(path);
+}
 
-	if (kernel < 0)
-		return kernel;
-	if (!overlay)
-		return ghvm_error_set(err, -ENOMEM, "out of memory");
-	n = pread(kernel, header, sizeof(header), 0);
+static int not_told(const char *key, const char *path, struct ghvm_error *err)
+{
+	return ghvm_error_set(
+		err, -EINVAL,
+		"%s: '%s': the manager does not have this file: it was restarted, and "
+		"the runner has not sent the file",
+		key, path);
+}
+
+/* @buf: HEADER_MAX bytes */
+static int add_kernel(const struct ghvm_spec *spec, uint8_t *buf, struct ghvm_plan_input *in,
+		      struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = -1;
+	ssize_t n;
+
+	if (is_told(spec->kernel))
+		return in->kernel_header ? 0 : not_told("kernel.image", spec->kernel, err);
+	fd = descriptor_open("kernel.image", spec->kernel, &in->kernel_size, err);
+	if (fd < 0)
+		return fd;
+	n = pread(fd, buf, HEADER_MAX, 0);
 	if (n < 0)
 		return ghvm_error_set(err, -errno, "kernel.image: %s: %s", spec->kernel,
 				      strerror(errno));
-	in.kernel_header_size = (size_t)n;
-	if (spec->initrd) {
-		_cleanup_(closep) int fd =
-			descriptor_open("kernel.initrd", spec->initrd, &in.initrd_size, err);
+	in->kernel_header = buf;
+	in->kernel_header_size = (size_t)n;
+	return 0;
+}
 
-		if (fd < 0)
-			return fd;
-	}
-	if (spec->dtb_overlay) {
-		r = read_overlay(spec->dtb_overlay, overlay, &in.overlay_size, err);
-		if (r < 0)
-			return r;
-		in.overlay = overlay;
-	}
-	return ghvm_plan_make(spec, &in, ret, err);
+static int add_initrd(const struct ghvm_spec *spec, struct ghvm_plan_input *in,
+		      struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = -1;
+
+	if (!spec->initrd)
+		return 0;
+	if (is_told(spec->initrd))
+		return in->initrd_size ? 0 : not_told("kernel.initrd", spec->initrd, err);
+	fd = descriptor_open("kernel.initrd", spec->initrd, &in->initrd_size, err);
+	return fd < 0 ? fd : 0;
+}
+
+/* @buf: GHVM_OVERLAY_MAX bytes */
+static int add_overlay(const struct ghvm_spec *spec, uint8_t *buf, struct ghvm_plan_input *in,
+		       struct ghvm_error *err)
+{
+	int r;
+
+	if (!spec->dtb_overlay)
+		return 0;
+	if (is_told(spec->dtb_overlay))
+		return in->overlay ? 0 : not_told("kernel.dtb-overlay", spec->dtb_overlay, err);
+	r = read_overlay(spec->dtb_overlay, buf, &in->overlay_size, err);
+	in->overlay = buf;
+	return r;
+}
+
+static int make_plan(const struct ghvm_spec *spec, const struct descriptor_told *told,
+		     struct ghvm_plan *ret, struct ghvm_error *err)
+{
+	_cleanup_(freep) uint8_t *overlay = malloc(GHVM_OVERLAY_MAX);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct ghvm_plan_input in = told->input;
+	uint8_t header[HEADER_MAX];
+	int r;
+
+	if (!overlay)
+		return ghvm_error_set(err, -ENOMEM, "out of memory");
+	in.host_cpus = cpus > 0 ? (unsigned int)cpus : 0;
+	r = add_kernel(spec, header, &in, err);
+	if (r == 0)
+		r = add_initrd(spec, &in, err);
+	if (r == 0)
+		r = add_overlay(spec, overlay, &in, err);
+	return r < 0 ? r : ghvm_plan_make(spec, &in, ret, err);
 }
 
 /* ---- verbs ---- */
 
 static int report_error(int r, const struct ghvm_error *err)
 {
-	return ctl_fail(r == -ENOENT ? CTL_NO_VM : CTL_FAILED, "%s", err->msg);
+	return ctl_fail(client_status(r), "%s", err->msg);
 }
 
 /* Make the plan; an error about a key of the descriptor is added to @all. */
 static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
-		    struct ghvm_complaints *all, struct ghvm_error *err)
+		    const struct descriptor_told *told, struct ghvm_complaints *all,
+		    struct ghvm_error *err)
 {
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
-	int r = ctl->offline ? ghvm_plan_check(spec, NULL, err) : make_plan(spec, &plan, err);
+	int r = ctl->offline ? ghvm_plan_check(spec, NULL, err) : make_plan(spec, told, &plan, err);
 
 	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
 		err->msg[0] = '\0'; /* the complaint has the message */
@@ -159,14 +206,15 @@ static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
 int verb_validate(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(descriptor_told_done) struct descriptor_told told = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct ghvm_error err = {};
 	bool parsed;
-	int r = load_descriptor(ctl, args[0], &spec, &all, &err);
+	int r = load_descriptor(ctl, args[0], &spec, &told, &all, &err);
 
 	parsed = r == 0;
 	if (parsed)
-		r = add_plan(ctl, &spec, &all, &err);
+		r = add_plan(ctl, &spec, &told, &all, &err);
 	if (ctl->json)
 		complaints_print_json(&all);
 	else
@@ -215,6 +263,7 @@ static int plan_of_running(const struct ctl *ctl, const char *name)
 int verb_plan(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(descriptor_told_done) struct descriptor_told told = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *text = NULL;
@@ -223,11 +272,11 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 
 	if (ctl->running)
 		return plan_of_running(ctl, args[0]);
-	r = load_descriptor(ctl, args[0], &spec, &all, &err);
+	r = load_descriptor(ctl, args[0], &spec, &told, &all, &err);
 	complaints_print(&all, stderr);
 	if (r < 0)
 		return all.n ? CTL_FAILED : report_error(r, &err);
-	r = make_plan(&spec, &plan, &err);
+	r = make_plan(&spec, &told, &plan, &err);
 	ghvm_spec_locate(&spec, &err);
 	if (r < 0)
 		return report_error(-EINVAL, &err);

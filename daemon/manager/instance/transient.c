@@ -15,6 +15,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "libghvm/spec/paths.h"
+#include "libghvm/spec/print.h"
 
 int transient_new(uid_t uid, struct transient **ret)
 {
@@ -103,7 +104,7 @@ int transient_spec(const struct transient *t, const char *name, struct ghvm_spec
 
 static int recall_text(struct transient *t, const struct ghvm_spec *spec)
 {
-	_cleanup_(freep) char *text = ghvm_spec_to_yaml(spec);
+	_cleanup_(freep) char *text = spec_explain(spec); /* a key a line, for messages */
 
 	t->text = text ? ghvm_file_seal("descriptor", text, strlen(text)) : -ENOMEM;
 	return t->text < 0 ? t->text : 0;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/manager/bus/path.h"
 #include "daemon/manager/bus/polkit.h"
@@ -15,8 +17,12 @@
 #include "daemon/manager/objects/transaction.h"
 #include "daemon/manager/bus/error-names.h"
 #include "daemon/manager/core/log.h"
+#include "daemon/manager/instance/transient.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
+#include "libghvm/plan/dt.h"
+#include "libghvm/spec/print.h"
 #include "ghvm/plan.h"
 
 #define INTERFACE BUS_NAME ".VM"
@@ -251,6 +257,127 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return told ? bus_reply_text(m, told) : -ENOMEM;
 }
 
+/**
+ * struct told_file - what Describe tells of a file that came with RunVM, as Manager.Plan takes it
+ * @size, @bytes: the keys of its size and of its first @max bytes; NULL: not told
+ */
+struct told_file {
+	enum ghvm_link_kind kind;
+	const char *size;
+	const char *bytes;
+	size_t max;
+};
+
+/* "key": ay, the first bytes of @fd */
+static int append_bytes(sd_bus_message *m, const char *key, int fd, size_t max)
+{
+	_cleanup_(freep) uint8_t *bytes = malloc(max);
+	ssize_t n = bytes ? pread(fd, bytes, max, 0) : 0;
+	int r = bytes ? 0 : -ENOMEM;
+
+	if (n < 0)
+		r = -errno;
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'e', "sv");
+	if (r >= 0)
+		r = sd_bus_message_append_basic(m, 's', key);
+	if (r >= 0)
+		r = sd_bus_message_open_container(m, 'v', "ay");
+	if (r >= 0)
+		r = sd_bus_message_append_array(m, 'y', bytes, (size_t)n);
+	if (r >= 0)
+		r = sd_bus_message_close_container(m);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_file(sd_bus_message *m, const struct told_file *f, int fd)
+{
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (f->size)
+		r = sd_bus_message_append(m, "{sv}", f->size, "t", (uint64_t)st.st_size);
+	return r < 0 || !f->bytes ? r : append_bytes(m, f->bytes, fd, f->max);
+}
+
+/* a{sv}; @t: NULL: not a transient VM */
+static int append_details(sd_bus_message *m, const struct transient *t)
+{
+	static const struct told_file files[] = {
+		{ GHVM_LINK_KERNEL, "kernel-size", "kernel-header", 4096 },
+		{ GHVM_LINK_INITRD, "initrd-size", NULL, 0 },
+		{ GHVM_LINK_OVERLAY, NULL, "dtb-overlay", GHVM_OVERLAY_MAX + 1 },
+	};
+	const char *origin = "start";
+	int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+	if (t)
+		origin = t->recalled ? "recalled" : "call";
+	if (r >= 0)
+		r = sd_bus_message_append(m, "{sv}", "origin", "s", origin);
+	for (size_t i = 0; t && r >= 0 && i < ARRAY_SIZE(files); i++)
+		r = append_file(m, &files[i], t->fds[files[i].kind]);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* @ret: the text, owned. Return: as sd-bus methods. */
+static int read_descriptor(const struct vm *vm, char **ret, sd_bus_error *error)
+{
+	size_t len;
+
+	if (vm->transient)
+		return ghvm_file_read(vm->transient->text, GHVM_SPEC_FILE_MAX, ret, &len);
+	if (!vm->guest)
+		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s: it has no guest",
+					 vm->name, vm_state_to_string(vm->state));
+	if (!vm->guest->spec.kernel)
+		return sd_bus_error_setf(
+			error, FAILURE_BAD_STATE,
+			"%s was started by an earlier manager, which left no descriptor", vm->name);
+	*ret = spec_explain(&vm->guest->spec);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/*
+ * Describe(a{sv}) -> h, a{sv}: the descriptor of a transient VM, or the one that the guest was started with,
+ * in a sealed memfd; "origin" (s), and of files that came with RunVM what Manager.Plan needs.
+ */
+static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(closep) int fd = -1;
+	struct bus *b = bus_of(m);
+	const struct vm *vm = userdata;
+	uid_t uid;
+	int r;
+
+	r = bus_read_options(m, error);
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = read_descriptor(vm, &text, error);
+	if (r < 0)
+		return r;
+	fd = ghvm_file_seal("descriptor", text, strlen(text));
+	if (fd < 0)
+		return fd;
+	r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = sd_bus_message_append_basic(reply, 'h', &fd);
+	if (r >= 0)
+		r = append_details(reply, vm->transient);
+	if (r >= 0)
+		r = sd_bus_send(b->conn, reply, NULL);
+	return r < 0 ? r : 1;
+}
+
 /* BeginTransaction(a{sv}) -> o */
 static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -270,6 +397,9 @@ static const sd_bus_vtable vtable[] = {
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Plan", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("h", plan),
 				method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("h", spec, "a{sv}", details), method_describe,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("BeginTransaction", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("o", transaction), method_begin,
 				SD_BUS_VTABLE_UNPRIVILEGED),
