@@ -7,15 +7,19 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/verbs/define.h"
 
+#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/name.h"
 #include "libghvm/spec/paths.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FROM_OPTIONS "options" /* name of their text in messages */
+#define FROM_OPTIONS "options" /* the file of their text, in the places of its errors */
 
 /* ---- a descriptor of options ---- */
 
@@ -34,10 +38,19 @@ static int put_path(FILE *f, const char *key, const char *path)
 	return CTL_OK;
 }
 
+static bool has_control_character(const char *s)
+{
+	while (*s && !iscntrl((unsigned char)*s))
+		s++;
+	return *s;
+}
+
 static int put_descriptor(FILE *f, const struct ctl *ctl)
 {
 	int r;
 
+	if (ctl->cmdline && has_control_character(ctl->cmdline))
+		return ctl_fail(CTL_FAILED, "--cmdline: has a control character");
 	fputs("version: 1\nkernel:\n", f);
 	r = put_path(f, "image", ctl->kernel);
 	if (r == CTL_OK)
@@ -68,6 +81,68 @@ static int text_of_options(const struct ctl *ctl, char **ret, size_t *ret_len)
 	if (fclose(f) != 0 && r == CTL_OK)
 		r = ctl_fail(CTL_FAILED, "out of memory");
 	return r;
+}
+
+/* ---- errors of options ---- */
+
+/* What the user has written for the key that is the first @n bytes of @key. */
+static const char *option_of(const char *key, size_t n)
+{
+	static const struct {
+		const char *key;
+		const char *option;
+	} all[] = {
+		{ "kernel.image", "--kernel: " },
+		{ "kernel.initrd", "--initrd: " },
+		{ "kernel.cmdline", "--cmdline: " },
+		{ "memory.size", "--memory: " },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (strlen(all[i].key) == n && !strncmp(all[i].key, key, n))
+			return all[i].option;
+	return "";
+}
+
+static bool print_complaints(const struct ghvm_complaints *all)
+{
+	bool bad = false;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct ghvm_complaint *c = &all->v[i];
+		const bool error = c->severity == GHVM_SEVERITY_ERROR;
+
+		(void)ctl_fail(0, "%s%s%s",
+			       error ? "" : "warning: ", option_of(c->key, strlen(c->key)),
+			       c->text);
+		bad |= error;
+	}
+	return bad;
+}
+
+/* "options:3:10: kernel.image: ...": the user has written neither this file nor this key. */
+static int print_error(const char *text)
+{
+	const char *key = text, *end;
+
+	if (!strncmp(text, FROM_OPTIONS ":", strlen(FROM_OPTIONS ":")) && strstr(text, ": "))
+		key = strstr(text, ": ") + 2;
+	end = strstr(key, ": ");
+	if (!end || !*option_of(key, (size_t)(end - key)))
+		return ctl_fail(CTL_FAILED, "%s", key);
+	return ctl_fail(CTL_FAILED, "%s%s", option_of(key, (size_t)(end - key)), end + 2);
+}
+
+static int send_options(const char *name, const char *text, size_t len, struct descriptor_sent *ret)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	struct ghvm_error err = {};
+	int r = descriptor_send(name, FROM_OPTIONS, text, len, NULL, ret, &all, &err);
+	const bool told = print_complaints(&all);
+
+	if (r == 0)
+		return CTL_OK;
+	return told ? CTL_FAILED : print_error(err.msg);
 }
 
 /* ---- what is run ---- */
@@ -105,8 +180,11 @@ static int choose_name(const struct ctl *ctl, const char *file, char ret[GHVM_NA
 					  "name: give one with --name",
 					  file)
 			       : CTL_OK;
-	if (strlen(ctl->name) >= GHVM_NAME_SIZE)
-		return ctl_fail(CTL_FAILED, "--name: too long for a VM name");
+	if (!ghvm_name_valid(ctl->name))
+		return ctl_fail(CTL_FAILED,
+				"--name: '%s' is not a VM's name: 1 to 27 of a-z, 0-9 and -, no "
+				"dash first or last",
+				ctl->name);
 	memcpy(ret, ctl->name, strlen(ctl->name) + 1);
 	return CTL_OK;
 }
@@ -151,6 +229,7 @@ int verb_run(const struct ctl *ctl, char **args, int n)
 	if (r == CTL_OK)
 		r = read_text(ctl, file, &text, &len);
 	if (r == CTL_OK)
-		r = define_send(name, file ? file : FROM_OPTIONS, text, len, &sent);
+		r = file ? define_send(name, file, text, len, &sent)
+			 : send_options(name, text, len, &sent);
 	return r == CTL_OK ? run_vm(name, &sent) : r;
 }

@@ -506,10 +506,16 @@ class Ctl(sent.Ghvmctl, Case):
         self.fails("give one or the other", "run", "--memory", "1M", demo, status=2)
         self.fails("none: No such file", "run", "--kernel", "none", "--memory", "8M", "--name",
                    "demo")
-        self.fails("options:4:16: memory.size: 'much'", "run", "--kernel", kernel, "--memory",
-                   "much", "--name", "demo")
+        self.fails("^ghvmctl: --memory: 'much' is not a size", "run", "--kernel", kernel,
+                   "--memory", "much", "--name", "demo")
+        self.fails("ghvmctl: --kernel: /.*: not a regular file", "run", "--kernel", ".",
+                   "--memory", "8M", "--name", "demo")
+        self.fails("^ghvmctl: --cmdline: has a control character", "run", "--kernel", kernel,
+                   "--memory", "8M", "--name", "demo", "--cmdline", "a\nb")
+        self.fails("^ghvmctl: --name: 'A' is not a VM's name", "run", "--kernel", kernel,
+                   "--memory", "8M", "--name", "A")
         self.fails("demo.yaml:4:16: memory.size", "run", self.write(SPEC.replace("8M", "x")))
-        self.fails("too long", "run", "--name", "a" * 28, demo)
+        self.fails("not a VM's name", "run", "--name", "a" * 28, demo)
         self.fails("not a VM's name|name of a virtual machine|cannot name", "run", "--name", "-a",
                    self.write())
         self.w.vm("demo", "off\n")
