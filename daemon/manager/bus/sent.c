@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/manager/bus/error-names.h"
+#include "daemon/manager/bus/peer.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "libghvm/base/name.h"
@@ -119,12 +120,29 @@ int sent_fail(const struct ghvm_complaints *all, const struct ghvm_error *err, s
 	return sd_bus_error_set(ret, failure_name(err), len ? text : err->msg);
 }
 
-int sent_fail_path(const struct ghvm_spec *spec, const struct ghvm_spec_path *p, const char *rule,
-		   const char *text, sd_bus_error *ret)
+static int fail_key(const struct ghvm_spec *spec, const char *key, const char *rule,
+		    const char *text, sd_bus_error *ret)
 {
 	struct ghvm_error err = {};
 
-	(void)ghvm_error_set(&err, -EINVAL, "%s: %s [%s]", p->key, text, rule);
+	(void)ghvm_error_set(&err, -EINVAL, "%s: %s [%s]", key, text, rule);
 	ghvm_spec_locate(spec, &err);
 	return sd_bus_error_set(ret, failure_name(&err), err.msg);
+}
+
+/* The platform's firmware acts on a peripheral of the host that the descriptor names by a number. */
+int sent_check_auth(const struct ghvm_spec *spec, uid_t uid, sd_bus_error *error)
+{
+	if (spec->auth != GHVM_AUTH_PLATFORM || peer_trusted(uid))
+		return 0;
+	return fail_key(spec, "auth.type", "root-only",
+			"only root may have a guest authenticated by the platform, because "
+			"pas-id names a peripheral of the host",
+			error);
+}
+
+int sent_fail_path(const struct ghvm_spec *spec, const struct ghvm_spec_path *p, const char *rule,
+		   const char *text, sd_bus_error *ret)
+{
+	return fail_key(spec, p->key, rule, text, ret);
 }

@@ -51,6 +51,9 @@ struct sent_file *sent_find(struct sent_files *files, const char *key);
 /* Read a descriptor. @ret: owned, with a NUL after its @ret_len bytes. Return: as sd-bus methods. */
 int sent_read_text(int fd, char **ret, size_t *ret_len, sd_bus_error *error);
 
+/* May @uid have the guest's image authenticated in that way? Return: as sd-bus methods. */
+int sent_check_auth(const struct ghvm_spec *spec, uid_t uid, sd_bus_error *error);
+
 /*
  * Set @ret to all errors of a descriptor, one a line, each with its rule at the end; to @err if there is
  * no such list. Return: as sd-bus methods.

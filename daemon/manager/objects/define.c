@@ -413,11 +413,13 @@ static int make_definition(struct definition *d, struct wish *w, sd_bus_error *e
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	char file[GHVM_NAME_SIZE + 8];
 	struct ghvm_error err = {};
+	int r;
 
 	(void)snprintf(file, sizeof(file), "%s.yaml", w->name); /* fits */
 	if (spec_parse_sent(w->name, file, w->text, w->len, &spec, &all, &err) < 0)
 		return sent_fail(&all, &err, error);
-	return fill_definition(d, w, &spec, error);
+	r = sent_check_auth(&spec, w->uid, error);
+	return r < 0 ? r : fill_definition(d, w, &spec, error);
 }
 
 int definitions_define(sd_bus_message *m, void *userdata, sd_bus_error *error)

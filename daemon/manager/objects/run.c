@@ -319,10 +319,12 @@ static int take_spec(struct transient *t, struct order *o, sd_bus_error *error)
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	struct ghvm_error err = {};
+	int r;
 
 	if (transient_spec(t, o->name, &spec, &all, &err) < 0)
 		return sent_fail(&all, &err, error);
-	return take_paths(t, o, &spec, error);
+	r = sent_check_auth(&spec, o->uid, error);
+	return r < 0 ? r : take_paths(t, o, &spec, error);
 }
 
 static int make_transient(struct order *o, struct transient **ret, sd_bus_error *error)

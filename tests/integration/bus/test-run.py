@@ -536,6 +536,18 @@ class Users(Case):
                      client=self.client(USERS[0]), spec=SPEC.replace("fd:kernel", "/etc/passwd"),
                      files=[])
 
+    def test_authenticated_by_the_platform(self):
+        """Only root may name a peripheral of the host."""
+        spec = SPEC + "auth: {type: platform, pas-id: 4}\n"
+        for method in "RunVM", "DefineVM":
+            self.method = method
+            self.refused("InvalidSpec", r"demo\.yaml:5:14: auth\.type: only root .*\[root-only\]",
+                         client=self.client(USERS[0]), spec=spec)
+        self.gone()
+        self.send(spec=spec)  # a definition of root
+        self.c.call(ROOT, "Manager", "UndefineVM", ("s", "demo"), ("a{sv}", {}))
+        self.gone()
+
     def test_limits(self):
         """Those of one user leave others theirs, and are free again afterwards."""
         client, other = self.client(USERS[0]), self.client(USERS[1])
