@@ -58,13 +58,15 @@ static void on_runner_stopping(void *data, enum ghvm_link_how how)
 	struct vm *vm = data;
 
 	vm->asked = how != GHVM_LINK_REBOOT;
+	vm->signalled |=
+		how != GHVM_LINK_FORCE; /* that is its own end of a stop that was asked for */
 	vm->forced = how == GHVM_LINK_FORCE;
 	vm_changed(vm);
 }
 
 void vm_end_runner(struct vm *vm, enum ghvm_exit_type type, enum ghvm_link_action action)
 {
-	vm->over = control_connected(&vm->control) &&
+	vm->over = control_connected(&vm->control) && !vm->signalled &&
 		   (action == GHVM_LINK_EXIT_OK || action == GHVM_LINK_EXIT_STOP);
 	control_ended(&vm->control, type, action);
 }
@@ -85,6 +87,7 @@ static void on_runner_gone(void *data, const char *why)
 	if (vm_guest_ended(vm, &type)) {
 		vm_end(vm, type);
 	} else if (vm->asked) {
+		vm->over = !vm->signalled;
 		vm_doom(vm, VM_STOPPED, vm->forced ? "forced" : "stopped");
 	} else {
 		(void)ghvm_error_set(&err, -ECONNRESET, "%s", why);

@@ -225,7 +225,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	spec_digest(&vm->guest->spec, vm->digest);
 	recall_refusal(vm);
 	vm->descriptor = vm->transient ? VM_DESCRIPTOR_TRANSIENT : VM_DESCRIPTOR_CURRENT;
-	vm->failed_now = vm->over = false;
+	vm->failed_now = vm->signalled = vm->over = false;
 	vm->reason = "";
 	vm->reboots = (struct reboots){};
 	vm->builder = builder;
@@ -299,6 +299,8 @@ int vm_stop(struct vm *vm, enum ghvm_link_how how)
 		return -ESRCH;
 	if (how != GHVM_LINK_REBOOT)
 		vm->asked = true;
+	else
+		vm->signalled = true;
 	if (!vm_has_runner(vm)) {
 		vm_doom(vm, VM_STOPPED, "stopped");
 		vm_settle(vm);

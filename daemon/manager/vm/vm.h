@@ -120,7 +120,8 @@ struct vm_console {
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
  * @final, @final_reason: of one that is doomed: what it is after the teardown
- * @over: its runner was told to exit in a way after which systemd does not start the unit again
+ * @signalled: its runner was told to stop by a signal, or to reboot: its unit may be about to be restarted
+ * @over: its runner exits in a way after which systemd does not start the unit again
  * @awaits_region_fds: adopted, and its runner has not sent the memory of its regions yet, nor the files of a
  *     transient VM
  * @refusal: what its runner is told when it has sent the files of a transient VM; NULL: it is not refused
@@ -181,6 +182,7 @@ struct vm {
 	bool forced;
 	enum vm_state final;
 	const char *final_reason;
+	bool signalled;
 	bool over;
 	struct loop_watch patience; /* of a stop, of a console, of an end that was hinted at */
 	struct loop_watch console_patience;

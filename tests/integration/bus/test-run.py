@@ -37,9 +37,26 @@ class Life(Case):
 
     def test_again_at_once(self):
         """Its name is free when its stop is done."""
-        for _ in range(5):
+        for how in "graceful", "force", "graceful", "force":
             self.up_again()
-            self.assertEqual(self.w.wait_job(self.w.stop("demo"))[0], "done")
+            self.assertEqual(self.w.wait_job(self.w.stop("demo", how))[0], "done")
+        self.gone()
+
+    def test_its_unit_is_restarted(self):
+        """By systemctl, or by machinectl reboot, which is a signal: it is still there."""
+        self.up_again()
+        for i in range(2):
+            pid = self.w.vm_get("demo", "LeaderPID")
+            if i:
+                os.kill(pid, signal.SIGINT)
+            else:
+                r = self.w.busctl("call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                  "org.freedesktop.systemd1.Manager", "RestartUnit", "ss",
+                                  "gunyah-vm@demo.service", "fail")
+                self.assertEqual(r.returncode, 0, r.stderr)
+            wait_until(lambda old=pid: self.w.state("demo") == "running" and
+                       self.w.vm_get("demo", "LeaderPID") not in (0, old))
+        self.assertEqual(self.w.wait_job(self.w.stop("demo", "force"))[0], "done")
         self.gone()
 
     def up_again(self):
