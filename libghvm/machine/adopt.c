@@ -235,7 +235,7 @@ int ghvm_machine_carry_on(struct ghvm_machine *m, struct ghvm_error *err)
 	if (r < 0)
 		return r;
 	if (status != GHVM_VM_RUNNING)
-		return ghvm_error_set(err, -ESTALE, "VM 0x%x does not run: it is in state %s",
+		return ghvm_error_set(err, -ESTALE, "VM %u does not run: it is in state %s",
 				      ghvm_machine_vmid(m).id, ghvm_vm_status_to_string(status));
 	ghvm_transaction_adopt(m);
 	drop_half_added(m);

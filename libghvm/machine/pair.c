@@ -70,7 +70,7 @@ int ghvm_machine_join(struct ghvm_machine *m, struct ghvm_error *err)
 	if (status != GHVM_VM_LOAD || ghvm_ledger_distrusted(m->ledger) ||
 	    !ghvm_ledger_pair_join(m->ledger, vmid, m->pair.maker))
 		return ghvm_error_set(err, -EBUSY,
-				      "VM 0x%x, which the regions are shared with, is in state %s: "
+				      "VM %u, which the regions are shared with, is in state %s: "
 				      "stop the other VM, too, then start both",
 				      vmid.id, ghvm_vm_status_to_string(status));
 	ghvm_machine_set_vmid(m, vmid);

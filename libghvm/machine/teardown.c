@@ -161,7 +161,7 @@ static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct gh
 			return 0;
 		}
 		if (asked_at >= s.deadline)
-			return ghvm_error_set(err, -ETIMEDOUT, "VM 0x%x is still in state %s",
+			return ghvm_error_set(err, -ETIMEDOUT, "VM %u is still in state %s",
 					      ghvm_machine_vmid(m).id,
 					      ghvm_vm_status_to_string(status));
 		pause_for_news(&s, seen);
@@ -214,7 +214,7 @@ static int take_parcel_back(struct ghvm_machine *m, struct ghvm_parcel *p, struc
 
 	if (!ghvm_machine_may_reclaim(m, p))
 		return ghvm_error_set(err, -EXDEV,
-				      "%s: VM 0x%x, which it is shared with, has not ended",
+				      "%s: VM %u, which it is shared with, has not ended",
 				      p->config.name, p->with.id);
 	r = ghvm_parcel_reclaim(p, &e);
 	if (is_in_use(r, &e))
@@ -271,7 +271,7 @@ static int leave_init(struct ghvm_machine *m, enum ghvm_vm_status *status, struc
 		r = settle_vm(m, status, err);
 	}
 	if (r == 0 && is_before_ready(*status))
-		return ghvm_error_set(err, -EBUSY, "VM 0x%x cannot leave state %s", vmid.id,
+		return ghvm_error_set(err, -EBUSY, "VM %u cannot leave state %s", vmid.id,
 				      ghvm_vm_status_to_string(*status));
 	return r;
 }

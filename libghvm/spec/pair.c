@@ -39,12 +39,14 @@ static int check_region(const struct ghvm_spec *spec, size_t nth, const struct g
 	if (theirs->size != mine->size)
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu].size: %" PRIu64 ", and %" PRIu64
-				      " in the descriptor of %s",
+				      " in the descriptor of %s: give both the same size",
 				      nth, mine->size, theirs->size, other->name);
 	if (theirs->access != mine->access)
-		return ghvm_error_set(err, -EINVAL,
-				      "regions[%zu].access: is another one in the descriptor of %s",
-				      nth, other->name);
+		return ghvm_error_set(
+			err, -EINVAL,
+			"regions[%zu].access: is another one in the descriptor of %s: "
+			"give both the same access",
+			nth, other->name);
 	return 0;
 }
 

@@ -215,11 +215,10 @@ int quarantine_check_name(const struct quarantine *q, const char *name, struct g
 {
 	for (const struct quarantined *e = q->first; e; e = e->next)
 		if (e->may_run && !strcmp(e->name, name))
-			return ghvm_error_set(
-				err, -EBUSY,
-				"an earlier guest %s, VM 0x%x, may still run, and its "
-				"memory is in quarantine: %s",
-				name, e->vmid, e->why.msg);
+			return ghvm_error_set(err, -EBUSY,
+					      "an earlier guest %s, VM %u, may still run, and its "
+					      "memory is in quarantine: %s",
+					      name, e->vmid, e->why.msg);
 	return 0;
 }
 

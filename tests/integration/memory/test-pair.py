@@ -127,7 +127,8 @@ class Starts(Pair):
 
     def test_descriptors_that_do_not_match(self):
         self.describe("a", "b")
-        self.refused("a", "a.yaml:", "regions[0].with: there is no virtual machine 'b'")
+        self.refused("a", "a.yaml:", "regions[0].with: there is no virtual machine 'b'",
+                     "write its descriptor first, or define it")
         self.describe("b", "c")
         self.refused("a", "b has no region 7 with a")
         self.describe("b", "a", label=8)
@@ -182,7 +183,8 @@ class Stops(Pair):
         self.assertEqual(self.w.vm_get("a", "PagesQuarantined"), 0)  # the stop has not failed
         entries = self.w.call("/org/gunyah/vmm1/host", "Host", "ListQuarantine", "a{sv}", "0")[0]
         self.assertEqual([e[0] for e in entries], ["a"])
-        self.assertIn("which it is shared with, has not ended", entries[0][-1])
+        vmid = self.w.vm_get("b", "VMID")
+        self.assertIn(f": VM {vmid}, which it is shared with, has not ended", entries[0][-1])
         self.assertIn("2 pages stay until another VM ends", self.w.log())
         self.halt("b", b)
         self.w.assert_clean()

@@ -112,7 +112,7 @@ class Quarantine(case.Case):
         self.assertEqual(unit.wait(20), 0)
         self.assertIn("VM_STOP", self.w.wait_job(job)[1])
         self.w.model_says("refuse VM_STOP 3")  # again, in case the manager has retried
-        says = f"VM 0x{vmid:x}, may still run"
+        says = f"VM {vmid}, may still run"
         self.assertEqual(self.w.run_unit("two"), 1)
         self.assertIn(says, self.w.said("two"))
         with self.assertRaisesRegex(Refused, says):
