@@ -461,6 +461,15 @@ static void clean_definitions(const struct manager *m)
 			    m->options->definition_dir);
 }
 
+/* Thread: any */
+static void on_vmid(void *data, struct ghvm_vmid vmid, bool used)
+{
+	const struct manager *m = data;
+
+	if (!ghvm_ledger_vmid_usual(&m->ledger, vmid))
+		mark_vmid(m->options->state_dir, vmid, used);
+}
+
 int manager_init(struct manager *m, struct loop *loop, const struct manager_options *options)
 {
 	int r;
@@ -468,6 +477,7 @@ int manager_init(struct manager *m, struct loop *loop, const struct manager_opti
 	*m = (struct manager){ .loop = loop, .options = options, .folders.fd = -1 };
 	probe_init(&m->probe);
 	ghvm_ledger_init(&m->ledger, &m->probe.quirks);
+	ghvm_ledger_watch_vmids(&m->ledger, on_vmid, m);
 	m->guest_host.ledger = &m->ledger;
 	m->guest_host.quirks = &m->probe.quirks;
 	m->env = (struct vm_env){

@@ -163,28 +163,43 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
 
 /* ---- VMIDs without pins ---- */
 
+/* May RM be asked about @vmid? Outside of the usual range it may be that of a VM of others. */
+static bool is_ours(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	return ghvm_ledger_vmid_usual(l, vmid) || ghvm_ledger_vmid_noted(l, vmid);
+}
+
+/*
+ * Is a VM without a tag that of a process which was killed? Outside of the usual range it has to be in a state in which
+ * a VM of ours has no tag: before its first guard, or after its last RECLAIM.
+ */
+static bool is_stray(struct ghvm_ledger *l, struct ghvm_vmid vmid, enum ghvm_vm_status status)
+{
+	if (ghvm_ledger_vmid_usual(l, vmid))
+		return status != GHVM_VM_NONE;
+	return status == GHVM_VM_LOAD || status == GHVM_VM_RESET;
+}
+
 int ghvm_machine_strays(struct ghvm_rm *rm, struct ghvm_ledger *ledger,
 			struct ghvm_vmid ret[GHVM_VMIDS], size_t *ret_n, struct ghvm_error *err)
 {
 	_cleanup_(ghvm_rm_leave) struct ghvm_rm_scope scope = ghvm_rm_enter(rm, GHVM_CALLER_UNSEEN);
 	_cleanup_(ghvm_machine_freep) struct ghvm_machine *m = NULL;
-	struct ghvm_vmid first, last;
 	size_t n = 0;
 	int r = ghvm_machine_alloc(NULL, rm, 0, &m); /* only for queries */
 
 	if (r < 0)
 		return ghvm_error_set(err, r, "out of memory");
-	ghvm_ledger_vmids(ledger, &first, &last);
-	for (uint16_t id = first.id; id <= last.id; id++) {
+	for (uint16_t id = 0; id < GHVM_VMIDS; id++) {
 		struct ghvm_vmid vmid = { id };
 		enum ghvm_vm_status status;
 
-		if (ghvm_ledger_vmid_known(ledger, vmid))
+		if (ghvm_ledger_vmid_known(ledger, vmid) || !is_ours(ledger, vmid))
 			continue;
 		r = ghvm_machine_ask(m, vmid, &status, err);
 		if (r < 0)
 			return r;
-		if (status != GHVM_VM_NONE)
+		if (is_stray(ledger, vmid, status))
 			ret[n++] = vmid;
 	}
 	*ret_n = n;

@@ -34,14 +34,6 @@ struct build {
 
 typedef int (*step_fn)(struct build *b, unsigned int parcel, struct ghvm_error *err);
 
-static bool is_usual(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
-{
-	struct ghvm_vmid first, last;
-
-	ghvm_ledger_vmids(l, &first, &last);
-	return vmid.id >= first.id && vmid.id <= last.id;
-}
-
 /*
  * Accept the VMID that RM has allocated. Outside of RM's usual range it may be that of a VM of others, if the
  * reply is wrong: RM has to say itself that it is a new one. Otherwise the number is kept: @m->vmid_odd.
@@ -51,7 +43,7 @@ static int accept_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid, struct ghv
 	enum ghvm_vm_status status;
 	int r;
 
-	if (!is_usual(m->ledger, vmid)) {
+	if (!ghvm_ledger_vmid_usual(m->ledger, vmid)) {
 		r = ghvm_machine_ask(m, vmid, &status, err);
 		if (r == 0 && status != GHVM_VM_LOAD)
 			r = ghvm_error_set_unanswered(

@@ -71,7 +71,8 @@ int ghvm_machine_adopt(struct ghvm_host *host, struct ghvm_rm *rm, struct ghvm_l
  * @ret: array of GHVM_VMIDS, of which *ret_n are set
  *
  * Call it after all orphans were adopted. A process killed between ALLOCATE and the first guard
- * leaves only a stray VMID. While there are orphans without a readable tag, a stray VMID may be
+ * leaves only a stray VMID. RM is asked about those of its usual range, and those that
+ * were noted (ghvm_ledger_vmid_note()). While there are orphans without a readable tag, a stray VMID may be
  * theirs.
  */
 #define GHVM_VMIDS GHVM_LEDGER_VMIDS

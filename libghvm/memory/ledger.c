@@ -391,6 +391,14 @@ void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 	ret_last->id = (uint16_t)ghvm_quirk(l->quirks, GHVM_QUIRK_VMID_LAST);
 }
 
+bool ghvm_ledger_vmid_usual(const struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	struct ghvm_vmid first, last;
+
+	ghvm_ledger_vmids(l, &first, &last);
+	return vmid.id >= first.id && vmid.id <= last.id;
+}
+
 bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	struct ghvm_ledger_vmid *v;
@@ -402,6 +410,8 @@ bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 	if (v)
 		v->used = true;
 	unlock(l);
+	if (unused && l->on_vmid)
+		l->on_vmid(l->on_vmid_data, vmid, true);
 	return unused;
 }
 
@@ -424,6 +434,37 @@ void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
 	set_used(l, vmid, false);
+	if (l->on_vmid)
+		l->on_vmid(l->on_vmid_data, vmid, false);
+}
+
+void ghvm_ledger_watch_vmids(struct ghvm_ledger *l, ghvm_ledger_vmid_fn on_vmid, void *data)
+{
+	l->on_vmid = on_vmid;
+	l->on_vmid_data = data;
+}
+
+void ghvm_ledger_vmid_note(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	struct ghvm_ledger_vmid *v;
+
+	lock(l);
+	v = find_vmid(l, vmid);
+	if (v)
+		v->noted = true;
+	unlock(l);
+}
+
+bool ghvm_ledger_vmid_noted(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	const struct ghvm_ledger_vmid *v;
+	bool noted;
+
+	lock(l);
+	v = find_vmid(l, vmid);
+	noted = v && v->noted;
+	unlock(l);
+	return noted;
 }
 
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)

@@ -64,11 +64,16 @@ struct ghvm_ledger_parcel {
  * struct ghvm_ledger_vmid - one VMID
  * @used: in use here
  * @stuck: RM can neither use nor deallocate it (abi K.6)
+ * @noted: see ghvm_ledger_vmid_note()
  */
 struct ghvm_ledger_vmid {
 	bool used;
 	bool stuck;
+	bool noted;
 };
+
+/* @used: RM has allocated @vmid here, or it is not in use any more. Thread: any, without the ledger's lock */
+typedef void (*ghvm_ledger_vmid_fn)(void *data, struct ghvm_vmid vmid, bool used);
 
 /**
  * struct ghvm_ledger - embedded by the owner of the host; Thread: any
@@ -76,11 +81,14 @@ struct ghvm_ledger_vmid {
  *             the same order; taken before @lock
  * @quirks: the limits; borrowed, set before other threads use the ledger
  * @last: the newest handle that is sure, if @seen
+ * @on_vmid, @on_vmid_data: see ghvm_ledger_watch_vmids()
  * @distrusted: see ghvm_ledger_distrust()
  */
 struct ghvm_ledger {
 	pthread_mutex_t numbering;
 	const struct ghvm_quirks *quirks;
+	ghvm_ledger_vmid_fn on_vmid;
+	void *on_vmid_data;
 	pthread_mutex_t lock; /* guards the following members */
 	uint64_t used;
 	unsigned int n_parcels;
@@ -202,6 +210,11 @@ void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* @vmid is never deallocated. */
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+/* Call @on_vmid for each VMID that is claimed or removed. Before other threads use the ledger. */
+void ghvm_ledger_watch_vmids(struct ghvm_ledger *l, ghvm_ledger_vmid_fn on_vmid, void *data);
+/* RM has allocated @vmid to an earlier process of this boot, so it may be asked about, whatever its number is. */
+void ghvm_ledger_vmid_note(struct ghvm_ledger *l, struct ghvm_vmid vmid);
+bool ghvm_ledger_vmid_noted(struct ghvm_ledger *l, struct ghvm_vmid vmid);
 /* True if each VMID in use has a parcel. Then adopting all parcels finds all VMs. */
 bool ghvm_ledger_vmids_shown(struct ghvm_ledger *l);
 /*
@@ -241,6 +254,7 @@ enum ghvm_ledger_pair ghvm_ledger_pair_of(struct ghvm_ledger *l, struct ghvm_vmi
  */
 void ghvm_ledger_vmids(const struct ghvm_ledger *l, struct ghvm_vmid *ret_first,
 		       struct ghvm_vmid *ret_last);
+bool ghvm_ledger_vmid_usual(const struct ghvm_ledger *l, struct ghvm_vmid vmid);
 
 /*
  * Record that a guarded pin has no readable tag. Each adopted VM may then have one more parcel

@@ -198,34 +198,61 @@ void adopt_undo(const struct adopt_target *t, struct guest *g)
 		log_error(NULL, r, "Cannot list quarantined memory");
 }
 
+/* VMIDs that no search would ask about, but that RM has allocated to an earlier manager. */
+static void note_vmids(const struct adopt_target *t)
+{
+	for (uint16_t id = 0; id < GHVM_VMIDS; id++)
+		if (mark_vmid_is_set(t->state_dir, (struct ghvm_vmid){ id }))
+			ghvm_ledger_vmid_note(t->host->ledger, (struct ghvm_vmid){ id });
+}
+
+/* What was noted, and is neither in a tag nor a stray any more, has been deallocated. */
+static void forget_noted(const struct adopt_target *t)
+{
+	for (uint16_t id = 0; id < GHVM_VMIDS; id++) {
+		const struct ghvm_vmid vmid = { id };
+
+		if (ghvm_ledger_vmid_noted(t->host->ledger, vmid) &&
+		    !ghvm_ledger_vmid_known(t->host->ledger, vmid))
+			mark_vmid(t->state_dir, vmid, false);
+	}
+}
+
+static void undo_stray(const struct adopt_target *t, struct ghvm_vmid vmid)
+{
+	const struct log_about a = { .vmid = vmid.id };
+	struct ghvm_machine *machine;
+	struct guest *g;
+	int r;
+
+	log_warning(&a, 0, "VM without an owner: tearing it down");
+	r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, vmid, &machine);
+	if (r == 0)
+		r = guest_new_adopted(t->host, "", 0, &g);
+	if (r < 0) {
+		log_error(&a, r, "Cannot tear down a VM without an owner");
+		return;
+	}
+	guest_set_machine(g, machine);
+	adopt_undo(t, g);
+}
+
 /* A manager killed between ALLOCATE and the first guard leaves a VMID without pages and tags. */
 static void undo_strays(const struct adopt_target *t)
 {
 	struct ghvm_vmid strays[GHVM_VMIDS];
-	struct ghvm_machine *machine;
 	struct ghvm_error err = {};
-	struct guest *g;
 	size_t n = 0;
 	int r;
 
+	note_vmids(t);
 	r = ghvm_machine_strays(t->host->rm, t->host->ledger, strays, &n, &err);
 	if (r < 0)
 		log_error(NULL, 0, "Cannot look for VMs without an owner: %s", err.msg);
-	for (size_t i = 0; i < n; i++) {
-		struct log_about a = { .vmid = strays[i].id };
-
-		log_warning(&a, 0, "VM without an owner: tearing it down");
-		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, strays[i],
-					     &machine);
-		if (r == 0)
-			r = guest_new_adopted(t->host, "", 0, &g);
-		if (r < 0) {
-			log_error(&a, r, "Cannot tear down a VM without an owner");
-			continue;
-		}
-		guest_set_machine(g, machine);
-		adopt_undo(t, g);
-	}
+	for (size_t i = 0; i < n; i++)
+		undo_stray(t, strays[i]);
+	if (r == 0)
+		forget_noted(t);
 }
 
 static int rank(const struct adopt_found *f)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "daemon/manager/core/log.h"
@@ -35,4 +36,29 @@ void mark_set(const char *dir, const char *mark, const char *so)
 		file = openat(fd, mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file < 0)
 		log_warning(NULL, -errno, "Cannot write %s; %s", mark, so);
+}
+
+/* A VM has no such name, because of the dot. */
+static const char *name_vmid(struct ghvm_vmid vmid, char ret[16])
+{
+	(void)snprintf(ret, 16, "vmid.%u", vmid.id); /* fits */
+	return ret;
+}
+
+void mark_vmid(const char *dir, struct ghvm_vmid vmid, bool used)
+{
+	char name[16];
+
+	if (used)
+		mark_set(dir, name_vmid(vmid, name),
+			 "if this manager is killed, the next one may not find the VM's number");
+	else
+		(void)mark_take(dir, name_vmid(vmid, name)); /* or there was none */
+}
+
+bool mark_vmid_is_set(const char *dir, struct ghvm_vmid vmid)
+{
+	char name[16];
+
+	return mark_is_set(dir, name_vmid(vmid, name));
 }

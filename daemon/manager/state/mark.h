@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "ghvm/types.h"
+
 #include <stdbool.h>
 
 /*
@@ -21,3 +23,10 @@ bool mark_is_set(const char *dir, const char *mark);
 bool mark_take(const char *dir, const char *mark);
 /* @so: what follows if the mark cannot be written; for the log */
 void mark_set(const char *dir, const char *mark, const char *so);
+
+/*
+ * Note that RM has allocated @vmid here, or that this is over: no manager searches for a VMID that is outside
+ * of RM's usual range, unless an earlier one has noted it.
+ */
+void mark_vmid(const char *dir, struct ghvm_vmid vmid, bool used);
+bool mark_vmid_is_set(const char *dir, struct ghvm_vmid vmid);

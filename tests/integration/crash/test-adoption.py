@@ -141,6 +141,20 @@ class UnusualVmid(case.Case):
         self.assertEqual(unit.wait(20), 0)
         self.w.assert_clean()
 
+    def test_one_without_pages_is_found_again(self):
+        """It has no tag: a manager has died before the first guard, or after the last RECLAIM."""
+        self.w.vm("demo", "powerkey\n")
+        self.w.model_says("fail pin-set EIO 1 manager")
+        self.w.model_says("refuse VM_DEALLOCATE 5")
+        self.assertNotEqual(self.w.run_unit("demo"), 0)
+        self.w.wait_state("demo", "failed")
+        self.assertEqual(self.w.leftovers(), {"vms": 1})
+        self.assertIn("vmid.45", os.listdir(self.w.path("run", "state")))
+        self.w.kill_manager()
+        self.w.start_manager()
+        self.w.assert_clean()
+        self.assertIn("VM without an owner: tearing it down", self.w.log())
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=1)

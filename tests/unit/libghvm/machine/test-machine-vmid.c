@@ -152,6 +152,83 @@ static void an_unusual_vmid_with_pages_is_found_after_a_crash(void **state)
 	}
 }
 
+/* Build up to the step that allocates it, and die. */
+static void die_after_allocate(struct bench *b)
+{
+	size_t n = 0;
+
+	init(b, SEEN_ON_A_SOC);
+	while (b->demo.plan.steps[n].kind != GHVM_STEP_ALLOCATE)
+		n++;
+	b->demo.plan.n_steps = n + 1;
+	assert_int_equal(ghvm_machine_build(b->m, &b->demo.files, NULL, NULL), 0);
+	assert_int_equal(fake_rm_counts(b->f).vms, 1);
+	assert_int_equal(fake_rm_guarded(b->f), 0);
+}
+
+/* It has no tag: a later process finds it if it was noted, and does not ask about it if it was not. */
+static void an_unusual_vmid_without_pages_is_found_if_it_was_noted(void **state)
+{
+	for (unsigned int noted = 0; noted < 2; noted++) {
+		_cleanup_(bench_done) struct bench b;
+
+		die_after_allocate(&b);
+		b.noted.id = noted ? SEEN_ON_A_SOC : 0;
+		assert_int_equal(bench_recover(&b, NULL), 0);
+		assert_int_equal(fake_rm_counts(b.f).vms, !noted);
+		assert_int_equal(sent(&b, GHVM_RM_VM_DEALLOCATE), noted);
+	}
+}
+
+/* A VM of ours has a tag in all states but two: in another one it is that of others, whatever was noted. */
+static void nothing_is_done_to_a_noted_vmid_in_another_state(void **state)
+{
+	static const uint8_t states[] = { GHVM_VM_NONE,	   GHVM_VM_INIT,   GHVM_VM_READY,
+					  GHVM_VM_RUNNING, GHVM_VM_PAUSED, GHVM_VM_EXITED };
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		_cleanup_(bench_done) struct bench b;
+
+		die_after_allocate(&b);
+		b.noted.id = SEEN_ON_A_SOC;
+		model_lie(b.f->model, GHVM_RM_VM_GET_STATE, 4, &states[i], 1, 0);
+		assert_int_equal(bench_recover(&b, NULL), 0);
+		assert_int_equal(sent(&b, GHVM_RM_VM_STOP) + sent(&b, GHVM_RM_VM_RESET) +
+					 sent(&b, GHVM_RM_VM_DEALLOCATE),
+				 0);
+	}
+}
+
+struct heard {
+	unsigned int used;
+	unsigned int over;
+};
+
+static void on_vmid(void *data, struct ghvm_vmid vmid, bool used)
+{
+	struct heard *h = data;
+
+	assert_int_equal(vmid.id, SEEN_ON_A_SOC);
+	h->used += used;
+	h->over += !used;
+	assert_true(h->over <= h->used);
+}
+
+/* The note begins before the VMID is used for anything, and ends when RM has taken it back. */
+static void each_vmid_is_told_of(void **state)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct heard h = {};
+
+	init(&b, SEEN_ON_A_SOC);
+	ghvm_ledger_watch_vmids(&b.ledger, on_vmid, &h);
+	assert_int_equal(bench_run(&b, NULL), 0);
+	assert_int_equal(h.used, 1);
+	assert_int_equal(h.over, 0);
+	assert_int_equal(bench_teardown(&b, NULL), 0);
+	assert_int_equal(h.over, 1);
+}
+
 /* One reply is not enough for a VMID outside of the usual range: RM has no such VM. */
 static void an_unusual_vmid_is_asked_about(void **state)
 {
@@ -209,6 +286,9 @@ int main(void)
 		cmocka_unit_test(allocate_takes_what_the_rule_says),
 		cmocka_unit_test(adoption_believes_what_the_rule_says),
 		cmocka_unit_test(an_unusual_vmid_with_pages_is_found_after_a_crash),
+		cmocka_unit_test(an_unusual_vmid_without_pages_is_found_if_it_was_noted),
+		cmocka_unit_test(nothing_is_done_to_a_noted_vmid_in_another_state),
+		cmocka_unit_test(each_vmid_is_told_of),
 		cmocka_unit_test(an_unusual_vmid_is_asked_about),
 		cmocka_unit_test(nor_is_it_taken_in_another_state),
 		cmocka_unit_test(an_unusual_vmid_that_was_not_confirmed_is_given_back),
