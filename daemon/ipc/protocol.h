@@ -25,6 +25,8 @@
  */
 #define GHVM_LINK_REGION_NAME "window-"
 
+#define GHVM_LINK_RAM_NAME "ram" /* RAM, if devices access it; never if it is lent */
+
 /*
  * Files of a transient VM that came with its call, sealed memfds. In the unit's store they are named so,
  * with "kernel" or "initrd".

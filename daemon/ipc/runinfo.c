@@ -6,11 +6,13 @@
  * power_key, u8 on_reboot, u8 on_crash, name[28],
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
  * u16 n, n * { u32 label, u64 ipa, u64 size },
- * version 2 only: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell }
+ * version 2 only: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell },
+ * u16 n, n * { u32 label, u64 ipa, u64 size }
  *
  * log is 0 if written by an older manager; older runners ignore it. console and power_key stand for the
- * devices that runners have always had. The last list has the others; without any it is not written, so
- * that an older runner understands its VM after a reboot in place.
+ * devices that runners have always had. The lists of version 2 have the others and the memory that they
+ * access; without any they are not written, so that an older runner understands its VM after a reboot in
+ * place.
  */
 #include "daemon/ipc/runinfo.h"
 
@@ -44,10 +46,18 @@ static bool same_device(const struct ghvm_runinfo_device *a, const struct ghvm_r
 	       a->doorbell == b->doorbell;
 }
 
+static bool same_memory(const struct ghvm_runinfo_region *a, const struct ghvm_runinfo_region *b)
+{
+	return a->label == b->label && a->ipa == b->ipa && a->size == b->size;
+}
+
 bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b)
 {
-	if (a->n_devices != b->n_devices)
+	if (a->n_devices != b->n_devices || a->n_dma != b->n_dma)
 		return false;
+	for (size_t i = 0; i < a->n_dma; i++)
+		if (!same_memory(&a->dma[i], &b->dma[i]))
+			return false;
 	for (size_t i = 0; i < a->n_devices; i++)
 		if (!same_device(&a->devices[i], &b->devices[i]))
 			return false;
@@ -103,6 +113,16 @@ static void put_other_devices(struct ghvm_put *w, const struct ghvm_runinfo *inf
 	}
 }
 
+static void put_regions(struct ghvm_put *w, const struct ghvm_runinfo_region *v, size_t n)
+{
+	ghvm_put_u16(w, (uint16_t)n);
+	for (size_t i = 0; i < n; i++) {
+		ghvm_put_u32(w, v[i].label);
+		ghvm_put_u64(w, v[i].ipa);
+		ghvm_put_u64(w, v[i].size);
+	}
+}
+
 static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 {
 	ghvm_put_u16(w, (uint16_t)info->n_vcpus);
@@ -115,12 +135,7 @@ static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 		ghvm_put_u32(w, info->doorbells[i].label);
 		ghvm_put_u64(w, info->doorbells[i].cap.id);
 	}
-	ghvm_put_u16(w, (uint16_t)info->n_regions);
-	for (size_t i = 0; i < info->n_regions; i++) {
-		ghvm_put_u32(w, info->regions[i].label);
-		ghvm_put_u64(w, info->regions[i].ipa);
-		ghvm_put_u64(w, info->regions[i].size);
-	}
+	put_regions(w, info->regions, info->n_regions);
 }
 
 static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
@@ -140,8 +155,10 @@ static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 	ghvm_put_u8(w, info->on_crash);
 	put_name(w, info->name, GHVM_NAME_SIZE);
 	put_lists(w, info);
-	if (n_others)
+	if (n_others) {
 		put_other_devices(w, info);
+		put_regions(w, info->dma, info->n_dma);
+	}
 }
 
 int ghvm_runinfo_write(const struct ghvm_runinfo *info)
@@ -155,7 +172,7 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info)
 		return -errno;
 	if (info->n_vcpus > ARRAY_SIZE(info->vcpus) ||
 	    info->n_doorbells > ARRAY_SIZE(info->doorbells) ||
-	    info->n_regions > ARRAY_SIZE(info->regions) ||
+	    info->n_regions > ARRAY_SIZE(info->regions) || info->n_dma > ARRAY_SIZE(info->dma) ||
 	    info->n_devices > ARRAY_SIZE(info->devices))
 		return -EINVAL;
 	put_runinfo(&w, info);
@@ -180,6 +197,18 @@ static size_t get_count(struct ghvm_get *g, size_t size, size_t max)
 	return g->bad ? 0 : n;
 }
 
+static size_t get_regions(struct ghvm_get *g, struct ghvm_runinfo_region *ret, size_t max)
+{
+	size_t n = get_count(g, 20, max);
+
+	for (size_t i = 0; i < n; i++) {
+		ret[i].label = ghvm_get_u32(g);
+		ret[i].ipa = ghvm_get_u64(g);
+		ret[i].size = ghvm_get_u64(g);
+	}
+	return n;
+}
+
 static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	info->n_vcpus = get_count(g, 12, ARRAY_SIZE(info->vcpus));
@@ -192,12 +221,7 @@ static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
 		info->doorbells[i].label = ghvm_get_u32(g);
 		info->doorbells[i].cap.id = ghvm_get_u64(g);
 	}
-	info->n_regions = get_count(g, 20, ARRAY_SIZE(info->regions));
-	for (size_t i = 0; i < info->n_regions; i++) {
-		info->regions[i].label = ghvm_get_u32(g);
-		info->regions[i].ipa = ghvm_get_u64(g);
-		info->regions[i].size = ghvm_get_u64(g);
-	}
+	info->n_regions = get_regions(g, info->regions, ARRAY_SIZE(info->regions));
 }
 
 static void get_first_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
@@ -253,8 +277,10 @@ static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 	info->on_crash = ghvm_get_u8(g);
 	ghvm_get_bytes(g, info->name, sizeof(info->name));
 	get_lists(g, info);
-	if (version == RUNINFO_VERSION_DEVICES)
+	if (version == RUNINFO_VERSION_DEVICES) {
 		get_other_devices(g, info);
+		info->n_dma = get_regions(g, info->dma, ARRAY_SIZE(info->dma));
+	}
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
 	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;

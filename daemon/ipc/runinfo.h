@@ -34,6 +34,9 @@ struct ghvm_runinfo_region {
 	uint64_t size;
 };
 
+/* Pieces of memory that its devices may access. */
+#define GHVM_RUNINFO_DMA_MAX 2
+
 struct ghvm_runinfo {
 	char name[GHVM_NAME_SIZE];
 	struct ghvm_vmid vmid;
@@ -51,12 +54,14 @@ struct ghvm_runinfo {
 	size_t n_doorbells;
 	struct ghvm_runinfo_region regions[GHVM_SPEC_REGIONS_MAX];
 	size_t n_regions;
+	struct ghvm_runinfo_region dma[GHVM_RUNINFO_DMA_MAX]; /* label 0 is RAM */
+	size_t n_dma;
 };
 
 /* Return: a memfd, sealed against everything; negative errno. */
 int ghvm_runinfo_write(const struct ghvm_runinfo *info);
 
-/* Do both have the same devices, at the same addresses? */
+/* Do both have the same devices, at the same addresses, with access to the same memory? */
 bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b);
 
 /* Checks seals, version, counts. Return: 0; -EBADMSG; -EPERM not sealed. */

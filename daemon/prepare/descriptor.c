@@ -13,6 +13,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/spec/paths.h"
 
 void descriptor_read(struct descriptor *d, const char *name, const char *const *dirs)
@@ -100,6 +101,12 @@ int descriptor_find(struct descriptor *d, const struct ghvm_need *asked,
 	return 0;
 }
 
+/* RAM that is lent is for no other process, whatever the manager says. */
+static bool shares_ram(const struct ghvm_spec *spec)
+{
+	return spec->protection == GHVM_PROTECTION_NONE && ghvm_devices_want_ram(spec);
+}
+
 bool descriptor_stores(const struct descriptor *d, const char *name)
 {
 	static const char *const names[] = { "grant", "control", "listen", "machine",
@@ -119,6 +126,8 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 		if (!strcmp(name, s))
 			return true;
 	}
+	if (!strcmp(name, GHVM_LINK_RAM_NAME))
+		return shares_ram(&d->spec);
 	if (d->sent && !strncmp(name, GHVM_LINK_SENT_NAME, strlen(GHVM_LINK_SENT_NAME)))
 		return ghvm_link_sent_kind(name + strlen(GHVM_LINK_SENT_NAME));
 	for (size_t i = 0; i < d->spec.n_regions; i++) {

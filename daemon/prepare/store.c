@@ -37,6 +37,7 @@ static void remove_known(void)
 		"machine",
 		"console-log",
 		"refused",
+		GHVM_LINK_RAM_NAME,
 		GHVM_LINK_SENT_NAME "kernel",
 		GHVM_LINK_SENT_NAME "initrd",
 	};

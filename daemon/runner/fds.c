@@ -26,6 +26,7 @@ void fds_init(struct fds *f)
 		.control = -1,
 		.listen = -1,
 		.machine = -1,
+		.ram = -1,
 		.refused = -1,
 	};
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
@@ -42,6 +43,7 @@ void fds_done(struct fds *f)
 	closep(&f->control);
 	closep(&f->listen);
 	closep(&f->machine);
+	closep(&f->ram);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		closep(&f->console_log[i]);
 	closep(&f->refused);
@@ -81,9 +83,10 @@ static int *slot_of(struct fds *f, const char *name)
 		const char *name;
 		int *slot;
 	} slots[] = {
-		{ "grant", &f->grant },	    { "control", &f->control },
-		{ "listen", &f->listen },   { "machine", &f->machine },
-		{ "refused", &f->refused }, { "console-log", &f->console_log[0] },
+		{ "grant", &f->grant },		 { "control", &f->control },
+		{ "listen", &f->listen },	 { "machine", &f->machine },
+		{ "refused", &f->refused },	 { "console-log", &f->console_log[0] },
+		{ GHVM_LINK_RAM_NAME, &f->ram },
 	};
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)

@@ -108,7 +108,23 @@ static int check_info(const struct ghvm_runinfo *info, const int *wake, struct g
 	return 0;
 }
 
-int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const int *wake,
+/* Lent RAM is not in the list, and no file of it comes here. */
+static int map_memory(struct guest *g, int ram, struct ghvm_error *err)
+{
+	for (size_t i = 0; i < g->info.n_dma; i++) {
+		const struct ghvm_runinfo_region *m = &g->info.dma[i];
+		int fd = m->label == GHVM_LABEL_RAM ? ram : -1;
+		int r = fd < 0 ? -ENOENT : dma_map_add(&g->dma, m->ipa, m->size, fd);
+
+		if (r < 0)
+			return ghvm_error_set(err, r,
+					      "cannot map memory %u, which devices access: %s",
+					      m->label, strerror(-r));
+	}
+	return 0;
+}
+
+int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], int ram, const int *wake,
 	       struct ghvm_error *err)
 {
 	int r;
@@ -130,7 +146,10 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const
 	r = check_info(&g->info, wake, err);
 	if (r < 0)
 		return r;
-	r = devices_init(&g->devices, &g->info, logs, err);
+	r = map_memory(g, ram, err);
+	if (r < 0)
+		return r;
+	r = devices_init(&g->devices, &g->info, &g->dma, logs, err);
 	if (r < 0)
 		return r;
 	g->shared.mmio = &g->devices.mmio;
@@ -145,6 +164,7 @@ void guest_done(struct guest *g)
 {
 	guest_stop(g);
 	devices_done(&g->devices);
+	dma_map_done(&g->dma);
 	closep(&g->ended);
 	closep(&g->shared.stop);
 	g->ended = g->shared.stop = -1;

@@ -24,6 +24,7 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
  * struct guest - see above
  * @info: description of the VM
  * @host: on the grant, owned; NULL during a reboot in place
+ * @dma: the memory that @devices access
  * @wake: eventfds, borrowed
  * @ended: eventfd, owned: a vCPU has ended, or all vCPUs are off
  * @end_lock: guards @end_state and @end_data0: the most specific end reported by a vCPU;
@@ -36,6 +37,7 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
 struct guest {
 	struct ghvm_runinfo info;
 	struct ghvm_host *host;
+	struct dma_map dma;
 	struct devices devices;
 	struct vcpu_thread_shared shared;
 	struct vcpu_thread threads[GHVM_SPEC_CPUS_MAX];
@@ -52,9 +54,10 @@ struct guest {
  * guest_init() - prepare a guest that is not started yet
  * @g: the caller calls guest_done(), also on failure; not movable
  * @machine: sealed memfd, borrowed; @logs: taken over, -1 after the last
+ * @ram: its RAM, borrowed; -1 if no device accesses it
  * @wake: GHVM_SPEC_CPUS_MAX eventfds (-1: none), borrowed
  */
-int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], const int *wake,
+int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], int ram, const int *wake,
 	       struct ghvm_error *err);
 void guest_done(struct guest *g);
 

@@ -7,6 +7,7 @@
 #include "ghvm/guest-map.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/plan/dt-writer.h"
+#include "libghvm/rm/quirks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -78,6 +79,24 @@ static void put_power_key(struct dt_writer *w, const struct ghvm_device_kind *ki
 	dt_end_node(w);
 }
 
+/* ---- virtio ---- */
+
+static void put_virtio(struct dt_writer *w, const struct ghvm_device_kind *kind,
+		       const struct ghvm_plan_device *d)
+{
+	dt_begin_node_at(w, kind->node, d->ipa);
+	dt_put_string(w, "compatible", "virtio,mmio");
+	dt_put_reg(w, d->ipa, GHVM_IPA_MMIO_PAGE);
+	dt_put_doorbell_irq(w, d->doorbell);
+	dt_put_empty(w, "dma-coherent"); /* the host's accesses go through the caches */
+	dt_end_node(w);
+}
+
+static unsigned int count_rng(const struct ghvm_spec *spec)
+{
+	return spec->rng;
+}
+
 /* ---- the table ---- */
 
 const struct ghvm_device_kind ghvm_device_kinds[] = {
@@ -97,6 +116,12 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .clock = true,
 	  .count = count_power_key,
 	  .put_node = put_power_key },
+	{ .name = "rng",
+	  .node = "virtio",
+	  .bell = "rng",
+	  .dma = true,
+	  .count = count_rng,
+	  .put_node = put_virtio },
 	{},
 };
 
@@ -116,6 +141,50 @@ void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size)
 		(void)snprintf(ret, size, "bell-%s-%u", bell, d->nth); /* fits */
 	else
 		(void)snprintf(ret, size, "bell-%s", bell); /* fits */
+}
+
+/* ---- RAM, which some devices access ---- */
+
+bool ghvm_devices_want_ram(const struct ghvm_spec *spec)
+{
+	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++)
+		if (k->dma && k->count(spec))
+			return true;
+	return false;
+}
+
+static const struct ghvm_plan_device *find_dma(const struct ghvm_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_devices; i++)
+		if (ghvm_device_kind(plan->devices[i].name)->dma)
+			return &plan->devices[i];
+	return NULL;
+}
+
+bool ghvm_devices_access_ram(const struct ghvm_plan *plan)
+{
+	return find_dma(plan);
+}
+
+int ghvm_devices_check_ram(const struct ghvm_plan *plan, struct ghvm_error *err)
+{
+	const struct ghvm_plan_device *d = find_dma(plan);
+
+	if (!d || !plan->parcels[0].lend)
+		return 0;
+	if (plan->spec->protection == GHVM_PROTECTION_PROTECTED)
+		return ghvm_error_set(
+			err, -EOPNOTSUPP,
+			"memory.protection: the device \"%s\" exchanges data through "
+			"RAM, and the host cannot access the RAM of a protected guest: "
+			"set it to none, or do not list the device",
+			d->name);
+	return ghvm_error_set(
+		err, -EOPNOTSUPP,
+		"memory.protection: the device \"%s\" exchanges data through RAM, and "
+		"this resource manager (%s) refuses RAM that is shared with the host: "
+		"do not list the device",
+		d->name, plan->quirks->generation);
 }
 
 /* ---- places ---- */

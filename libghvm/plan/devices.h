@@ -29,6 +29,7 @@ struct dt_writer;
  * @no_bell: it raises no interrupt
  * @console: /chosen names it, and the alias serial0
  * @clock: its node refers to DT_PHANDLE_CLOCK
+ * @dma: its rings and buffers are in memory that the guest shares with the host
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
  */
@@ -41,6 +42,7 @@ struct ghvm_device_kind {
 	bool no_bell;
 	bool console;
 	bool clock;
+	bool dma;
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,
 			 const struct ghvm_plan_device *d);
@@ -61,6 +63,15 @@ const struct ghvm_device_kind *ghvm_device_kind(const char *name);
 int ghvm_devices_place(const struct ghvm_device_kind *kinds, const struct ghvm_spec *spec,
 		       struct ghvm_plan_device ret[GHVM_PLAN_DEVICES_MAX], size_t *ret_n,
 		       struct ghvm_error *err);
+
+/* True if a VM of @spec has a device with @dma. */
+bool ghvm_devices_want_ram(const struct ghvm_spec *spec);
+
+/* True if a device of the plan accesses RAM, so that RAM must not be lent: the runner has it mapped. */
+bool ghvm_devices_access_ram(const struct ghvm_plan *plan);
+
+/* Return: 0; -EOPNOTSUPP such a device, and RAM that is lent. */
+int ghvm_devices_check_ram(const struct ghvm_plan *plan, struct ghvm_error *err);
 
 /* Name of the vdevice of its doorbell. */
 void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size);

@@ -468,6 +468,13 @@ static int check_entry(const struct ghvm_plan *p, struct ghvm_error *err)
 			      entry->value, ram->ipa, end_of(ram) - 1);
 }
 
+static int place_devices(struct ghvm_plan *p, struct ghvm_error *err)
+{
+	int r = ghvm_devices_place(ghvm_device_kinds, p->spec, p->devices, &p->n_devices, err);
+
+	return r == 0 ? ghvm_devices_check_ram(p, err) : r;
+}
+
 static void add_register(struct ghvm_plan *p, const char *name, const struct ghvm_spec_register *r,
 			 enum ghvm_rm_register_set set, uint8_t index)
 {
@@ -504,7 +511,7 @@ static int fill_plan(struct ghvm_plan *p, const struct ghvm_plan_input *in, stru
 	if (r == 0)
 		r = place_files(p, in, err);
 	if (r == 0)
-		r = ghvm_devices_place(ghvm_device_kinds, p->spec, p->devices, &p->n_devices, err);
+		r = place_devices(p, err);
 	if (r == 0)
 		r = make_tree(p, in, err);
 	if (r == 0)
@@ -530,7 +537,9 @@ int ghvm_plan_check(const struct ghvm_spec *spec, const struct ghvm_quirks *quir
 		r = add_parcels(&p, err);
 	if (r == 0)
 		r = check_entry(&p, err);
-	return r == 0 ? check_budget(&p, err) : r;
+	if (r == 0)
+		r = check_budget(&p, err);
+	return r == 0 ? place_devices(&p, err) : r;
 }
 
 int ghvm_plan_make(const struct ghvm_spec *spec, const struct ghvm_plan_input *in,

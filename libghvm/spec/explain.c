@@ -79,7 +79,7 @@ static void put_devices(const struct printer *p, const struct yaml_map *map, int
 	char path[PATH_SIZE];
 
 	for (const struct yaml_field *d = map->fields; d->key; d++) {
-		if (d->kind != YAML_MAP)
+		if (d->kind != YAML_MAP || spec_is_absent(d, p->spec))
 			continue;
 		device_path(p->spec, d->key, path);
 		fprintf(p->f, "%*s- %s:\n", indent, "", d->key);

@@ -31,6 +31,10 @@
 	{                                                                                          \
 		key, YAML_MAP, yaml_parse_map, 0, flags, map, 0, 0                                 \
 	}
+#define LISTED(key, member, map)                                                                   \
+	{                                                                                          \
+		key, YAML_MAP, parse_listed, offsetof(struct ghvm_spec, member), 0, map, 0, 0      \
+	}
 #define SPECIAL(key, kind, parse, flags, arg)                                                      \
 	{                                                                                          \
 		key, YAML_##kind, parse, 0, flags, arg, 0, 0                                       \
@@ -169,15 +173,26 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	}
 }
 
-/* A device that exists once unless it is disabled. */
-#define ENABLED_FIELDS(name, member, rank)                                                         \
+/* A device that exists once unless it is disabled (@initial is true), or if it is listed. */
+#define ENABLED_FIELDS(name, member, flags, initial, rank)                                         \
 	static const struct yaml_field name##_fields[] = {                                         \
-		FIELD("enabled", member, BOOL, yaml_parse_bool, 0, NULL, true, rank),              \
+		FIELD("enabled", member, BOOL, yaml_parse_bool, flags, NULL, initial, rank),       \
 		{},                                                                                \
 	};                                                                                         \
 	static const struct yaml_map name##_map = { name##_fields }
 
-ENABLED_FIELDS(power_key, power_key, 10);
+ENABLED_FIELDS(power_key, power_key, 0, true, 10);
+ENABLED_FIELDS(rng, rng, YAML_CHOSEN, false, 29);
+
+/* A device that exists if it is listed: @dst is its "enabled". */
+static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			 const struct yaml_field *f, void *dst)
+{
+	bool *enabled = dst;
+
+	*enabled = true;
+	yaml_read_map(rd, n, path, f->arg, (uint8_t *)dst - f->offset, true);
+}
 
 static const struct yaml_word loggings[] = {
 	{ "file", GHVM_LOGGING_FILE },
@@ -220,6 +235,7 @@ static void parse_later(struct yaml_reader *rd, yaml_node_t *n, const char *path
 static const struct yaml_field device_fields[] = {
 	SECTION("console", 0, &console_map),
 	SECTION("power-key", 0, &power_key_map),
+	LISTED("rng", rng, &rng_map),
 	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),

@@ -61,7 +61,7 @@ static void put_devices(FILE *f, const struct yaml_map *map, const struct ghvm_s
 	const char *between = "[";
 
 	for (const struct yaml_field *d = map->fields; d->key; d++) {
-		if (d->kind != YAML_MAP)
+		if (d->kind != YAML_MAP || spec_is_absent(d, spec))
 			continue;
 		fprintf(f, "%s{%s: ", between, d->key);
 		put_map(f, d->arg, spec);

@@ -44,8 +44,9 @@ typedef void (*yaml_parse_fn)(struct yaml_reader *rd, yaml_node_t *n, const char
 #define YAML_QUOTE_MAX 40 /* of a bad value, in a complaint */
 
 #define YAML_REQUIRED 1U
-#define YAML_NULL 2U   /* a null is a value; for other fields it counts as no key */
-#define YAML_CHOSEN 4U /* a SIZE of 0, a REGISTER not given: no key, it is chosen later */
+#define YAML_NULL 2U /* a null is a value; for other fields it counts as no key */
+/* a SIZE of 0, a REGISTER not given: no key, it is chosen later; a BOOL that is false: no device */
+#define YAML_CHOSEN 4U
 
 /* Type of the member of a key. */
 enum yaml_kind {

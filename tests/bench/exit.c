@@ -115,6 +115,7 @@ static void run_guest(void)
 {
 	static struct devices devices;
 	static struct vcpu_thread thread;
+	static const struct dma_map memory; /* no device accesses any */
 	struct vcpu_thread_shared shared = {
 		.mmio = &devices.mmio,
 		.stop = -1,
@@ -128,7 +129,7 @@ static void run_guest(void)
 
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		logs[i] = -1;
-	must(devices_init(&devices, &info, logs, NULL), "devices");
+	must(devices_init(&devices, &info, &memory, logs, NULL), "devices");
 	must(ghvm_dev_from_fd(-1, &host), "host");
 	devices_connect(&devices, host, &info);
 	must(vcpu_thread_start(&thread, &shared, host, (struct ghvm_capid){ 1 }, -1), "vCPU");

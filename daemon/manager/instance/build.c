@@ -17,6 +17,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/machine/orphans.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/spec/pair.h"
 
@@ -172,7 +173,8 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 	ghvm_machine_set_ledger(m, g->host->ledger);
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
 	ghvm_machine_set_pair(m, &g->pair);
-	if (!spec_peer(&g->spec)) /* a pair cannot be built again (decision 55) */
+	/* a pair cannot be built again (decision 55), nor can RAM be lent that a runner has mapped */
+	if (!spec_peer(&g->spec) && !ghvm_devices_access_ram(&g->plan))
 		ghvm_machine_try_share(m);
 	atomic_store(&g->machine, m); /* from here on it receives notifications */
 	return 0;

@@ -18,6 +18,7 @@
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/runinfo.h"
 #include "libghvm/machine/orphans.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/spec/pair.h"
 #include "libghvm/spec/paths.h"
@@ -291,6 +292,18 @@ static void take_regions(struct guest *g, struct guest_fd *ret, size_t *n)
 	}
 }
 
+/*
+ * RAM that is shared, for devices that access it. Without such devices, and if RAM is lent, no other process
+ * ever has its file.
+ */
+static void take_ram(struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	struct guest_need *need = guest_find_need(g, GHVM_LINK_MEMORY, 0);
+
+	if (ghvm_devices_access_ram(&g->plan) && !g->plan.parcels[0].lend && need && need->fd >= 0)
+		add_fd(ret, n, GHVM_LINK_RAM_NAME, TAKE_FD(need->fd));
+}
+
 /* The runner cannot open files, so it gets all log files for the rotation. */
 static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
 {
@@ -345,6 +358,7 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	add_fd(ret, ret_n, "machine", fd);
 	take_logs(g, ret, ret_n);
 	take_regions(g, ret, ret_n);
+	take_ram(g, ret, ret_n);
 	fd = add_sent(g, ret, ret_n);
 	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
@@ -361,6 +375,18 @@ static void fill_regions(const struct guest *g, struct ghvm_runinfo *info)
 			.size = p->size,
 		};
 	}
+}
+
+static void fill_dma(const struct guest *g, struct ghvm_runinfo *info)
+{
+	const struct ghvm_plan_parcel *ram = &g->plan.parcels[0];
+
+	if (ghvm_devices_access_ram(&g->plan))
+		info->dma[info->n_dma++] = (struct ghvm_runinfo_region){
+			.label = ram->label,
+			.ipa = ram->ipa,
+			.size = ram->size,
+		};
 }
 
 static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
@@ -404,6 +430,7 @@ int guest_runinfo(const struct guest *g)
 	memcpy(info.doorbells, doorbells, n * sizeof(*doorbells));
 	info.n_doorbells = n;
 	fill_devices(g, &info);
+	fill_dma(g, &info);
 	fill_regions(g, &info);
 	return ghvm_runinfo_write(&info);
 }

@@ -53,7 +53,7 @@ struct guest_fd {
 	int fd;
 };
 
-#define GUEST_FDS_MAX (9 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
+#define GUEST_FDS_MAX (10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
 
 /**
  * struct guest - see above

@@ -53,11 +53,9 @@ static size_t count_pollfds(const struct devices *d)
 
 /* The device counts from here on, so that devices_done() ends it. */
 static int init_device(struct devices *d, const struct device_kind *kind,
-		       const struct ghvm_runinfo_device *from, const struct ghvm_runinfo *info,
-		       int *logs)
+		       const struct ghvm_runinfo_device *from, struct device_setup setup)
 {
 	struct device *device = &d->v[d->n];
-	const struct device_setup setup = { .bell = &device->bell, .info = info, .logs = logs };
 	void *state = calloc(1, kind->size);
 	struct mmio_device mmio = {
 		.first = from->ipa,
@@ -76,6 +74,7 @@ static int init_device(struct devices *d, const struct device_kind *kind,
 		.doorbell = from->doorbell,
 		.state = state,
 	};
+	setup.bell = &device->bell;
 	d->n++;
 	r = kind->init(state, &setup);
 	if (r == 0 && count_pollfds(d) > DEVICES_POLLFDS)
@@ -84,7 +83,7 @@ static int init_device(struct devices *d, const struct device_kind *kind,
 }
 
 static int add_device(struct devices *d, const struct ghvm_runinfo_device *from,
-		      const struct ghvm_runinfo *info, int *logs, struct ghvm_error *err)
+		      const struct device_setup *setup, struct ghvm_error *err)
 {
 	const struct device_kind *kind = find_kind(from->name);
 	int r;
@@ -94,21 +93,22 @@ static int add_device(struct devices *d, const struct ghvm_runinfo_device *from,
 				      "the manager lists a device '%s', which is unknown to this "
 				      "gunyah-vm: is it of an earlier version?",
 				      from->name);
-	r = init_device(d, kind, from, info, logs);
+	r = init_device(d, kind, from, *setup);
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot create device '%s': %s", from->name,
 				      strerror(-r));
 	return 0;
 }
 
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX],
-		 struct ghvm_error *err)
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struct dma_map *dma,
+		 int logs[GHVM_SPEC_LOGS_MAX], struct ghvm_error *err)
 {
+	const struct device_setup setup = { .info = info, .dma = dma, .logs = logs };
 	int r = 0;
 
 	*d = (struct devices){};
 	for (size_t i = 0; r == 0 && i < info->n_devices; i++)
-		r = add_device(d, &info->devices[i], info, logs, err);
+		r = add_device(d, &info->devices[i], &setup, err);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
 		closep(&logs[i]); /* no device has taken it */
 		logs[i] = -1;

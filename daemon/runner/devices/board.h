@@ -13,6 +13,7 @@
 #include "daemon/runner/devices/console.h"
 #include "daemon/runner/devices/device.h"
 #include "daemon/runner/devices/mmio.h"
+#include "daemon/runner/virtio/dma-map.h"
 #include "ghvm/error.h"
 #include "ghvm/host.h"
 
@@ -47,12 +48,13 @@ extern const struct device_kind *const device_kinds[];
 /**
  * devices_init() - create the devices described by @info
  * @d: on success the caller calls devices_done()
+ * @dma: outlives @d
  * @logs: taken over, also on failure; -1 after the last
  *
  * Return: 0; -EOPNOTSUPP a kind is unknown; another errno.
  */
-int devices_init(struct devices *d, const struct ghvm_runinfo *info, int logs[GHVM_SPEC_LOGS_MAX],
-		 struct ghvm_error *err);
+int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struct dma_map *dma,
+		 int logs[GHVM_SPEC_LOGS_MAX], struct ghvm_error *err);
 void devices_done(struct devices *d);
 
 /* Reset the devices and connect them to the doorbells of a new or rebuilt VM. */

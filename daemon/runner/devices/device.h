@@ -14,6 +14,7 @@
 #include "ghvm/host.h"
 
 struct console;
+struct dma_map;
 
 /**
  * struct bell - the interrupt of a device
@@ -33,11 +34,13 @@ void bell_ring(const struct bell *bell);
 /**
  * struct device_setup - what a device is made of; all borrowed
  * @bell: outlives the device
+ * @dma: the memory that devices may access; outlives the device
  * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
  */
 struct device_setup {
 	const struct bell *bell;
 	const struct ghvm_runinfo *info;
+	const struct dma_map *dma;
 	int *logs;
 };
 

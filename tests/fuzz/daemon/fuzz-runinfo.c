@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	PROMISE(info.n_vcpus <= GHVM_SPEC_CPUS_MAX && info.n_doorbells <= GHVM_DOORBELL_MAX);
 	PROMISE(info.n_regions <= GHVM_SPEC_REGIONS_MAX);
 	PROMISE(info.n_devices <= GHVM_PLAN_DEVICES_MAX);
+	PROMISE(info.n_dma <= GHVM_RUNINFO_DMA_MAX);
 	{
 		_cleanup_(closep) int again = ghvm_runinfo_write(&info);
 

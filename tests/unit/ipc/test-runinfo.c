@@ -81,8 +81,9 @@ static void has_golden_head(void **state)
 static void has_golden_devices(void **state)
 {
 	static const uint8_t golden[] = {
-		1, 0, 'r', 't', 'c',  0,    0, 0,    0, 0, 0, 0, 0,    0,    0,	   0,
-		0, 0, 1,   0,	0x00, 0x10, 1, 0x10, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+		1, 0, 'r',  't',  'c', 0,    0, 0, 0, 0, 0,    0,    0,	   0,	 0, 0, 0, 0,
+		1, 0, 0x00, 0x10, 1,   0x10, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0,
+		0, 0, 0,    0,	  0,   0x80, 0, 0, 0, 0, 0,    0,    0x20, 0,	 0, 0, 0, 0,
 	};
 	struct ghvm_runinfo in = demo(), out;
 	uint8_t all[1024], version[8];
@@ -95,6 +96,7 @@ static void has_golden_devices(void **state)
 		.ipa = GHVM_IPA_DEVICES + GHVM_IPA_MMIO_PAGE,
 		.doorbell = GHVM_DOORBELL_NONE,
 	};
+	in.dma[in.n_dma++] = (struct ghvm_runinfo_region){ 0, 0x80000000, 0x200000 };
 
 	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
 
@@ -110,6 +112,11 @@ static void has_golden_devices(void **state)
 	assert_string_equal(out.devices[1].name, "rtc");
 	assert_int_equal(out.devices[1].nth, 1);
 	assert_int_equal(out.devices[1].doorbell, GHVM_DOORBELL_NONE);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
+	assert_int_equal(out.n_dma, 1);
+	out.dma[0].size += GHVM_PAGE;
+	assert_false(ghvm_runinfo_same_devices(&in, &out));
+	out.dma[0] = in.dma[0];
 	assert_true(ghvm_runinfo_same_devices(&in, &out));
 	out.devices[1].ipa += GHVM_IPA_MMIO_PAGE;
 	assert_false(ghvm_runinfo_same_devices(&in, &out));
@@ -179,8 +186,8 @@ static void refuses_a_damaged_list(void **state)
 	for (ssize_t len = 0; len < n; len++)
 		assert_int_equal(read_back(buf, (size_t)len, SEALS), -EBADMSG);
 	assert_int_equal(read_back(buf, (size_t)n + 1, SEALS), -EBADMSG);
-	static const ssize_t damage[] = { 5, 8, 15,
-					  32 }; /* address twice, end of the name, count */
+	/* memory's count, address twice, end of the name, count */
+	static const ssize_t damage[] = { 2, 7, 10, 17, 34 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(damage); i++) {
 		uint8_t *at = &buf[n - damage[i]];
@@ -229,6 +236,9 @@ static void refuses_counts_beyond_its_room(void **state)
 	in = demo();
 	in.n_devices = GHVM_PLAN_DEVICES_MAX + 1;
 	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
+	in = demo();
+	in.n_dma = GHVM_RUNINFO_DMA_MAX + 1;
+	assert_int_equal(ghvm_runinfo_write(&in), -EINVAL);
 }
 
 static void has_room_for_all(void **state)
@@ -238,6 +248,7 @@ static void has_room_for_all(void **state)
 	in.n_vcpus = GHVM_SPEC_CPUS_MAX;
 	in.n_doorbells = GHVM_DOORBELL_MAX;
 	in.n_regions = GHVM_SPEC_REGIONS_MAX;
+	in.n_dma = GHVM_RUNINFO_DMA_MAX;
 	for (; in.n_devices < GHVM_PLAN_DEVICES_MAX; in.n_devices++)
 		memset(in.devices[in.n_devices].name, 'x', GHVM_DEVICE_NAME_SIZE - 1);
 

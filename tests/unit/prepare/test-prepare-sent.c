@@ -304,6 +304,19 @@ static void stores_sent_files_only_of_a_transient_vm(void **state)
 	descriptor_done(&d);
 }
 
+/* No program gets a file of RAM that is lent, even if the manager sends one. */
+static void stores_ram_only_if_a_device_needs_it_and_it_is_shared(void **state)
+{
+	struct descriptor d = {};
+
+	d.spec.protection = GHVM_PROTECTION_NONE;
+	assert_false(descriptor_stores(&d, "ram"));
+	d.spec.rng = true;
+	assert_true(descriptor_stores(&d, "ram"));
+	d.spec.protection = GHVM_PROTECTION_PROTECTED;
+	assert_false(descriptor_stores(&d, "ram"));
+}
+
 #define SENT_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -321,6 +334,7 @@ int main(void)
 		SENT_TEST(malformed),
 		SENT_TEST(said_twice),
 		SENT_TEST(stores_sent_files_only_of_a_transient_vm),
+		SENT_TEST(stores_ram_only_if_a_device_needs_it_and_it_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,8 @@ static void each_row_has_registers(void **state)
 	assert_int_equal(n, n_rows); /* so each row of the library has one here */
 }
 
+static const struct dma_map no_memory;
+
 static void no_logs(int logs[GHVM_SPEC_LOGS_MAX])
 {
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
@@ -74,7 +76,7 @@ static void each_device_answers_its_page(void **state)
 
 	no_logs(logs);
 	scripted_host_init(&host);
-	assert_int_equal(devices_init(d, &info, logs, NULL), 0);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, NULL), 0);
 	assert_int_equal(d->n, info.n_devices);
 	devices_connect(d, &host.host, &info);
 	for (size_t i = 0; i < info.n_devices; i++) {
@@ -105,7 +107,7 @@ static void asks_for_no_more_than_it_says(void **state)
 	size_t n;
 
 	no_logs(logs);
-	assert_int_equal(devices_init(d, &info, logs, NULL), 0);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, NULL), 0);
 	memset(fds, 0x5a, sizeof(fds));
 	n = devices_poll(d, fds);
 	assert_in_range(n, 1, DEVICES_POLLFDS);
@@ -125,7 +127,7 @@ static void the_log_is_closed_if_no_device_takes_it(void **state)
 
 	no_logs(logs);
 	logs[0] = fd;
-	assert_int_equal(devices_init(d, &info, logs, NULL), 0);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, NULL), 0);
 	assert_int_equal(close(fd), -1);
 	assert_null(devices_console(d));
 	assert_false(devices_have_key(d));
@@ -143,7 +145,7 @@ static void refuses_a_kind_that_it_does_not_know(void **state)
 
 	no_logs(logs);
 	strcpy(info.devices[info.n_devices - 1].name, "toaster");
-	assert_int_equal(devices_init(d, &info, logs, &err), -EOPNOTSUPP);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, &err), -EOPNOTSUPP);
 	assert_non_null(strstr(err.msg, "'toaster'"));
 	assert_int_equal(d->n, 0); /* those before it are gone */
 	free(d);
@@ -158,7 +160,7 @@ static void refuses_two_at_one_address(void **state)
 
 	no_logs(logs);
 	info.devices[1].ipa = info.devices[0].ipa;
-	assert_int_equal(devices_init(d, &info, logs, &err), -EEXIST);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, &err), -EEXIST);
 	assert_non_null(strstr(err.msg, "cannot create device 'power-key'"));
 	assert_int_equal(d->n, 0);
 	free(d);
@@ -174,7 +176,7 @@ static void a_device_rings_its_own_bell(void **state)
 
 	no_logs(logs);
 	scripted_host_init(&host);
-	assert_int_equal(devices_init(d, &info, logs, NULL), 0);
+	assert_int_equal(devices_init(d, &info, &no_memory, logs, NULL), 0);
 	devices_connect(d, &host.host, &info);
 	assert_true(mmio_write(&d->mmio, GHVM_IPA_PL061 + 0x40c, 1, 0xff)); /* rising edges */
 	assert_true(mmio_write(&d->mmio, GHVM_IPA_PL061 + 0x410, 1, 0xff)); /* enabled */

@@ -259,6 +259,28 @@ static void bad_starts_fail(void **state)
 	assert_int_equal(bench_join(f), 1);
 }
 
+/* A device that accesses RAM, of which there is no file, or one that may shrink. */
+static void ram_is_missing(void **state)
+{
+	struct bench *f = *state;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		f->info.dma[0] = (struct ghvm_runinfo_region){ GHVM_LABEL_RAM, GHVM_IPA_RAM, 4096 };
+		f->info.n_dma = 1;
+		f->info.devices[f->info.n_devices++] =
+			(struct ghvm_runinfo_device){ "rng", 0, GHVM_IPA_DEVICES, 2 };
+		if (i == 1)
+			f->fds.ram = memfd_create("ram", MFD_CLOEXEC);
+		bench_launch(f);
+		assert_int_equal(bench_join(f), 1);
+		if (i == 1)
+			break;
+		bench_tear_down(state);
+		bench_set_up(state);
+		f = *state;
+	}
+}
+
 static void fds_by_name(void **state)
 {
 	struct ghvm_error err = {};
@@ -281,6 +303,8 @@ static void fds_by_name(void **state)
 	assert_true(f.console_log[0] >= 0 && f.console_log[7] >= 0);
 	assert_int_equal(fds_add(&f, "console-log-8", dup(0)), -ENOENT);
 	assert_int_equal(fds_add(&f, "refused", dup(0)), 0);
+	assert_int_equal(fds_add(&f, "ram", dup(0)), 0);
+	assert_true(f.ram >= 0);
 	assert_int_equal(fds_add(&f, "window-7", bench_memory()), 0);
 	assert_true(ghvm_region_fds_get(&f.regions, 7) >= 0);
 	assert_int_equal(fds_add(&f, "window-8", dup(0)), -EBADF);
@@ -325,6 +349,7 @@ int main(void)
 		BENCH_TEST(sigterm_before_the_start_ends_it),
 		BENCH_TEST(the_manager_can_stop_it_too),
 		BENCH_TEST(bad_starts_fail),
+		BENCH_TEST(ram_is_missing),
 		cmocka_unit_test(fds_by_name_leak_nothing),
 	};
 

@@ -4,6 +4,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "ghvm/plan.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/base/wire.h"
 #include "libghvm/rm/quirks.h"
@@ -286,6 +287,36 @@ static void keeps_to_the_quirks(void **state)
 	ghvm_plan_done(&p);
 }
 
+/* A device that accesses RAM, and RAM that the host cannot access. */
+static void a_device_that_accesses_ram_needs_shared_ram(void **state)
+{
+	struct ghvm_quirks q = *ghvm_quirks_unknown();
+	struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+	struct ghvm_plan p;
+
+	q.generation = "small";
+	in.quirks = &q;
+	s.rng = true;
+	refuse(&s, &in, -EOPNOTSUPP,
+	       "memory.protection: the device \"rng\" exchanges data through RAM, and the host "
+	       "cannot access the RAM of a protected guest");
+	assert_int_equal(ghvm_plan_check(&s, NULL, &err), -EOPNOTSUPP);
+	s.protection = GHVM_PROTECTION_NONE;
+	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 0;
+	refuse(&s, &in, -EOPNOTSUPP, "this resource manager (small) refuses RAM that is shared");
+	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 1;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_true(ghvm_devices_access_ram(&p));
+	assert_false(p.parcels[0].lend);
+	ghvm_plan_done(&p);
+	s.rng = false;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_false(ghvm_devices_access_ram(&p));
+	ghvm_plan_done(&p);
+}
+
 static void refuses_windows_in_the_wrong_place(void **state)
 {
 	const struct ghvm_plan_input in = input();
@@ -498,6 +529,7 @@ int main(void)
 		cmocka_unit_test(every_size_can_be_had),
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(keeps_to_the_quirks),
+		cmocka_unit_test(a_device_that_accesses_ram_needs_shared_ram),
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),
 		cmocka_unit_test(prints_itself),
 		cmocka_unit_test(prints_the_other_words),

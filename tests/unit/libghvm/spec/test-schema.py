@@ -134,7 +134,8 @@ class Generator:
     def good(self):
         pick = self.r.choice
         devices = [{name: make()} for name, make in
-                   self.some({"console": self.console, "power-key": self.switch}).items()]
+                   self.some({"console": self.console, "power-key": self.switch,
+                              "rng": self.switch}).items()]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",

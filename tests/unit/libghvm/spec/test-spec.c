@@ -65,6 +65,7 @@ static void takes_everything(void **state)
 		"devices:\n"
 		"  - console: {enabled: false, logging: none, log-size: 1M, log-count: 5}\n"
 		"  - power-key: {}\n"
+		"  - rng: {}\n"
 		"regions:\n"
 		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
@@ -92,6 +93,7 @@ static void takes_everything(void **state)
 	assert_int_equal(s.log_size, GHVM_MIB(1));
 	assert_int_equal(s.log_count, 5);
 	assert_true(s.power_key);
+	assert_true(s.rng);
 	assert_true(s.rm_rpc);
 	assert_int_equal(s.n_regions, 3);
 	assert_int_equal(s.regions[0].label, 7);
@@ -163,6 +165,10 @@ static const struct {
 	  "devices[0].console.log-size: not from 64K to 64M" },
 	{ GOOD "devices: [{console: {log-count: 9}}]\n", "devices[0].console.log-count" },
 	{ GOOD "devices: [{console: {log-count: 0}}]\n", "devices[0].console.log-count" },
+	{ GOOD "devices: [{rng: {}}, {rng: {}}]\n",
+	  "demo.yaml:4:22: devices[1]: the list has a rng already" },
+	{ GOOD "devices: [{rng: 5}]\n", "devices[0].rng: not a mapping of keys" },
+	{ GOOD "devices: [{rng: {source: x}}]\n", "devices[0].rng.source: unknown key" },
 	{ GOOD "devices: [{console: {enabled: 1}}]\n",
 	  "devices[0].console.enabled: neither true nor false" },
 	{ GOOD "regions: [{size: 4K}]\n", "regions[0].label: is missing" },
@@ -244,6 +250,7 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->log_size, b->log_size);
 	assert_int_equal(a->log_count, b->log_count);
 	assert_int_equal(a->power_key, b->power_key);
+	assert_int_equal(a->rng, b->rng);
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
 	assert_int_equal(a->on_reboot, b->on_reboot);
 	assert_int_equal(a->on_crash, b->on_crash);
@@ -270,7 +277,7 @@ static void prints_what_it_reads(void **state)
 		"\"}\n"
 		"memory: {size: 2G, protection: none, hugepages: 1G}\n"
 		"cpus: {count: 8}\n"
-		"devices: [{console: {enabled: false}}, {power-key: {}}]\n"
+		"devices: [{console: {enabled: false}}, {power-key: {}}, {rng: {}}]\n"
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
