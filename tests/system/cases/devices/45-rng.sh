@@ -1,0 +1,52 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest with a stock kernel, whose RAM is shared with the host, gets random numbers by virtio: also after a
+# reboot in place, and after it has told the device of rings outside of its RAM. A protected guest is refused.
+ghvmctl host | grep -q "image-share *yes" || { skip "the resource manager refuses RAM that is shared" && return 0; }
+vm one 1 256M ""
+sed -i -e 's/^memory: .*/memory: {size: 256M, protection: none}/' -e 's/^  - console: {}/&\n  - rng: {}/' $vms/one.yaml
+
+# Read 8 KiB from the device twice: all of it comes, it is not twice the same, and no compression makes it smaller.
+guest_draws() {
+	type_line one "sh"
+	type_line one "sed 's/^/has: /' /sys/class/misc/hw_random/rng_available"
+	hears one 15 "has: virtio_rng"
+	type_line one "for n in 1 2; do dd if=/dev/hwrng of=/\$n bs=1024 count=8; done 2>/dev/null"
+	type_line one "echo drawn \$(cat /1 /2 | wc -c) \$(cmp -s /1 /2 || echo unlike) \$((\$(gzip -c /1 | wc -c) > 8192))"
+	hears one 30 "drawn 16384 unlike 1"
+	type_line one "exit"
+}
+
+# Write registers of the device, which has no driver meanwhile: features, and a ring that is not in RAM.
+guest_lies() {
+	type_line one "sh"
+	type_line one "cd /sys/bus/platform/drivers/virtio-mmio; echo 10010000.virtio >unbind"
+	type_line one "for w in 70=0 70=3 24=1 20=3 70=11 38=8 80=0x7fff0000 44=1; do devmem \$((0x10010000 + 0x\${w%=*})) 32 \${w#*=}; done"
+	type_line one "echo status \$(devmem 0x10010070)"
+	hears one 15 "status 0x0000004B"
+	type_line one "echo 10010000.virtio >bind; cd /; exit"
+}
+
+journal_has() { # TEXT
+	unit_journal one | grep -q "$1"
+}
+
+up one
+ghvmctl --json status one | grep -q '"rng"' || fail "the status does not list the device"
+guest_draws
+say "rings that are not in its memory"
+guest_lies
+must 15 journal_has "Device rng, queue 0: the descriptors at 0x7fff0000 are not in memory that the guest shares"
+mark one
+guest_draws
+say "after a reboot in place"
+mark one
+type_line one reboot
+hears one 90 "guest: user space reached"
+guest_draws
+down one
+
+say "a protected guest cannot have it"
+sed -i 's/protection: none/protection: protected/' $vms/one.yaml
+start_refused one "one.yaml:[0-9]*:[0-9]*: memory.protection: the device \"rng\""
+prepare_guests
