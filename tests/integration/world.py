@@ -115,12 +115,14 @@ class World:
         wait_until(lambda: os.path.exists(self.path("hyp")) and
                    os.path.exists(self.path("control")))
 
-    def start_manager(self, hypervisor=None, wait=True, options=()):
+    def start_manager(self, hypervisor=None, wait=True, options=(), env=None):
+        """@env: variables that the manager alone gets."""
         log = open(self.path("manager.log"), "ab")
         self.manager = self.spawn(program("daemon/manager/gunyah-vmd"), "--debug",
                                   "--hypervisor", hypervisor or "unix:" + self.path("hyp"),
                                   "--bus", self.bus, "--run-dir", self.path("run"),
-                                  "--vms-dir", self.path("vms"), *options, stderr=log)
+                                  "--vms-dir", self.path("vms"), *options, stderr=log,
+                                  env={**os.environ, **(env or {})})
         log.close()
         if wait:
             wait_until(self.answers, 20)
