@@ -115,12 +115,25 @@ static struct victim *new_victim(int (*fn)(struct bench *b, struct ghvm_error *e
 	return v;
 }
 
+/* A life that nothing ends. Its descriptors and threads are counted. */
+static void live(const struct bench_options *o)
+{
+	struct bench b;
+
+	bench_init(&b, o);
+	assert_int_equal(bench_start_reboot_stop(&b, NULL), 0);
+	bench_assert_clean(&b);
+	bench_done(&b);
+}
+
 /* A life that ends before its @nth call; NULL: it was over before. */
 static struct victim *kill_once(const struct bench_options *o, unsigned int nth)
 {
 	struct victim *v = new_victim(bench_start_reboot_stop);
+	struct bench_options dies = *o;
 
-	bench_init(&v->bench, o);
+	dies.dies = true;
+	bench_init(&v->bench, &dies);
 	if (let_live(v, nth)) {
 		bury(v);
 		return v;
@@ -137,6 +150,7 @@ static void sweep(const char *what, const struct bench_options *o)
 	struct victim *v;
 	unsigned int nth;
 
+	live(o);
 	for (nth = 1; (v = kill_once(o, nth)); nth++)
 		assert_recovers(v->bench.f, nth, 0);
 	assert_true(nth > 50);
