@@ -80,9 +80,33 @@ int transient_keep(struct transient *t, enum ghvm_link_kind kind, int fd, struct
 	return keep_file(t, &t->fds[kind], fd, TRANSIENT_FILE_MAX, err);
 }
 
+/* A copy, which cannot become longer: it is passed to clients. */
 int transient_keep_text(struct transient *t, int fd, struct ghvm_error *err)
 {
-	return keep_file(t, &t->text, fd, GHVM_SPEC_FILE_MAX, err);
+	_cleanup_(freep) char *text = NULL;
+	uint64_t size = 0;
+	size_t len;
+	int r = ghvm_file_sealed(fd, GHVM_SPEC_FILE_MAX, &size, err);
+
+	if (r < 0)
+		return r;
+	r = ghvm_file_read(fd, size, &text, &len);
+	if (r == 0)
+		r = t->text = ghvm_file_seal("descriptor", text, len);
+	if (r < 0)
+		return ghvm_error_set(err, r, "the descriptor cannot be kept: %s", strerror(-r));
+	t->bytes += len;
+	return 0;
+}
+
+int transient_open_text(const struct transient *t)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t->text); /* fits */
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int transient_spec(const struct transient *t, const char *name, struct ghvm_spec *ret,

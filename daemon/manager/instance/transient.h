@@ -50,8 +50,10 @@ void transient_freep(struct transient **t);
  * message.
  */
 int transient_keep(struct transient *t, enum ghvm_link_kind kind, int fd, struct ghvm_error *err);
-/* The same for the descriptor. */
+/* Keep a copy of the descriptor. */
 int transient_keep_text(struct transient *t, int fd, struct ghvm_error *err);
+/* The same memory for each caller, with a position of its own. Return: a descriptor, owned; a negative errno. */
+int transient_open_text(const struct transient *t);
 
 /* As spec_parse_sent(), of its descriptor. */
 int transient_spec(const struct transient *t, const char *name, struct ghvm_spec *ret,

@@ -324,13 +324,13 @@ static int append_details(sd_bus_message *m, const struct transient *t)
 	return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* @ret: the text, owned. Return: as sd-bus methods. */
-static int read_descriptor(const struct vm *vm, char **ret, sd_bus_error *error)
+/* Return: a sealed memfd, owned; otherwise as sd-bus methods. */
+static int open_descriptor(const struct vm *vm, sd_bus_error *error)
 {
-	size_t len;
+	_cleanup_(freep) char *text = NULL;
 
 	if (vm->transient)
-		return ghvm_file_read(vm->transient->text, GHVM_SPEC_FILE_MAX, ret, &len);
+		return transient_open_text(vm->transient);
 	if (!vm->guest)
 		return sd_bus_error_setf(error, FAILURE_BAD_STATE, "%s is %s: it has no guest",
 					 vm->name, vm_state_to_string(vm->state));
@@ -338,8 +338,8 @@ static int read_descriptor(const struct vm *vm, char **ret, sd_bus_error *error)
 		return sd_bus_error_setf(
 			error, FAILURE_BAD_STATE,
 			"%s was started by an earlier manager, which left no descriptor", vm->name);
-	*ret = spec_explain(&vm->guest->spec);
-	return *ret ? 0 : -ENOMEM;
+	text = spec_explain(&vm->guest->spec);
+	return text ? ghvm_file_seal("descriptor", text, strlen(text)) : -ENOMEM;
 }
 
 /*
@@ -349,7 +349,6 @@ static int read_descriptor(const struct vm *vm, char **ret, sd_bus_error *error)
 static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	_cleanup_(freep) char *text = NULL;
 	_cleanup_(closep) int fd = -1;
 	struct bus *b = bus_of(m);
 	const struct vm *vm = userdata;
@@ -362,10 +361,7 @@ static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
 	if (r <= 0)
 		return r < 0 ? r : 1;
-	r = read_descriptor(vm, &text, error);
-	if (r < 0)
-		return r;
-	fd = ghvm_file_seal("descriptor", text, strlen(text));
+	fd = open_descriptor(vm, error);
 	if (fd < 0)
 		return fd;
 	r = sd_bus_message_new_method_return(m, &reply);

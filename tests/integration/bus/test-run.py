@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Transient VMs: RunVM, what it refuses, and what survives a manager."""
+import fcntl
 import json
 import os
 import pwd
@@ -12,7 +13,7 @@ import unittest
 
 import world
 from client import Error
-from sent import MIB, SHRINK, SPEC, sealed
+from sent import GROW, MIB, SHRINK, SPEC, WRITE, sealed
 from transient import FOREVER, REBOOTS, Case
 from world import ROOT, wait_until
 
@@ -77,6 +78,19 @@ class Life(Case):
             ROOT, "Manager", "UndefineVM", ("s", "demo"), ("a{sv}", {})))
         self.refused("BadState", "demo is running", call=lambda: self.c.call(
             ROOT, "Manager", "StartVM", ("s", "demo"), ("a{sv}", {})))
+        self.w.stop("demo", "force")
+        self.gone()
+
+    def test_its_descriptor(self):
+        """It is the same memory for all clients, however often they ask, and none can change it."""
+        self.up()
+        fds = [self.fd(self.c.call(ROOT + "/vm/demo", "VM", "Describe", ("a{sv}", {}),
+                                   returns="h")) for _ in range(3)]
+        self.assertEqual(len({os.fstat(fd).st_ino for fd in fds}), 1)
+        for fd in fds:
+            self.assertEqual(os.read(fd, MIB).decode(), SPEC)  # from its start
+            self.assertEqual(fcntl.fcntl(fd, fcntl.F_GET_SEALS), SHRINK | GROW | WRITE |
+                             fcntl.F_SEAL_SEAL)
         self.w.stop("demo", "force")
         self.gone()
 
