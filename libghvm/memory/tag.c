@@ -90,27 +90,22 @@ void ghvm_tag_encode(const struct ghvm_tag *tag, uint8_t ret[GHVM_TAG_BYTES])
 	ghvm_put_u32(&crc, tag_crc(ret));
 }
 
-/* Handle, "after", incarnation and address, in the layout of later versions. */
-static void get_place(struct ghvm_get *g, struct ghvm_tag *t)
-{
-	t->handle.id = ghvm_get_u32(g);
-	t->after.id = ghvm_get_u32(g);
-	t->incarnation = ghvm_get_u64(g);
-	t->ipa = (uint64_t)ghvm_get_u32(g) * GHVM_PAGE;
-}
+/*@
+  predicate tag_apart(struct ghvm_get *g, struct ghvm_tag *t) =
+    get_valid(g) && \valid(t) && \separated(t, g, g->buf + (0 .. g->len - 1));
 
-static void get_place_first(struct ghvm_get *g, struct ghvm_tag *t)
-{
-	const struct ghvm_parcel_handle named = { ghvm_get_u32(g) }, none = { GHVM_PARCEL_NONE };
-	const bool after = t->flags & TAG_FIRST_AFTER;
+  // n bytes have been read in some steps, unless one of these was too long
+  predicate tag_read{A, B}(struct ghvm_get *g, integer n) =
+    !\at(g->bad, B) ==> !\at(g->bad, A) && \at(g->len, B) == \at(g->len, A) - n;
+*/
 
-	t->handle = after ? none : named;
-	t->after = after ? named : none;
-	t->flags &= (uint8_t) ~(TAG_FIRST_AFTER | GHVM_TAG_SURE);
-	t->incarnation = ghvm_get_u64(g);
-	t->ipa = ghvm_get_u64(g);
-}
-
+/*@
+  requires tag_apart(g, t);
+  assigns g->len, g->bad, g->buf, t->with, t->kind, t->flags;
+  ensures tag_apart(g, t) && tag_read{Pre, Post}(g, 2);
+  ensures version == TAG_VERSION ==> t->kind == GHVM_TAG_SHARED;
+  ensures version != TAG_VERSION ==> t->with.id == \old(t->with.id);
+*/
 static void get_kind(struct ghvm_get *g, uint16_t version, struct ghvm_tag *t)
 {
 	if (version == TAG_VERSION) {
@@ -122,6 +117,52 @@ static void get_kind(struct ghvm_get *g, uint16_t version, struct ghvm_tag *t)
 	t->flags = ghvm_get_u8(g);
 }
 
+/* Version 1 has one handle; a flag of it says that the handle is "after". */
+/*@
+  requires tag_apart(g, t);
+  assigns g->len, g->bad, g->buf, t->handle, t->after, t->flags;
+  ensures tag_apart(g, t) && tag_read{Pre, Post}(g, 4);
+  ensures !(t->flags & GHVM_TAG_SURE);
+  ensures t->handle.id == GHVM_PARCEL_NONE || t->after.id == GHVM_PARCEL_NONE;
+*/
+static void get_handle_first(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	const struct ghvm_parcel_handle named = { ghvm_get_u32(g) }, none = { GHVM_PARCEL_NONE };
+	const bool after = t->flags & TAG_FIRST_AFTER;
+
+	t->handle = after ? none : named;
+	t->after = after ? named : none;
+	t->flags &= (uint8_t) ~(TAG_FIRST_AFTER | GHVM_TAG_SURE);
+}
+
+/*@
+  requires tag_apart(g, t);
+  assigns g->len, g->bad, g->buf, t->handle, t->after;
+  ensures tag_apart(g, t) && tag_read{Pre, Post}(g, 8);
+*/
+static void get_handles(struct ghvm_get *g, struct ghvm_tag *t)
+{
+	t->handle.id = ghvm_get_u32(g);
+	t->after.id = ghvm_get_u32(g);
+}
+
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && tag_read{Pre, Post}(g, version == TAG_VERSION_FIRST ? 8 : 4);
+*/
+static uint64_t get_address(struct ghvm_get *g, uint16_t version)
+{
+	if (version == TAG_VERSION_FIRST)
+		return ghvm_get_u64(g);
+	return (uint64_t)ghvm_get_u32(g) * GHVM_PAGE;
+}
+
+/*@
+  requires tag_apart(g, t);
+  assigns g->len, g->bad, g->buf, t->name[0 .. GHVM_NAME_SIZE - 1], t->flags;
+  ensures tag_apart(g, t) && tag_read{Pre, Post}(g, GHVM_NAME_SIZE);
+*/
 static void get_name(struct ghvm_get *g, uint16_t version, struct ghvm_tag *t)
 {
 	if (version != TAG_VERSION) {
@@ -146,9 +187,11 @@ int ghvm_tag_decode(const uint8_t tag[GHVM_TAG_BYTES], struct ghvm_tag *ret)
 	get_kind(&g, version, &t);
 	t.label = ghvm_get_u32(&g);
 	if (version == TAG_VERSION_FIRST)
-		get_place_first(&g, &t);
+		get_handle_first(&g, &t);
 	else
-		get_place(&g, &t);
+		get_handles(&g, &t);
+	t.incarnation = ghvm_get_u64(&g);
+	t.ipa = get_address(&g, version);
 	get_name(&g, version, &t);
 	if (ghvm_get_end(&g) < 0 || t.name[GHVM_NAME_SIZE - 1] ||
 	    (t.kind != GHVM_TAG_LENT && t.kind != GHVM_TAG_SHARED))
