@@ -201,24 +201,29 @@ static int add_parcels(struct ghvm_plan *p, struct ghvm_error *err)
 	return 0;
 }
 
-/* @best entries are too many: advise the largest pages if they would be few enough. */
+/*
+ * @best entries are too many: advise the largest pages if they would be few enough. If not, it is the regions, as RAM of
+ * these pages takes a few dozen entries.
+ */
 static int over_budget(const struct ghvm_plan *p, uint64_t best, uint64_t budget,
 		       struct ghvm_error *err)
 {
 	const struct ghvm_plan_parcel *ram = &p->parcels[0];
-	const uint64_t giant = best - ram->entries_best + div_up(ram->size, GHVM_GIB(1));
-	char remedy[96] = "lower it";
+	const uint64_t regions = best - ram->entries_best;
+	const uint64_t giant = regions + div_up(ram->size, GHVM_GIB(1));
 
-	if (giant <= budget)
-		(void)snprintf(remedy, sizeof(remedy),
-			       "with memory.hugepages: 1G%s it takes %" PRIu64,
-			       ghvm_aligned(ram->size, GHVM_GIB(1)) ? "" : " and a multiple of 1G",
-			       giant); /* fits */
-	return ghvm_error_set(err, -EDQUOT,
-			      "memory.size: takes at least %" PRIu64
-			      " entries of the resource manager's %" PRIu64
-			      " for the whole host: %s",
-			      best, budget, remedy);
+	if (giant > budget)
+		return ghvm_error_set(err, -EDQUOT,
+				      "regions: take at least %" PRIu64
+				      " entries of the resource manager's %" PRIu64
+				      " for the whole host: make them smaller",
+				      regions, budget);
+	return ghvm_error_set(
+		err, -EDQUOT,
+		"memory.size: takes at least %" PRIu64 " entries of the resource manager's %" PRIu64
+		" for the whole host: with memory.hugepages: 1G%s it takes %" PRIu64,
+		best, budget, ghvm_aligned(ram->size, GHVM_GIB(1)) ? "" : " and a multiple of 1G",
+		giant);
 }
 
 static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)

@@ -223,7 +223,14 @@ static void refuses_what_does_not_fit(void **state)
 	       "whole host: with memory.hugepages: 1G it takes 8");
 	s.memory += GHVM_MIB(2);
 	refuse(&s, &in, -EDQUOT, "with memory.hugepages: 1G and a multiple of 1G it takes 9");
-	s.memory -= GHVM_MIB(2);
+	s.memory = GHVM_MIB(64);
+	s.n_regions = 1;
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_GIB(10) };
+	refuse(&s, &in, -EDQUOT,
+	       "regions: take at least 5120 entries of the resource manager's 4000 for the whole "
+	       "host: make them smaller");
+	s.n_regions = 0;
+	s.memory = GHVM_GIB(8);
 	s.hugepages = GHVM_HUGEPAGES_1G;
 	in.initrd_size = UINT64_MAX - GHVM_MIB(1);
 	refuse(&s, &in, -EFBIG, "wraps");
