@@ -71,6 +71,11 @@ int descriptor_read(const char *path, char **ret, size_t *ret_len, struct ghvm_e
 
 	if (r == -EFBIG)
 		return ghvm_error_set(err, r, "%s: larger than 1M", path);
+	if (r == -ENOENT && !descriptor_is_file(path))
+		return ghvm_error_set(err, r,
+				      "%s: there is no such file; a VM that has a descriptor is "
+				      "started by ghvmctl start %s",
+				      path, path);
 	return r < 0 ? ghvm_error_set(err, r, "%s: %s", path, strerror(-r)) : 0;
 }
 

@@ -111,6 +111,7 @@ class Run(sent.Ghvmctl, Case):
         kernel, demo = self.image(), self.write()
         self.fails("usage: ghvmctl run", "run", status=2)
         self.fails("usage: ghvmctl run", "run", "--kernel", kernel, "--name", "x", status=2)
+        self.fails("nothing: there is no such file; .* ghvmctl start nothing", "run", "nothing")
         self.fails("give one or the other", "run", "--memory", "1M", demo, status=2)
         self.fails("none: No such file", "run", "--kernel", "none", "--memory", "8M", "--name",
                    "demo")
