@@ -167,7 +167,7 @@ struct ghvm_spec_owner {
  *        resource manager's firmware, 0: GHVM_FIRMWARE_SIZE
  * @boot: how the guest starts, if not at its kernel's first byte
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
- * @rng: has a source of random numbers (default false)
+ * @rng: has a source of random numbers; @rtc: has a clock (both default false)
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
  * @stop_timeout_ms: time for a graceful stop
@@ -199,6 +199,7 @@ struct ghvm_spec {
 	unsigned int log_count;
 	bool power_key;
 	bool rng;
+	bool rtc;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;

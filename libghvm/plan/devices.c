@@ -43,6 +43,12 @@ static unsigned int count_power_key(const struct ghvm_spec *spec)
 	return spec->power_key;
 }
 
+static void put_apb_clock(struct dt_writer *w)
+{
+	dt_put_cell(w, "clocks", DT_PHANDLE_CLOCK);
+	dt_put_string(w, "clock-names", "apb_pclk");
+}
+
 static void put_gpio(struct dt_writer *w, const struct ghvm_device_kind *kind,
 		     const struct ghvm_plan_device *d)
 {
@@ -56,8 +62,7 @@ static void put_gpio(struct dt_writer *w, const struct ghvm_device_kind *kind,
 	dt_put_empty(w, "interrupt-controller");
 	dt_put_cell(w, "#interrupt-cells", 2);
 	dt_put_doorbell_irq(w, d->doorbell);
-	dt_put_cell(w, "clocks", DT_PHANDLE_CLOCK);
-	dt_put_string(w, "clock-names", "apb_pclk");
+	put_apb_clock(w);
 	dt_put_cell(w, "phandle", DT_PHANDLE_GPIO);
 	dt_end_node(w);
 }
@@ -76,6 +81,26 @@ static void put_power_key(struct dt_writer *w, const struct ghvm_device_kind *ki
 	dt_put_cells(w, "gpios", line, ARRAY_SIZE(line));
 	dt_put_empty(w, "wakeup-source"); /* also wakes a guest in s2idle */
 	dt_end_node(w);
+	dt_end_node(w);
+}
+
+/* ---- the clock ---- */
+
+static unsigned int count_rtc(const struct ghvm_spec *spec)
+{
+	return spec->rtc;
+}
+
+static void put_rtc(struct dt_writer *w, const struct ghvm_device_kind *kind,
+		    const struct ghvm_plan_device *d)
+{
+	static const char compatible[] = "arm,pl031\0arm,primecell";
+
+	dt_begin_node_at(w, kind->node, d->ipa);
+	dt_put_strings(w, "compatible", compatible, sizeof(compatible));
+	dt_put_reg(w, d->ipa, GHVM_IPA_MMIO_PAGE);
+	dt_put_doorbell_irq(w, d->doorbell);
+	put_apb_clock(w);
 	dt_end_node(w);
 }
 
@@ -122,6 +147,12 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .dma = true,
 	  .count = count_rng,
 	  .put_node = put_virtio },
+	{ .name = "rtc",
+	  .node = "rtc",
+	  .bell = "rtc",
+	  .clock = true,
+	  .count = count_rtc,
+	  .put_node = put_rtc },
 	{},
 };
 

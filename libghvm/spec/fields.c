@@ -183,6 +183,7 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 
 ENABLED_FIELDS(power_key, power_key, 0, true, 10);
 ENABLED_FIELDS(rng, rng, YAML_CHOSEN, false, 29);
+ENABLED_FIELDS(rtc, rtc, YAML_CHOSEN, false, 30);
 
 /* A device that exists if it is listed: @dst is its "enabled". */
 static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *path,
@@ -236,6 +237,7 @@ static const struct yaml_field device_fields[] = {
 	SECTION("console", 0, &console_map),
 	SECTION("power-key", 0, &power_key_map),
 	LISTED("rng", rng, &rng_map),
+	LISTED("rtc", rtc, &rtc_map),
 	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),

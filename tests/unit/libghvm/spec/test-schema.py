@@ -135,7 +135,7 @@ class Generator:
         pick = self.r.choice
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
-                              "rng": self.switch}).items()]
+                              "rng": self.switch, "rtc": self.switch}).items()]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",

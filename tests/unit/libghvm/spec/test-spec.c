@@ -66,6 +66,7 @@ static void takes_everything(void **state)
 		"  - console: {enabled: false, logging: none, log-size: 1M, log-count: 5}\n"
 		"  - power-key: {}\n"
 		"  - rng: {}\n"
+		"  - rtc: {}\n"
 		"regions:\n"
 		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
@@ -93,7 +94,7 @@ static void takes_everything(void **state)
 	assert_int_equal(s.log_size, GHVM_MIB(1));
 	assert_int_equal(s.log_count, 5);
 	assert_true(s.power_key);
-	assert_true(s.rng);
+	assert_true(s.rng && s.rtc);
 	assert_true(s.rm_rpc);
 	assert_int_equal(s.n_regions, 3);
 	assert_int_equal(s.regions[0].label, 7);
@@ -251,6 +252,7 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->log_count, b->log_count);
 	assert_int_equal(a->power_key, b->power_key);
 	assert_int_equal(a->rng, b->rng);
+	assert_int_equal(a->rtc, b->rtc);
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
 	assert_int_equal(a->on_reboot, b->on_reboot);
 	assert_int_equal(a->on_crash, b->on_crash);
@@ -277,7 +279,7 @@ static void prints_what_it_reads(void **state)
 		"\"}\n"
 		"memory: {size: 2G, protection: none, hugepages: 1G}\n"
 		"cpus: {count: 8}\n"
-		"devices: [{console: {enabled: false}}, {power-key: {}}, {rng: {}}]\n"
+		"devices: [{console: {enabled: false}}, {power-key: {}}, {rng: {}}, {rtc: {}}]\n"
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
