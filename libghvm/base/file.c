@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,6 +84,16 @@ int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len)
 	(void)TAKE_PTR(buf);
 	*ret_len = len;
 	return 0;
+}
+
+char *ghvm_file_text(FILE *f, char **text)
+{
+	const bool bad = ferror(f);
+
+	if (fclose(f) == 0 && !bad)
+		return *text;
+	free(*text);
+	return NULL;
 }
 
 int ghvm_file_seal(const char *name, const void *bytes, size_t len)

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /**
  * ghvm_file_open() - open a regular file for reading
@@ -41,6 +42,14 @@ int ghvm_file_create(int dir, const char *name);
  * Return: 0; -EFBIG more than @max; -ENOMEM; errno of read().
  */
 int ghvm_file_read(int fd, size_t max, char **ret, size_t *ret_len);
+
+/**
+ * ghvm_file_text() - close a stream of open_memstream()
+ * @text: the buffer that it was opened with
+ *
+ * Return: the text, owned by the caller; NULL: something could not be written, for lack of memory.
+ */
+char *ghvm_file_text(FILE *f, char **text);
 
 /**
  * ghvm_file_seal() - make a memfd of which no process can change the bytes

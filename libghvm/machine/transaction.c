@@ -35,6 +35,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/plan/plan.h"
 
@@ -348,9 +349,5 @@ char *ghvm_transaction_to_json(const struct ghvm_transaction *t)
 	json_steps(&j, t);
 	ghvm_json_close(&j, '}');
 	fputc('\n', f);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return ghvm_file_text(f, &text);
 }

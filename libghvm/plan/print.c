@@ -6,6 +6,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/base/json.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/spec/pair.h"
@@ -288,11 +289,7 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 	text_registers(f, p);
 	text_charges(f, p);
 	text_steps(f, p);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return ghvm_file_text(f, &text);
 }
 
 /* ---- JSON ---- */
@@ -417,9 +414,5 @@ char *ghvm_plan_to_json(const struct ghvm_plan *p)
 		return NULL;
 	json_plan(&j, p);
 	fputc('\n', f);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return ghvm_file_text(f, &text);
 }

@@ -3,6 +3,7 @@
  * Prints a spec with the file and line that each key comes from.
  */
 #include "libghvm/spec/print.h"
+#include "libghvm/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,14 +134,9 @@ char *spec_explain(const struct ghvm_spec *spec)
 	char *text = NULL;
 	size_t len;
 	struct printer p = { .f = open_memstream(&text, &len), .spec = spec };
-	bool bad;
 
 	if (!p.f)
 		return NULL;
 	put_map(&p, &spec_fields, spec, 0, "");
-	bad = ferror(p.f);
-	if (fclose(p.f) == 0 && !bad)
-		return text;
-	free(text);
-	return NULL;
+	return ghvm_file_text(p.f, &text);
 }

@@ -7,6 +7,7 @@
 #include "libghvm/spec/paths.h"
 
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -146,14 +147,9 @@ char *spec_replace_paths(const struct ghvm_spec *spec, const char *text, size_t 
 {
 	char *buf = NULL;
 	FILE *f = open_memstream(&buf, ret_len);
-	bool bad;
 
 	if (!f)
 		return NULL;
 	put_text(f, spec, text, len, values);
-	bad = ferror(f);
-	if (fclose(f) == 0 && !bad)
-		return buf;
-	free(buf);
-	return NULL;
+	return ghvm_file_text(f, &buf);
 }

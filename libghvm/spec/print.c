@@ -4,6 +4,7 @@
  */
 #include "ghvm/spec.h"
 
+#include "libghvm/base/file.h"
 #include "libghvm/spec/print.h"
 
 #include <inttypes.h>
@@ -168,14 +169,9 @@ char *ghvm_spec_to_yaml(const struct ghvm_spec *spec)
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
-	bool bad;
 
 	if (!f)
 		return NULL;
 	put_map(f, &spec_fields, spec);
-	bad = ferror(f);
-	if (fclose(f) == 0 && !bad)
-		return text;
-	free(text);
-	return NULL;
+	return ghvm_file_text(f, &text);
 }

@@ -15,6 +15,7 @@
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/base/file.h"
 #include "libghvm/spec/paths.h"
 
 #define VERSION_PLANLESS 1
@@ -133,9 +134,8 @@ char *store_print(const struct store_record *rec)
 	if (!f)
 		return NULL;
 	r = put_record(f, rec);
-	if (ferror(f))
-		r = -ENOMEM;
-	if (fclose(f) == 0 && r == 0)
+	text = ghvm_file_text(f, &text);
+	if (r == 0)
 		return text;
 	free(text);
 	return NULL;
