@@ -175,6 +175,14 @@ int bus_reply_text(sd_bus_message *m, const char *text)
 	return fd < 0 ? fd : sd_bus_reply_method_return(m, "h", fd);
 }
 
+int bus_send_reply(sd_bus_message *reply, int r)
+{
+	if (r >= 0)
+		r = sd_bus_send(NULL, reply, NULL);
+	(void)sd_bus_message_unref(reply);
+	return r < 0 ? r : 1;
+}
+
 /* --- connection --- */
 
 static int connect_to(const char *address, sd_bus **ret)

@@ -92,3 +92,6 @@ int bus_unknown_option(const char *key, sd_bus_error *ret);
 
 /* Reply to @m with @text, in a sealed memfd. */
 int bus_reply_text(sd_bus_message *m, const char *text);
+
+/* Send @reply, which is consumed, unless filling it in has failed with @r. Return: as sd-bus methods. */
+int bus_send_reply(sd_bus_message *reply, int r);

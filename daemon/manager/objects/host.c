@@ -131,10 +131,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 					  e->why.msg);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	if (r >= 0)
-		r = sd_bus_send(b->conn, reply, NULL);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? r : 1;
+	return bus_send_reply(reply, r);
 }
 
 /* RetryQuarantine(a{sv}): returns immediately; PagesQuarantined shows the result */
@@ -225,10 +222,7 @@ static int method_trace(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
 		r = append_messages(reply, b->manager->trace, vm, after);
-	if (r >= 0)
-		r = sd_bus_send(b->conn, reply, NULL);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? r : 1;
+	return bus_send_reply(reply, r);
 }
 
 static const sd_bus_vtable vtable[] = {

@@ -57,10 +57,7 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	if (r >= 0)
-		r = sd_bus_send(b->conn, reply, NULL);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? r : 1;
+	return bus_send_reply(reply, r);
 }
 
 /* Return: as lane_turn(), because an unknown VM needs a scan of the descriptor folders. */
@@ -281,10 +278,7 @@ static int method_validate(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r >= 0)
 		r = append_complaints(reply, &complaints);
-	if (r >= 0)
-		r = sd_bus_send(b->conn, reply, NULL);
-	(void)sd_bus_message_unref(reply);
-	return r < 0 ? r : 1;
+	return bus_send_reply(reply, r);
 }
 
 /*

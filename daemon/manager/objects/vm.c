@@ -348,10 +348,10 @@ static int open_descriptor(const struct vm *vm, sd_bus_error *error)
  */
 static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(closep) int fd = -1;
 	struct bus *b = bus_of(m);
 	const struct vm *vm = userdata;
+	sd_bus_message *reply = NULL;
 	uid_t uid;
 	int r;
 
@@ -369,9 +369,7 @@ static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *erro
 		r = sd_bus_message_append_basic(reply, 'h', &fd);
 	if (r >= 0)
 		r = append_details(reply, vm->transient);
-	if (r >= 0)
-		r = sd_bus_send(b->conn, reply, NULL);
-	return r < 0 ? r : 1;
+	return bus_send_reply(reply, r);
 }
 
 /* BeginTransaction(a{sv}) -> o */
