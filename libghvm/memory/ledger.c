@@ -415,25 +415,45 @@ bool ghvm_ledger_vmid_claim(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 	return unused;
 }
 
-static void set_used(struct ghvm_ledger *l, struct ghvm_vmid vmid, bool used)
+/* What is known of @vmid: nothing if no guest can have it. */
+static struct ghvm_ledger_vmid look_up(struct ghvm_ledger *l, struct ghvm_vmid vmid)
+{
+	struct ghvm_ledger_vmid copy = {};
+	const struct ghvm_ledger_vmid *v;
+
+	lock(l);
+	v = find_vmid(l, vmid);
+	if (v)
+		copy = *v;
+	unlock(l);
+	return copy;
+}
+
+/* Add or remove what @flags has. */
+static void set_flags(struct ghvm_ledger *l, struct ghvm_vmid vmid, struct ghvm_ledger_vmid flags,
+		      bool value)
 {
 	struct ghvm_ledger_vmid *v;
 
 	lock(l);
 	v = find_vmid(l, vmid);
-	if (v)
-		v->used = used;
+	if (v && flags.used)
+		v->used = value;
+	if (v && flags.stuck)
+		v->stuck = value;
+	if (v && flags.noted)
+		v->noted = value;
 	unlock(l);
 }
 
 void ghvm_ledger_vmid_add(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	set_used(l, vmid, true);
+	set_flags(l, vmid, (struct ghvm_ledger_vmid){ .used = true }, true);
 }
 
 void ghvm_ledger_vmid_remove(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	set_used(l, vmid, false);
+	set_flags(l, vmid, (struct ghvm_ledger_vmid){ .used = true }, false);
 	if (l->on_vmid)
 		l->on_vmid(l->on_vmid_data, vmid, false);
 }
@@ -446,48 +466,22 @@ void ghvm_ledger_watch_vmids(struct ghvm_ledger *l, ghvm_ledger_vmid_fn on_vmid,
 
 void ghvm_ledger_vmid_note(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	struct ghvm_ledger_vmid *v;
-
-	lock(l);
-	v = find_vmid(l, vmid);
-	if (v)
-		v->noted = true;
-	unlock(l);
+	set_flags(l, vmid, (struct ghvm_ledger_vmid){ .noted = true }, true);
 }
 
 bool ghvm_ledger_vmid_noted(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	const struct ghvm_ledger_vmid *v;
-	bool noted;
-
-	lock(l);
-	v = find_vmid(l, vmid);
-	noted = v && v->noted;
-	unlock(l);
-	return noted;
+	return look_up(l, vmid).noted;
 }
 
 void ghvm_ledger_vmid_stuck(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	struct ghvm_ledger_vmid *v;
-
-	lock(l);
-	v = find_vmid(l, vmid);
-	if (v)
-		v->stuck = true;
-	unlock(l);
+	set_flags(l, vmid, (struct ghvm_ledger_vmid){ .stuck = true }, true);
 }
 
 bool ghvm_ledger_vmid_known(struct ghvm_ledger *l, struct ghvm_vmid vmid)
 {
-	const struct ghvm_ledger_vmid *v;
-	bool known;
-
-	lock(l);
-	v = find_vmid(l, vmid);
-	known = v && v->used;
-	unlock(l);
-	return known;
+	return look_up(l, vmid).used;
 }
 
 /* Called with the lock. */
