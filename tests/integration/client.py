@@ -22,6 +22,10 @@ class Error(Exception):
         self.text = text
 
 
+class NotBasic(Exception):
+    """A value of a type that this client does not read."""
+
+
 class _SdError(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("message", ctypes.c_char_p),
                 ("need_free", ctypes.c_int)]
@@ -134,6 +138,41 @@ class Client:
             SD.sd_bus_error_free(ctypes.byref(error))
             SD.sd_bus_message_unref(m)
             SD.sd_bus_message_unref(reply)
+
+    def get(self, path, interface, name):
+        """The value of a property of a basic type."""
+        m = self.message(path, "org.freedesktop.DBus.Properties", "Get",
+                         ("s", NAME.decode() + "." + interface), ("s", name))
+        error, reply = _SdError(), ctypes.c_void_p()
+        kind, content = ctypes.c_char(), ctypes.c_char_p()
+        try:
+            r = SD.sd_bus_call(self.bus, m, ctypes.c_uint64(20000000), ctypes.byref(error),
+                               ctypes.byref(reply))
+            if r < 0:
+                raise Error((error.name or b"none.none").decode(),
+                            (error.message or os.strerror(-r).encode()).decode())
+            _check(SD.sd_bus_message_peek_type(reply, ctypes.byref(kind), ctypes.byref(content)),
+                   "peek")
+            of = content.value.decode()
+            if of not in NUMBERS and of not in ("s", "o"):
+                raise NotBasic(of)
+            _check(SD.sd_bus_message_enter_container(reply, ctypes.c_char(b"v"), content), "enter")
+            value = _read(reply, of)
+            return bool(value) if of == "b" else value
+        finally:
+            SD.sd_bus_error_free(ctypes.byref(error))
+            SD.sd_bus_message_unref(m)
+            SD.sd_bus_message_unref(reply)
+
+    def manager_is_there(self):
+        """Whether its name has an owner."""
+        reply, yes = ctypes.c_void_p(), ctypes.c_int()
+        _check(SD.sd_bus_call_method(self.bus, b"org.freedesktop.DBus", b"/org/freedesktop/DBus",
+                                     b"org.freedesktop.DBus", b"NameHasOwner", None,
+                                     ctypes.byref(reply), b"s", NAME), "NameHasOwner")
+        SD.sd_bus_message_read_basic(reply, ctypes.c_char(b"b"), ctypes.byref(yes))
+        SD.sd_bus_message_unref(reply)
+        return bool(yes.value)
 
     def ask(self, path, interface, method, *args):
         """Send a call; answer() waits for the reply."""

@@ -6,7 +6,7 @@ import os
 
 import case
 from client import Error
-from world import NAME, ROOT, wait_until
+from world import NAME, ROOT
 
 PAGE = 4096
 MIB = 1 << 20
