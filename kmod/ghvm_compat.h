@@ -23,6 +23,12 @@
 #endif
 
 /*
+ * memfd_pin_folios() came with 6.11, but some of its releases crash in it, or lose huge pages, where
+ * the file has holes.
+ */
+#define GHVM_PINS_FILES (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0))
+
+/*
  * Before 6.3 qcom_scm_assign_mem() takes the present owners as a mask of 32 bits. Guests are owner
  * 0x3a there, so what was assigned to one could not be taken back.
  */

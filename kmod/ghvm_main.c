@@ -50,6 +50,8 @@ static long cmd_info(void *priv, void *p)
 	*arg = (struct ghvm_info){ .size = arg->size };
 
 	arg->flags = ghvm_qcom_flags();
+	if (GHVM_PINS_FILES && !ghvm_hyp.obstacle)
+		arg->flags |= GHVM_INFO_PIN_FILE;
 	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_TX])
 		arg->flags |= GHVM_INFO_RM_TX_VIRQ;
 	if (ghvm_hyp.rm_irq[GHVM_IRQ_RM_RX])
@@ -88,7 +90,7 @@ static const struct ghvm_op dev_ops[] = {
 	GHVM_OP(GHVM_INFO, ghvm_info, device, cmd_info), /* first: see dev_ioctl() */
 	GHVM_OP(GHVM_HCALL, ghvm_hcall, __reserved, cmd_hcall),
 	GHVM_OP(GHVM_IRQ, ghvm_irq, eventfd, ghvm_irqs_set),
-	GHVM_OP(GHVM_PIN, ghvm_pin, length, ghvm_pin),
+	GHVM_OP(GHVM_PIN, ghvm_pin, __reserved, ghvm_pin),
 	GHVM_OP(GHVM_GRANT, ghvm_grant, n_virqs, ghvm_grant),
 	GHVM_OP(GHVM_REVOKE, ghvm_revoke, id, ghvm_revoke),
 	GHVM_OP(GHVM_QUARANTINE_LIST, ghvm_quarantine_list, entries, ghvm_quarantine_list),

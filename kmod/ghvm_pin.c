@@ -8,14 +8,12 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/io.h>
-#include <linux/magic.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
 #include "ghvm_priv.h"
 
-#define BATCH 64		    /* pages pinned per mmap lock */
-#define CHUNK (512UL << PAGE_SHIFT) /* bytes of other work between cond_resched()s */
+#define CHUNK (512UL << PAGE_SHIFT) /* bytes cleaned between cond_resched()s */
 
 void ghvm_pin_move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm)
 {
@@ -58,135 +56,26 @@ static void uncharge_user(struct ghvm_pin_file *pin)
 	put_cred(pin->payer);
 }
 
-static int extents_resize(struct ghvm_extents *e, u64 cap)
-{
-	struct ghvm_extent *v;
-
-	if (!cap)
-		return -E2BIG;
-	v = kvmalloc_array(cap, sizeof(*v), GFP_KERNEL_ACCOUNT);
-	if (!v)
-		return -ENOMEM;
-	if (e->n)
-		memcpy(v, e->v, e->n * sizeof(*v));
-	kvfree(e->v);
-	e->v = v;
-	e->cap = cap;
-	return 0;
-}
-
-/* Anonymous, shared and huge memory has no other owner that might access a guest's page. */
-static bool vma_pinnable(const struct vm_area_struct *vma)
-{
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
-		return false;
-	if (!vma->vm_file || vma->vm_flags & VM_HUGETLB)
-		return true;
-	return file_inode(vma->vm_file)->i_sb->s_magic == TMPFS_MAGIC;
-}
-
-static bool range_pinnable(struct mm_struct *mm, unsigned long va, unsigned long end)
-{
-	struct vm_area_struct *vma;
-
-	for (; va < end; va = vma->vm_end) {
-		vma = find_vma(mm, va);
-		if (!vma || vma->vm_start > va || !vma_pinnable(vma))
-			return false;
-	}
-	return true;
-}
-
-/* Return: number of pages pinned, at least one; or a negative errno. */
-static long pin_batch(unsigned long va, unsigned long n, struct page **pages)
-{
-	struct mm_struct *mm = current->mm;
-	long ret = -EFAULT;
-
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	if (range_pinnable(mm, va, va + n * PAGE_SIZE))
-		ret = ghvm_pin_user_pages(va, n, FOLL_WRITE | FOLL_LONGTERM, pages);
-	mmap_read_unlock(mm);
-	return ret ?: -EFAULT;
-}
-
-/* Append all pinned pages, also on failure, so that they are unpinned with the rest. */
-static int batch_add(struct ghvm_extents *e, struct page **pages, long n)
-{
-	int ret = 0;
-	long i;
-
-	for (i = 0; i < n; i++) {
-		if (is_zero_pfn(page_to_pfn(pages[i])))
-			ret = -EFAULT;
-		ghvm_extents_add(e, page_to_phys(pages[i]), PAGE_SIZE);
-	}
-	return ret;
-}
-
-static int pin_pages(struct ghvm_pin_file *pin, unsigned long va)
-{
-	struct page *pages[BATCH];
-	unsigned long end = va + pin->length;
-	int ret = 0;
-	long n;
-
-	for (; va < end; va += n * PAGE_SIZE) {
-		if (pin->extents.cap - pin->extents.n < BATCH)
-			ret = extents_resize(&pin->extents,
-					     ghvm_extents_room(pin->extents.n, BATCH));
-		if (ret)
-			return ret;
-		n = pin_batch(va, min_t(unsigned long, BATCH, (end - va) >> PAGE_SHIFT), pages);
-		if (n < 0)
-			return n;
-		ret = batch_add(&pin->extents, pages, n);
-		if (ret)
-			return ret;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	extents_resize(&pin->extents, pin->extents.n); /* shrink: a pin may exist for years */
-	return 0;
-}
-
-static void unpin_extent(const struct ghvm_extent *x)
-{
-	u64 done, n;
-
-	for (done = 0; done < x->length; done += n) {
-		n = min_t(u64, x->length - done, CHUNK);
-		unpin_user_page_range_dirty_lock(pfn_to_page(PHYS_PFN(x->pa + done)),
-						 n >> PAGE_SHIFT, true);
-		cond_resched();
-	}
-}
-
 /* The only function that gives pages back. */
 static void pin_free(struct ghvm_pin_file *pin)
 {
-	u64 i;
-
 	if (WARN_ON(pin->state == GHVM_PIN_GUARDED))
 		return;
-	for (i = 0; i < pin->extents.n; i++)
-		unpin_extent(&pin->extents.v[i]);
-	kvfree(pin->extents.v);
+	ghvm_pages_unpin(pin);
 	uncharge_user(pin);
 	mutex_destroy(&pin->lock);
 	kfree(pin);
 }
 
-static struct ghvm_pin_file *pin_new(u64 length)
+static struct ghvm_pin_file *pin_new(const struct ghvm_pin *arg)
 {
 	static atomic64_t last_id = ATOMIC64_INIT(0);
 	struct ghvm_pin_file *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
-	pin->length = length;
+	pin->length = arg->length;
+	pin->readonly = arg->flags & GHVM_PIN_READONLY;
 	pin->state = GHVM_PIN_HELD;
 	if (!charge_user(pin)) {
 		kfree(pin);
@@ -204,14 +93,13 @@ long ghvm_pin(void *priv, void *p)
 	struct file *file;
 	int ret;
 
-	if (arg->flags || !ghvm_range_valid(arg->user_va, arg->length, PAGE_SIZE))
+	if (arg->flags & ~GHVM_PIN_READONLY || arg->__reserved ||
+	    !ghvm_range_valid(arg->start, arg->length, PAGE_SIZE))
 		return -EINVAL;
-	if (arg->user_va + arg->length > TASK_SIZE)
-		return -EFAULT;
-	pin = pin_new(arg->length);
+	pin = pin_new(arg);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	ret = pin_pages(pin, arg->user_va);
+	ret = ghvm_pages_pin(pin, arg);
 	if (!ret)
 		ret = ghvm_file_new("[ghvm-pin]", &ghvm_pin_fops, pin, &file);
 	if (ret < 0) {
@@ -365,6 +253,8 @@ static ssize_t pin_write(struct file *file, const char __user *buf, size_t len, 
 	u64 offset = *pos;
 	ssize_t ret;
 
+	if (pin->readonly)
+		return -EPERM;
 	if (offset >= pin->length)
 		return len ? -ENOSPC : 0;
 	if (!writers_add(pin, 1))

@@ -117,6 +117,7 @@ struct ghvm_away {
  * @extents: physical pages
  * @mm: the mm that counts it in VmPin: of the process that pinned it, then of the adopter
  * @payer: credentials of the charged user, referenced; NULL: not charged
+ * @readonly: pinned by GHVM_PIN_READONLY
  * @lock: taken before ghvm_guard_lock
  * @state: GHVM_PIN_HELD or GHVM_PIN_GUARDED
  * @writers: pwrites in progress
@@ -130,6 +131,7 @@ struct ghvm_pin_file {
 	struct ghvm_extents extents;
 	struct mm_struct *mm;
 	const struct cred *payer;
+	bool readonly;
 
 	struct mutex lock; /* guards the following members */
 	u32 state;
@@ -142,6 +144,11 @@ long ghvm_pin(void *priv, void *p);
 /* Count @pin in VmPin of @mm, and no longer in that of another process. */
 void ghvm_pin_move_vmpin(struct ghvm_pin_file *pin, struct mm_struct *mm);
 extern const struct file_operations ghvm_pin_fops;
+
+/* ghvm_pages.c */
+/* What fails leaves the pages pinned so far in @pin->extents. */
+int ghvm_pages_pin(struct ghvm_pin_file *pin, const struct ghvm_pin *arg);
+void ghvm_pages_unpin(struct ghvm_pin_file *pin);
 
 struct ghvm_move; /* ghvm_qcom.c */
 

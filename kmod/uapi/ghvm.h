@@ -15,7 +15,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define GHVM_ABI_LEVEL 3
+#define GHVM_ABI_LEVEL 4
 
 /* The module accepts both identities of abi A.2. */
 #define GHVM_INFO_RM_TX_VIRQ 0x1 /* RM's device tree node has the TX virq */
@@ -27,6 +27,8 @@
  * has no driver qcom_scm.
  */
 #define GHVM_INFO_ASSIGN_NEEDED 0x8
+#define GHVM_INFO_PIN_FILE                                                                         \
+	0x10 /* GHVM_PIN takes a file; without it an address: Linux before 6.12 */
 
 /* The words of the two UIDs, initializers of @uid below */
 #define GHVM_UID_GUNYAH                                                                            \
@@ -133,19 +135,30 @@ struct ghvm_irq {
 	__s32 eventfd;
 };
 
+#define GHVM_PIN_READONLY 0x1 /* the guest will only read: @memfd may be read-only or sealed */
+
 /**
  * struct ghvm_pin - ioctl(GHVM_PIN), on /dev/ghvm
  * @size: sizeof(struct ghvm_pin)
- * @flags: Must be 0
- * @user_va: start of the caller's range, page aligned
- * @length: bytes, a multiple of the page size
+ * @flags: GHVM_PIN_*
+ * @start: offset in @memfd; without GHVM_INFO_PIN_FILE the address of a writable mapping
+ * @length: bytes; it and @start are multiples of the page size
+ * @memfd: file of tmpfs or hugetlbfs, a memfd in most cases; without GHVM_INFO_PIN_FILE -1, and @flags 0
+ *         (-EOPNOTSUPP)
+ * @__reserved: Must be 0
  *
  * The pages count against RLIMIT_MEMLOCK of the caller's user, together with all other locked
  * memory of that user (-ENOMEM), unless the caller has CAP_IPC_LOCK. -E2BIG: about 2^26 extents
  * or more, which the kernel cannot list; huge pages reduce their number.
  *
- * Pages that another pin guards are not refused: the module cannot know which pages a mapping
- * will have, and a pin made before the guard has the same effect. The caller that guards a pin
+ * Errors of the file: -EINVAL another file system; -EACCES not open for reading and, unless
+ * GHVM_PIN_READONLY, for writing; -EPERM sealed against writing; -EFAULT it ends before the range.
+ * -ENODATA: some page is not populated (each page of hugetlbfs must be; on tmpfs a hole is filled,
+ * but not what fallocate() has allocated and nothing has accessed). -EBUSY: another process is writing
+ * to the file, changing its size or its seals; try again.
+ *
+ * Pages that another pin guards are not refused: the module cannot know what else has the pages of a
+ * file, and a pin made before the guard has the same effect. The caller that guards a pin
  * must ensure that no other pin and no mapping has its pages. If another HELD pin has them,
  * writes through that pin go into a guest's memory; the pages stay pinned until all their pins
  * are unpinned, in any order.
@@ -155,13 +168,15 @@ struct ghvm_irq {
 struct ghvm_pin {
 	__u32 size;
 	__u32 flags;
-	__aligned_u64 user_va;
+	__aligned_u64 start;
 	__aligned_u64 length;
+	__s32 memfd;
+	__u32 __reserved;
 };
 
 /* No state is 0, the value of a forgotten field. */
 #define GHVM_PIN_GUARDED 1 /* closing quarantines; pwrite(2) is -EBUSY */
-#define GHVM_PIN_HELD 2	   /* closing unpins; pwrite(2) writes into the pages */
+#define GHVM_PIN_HELD 2	   /* closing unpins; pwrite(2) writes (GHVM_PIN_READONLY: -EPERM) */
 
 #define GHVM_TAG_SIZE 64
 

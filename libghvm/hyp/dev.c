@@ -2,8 +2,8 @@
 /*
  * ghvm_host_ops as ioctls on /dev/ghvm, or on a grant file, which refuses most of them.
  *
- * Memory is mapped only during the pin ioctl, so that no process keeps a mapping of pages that
- * are lent later.
+ * Memory is mapped to be populated only, or where the kernel pins by address (Linux before 6.12) during the pin
+ * ioctl, so that no process keeps a mapping of pages that are lent later.
  */
 #include "libghvm/hyp/dev.h"
 
@@ -18,6 +18,10 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/host.h"
 #include "libghvm/hyp/mapping.h"
+
+/* While another process writes to a file it cannot be pinned: for a second it is tried again. */
+#define BUSY_USEC 10000
+#define BUSY_TRIES 100
 
 struct dev {
 	struct ghvm_host host;
@@ -67,22 +71,65 @@ static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventf
 	return r < 0 ? r : 0;
 }
 
-static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+/* Map and populate. A truncated file is an error here; later it would raise SIGBUS. */
+static int map_populated(int memfd, uint64_t offset, uint64_t length, struct ghvm_mapping *ret)
+{
+	int r = ghvm_mapping_make(memfd, offset, length, ret);
+
+	if (r < 0)
+		return r;
+	return madvise(ret->at, (size_t)length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+}
+
+static int pin_mapping(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
 	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
-	struct ghvm_pin arg = { .size = sizeof(arg), .length = length };
+	struct ghvm_pin arg = { .size = sizeof(arg), .length = length, .memfd = -1 };
+	int r = map_populated(memfd, offset, length, &m);
+
+	if (r < 0)
+		return r;
+	arg.start = (uintptr_t)m.at;
+	return do_ioctl(fd_of(h), GHVM_PIN, &arg);
+}
+
+static int populate(int memfd, uint64_t offset, uint64_t length)
+{
+	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
+
+	return map_populated(memfd, offset, length, &m);
+}
+
+/* -EBUSY is over as soon as the other process has written; one that goes on writing is an error. */
+static int pin_file(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+{
+	struct ghvm_pin arg = {
+		.size = sizeof(arg), .start = offset, .length = length, .memfd = memfd
+	};
+	int r = do_ioctl(fd_of(h), GHVM_PIN, &arg);
+
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		(void)usleep(BUSY_USEC); /* woken early by a signal: one try sooner */
+		r = do_ioctl(fd_of(h), GHVM_PIN, &arg);
+	}
+	return r;
+}
+
+/* Memory is populated already in most cases, so it is mapped only if the module says that it is not. */
+static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+{
+	struct ghvm_info info = {};
 	int r;
 
 	if (!length)
 		return -EINVAL;
-	r = ghvm_mapping_make(memfd, offset, length, &m);
-	if (r < 0)
+	if (dev_info(h, &info) < 0 || !(info.flags & GHVM_INFO_PIN_FILE))
+		return pin_mapping(h, memfd, offset, length);
+	r = pin_file(h, memfd, offset, length);
+	if (r != -ENODATA)
 		return r;
-	/* A truncated file is an error here; later it would raise SIGBUS. */
-	if (madvise(m.at, (size_t)length, MADV_POPULATE_WRITE) < 0)
-		return -errno;
-	arg.user_va = (uintptr_t)m.at;
-	return do_ioctl(fd_of(h), GHVM_PIN, &arg);
+	r = populate(memfd, offset, length);
+	return r < 0 ? r : pin_file(h, memfd, offset, length);
 }
 
 static int dev_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)

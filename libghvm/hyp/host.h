@@ -27,7 +27,7 @@
  * @hcall: GHVM_HCALL; addresses in @call->args are the caller's own
  * @irq: GHVM_IRQ; @eventfd is borrowed for the call, -1 unbinds
  * @pin: populate and pin @length bytes of @memfd from @offset (mapped for the
- *       call only); returns a pin >= 0; @memfd stays the caller's to close
+ *       call only, if at all); returns a pin >= 0; @memfd stays the caller's to close
  * @pin_status: GHVM_PIN_STATUS
  * @pin_extents: GHVM_PIN_EXTENTS: up to @count from index @first; returns how many
  * @pin_set: GHVM_PIN_SET

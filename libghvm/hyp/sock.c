@@ -306,10 +306,10 @@ static int sock_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int event
 	return run_call(&c, false);
 }
 
-/* user_va carries the offset in the memfd. */
+/* The socket passes @memfd; its number is the other side's. */
 static int sock_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
-	struct ghvm_pin arg = { .size = sizeof(arg), .user_va = offset, .length = length };
+	struct ghvm_pin arg = { .size = sizeof(arg), .start = offset, .length = length };
 	struct call c = { .fd = fd_of(h), .op = GHVM_PIN, .pass = memfd };
 
 	if (memfd < 0)

@@ -235,6 +235,11 @@ static int explain_pin(const struct ghvm_parcel *p, uint64_t size, int r, struct
 			"%s: cannot pin %" PRIu64 " KiB: it lies in more pieces than "
 			"the kernel can list; huge pages make fewer: memory.hugepages",
 			p->config.name, size >> 10);
+	case -EBUSY:
+		return ghvm_error_set(err, r,
+				      "%s: cannot pin %" PRIu64 " KiB: another process writes to "
+				      "the file, or changes its size or seals: try again later",
+				      p->config.name, size >> 10);
 	case -EFAULT:
 	case -EINVAL:
 	case -EACCES:

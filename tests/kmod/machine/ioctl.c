@@ -101,7 +101,7 @@ static void every(int dev, int pin)
 static void reserved(int dev, int pin)
 {
 	struct ghvm_hcall call = { .__reserved = 1 };
-	struct ghvm_pin p = { .flags = 1, .user_va = PAGE, .length = PAGE };
+	struct ghvm_pin p = { .flags = 2, .start = PAGE, .length = PAGE, .memfd = -1 };
 	struct ghvm_grant grant = { .flags = 1, .id = 7 };
 	struct ghvm_revoke revoke = { .flags = 1, .id = 7 };
 	struct ghvm_quarantine_adopt adopt = { .flags = 1, .id = 7 };
@@ -112,6 +112,9 @@ static void reserved(int dev, int pin)
 	assign.dest = (uintptr_t)&perm;
 	t_eq(t_call(dev, GHVM_HCALL, &call), -EINVAL, "HCALL: reserved");
 	t_eq(t_call(dev, GHVM_PIN, &p), -EINVAL, "PIN: flags");
+	p.flags = 0;
+	p.__reserved = 1;
+	t_eq(t_call(dev, GHVM_PIN, &p), -EINVAL, "PIN: reserved");
 	t_eq(t_call(dev, GHVM_GRANT, &grant), -EINVAL, "GRANT: flags");
 	t_eq(t_call(dev, GHVM_REVOKE, &revoke), -EINVAL, "REVOKE: flags");
 	t_eq(t_call(dev, GHVM_QUARANTINE_ADOPT, &adopt), -EINVAL, "ADOPT: flags");
@@ -138,7 +141,8 @@ static void info(int dev)
 	t_eq(i.page_size, sysconf(_SC_PAGESIZE), "INFO: page size");
 	t_ok(!memcmp(i.uid, gunyah, sizeof(gunyah)), "INFO: UID");
 	t_eq(i.identify[0] & 0x3fff, 1, "INFO: API version");
-	t_eq(i.flags, GHVM_INFO_RM_TX_VIRQ | GHVM_INFO_RM_RX_VIRQ, "INFO: flags");
+	t_eq(i.flags & ~GHVM_INFO_PIN_FILE, GHVM_INFO_RM_TX_VIRQ | GHVM_INFO_RM_RX_VIRQ,
+	     "INFO: flags");
 	t_ok(i.rm_tx_capid != i.rm_rx_capid, "INFO: two capabilities");
 	t_eq(i.quarantined_pages, 0, "INFO: nothing quarantined");
 	t_ok(!i.obstacle && !i.driver[0], "INFO: nothing is in the way");

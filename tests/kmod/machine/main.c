@@ -15,12 +15,13 @@ static const struct {
 	void (*run)(void);
 	bool debug;
 } groups[] = {
-	{ "ioctl", test_ioctl, false },	  { "irq", test_irq, false },
-	{ "pin", test_pin, false },	  { "write", test_write, false },
-	{ "grant", test_grant, false },	  { "rm", test_rm, false },
-	{ "vcpu", test_vcpu, false },	  { "guard", test_guard, false },
-	{ "unload", test_unload, false }, { "faults", test_faults, true },
-	{ "stress", test_stress, true },  { "left", test_left, true },
+	{ "ioctl", test_ioctl, false },	 { "irq", test_irq, false },
+	{ "pin", test_pin, false },	 { "memfd", test_memfd, false },
+	{ "write", test_write, false },	 { "grant", test_grant, false },
+	{ "rm", test_rm, false },	 { "vcpu", test_vcpu, false },
+	{ "guard", test_guard, false },	 { "unload", test_unload, false },
+	{ "faults", test_faults, true }, { "stress", test_stress, true },
+	{ "left", test_left, true },
 };
 
 static bool wanted(const char *name, bool debug, int argc, char **argv)

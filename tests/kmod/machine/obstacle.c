@@ -11,7 +11,7 @@ void test_obstacle(uint32_t wanted)
 	int dev = t_open();
 	struct ghvm_info i = t_info(dev);
 	struct ghvm_hcall call = {};
-	struct ghvm_pin pin = { .user_va = (uintptr_t)t_map(PAGE), .length = PAGE };
+	struct ghvm_pin pin = { .length = PAGE, .memfd = t_memfd(PAGE, 0) };
 
 	t_eq(i.obstacle, wanted, "INFO: the obstacle");
 	t_eq(i.abi, GHVM_ABI_LEVEL, "INFO: ABI level");

@@ -27,16 +27,32 @@
 static void arguments(int dev)
 {
 	uint8_t *p = t_map(4 * PAGE);
+	long before = t_proc(SELF, "VmPin:");
+
+	t_eq(t_pin(dev, p, 0), -EINVAL, "PIN: nothing");
+	t_eq(t_pin(dev, p + 1, PAGE), -EINVAL, "PIN: not aligned");
+	t_eq(t_pin(dev, p, PAGE + 1), -EINVAL, "PIN: not a multiple");
+	t_eq(t_pin(dev, p, 5 * PAGE), -EFAULT, "PIN: a page too many");
+	t_eq(t_proc(SELF, "VmPin:"), before, "PIN: a failure charges nothing");
+	munmap(p, 4 * PAGE);
+}
+
+/* Where the kernel pins by address */
+static void addresses(int dev)
+{
+	uint8_t *p = t_map(4 * PAGE);
 	uint8_t *ro = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *zero =
 		mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	volatile uint8_t first = *(volatile uint8_t *)zero;
+	struct ghvm_pin file = { .length = PAGE, .memfd = 0 };
+	struct ghvm_pin reads = { .flags = GHVM_PIN_READONLY, .length = PAGE, .memfd = -1 };
 	long pin, before = t_proc(SELF, "VmPin:");
 
 	(void)first;
-	t_eq(t_pin(dev, p, 0), -EINVAL, "PIN: nothing");
-	t_eq(t_pin(dev, p + 1, PAGE), -EINVAL, "PIN: not aligned");
-	t_eq(t_pin(dev, p, PAGE + 1), -EINVAL, "PIN: not a multiple");
+	reads.start = (uintptr_t)p;
+	t_eq(t_call(dev, GHVM_PIN, &file), -EOPNOTSUPP, "PIN: a file");
+	t_eq(t_call(dev, GHVM_PIN, &reads), -EOPNOTSUPP, "PIN: for reading");
 	t_eq(t_pin(dev, p, -(uint64_t)(uintptr_t)p), -EINVAL, "PIN: to the end of all addresses");
 	t_eq(t_pin(dev, p, -(uint64_t)(uintptr_t)p - PAGE), -EFAULT, "PIN: nearly so");
 	t_eq(t_pin(dev, (void *)-PAGE, 2 * PAGE), -EINVAL, "PIN: wraps");
@@ -58,6 +74,7 @@ static void arguments(int dev)
 /* A file of a file system that is not ours to pin. */
 static void files(int dev)
 {
+	const int wrong = t_pins_files(dev) ? -EINVAL : -EFAULT;
 	void *p;
 	int fd;
 
@@ -69,18 +86,18 @@ static void files(int dev)
 		t_die("a file");
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	memset(p, 1, PAGE);
-	t_eq(t_pin(dev, p, PAGE), -EFAULT, "PIN: a file's page");
+	t_eq(t_pin(dev, p, PAGE), wrong, "PIN: a file's page");
 	munmap(p, PAGE);
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	memset(p, 1, PAGE);
-	t_eq(t_pin(dev, p, PAGE), -EFAULT, "PIN: a private copy of a file");
+	t_eq(t_pin(dev, p, PAGE), wrong, "PIN: a private copy of a file");
 	munmap(p, PAGE);
 	close(fd);
 	umount("/ramfs");
 	fd = open("/dev/mem", O_RDWR);
 	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0x40fff000);
 	t_ok(p != MAP_FAILED, "a device is mapped");
-	t_eq(t_pin(dev, p, PAGE), -EFAULT, "PIN: a device");
+	t_eq(t_pin(dev, p, PAGE), wrong, "PIN: a device");
 	munmap(p, PAGE);
 	close(fd);
 }
@@ -149,16 +166,10 @@ static uint64_t check(int dev, void *va, size_t length, const char *what)
 	return n;
 }
 
-static void *memfd_map(size_t length, unsigned int flags)
+static void *memfd_map(int fd, size_t length)
 {
-	int fd = memfd_create("test", flags);
-	void *p;
+	void *p = t_map_file(fd, length);
 
-	if (fd < 0 || ftruncate(fd, (off_t)length) < 0)
-		t_die("memfd");
-	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		t_die("map a memfd");
 	memset(p, 0xa5, length);
 	close(fd);
 	return p;
@@ -166,14 +177,9 @@ static void *memfd_map(size_t length, unsigned int flags)
 
 static void hugetlb(int dev)
 {
-	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "w");
-	uint64_t n;
-	void *p;
+	void *p = memfd_map(t_huge_memfd(MIB(8)), MIB(8));
+	uint64_t n = check(dev, p, MIB(8), "hugetlb");
 
-	if (!f || fprintf(f, "4\n") < 0 || fclose(f))
-		t_die("no huge pages");
-	p = memfd_map(MIB(8), MFD_HUGETLB);
-	n = check(dev, p, MIB(8), "hugetlb");
 	t_ok(n >= 1 && n <= 4, "hugetlb: at most 4 extents");
 	t_eq((int64_t)(t_pa(p) % MIB(2)), 0, "hugetlb: aligned");
 	munmap(p, MIB(8));
@@ -211,10 +217,13 @@ static void kinds(int dev)
 
 	t_eq((int64_t)check(dev, p, PAGE, "a page"), 1, "a page: one extent");
 	munmap(p, PAGE);
-	p = t_map(MIB(3));
-	check(dev, p, MIB(3), "anonymous");
-	munmap(p, MIB(3));
-	p = memfd_map(MIB(3), 0);
+	if (!t_pins_files(dev)) {
+		p = mmap(NULL, MIB(3), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		check(dev, p, MIB(3), "anonymous");
+		munmap(p, MIB(3));
+	}
+	p = memfd_map(t_memfd(MIB(3), 0), MIB(3));
 	check(dev, p, MIB(3), "memfd");
 	munmap(p, MIB(3));
 	hugetlb(dev);
@@ -239,17 +248,23 @@ static void charged(int dev)
 
 struct limited {
 	int dev;
+	int memfd;
 	long results[6];
 };
 
+static long pin_some(const struct limited *l, size_t npages)
+{
+	return t_pin_file(l->dev, l->memfd, 0, npages * PAGE, 0);
+}
+
 /* A pin by a child; its mm has nothing pinned. */
-static long pin_by_child(int dev, void *p, size_t length)
+static long pin_by_child(const struct limited *l, size_t npages)
 {
 	pid_t pid = fork();
 	long r;
 
 	if (!pid) {
-		r = t_pin(dev, p, length);
+		r = pin_some(l, npages);
 		_exit(r < 0 ? (int)-r : 0);
 	}
 	return -WEXITSTATUS(t_reap(pid, false));
@@ -260,19 +275,18 @@ static void limited_child(void *data)
 {
 	struct limited *l = data;
 	struct rlimit limit = { 16 * PAGE, 16 * PAGE };
-	void *p = t_map(32 * PAGE);
 
 	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0 || setuid(65534) < 0)
 		_exit(1);
-	l->results[0] = t_pin(l->dev, p, 17 * PAGE);
-	l->results[1] = t_pin(l->dev, p, 16 * PAGE);
-	l->results[2] = t_pin(l->dev, p, PAGE);
-	l->results[4] = pin_by_child(l->dev, p, PAGE);
+	l->results[0] = pin_some(l, 17);
+	l->results[1] = pin_some(l, 16);
+	l->results[2] = pin_some(l, 1);
+	l->results[4] = pin_by_child(l, 1);
 	close((int)l->results[1]);
-	l->results[3] = t_pin(l->dev, p, PAGE);
+	l->results[3] = pin_some(l, 1);
 	close((int)l->results[3]);
 	for (int i = 0; i < 16; i++)
-		l->results[5] += !pin_by_child(l->dev, p, 16 * PAGE);
+		l->results[5] += !pin_by_child(l, 16);
 }
 
 static void no_memlock_accounting(int dev)
@@ -282,6 +296,7 @@ static void no_memlock_accounting(int dev)
 	pid_t pid;
 
 	l->dev = dev;
+	l->memfd = t_memfd(32 * PAGE, 0);
 	pid = t_child(limited_child, l);
 	t_eq(l->results[0], -ENOMEM, "no MEMLOCK accounting: one page too many");
 	t_ok(l->results[1] >= 0, "no MEMLOCK accounting: just as many");
@@ -290,6 +305,7 @@ static void no_memlock_accounting(int dev)
 	t_ok(l->results[3] >= 0, "no MEMLOCK accounting: room again after closing");
 	t_eq(l->results[5], 16, "no MEMLOCK accounting: and after each child's end");
 	t_reap(pid, true);
+	close(l->memfd);
 	munmap(l, PAGE);
 }
 
@@ -377,6 +393,8 @@ void test_pin(void)
 	int dev = t_open();
 
 	arguments(dev);
+	if (!t_pins_files(dev))
+		addresses(dev);
 	files(dev);
 	kinds(dev);
 	charged(dev);

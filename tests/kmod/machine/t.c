@@ -96,21 +96,106 @@ struct ghvm_info t_info(int dev)
 	return info;
 }
 
-void *t_map(size_t length)
+int t_memfd(size_t length, unsigned int flags)
 {
-	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = memfd_create("test", MFD_CLOEXEC | flags);
+
+	if (fd < 0 || ftruncate(fd, (off_t)length) < 0)
+		t_die("memfd of %zu", length);
+	return fd;
+}
+
+int t_huge_memfd(size_t length)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", "w");
+
+	if (!f || fprintf(f, "4\n") < 0 || fclose(f))
+		t_die("no huge pages");
+	return t_memfd(length, MFD_HUGETLB);
+}
+
+void *t_map_file(int memfd, size_t length)
+{
+	void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 
 	if (p == MAP_FAILED)
 		t_die("map %zu", length);
-	memset(p, 0x5a, length);
 	return p;
+}
+
+void *t_map(size_t length)
+{
+	int fd = t_memfd(length, 0);
+	void *p = t_map_file(fd, length);
+
+	memset(p, 0x5a, length);
+	close(fd);
+	return p;
+}
+
+bool t_pins_files(int dev)
+{
+	static int flags = -1;
+
+	if (flags < 0)
+		flags = (int)t_info(dev).flags;
+	return flags & GHVM_INFO_PIN_FILE;
+}
+
+long t_pin_file(int dev, int memfd, uint64_t offset, size_t length, uint32_t flags)
+{
+	struct ghvm_pin arg = { .flags = flags, .start = offset, .length = length, .memfd = memfd };
+	void *p;
+	long r;
+
+	if (t_pins_files(dev))
+		return t_call(dev, GHVM_PIN, &arg);
+	p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, (off_t)offset);
+	if (p == MAP_FAILED)
+		return -errno;
+	arg.start = (uintptr_t)p;
+	arg.memfd = -1;
+	r = t_call(dev, GHVM_PIN, &arg);
+	munmap(p, length);
+	return r;
+}
+
+/* The file that is mapped at @va, and where in it. -1: none */
+static int file_at(const void *va, uint64_t *ret_offset)
+{
+	unsigned long first, end, offset, at = (uintptr_t)va;
+	FILE *f = fopen("/proc/self/maps", "r");
+	char line[512], path[80];
+	int fd = -1;
+
+	while (f && fd < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx %*s %lx", &first, &end, &offset) != 3 || at < first ||
+		    at >= end)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", first, end);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		*ret_offset = offset + at - first;
+	}
+	if (f)
+		fclose(f);
+	return fd;
 }
 
 long t_pin(int dev, const void *va, size_t length)
 {
-	struct ghvm_pin arg = { .user_va = (uintptr_t)va, .length = length };
+	struct ghvm_pin arg = { .start = (uintptr_t)va, .length = length, .memfd = -1 };
+	long r;
 
-	return t_call(dev, GHVM_PIN, &arg);
+	if (t_pins_files(dev)) {
+		uint64_t offset = 0;
+
+		arg.memfd = file_at(va, &offset);
+		arg.start = offset;
+	}
+	r = t_call(dev, GHVM_PIN, &arg);
+	if (arg.memfd >= 0)
+		close(arg.memfd);
+	return r;
 }
 
 long t_set(int pin, uint32_t state, const char *tag)

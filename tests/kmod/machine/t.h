@@ -29,8 +29,16 @@ long t_ioctl(int fd, unsigned long cmd, void *arg);
 int t_open(void); /* /dev/ghvm; dies if it cannot */
 struct ghvm_info t_info(int dev);
 
-/* Anonymous pages, written to; dies. */
+/* Pages of a memfd, all of t_map() written to; these die. */
+int t_memfd(size_t length, unsigned int flags);
+int t_huge_memfd(size_t length); /* of the 4 huge pages that there are */
+void *t_map_file(int memfd, size_t length);
 void *t_map(size_t length);
+
+bool t_pins_files(int dev); /* GHVM_INFO_PIN_FILE */
+/* PIN of a part of a file; where the kernel pins by address, it is mapped meanwhile. */
+long t_pin_file(int dev, int memfd, uint64_t offset, size_t length, uint32_t flags);
+/* PIN by the address, or of the part of a file that is mapped there. */
 long t_pin(int dev, const void *va, size_t length);
 long t_set(int pin, uint32_t state, const char *tag);
 struct ghvm_pin_status t_status(int pin);
@@ -52,6 +60,7 @@ uint64_t t_now(void);	    /* ms, monotonic */
 
 void test_ioctl(void);
 void test_pin(void);
+void test_memfd(void);
 void test_write(void);
 void test_guard(void);
 void test_irq(void);

@@ -59,12 +59,12 @@ int pin_create(struct server *s, struct request *rq)
 
 	if (error < 0)
 		return error;
-	if (arg.flags)
+	if (arg.flags || arg.__reserved)
 		return -EINVAL;
 	pin = calloc(1, sizeof(*pin));
 	if (!pin)
 		return -ENOMEM;
-	error = ram_pin(&s->ram, rq->fd, arg.user_va, arg.length, &pin->extents, &pin->n_extents);
+	error = ram_pin(&s->ram, rq->fd, arg.start, arg.length, &pin->extents, &pin->n_extents);
 	if (error < 0) {
 		free(pin);
 		return error;

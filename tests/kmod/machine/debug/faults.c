@@ -15,6 +15,7 @@
 
 #define VIRQ 252
 #define PAGES 300
+#define HOLES 10
 #define MOST 2000 /* faults of one call: more would mean that they do not end */
 
 /* What the calls need; a call and what takes it back share it. */
@@ -25,7 +26,7 @@ struct world {
 	int pin;
 	int grant;
 	uint64_t id;
-	uint8_t *pages;
+	int memfd;
 	struct rpc rpc;
 };
 
@@ -162,32 +163,32 @@ static void unbind_tx(struct world *w, long r)
 		t_die("IRQ: RM tx");
 }
 
-/* Fresh pages, not there yet: so those allocations fail too. */
-static void map_pages(struct world *w)
+/* The last pages are not there yet: so those allocations fail too. */
+static void make_pages(struct world *w)
 {
-	w->pages = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			0);
-	if (w->pages == MAP_FAILED)
-		t_die("map");
-	(void)madvise(w->pages, PAGES * PAGE, MADV_NOHUGEPAGE); /* many extents are better */
+	static uint8_t bytes[(PAGES - HOLES) * PAGE];
+
+	w->memfd = t_memfd(PAGES * PAGE, 0);
+	if (pwrite(w->memfd, bytes, sizeof(bytes), 0) != sizeof(bytes))
+		t_die("pages");
 }
 
 static long run_pin(struct world *w)
 {
-	return t_pin(w->dev, w->pages, PAGES * PAGE);
+	return t_pin_file(w->dev, w->memfd, 0, PAGES * PAGE, 0);
 }
 
-static void unmap_pages(struct world *w, long r)
+static void drop_pages(struct world *w, long r)
 {
 	close_if(w, r);
-	munmap(w->pages, PAGES * PAGE);
+	close(w->memfd);
 	if (t_proc("/proc/self/status", "VmPin:"))
 		t_die("PIN: %ld, and pages stay charged", r);
 }
 
 static void make_pin(struct world *w)
 {
-	map_pages(w);
+	make_pages(w);
 	w->pin = (int)run_pin(w);
 	if (w->pin < 0)
 		t_die("PIN: %d", w->pin);
@@ -212,7 +213,7 @@ static void drop_pin(struct world *w, long r)
 {
 	if (w->pin >= 0 && t_set(w->pin, GHVM_PIN_HELD, ""))
 		t_die("SET: held");
-	unmap_pages(w, w->pin);
+	drop_pages(w, w->pin);
 }
 
 static long run_status(struct world *w)
@@ -341,7 +342,7 @@ static const struct call calls[] = {
 	{ "IRQ", nothing, run_virq, unbind_virq },
 	{ "IRQ, RM tx", nothing, run_tx, unbind_tx },
 	{ "IRQ, unbind", bind_virq, run_unbind, unbind_again },
-	{ "PIN", map_pages, run_pin, unmap_pages },
+	{ "PIN", make_pages, run_pin, drop_pages },
 	{ "STATUS", make_pin, run_status, drop_pin },
 	{ "EXTENTS", make_pin, run_extents, drop_pin },
 	{ "pwrite", make_pin, run_write, drop_pin },

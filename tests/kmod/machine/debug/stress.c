@@ -182,7 +182,13 @@ static void *shift(void *data)
 	off_t at = (off_t)(any(PAGES / 2) * PAGE);
 
 	for (;;) {
-		switch (any(6)) {
+		switch (any(8)) {
+		case 6:
+			(void)fallocate(s->memfd, 0, at, (off_t)(8 * PAGE));
+			break;
+		case 7:
+			(void)fcntl(s->memfd, F_ADD_SEALS, F_SEAL_WRITE); /* fails: it is mapped */
+			break;
 		case 0:
 			(void)fallocate(s->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
 					(off_t)(8 * PAGE));
@@ -214,7 +220,7 @@ static void *shift(void *data)
 
 static void pinner(int dev)
 {
-	struct shifting s = { .memfd = memfd_create("stress", MFD_CLOEXEC) };
+	struct shifting s = { .memfd = memfd_create("stress", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
 	pthread_t thread;
 
 	(void)signal(SIGCHLD, SIG_IGN);
@@ -225,7 +231,9 @@ static void pinner(int dev)
 		return;
 	for (;;) {
 		unsigned int first = any(PAGES), n = 1 + any(PAGES - first);
-		int pin = (int)t_pin(dev, s.p + first * PAGE, n * PAGE);
+		int pin = t_pins_files(dev)
+				  ? (int)t_pin_file(dev, s.memfd, first * PAGE, n * PAGE, any(2))
+				  : (int)t_pin(dev, s.p + first * PAGE, n * PAGE);
 
 		if (pin < 0)
 			continue;
@@ -270,11 +278,10 @@ static void limited(int dev)
 	if (fd < 0 || write(fd, "0", 1) != 1)
 		_exit(1);
 	for (;;) {
-		uint8_t *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-				  -1, 0);
-		int pin = (int)t_pin(dev, p, (1 + any(4095)) * PAGE);
+		int memfd = t_memfd(length, 0);
+		int pin = (int)t_pin_file(dev, memfd, 0, (1 + any(4095)) * PAGE, 0);
 
-		munmap(p, length);
+		close(memfd);
 		if (pin >= 0)
 			close(pin);
 	}

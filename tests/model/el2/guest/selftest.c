@@ -12,6 +12,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libfdt.h>
 #include <poll.h>
 #include <string.h>
@@ -171,7 +172,8 @@ static void load(struct test *t)
 	const struct ghvm_host_ops *ops = t->host->ops;
 	_cleanup_(closep) int memfd = memfd_create("selftest", MFD_CLOEXEC);
 
-	must(ftruncate(memfd, (off_t)RAM_SIZE) < 0 ? -errno : 0, "memory", NULL);
+	/* not cleared: PIN refuses such pages until libghvm has populated them */
+	must(fallocate(memfd, 0, 0, (off_t)RAM_SIZE) < 0 ? -errno : 0, "memory", NULL);
 	t->pin = ops->pin(t->host, memfd, 0, RAM_SIZE);
 	must(t->pin, "pin", NULL);
 	make_tree(tree, sizeof(tree));
