@@ -232,14 +232,17 @@ static bool writers_add(struct ghvm_pin_file *pin, int n)
 /* Copy page by page: an extent may contain several folios, and a copy must not cross them. */
 static ssize_t pin_copy(struct ghvm_pin_file *pin, const char __user *buf, size_t len, u64 offset)
 {
+	const struct ghvm_extents *e = &pin->extents;
+	struct ghvm_cursor at = ghvm_extents_find(e, offset);
 	size_t done = 0, n, left = 0;
-	u64 pa, run;
+	u64 pa;
 
 	while (done < len && !left && !fatal_signal_pending(current)) {
-		pa = ghvm_extents_find(&pin->extents, offset + done, &run);
+		pa = e->v[at.i].pa + at.within;
 		n = min_t(size_t, len - done, PAGE_SIZE - offset_in_page(pa));
 		left = copy_from_user(phys_to_virt(pa), buf + done, n);
 		done += n - left;
+		ghvm_cursor_advance(&at, e, n - left);
 		cond_resched();
 	}
 	if (done || !len)

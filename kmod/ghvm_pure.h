@@ -134,19 +134,38 @@ static inline u64 ghvm_extents_room(u64 n, u64 more)
 }
 
 /**
- * ghvm_extents_find() - translate an offset of the pinned range
- * @ret_length: set to the number of bytes from there to the end of its extent
- *
- * Return: the physical address. @offset must be inside the range.
+ * struct ghvm_cursor - a place in a list of extents
+ * @i: index of its extent
+ * @within: bytes from the start of that extent
  */
-static inline u64 ghvm_extents_find(const struct ghvm_extents *e, u64 offset, u64 *ret_length)
-{
-	u64 i = 0;
+struct ghvm_cursor {
+	u64 i;
+	u64 within;
+};
 
-	while (offset >= e->v[i].length)
-		offset -= e->v[i++].length;
-	*ret_length = e->v[i].length - offset;
-	return e->v[i].pa + offset;
+/**
+ * ghvm_extents_find() - find an offset of the pinned range
+ * @offset: must be inside the range
+ */
+static inline struct ghvm_cursor ghvm_extents_find(const struct ghvm_extents *e, u64 offset)
+{
+	struct ghvm_cursor c = { .within = offset };
+
+	while (c.within >= e->v[c.i].length)
+		c.within -= e->v[c.i++].length;
+	return c;
+}
+
+/**
+ * ghvm_cursor_advance() - move on, at most to the end of the extent, where the next one begins
+ */
+static inline void ghvm_cursor_advance(struct ghvm_cursor *c, const struct ghvm_extents *e, u64 n)
+{
+	c->within += n;
+	if (c->within < e->v[c->i].length)
+		return;
+	c->within = 0;
+	c->i++;
 }
 
 /**

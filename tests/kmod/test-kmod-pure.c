@@ -111,17 +111,41 @@ static void an_offset_is_found(void **state)
 				   { 0x40000, 3 * PAGE } };
 	struct ghvm_extents e = { .v = v, .n = 3, .cap = 3 };
 	static const u64 cases[][3] = {
-		{ 0, 0x10000, 2 * PAGE },     { 1, 0x10001, 2 * PAGE - 1 },
-		{ 2 * PAGE - 1, 0x11fff, 1 }, { 2 * PAGE, 0x90000, PAGE },
-		{ 3 * PAGE - 1, 0x90fff, 1 }, { 3 * PAGE, 0x40000, 3 * PAGE },
-		{ 6 * PAGE - 1, 0x42fff, 1 },
+		{ 0, 0, 0 },
+		{ 1, 0, 1 },
+		{ 2 * PAGE - 1, 0, 2 * PAGE - 1 },
+		{ 2 * PAGE, 1, 0 },
+		{ 3 * PAGE - 1, 1, PAGE - 1 },
+		{ 3 * PAGE, 2, 0 },
+		{ 6 * PAGE - 1, 2, 3 * PAGE - 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		u64 run;
+		struct ghvm_cursor c = ghvm_extents_find(&e, cases[i][0]);
 
-		assert_int_equal(ghvm_extents_find(&e, cases[i][0], &run), cases[i][1]);
-		assert_int_equal(run, cases[i][2]);
+		assert_int_equal(c.i, cases[i][1]);
+		assert_int_equal(c.within, cases[i][2]);
+	}
+}
+
+/* However long its steps are, a cursor is where a search would be. */
+static void a_cursor_follows_the_extents(void **state)
+{
+	struct ghvm_extent v[] = { { 0x10000, 2 * PAGE }, { 0x90000, PAGE }, { 0x40000, PAGE } };
+	struct ghvm_extents e = { .v = v, .n = 3, .cap = 3 };
+
+	for (u64 step = 1; step <= 2 * PAGE; step += 7) {
+		struct ghvm_cursor c = ghvm_extents_find(&e, 0), there;
+		u64 n;
+
+		for (u64 offset = 0; offset < 4 * PAGE; offset += n) {
+			there = ghvm_extents_find(&e, offset);
+			assert_int_equal(c.i, there.i);
+			assert_int_equal(c.within, there.within);
+			n = v[c.i].length - c.within < step ? v[c.i].length - c.within : step;
+			ghvm_cursor_advance(&c, &e, n);
+		}
+		assert_int_equal(c.i, 3);
 	}
 }
 
@@ -166,6 +190,7 @@ int main(void)
 		cmocka_unit_test(pages_that_touch_are_one_extent),
 		cmocka_unit_test(extents_at_the_top),
 		cmocka_unit_test(an_offset_is_found),
+		cmocka_unit_test(a_cursor_follows_the_extents),
 		cmocka_unit_test(extents_end_below_int_max),
 		cmocka_unit_test(ranges_are_whole_pages_that_do_not_wrap),
 	};
