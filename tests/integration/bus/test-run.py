@@ -217,7 +217,10 @@ class Again(Case):
         self.gone()
 
     def test_both_die(self):
-        """What it was made of is gone with both, and systemd is told that a try is no use."""
+        """What it was made of is gone with both, and systemd is told that a try is no use.
+
+        No page, VMID, state file or unit stays, and the name is free.
+        """
         self.up()
         pid = self.w.vm_get("demo", "LeaderPID")
         self.w.kill_manager()
@@ -225,6 +228,7 @@ class Again(Case):
         self.w.start_manager()
         self.gone()
         self.assertEqual(self.ups(), 1)
+        wait_until(lambda: self.w.unit_state("demo") == "failed")  # its next try has found no VM
         self.c = self.client()
         self.assertEqual(self.w.wait_job(self.run_vm())[0], "done")
         self.gone()

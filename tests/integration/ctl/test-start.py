@@ -158,10 +158,7 @@ class Between(ghvmctl.Case):
                       self.ctl("status", "demo")[0])
         self.ctl("stop", "demo")
         self.assertEqual(p.wait(20), 1)
-        r = self.w.busctl("get-property", "org.freedesktop.systemd1",
-                          "/org/freedesktop/systemd1/unit/gunyah_2dvm_40demo_2eservice",
-                             "org.freedesktop.systemd1.Unit", "ActiveState")
-        self.assertIn("inactive", r.stdout)
+        self.assertEqual(self.w.unit_state("demo"), "inactive")
         self.assertEqual(self.w.vm_get("demo", "State"), "failed")  # unchanged
 
 
