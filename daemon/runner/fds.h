@@ -20,7 +20,7 @@
  * @ram: memory that its devices access
  * @console_log: console log and older logs, in order
  * @refused: the start was refused permanently; there are no other file descriptors
- * @regions: memory of its shared regions, kept for later managers; never mapped here
+ * @regions: memory of its shared regions, kept for later managers
  * @sent: files of a transient VM by their kind, kept for later managers
  * @wake: eventfd of each vCPU's wake-up virq
  */

@@ -109,11 +109,12 @@ static int check_info(const struct ghvm_runinfo *info, const int *wake, struct g
 }
 
 /* Lent RAM is not in the list, and no file of it comes here. */
-static int map_memory(struct guest *g, int ram, struct ghvm_error *err)
+static int map_memory(struct guest *g, const struct fds *fds, struct ghvm_error *err)
 {
 	for (size_t i = 0; i < g->info.n_dma; i++) {
 		const struct ghvm_runinfo_region *m = &g->info.dma[i];
-		int fd = m->label == GHVM_LABEL_RAM ? ram : -1;
+		int fd = m->label == GHVM_LABEL_RAM ? fds->ram
+						    : ghvm_region_fds_get(&fds->regions, m->label);
 		int r = fd < 0 ? -ENOENT : dma_map_add(&g->dma, m->ipa, m->size, fd);
 
 		if (r < 0)
@@ -124,13 +125,12 @@ static int map_memory(struct guest *g, int ram, struct ghvm_error *err)
 	return 0;
 }
 
-int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], int ram, const int *wake,
-	       struct ghvm_error *err)
+int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err)
 {
 	int r;
 
 	*g = (struct guest){
-		.wake = wake,
+		.wake = fds->wake,
 		.ended = -1,
 		.shared.stop = -1,
 		.end_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -140,16 +140,16 @@ int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], int r
 	g->shared.stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (g->ended < 0 || g->shared.stop < 0)
 		return ghvm_error_set(err, -errno, "cannot create eventfds: %s", strerror(errno));
-	r = ghvm_runinfo_read(machine, &g->info, err);
+	r = ghvm_runinfo_read(fds->machine, &g->info, err);
 	if (r < 0)
 		return r;
-	r = check_info(&g->info, wake, err);
+	r = check_info(&g->info, g->wake, err);
 	if (r < 0)
 		return r;
-	r = map_memory(g, ram, err);
+	r = map_memory(g, fds, err);
 	if (r < 0)
 		return r;
-	r = devices_init(&g->devices, &g->info, &g->dma, logs, err);
+	r = devices_init(&g->devices, &g->info, &g->dma, fds->console_log, err);
 	if (r < 0)
 		return r;
 	g->shared.mmio = &g->devices.mmio;

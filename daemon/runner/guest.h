@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/runner/devices/board.h"
+#include "daemon/runner/fds.h"
 #include "daemon/runner/vcpu-thread.h"
 #include "ghvm/error.h"
 #include "ghvm/host.h"
@@ -53,12 +54,9 @@ struct guest {
 /**
  * guest_init() - prepare a guest that is not started yet
  * @g: the caller calls guest_done(), also on failure; not movable
- * @machine: sealed memfd, borrowed; @logs: taken over, -1 after the last
- * @ram: its RAM, borrowed; -1 if no device accesses it
- * @wake: GHVM_SPEC_CPUS_MAX eventfds (-1: none), borrowed
+ * @fds: borrowed; but its logs are taken over
  */
-int guest_init(struct guest *g, int machine, int logs[GHVM_SPEC_LOGS_MAX], int ram, const int *wake,
-	       struct ghvm_error *err);
+int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err);
 void guest_done(struct guest *g);
 
 /**

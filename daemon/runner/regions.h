@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The memory of the guest's regions, and the files of a transient VM, kept for the manager that comes next.
- * The runner never maps them.
+ * The runner maps those only that a device accesses (guest.c).
  * Thread: main.
  */
 #pragma once

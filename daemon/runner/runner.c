@@ -542,7 +542,7 @@ static int set_up(struct runner *r, struct ghvm_error *err)
 	n = r->signals < 0 ? -errno : vcpu_thread_setup();
 	if (n < 0)
 		return ghvm_error_set(err, n, "cannot set up signals: %s", strerror(-n));
-	n = guest_init(&r->guest, fds->machine, fds->console_log, fds->ram, fds->wake, err);
+	n = guest_init(&r->guest, fds, err);
 	closep(&fds->ram);
 	fds->ram = -1;
 	if (n < 0)

@@ -90,12 +90,14 @@ struct ghvm_plan_parcel {
  * @nth: 0 for the first of its kind
  * @ipa: address of the page
  * @doorbell: label of the doorbell that is its interrupt; GHVM_DOORBELL_NONE: it has none
+ * @parcel: index of the plan's parcel that it accesses, if it does: 0 is RAM
  */
 struct ghvm_plan_device {
 	const char *name;
 	unsigned int nth;
 	uint64_t ipa;
 	uint32_t doorbell;
+	unsigned int parcel;
 };
 
 /**

@@ -168,6 +168,7 @@ struct ghvm_spec_owner {
  * @boot: how the guest starts, if not at its kernel's first byte
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rng: has a source of random numbers; @rtc: has a clock (both default false)
+ * @rng_region: label of the region that @rng accesses, 0: RAM
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
  * @stop_timeout_ms: time for a graceful stop
@@ -199,6 +200,7 @@ struct ghvm_spec {
 	unsigned int log_count;
 	bool power_key;
 	bool rng;
+	unsigned int rng_region;
 	bool rtc;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;

@@ -114,12 +114,19 @@ static void put_virtio(struct dt_writer *w, const struct ghvm_device_kind *kind,
 	dt_put_reg(w, d->ipa, GHVM_IPA_MMIO_PAGE);
 	dt_put_doorbell_irq(w, d->doorbell);
 	dt_put_empty(w, "dma-coherent"); /* the host's accesses go through the caches */
+	if (d->parcel)
+		dt_put_cell(w, "memory-region", DT_PHANDLE_REGION + d->parcel - 1);
 	dt_end_node(w);
 }
 
 static unsigned int count_rng(const struct ghvm_spec *spec)
 {
 	return spec->rng;
+}
+
+static uint32_t find_rng_region(const struct ghvm_spec *spec)
+{
+	return spec->rng_region;
 }
 
 /* ---- the table ---- */
@@ -145,6 +152,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .node = "virtio",
 	  .bell = "rng",
 	  .dma = true,
+	  .region = find_rng_region,
 	  .count = count_rng,
 	  .put_node = put_virtio },
 	{ .name = "rtc",
@@ -174,48 +182,87 @@ void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size)
 		(void)snprintf(ret, size, "bell-%s", bell); /* fits */
 }
 
-/* ---- RAM, which some devices access ---- */
+/* ---- memory that devices access ---- */
 
 bool ghvm_devices_want_ram(const struct ghvm_spec *spec)
 {
 	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++)
-		if (k->dma && k->count(spec))
+		if (k->dma && k->count(spec) && !k->region(spec))
 			return true;
 	return false;
 }
 
-static const struct ghvm_plan_device *find_dma(const struct ghvm_plan *plan)
+bool ghvm_devices_access(const struct ghvm_plan *plan, size_t nth)
 {
 	for (size_t i = 0; i < plan->n_devices; i++)
-		if (ghvm_device_kind(plan->devices[i].name)->dma)
-			return &plan->devices[i];
-	return NULL;
+		if (ghvm_device_kind(plan->devices[i].name)->dma && plan->devices[i].parcel == nth)
+			return true;
+	return false;
 }
 
-bool ghvm_devices_access_ram(const struct ghvm_plan *plan)
+static int check_ram(const struct ghvm_plan *plan, const char *device, struct ghvm_error *err)
 {
-	return find_dma(plan);
-}
-
-int ghvm_devices_check_ram(const struct ghvm_plan *plan, struct ghvm_error *err)
-{
-	const struct ghvm_plan_device *d = find_dma(plan);
-
-	if (!d || !plan->parcels[0].lend)
+	if (!plan->parcels[0].lend)
 		return 0;
 	if (plan->spec->protection == GHVM_PROTECTION_PROTECTED)
 		return ghvm_error_set(
 			err, -EOPNOTSUPP,
 			"memory.protection: the device \"%s\" exchanges data through "
 			"RAM, and the host cannot access the RAM of a protected guest: "
-			"set it to none, or do not list the device",
-			d->name);
+			"set it to none, give the device a region, or do not list it",
+			device);
 	return ghvm_error_set(
 		err, -EOPNOTSUPP,
 		"memory.protection: the device \"%s\" exchanges data through RAM, and "
 		"this resource manager (%s) refuses RAM that is shared with the host: "
-		"do not list the device",
-		d->name, plan->quirks->generation);
+		"give the device a region, or do not list it",
+		device, plan->quirks->generation);
+}
+
+/* Guest and host write to it. */
+static bool is_for_both(const struct ghvm_spec *spec, uint32_t label)
+{
+	for (size_t i = 0; i < spec->n_regions; i++)
+		if (spec->regions[i].label == label)
+			return !spec->regions[i].readonly &&
+			       spec->regions[i].access == GHVM_HOST_READ_WRITE;
+	return false;
+}
+
+static int find_region(const struct ghvm_plan *plan, const char *device, uint32_t label,
+		       unsigned int *ret, struct ghvm_error *err)
+{
+	for (unsigned int i = 1; i < plan->n_parcels; i++) {
+		if (plan->parcels[i].label != label)
+			continue;
+		if (!is_for_both(plan->spec, label))
+			return ghvm_error_set(
+				err, -EINVAL,
+				"devices: \"%s\" cannot use region %u, to which guest "
+				"or host cannot write",
+				device, label);
+		*ret = i;
+		return 0;
+	}
+	return ghvm_error_set(err, -EINVAL, "devices: \"%s\" uses region %u, which is not listed",
+			      device, label);
+}
+
+int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->n_devices; i++) {
+		struct ghvm_plan_device *d = &plan->devices[i];
+		const struct ghvm_device_kind *kind = ghvm_device_kind(d->name);
+		const uint32_t label = kind->dma ? kind->region(plan->spec) : 0;
+
+		if (label)
+			r = find_region(plan, d->name, label, &d->parcel, err);
+		else if (kind->dma)
+			r = check_ram(plan, d->name, err);
+	}
+	return r;
 }
 
 /* ---- places ---- */

@@ -30,6 +30,7 @@ struct dt_writer;
  * @console: /chosen names it, and the alias serial0
  * @clock: its node refers to DT_PHANDLE_CLOCK
  * @dma: its rings and buffers are in memory that the guest shares with the host
+ * @region: label of that memory, 0: RAM; NULL without @dma
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
  */
@@ -43,6 +44,7 @@ struct ghvm_device_kind {
 	bool console;
 	bool clock;
 	bool dma;
+	uint32_t (*region)(const struct ghvm_spec *spec);
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,
 			 const struct ghvm_plan_device *d);
@@ -64,14 +66,19 @@ int ghvm_devices_place(const struct ghvm_device_kind *kinds, const struct ghvm_s
 		       struct ghvm_plan_device ret[GHVM_PLAN_DEVICES_MAX], size_t *ret_n,
 		       struct ghvm_error *err);
 
-/* True if a VM of @spec has a device with @dma. */
+/* True if a VM of @spec has a device that accesses RAM. */
 bool ghvm_devices_want_ram(const struct ghvm_spec *spec);
 
-/* True if a device of the plan accesses RAM, so that RAM must not be lent: the runner has it mapped. */
-bool ghvm_devices_access_ram(const struct ghvm_plan *plan);
+/* True if a device of the plan accesses parcel @nth, so that it must not be lent: the runner has it mapped. */
+bool ghvm_devices_access(const struct ghvm_plan *plan, size_t nth);
 
-/* Return: 0; -EOPNOTSUPP such a device, and RAM that is lent. */
-int ghvm_devices_check_ram(const struct ghvm_plan *plan, struct ghvm_error *err);
+/**
+ * ghvm_devices_find_memory() - find the parcel that each device of the plan accesses
+ * @plan: its parcels and devices are complete, but for the devices' @parcel
+ *
+ * Return: 0; -EOPNOTSUPP RAM that is lent; -EINVAL a region that there is not, or that one side only reads.
+ */
+int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err);
 
 /* Name of the vdevice of its doorbell. */
 void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size);

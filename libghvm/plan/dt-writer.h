@@ -15,6 +15,7 @@ enum dt_phandle {
 	DT_PHANDLE_GIC = 1,
 	DT_PHANDLE_CLOCK, /* the APB clock, of devices with @clock in their row */
 	DT_PHANDLE_GPIO,
+	DT_PHANDLE_REGION = 0x100, /* and one more for each region after the first */
 };
 
 /**

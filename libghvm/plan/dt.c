@@ -137,6 +137,15 @@ static void put_devices(struct dt_writer *w, const struct ghvm_dt_machine *m)
 	}
 }
 
+/* Regions are in the order of the plan's parcels, after RAM. */
+static bool is_for_device(const struct ghvm_dt_machine *m, size_t nth)
+{
+	for (size_t i = 0; i < m->n_devices; i++)
+		if (m->devices[i].parcel == nth + 1)
+			return true;
+	return false;
+}
+
 /* RM maps a shm parcel at the address that its label has here and in the vdevice (abi K.7). */
 static void put_regions(struct dt_writer *w, const struct ghvm_dt_machine *m)
 {
@@ -150,6 +159,8 @@ static void put_regions(struct dt_writer *w, const struct ghvm_dt_machine *m)
 		dt_put_string(w, "compatible", "restricted-dma-pool");
 		dt_put_reg(w, m->regions[i].ipa, m->regions[i].size);
 		dt_put_cell(w, "qcom,label", m->regions[i].label);
+		if (is_for_device(m, i))
+			dt_put_cell(w, "phandle", DT_PHANDLE_REGION + (uint32_t)i);
 		dt_end_node(w);
 	}
 	dt_end_node(w);

@@ -477,7 +477,7 @@ static int place_devices(struct ghvm_plan *p, struct ghvm_error *err)
 {
 	int r = ghvm_devices_place(ghvm_device_kinds, p->spec, p->devices, &p->n_devices, err);
 
-	return r == 0 ? ghvm_devices_check_ram(p, err) : r;
+	return r == 0 ? ghvm_devices_find_memory(p, err) : r;
 }
 
 static void add_register(struct ghvm_plan *p, const char *name, const struct ghvm_spec_register *r,

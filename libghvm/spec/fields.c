@@ -182,8 +182,14 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	static const struct yaml_map name##_map = { name##_fields }
 
 ENABLED_FIELDS(power_key, power_key, 0, true, 10);
-ENABLED_FIELDS(rng, rng, YAML_CHOSEN, false, 29);
 ENABLED_FIELDS(rtc, rtc, YAML_CHOSEN, false, 30);
+
+static const struct yaml_field rng_fields[] = {
+	FIELD("enabled", rng, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL, false, 29),
+	FIELD("region", rng_region, NUMBER, yaml_parse_number, YAML_CHOSEN, &label_limits, 0, 31),
+	{},
+};
+static const struct yaml_map rng_map = { rng_fields };
 
 /* A device that exists if it is listed: @dst is its "enabled". */
 static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *path,

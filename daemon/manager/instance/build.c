@@ -174,7 +174,7 @@ static int make_machine(struct guest *g, struct ghvm_error *err)
 	ghvm_machine_set_presplit(m, ghvm_quirk(g->host->quirks, GHVM_QUIRK_PRESPLIT));
 	ghvm_machine_set_pair(m, &g->pair);
 	/* a pair cannot be built again (decision 55), nor can RAM be lent that a runner has mapped */
-	if (!spec_peer(&g->spec) && !ghvm_devices_access_ram(&g->plan))
+	if (!spec_peer(&g->spec) && !ghvm_devices_access(&g->plan, 0))
 		ghvm_machine_try_share(m);
 	atomic_store(&g->machine, m); /* from here on it receives notifications */
 	return 0;

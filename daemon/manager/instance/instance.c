@@ -300,7 +300,7 @@ static void take_ram(struct guest *g, struct guest_fd *ret, size_t *n)
 {
 	struct guest_need *need = guest_find_need(g, GHVM_LINK_MEMORY, 0);
 
-	if (ghvm_devices_access_ram(&g->plan) && !g->plan.parcels[0].lend && need && need->fd >= 0)
+	if (ghvm_devices_access(&g->plan, 0) && !g->plan.parcels[0].lend && need && need->fd >= 0)
 		add_fd(ret, n, GHVM_LINK_RAM_NAME, TAKE_FD(need->fd));
 }
 
@@ -379,14 +379,16 @@ static void fill_regions(const struct guest *g, struct ghvm_runinfo *info)
 
 static void fill_dma(const struct guest *g, struct ghvm_runinfo *info)
 {
-	const struct ghvm_plan_parcel *ram = &g->plan.parcels[0];
+	for (size_t i = 0; i < g->plan.n_parcels && info->n_dma < ARRAY_SIZE(info->dma); i++) {
+		const struct ghvm_plan_parcel *p = &g->plan.parcels[i];
 
-	if (ghvm_devices_access_ram(&g->plan))
-		info->dma[info->n_dma++] = (struct ghvm_runinfo_region){
-			.label = ram->label,
-			.ipa = ram->ipa,
-			.size = ram->size,
-		};
+		if (ghvm_devices_access(&g->plan, i))
+			info->dma[info->n_dma++] = (struct ghvm_runinfo_region){
+				.label = p->label,
+				.ipa = p->ipa,
+				.size = p->size,
+			};
+	}
 }
 
 static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)

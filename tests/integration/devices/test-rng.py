@@ -91,6 +91,43 @@ class Rng(case.Case):
         self.w.assert_clean()
 
 
+class Region(case.Case):
+    """A protected guest, whose device accesses a region, on an RM that shares no RAM."""
+    model = ("--generation=open-2023",)
+    BASE = 0x50000000
+    LIST = ("devices: [{rng: {region: 5}}]\n"
+            f"regions: [{{label: 5, size: 64K, address: {BASE:#x}}}]\n")
+
+    def moved(self, script):
+        """The same rings and buffers, in the region."""
+        for n in range(4):
+            script = script.replace(f"{DESCRIPTORS + n * 0x1000:#x}"[:-3], f"{self.BASE + n * 0x1000:#x}"[:-3])
+        return script
+
+    def test_a_request_is_served(self):
+        script = FORGET + driver() + REQUEST
+        outside = registers((0x70, 0)) + driver() + "print outside\n"  # its RAM is nothing to the device
+        self.w.vm("demo", self.moved(script) + "print served\n" + outside + "powerkey\n", extra=self.LIST)
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        wait_until(lambda: "outside" in self.w.console_log("demo"))
+        self.assertIn("served", self.w.console_log("demo"))
+        self.assertIn("Device rng, queue 0: the descriptors at 0x80600000 are not in memory",
+                      self.w.said("demo"))
+        self.assertEqual(self.w.vm_get("demo", "MemoryLent"), 8 << 20)
+        with open(f"/proc/{self.w.vm_get('demo', 'LeaderPID')}/maps", encoding="utf-8") as maps:
+            self.assertNotIn("memfd:ram", maps.read())
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0, self.w.said("demo"))
+        self.w.assert_clean()
+
+    def test_a_region_that_is_not_there(self):
+        self.w.vm("demo", "powerkey\n", extra="devices: [{rng: {region: 5}}]\n")
+        self.assertEqual(self.w.run_unit("demo"), 134)
+        self.assertIn('"rng" uses region 5, which is not listed', self.w.said("demo"))
+        self.w.assert_clean()
+
+
 class Refused(case.Case):
     """RM refuses RAM that is shared: it is not lent instead, since the runner would have it mapped."""
     model = ("--generation=android14",)

@@ -11,6 +11,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <libfdt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,12 +316,55 @@ static void a_device_that_accesses_ram_needs_shared_ram(void **state)
 	refuse(&s, &in, -EOPNOTSUPP, "this resource manager (small) refuses RAM that is shared");
 	q.v[GHVM_QUIRK_IMAGE_SHARE].value = 1;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
-	assert_true(ghvm_devices_access_ram(&p));
+	assert_true(ghvm_devices_access(&p, 0));
 	assert_false(p.parcels[0].lend);
 	ghvm_plan_done(&p);
 	s.rng = false;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
-	assert_false(ghvm_devices_access_ram(&p));
+	assert_false(ghvm_devices_access(&p, 0));
+	ghvm_plan_done(&p);
+}
+
+/* Of a protected guest a device accesses a region, which has a name in the tree. */
+static void a_device_may_access_a_region(void **state)
+{
+	const struct ghvm_plan_input in = input();
+	struct ghvm_spec s = spec();
+	struct ghvm_error err;
+	struct ghvm_plan p;
+	const fdt32_t *names, *named;
+	int device, window;
+
+	s.rng = true;
+	s.rng_region = 9;
+	refuse(&s, &in, -EINVAL, "devices: \"rng\" uses region 9, which is not listed");
+	s.n_regions = 2;
+	s.regions[0] = (struct ghvm_spec_region){ .label = 5, .size = 0x1000 };
+	s.regions[1] = (struct ghvm_spec_region){
+		.label = 9, .size = 0x200000, .address = 0x50000000, .readonly = true
+	};
+	refuse(&s, &in, -EINVAL,
+	       "\"rng\" cannot use region 9, to which guest or host cannot write");
+	s.regions[1].readonly = false;
+	s.regions[1].access = GHVM_HOST_READONLY;
+	refuse(&s, &in, -EINVAL, "\"rng\" cannot use region 9");
+	s.regions[1].access = GHVM_HOST_READ_WRITE;
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_true(p.parcels[0].lend);
+	assert_false(ghvm_devices_access(&p, 0));
+	assert_int_equal(p.parcels[1].label, 9); /* it has an address, so it is placed first */
+	assert_true(ghvm_devices_access(&p, 1));
+	assert_false(ghvm_devices_access(&p, 2));
+	device = fdt_path_offset(p.dtb, "/virtio@10010000");
+	window = fdt_path_offset(p.dtb, "/reserved-memory/window@50000000");
+	named = fdt_getprop(p.dtb, device, "memory-region", NULL);
+	names = fdt_getprop(p.dtb, window, "phandle", NULL);
+	assert_non_null(named);
+	assert_non_null(names);
+	assert_int_equal(*named, *names);
+	window = fdt_path_offset(p.dtb, "/reserved-memory/window@40000000");
+	assert_true(window > 0);
+	assert_null(fdt_getprop(p.dtb, window, "phandle", NULL));
 	ghvm_plan_done(&p);
 }
 
@@ -537,6 +581,7 @@ int main(void)
 		cmocka_unit_test(refuses_what_does_not_fit),
 		cmocka_unit_test(keeps_to_the_quirks),
 		cmocka_unit_test(a_device_that_accesses_ram_needs_shared_ram),
+		cmocka_unit_test(a_device_may_access_a_region),
 		cmocka_unit_test(refuses_windows_in_the_wrong_place),
 		cmocka_unit_test(prints_itself),
 		cmocka_unit_test(prints_the_other_words),

@@ -122,6 +122,9 @@ class Generator:
             "log-size": self.r.choice(["64K", "16M", 65536, None]),
             "log-count": self.r.choice([1, 8, None])})])
 
+    def rng(self):
+        return self.r.choice([self.switch(), {"region": self.r.choice([1, 7, None])}])
+
     def regions(self):
         return [{"label": i + 1, "size": self.r.choice(["4K", "16M", 4096, "0x1000"]),
                  **self.some({"kind": "share", "readonly": self.r.choice(self.SWITCHES),
@@ -135,7 +138,7 @@ class Generator:
         pick = self.r.choice
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
-                              "rng": self.switch, "rtc": self.switch}).items()]
+                              "rng": self.rng, "rtc": self.switch}).items()]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",
