@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# lib.sh, to be sourced: functions for the cases, which run as root in the testbed under "set -eu".
+# lib.sh, to be sourced: functions for the cases, which run as root in the testbed under "set -eu". The shell itself
+# reads what is asked again and again: a process is slow there, and takes time from the guests.
 
 here=/usr/lib/ghvm-tests
 vms=/etc/gunyah/vms
@@ -16,7 +17,8 @@ say() {
 }
 
 uptime_s() {
-	cut -d. -f1 /proc/uptime
+	read -r _up _ </proc/uptime
+	echo "${_up%%.*}"
 }
 
 mem_free() { # KiB
@@ -152,7 +154,8 @@ mark() { # NAME
 }
 
 said() { # NAME TEXT: behind the mark
-	tail -c "+$(($(cat "/run/mark-$1") + 1))" "$logs/$1.log" | grep -q "$2"
+	read -r _size <"/run/mark-$1"
+	tail -c "+$((_size + 1))" "$logs/$1.log" | grep -q "$2"
 }
 
 hears() { # NAME SECONDS TEXT
@@ -194,7 +197,9 @@ down() { # NAME...: as people do it, and it must be a success
 # --- what is left over ---------------------------------------------------------------------
 
 model() { # COUNTER: its value
-	_address=$(awk -v n="$1" '$1 == n { print $2 }' $here/counters)
+	while read -r _counter _address; do
+		[ "$_counter" != "$1" ] || break
+	done <$here/counters
 	printf '%d\n' "$(devmem "$_address" 64)"
 }
 
