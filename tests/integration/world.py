@@ -300,9 +300,10 @@ class World:
     def unit_state(self, name):
         """ActiveState, as the stand-in for systemd has it; "" if it has not answered within a second."""
         path = "/org/freedesktop/systemd1/unit/gunyah_2dvm_40" + name.replace("-", "_2d") + "_2eservice"
-        r = self.busctl("--timeout=1", "get-property", "org.freedesktop.systemd1", path,
+        r = self.busctl("--timeout=1", "call", "org.freedesktop.systemd1", path,  # get-property has no limit
+                        "org.freedesktop.DBus.Properties", "Get", "ss",
                         "org.freedesktop.systemd1.Unit", "ActiveState")
-        return "" if r.returncode else json.loads(r.stdout)["data"]
+        return "" if r.returncode else json.loads(r.stdout)["data"][0]["data"]
 
     def run_unit(self, name, seconds=20):
         return self.unit(name).wait(seconds)
