@@ -17,8 +17,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-#define COPY_BYTES GHVM_MIB(1)
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 /**
  * struct build - one execution of a plan
@@ -122,33 +122,39 @@ static int step_pin(struct build *b, unsigned int parcel, struct ghvm_error *err
 			       m->plan->parcels[parcel].size, err);
 }
 
+/* The kernel copies from the file's own pages. If the file is cut meanwhile that is -EFAULT, and no SIGBUS. */
+static int copy_mapped(struct build *b, const char *what, int fd, uint64_t offset, uint64_t size,
+		       struct ghvm_error *err)
+{
+	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+	int r;
+
+	if (p == MAP_FAILED)
+		return ghvm_error_set(err, -errno, "%s: cannot map: %s", what, strerror(errno));
+	r = ghvm_parcel_write(&b->m->parcels[0], offset, p, (size_t)size, err);
+	(void)munmap(p, (size_t)size); /* only of what was mapped: cannot fail */
+	if (r == -EFAULT)
+		return ghvm_error_set(err, -EIO,
+				      "%s: cannot read all of it: another process cuts it, or "
+				      "its disk fails",
+				      what);
+	return r;
+}
+
 /* Copy @size bytes as planned: the file may have changed since. */
 static int copy_file(struct build *b, const char *what, int fd, uint64_t offset, uint64_t size,
 		     struct ghvm_error *err)
 {
-	_cleanup_(freep) uint8_t *buf = malloc(COPY_BYTES);
-	uint64_t done = 0;
+	struct stat st;
 
-	if (!buf)
-		return ghvm_error_set(err, -ENOMEM, "%s: out of memory", what);
-	while (done < size) {
-		size_t want = size - done < COPY_BYTES ? size - done : COPY_BYTES;
-		ssize_t n = pread(fd, buf, want, (off_t)done);
-		int r;
-
-		if (n < 0)
-			return ghvm_error_set(err, -errno, "%s: cannot read: %s", what,
-					      strerror(errno));
-		if (n == 0)
-			return ghvm_error_set(err, -ENODATA,
-					      "%s: ends after %" PRIu64 " of %" PRIu64 " bytes",
-					      what, done, size);
-		r = ghvm_parcel_write(&b->m->parcels[0], offset + done, buf, (size_t)n, err);
-		if (r < 0)
-			return r;
-		done += (uint64_t)n;
-	}
-	return 0;
+	if (fstat(fd, &st) < 0)
+		return ghvm_error_set(err, -errno, "%s: cannot read its size: %s", what,
+				      strerror(errno));
+	if ((uint64_t)st.st_size < size)
+		return ghvm_error_set(err, -ENODATA,
+				      "%s: ends after %" PRIu64 " of %" PRIu64 " bytes", what,
+				      (uint64_t)st.st_size, size);
+	return size ? copy_mapped(b, what, fd, offset, size, err) : 0;
 }
 
 static int step_kernel(struct build *b, unsigned int parcel, struct ghvm_error *err)
