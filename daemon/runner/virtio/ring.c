@@ -61,13 +61,6 @@ static uint64_t load64(const void *at)
 	return le64toh(__atomic_load_n(word, __ATOMIC_RELAXED));
 }
 
-static void store16(void *at, uint16_t v)
-{
-	uint16_t *word = at;
-
-	__atomic_store_n(word, htole16(v), __ATOMIC_RELEASE);
-}
-
 static void store32(void *at, uint32_t v)
 {
 	uint32_t *word = at;
@@ -222,11 +215,12 @@ int ring_take(struct ring *r, const struct dma_map *dma, struct ring_chain *ret,
 bool ring_give(struct ring *r, uint16_t head, uint32_t written)
 {
 	uint8_t *entry = r->used + USED_HEADER + (size_t)(r->given & (r->size - 1)) * USED_ENTRY;
+	uint16_t *index = (void *)(r->used + RING_INDEX);
+	const uint16_t *flags = (const void *)r->avail;
 
 	store32(entry, head);
 	store32(entry + 4, written);
-	store16(r->used + RING_INDEX, ++r->given);
-	/* the driver sets the flag and then reads the index: one of both must see the other's */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return !(load16(r->avail) & AVAIL_NO_INTERRUPT);
+	/* The driver sets the flag and then reads the index: one of both must see the other's. */
+	__atomic_store_n(index, htole16(++r->given), __ATOMIC_SEQ_CST);
+	return !(le16toh(__atomic_load_n(flags, __ATOMIC_SEQ_CST)) & AVAIL_NO_INTERRUPT);
 }
