@@ -307,18 +307,20 @@ static bool may_deallocate(const struct ghvm_machine *m, enum ghvm_vm_status sta
 int ghvm_machine_retire(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status status,
 			struct ghvm_error *err)
 {
-	if (may_deallocate(m, status)) {
-		int r = deallocate(m, vmid, err);
+	int r = 0;
 
-		if (r < 0)
-			return r;
+	/* RM may hand the VMID out in its next answer: by then it must not be in use here. */
+	ghvm_ledger_numbering_begin(m->ledger);
+	if (may_deallocate(m, status)) {
+		r = deallocate(m, vmid, err);
 		status = GHVM_VM_NONE;
 	}
-	if (status == GHVM_VM_NONE)
+	if (r == 0 && status == GHVM_VM_NONE)
 		ghvm_ledger_vmid_remove(m->ledger, vmid);
-	else
+	else if (r == 0)
 		ghvm_ledger_vmid_stuck(m->ledger, vmid);
-	return 0;
+	ghvm_ledger_numbering_end(m->ledger);
+	return r;
 }
 
 /* The VM owns nothing: retire its VMID. */

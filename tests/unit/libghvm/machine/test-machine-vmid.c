@@ -11,6 +11,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #define RAM_PAGES 0x90
@@ -229,6 +230,25 @@ static void each_vmid_is_told_of(void **state)
 	assert_int_equal(h.over, 1);
 }
 
+/* Another thread's ALLOCATE waits until the VMID that RM may hand out again is not in use here any more. */
+static void on_vmid_of_numbers(void *data, struct ghvm_vmid vmid, bool used)
+{
+	struct ghvm_ledger *l = data;
+
+	assert_int_equal(pthread_mutex_trylock(&l->numbering), EBUSY);
+}
+
+static void no_vmid_is_allocated_while_one_is_given_back(void **state)
+{
+	_cleanup_(bench_done) struct bench b;
+
+	init(&b, 0);
+	ghvm_ledger_watch_vmids(&b.ledger, on_vmid_of_numbers, &b.ledger);
+	assert_int_equal(bench_run(&b, NULL), 0);
+	assert_int_equal(bench_teardown(&b, NULL), 0);
+	bench_assert_clean(&b);
+}
+
 /* One reply is not enough for a VMID outside of the usual range: RM has no such VM. */
 static void an_unusual_vmid_is_asked_about(void **state)
 {
@@ -289,6 +309,7 @@ int main(void)
 		cmocka_unit_test(an_unusual_vmid_without_pages_is_found_if_it_was_noted),
 		cmocka_unit_test(nothing_is_done_to_a_noted_vmid_in_another_state),
 		cmocka_unit_test(each_vmid_is_told_of),
+		cmocka_unit_test(no_vmid_is_allocated_while_one_is_given_back),
 		cmocka_unit_test(an_unusual_vmid_is_asked_about),
 		cmocka_unit_test(nor_is_it_taken_in_another_state),
 		cmocka_unit_test(an_unusual_vmid_that_was_not_confirmed_is_given_back),
