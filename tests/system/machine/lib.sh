@@ -219,10 +219,20 @@ pages() { # quarantined, or info
 	$here/ghvm-pages "$1"
 }
 
-pins() { # pages pinned for long by anyone; each CPU keeps a share of the count for up to a second
+# Number of pins by anyone: of folios, which may be huge, or of pages, as the kernel pins. Each CPU keeps a share of
+# the count for up to a second.
+pins() {
 	echo 1 >/proc/sys/vm/stat_refresh
 	awk '/^nr_foll_pin_acquired/ { a = $2 } /^nr_foll_pin_released/ { r = $2 } END { print a - r }' \
 		/proc/vmstat
+}
+
+main_pid() { # of the manager
+	systemctl show -P MainPID gunyah-vmd
+}
+
+pinned_pages() { # by the manager
+	awk '/^VmPin:/ { print $2 / 4 }' "/proc/$(main_pid)/status"
 }
 
 # Nothing has touched a lent page.

@@ -11,10 +11,6 @@ mkdir -p $conf
 printf '[Service]\nRestart=no\n' >$conf/once.conf
 systemctl daemon-reload
 
-main_pid() {
-	systemctl show -P MainPID gunyah-vmd
-}
-
 traced() {
 	! grep -q '^TracerPid:.0$' "/proc/$manager/status"
 }

@@ -34,12 +34,12 @@ say "memory that is offered at run time"
 ghvmctl region add one --label=20 --address=0x60000000 --size=2M
 ghvmctl region list one
 ghvmctl --json region list one | grep -q '"label":20' || fail "region 20 is not listed"
-pinned=$(pins)
+pinned=$(pinned_pages)
 [ "$pinned" -gt 512 ] || fail "only $pinned pages are pinned"
 refused ghvmctl region add one --label=20 --address=0x60200000 --size=4K
 refused ghvmctl region add one --label=21 --address=0x50000000 --size=4K
 ghvmctl region remove one --label=20
-[ $((pinned - $(pins))) = 512 ] || fail "$pinned pages were pinned, now $(pins)"
+[ $((pinned - $(pinned_pages))) = 512 ] || fail "$pinned pages were pinned, now $(pinned_pages)"
 ghvmctl region add one --label=22 --address=0x60000000 --size=64K
 type_line one "echo unharmed"
 hears one 15 "guest: unharmed"
