@@ -2,9 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest with a stock kernel, whose RAM is shared with the host, gets random numbers by virtio: also after a
 # reboot in place, and after it has told the device of rings outside of its RAM. A protected guest is refused.
-ghvmctl host | grep -q "image-share *yes" || { skip "the resource manager refuses RAM that is shared" && return 0; }
+# It has a clock, too, which is right from the start.
+host_says() { # TEXT
+	ghvmctl host | grep -q "$1"
+}
+
+must 60 host_says "image-share"
+if ! host_says "image-share *yes"; then
+	is_model && fail "the model does not share RAM: $(ghvmctl host)"
+	skip "the resource manager refuses RAM that is shared" && return 0
+fi
 vm one 1 256M ""
-sed -i -e 's/^memory: .*/memory: {size: 256M, protection: none}/' -e 's/^  - console: {}/&\n  - rng: {}/' $vms/one.yaml
+sed -i -e 's/^memory: .*/memory: {size: 256M, protection: none}/' -e 's/^  - console: {}/&\n  - rng: {}\n  - rtc: {}/' $vms/one.yaml
 
 # Read 8 KiB from the device twice: all of it comes, it is not twice the same, and no compression makes it smaller.
 guest_draws() {
@@ -27,6 +36,22 @@ guest_lies() {
 	type_line one "echo 10010000.virtio >bind; cd /; exit"
 }
 
+# The kernel has set its clock by the device, which shows the host's time. What runs in between takes a while.
+guest_knows_the_time() {
+	_before=$(date +%s)
+	type_line one "sh"
+	type_line one "echo now \$(cat /sys/class/rtc/rtc0/name) \$(date +%s) \$(cat /sys/class/rtc/rtc0/since_epoch) end"
+	hears one 30 "now .*pl031.* end"
+	type_line one "exit"
+	_times=$(tail -c "+$(($(cat /run/mark-one) + 1))" $logs/one.log | sed -n 's/.*now .*pl031 [^ ]* \([0-9]*\) \([0-9]*\) end.*/\1 \2/p' | tail -n 1)
+	for _time in $_times; do
+		if [ "$_time" -lt $((_before - 2)) ] || [ "$_time" -gt $(($(date +%s) + 2)) ]; then
+			fail "it is between $_before and $(date +%s); the guest says $_times"
+		fi
+	done
+	[ -n "$_times" ] || fail "the guest does not say what time it is"
+}
+
 journal_has() { # TEXT
 	unit_journal one | grep -q "$1"
 }
@@ -34,6 +59,7 @@ journal_has() { # TEXT
 up one
 ghvmctl --json status one | grep -q '"rng"' || fail "the status does not list the device"
 guest_draws
+guest_knows_the_time
 say "rings that are not in its memory"
 guest_lies
 must 15 journal_has "Device rng, queue 0: the descriptors at 0x7fff0000 are not in memory that the guest shares"
@@ -44,6 +70,7 @@ mark one
 type_line one reboot
 hears one 90 "guest: user space reached"
 guest_draws
+guest_knows_the_time
 down one
 
 say "a protected guest cannot have it"
