@@ -12,6 +12,7 @@ void ghvm_ledger_pair(struct ghvm_ledger *l, unsigned int entry, struct ghvm_vmi
 	e = held_entry(l, entry);
 	e->with = with;
 	e->pair = GHVM_LEDGER_RESERVED;
+	e->closed = false;
 	unlock(l);
 }
 
@@ -66,9 +67,12 @@ void ghvm_ledger_pair_leave(struct ghvm_ledger *l, struct ghvm_vmid with)
 
 bool ghvm_ledger_pair_return(struct ghvm_ledger *l, struct ghvm_vmid with, bool unused)
 {
+	const struct ghvm_ledger_parcel *e = NULL;
 	bool any;
 
 	lock(l);
+	while ((e = next_pair(l, with, e)))
+		unused = unused && !e->closed;
 	any = set_pairs(l, with, unused ? GHVM_LEDGER_RESERVED : GHVM_LEDGER_SPENT);
 	unlock(l);
 	return any;
@@ -82,6 +86,7 @@ bool ghvm_ledger_pair_close(struct ghvm_ledger *l, unsigned int entry)
 	lock(l);
 	e = held_entry(l, entry);
 	joined = e->pair == GHVM_LEDGER_JOINED;
+	e->closed = !joined;
 	if (e->pair == GHVM_LEDGER_RESERVED)
 		e->pair = GHVM_LEDGER_SPENT;
 	unlock(l);
@@ -93,6 +98,7 @@ static void drop_pair(struct ghvm_ledger_parcel *e)
 {
 	e->with.id = 0;
 	e->pair = GHVM_LEDGER_ALONE;
+	e->closed = false;
 }
 
 bool ghvm_ledger_pair_end(struct ghvm_ledger *l, unsigned int entry)

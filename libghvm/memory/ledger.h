@@ -45,6 +45,7 @@ enum ghvm_ledger_pair {
  * @disputed: RM has reported the same handle for another parcel
  * @entries: SGL entries charged to the host
  * @with: VMID of the second guest, unless @pair is ALONE
+ * @closed: RM is asked to take it back, so no second guest joins any more
  */
 struct ghvm_ledger_parcel {
 	bool used;
@@ -58,6 +59,7 @@ struct ghvm_ledger_parcel {
 	uint64_t entries;
 	struct ghvm_vmid with;
 	enum ghvm_ledger_pair pair;
+	bool closed;
 };
 
 /**
@@ -233,8 +235,8 @@ bool ghvm_ledger_pair_join(struct ghvm_ledger *l, struct ghvm_vmid with, uint64_
 /* RM has said that the guest of @with does not run and never will: LEFT. */
 void ghvm_ledger_pair_leave(struct ghvm_ledger *l, struct ghvm_vmid with);
 /*
- * The machine of @with has nothing left but the VMID. True: a parcel has it now, RESERVED if @unused, else SPENT;
- * false: no parcel names it, the machine deallocates it.
+ * The machine of @with has nothing left but the VMID. True: a parcel has it now, RESERVED if @unused and no parcel of
+ * it is closed, else SPENT; false: no parcel names it, the machine deallocates it.
  */
 bool ghvm_ledger_pair_return(struct ghvm_ledger *l, struct ghvm_vmid with, bool unused);
 /* Before RECLAIM. False: a second guest may have the pages. Otherwise none can join any more. */

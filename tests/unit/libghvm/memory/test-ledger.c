@@ -351,6 +351,31 @@ static void nothing_joins_what_is_reclaimed(void **state)
 	assert_false(ghvm_ledger_pair_join(&l, second, RUN));
 }
 
+/* It comes back unused, between the RECLAIM of a parcel and its end: the parcel that ends last deallocates it. */
+static void number_that_is_returned_meanwhile_is_not_lost(void **state)
+{
+	for (unsigned int n = 1; n <= 2; n++) {
+		_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+		unsigned int a, b = 0;
+
+		init(&l, 100);
+		a = take_pair(&l, 1);
+		if (n == 2)
+			b = take_pair(&l, 2);
+		assert_true(ghvm_ledger_pair_join(&l, second, RUN));
+		ghvm_ledger_pair_leave(&l, second);
+		assert_true(ghvm_ledger_pair_close(&l, a));
+		assert_true(ghvm_ledger_pair_return(&l, second, true));
+		assert_false(
+			ghvm_ledger_pair_join(&l, second, RUN)); /* RM may have taken it back */
+		assert_int_equal(ghvm_ledger_pair_end(&l, a), n == 1);
+		if (n == 2) {
+			assert_true(ghvm_ledger_pair_close(&l, b));
+			assert_true(ghvm_ledger_pair_end(&l, b));
+		}
+	}
+}
+
 /* In whatever order the tags are found. */
 static void heir_finds_both_guests(void **state)
 {
@@ -402,6 +427,7 @@ int main(void)
 		cmocka_unit_test(second_guest_joins_and_leaves),
 		cmocka_unit_test(unused_number_serves_another_start),
 		cmocka_unit_test(nothing_joins_what_is_reclaimed),
+		cmocka_unit_test(number_that_is_returned_meanwhile_is_not_lost),
 		cmocka_unit_test(heir_finds_both_guests),
 		cmocka_unit_test(parcel_shows_both_vmids),
 	};
