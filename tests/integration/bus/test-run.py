@@ -55,8 +55,9 @@ class Life(Case):
                                   "org.freedesktop.systemd1.Manager", "RestartUnit", "ss",
                                   "gunyah-vm@demo.service", "fail")
                 self.assertEqual(r.returncode, 0, r.stderr)
+            # a press of the power key that comes before the guest listens is repeated after ten seconds
             wait_until(lambda old=pid: self.w.state("demo") == "running" and
-                       self.w.vm_get("demo", "LeaderPID") not in (0, old))
+                       self.w.vm_get("demo", "LeaderPID") not in (0, old), 15)
         self.assertEqual(self.w.wait_job(self.w.stop("demo", "force"))[0], "done")
         self.gone()
 
