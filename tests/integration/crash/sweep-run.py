@@ -67,7 +67,7 @@ class RunSweep(sweep.Sweep):
             return
         pid, before = self.w.vm_get("key", "LeaderPID"), self.ups()
         with self.w.console("key") as console:
-            console.write(b"x")
+            self.type_into(console)
         self.alive(lambda: self.over() or (self.ups() > before and self.running("key")), n)
         if self.lost:
             return
