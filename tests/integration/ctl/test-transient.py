@@ -104,7 +104,8 @@ class Run(sent.Ghvmctl, Case):
             self.assertIn("image: ", self.ok("cat", "demo"))
         finally:
             os.kill(pid, signal.SIGCONT)
-        self.ok("--force", "stop", "demo")
+        # beside load it is over: a manager waits only some seconds for a runner that says nothing
+        self.ghvmctl("--force", "stop", "demo")
         self.gone()
 
     def test_what_is_refused(self):
