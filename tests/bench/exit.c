@@ -127,8 +127,7 @@ static void run_guest(void)
 	int logs[GHVM_SPEC_LOGS_MAX];
 	struct ghvm_host *host = NULL;
 
-	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
-		logs[i] = -1;
+	no_logs(logs);
 	must(devices_init(&devices, &info, &memory, logs, NULL), "devices");
 	must(ghvm_dev_from_fd(-1, &host), "host");
 	devices_connect(&devices, host, &info);

@@ -39,12 +39,6 @@ static void each_row_has_registers(void **state)
 
 static const struct dma_map no_memory;
 
-static void no_logs(int logs[GHVM_SPEC_LOGS_MAX])
-{
-	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
-		logs[i] = -1;
-}
-
 /* One device of each kind, without regard to what a descriptor may ask for. */
 static struct ghvm_runinfo one_of_each(void)
 {

@@ -3,6 +3,7 @@
 #include "daemon/runner/devices/board.h"
 #include "libghvm/base/bits.h"
 #include "tests/fakes/vcpu-host.h"
+#include "tests/fixtures/devices.h"
 #include "tests/fixtures/virtio/driver.h"
 #include "tests/unit/unit.h"
 
@@ -33,8 +34,7 @@ static int set_up(void **state)
 	struct bench *b = calloc(1, sizeof(*b));
 	int logs[GHVM_SPEC_LOGS_MAX];
 
-	for (size_t i = 0; i < ARRAY_SIZE(logs); i++)
-		logs[i] = -1;
+	no_logs(logs);
 	driver_init(&b->driver);
 	scripted_host_init(&b->host);
 	assert_int_equal(devices_init(&b->devices, &info, &b->driver.dma, logs, NULL), 0);
