@@ -61,6 +61,7 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	add_file(ret, &n, GHVM_LINK_KERNEL, "kernel.image", spec->kernel);
 	add_file(ret, &n, GHVM_LINK_INITRD, "kernel.initrd", spec->initrd);
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);
+	add_file(ret, &n, GHVM_LINK_SOCKET, "devices[].vhost-user.socket", spec->vhost_socket);
 	if (spec->console && spec->logging == GHVM_LOGGING_FILE)
 		add_logs(ret, &n, spec->log_count);
 	return n;

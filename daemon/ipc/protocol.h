@@ -27,6 +27,8 @@
 
 #define GHVM_LINK_RAM_NAME "ram" /* RAM, if devices access it; never if it is lent */
 
+#define GHVM_LINK_SOCKET_NAME "vhost-user" /* O_PATH descriptor of the socket of a back-end */
+
 /*
  * Files of a transient VM that came with its call, sealed memfds. In the unit's store they are named so,
  * with "kernel" or "initrd".
@@ -91,7 +93,8 @@ enum ghvm_link_kind {
 	GHVM_LINK_KERNEL = 2,
 	GHVM_LINK_INITRD = 3,
 	GHVM_LINK_OVERLAY = 4,
-	GHVM_LINK_LOG = 5, /* console log; index 0 is appended to, the others are older */
+	GHVM_LINK_LOG = 5,    /* console log; index 0 is appended to, the others are older */
+	GHVM_LINK_SOCKET = 6, /* O_PATH descriptor of the socket of a device's back-end */
 	GHVM_LINK_KINDS,
 };
 

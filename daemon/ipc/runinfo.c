@@ -6,13 +6,14 @@
  * power_key, u8 on_reboot, u8 on_crash, name[28],
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
  * u16 n, n * { u32 label, u64 ipa, u64 size },
- * version 2 only: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell },
- * u16 n, n * { u32 label, u64 ipa, u64 size }
+ * from version 2: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell },
+ * u16 n, n * { u32 label, u64 ipa, u64 size },
+ * from version 3: for each of these devices u32 virtio_id, u32 queues
  *
  * log is 0 if written by an older manager; older runners ignore it. console and power_key stand for the
  * devices that runners have always had. The lists of version 2 have the others and the memory that they
  * access; without any they are not written, so that an older runner understands its VM after a reboot in
- * place.
+ * place. Version 3 is written only if another process serves a device.
  */
 #include "daemon/ipc/runinfo.h"
 
@@ -28,6 +29,7 @@
 #define RUNINFO_MAGIC 0x49524847 /* "GHRI" */
 #define RUNINFO_VERSION 1
 #define RUNINFO_VERSION_DEVICES 2 /* with the list of other devices */
+#define RUNINFO_VERSION_SERVED 3  /* and with what another process serves */
 #define RUNINFO_MAX 4096
 #define LOG_KIND GHVM_BITS(15, 14) /* enum ghvm_logging */
 #define LOG_SIZE GHVM_BITS(13, 0)  /* in GHVM_LOG_UNIT */
@@ -43,7 +45,7 @@ static const struct ghvm_runinfo_device first_devices[] = {
 static bool same_device(const struct ghvm_runinfo_device *a, const struct ghvm_runinfo_device *b)
 {
 	return !strcmp(a->name, b->name) && a->nth == b->nth && a->ipa == b->ipa &&
-	       a->doorbell == b->doorbell;
+	       a->doorbell == b->doorbell && a->virtio_id == b->virtio_id && a->queues == b->queues;
 }
 
 static bool same_memory(const struct ghvm_runinfo_region *a, const struct ghvm_runinfo_region *b)
@@ -113,6 +115,33 @@ static void put_other_devices(struct ghvm_put *w, const struct ghvm_runinfo *inf
 	}
 }
 
+bool ghvm_runinfo_served(const struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < info->n_devices; i++)
+		if (info->devices[i].virtio_id)
+			return true;
+	return false;
+}
+
+static uint32_t version_of(const struct ghvm_runinfo *info)
+{
+	if (ghvm_runinfo_served(info))
+		return RUNINFO_VERSION_SERVED;
+	return count_others(info) ? RUNINFO_VERSION_DEVICES : RUNINFO_VERSION;
+}
+
+static void put_served(struct ghvm_put *w, const struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < info->n_devices; i++) {
+		const struct ghvm_runinfo_device *d = &info->devices[i];
+
+		if (is_first(d))
+			continue;
+		ghvm_put_u32(w, d->virtio_id);
+		ghvm_put_u32(w, d->queues);
+	}
+}
+
 static void put_regions(struct ghvm_put *w, const struct ghvm_runinfo_region *v, size_t n)
 {
 	ghvm_put_u16(w, (uint16_t)n);
@@ -140,10 +169,10 @@ static void put_lists(struct ghvm_put *w, const struct ghvm_runinfo *info)
 
 static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 {
-	size_t n_others = count_others(info);
+	const uint32_t version = version_of(info);
 
 	ghvm_put_u32(w, RUNINFO_MAGIC);
-	ghvm_put_u32(w, n_others ? RUNINFO_VERSION_DEVICES : RUNINFO_VERSION);
+	ghvm_put_u32(w, version);
 	ghvm_put_u16(w, info->vmid.id);
 	ghvm_put_u16(w, (uint16_t)(ghvm_bits_put(LOG_SIZE, info->log_size / GHVM_LOG_UNIT) |
 				   ghvm_bits_put(LOG_KIND, info->logging)));
@@ -155,10 +184,12 @@ static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 	ghvm_put_u8(w, info->on_crash);
 	put_name(w, info->name, GHVM_NAME_SIZE);
 	put_lists(w, info);
-	if (n_others) {
+	if (version >= RUNINFO_VERSION_DEVICES) {
 		put_other_devices(w, info);
 		put_regions(w, info->dma, info->n_dma);
 	}
+	if (version >= RUNINFO_VERSION_SERVED)
+		put_served(w, info);
 }
 
 int ghvm_runinfo_write(const struct ghvm_runinfo *info)
@@ -249,6 +280,15 @@ static void get_other_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
 		get_other_device(g, &info->devices[info->n_devices++]);
 }
 
+/* The devices from @first on are those of the list before. */
+static void get_served(struct ghvm_get *g, struct ghvm_runinfo *info, size_t first)
+{
+	for (size_t i = first; i < info->n_devices; i++) {
+		info->devices[i].virtio_id = ghvm_get_u32(g);
+		info->devices[i].queues = ghvm_get_u32(g);
+	}
+}
+
 static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	uint16_t log = ghvm_get_u16(g);
@@ -262,11 +302,12 @@ static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	uint32_t version;
+	size_t n_first;
 
 	if (ghvm_get_u32(g) != RUNINFO_MAGIC)
 		return -EBADMSG;
 	version = ghvm_get_u32(g);
-	if (version != RUNINFO_VERSION && version != RUNINFO_VERSION_DEVICES)
+	if (version < RUNINFO_VERSION || version > RUNINFO_VERSION_SERVED)
 		return -EBADMSG;
 	info->vmid.id = ghvm_get_u16(g);
 	get_log(g, info);
@@ -277,10 +318,13 @@ static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 	info->on_crash = ghvm_get_u8(g);
 	ghvm_get_bytes(g, info->name, sizeof(info->name));
 	get_lists(g, info);
-	if (version == RUNINFO_VERSION_DEVICES) {
+	n_first = info->n_devices;
+	if (version >= RUNINFO_VERSION_DEVICES) {
 		get_other_devices(g, info);
 		info->n_dma = get_regions(g, info->dma, ARRAY_SIZE(info->dma));
 	}
+	if (version >= RUNINFO_VERSION_SERVED)
+		get_served(g, info, n_first);
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
 	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;

@@ -20,12 +20,16 @@
  * @nth: 0 for the first of its kind
  * @ipa: address of its page of registers
  * @doorbell: label; GHVM_DOORBELL_NONE: none
+ * @virtio_id, @queues: of a device that another process serves: kind of virtio device, and number of queues;
+ *     else 0
  */
 struct ghvm_runinfo_device {
 	char name[GHVM_DEVICE_NAME_SIZE];
 	unsigned int nth;
 	uint64_t ipa;
 	uint32_t doorbell;
+	uint32_t virtio_id;
+	uint32_t queues;
 };
 
 struct ghvm_runinfo_region {
@@ -63,6 +67,9 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info);
 
 /* Do both have the same devices, at the same addresses, with access to the same memory? */
 bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b);
+
+/* Does another process serve one of the devices? */
+bool ghvm_runinfo_served(const struct ghvm_runinfo *info);
 
 /* Checks seals, version, counts. Return: 0; -EBADMSG; -EPERM not sealed. */
 int ghvm_runinfo_read(int fd, struct ghvm_runinfo *ret, struct ghvm_error *err);

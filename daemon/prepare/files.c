@@ -23,20 +23,33 @@ static const char *explain(int error)
 	return error == ELOOP ? "a symbolic link; name the file itself" : strerror(error);
 }
 
+static int open_file(const char *path)
+{
+	return ghvm_file_open(AT_FDCWD, path);
+}
+
+static int open_path(const char *path)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /*
  * With the uid of the file system come its capabilities: those of root are off meanwhile. The calls
  * report no failure, so the uid is read back.
  */
-static int open_as(const struct ghvm_spec_owner *owner, const char *path)
+static int open_as(const struct ghvm_spec_owner *owner, const char *path,
+		   int (*open_it)(const char *path))
 {
 	int r = -EPERM;
 
 	if (geteuid() != 0 || owner->uid == 0)
-		return ghvm_file_open(AT_FDCWD, path);
+		return open_it(path);
 	(void)setfsgid(owner->gid);
 	(void)setfsuid(owner->uid);
 	if (setfsuid((uid_t)-1) == (int)owner->uid)
-		r = ghvm_file_open(AT_FDCWD, path);
+		r = open_it(path);
 	(void)setfsuid(0);
 	(void)setfsgid(getegid());
 	return r;
@@ -49,12 +62,32 @@ int files_open(const char *key, const char *path, const struct ghvm_spec_owner *
 
 	if (path[0] != '/')
 		return ghvm_error_set(err, -EINVAL, "%s: '%s' is not an absolute path", key, path);
-	r = open_as(owner, path);
+	r = open_as(owner, path, open_file);
 	if (r == -EACCES && owner->uid != geteuid())
 		return ghvm_error_set(
 			err, r, "%s: %s: the user %u, who owns the descriptor, may not read it",
 			key, path, owner->uid);
 	return r < 0 ? ghvm_file_fail_key(key, path, -r, err) : r;
+}
+
+int files_open_socket(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+		      struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open_as(owner, path, open_path);
+	struct stat st;
+
+	if (fd < 0)
+		return ghvm_file_fail_key(key, path, -fd, err);
+	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s: %s: not a socket", key, path);
+	if (!(st.st_mode & S_IWOTH))
+		return ghvm_error_set(
+			err, -EACCES,
+			"%s: %s: only some users may connect to it, and the VM runs as "
+			"another one: give it the mode 0666, in a folder that others "
+			"cannot enter",
+			key, path);
+	return TAKE_FD(fd);
 }
 
 int files_open_log(const char *dir_path, const char *name, unsigned int nth, struct ghvm_error *err)

@@ -23,6 +23,17 @@ int files_open(const char *key, const char *path, const struct ghvm_spec_owner *
 	       struct ghvm_error *err);
 
 /**
+ * files_open_socket() - find the socket of a device's back-end
+ * @key, @owner: as for files_open()
+ *
+ * It is not connected to: the runner does that, and again after the back-end was restarted, so the socket has
+ * to be writable for the runner, which is a user of its own. What protects the socket is the folder that it is
+ * in. Return: an O_PATH descriptor; negative errno, with a message.
+ */
+int files_open_socket(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+		      struct ghvm_error *err);
+
+/**
  * files_open_log() - open or create a console log
  * @nth: 0: DIR/NAME.log, append only; others: DIR/NAME.log.NTH, for older output
  *

@@ -129,6 +129,21 @@ static int give_log(const struct session *s, unsigned int nth)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The runner connects to it, with its own rights. */
+static int give_socket(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = &s->descriptor.spec;
+	const struct ghvm_spec_place *place = spec_device_place(spec, n->key);
+	int fd;
+
+	if (!place)
+		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);
+	fd = files_open_socket(place->key, n->path, &spec->owners[place->file], err);
+	if (fd < 0)
+		ghvm_spec_locate(spec, err);
+	return fd;
+}
+
 static int make_file(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	const struct ghvm_spec_owner *owner;
@@ -138,6 +153,8 @@ static int make_file(const struct session *s, const struct ghvm_need *n, struct 
 		return give_memory(n, err);
 	if (n->kind == GHVM_LINK_LOG)
 		return give_log(s, n->index);
+	if (n->kind == GHVM_LINK_SOCKET)
+		return give_socket(s, n, err);
 	owner = spec_path_owner(&s->descriptor.spec, n->key);
 	if (!owner)
 		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);

@@ -108,7 +108,7 @@ static int check_info(const struct ghvm_runinfo *info, const int *wake, struct g
 	return 0;
 }
 
-/* Lent RAM is not in the list, and no file of it comes here. */
+/* Lent RAM is not in the list, and no file of it comes here. A back-end gets the files. */
 static int map_memory(struct guest *g, const struct fds *fds, struct ghvm_error *err)
 {
 	for (size_t i = 0; i < g->info.n_dma; i++) {
@@ -117,12 +117,24 @@ static int map_memory(struct guest *g, const struct fds *fds, struct ghvm_error 
 						    : ghvm_region_fds_get(&fds->regions, m->label);
 		int r = fd < 0 ? -ENOENT : dma_map_add(&g->dma, m->ipa, m->size, fd);
 
+		if (r == 0 && ghvm_runinfo_served(&g->info))
+			r = dma_map_keep(&g->dma, m->ipa, fd);
 		if (r < 0)
 			return ghvm_error_set(err, r,
 					      "cannot map memory %u, which devices access: %s",
 					      m->label, strerror(-r));
 	}
 	return 0;
+}
+
+/* The devices take the logs over. */
+static int init_devices(struct guest *g, struct fds *fds, struct ghvm_error *err)
+{
+	struct devices_files files = { .socket = fds->socket };
+
+	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
+		files.logs[i] = TAKE_FD(fds->console_log[i]);
+	return devices_init(&g->devices, &g->info, &g->dma, &files, err);
 }
 
 int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err)
@@ -149,7 +161,7 @@ int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err)
 	r = map_memory(g, fds, err);
 	if (r < 0)
 		return r;
-	r = devices_init(&g->devices, &g->info, &g->dma, fds->console_log, err);
+	r = init_devices(g, fds, err);
 	if (r < 0)
 		return r;
 	g->shared.mmio = &g->devices.mmio;

@@ -53,6 +53,8 @@ enum ghvm_logging {
 #define GHVM_LOG_SIZE 0x1000000ULL /* default */
 #define GHVM_LOG_COUNT 3
 
+#define GHVM_SPEC_QUEUES_MAX 8 /* of a virtio device */
+
 enum ghvm_hugepages {
 	GHVM_HUGEPAGES_AUTO,
 	GHVM_HUGEPAGES_2M,
@@ -169,6 +171,8 @@ struct ghvm_spec_owner {
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rng: has a source of random numbers; @rtc: has a clock (both default false)
  * @rng_region: label of the region that @rng accesses, 0: RAM
+ * @vhost_socket: absolute path of the socket of a virtio device's back-end, or NULL: it has none
+ * @vhost_id: kind of that virtio device; @vhost_queues: their number, 0: one; @vhost_region: as @rng_region
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
  * @stop_timeout_ms: time for a graceful stop
@@ -202,6 +206,10 @@ struct ghvm_spec {
 	bool rng;
 	unsigned int rng_region;
 	bool rtc;
+	char *vhost_socket;
+	unsigned int vhost_id;
+	unsigned int vhost_queues;
+	unsigned int vhost_region;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;

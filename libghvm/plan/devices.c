@@ -129,6 +129,16 @@ static uint32_t find_rng_region(const struct ghvm_spec *spec)
 	return spec->rng_region;
 }
 
+static unsigned int count_vhost_user(const struct ghvm_spec *spec)
+{
+	return spec->vhost_socket != NULL;
+}
+
+static uint32_t find_vhost_region(const struct ghvm_spec *spec)
+{
+	return spec->vhost_region;
+}
+
 /* ---- the table ---- */
 
 const struct ghvm_device_kind ghvm_device_kinds[] = {
@@ -161,6 +171,14 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .clock = true,
 	  .count = count_rtc,
 	  .put_node = put_rtc },
+	{ .name = "vhost-user",
+	  .node = "virtio",
+	  .bell = "vhost-user",
+	  .dma = true,
+	  .backend = true,
+	  .region = find_vhost_region,
+	  .count = count_vhost_user,
+	  .put_node = put_virtio },
 	{},
 };
 

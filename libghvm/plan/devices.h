@@ -31,6 +31,7 @@ struct dt_writer;
  * @clock: its node refers to DT_PHANDLE_CLOCK
  * @dma: its rings and buffers are in memory that the guest shares with the host
  * @region: label of that memory, 0: RAM; NULL without @dma
+ * @backend: another process serves it, over the socket in the descriptor
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
  */
@@ -44,6 +45,7 @@ struct ghvm_device_kind {
 	bool console;
 	bool clock;
 	bool dma;
+	bool backend;
 	uint32_t (*region)(const struct ghvm_spec *spec);
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,

@@ -201,6 +201,26 @@ static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 	yaml_read_map(rd, n, path, f->arg, (uint8_t *)dst - f->offset, true);
 }
 
+static const struct yaml_limits virtio_ids = { 1, 63 };
+static const struct yaml_limits queue_limits = { 1, GHVM_SPEC_QUEUES_MAX };
+
+static const struct yaml_field vhost_fields[] = {
+	FIELD("socket", vhost_socket, TEXT, yaml_parse_socket, YAML_REQUIRED, NULL, 0, 32),
+	FIELD("id", vhost_id, NUMBER, yaml_parse_number, YAML_REQUIRED | YAML_CHOSEN, &virtio_ids,
+	      0, 33),
+	FIELD("queues", vhost_queues, NUMBER, yaml_parse_number, YAML_CHOSEN, &queue_limits, 0, 34),
+	FIELD("region", vhost_region, NUMBER, yaml_parse_number, YAML_CHOSEN, &label_limits, 0, 35),
+	{},
+};
+static const struct yaml_map vhost_map = { vhost_fields };
+
+/* A device that exists if it is listed, and has keys that it cannot be without. */
+static void parse_whole(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+			const struct yaml_field *f, void *dst)
+{
+	yaml_read_map(rd, n, path, f->arg, dst, true);
+}
+
 static const struct yaml_word loggings[] = {
 	{ "file", GHVM_LOGGING_FILE },
 	{ "journal", GHVM_LOGGING_JOURNAL },
@@ -244,6 +264,7 @@ static const struct yaml_field device_fields[] = {
 	SECTION("power-key", 0, &power_key_map),
 	LISTED("rng", rng, &rng_map),
 	LISTED("rtc", rtc, &rtc_map),
+	{ "vhost-user", YAML_MAP, parse_whole, 0, 0, &vhost_map, 0, 0 },
 	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
@@ -290,6 +311,8 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	if (!is_list(rd, n, path))
 		return;
 	spec_set_defaults(&device_map, spec);
+	spec_free_texts(&device_map, spec);
+	spec->vhost_socket = NULL;
 	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {

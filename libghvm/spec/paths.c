@@ -60,6 +60,20 @@ const struct ghvm_spec_owner *spec_path_owner(const struct ghvm_spec *spec, cons
 	return p ? &spec->owners[p->file] : NULL;
 }
 
+const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key)
+{
+	const char *rest = strchr(key, ']');
+
+	for (size_t i = 0; rest && i < spec->n_places; i++) {
+		const char *in = strchr(spec->places[i].key, ']');
+
+		if (in && !strcmp(in, rest) &&
+		    !strncmp(spec->places[i].key, key, strlen("devices[")))
+			return &spec->places[i];
+	}
+	return NULL;
+}
+
 static int add_path(struct ghvm_spec *spec, const struct ghvm_spec_path *path)
 {
 	struct ghvm_spec_path *v = reallocarray(spec->paths, spec->n_paths + 1, sizeof(*v));

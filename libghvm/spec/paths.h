@@ -46,6 +46,12 @@ void spec_put_quoted(FILE *f, const char *value);
 /* The owner of the file in which @spec has the path of @key; NULL: it has none. Borrowed. */
 const struct ghvm_spec_owner *spec_path_owner(const struct ghvm_spec *spec, const char *key);
 
+/*
+ * The place of a key of a device, "devices[].KIND.KEY" for whichever of the list has it; NULL: none has. Its
+ * owner is that of spec->files[place->file]. Borrowed.
+ */
+const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key);
+
 /**
  * spec_note_path() - record a path, in place of an earlier one of that key
  * @path: its value is copied, @begin and @end are characters of @file

@@ -156,5 +156,8 @@ void yaml_parse_line(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		     const struct yaml_field *f,
 		     void *dst); /* char *, owned; absolute, or fd:KEY */
+void yaml_parse_socket(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		       const struct yaml_field *f,
+		       void *dst); /* char *, owned; absolute, of the host */
 void yaml_parse_map(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		    const struct yaml_field *f, void *dst); /* struct yaml_map */

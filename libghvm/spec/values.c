@@ -223,10 +223,11 @@ static void note_path(struct yaml_reader *rd, const yaml_node_t *n, const char *
 		rd->report->failed = -ENOMEM;
 }
 
-void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-		     const struct yaml_field *f, void *dst)
+/* Return: true: @dst has the path, which is not refused. */
+static bool take_path(struct yaml_reader *rd, yaml_node_t *n, const char *path, const char *why,
+		      void *dst)
 {
-	const char *s = yaml_text(n), *why = refuse_path(rd, n, s);
+	const char *s = yaml_text(n);
 
 	if (why)
 		yaml_complain(rd, n, path, "path", "%s", why);
@@ -234,6 +235,24 @@ void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 		yaml_complain(rd, n, path, "length", "longer than a path may be");
 	else if (!has_control(rd, n, path, s)) {
 		replace_string(rd, s, dst);
-		note_path(rd, n, path, s);
+		return true;
 	}
+	return false;
+}
+
+void yaml_parse_path(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		     const struct yaml_field *f, void *dst)
+{
+	const char *s = yaml_text(n);
+
+	if (take_path(rd, n, path, refuse_path(rd, n, s), dst))
+		note_path(rd, n, path, s);
+}
+
+void yaml_parse_socket(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		       const struct yaml_field *f, void *dst)
+{
+	const char *s = yaml_text(n);
+
+	(void)take_path(rd, n, path, s && *s == '/' ? NULL : "not an absolute path", dst);
 }

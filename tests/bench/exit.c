@@ -124,11 +124,11 @@ static void run_guest(void)
 		.on_stray = on_stray,
 	};
 	const struct ghvm_runinfo info = describe();
-	int logs[GHVM_SPEC_LOGS_MAX];
+	struct devices_files files = { .socket = -1 };
 	struct ghvm_host *host = NULL;
 
-	no_logs(logs);
-	must(devices_init(&devices, &info, &memory, logs, NULL), "devices");
+	no_logs(files.logs);
+	must(devices_init(&devices, &info, &memory, &files, NULL), "devices");
 	must(ghvm_dev_from_fd(-1, &host), "host");
 	devices_connect(&devices, host, &info);
 	must(vcpu_thread_start(&thread, &shared, host, (struct ghvm_capid){ 1 }, -1), "vCPU");

@@ -154,12 +154,23 @@ static int check_memory(const struct guest_need *n, int fd, const struct stat *s
 	return 0;
 }
 
+static int check_socket(const struct guest_need *n, int fd, struct ghvm_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return ghvm_error_set(err, -EINVAL, "%s is not a socket", n->is.path);
+	return 0;
+}
+
 static int check_given(const struct guest_need *n, int fd, struct ghvm_error *err)
 {
 	struct stat st;
 
 	if (n->is.kind == GHVM_LINK_LOG)
 		return 0;
+	if (n->is.kind == GHVM_LINK_SOCKET)
+		return check_socket(n, fd, err);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
 				      n->is.kind == GHVM_LINK_MEMORY ? "memory" : n->is.path);
@@ -304,6 +315,15 @@ static void take_ram(struct guest *g, struct guest_fd *ret, size_t *n)
 		add_fd(ret, n, GHVM_LINK_RAM_NAME, TAKE_FD(need->fd));
 }
 
+/* The runner connects to it; the manager never does. */
+static void take_socket(struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	struct guest_need *need = guest_find_need(g, GHVM_LINK_SOCKET, 0);
+
+	if (need && need->fd >= 0)
+		add_fd(ret, n, GHVM_LINK_SOCKET_NAME, TAKE_FD(need->fd));
+}
+
 /* The runner cannot open files, so it gets all log files for the rotation. */
 static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
 {
@@ -359,6 +379,7 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	take_logs(g, ret, ret_n);
 	take_regions(g, ret, ret_n);
 	take_ram(g, ret, ret_n);
+	take_socket(g, ret, ret_n);
 	fd = add_sent(g, ret, ret_n);
 	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
@@ -401,6 +422,10 @@ static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
 		d->nth = p->nth;
 		d->ipa = p->ipa;
 		d->doorbell = p->doorbell;
+		if (ghvm_device_kind(p->name)->backend) {
+			d->virtio_id = g->spec.vhost_id;
+			d->queues = g->spec.vhost_queues ?: 1;
+		}
 	}
 }
 

@@ -75,6 +75,7 @@ static int init_device(struct devices *d, const struct device_kind *kind,
 		.state = state,
 	};
 	setup.bell = &device->bell;
+	setup.device = from;
 	d->n++;
 	r = kind->init(state, &setup);
 	if (r == 0 && count_pollfds(d) > DEVICES_POLLFDS)
@@ -83,9 +84,10 @@ static int init_device(struct devices *d, const struct device_kind *kind,
 }
 
 static int add_device(struct devices *d, const struct ghvm_runinfo_device *from,
-		      const struct device_setup *setup, struct ghvm_error *err)
+		      struct device_setup setup, struct ghvm_error *err)
 {
 	const struct device_kind *kind = find_kind(from->name);
+	struct ghvm_error why = {};
 	int r;
 
 	if (!kind)
@@ -93,25 +95,31 @@ static int add_device(struct devices *d, const struct ghvm_runinfo_device *from,
 				      "the manager lists a device '%s', which is unknown to this "
 				      "gunyah-vm: is it of an earlier version?",
 				      from->name);
-	r = init_device(d, kind, from, *setup);
+	setup.err = &why;
+	r = init_device(d, kind, from, setup);
 	if (r < 0)
 		return ghvm_error_set(err, r, "cannot create device '%s': %s", from->name,
-				      strerror(-r));
+				      why.code ? why.msg : strerror(-r));
 	return 0;
 }
 
 int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struct dma_map *dma,
-		 int logs[GHVM_SPEC_LOGS_MAX], struct ghvm_error *err)
+		 struct devices_files *files, struct ghvm_error *err)
 {
-	const struct device_setup setup = { .info = info, .dma = dma, .logs = logs };
+	const struct device_setup setup = {
+		.info = info,
+		.dma = dma,
+		.logs = files->logs,
+		.socket = files->socket,
+	};
 	int r = 0;
 
 	*d = (struct devices){};
 	for (size_t i = 0; r == 0 && i < info->n_devices; i++)
-		r = add_device(d, &info->devices[i], &setup, err);
+		r = add_device(d, &info->devices[i], setup, err);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
-		closep(&logs[i]); /* no device has taken it */
-		logs[i] = -1;
+		closep(&files->logs[i]); /* no device has taken it */
+		files->logs[i] = -1;
 	}
 	if (r < 0)
 		devices_done(d);
@@ -148,8 +156,11 @@ void devices_connect(struct devices *d, struct ghvm_host *host, const struct ghv
 
 void devices_disconnect(struct devices *d)
 {
-	for (size_t i = 0; i < d->n; i++)
+	for (size_t i = 0; i < d->n; i++) {
+		if (d->v[i].kind->quiet)
+			d->v[i].kind->quiet(d->v[i].state);
 		d->v[i].bell.host = NULL;
+	}
 }
 
 /* ---- the main loop ---- */

@@ -42,6 +42,16 @@ struct devices {
 	size_t n;
 };
 
+/**
+ * struct devices_files - what devices need of the host
+ * @logs: of the console; -1 after the last
+ * @socket: O_PATH descriptor of a back-end's socket; -1: none
+ */
+struct devices_files {
+	int logs[GHVM_SPEC_LOGS_MAX];
+	int socket;
+};
+
 /* All kinds; the last one is NULL. */
 extern const struct device_kind *const device_kinds[];
 
@@ -49,12 +59,12 @@ extern const struct device_kind *const device_kinds[];
  * devices_init() - create the devices described by @info
  * @d: on success the caller calls devices_done()
  * @dma: outlives @d
- * @logs: taken over, also on failure; -1 after the last
+ * @files: its logs are taken over, also on failure; the rest outlives @d
  *
  * Return: 0; -EOPNOTSUPP a kind is unknown; another errno.
  */
 int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struct dma_map *dma,
-		 int logs[GHVM_SPEC_LOGS_MAX], struct ghvm_error *err);
+		 struct devices_files *files, struct ghvm_error *err);
 void devices_done(struct devices *d);
 
 /* Reset the devices and connect them to the doorbells of a new or rebuilt VM. */

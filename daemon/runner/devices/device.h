@@ -36,12 +36,18 @@ void bell_ring(const struct bell *bell);
  * @bell: outlives the device
  * @dma: the memory that devices may access; outlives the device
  * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
+ * @device: this one
+ * @socket: O_PATH descriptor of the socket of its back-end; -1: none. Outlives the device
+ * @err: the reason of a failure, if errno does not say enough
  */
 struct device_setup {
 	const struct bell *bell;
 	const struct ghvm_runinfo *info;
 	const struct dma_map *dma;
 	int *logs;
+	const struct ghvm_runinfo_device *device;
+	int socket;
+	struct ghvm_error *err;
 };
 
 /**
@@ -50,6 +56,8 @@ struct device_setup {
  * @size: of the state, which begins zeroed
  * @init: 0 or a negative errno; @done is called also after a failure
  * @reset: power-on: the VM is new or rebuilt. Thread: main, no vCPU runs
+ * @quiet: afterwards it raises no interrupt until @reset. Thread: main, no vCPU runs. NULL: only vCPUs make it
+ *         raise any
  * @read, @write: an access to the page of registers: struct mmio_device. Thread: any
  * @n_pollfds: number of descriptors that @poll sets for the main thread, 0: none
  * @timeout: time limit of poll() in ms, -1: none; @process is called after it. NULL: never
@@ -62,6 +70,7 @@ struct device_kind {
 	int (*init)(void *device, const struct device_setup *setup);
 	void (*done)(void *device);
 	void (*reset)(void *device);
+	void (*quiet)(void *device);
 	uint64_t (*read)(void *device, uint64_t offset, unsigned int size);
 	void (*write)(void *device, uint64_t offset, unsigned int size, uint64_t value);
 	size_t n_pollfds;

@@ -5,12 +5,14 @@
 #include "daemon/runner/virtio/dma-map.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "daemon/ipc/region-fds.h"
 #include "libghvm/base/bits.h"
+#include "libghvm/base/cleanup.h"
 
 static bool overlaps(const struct dma_map *m, uint64_t ipa, uint64_t size)
 {
@@ -44,7 +46,7 @@ int dma_map_add(struct dma_map *m, uint64_t ipa, uint64_t size, int fd)
 	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
-	m->ranges[m->n++] = (struct dma_range){ .ipa = ipa, .size = size, .at = at };
+	m->ranges[m->n++] = (struct dma_range){ .ipa = ipa, .size = size, .at = at, .fd = -1 };
 	return 0;
 }
 
@@ -53,7 +55,20 @@ void dma_map_done(struct dma_map *m)
 	while (m->n) {
 		m->n--;
 		(void)munmap(m->ranges[m->n].at, m->ranges[m->n].size); /* a mapping of ours */
+		closep(&m->ranges[m->n].fd);
 	}
+}
+
+int dma_map_keep(struct dma_map *m, uint64_t ipa, int fd)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->ranges[i].ipa != ipa)
+			continue;
+		closep(&m->ranges[i].fd);
+		m->ranges[i].fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		return m->ranges[i].fd < 0 ? -errno : 0;
+	}
+	return -ENOENT;
 }
 
 uint8_t *dma_map_find(const struct dma_map *m, uint64_t ipa, uint64_t size)

@@ -16,11 +16,13 @@
  * struct dma_range - memory without a gap, mapped
  * @ipa: guest address of its first byte
  * @at: @size bytes
+ * @fd: its file, for a back-end in another process; owned; -1: not kept
  */
 struct dma_range {
 	uint64_t ipa;
 	uint64_t size;
 	uint8_t *at;
+	int fd;
 };
 
 /**
@@ -44,6 +46,9 @@ struct dma_map {
  */
 int dma_map_add(struct dma_map *m, uint64_t ipa, uint64_t size, int fd);
 void dma_map_done(struct dma_map *m);
+
+/* Keep a duplicate of the file of the range at @ipa. Return: 0; -ENOENT no such range; errno of fcntl(). */
+int dma_map_keep(struct dma_map *m, uint64_t ipa, int fd);
 
 /* Memory at @ipa; NULL if one of @size bytes is outside. @ipa and @size are not trusted. */
 uint8_t *dma_map_find(const struct dma_map *m, uint64_t ipa, uint64_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Registers are 32 bits wide and read and written as such; any other access reads 0 or is ignored. The
- * device-specific registers from 0x100 on are those of no device yet, so their generation is always 0.
+ * device's own registers from 0x100 on are read in any width; what is written there is ignored.
  */
 #include "daemon/runner/virtio/transport.h"
 
@@ -39,6 +39,7 @@ enum virtio_register {
 	REG_SHM_LEN_HIGH = 0x0b4,
 	REG_SHM_BASE_LOW = 0x0b8,
 	REG_SHM_BASE_HIGH = 0x0bc,
+	REG_GENERATION = 0x0fc,
 	REG_CONFIG = 0x100,
 };
 
@@ -60,13 +61,9 @@ enum virtio_interrupt {
 	INTERRUPT_CONFIG = 2,
 };
 
-#define FEATURE_VERSION_1 (1ULL << 32)
-/* Addresses are what the device tree says: the driver uses a window, if there is one. */
-#define FEATURE_ACCESS_PLATFORM (1ULL << 33)
-
 static uint64_t offered(const struct virtio *v)
 {
-	return v->kind->features | FEATURE_VERSION_1 | FEATURE_ACCESS_PLATFORM;
+	return v->kind->features | VIRTIO_VERSION_1 | VIRTIO_ACCESS_PLATFORM;
 }
 
 static uint32_t half(uint64_t value, uint32_t select)
@@ -137,8 +134,12 @@ static void serve_queue(struct virtio *v, unsigned int nth)
 
 static void notify_queue(struct virtio *v, uint32_t nth)
 {
-	if (nth < v->kind->n_queues && v->queues[nth].ready && is_running(v))
+	if (nth >= v->kind->n_queues || !v->queues[nth].ready || !is_running(v))
+		return;
+	if (v->kind->serve)
 		serve_queue(v, nth);
+	else
+		v->kind->notify(v->device, nth);
 }
 
 static void start_queue(struct virtio *v, struct virtio_queue *q)
@@ -207,7 +208,7 @@ static void write_features(struct virtio *v, uint32_t value)
 static bool accepts_features(const struct virtio *v)
 {
 	return !v->strange_features && !(v->features & ~offered(v)) &&
-	       (v->features & FEATURE_VERSION_1);
+	       (v->features & VIRTIO_VERSION_1);
 }
 
 static void reset_registers(struct virtio *v)
@@ -235,6 +236,8 @@ static void write_status(struct virtio *v, uint32_t value)
 		v->status |= STATUS_DRIVER_OK;
 	if (!(v->status & ~was & STATUS_DRIVER_OK))
 		return;
+	if (v->kind->start && is_running(v))
+		v->kind->start(v->device, v->features, v->queues);
 	for (unsigned int i = 0; i < v->kind->n_queues; i++)
 		notify_queue(v, i); /* some drivers notify before */
 }
@@ -275,6 +278,8 @@ static uint32_t read_register(struct virtio *v, uint64_t offset)
 	case REG_SHM_BASE_LOW:
 	case REG_SHM_BASE_HIGH:
 		return UINT32_MAX; /* no such region, whichever is selected */
+	case REG_GENERATION:
+		return v->generation;
 	}
 	return 0;
 }
@@ -324,11 +329,74 @@ void virtio_done(struct virtio *v)
 	(void)pthread_mutex_destroy(&v->lock); /* not held: the threads are joined */
 }
 
+/* Before the registers are reset, so that nothing of the time before is seen after it. */
+static void stop_device(struct virtio *v)
+{
+	if (v->kind->stop)
+		v->kind->stop(v->device);
+}
+
 void virtio_reset(struct virtio *v)
 {
+	stop_device(v);
 	pthread_mutex_lock(&v->lock);
 	reset_registers(v);
 	pthread_mutex_unlock(&v->lock);
+}
+
+void virtio_used(struct virtio *v)
+{
+	bool ring;
+
+	pthread_mutex_lock(&v->lock);
+	ring = is_running(v);
+	if (ring)
+		v->interrupt |= INTERRUPT_USED;
+	pthread_mutex_unlock(&v->lock);
+	if (ring)
+		v->on_interrupt(v->data);
+}
+
+void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error *err)
+{
+	bool ring;
+
+	pthread_mutex_lock(&v->lock);
+	set_broken(v, queue, err);
+	ring = v->interrupt;
+	pthread_mutex_unlock(&v->lock);
+	if (ring)
+		v->on_interrupt(v->data);
+}
+
+void virtio_configure(struct virtio *v, const uint8_t *config, size_t n)
+{
+	bool ring = false;
+
+	pthread_mutex_lock(&v->lock);
+	if (n != v->n_config || memcmp(v->config, config, n) != 0) {
+		memcpy(v->config, config, n);
+		v->n_config = n;
+		v->generation++;
+		ring = is_running(v);
+		if (ring)
+			v->interrupt |= INTERRUPT_CONFIG;
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (ring)
+		v->on_interrupt(v->data);
+}
+
+/* Little-endian, whatever the width; beyond the last register 0. */
+static uint64_t read_config(struct virtio *v, uint64_t offset, unsigned int size)
+{
+	uint64_t value = 0;
+
+	pthread_mutex_lock(&v->lock);
+	for (unsigned int i = 0; i < size && offset + i < v->n_config; i++)
+		value |= (uint64_t)v->config[offset + i] << (8 * i);
+	pthread_mutex_unlock(&v->lock);
+	return value;
 }
 
 static bool is_register(uint64_t offset, unsigned int size)
@@ -340,6 +408,8 @@ uint64_t virtio_read(struct virtio *v, uint64_t offset, unsigned int size)
 {
 	uint32_t value;
 
+	if (offset >= REG_CONFIG)
+		return read_config(v, offset - REG_CONFIG, size);
 	if (!is_register(offset, size))
 		return 0;
 	pthread_mutex_lock(&v->lock);
@@ -359,6 +429,8 @@ void virtio_write(struct virtio *v, uint64_t offset, unsigned int size, uint64_t
 
 	if (!is_register(offset, size))
 		return;
+	if (offset == REG_STATUS && !(uint32_t)value)
+		stop_device(v);
 	pthread_mutex_lock(&v->lock);
 	before = v->interrupt;
 	write_register(v, offset, (uint32_t)value);

@@ -13,27 +13,16 @@
 
 #include "daemon/runner/virtio/dma-map.h"
 #include "daemon/runner/virtio/ring.h"
+#include "libghvm/base/bits.h"
 
-#define VIRTIO_QUEUES_MAX 2
+#define VIRTIO_QUEUES_MAX 8
+#define VIRTIO_CONFIG_MAX 256
 
-/**
- * struct virtio_kind - what a device adds to the registers
- * @name: for the journal
- * @id: number of the kind (virtio 1.2, section 5)
- * @features: bits 0 to 23 and 50 to 63, those of the kind
- * @n_queues: at most VIRTIO_QUEUES_MAX
- * @queue_size: maximum, a power of 2, at most RING_SIZE_MAX
- * @serve: a chain of a queue. Return: number of bytes written to its writable buffers. The device's
- *         registers are locked meanwhile. Thread: a vCPU's, so it does not wait.
- */
-struct virtio_kind {
-	const char *name;
-	uint32_t id;
-	uint64_t features;
-	unsigned int n_queues;
-	uint32_t queue_size;
-	uint32_t (*serve)(void *device, unsigned int queue, const struct ring_chain *chain);
-};
+#define VIRTIO_VERSION_1 (1ULL << 32)
+/* Addresses are what the device tree says: the driver uses a window, if there is one. */
+#define VIRTIO_ACCESS_PLATFORM (1ULL << 33)
+/* The bits of a kind; the others are of registers and rings. */
+#define VIRTIO_KIND_FEATURES (GHVM_BITS(23, 0) | GHVM_BITS(63, 50))
 
 /**
  * struct virtio_queue - registers of a queue
@@ -46,11 +35,40 @@ struct virtio_queue {
 };
 
 /**
+ * struct virtio_kind - what a device adds to the registers
+ * @name: for the journal
+ * @id: number of the kind (virtio 1.2, section 5)
+ * @features: of VIRTIO_KIND_FEATURES
+ * @n_queues: at most VIRTIO_QUEUES_MAX
+ * @queue_size: maximum, a power of 2, at most RING_SIZE_MAX
+ * @serve: a chain of a queue. Return: number of bytes written to its writable buffers. The device's
+ *         registers are locked meanwhile. Thread: a vCPU's, so it does not wait. NULL: another thread serves
+ * @start: the driver is ready (DRIVER_OK). @queues: copies to keep, those that are ready. With the lock
+ * @notify: the driver has offered something in @queue. With the lock; it does not wait
+ * @stop: the driver or the host resets the device; afterwards it accesses no memory of the guest. Without the
+ *        lock. It may wait for some seconds.
+ *
+ * A kind has either @serve, or the three after it.
+ */
+struct virtio_kind {
+	const char *name;
+	uint32_t id;
+	uint64_t features;
+	unsigned int n_queues;
+	uint32_t queue_size;
+	uint32_t (*serve)(void *device, unsigned int queue, const struct ring_chain *chain);
+	void (*start)(void *device, uint64_t features, const struct virtio_queue *queues);
+	void (*notify)(void *device, unsigned int queue);
+	void (*stop)(void *device);
+};
+
+/**
  * struct virtio - the registers of a device
- * @kind: borrowed, static; @device: passed to it
+ * @kind: borrowed, does not change; @device: passed to it
  * @dma: borrowed
  * @on_interrupt: raise the guest's interrupt (an edge); any thread, called without the lock
  * @data: passed to it
+ * @config: the device's own registers, @n_config bytes; @generation: changes with them
  * @features: accepted by the driver; @strange_features: it accepted bits above 63
  * @device_select, @driver_select, @queue_select: which half or queue the registers are of
  * @interrupt: reasons that the driver has not acknowledged
@@ -66,6 +84,9 @@ struct virtio {
 	void (*on_interrupt)(void *data);
 	void *data;
 	pthread_mutex_t lock;
+	uint8_t config[VIRTIO_CONFIG_MAX];
+	size_t n_config;
+	uint32_t generation;
 	uint64_t features;
 	bool strange_features;
 	uint32_t status;
@@ -84,6 +105,15 @@ void virtio_done(struct virtio *v);
 
 /* Reset to the state after power-on. */
 void virtio_reset(struct virtio *v);
+
+/* For a kind without serve. Thread: any, without the lock. */
+
+/* Requests of the driver were served, and it wants an interrupt. */
+void virtio_used(struct virtio *v);
+/* The device is broken, until the guest resets it. */
+void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error *err);
+/* Set the device's own registers to @config, at most VIRTIO_CONFIG_MAX bytes. */
+void virtio_configure(struct virtio *v, const uint8_t *config, size_t n);
 
 /* Accesses of the guest; @offset from the base. Unknown registers read as 0. */
 uint64_t virtio_read(struct virtio *v, uint64_t offset, unsigned int size);

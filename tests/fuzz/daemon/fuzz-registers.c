@@ -21,6 +21,8 @@ static struct ghvm_runinfo one_of_each(void)
 	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++) {
 		struct ghvm_runinfo_device *d = &info.devices[info.n_devices];
 
+		if (k->backend)
+			continue; /* fuzz-vhost-user */
 		(void)snprintf(d->name, sizeof(d->name), "%s", k->name);
 		d->ipa = GHVM_IPA_DEVICES + GHVM_IPA_MMIO_PAGE * info.n_devices++;
 		d->doorbell = GHVM_DOORBELL_NONE;
@@ -64,10 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct ghvm_runinfo info = one_of_each();
 	struct ghvm_get in = { .buf = data, .len = size };
 	struct devices *d = calloc(1, sizeof(*d));
-	int logs[GHVM_SPEC_LOGS_MAX];
+	struct devices_files files = { .socket = -1 };
 
-	memset(logs, 0xff, sizeof(logs)); /* -1: none */
-	PROMISE(d && devices_init(d, &info, &no_memory, logs, NULL) == 0);
+	memset(&files, 0xff, sizeof(files)); /* -1: none */
+	PROMISE(d && devices_init(d, &info, &no_memory, &files, NULL) == 0);
 	devices_connect(d, NULL, &info);
 	be_quiet(d);
 	for (unsigned int i = 0; i < STEPS_MAX && take_step(d, &in); i++)

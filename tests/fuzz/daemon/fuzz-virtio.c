@@ -158,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	PROMISE(g.driver.ram);
 	g.driver.dma.ranges[g.driver.dma.n++] =
-		(struct dma_range){ DRIVER_RAM, DRIVER_RAM_SIZE, g.driver.ram };
+		(struct dma_range){ DRIVER_RAM, DRIVER_RAM_SIZE, g.driver.ram, -1 };
 	virtio_init(&g.virtio);
 	for (unsigned int i = 0; i < STEPS_MAX && in.len && !in.bad; i++) {
 		take_step(&g, &in);

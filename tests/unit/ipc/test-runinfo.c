@@ -25,8 +25,12 @@ static struct ghvm_runinfo demo(void)
 		.stop_timeout_ms = 90000,
 		.logging = GHVM_LOGGING_JOURNAL,
 		.log_size = GHVM_MIB(64),
-		.devices = { { "uart", 0, GHVM_IPA_UART, GHVM_DOORBELL_UART },
-			     { "power-key", 0, GHVM_IPA_PL061, GHVM_DOORBELL_PL061 } },
+		.devices = { { .name = "uart",
+			       .ipa = GHVM_IPA_UART,
+			       .doorbell = GHVM_DOORBELL_UART },
+			     { .name = "power-key",
+			       .ipa = GHVM_IPA_PL061,
+			       .doorbell = GHVM_DOORBELL_PL061 } },
 		.n_devices = 2,
 		.on_reboot = GHVM_ON_END_RESTART,
 		.vcpus = { { .cap = { 5 }, .virq = { 150 } }, { .cap = { 6 }, .virq = { 151 } } },
@@ -177,7 +181,11 @@ static void refuses_a_damaged_list(void **state)
 	uint8_t buf[4096];
 	ssize_t n;
 
-	in.devices[1] = (struct ghvm_runinfo_device){ "rtc", 0, GHVM_IPA_DEVICES, 5 };
+	in.devices[1] = (struct ghvm_runinfo_device){
+		.name = "rtc",
+		.ipa = GHVM_IPA_DEVICES,
+		.doorbell = 5,
+	};
 
 	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
 
@@ -197,6 +205,39 @@ static void refuses_a_damaged_list(void **state)
 		*at ^= 0x40;
 	}
 	assert_int_equal(read_back(buf, (size_t)n, SEALS), 0);
+}
+
+/* A device that another process serves; a device more, so that the list of the others is in between. */
+static void what_is_served_comes_along(void **state)
+{
+	struct ghvm_runinfo in = demo(), out;
+	uint8_t buf[4096];
+
+	in.devices[1] = (struct ghvm_runinfo_device){ .name = "rtc", .ipa = GHVM_IPA_DEVICES };
+	in.devices[2] = (struct ghvm_runinfo_device){
+		.name = "vhost-user",
+		.ipa = GHVM_IPA_DEVICES + GHVM_IPA_MMIO_PAGE,
+		.doorbell = 6,
+		.virtio_id = 2,
+		.queues = 4,
+	};
+	in.n_devices = 3;
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+	ssize_t n = pread(fd, buf, sizeof(buf), 0);
+
+	assert_int_equal(buf[4], 3);
+	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
+	assert_true(ghvm_runinfo_served(&out));
+	assert_int_equal(out.devices[1].virtio_id, 0);
+	assert_int_equal(out.devices[2].virtio_id, 2);
+	assert_int_equal(out.devices[2].queues, 4);
+	out.devices[2].queues = 5;
+	assert_false(ghvm_runinfo_same_devices(&in, &out));
+	for (ssize_t len = 0; len < n; len++)
+		assert_int_equal(read_back(buf, (size_t)len, SEALS), -EBADMSG);
+	in.devices[2].virtio_id = 0;
+	assert_false(ghvm_runinfo_served(&in));
 }
 
 static void refuses_every_damage(void **state)
@@ -269,6 +310,7 @@ int main(void)
 		cmocka_unit_test(cannot_be_changed),
 		cmocka_unit_test(refuses_what_is_not_sealed),
 		cmocka_unit_test(refuses_every_damage),
+		cmocka_unit_test(what_is_served_comes_along),
 		cmocka_unit_test(refuses_a_damaged_list),
 		cmocka_unit_test(refuses_counts_beyond_its_room),
 		cmocka_unit_test(has_room_for_all),

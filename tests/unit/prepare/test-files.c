@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -123,6 +125,58 @@ static void images_are_opened_as_the_owner_of_the_descriptor(void **state)
 	assert_int_equal(chmod(f->dir, 0700), 0);
 }
 
+static int make_socket(const char *path, mode_t mode)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(strlen(path) < sizeof(at.sun_path));
+	strcpy(at.sun_path, path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(chmod(path, mode), 0);
+	return fd;
+}
+
+static void refused(const char *path, int code, const char *text)
+{
+	const struct ghvm_spec_owner self = { .uid = getuid(), .gid = getgid() };
+	struct ghvm_error err = {};
+
+	assert_int_equal(files_open_socket("devices[0].vhost-user.socket", path, &self, &err),
+			 code);
+	if (!strstr(err.msg, text))
+		fail_msg("%s", err.msg);
+	assert_non_null(strstr(err.msg, path));
+}
+
+/* It is found, and not connected to. */
+static void a_socket_is_one_and_open_to_the_runner(void **state)
+{
+	const struct ghvm_spec_owner self = { .uid = getuid(), .gid = getgid() };
+	struct fixture *f = *state;
+	struct stat a, b;
+	char path[128], link[128];
+	int fd, listener;
+
+	path_in(f, "socket", path);
+	refused(path, -ENOENT, "No such file");
+	refused(f->dir, -EINVAL, "not a socket");
+	listener = make_socket(path, 0755);
+	refused(path, -EACCES, "give it the mode 0666");
+	assert_int_equal(chmod(path, 0666), 0);
+	fd = files_open_socket("devices[0].vhost-user.socket", path, &self, NULL);
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFL) & O_PATH);
+	assert_int_equal(fstat(fd, &a), 0);
+	assert_int_equal(stat(path, &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	path_in(f, "link", link);
+	assert_int_equal(symlink(path, link), 0);
+	refused(link, -EINVAL, "not a socket");
+	close(fd);
+	close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +184,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(logs_are_not_led_astray, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(images_are_opened_as_the_owner_of_the_descriptor,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_socket_is_one_and_open_to_the_runner, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

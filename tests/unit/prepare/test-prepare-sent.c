@@ -317,6 +317,15 @@ static void stores_ram_only_if_a_device_needs_it_and_it_is_shared(void **state)
 	assert_false(descriptor_stores(&d, "ram"));
 }
 
+static void stores_a_socket_only_if_a_device_has_one(void **state)
+{
+	struct descriptor d = {};
+
+	assert_false(descriptor_stores(&d, "vhost-user"));
+	d.spec.vhost_socket = "/run/disk";
+	assert_true(descriptor_stores(&d, "vhost-user"));
+}
+
 #define SENT_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -328,6 +337,7 @@ int main(void)
 		SENT_TEST(a_file_of_the_host_is_opened),
 		SENT_TEST(files_are_opened_as_the_sender),
 		SENT_TEST(without_a_sender_it_is_refused),
+		cmocka_unit_test(stores_a_socket_only_if_a_device_has_one),
 		SENT_TEST(a_descriptor_on_disk_is_not_replaced),
 		SENT_TEST(a_text_that_may_change_is_refused),
 		SENT_TEST(a_text_with_errors_is_refused),

@@ -102,13 +102,31 @@ static void refuses_other_memory(void **state)
 	assert_int_equal(dma_map_add(&m, IPA, SIZE, fd), -EEXIST);
 }
 
+/* A file of its own, which is closed with the map. */
+static void keeps_a_file_for_others(void **state)
+{
+	_cleanup_(closep) int fd = sealed(SIZE);
+	struct dma_map m = {};
+	int kept;
+
+	assert_int_equal(dma_map_add(&m, IPA, SIZE, fd), 0);
+	assert_int_equal(m.ranges[0].fd, -1);
+	assert_int_equal(dma_map_keep(&m, IPA + 1, fd), -ENOENT);
+	assert_int_equal(dma_map_keep(&m, IPA, -1), -EBADF);
+	assert_int_equal(dma_map_keep(&m, IPA, fd), 0);
+	kept = m.ranges[0].fd;
+	assert_int_not_equal(kept, fd);
+	assert_true(fcntl(kept, F_GETFD) & FD_CLOEXEC);
+	dma_map_done(&m);
+	assert_int_equal(fcntl(kept, F_GETFD), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_what_is_inside),
-		cmocka_unit_test(finds_nothing_else),
-		cmocka_unit_test(an_access_is_in_one_piece),
-		cmocka_unit_test(refuses_other_memory),
+		cmocka_unit_test(finds_what_is_inside),	     cmocka_unit_test(finds_nothing_else),
+		cmocka_unit_test(an_access_is_in_one_piece), cmocka_unit_test(refuses_other_memory),
+		cmocka_unit_test(keeps_a_file_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@
 
 static const struct ghvm_runinfo info = {
 	.name = "demo",
-	.devices = { { "rng", 0, GHVM_IPA_DEVICES, BELL } },
+	.devices = { { .name = "rng", .ipa = GHVM_IPA_DEVICES, .doorbell = BELL } },
 	.n_devices = 1,
 	.doorbells = { { BELL, { SCRIPTED_BELL_CAP + BELL } } },
 	.n_doorbells = 1,
@@ -32,12 +32,12 @@ struct bench {
 static int set_up(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	int logs[GHVM_SPEC_LOGS_MAX];
+	struct devices_files files = { .socket = -1 };
 
-	no_logs(logs);
+	no_logs(files.logs);
 	driver_init(&b->driver);
 	scripted_host_init(&b->host);
-	assert_int_equal(devices_init(&b->devices, &info, &b->driver.dma, logs, NULL), 0);
+	assert_int_equal(devices_init(&b->devices, &info, &b->driver.dma, &files, NULL), 0);
 	devices_connect(&b->devices, &b->host.host, &info);
 	*state = b;
 	return 0;

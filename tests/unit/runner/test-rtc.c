@@ -25,7 +25,7 @@ enum {
 
 static const struct ghvm_runinfo info = {
 	.name = "demo",
-	.devices = { { "rtc", 0, GHVM_IPA_DEVICES, BELL } },
+	.devices = { { .name = "rtc", .ipa = GHVM_IPA_DEVICES, .doorbell = BELL } },
 	.n_devices = 1,
 	.doorbells = { { BELL, { SCRIPTED_BELL_CAP + BELL } } },
 	.n_doorbells = 1,
@@ -43,11 +43,11 @@ static int set_up(void **state)
 {
 	static const struct dma_map no_memory;
 	struct bench *b = calloc(1, sizeof(*b));
-	int logs[GHVM_SPEC_LOGS_MAX];
+	struct devices_files files = { .socket = -1 };
 
-	no_logs(logs);
+	no_logs(files.logs);
 	scripted_host_init(&b->host);
-	assert_int_equal(devices_init(&b->devices, &info, &no_memory, logs, NULL), 0);
+	assert_int_equal(devices_init(&b->devices, &info, &no_memory, &files, NULL), 0);
 	devices_connect(&b->devices, &b->host.host, &info);
 	*state = b;
 	return 0;

@@ -267,8 +267,9 @@ static void ram_is_missing(void **state)
 	for (unsigned int i = 0; i < 2; i++) {
 		f->info.dma[0] = (struct ghvm_runinfo_region){ GHVM_LABEL_RAM, GHVM_IPA_RAM, 4096 };
 		f->info.n_dma = 1;
-		f->info.devices[f->info.n_devices++] =
-			(struct ghvm_runinfo_device){ "rng", 0, GHVM_IPA_DEVICES, 2 };
+		f->info.devices[f->info.n_devices++] = (struct ghvm_runinfo_device){
+			.name = "rng", .ipa = GHVM_IPA_DEVICES, .doorbell = 2
+		};
 		if (i == 1)
 			f->fds.ram = memfd_create("ram", MFD_CLOEXEC);
 		bench_launch(f);

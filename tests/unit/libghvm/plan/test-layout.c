@@ -323,6 +323,12 @@ static void a_device_that_accesses_ram_needs_shared_ram(void **state)
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_false(ghvm_devices_access(&p, 0));
 	ghvm_plan_done(&p);
+	s.vhost_socket = (char *)"/run/disk";
+	assert_int_equal(make(&s, &in, &p, &err), 0);
+	assert_true(ghvm_devices_access(&p, 0));
+	ghvm_plan_done(&p);
+	s.protection = GHVM_PROTECTION_PROTECTED;
+	refuse(&s, &in, -EOPNOTSUPP, "memory.protection: the device \"vhost-user\"");
 }
 
 /* Of a protected guest a device accesses a region, which has a name in the tree. */

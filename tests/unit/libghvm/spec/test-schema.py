@@ -125,6 +125,10 @@ class Generator:
     def rng(self):
         return self.r.choice([self.switch(), {"region": self.r.choice([1, 7, None])}])
 
+    def vhost_user(self):
+        return {"socket": "/run/disk/socket", "id": self.r.choice([1, 2, 63]),
+                **self.some({"queues": self.r.choice([1, 8, None]), "region": self.r.choice([7, None])})}
+
     def regions(self):
         return [{"label": i + 1, "size": self.r.choice(["4K", "16M", 4096, "0x1000"]),
                  **self.some({"kind": "share", "readonly": self.r.choice(self.SWITCHES),
@@ -138,7 +142,8 @@ class Generator:
         pick = self.r.choice
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
-                              "rng": self.rng, "rtc": self.switch}).items()]
+                              "rng": self.rng, "rtc": self.switch,
+                              "vhost-user": self.vhost_user}).items()]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",
@@ -220,7 +225,9 @@ def parse(ctl, path):
                        text=True, check=False, stdin=subprocess.DEVNULL)
     assert r.returncode in (0, 1), r
     complaints = [c for c in json.loads(r.stdout) if c["severity"] == "error"]
-    assert bool(complaints) == (r.returncode == 1), r
+    # a region that a device names and that is not listed is found by the plan, and is no complaint
+    planned = r.stderr.startswith("ghvmctl: devices: ")
+    assert bool(complaints) == (r.returncode == 1 and not planned), r
     return complaints
 
 

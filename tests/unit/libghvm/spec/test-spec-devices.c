@@ -3,8 +3,10 @@
 #include "ghvm/spec.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/spec/paths.h"
 #include "tests/unit/unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,11 +60,62 @@ static void a_device_that_is_not_listed_is_not_printed(void **state)
 	}
 }
 
+#define SOCKET GOOD "devices: [{vhost-user: {socket: /run/disk, id: 2}}]\n"
+
+static void a_back_end_is_named_by_its_socket(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {};
+	struct ghvm_error err;
+
+	assert_int_equal(
+		ghvm_spec_parse("demo", "demo.yaml", SOCKET, strlen(SOCKET), &s, NULL, &err), 0);
+	assert_string_equal(s.vhost_socket, "/run/disk");
+	assert_int_equal(s.vhost_id, 2);
+	assert_int_equal(s.n_paths, 1); /* the kernel: a socket is not sent with a call */
+
+	const struct ghvm_spec_place *place = spec_device_place(&s, "devices[].vhost-user.socket");
+
+	assert_non_null(place);
+	assert_string_equal(place->key, "devices[0].vhost-user.socket");
+	assert_int_equal(place->line, 4);
+	assert_null(spec_device_place(&s, "devices[].vhost-user.queues"));
+	_cleanup_(freep) char *printed = ghvm_spec_to_yaml(&s);
+
+	assert_non_null(strstr(printed, "{vhost-user: {socket: \"/run/disk\", id: 2}}"));
+}
+
+static void a_back_end_needs_its_keys(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "{}", "vhost-user.socket: is missing" },
+		{ "{socket: /run/disk}", "vhost-user.id: is missing" },
+		{ "{socket: run/disk, id: 2}", "vhost-user.socket: not an absolute path" },
+		{ "{socket: \"fd:disk\", id: 2}", "vhost-user.socket: not an absolute path" },
+		{ "{socket: /run/disk, id: 64}", "vhost-user.id: " },
+		{ "{socket: /run/disk, id: 2, queues: 9}", "vhost-user.queues: " },
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct ghvm_spec s;
+		struct ghvm_error err = {};
+
+		snprintf(text, sizeof(text), GOOD "devices: [{vhost-user: %s}]\n", bad[i][0]);
+		assert_int_equal(
+			ghvm_spec_parse("demo", "demo.yaml", text, strlen(text), &s, NULL, &err),
+			-EINVAL);
+		if (!strstr(err.msg, bad[i][1]))
+			fail_msg("\"%s\" for:\n%s", err.msg, text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_device_is_there_if_it_is_listed),
 		cmocka_unit_test(a_device_that_is_not_listed_is_not_printed),
+		cmocka_unit_test(a_back_end_is_named_by_its_socket),
+		cmocka_unit_test(a_back_end_needs_its_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

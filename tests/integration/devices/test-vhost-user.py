@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A disk that QEMU's storage daemon serves to a guest, over vhost-user."""
+import os
+import signal
+import socket
+import subprocess
+import unittest
+
+import case
+from world import die_with_test, wait_until
+
+DEVICE = 0x10010000
+DESCRIPTORS, AVAIL, USED, HEADER, BUFFER, STATUS = (0x80600000 + n * 0x1000 for n in range(6))
+SIZE = 8  # of the ring
+READ, WRITE = 0, 1
+WORD = 0x6b736964  # "disk"
+
+
+def registers(*writes):
+    return "".join(f"mmio-write {DEVICE + offset:#x} 4 {value:#x}\n" for offset, value in writes)
+
+
+def words(*pairs):
+    return "".join(f"mem-write {address:#x} {value:#x}\n" for address, value in pairs)
+
+
+def driver():
+    """Reset, features, a queue, and ready."""
+    return (words((AVAIL, 0), (USED, 0)) +
+            registers((0x70, 0), (0x70, 3), (0x24, 1), (0x20, 3), (0x70, 11), (0x38, SIZE),
+                      (0x80, DESCRIPTORS), (0x90, AVAIL), (0xa0, USED), (0x44, 1), (0x70, 15)))
+
+
+def request(nth, kind, sector):
+    """The request number @nth since the driver began: a header, 512 bytes, and a status."""
+    data = 3 if kind == READ else 1
+    slot = AVAIL + 4 + nth % SIZE // 2 * 2
+    return words((HEADER, kind), (HEADER + 4, 0), (HEADER + 8, sector), (HEADER + 12, 0), (STATUS, 0xff),
+                 (DESCRIPTORS, HEADER), (DESCRIPTORS + 4, 0), (DESCRIPTORS + 8, 16), (DESCRIPTORS + 12, 0x10001),
+                 (DESCRIPTORS + 16, BUFFER), (DESCRIPTORS + 20, 0), (DESCRIPTORS + 24, 512),
+                 (DESCRIPTORS + 28, 0x20000 + data),
+                 (DESCRIPTORS + 32, STATUS), (DESCRIPTORS + 36, 0), (DESCRIPTORS + 40, 1), (DESCRIPTORS + 44, 2),
+                 (slot, 0), (AVAIL, (nth + 1) << 16)) + registers((0x50, 0))
+
+
+def served(nth):
+    """That request is done, without an error."""
+    return f"mem-await {USED:#x} {(nth + 1) << 16:#x}\nmem-await {STATUS:#x} 0\n" + registers((0x64, 1))
+
+
+class Disk(case.Case):
+    def setUp(self):
+        super().setUp()
+        self.image = self.w.path("disk.img")
+        with open(self.image, "wb") as f:
+            f.write(b"disk" * 128 + bytes(1 << 20))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(self.listener.close)
+        self.path = self.w.path("disk.sock")
+        self.listener.bind(self.path)
+        os.chmod(self.path, 0o666)
+        self.listener.listen()
+        self.back_end = None
+
+    def serve(self):
+        """Start the storage daemon. It inherits the socket, which is there whether it is or not."""
+        fd = self.listener.fileno()
+        self.back_end = subprocess.Popen(
+            ["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=disk,filename={self.image}",
+             "--export", f"type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=fd,addr.str={fd}"],
+            preexec_fn=die_with_test, pass_fds=[fd])
+        self.w.processes.append(self.back_end)
+
+    def kill(self):
+        self.back_end.send_signal(signal.SIGKILL)
+        self.back_end.wait()
+
+    def devices(self):
+        return f"devices: [{{console: {{}}}}, {{vhost-user: {{socket: {self.path}, id: 2}}}}]\n"
+
+    def running(self, script, **kw):
+        self.w.vm("demo", script, memory="8M, protection: none", extra=self.devices())
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        return unit
+
+    def says(self, text):
+        wait_until(lambda: text in self.w.console_log("demo"), 20)
+
+    def end(self, unit):
+        self.w.stop("demo", "force")
+        self.assertEqual(unit.wait(20), 0, self.w.said("demo"))
+        self.w.assert_clean()
+
+    def test_a_disk_is_read_and_written_and_its_back_end_killed(self):
+        self.serve()
+        script = (driver() + request(0, READ, 0) + served(0) + f"mem-await {BUFFER:#x} {WORD:#x}\n" + "print read\n" +
+                  "read\n" + words((BUFFER, 0x12345678)) + request(1, WRITE, 3) + served(1) + "print written\n" +
+                  "powerkey\n")
+        unit = self.running(script)
+        self.says("read")
+        self.kill()
+        with self.w.console("demo") as console:
+            console.write(b"x")
+            wait_until(lambda: "the connection to its back-end is lost" in self.w.said("demo"))
+            self.serve()
+            self.says("written")
+        with open(self.image, "rb") as f:
+            self.assertEqual(f.read()[3 * 512:3 * 512 + 4], b"\x78\x56\x34\x12")
+        self.assertIn("its back-end is there again", self.w.said("demo"))
+        self.end(unit)
+
+    def test_after_a_reboot_in_place_as_well(self):
+        self.serve()
+        script = driver() + request(0, READ, 0) + served(0) + f"mem-await {BUFFER:#x} {WORD:#x}\n"
+        unit = self.running(script + words((BUFFER, 0)) + "print read\nread\nreset\n")
+        self.says("read")
+        pid = self.w.vm_get("demo", "LeaderPID")
+        with self.w.console("demo") as console:
+            console.write(b"x")
+            wait_until(lambda: self.w.console_log("demo").count("read") == 2, 20)
+        self.assertEqual(self.w.vm_get("demo", "LeaderPID"), pid, self.w.log())
+        self.end(unit)
+
+    def test_a_socket_that_nobody_serves(self):
+        self.listener.close()
+        self.w.vm("demo", "powerkey\n", memory="8M, protection: none", extra=self.devices())
+        self.assertEqual(self.w.run_unit("demo"), 1)
+        self.assertIn("device vhost-user: cannot use its back-end: Connection refused", self.w.said("demo"))
+        self.w.assert_clean()
+
+    def test_a_socket_that_is_none_or_is_not_for_all(self):
+        self.w.vm("demo", "powerkey\n", memory="8M, protection: none", extra=self.devices())
+        os.chmod(self.path, 0o600)
+        self.assertNotEqual(self.w.run_unit("demo"), 0)
+        self.assertIn("demo.yaml:4:48: devices[1].vhost-user.socket: " + self.path +
+                      ": only some users may connect to it", self.w.said("demo"))
+        os.unlink(self.path)
+        self.assertNotEqual(self.w.run_unit("demo"), 0)
+        self.assertIn(f"devices[1].vhost-user.socket: {self.path}: No such file", self.w.said("demo"))
+        self.w.assert_clean()
+
+
+if __name__ == "__main__":
+    unittest.main()
