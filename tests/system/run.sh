@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# run.sh [--test|--demo|--bench|--shell] FOLDER [CASE...]: boot the testbed once.
+# run.sh [--test|--demo|--bench|--instructions|--shell] FOLDER [CASE...]: boot the testbed once.
 #
 # All results are written to FOLDER: the module, the guest, the hypervisor, the initramfs, and the
 # logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
@@ -21,7 +21,7 @@ root=$(realpath "$here/../..")
 . "$root/tests/progress.sh"
 mode="test"
 case ${1:-} in
---test | --demo | --bench | --shell)
+--test | --demo | --bench | --instructions | --shell)
   mode=${1#--}
   shift
   ;;
@@ -38,6 +38,11 @@ done
 programs=$root/build/arm64
 cpus=4
 [ "$mode" = test ] || [ "$mode" = bench ] || cpus=2
+# One CPU, whose clock and whose counter count instructions.
+if [ "$mode" = instructions ]; then
+  cpus=1
+  export QEMU_ARGS="-icount shift=0,sleep=off ${QEMU_ARGS:-}"
+fi
 patience=${GHVM_SECONDS:-2400}
 mkdir -p "$out"
 alone_in "$out"
@@ -115,6 +120,7 @@ make_overlay() {
   mkdir "$tree/usr/lib/ghvm-tests/cases" # all in one folder there, in the order of their numbers
   find "$here/cases" -name '*.sh' -exec cp -t "$tree/usr/lib/ghvm-tests/cases" {} + || return
   cp "$programs"/tests/system/{ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
+  cp "$programs/tests/bench/bench-unit" "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
     [ -d "$test" ] || aarch64-linux-gnu-strip -o "$tree/usr/lib/ghvm-tests/unit/${test##*/}" "$test"
