@@ -23,9 +23,14 @@
 #define BUSY_USEC 10000
 #define BUSY_TRIES 100
 
+/**
+ * struct dev - an open node, or a grant file
+ * @flags: GHVM_INFO_*; 0 for a grant
+ */
 struct dev {
 	struct ghvm_host host;
 	int fd;
+	uint32_t flags;
 };
 
 static int fd_of(struct ghvm_host *h)
@@ -118,12 +123,11 @@ static int pin_file(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t le
 /* Memory is populated already in most cases, so it is mapped only if the module says that it is not. */
 static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
 {
-	struct ghvm_info info = {};
 	int r;
 
 	if (!length)
 		return -EINVAL;
-	if (dev_info(h, &info) < 0 || !(info.flags & GHVM_INFO_PIN_FILE))
+	if (!(((struct dev *)h)->flags & GHVM_INFO_PIN_FILE))
 		return pin_mapping(h, memfd, offset, length);
 	r = pin_file(h, memfd, offset, length);
 	if (r != -ENODATA)
@@ -284,10 +288,13 @@ static const struct ghvm_host_ops dev_ops = {
 int ghvm_dev_from_fd(int fd, struct ghvm_host **ret)
 {
 	struct dev *d = malloc(sizeof(*d));
+	struct ghvm_info info = {};
 
 	if (!d)
 		return -ENOMEM;
 	*d = (struct dev){ .host.ops = &dev_ops, .fd = fd };
+	if (dev_info(&d->host, &info) == 0) /* what a grant file refuses */
+		d->flags = info.flags;
 	*ret = &d->host;
 	return 0;
 }

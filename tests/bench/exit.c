@@ -58,6 +58,10 @@ int ioctl(int fd, unsigned long request, ...)
 	struct ghvm_hcall *c;
 	va_list list;
 
+	if (request != GHVM_HCALL) { /* GHVM_INFO, which a grant refuses */
+		errno = ENOTTY;
+		return -1;
+	}
 	if (++runs > WARM_UP)
 		(void)raise(SIGSTOP);
 	va_start(list, request);
