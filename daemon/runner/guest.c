@@ -144,14 +144,12 @@ int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err)
 	*g = (struct guest){
 		.wake = fds->wake,
 		.ended = -1,
-		.shared.stop = -1,
 		.end_lock = PTHREAD_MUTEX_INITIALIZER,
 		.end_state = VCPU_THREAD_STOPPED,
 	};
 	g->ended = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	g->shared.stop = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (g->ended < 0 || g->shared.stop < 0)
-		return ghvm_error_set(err, -errno, "cannot create eventfds: %s", strerror(errno));
+	if (g->ended < 0)
+		return ghvm_error_set(err, -errno, "cannot create an eventfd: %s", strerror(errno));
 	r = ghvm_runinfo_read(fds->machine, &g->info, err);
 	if (r < 0)
 		return r;
@@ -178,8 +176,7 @@ void guest_done(struct guest *g)
 	devices_done(&g->devices);
 	dma_map_done(&g->dma);
 	closep(&g->ended);
-	closep(&g->shared.stop);
-	g->ended = g->shared.stop = -1;
+	g->ended = -1;
 }
 
 static int bind_virqs(struct guest *g, struct ghvm_error *err)
@@ -233,12 +230,8 @@ int guest_rebuild(struct guest *g, int machine, struct ghvm_error *err)
 
 int guest_start(struct guest *g, struct ghvm_error *err)
 {
-	uint64_t count;
-
 	atomic_store(&g->shared.stopping, false);
 	atomic_store(&g->shared.n_off, 0);
-	if (read(g->shared.stop, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return ghvm_error_set(err, -errno, "eventfd: %s", strerror(errno));
 	for (size_t i = 0; i < g->info.n_vcpus; i++) {
 		int r = vcpu_thread_start(&g->threads[i], &g->shared, g->host, g->info.vcpus[i].cap,
 					  g->wake[i]);

@@ -21,6 +21,7 @@ static int look_at_vcpus(struct quiet *q, const struct guest *g, uint64_t now,
 		else if (found < 0 && now - q->since[i] >= limit_ms)
 			found = (int)i;
 		q->exits[i] = exits;
+		vcpu_thread_wake(t);
 	}
 	return found;
 }

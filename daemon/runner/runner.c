@@ -578,7 +578,7 @@ int runner_run(const struct runner_config *config)
 	if (!r)
 		return RUNNER_EXIT_FAILED;
 	r->config = config;
-	r->signals = r->guest.ended = r->guest.shared.stop = -1;
+	r->signals = r->guest.ended = -1;
 	r->orphan = POWER_NEVER;
 	halt_init(&r->halt);
 	control_init(&r->control, TAKE_FD(config->fds->control), TAKE_FD(config->fds->listen));

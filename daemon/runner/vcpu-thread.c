@@ -5,10 +5,8 @@
 #include "daemon/runner/vcpu-thread.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,22 +14,16 @@
 
 #define KICK SIGUSR1
 #define KICK_AGAIN_MS 10
-#define LOOK_AGAIN_MS 10000
 
-/* Sleep until the wake-up virq or a stop. The virq may already have fired. */
-static void wait_for_wakeup(struct vcpu_thread *t, int timeout_ms)
+/* Sleep until the wake-up virq, which may already have fired, or until a kick. */
+static void wait_for_wakeup(struct vcpu_thread *t)
 {
-	struct pollfd fds[] = {
-		{ .fd = t->wake, .events = POLLIN },
-		{ .fd = t->shared->stop, .events = POLLIN },
-	};
 	uint64_t count;
 
 	atomic_store(&t->waits, true);
-	if (poll(fds, 2, timeout_ms) > 0 && (fds[0].revents & POLLIN) &&
-	    read(t->wake, &count, sizeof(count)) == sizeof(count))
+	if (read(t->wake, &count, sizeof(count)) == sizeof(count))
 		(void)atomic_fetch_add(&t->shared->rings, count);
-	/* else it is not ours any more: run once more and see */
+	/* else it was a kick: run once more and see */
 	atomic_store(&t->waits, false);
 }
 
@@ -67,7 +59,7 @@ static void wait_turned_off(struct vcpu_thread *t, unsigned int look)
 
 	atomic_store(&t->looked, look);
 	s->on_off(s->data);
-	wait_for_wakeup(t, -1);
+	wait_for_wakeup(t);
 }
 
 /* Handle an exit. @look: value before the run. Return: true: run again. */
@@ -81,8 +73,7 @@ static bool handle_exit(struct vcpu_thread *t, unsigned int look)
 	case GHVM_VCPU_BLOCKED:
 		return true;
 	case GHVM_VCPU_EXPECTS_WAKEUP:
-		/* no virq wakes the vCPU if a manager has torn the VM down without this runner */
-		wait_for_wakeup(t, LOOK_AGAIN_MS);
+		wait_for_wakeup(t);
 		return true;
 	case GHVM_VCPU_POWERED_OFF:
 		if (t->vcpu.for_good)
@@ -165,13 +156,19 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
 	return r;
 }
 
+void vcpu_thread_wake(const struct vcpu_thread *t)
+{
+	if (t->started && atomic_load(&t->waits))
+		(void)pthread_kill(t->thread, KICK); /* not joined yet, so the id is valid */
+}
+
 /* A kick just before the thread enters the kernel is lost, so repeat it until the thread ends. */
 static void kick_and_join(struct vcpu_thread *t)
 {
 	struct timespec until;
 
 	do {
-		(void)pthread_kill(t->thread, KICK); /* not joined yet, so the id is valid */
+		(void)pthread_kill(t->thread, KICK); /* as above */
 		(void)clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_nsec += KICK_AGAIN_MS * 1000000L;
 		if (until.tv_nsec >= 1000000000L) {
@@ -182,20 +179,11 @@ static void kick_and_join(struct vcpu_thread *t)
 	t->started = false;
 }
 
-static void tell_to_stop(struct vcpu_thread_shared *s)
-{
-	uint64_t one = 1;
-
-	atomic_store(&s->stopping, true);
-	if (write(s->stop, &one, sizeof(one)) < 0)
-		return; /* full: readable, as it should be */
-}
-
 void vcpu_thread_stop(struct vcpu_thread *t, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		if (t[i].started)
-			tell_to_stop(t[i].shared);
+			atomic_store(&t[i].shared->stopping, true);
 	for (unsigned int i = 0; i < n; i++)
 		if (t[i].started)
 			kick_and_join(&t[i]);

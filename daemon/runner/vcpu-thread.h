@@ -22,8 +22,7 @@
 /**
  * struct vcpu_thread_shared - shared by all vCPUs of a VM
  * @mmio: frozen, borrowed
- * @stop: eventfd, borrowed: readable when the threads must end
- * @stopping: the same as a flag, checked between runs
+ * @stopping: the threads must end; checked between runs
  * @n_off: number of vCPUs that were off in their last run
  * @look: number of the last guest_look(), see vcpu_thread.looked
  * @rings: how often @wake eventfds were signalled
@@ -34,7 +33,6 @@
  */
 struct vcpu_thread_shared {
 	struct mmio_table *mmio;
-	int stop;
 	atomic_bool stopping;
 	atomic_uint n_off;
 	atomic_uint look;
@@ -47,7 +45,7 @@ struct vcpu_thread_shared {
 
 /**
  * struct vcpu_thread - one vCPU
- * @wake: eventfd of its virq, non-blocking, borrowed
+ * @wake: eventfd of its virq, blocking, borrowed
  * @off: counted in @n_off
  * @looked: value of @look before the last run that reported "off"
  * @exits: number of exits caused by the guest
@@ -83,6 +81,12 @@ int vcpu_thread_start(struct vcpu_thread *t, struct vcpu_thread_shared *shared,
  * Returns when each thread has left the hypervisor. Threads that were never started are skipped.
  */
 void vcpu_thread_stop(struct vcpu_thread *t, unsigned int n);
+
+/*
+ * If the vCPU sleeps, run it once more: no virq wakes it if a manager has torn the VM down without this
+ * runner. Thread: main.
+ */
+void vcpu_thread_wake(const struct vcpu_thread *t);
 
 /* Install the handler of the kick signal. Call it once, before the first start. */
 int vcpu_thread_setup(void);

@@ -122,7 +122,6 @@ static void run_guest(void)
 	static const struct dma_map memory; /* no device accesses any */
 	struct vcpu_thread_shared shared = {
 		.mmio = &devices.mmio,
-		.stop = -1,
 		.on_off = on_event,
 		.on_end = on_end,
 		.on_stray = on_stray,
