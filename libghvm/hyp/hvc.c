@@ -110,21 +110,3 @@ int ghvm_hvc_msgqueue_receive(struct ghvm_host *host, struct ghvm_capid cap, voi
 	}
 	return 0;
 }
-
-int ghvm_hvc_vcpu_run(struct ghvm_host *host, struct ghvm_capid cap, uint64_t resume,
-		      struct ghvm_hvc_vcpu_run *ret)
-{
-	struct ghvm_hcall c = { .call = GHVM_CALL_VCPU_RUN, .args = { cap.id, resume } };
-	int r;
-
-	r = host->ops->hcall(host, &c);
-	if (r < 0)
-		return r;
-	*ret = (struct ghvm_hvc_vcpu_run){ .status = status_of(&c) };
-	if (ret->status == GHVM_HYP_OK) {
-		ret->state = c.results[1];
-		for (size_t i = 0; i < ARRAY_SIZE(ret->data); i++)
-			ret->data[i] = c.results[2 + i];
-	}
-	return 0;
-}

@@ -101,13 +101,3 @@ int ghvm_hvc_msgqueue_send(struct ghvm_host *host, struct ghvm_capid cap, const 
 			   size_t size, bool push, struct ghvm_hvc_msgqueue_send *ret);
 int ghvm_hvc_msgqueue_receive(struct ghvm_host *host, struct ghvm_capid cap, void *buf, size_t size,
 			      struct ghvm_hvc_msgqueue_receive *ret);
-
-/* State and data of abi F.1. */
-struct ghvm_hvc_vcpu_run {
-	int32_t status;
-	uint64_t state;
-	uint64_t data[3];
-};
-
-int ghvm_hvc_vcpu_run(struct ghvm_host *host, struct ghvm_capid cap, uint64_t resume,
-		      struct ghvm_hvc_vcpu_run *ret);

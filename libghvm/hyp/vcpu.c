@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "libghvm/base/bits.h"
+#include "libghvm/hyp/host.h"
 #include "libghvm/hyp/hvc.h"
 
 #define POWERED_OFF_FOR_GOOD GHVM_BITS(0, 0)
@@ -31,50 +32,55 @@ static int to_errno(int32_t status)
 	}
 }
 
-static void store_result(struct ghvm_vcpu *v, const struct ghvm_hvc_vcpu_run *run)
+static void store_exit(struct ghvm_vcpu *v, const __u64 results[5])
 {
-	v->state = run->state;
+	v->state = results[1];
 	v->ipa = 0;
 	v->size = 0;
 	v->value = 0;
 	v->for_good = false;
 	v->read = 0;
 
-	switch (run->state) {
-	case GHVM_VCPU_MMIO_READ:
-		v->ipa = run->data[0];
-		v->size = run->data[1];
-		break;
+	switch (v->state) {
 	case GHVM_VCPU_MMIO_WRITE:
-		v->ipa = run->data[0];
-		v->size = run->data[1];
-		v->value = run->data[2];
+		v->value = results[4];
+		__attribute__((fallthrough));
+	case GHVM_VCPU_MMIO_READ:
+		v->ipa = results[2];
+		v->size = results[3];
 		break;
 	case GHVM_VCPU_POWERED_OFF:
-		v->for_good = ghvm_bits_get(POWERED_OFF_FOR_GOOD, run->data[0]);
+		v->for_good = ghvm_bits_get(POWERED_OFF_FOR_GOOD, results[2]);
 		break;
 	default:
 		break;
 	}
 }
 
+static int store_results(struct ghvm_vcpu *v, const __u64 results[5])
+{
+	int32_t status = (int32_t)(uint32_t)results[0];
+	int r = to_errno(status);
+
+	if (r == -EREMOTEIO)
+		v->value = (uint64_t)(int64_t)status;
+	if (r == 0)
+		store_exit(v, results);
+	return r;
+}
+
+/* What the next run passes on. */
+static uint64_t resume_word(const struct ghvm_vcpu *v)
+{
+	return v->state == GHVM_VCPU_MMIO_READ ? v->read : 0;
+}
+
 int ghvm_vcpu_run(struct ghvm_vcpu *v)
 {
-	uint64_t resume = v->state == GHVM_VCPU_MMIO_READ ? v->read : 0;
-	struct ghvm_hvc_vcpu_run run;
-	int r;
+	struct ghvm_hcall c = { .call = GHVM_CALL_VCPU_RUN, .args = { v->cap.id, resume_word(v) } };
+	int r = v->host->ops->hcall(v->host, &c);
 
-	r = ghvm_hvc_vcpu_run(v->host, v->cap, resume, &run);
-	if (r < 0)
-		return r;
-	r = to_errno(run.status);
-	if (r == -EREMOTEIO)
-		v->value = (uint64_t)(int64_t)run.status;
-	if (r < 0)
-		return r;
-
-	store_result(v, &run);
-	return 0;
+	return r < 0 ? r : store_results(v, c.results);
 }
 
 int ghvm_doorbell_ring(struct ghvm_host *host, struct ghvm_capid cap)

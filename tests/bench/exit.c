@@ -43,10 +43,10 @@ struct subject {
 };
 
 static const struct subject subjects[] = {
-	{ "nothing to do", 148, GHVM_VCPU_READY, 0, 0, 0 },
-	{ "UART: a byte", 490, GHVM_VCPU_MMIO_WRITE, UART_DATA, 1, 'x' },
-	{ "UART: line status", 400, GHVM_VCPU_MMIO_READ, UART_LSR, 1, 0 },
-	{ "power key: a register", 323, GHVM_VCPU_MMIO_READ, GHVM_IPA_PL061 + 0x400, 4, 0 },
+	{ "nothing to do", 125, GHVM_VCPU_READY, 0, 0, 0 },
+	{ "UART: a byte", 351, GHVM_VCPU_MMIO_WRITE, UART_DATA, 1, 'x' },
+	{ "UART: line status", 318, GHVM_VCPU_MMIO_READ, UART_LSR, 1, 0 },
+	{ "power key: a register", 297, GHVM_VCPU_MMIO_READ, GHVM_IPA_PL061 + 0x400, 4, 0 },
 };
 
 static const struct subject *subject;

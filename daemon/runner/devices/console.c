@@ -22,9 +22,9 @@ uint64_t console_written(const struct console *c)
 	struct console *w = (struct console *)c; /* the lock only */
 	uint64_t written;
 
-	(void)pthread_mutex_lock(&w->lock); /* cannot fail */
+	brief_lock(&w->lock);
 	written = c->written;
-	(void)pthread_mutex_unlock(&w->lock);
+	brief_unlock(&w->lock);
 	return written;
 }
 
@@ -38,7 +38,6 @@ int console_init(struct console *c, const struct console_ops *ops, void *data,
 		.data = data,
 		.log = *log,
 		.left = -1,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	*log = (struct console_log){ .journal = -1 };
 	for (size_t i = 0; i < CONSOLE_CLIENTS_MAX; i++)
@@ -49,16 +48,6 @@ int console_init(struct console *c, const struct console_ops *ops, void *data,
 		console_done(c);
 	}
 	return r;
-}
-
-static void lock(struct console *c)
-{
-	pthread_mutex_lock(&c->lock);
-}
-
-static void unlock(struct console *c)
-{
-	pthread_mutex_unlock(&c->lock);
 }
 
 static void signal_wake(struct console *c)
@@ -73,12 +62,12 @@ void console_put(struct console *c, uint8_t byte)
 {
 	bool kick;
 
-	lock(c);
+	brief_lock(&c->lock);
 	c->ring[c->written % CONSOLE_BUFFER_SIZE] = byte;
 	c->written++;
 	kick = !c->kicked;
 	c->kicked = true;
-	unlock(c);
+	brief_unlock(&c->lock);
 	if (kick)
 		signal_wake(c);
 }
@@ -102,11 +91,11 @@ static void clear_wake(struct console *c)
  */
 static void linger(struct console *c)
 {
-	lock(c);
+	brief_lock(&c->lock);
 	c->lingering = c->written != c->seen;
 	c->kicked = c->lingering;
 	c->seen = c->written;
-	unlock(c);
+	brief_unlock(&c->lock);
 }
 
 /* Advance @cursor to the oldest byte in the ring. Return: number of skipped bytes. @lock is held. */
@@ -126,14 +115,14 @@ static size_t peek(struct console *c, uint64_t *cursor, uint8_t *buf, size_t cap
 {
 	uint64_t n;
 
-	lock(c);
+	brief_lock(&c->lock);
 	*skipped = skip_overwritten(c, cursor);
 	n = c->written - *cursor;
 	if (n > cap)
 		n = cap;
 	for (size_t i = 0; i < n; i++)
 		buf[i] = c->ring[(*cursor + i) % CONSOLE_BUFFER_SIZE];
-	unlock(c);
+	brief_unlock(&c->lock);
 	return n;
 }
 
@@ -141,9 +130,9 @@ static bool has_more(struct console *c, uint64_t cursor)
 {
 	bool more;
 
-	lock(c);
+	brief_lock(&c->lock);
 	more = c->written != cursor;
-	unlock(c);
+	brief_unlock(&c->lock);
 	return more;
 }
 
@@ -336,9 +325,9 @@ int console_attach(struct console *c, bool read_only, bool force)
 	hang_up(c, k);
 	*k = (struct console_client){ .fd = pair[0], .nth = ++c->n_clients };
 	k->shown = c->shown;
-	lock(c);
+	brief_lock(&c->lock);
 	(void)skip_overwritten(c, &k->shown); /* not reported as lost to a new client */
-	unlock(c);
+	brief_unlock(&c->lock);
 	signal_wake(c);
 	return pair[1];
 }
@@ -388,6 +377,5 @@ void console_done(struct console *c)
 		detach(&c->clients[i]);
 	drop_left(c);
 	closep(&c->wake);
-	(void)pthread_mutex_destroy(&c->lock); /* the guest's threads are joined */
 	*c = (struct console){};
 }

@@ -10,11 +10,11 @@
 #pragma once
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/runner/devices/brief-lock.h"
 #include "daemon/runner/devices/console-log.h"
 
 #define CONSOLE_BUFFER_SIZE 65536
@@ -78,7 +78,7 @@ struct console {
 	uint8_t typed[CONSOLE_TYPED_SIZE];
 	size_t n_typed;
 	int left;
-	pthread_mutex_t lock;
+	struct brief_lock lock;
 	bool kicked;
 	uint64_t written;
 	uint8_t ring[CONSOLE_BUFFER_SIZE];

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libghvm/base/bits.h"
-
 int mmio_add(struct mmio_table *t, const struct mmio_device *device)
 {
 	size_t i;
@@ -29,12 +27,12 @@ int mmio_add(struct mmio_table *t, const struct mmio_device *device)
 
 static bool size_valid(uint64_t size)
 {
-	return size == 1 || size == 2 || size == 4 || size == 8;
+	return size - 1 < 8 && !(size & (size - 1));
 }
 
 static uint64_t size_mask(uint64_t size)
 {
-	return size_valid(size) ? GHVM_BITS(8 * size - 1, 0) : UINT64_MAX;
+	return size_valid(size) ? UINT64_MAX >> (64 - 8 * size) : UINT64_MAX;
 }
 
 /* Return: the device that contains the whole access, or NULL. */

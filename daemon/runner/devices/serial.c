@@ -79,7 +79,6 @@ static void serial_done(void *device)
 	struct serial *s = device;
 
 	console_done(&s->console);
-	uart_done(&s->uart);
 }
 
 static void serial_reset(void *device)

@@ -285,20 +285,15 @@ static void power_on(struct uart *u)
 
 void uart_init(struct uart *u, const struct uart_ops *ops, void *data)
 {
-	*u = (struct uart){ .ops = ops, .data = data, .lock = PTHREAD_MUTEX_INITIALIZER };
+	*u = (struct uart){ .ops = ops, .data = data };
 	power_on(u);
-}
-
-void uart_done(struct uart *u)
-{
-	(void)pthread_mutex_destroy(&u->lock); /* not held: the threads are joined */
 }
 
 void uart_reset(struct uart *u)
 {
-	pthread_mutex_lock(&u->lock);
+	brief_lock(&u->lock);
 	power_on(u);
-	pthread_mutex_unlock(&u->lock);
+	brief_unlock(&u->lock);
 }
 
 uint64_t uart_read(void *uart, uint64_t offset, unsigned int size)
@@ -309,11 +304,11 @@ uint64_t uart_read(void *uart, uint64_t offset, unsigned int size)
 
 	if (offset >= UART_REGISTERS)
 		return 0;
-	pthread_mutex_lock(&u->lock);
+	brief_lock(&u->lock);
 	before = pending(u);
 	value = read_register(u, (enum uart_register)offset, &fx);
 	note_changes(u, before, &fx);
-	pthread_mutex_unlock(&u->lock);
+	brief_unlock(&u->lock);
 	run_effects(u, &fx);
 	return value;
 }
@@ -326,11 +321,11 @@ void uart_write(void *uart, uint64_t offset, unsigned int size, uint64_t value)
 
 	if (offset >= UART_REGISTERS)
 		return;
-	pthread_mutex_lock(&u->lock);
+	brief_lock(&u->lock);
 	before = pending(u);
 	write_register(u, (enum uart_register)offset, value & 0xff, &fx);
 	note_changes(u, before, &fx);
-	pthread_mutex_unlock(&u->lock);
+	brief_unlock(&u->lock);
 	run_effects(u, &fx);
 }
 
@@ -340,14 +335,14 @@ size_t uart_receive(struct uart *u, const uint8_t *buf, size_t n)
 	size_t taken = 0;
 	uint8_t before;
 
-	pthread_mutex_lock(&u->lock);
+	brief_lock(&u->lock);
 	before = pending(u);
 	/* In loopback mode the line is disconnected. */
 	while (taken < n && !(u->mcr & MCR_LOOP) && fifo_push(u, buf[taken]))
 		taken++;
 	u->starved = taken < n;
 	fx.ring = before == IIR_NONE && pending(u) != IIR_NONE;
-	pthread_mutex_unlock(&u->lock);
+	brief_unlock(&u->lock);
 	run_effects(u, &fx);
 	return taken;
 }
@@ -356,9 +351,9 @@ size_t uart_room(struct uart *u)
 {
 	size_t room;
 
-	pthread_mutex_lock(&u->lock);
+	brief_lock(&u->lock);
 	room = u->mcr & MCR_LOOP ? 0 : fifo_capacity(u) - u->fifo_n;
 	u->starved = !room;
-	pthread_mutex_unlock(&u->lock);
+	brief_unlock(&u->lock);
 	return room;
 }

@@ -9,10 +9,11 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "daemon/runner/devices/brief-lock.h"
 
 #define UART_FIFO_SIZE 16
 #define UART_REGISTERS 8
@@ -44,7 +45,7 @@ struct uart_ops {
 struct uart {
 	const struct uart_ops *ops;
 	void *data;
-	pthread_mutex_t lock;
+	struct brief_lock lock;
 	uint8_t fifo[UART_FIFO_SIZE];
 	unsigned int fifo_first;
 	unsigned int fifo_n;
@@ -62,7 +63,6 @@ struct uart {
 };
 
 void uart_init(struct uart *u, const struct uart_ops *ops, void *data);
-void uart_done(struct uart *u);
 
 /* Reset to the state after power-on; received bytes are dropped. */
 void uart_reset(struct uart *u);

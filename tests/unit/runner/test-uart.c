@@ -81,7 +81,6 @@ static void after_power_on(void **state)
 	for (unsigned int i = 0; i < UART_REGISTERS; i++)
 		assert_int_equal(get(&f, i), expected[i]);
 	assert_int_equal(f.rings, 0);
-	uart_done(&f.u);
 }
 
 static void scratch_and_divisor_hold_any_byte(void **state)
@@ -102,7 +101,6 @@ static void scratch_and_divisor_hold_any_byte(void **state)
 	assert_int_equal(get(&f, LCR), 0x03);
 	assert_int_equal(get(&f, IER), 0); /* the divisor was not IER */
 	assert_int_equal(f.n_sent, 0);	   /* nor THR */
-	uart_done(&f.u);
 }
 
 static void reserved_bits_read_as_zero(void **state)
@@ -121,7 +119,6 @@ static void reserved_bits_read_as_zero(void **state)
 	(void)get(&f, MSR);
 	assert_int_equal(get(&f, LSR), 0x60);
 	assert_int_equal(get(&f, MSR), 0xb0);
-	uart_done(&f.u);
 }
 
 static void transmits_what_is_written(void **state)
@@ -135,7 +132,6 @@ static void transmits_what_is_written(void **state)
 	assert_memory_equal(f.sent, "hi", 2);
 	assert_int_equal(get(&f, LSR), 0x60);
 	assert_int_equal(f.rings, 0); /* not enabled */
-	uart_done(&f.u);
 }
 
 static void thre_interrupt_comes_once_per_emptying(void **state)
@@ -155,7 +151,6 @@ static void thre_interrupt_comes_once_per_emptying(void **state)
 	assert_int_equal(get(&f, IIR), 0x02);
 	put(&f, IER, 0x02); /* unchanged */
 	assert_int_equal(get(&f, IIR), 0x01);
-	uart_done(&f.u);
 }
 
 /* What Linux' 8250 driver does to find UARTs with a broken THRE interrupt. */
@@ -171,7 +166,6 @@ static void passes_the_thre_test_of_linux(void **state)
 	assert_int_equal(get(&f, IIR) & 1, 0);
 	put(&f, IER, 0);
 	assert_int_equal(get(&f, IIR), 0x01);
-	uart_done(&f.u);
 }
 
 static void received_data_rings_and_stays_until_read(void **state)
@@ -197,7 +191,6 @@ static void received_data_rings_and_stays_until_read(void **state)
 	assert_int_equal(take_rings(&f), 1);
 	assert_int_equal(receive(&f, "d"), 1); /* none */
 	assert_int_equal(take_rings(&f), 0);
-	uart_done(&f.u);
 }
 
 static void below_the_trigger_it_is_a_timeout(void **state)
@@ -216,7 +209,6 @@ static void below_the_trigger_it_is_a_timeout(void **state)
 			assert_int_equal(receive(&f, "."), 1);
 			assert_int_equal(get(&f, IIR), n < cases[i].level ? 0xcc : 0xc4);
 		}
-		uart_done(&f.u);
 	}
 }
 
@@ -244,7 +236,6 @@ static void interrupts_have_priorities(void **state)
 	assert_int_equal(get(&f, MSR), 0x0b);
 	assert_int_equal(get(&f, IIR), 0xc1);
 	assert_int_equal(f.n_sent, 0);
-	uart_done(&f.u);
 }
 
 static void a_full_fifo_leaves_bytes_with_the_caller(void **state)
@@ -268,7 +259,6 @@ static void a_full_fifo_leaves_bytes_with_the_caller(void **state)
 	assert_int_equal(receive(&f, "X"), 1);
 	assert_int_equal(get(&f, DATA), 'X');
 	assert_int_equal(f.rooms, 1); /* no reader waits */
-	uart_done(&f.u);
 }
 
 static void without_fifo_one_byte_fits(void **state)
@@ -283,7 +273,6 @@ static void without_fifo_one_byte_fits(void **state)
 	assert_int_equal(get(&f, LSR), 0x60);
 	assert_int_equal(f.rooms, 1);
 	assert_int_equal(get(&f, IIR), 0xc1);
-	uart_done(&f.u);
 }
 
 static void fcr_clears_the_fifo(void **state)
@@ -298,7 +287,6 @@ static void fcr_clears_the_fifo(void **state)
 	put(&f, FCR, 0x03);
 	assert_int_equal(get(&f, LSR), 0x60);
 	assert_int_equal(get(&f, DATA), 0);
-	uart_done(&f.u);
 }
 
 static void loopback_connects_outputs_to_inputs(void **state)
@@ -320,7 +308,6 @@ static void loopback_connects_outputs_to_inputs(void **state)
 	put(&f, MCR, 0);
 	assert_int_equal(f.rooms, 1);
 	assert_int_equal(receive(&f, "x"), 1);
-	uart_done(&f.u);
 }
 
 static void ring_indicator_counts_when_it_falls(void **state)
@@ -335,7 +322,6 @@ static void ring_indicator_counts_when_it_falls(void **state)
 	put(&f, MCR, 0x10);
 	assert_int_equal(get(&f, MSR), 0x04);
 	assert_int_equal(get(&f, MSR), 0x00);
-	uart_done(&f.u);
 }
 
 static void hostile_accesses_do_nothing(void **state)
@@ -351,7 +337,6 @@ static void hostile_accesses_do_nothing(void **state)
 	uart_write(&f.u, SCR, 8, 0x1122334455667788); /* wide: the low byte */
 	assert_int_equal(uart_read(&f.u, SCR, 8), 0x88);
 	assert_int_equal(f.n_sent + f.rings + f.rooms, 0);
-	uart_done(&f.u);
 }
 
 /* Looks at a copy, since a look at IIR changes things. */
@@ -398,7 +383,6 @@ static void no_sequence_loses_an_edge(void **state)
 		}
 	}
 	assert_true(pending_for > 10000 && pending_for < 190000);
-	uart_done(&f.u);
 }
 
 static void reset_forgets_everything(void **state)
@@ -416,7 +400,6 @@ static void reset_forgets_everything(void **state)
 	after_power_on(state);
 	assert_int_equal(get(&f, SCR) | get(&f, IER) | get(&f, MCR) | get(&f, LCR), 0);
 	assert_int_equal(get(&f, LSR), 0x60);
-	uart_done(&f.u);
 }
 
 int main(void)

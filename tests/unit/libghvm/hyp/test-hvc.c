@@ -80,7 +80,6 @@ static void refusals(void **state)
 	struct ghvm_hvc_msgqueue_receive got;
 	struct ghvm_hvc_msgqueue_send sent;
 	struct ghvm_hvc_doorbell bell;
-	struct ghvm_hvc_vcpu_run run;
 	uint8_t buf[4] = {};
 
 	set_results(s, 0xdeadbeef00000035, 1, 1, 1, 1);
@@ -93,9 +92,6 @@ static void refusals(void **state)
 	assert_int_equal(ghvm_hvc_msgqueue_receive(&s->host, cap, buf, 4, &got), 0);
 	assert_int_equal(got.status, 53);
 	assert_int_equal(got.size, 0);
-	assert_int_equal(ghvm_hvc_vcpu_run(&s->host, cap, 0, &run), 0);
-	assert_int_equal(run.status, 53);
-	assert_int_equal(run.state | run.data[0] | run.data[1] | run.data[2], 0);
 
 	set_results(s, 0x00000000ffffffff, 0, 0, 0, 0);
 	assert_int_equal(ghvm_hvc_doorbell_send(&s->host, cap, 1, &bell), 0);
@@ -123,27 +119,12 @@ static void queues(void **state)
 	assert_true(got.not_empty);
 }
 
-static void vcpu(void **state)
-{
-	_cleanup_(script_host_freep) struct script_host *s = script_host_new();
-	struct ghvm_hvc_vcpu_run run;
-
-	set_results(s, 0, 5, 0x10000000, 4, 0xabcd);
-	assert_int_equal(ghvm_hvc_vcpu_run(&s->host, cap, 0x1234, &run), 0);
-	check_args(s, 0x65, cap.id, 0x1234, 0, 0);
-	assert_int_equal(run.state, 5);
-	assert_int_equal(run.data[0], 0x10000000);
-	assert_int_equal(run.data[1], 4);
-	assert_int_equal(run.data[2], 0xabcd);
-}
-
 static void host_errors_touch_nothing(void **state)
 {
 	_cleanup_(script_host_freep) struct script_host *s = script_host_new();
 	struct ghvm_hvc_msgqueue_receive got = { .status = 77 };
 	struct ghvm_hvc_msgqueue_send sent = { .status = 77 };
 	struct ghvm_hvc_doorbell bell = { .status = 77 };
-	struct ghvm_hvc_vcpu_run run = { .status = 77 };
 	int32_t status = 77;
 	uint8_t buf[4] = {};
 
@@ -153,20 +134,20 @@ static void host_errors_touch_nothing(void **state)
 	assert_int_equal(ghvm_hvc_doorbell_mask(&s->host, cap, 1, 1, &status), -EPERM);
 	assert_int_equal(ghvm_hvc_msgqueue_send(&s->host, cap, buf, 4, true, &sent), -EPERM);
 	assert_int_equal(ghvm_hvc_msgqueue_receive(&s->host, cap, buf, 4, &got), -EPERM);
-	assert_int_equal(ghvm_hvc_vcpu_run(&s->host, cap, 0, &run), -EPERM);
 	assert_int_equal(bell.status, 77);
 	assert_int_equal(status, 77);
 	assert_int_equal(sent.status, 77);
 	assert_int_equal(got.status, 77);
-	assert_int_equal(run.status, 77);
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(identity), cmocka_unit_test(doorbells),
-		cmocka_unit_test(refusals), cmocka_unit_test(queues),
-		cmocka_unit_test(vcpu),	    cmocka_unit_test(host_errors_touch_nothing),
+		cmocka_unit_test(identity),
+		cmocka_unit_test(doorbells),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(queues),
+		cmocka_unit_test(host_errors_touch_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
