@@ -162,8 +162,8 @@ static void below_trace(void *ctx, char dir, uint32_t id, uint16_t seq, const ui
 
 	if (getenv("FAKE_RM_LOG"))
 		(void)fprintf(stderr, "model: %c %08x seq %u, %zu bytes\n", dir, id, seq, len);
-	if (dir == '<' && f->n_answered < FAKE_RM_SENT_MAX)
-		f->answered[f->n_answered++] = len;
+	if (dir == '<' && f->on_answer)
+		f->on_answer(f->on_answer_data, id, payload, len);
 	if (dir != '>')
 		return;
 	if (f->n_sent < FAKE_RM_SENT_MAX)

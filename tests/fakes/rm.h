@@ -103,7 +103,7 @@ struct fake_rm_exit {
  * @on_leave, @on_leave_data: called with the lock at the end of each call, to let a guest act
  * meanwhile; may be NULL
  * @sent: ids of the messages to RM, in order; the first FAKE_RM_SENT_MAX
- * @answered: lengths of the payloads of its replies, in order; likewise
+ * @on_answer, @on_answer_data: called with each reply of RM, as the client gets it; may be NULL
  * @script: results of vcpu_run; after the last one: EXPECTS_WAKEUP
  */
 struct fake_rm {
@@ -135,8 +135,8 @@ struct fake_rm {
 	struct fake_irq irqs[FAKE_RM_IRQS_MAX];
 	uint32_t sent[FAKE_RM_SENT_MAX];
 	size_t n_sent;
-	size_t answered[FAKE_RM_SENT_MAX];
-	size_t n_answered;
+	void (*on_answer)(void *data, uint32_t id, const uint8_t *payload, size_t len);
+	void *on_answer_data;
 	struct fake_rm_exit script[FAKE_RM_SCRIPT_MAX];
 	size_t n_script;
 	size_t script_at;

@@ -256,7 +256,7 @@ void model_reply(struct model *m, uint32_t message, const uint8_t *bytes, size_t
 void model_drop_end(struct model *m, unsigned int skip);
 void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *bytes, size_t n,
 	       unsigned int skip);
-/* True if the lie has not been used yet. */
+/* True if one of drop, refuse, mute, reply and lie has not acted yet. */
 bool model_lie_waits(const struct model *m);
 void model_hold_rm(struct model *m, bool hold);
 void model_learn(struct model *m, bool boot_context, bool address_layout);

@@ -185,7 +185,7 @@ void model_lie(struct model *m, uint32_t message, size_t offset, const uint8_t *
 
 bool model_lie_waits(const struct model *m)
 {
-	return m->lie.armed;
+	return m->drop.armed || m->refuse.armed || m->mute.armed || m->reply.armed || m->lie.armed;
 }
 
 void model_learn(struct model *m, bool boot_context, bool address_layout)
