@@ -30,6 +30,7 @@ enum ctl_status {
  * @label, @address, @size, @file: of region; NULL: not given
  * @readonly: of region and console
  * @kernel, @initrd, @cmdline, @memory, @name: of run; NULL: not given
+ * @given: letters of all of these on the command line, without --dir
  * @dirs: --dir, folders of descriptors, with a NULL at the end; NULL: the default folders
  */
 struct ctl {
@@ -52,6 +53,7 @@ struct ctl {
 	const char *cmdline;
 	const char *memory;
 	const char *name;
+	char given[32];
 	const char *const *dirs;
 };
 
@@ -78,3 +80,9 @@ int verb_trace(const struct ctl *ctl, char **args, int n);
 
 /* Print "ghvmctl: ..." to standard error. Return: @status. */
 int ctl_fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Refuse the first option of the command line that is not among @used, the letters of main.c: it would have no
+ * effect. @verb: as it is called in the message. Return: enum ctl_status.
+ */
+int ctl_check_options(const struct ctl *ctl, const char *verb, const char *used);

@@ -17,36 +17,45 @@
 
 #define DIRS_MAX 8
 
+/**
+ * struct verb - a verb
+ * @options: letters of those that it uses, see options[]. --dir, which aliases set, is taken by all
+ */
 struct verb {
 	const char *name;
 	ctl_verb run;
 	int min;
 	int max;
 	const char *args;
+	const char *options;
 	const char *what;
 };
 
 static const struct verb verbs[] = {
-	{ "list", verb_list, 0, 0, "", "list VMs and descriptors" },
-	{ "status", verb_status, 1, 1, "NAME", "show one VM" },
-	{ "start", verb_start, 1, 1, "NAME", "start a VM and wait until it runs" },
-	{ "stop", verb_stop, 1, 1, "NAME", "power off a VM and wait; --force: kill it" },
-	{ "console", verb_console, 1, 1, "NAME", "connect to the console; Ctrl-] disconnects" },
-	{ "validate", verb_validate, 1, 1, "NAME|FILE", "check a descriptor" },
-	{ "plan", verb_plan, 1, 1, "NAME|FILE", "show what a start would do" },
-	{ "cat", verb_cat, 1, 1, "NAME", "show a descriptor with its drop-ins applied" },
-	{ "define", verb_define, 1, 1, "FILE", "define a VM; --force: replace its definition" },
-	{ "edit", verb_edit, 1, 1, "NAME", "change a descriptor in an editor" },
-	{ "run", verb_run, 0, 1, "[FILE]",
+	{ "list", verb_list, 0, 0, "", "j", "list VMs and descriptors" },
+	{ "status", verb_status, 1, 1, "NAME", "j", "show one VM" },
+	{ "start", verb_start, 1, 1, "NAME", "", "start a VM and wait until it runs" },
+	{ "stop", verb_stop, 1, 1, "NAME", "f", "power off a VM and wait; --force: kill it" },
+	{ "console", verb_console, 1, 1, "NAME", "fowy",
+	  "connect to the console; Ctrl-] disconnects" },
+	{ "validate", verb_validate, 1, 1, "NAME|FILE", "ORj", "check a descriptor" },
+	{ "plan", verb_plan, 1, 1, "NAME|FILE", "Rj", "show what a start would do" },
+	{ "cat", verb_cat, 1, 1, "NAME", "Rj", "show a descriptor with its drop-ins applied" },
+	{ "define", verb_define, 1, 1, "FILE", "f",
+	  "define a VM; --force: replace its definition" },
+	{ "edit", verb_edit, 1, 1, "NAME", "", "change a descriptor in an editor" },
+	{ "run", verb_run, 0, 1, "[FILE]", "cknmN",
 	  "run a VM that is gone with its end, of a descriptor, or with --kernel and --memory" },
-	{ "undefine", verb_undefine, 1, 1, "NAME", "remove what define has made" },
-	{ "why", verb_why, 1, 1, "NAME", "show what failed last and what to try" },
-	{ "host", verb_host, 0, 0, "", "show the hypervisor, the resource manager and its limits" },
-	{ "quarantine", verb_quarantine, 0, 0, "",
+	{ "undefine", verb_undefine, 1, 1, "NAME", "", "remove what define has made" },
+	{ "why", verb_why, 1, 1, "NAME", "j", "show what failed last and what to try" },
+	{ "host", verb_host, 0, 0, "", "j",
+	  "show the hypervisor, the resource manager and its limits" },
+	{ "quarantine", verb_quarantine, 0, 0, "", "rj",
 	  "list memory that a guest may still own; --retry: try to get it back" },
-	{ "region", verb_region, 2, 4, "list|add|remove|dump|load NAME",
+	{ "region", verb_region, 2, 4, "list|add|remove|dump|load NAME", "jlasyoi",
 	  "show, change or copy memory regions of a guest" },
-	{ "trace", verb_trace, 0, 1, "[NAME]", "show messages to and from the resource manager" },
+	{ "trace", verb_trace, 0, 1, "[NAME]", "Fpj",
+	  "show messages to and from the resource manager" },
 };
 
 enum option_id { OPTION_VERSION = 256 };
@@ -68,7 +77,7 @@ static const struct option options[] = {
 	{ "offline", no_argument, NULL, 'O' },
 	{ "pcapng", required_argument, NULL, 'p' },
 	{ "read-only", no_argument, NULL, 'o' },
-	{ "readonly", no_argument, NULL, 'o' },
+	{ "readonly", no_argument, NULL, 'y' },
 	{ "retry", no_argument, NULL, 'r' },
 	{ "running", no_argument, NULL, 'R' },
 	{ "size", required_argument, NULL, 's' },
@@ -148,6 +157,7 @@ static bool wants_color(void)
 /* Store the value of an option in @ctl. Return: false if option @c needs more work. */
 static bool note_option(int c, struct ctl *ctl)
 {
+	const size_t n = strlen(ctl->given);
 	const char **const texts[] = {
 		['a'] = &ctl->address, ['c'] = &ctl->cmdline, ['i'] = &ctl->file,
 		['k'] = &ctl->kernel,  ['l'] = &ctl->label,   ['m'] = &ctl->memory,
@@ -157,7 +167,7 @@ static bool note_option(int c, struct ctl *ctl)
 	bool *const flags[] = {
 		['F'] = &ctl->follow,	['f'] = &ctl->force,   ['j'] = &ctl->json,
 		['o'] = &ctl->readonly, ['R'] = &ctl->running, ['O'] = &ctl->offline,
-		['r'] = &ctl->retry,	['w'] = &ctl->wait,
+		['r'] = &ctl->retry,	['w'] = &ctl->wait,    ['y'] = &ctl->readonly,
 	};
 
 	if ((size_t)c < ARRAY_SIZE(texts) && texts[c])
@@ -166,6 +176,8 @@ static bool note_option(int c, struct ctl *ctl)
 		*flags[c] = true;
 	else
 		return false;
+	if (!strchr(ctl->given, c) && n < sizeof(ctl->given) - 1)
+		ctl->given[n] = (char)c;
 	return true;
 }
 
@@ -228,6 +240,41 @@ static int read_options(int argc, char **argv, struct ctl *ctl, const char *dirs
 	return -1;
 }
 
+static const char *name_option(char letter)
+{
+	size_t i = 0;
+
+	while (options[i].name && options[i].val != letter)
+		i++;
+	return options[i].name;
+}
+
+/* "stop, console, define" */
+static void list_users(char letter, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	*ret = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(verbs) && n < size; i++)
+		if (strchr(verbs[i].options, letter))
+			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? ", " : "",
+					      verbs[i].name);
+}
+
+int ctl_check_options(const struct ctl *ctl, const char *verb, const char *used)
+{
+	char users[128];
+
+	for (const char *c = ctl->given; *c; c++) {
+		if (strchr(used, *c))
+			continue;
+		list_users(*c, users, sizeof(users));
+		return ctl_fail(CTL_USAGE, "%s does not take --%s, which is an option of: %s", verb,
+				name_option(*c), users);
+	}
+	return CTL_OK;
+}
+
 /* Flush standard output; a write error, as of a full disk, is noticed only here. */
 static int flush_output(int status)
 {
@@ -255,5 +302,8 @@ int main(int argc, char **argv)
 	n = argc - optind - 1;
 	if (n < verb->min || n > verb->max)
 		return ctl_fail(CTL_USAGE, "usage: ghvmctl %s %s", verb->name, verb->args);
+	r = ctl_check_options(&ctl, verb->name, verb->options);
+	if (r != CTL_OK)
+		return r;
 	return flush_output(verb->run(&ctl, argv + optind + 1, n));
 }

@@ -188,7 +188,15 @@ static int remove_region(sd_bus *bus, const char *vm, uint32_t label)
 	return r < 0 ? report_error(r, &err) : commit_transaction(bus, transaction);
 }
 
-static const char *const commands[] = { "list", "add", "remove", "dump", "load" };
+static const struct {
+	const char *name;
+	const char *verb;
+	const char *options; /* letters of main.c */
+} commands[] = {
+	{ "list", "region list", "j" },	    { "add", "region add", "laosyi" },
+	{ "remove", "region remove", "l" }, { "dump", "region dump", "" },
+	{ "load", "region load", "" },
+};
 
 static int bad_command(const char *word)
 {
@@ -196,7 +204,7 @@ static int bad_command(const char *word)
 	char text[GHVM_NEAR_TEXT];
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		ghvm_near_offer(&near, commands[i]);
+		ghvm_near_offer(&near, commands[i].name);
 	return ctl_fail(CTL_USAGE, "region: '%s' is not list, add, remove, dump or load%s", word,
 			ghvm_near_text(&near, text));
 }
@@ -257,11 +265,13 @@ int verb_region(const struct ctl *ctl, char **args, int n)
 	size_t i = 0;
 	int r;
 
-	while (i < ARRAY_SIZE(commands) && strcmp(args[0], commands[i]))
+	while (i < ARRAY_SIZE(commands) && strcmp(args[0], commands[i].name))
 		i++;
 	if (i == ARRAY_SIZE(commands))
 		return bad_command(args[0]);
-	r = check_arguments(ctl, args, n, &label);
+	r = ctl_check_options(ctl, commands[i].verb, commands[i].options);
+	if (r == CTL_OK)
+		r = check_arguments(ctl, args, n, &label);
 	if (r != CTL_OK)
 		return r;
 	r = client_open(&bus, &err);

@@ -71,6 +71,48 @@ expect 2 -x list
 complains "unknown option '-x'"
 expect 2 region lst demo
 complains "region: 'lst' is not list, add, remove, dump or load; did you mean 'list'?"
+# each option with each verb: it is used, or it is refused with both named
+used='list--json status--json validate--json plan--json cat--json why--json host--json quarantine--json trace--json
+	region-list--json stop--force console--force define--force console--read-only console--readonly
+	region-add--read-only region-add--readonly console--wait validate--offline validate--running plan--running
+	cat--running quarantine--retry trace--follow trace--pcapng region-add--label region-remove--label
+	region-add--address region-add--size region-add--file run--kernel run--initrd run--cmdline run--memory run--name'
+# shellcheck disable=SC2086 # words
+used=$(printf ' %s' $used)
+try_option() { # VERB OPTION ARGS...: "region-add" is two words
+	what=$(echo "$1" | tr - ' ')
+	shift
+	status=0
+	# shellcheck disable=SC2086 # words
+	timeout 20 "$ctl" $what "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+}
+for verb in list status start stop console validate plan cat define edit run undefine why host quarantine trace \
+	region-list region-add region-remove region-dump region-load; do
+	case $verb in
+	list | host | quarantine) set -- ;;
+	region-dump) set -- nosuch 5 ;;
+	region-load) set -- nosuch 5 - ;;
+	*) set -- nosuch ;;
+	esac
+	for option in json force read-only readonly wait offline running retry follow pcapng=x label=1 address=0 \
+		size=4K file=x kernel=x initrd=x cmdline=x memory=4M name=x; do
+		try_option $verb --$option "$@"
+		case "$used " in
+		*" $verb--${option%=*} "*)
+			! grep -q 'does not take' "$work/err" || fail "$verb refuses --$option"
+			;;
+		*)
+			[ $status = 2 ] || fail "$verb --$option: status $status"
+			complains "ghvmctl: ${what%% *}" # or "region add"
+			complains " does not take --${option%=*}, which is an option of: "
+			;;
+		esac
+	done
+	try_option $verb "--dir=$work" "$@"
+	! grep -q 'does not take' "$work/err" || fail "$verb refuses --dir"
+done
+expect 2 list --name x
+complains "list does not take --name, which is an option of: run"
 expect 0 --help
 for verb in list status start stop console validate plan why host quarantine trace; do
 	prints "  $verb "
