@@ -76,3 +76,20 @@ int spec_check_pair(const struct ghvm_spec *spec, const struct ghvm_spec *other,
 			return -EINVAL;
 	return check_missing(spec, other, err);
 }
+
+int spec_refuse_peer(const struct ghvm_spec *spec, int r, const char *why, struct ghvm_error *err)
+{
+	size_t i = 0;
+
+	while (!*spec->regions[i].with)
+		i++;
+	if (r == -ENOENT)
+		return ghvm_error_set(err, -EINVAL,
+				      "regions[%zu].with: %.400s; write its descriptor first, or "
+				      "define it: a start needs both descriptors",
+				      i, why);
+	return ghvm_error_set(err, -EINVAL,
+			      "regions[%zu].with: the descriptor of %s cannot be read or has "
+			      "errors: see 'ghvmctl validate %s'",
+			      i, spec->regions[i].with, spec->regions[i].with);
+}

@@ -24,3 +24,13 @@ const struct ghvm_spec_region *spec_shared_region(const struct ghvm_spec *spec, 
  */
 int spec_check_pair(const struct ghvm_spec *spec, const struct ghvm_spec *other,
 		    struct ghvm_error *err);
+
+/**
+ * spec_refuse_peer() - the descriptor of the other VM cannot be used
+ * @spec: has a peer
+ * @r: why: -ENOENT, not found; any other errno, its errors are for those who may read it, so @why is not told
+ * @why: the error of the look-up
+ *
+ * Return: -EINVAL, with the key of @spec that names the other VM.
+ */
+int spec_refuse_peer(const struct ghvm_spec *spec, int r, const char *why, struct ghvm_error *err);

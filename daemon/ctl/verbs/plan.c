@@ -14,6 +14,7 @@
 #include "ghvm/plan.h"
 #include "libghvm/base/name.h"
 #include "libghvm/spec/files.h"
+#include "libghvm/spec/pair.h"
 #include "libghvm/spec/paths.h"
 #include "ghvm/spec.h"
 
@@ -183,6 +184,24 @@ static int make_plan(const struct ghvm_spec *spec, const struct descriptor_told 
 	return r < 0 ? r : ghvm_plan_make(spec, &in, ret, err);
 }
 
+/* ---- the other VM of a region ---- */
+
+/* Does a start of the VM that @arg names find the other VM's descriptor, and do they agree? A file may be nowhere yet. */
+static int check_peer(const struct ctl *ctl, const char *arg, const struct ghvm_spec *spec,
+		      struct ghvm_error *err)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(descriptor_told_done) struct descriptor_told told = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec other = {};
+	struct ghvm_error why = {};
+	int r;
+
+	if (!spec_peer(spec) || ctl->offline || ctl->running || descriptor_is_file(arg))
+		return 0;
+	r = descriptor_load(ctl, spec_peer(spec), &told, &other, &all, &why);
+	return r < 0 ? spec_refuse_peer(spec, r, why.msg, err) : spec_check_pair(spec, &other, err);
+}
+
 /* ---- verbs ---- */
 
 static int report_error(int r, const struct ghvm_error *err)
@@ -190,14 +209,17 @@ static int report_error(int r, const struct ghvm_error *err)
 	return ctl_fail(client_status(r), "%s", err->msg);
 }
 
-/* Make the plan; an error about a key of the descriptor is added to @all. */
-static int add_plan(const struct ctl *ctl, const struct ghvm_spec *spec,
+/* Check the other VM and make the plan; an error about a key of the descriptor is added to @all. */
+static int add_plan(const struct ctl *ctl, const char *arg, const struct ghvm_spec *spec,
 		    const struct descriptor_told *told, struct ghvm_complaints *all,
 		    struct ghvm_error *err)
 {
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
-	int r = ctl->offline ? ghvm_plan_check(spec, NULL, err) : make_plan(spec, told, &plan, err);
+	int r = check_peer(ctl, arg, spec, err);
 
+	if (r == 0)
+		r = ctl->offline ? ghvm_plan_check(spec, NULL, err)
+				 : make_plan(spec, told, &plan, err);
 	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
 		err->msg[0] = '\0'; /* the complaint has the message */
 	return r;
@@ -214,7 +236,7 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 
 	parsed = r == 0;
 	if (parsed)
-		r = add_plan(ctl, &spec, &told, &all, &err);
+		r = add_plan(ctl, args[0], &spec, &told, &all, &err);
 	if (ctl->json)
 		complaints_print_json(&all);
 	else
@@ -276,7 +298,9 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 	complaints_print(&all, stderr);
 	if (r < 0)
 		return all.n ? CTL_FAILED : report_error(r, &err);
-	r = make_plan(&spec, &told, &plan, &err);
+	r = check_peer(ctl, args[0], &spec, &err);
+	if (r == 0)
+		r = make_plan(&spec, &told, &plan, &err);
 	ghvm_spec_locate(&spec, &err);
 	if (r < 0)
 		return report_error(-EINVAL, &err);

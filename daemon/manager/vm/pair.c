@@ -29,19 +29,6 @@ static int refuse(const struct ghvm_spec *spec, int code, const char *what, stru
 	return code;
 }
 
-/* The descriptor of the other VM cannot be read. */
-static int refuse_without(const struct ghvm_spec *spec, int r, const char *why,
-			  struct ghvm_error *err)
-{
-	char what[GHVM_ERROR_TEXT];
-
-	(void)snprintf(what, sizeof(what), "%.400s%s", why,
-		       r == -ENOENT ? "; write its descriptor first, or define it: a start needs "
-				      "both descriptors"
-				    : "");
-	return refuse(spec, -EINVAL, what, err);
-}
-
 static int check_match(const struct ghvm_spec *spec, const struct ghvm_spec *other,
 		       struct ghvm_error *err)
 {
@@ -65,9 +52,11 @@ static int check_first(const struct vm *vm, const struct vm *other, const struct
 	*ret = other && other->guest ? &other->guest->spec : read;
 	if (*ret == read)
 		r = vm->env->calls->load(vm->env->data, spec_peer(spec), read, &why);
-	if (r < 0)
-		return refuse_without(spec, r, why.msg, err);
-	return check_match(spec, *ret, err);
+	if (r == 0)
+		return check_match(spec, *ret, err);
+	(void)spec_refuse_peer(spec, r, why.msg, err);
+	ghvm_spec_locate(spec, err);
+	return -EINVAL;
 }
 
 /* The other VM has a guest, which has been built. */

@@ -140,7 +140,8 @@ class Starts(Pair):
         self.w.vm("b", "read\n", extra=yaml("a") + "  - {label: 8, size: 4K, with: a}\n")
         self.refused("a", "b has region 8 with a, which is missing here")
         self.w.vm("b", "read\n", extra="regions: oops\n")
-        self.refused("a", "regions[0].with: ", "b.yaml:", "not a list")
+        self.refused("a", "regions[0].with: the descriptor of b cannot be read or has errors: see 'ghvmctl validate b'")
+        self.assertNotIn("not a list", self.w.said("a"))  # that is for those who may read it
         self.w.assert_clean()
 
     def test_a_guest_that_was_started_without_it(self):

@@ -79,37 +79,29 @@ used='list--json status--json validate--json plan--json cat--json why--json host
 	region-add--address region-add--size region-add--file run--kernel run--initrd run--cmdline run--memory run--name'
 # shellcheck disable=SC2086 # words
 used=$(printf ' %s' $used)
-try_option() { # VERB OPTION ARGS...: "region-add" is two words
-	what=$(echo "$1" | tr - ' ')
-	shift
-	status=0
-	# shellcheck disable=SC2086 # words
-	timeout 20 "$ctl" $what "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-}
 for verb in list status start stop console validate plan cat define edit run undefine why host quarantine trace \
 	region-list region-add region-remove region-dump region-load; do
+	what=$verb
 	case $verb in
 	list | host | quarantine) set -- ;;
-	region-dump) set -- nosuch 5 ;;
-	region-load) set -- nosuch 5 - ;;
+	region-dump) what='region dump' && set -- nosuch 5 ;;
+	region-load) what='region load' && set -- nosuch 5 - ;;
+	region-*) what="region ${verb#region-}" && set -- nosuch ;;
 	*) set -- nosuch ;;
 	esac
 	for option in json force read-only readonly wait offline running retry follow pcapng=x label=1 address=0 \
-		size=4K file=x kernel=x initrd=x cmdline=x memory=4M name=x; do
-		try_option $verb --$option "$@"
-		case "$used " in
-		*" $verb--${option%=*} "*)
-			! grep -q 'does not take' "$work/err" || fail "$verb refuses --$option"
-			;;
-		*)
-			[ $status = 2 ] || fail "$verb --$option: status $status"
-			complains "ghvmctl: ${what%% *}" # or "region add"
-			complains " does not take --${option%=*}, which is an option of: "
-			;;
+		size=4K file=x kernel=x initrd=x cmdline=x memory=4M name=x dir=/; do
+		status=0 said=
+		# shellcheck disable=SC2086 # words
+		"$ctl" $what --$option "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+		read -r said <"$work/err" || :
+		case "$used $verb--dir / $status $said" in # of region the verb or its command refuses
+		*" $verb--${option%=*} "*" does not take "*) fail "$verb refuses --$option" ;;
+		*" $verb--${option%=*} "*) ;;
+		*" / 2 ghvmctl: ${what%% *} "*"does not take --${option%=*}, which is an option of: "*) ;;
+		*) fail "$verb does not refuse --$option" ;;
 		esac
 	done
-	try_option $verb "--dir=$work" "$@"
-	! grep -q 'does not take' "$work/err" || fail "$verb refuses --dir"
 done
 expect 2 list --name x
 complains "list does not take --name, which is an option of: run"
@@ -145,6 +137,32 @@ expect 1 validate "$work/long.yaml"
 expect 1 --json validate "$work/bad.yaml"
 prints '{"severity":"error","rule":"unknown-key","file":"'
 prints '"line":4,"column":1,"key":"colour","text":"unknown key"}'
+# a region with another VM: both descriptors are looked at, as a start does
+mkdir "$work/pairs"
+{
+	sed 's/64M/64M, protection: none/' "$work/good.yaml"
+	echo 'regions: [{label: 5, size: 4K, with: beta}]'
+} >"$work/pairs/alpha.yaml"
+for verb in validate plan; do
+	rm -f "$work/pairs/beta.yaml"
+	expect 1 --dir="$work/pairs" $verb alpha
+	cat "$work/out" >>"$work/err"
+	complains "alpha.yaml:4:38: regions[0].with: there is no virtual machine 'beta'"
+	complains "write its descriptor first, or define it: a start needs both descriptors"
+	cp "$work/bad.yaml" "$work/pairs/beta.yaml"
+	expect 1 --dir="$work/pairs" $verb alpha
+	cat "$work/out" >>"$work/err"
+	complains "regions[0].with: the descriptor of beta cannot be read or has errors: see 'ghvmctl validate beta'"
+	! grep -q '101M\|colour' "$work/err" || fail "an error of the other descriptor is told"
+	cp "$work/good.yaml" "$work/pairs/beta.yaml"
+	expect 1 --dir="$work/pairs" $verb alpha
+	cat "$work/out" >>"$work/err"
+	complains "regions[0].with: beta has no region 5 with alpha"
+	sed 's/with: beta/with: alpha/' "$work/pairs/alpha.yaml" >"$work/pairs/beta.yaml"
+	expect 0 --dir="$work/pairs" $verb alpha
+	expect 0 $verb "$work/pairs/alpha.yaml"
+done
+expect 0 --dir="$work/pairs" --offline validate alpha
 expect 3 --dir="$work" validate nosuch
 complains "nosuch.yaml"
 expect 0 plan "$work/good.yaml"
