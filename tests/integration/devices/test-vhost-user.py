@@ -123,6 +123,43 @@ class Disk(case.Case):
         self.assertEqual(self.w.vm_get("demo", "LeaderPID"), pid, self.w.log())
         self.end(unit)
 
+    def test_managers_come_and_go(self):
+        """A request while there is no manager; and a reboot in place by the next one, from its record of the VM."""
+        self.serve()
+        script = driver() + request(0, READ, 0) + served(0) + f"mem-await {BUFFER:#x} {WORD:#x}\n"
+        unit = self.running("print begins\nread\n" + script + words((BUFFER, 0)) + "print read\nread\nreset\n")
+        self.says("begins")
+        with self.w.console("demo") as console:
+            self.w.kill_manager()
+            console.write(b"x")
+            self.says("read")
+        self.w.start_manager()
+        self.w.wait_state("demo", "running")
+        with self.w.console("demo") as console:
+            console.write(b"x")
+            wait_until(lambda: self.w.console_log("demo").count("begins") == 2, 20)
+            console.write(b"x")
+            wait_until(lambda: self.w.console_log("demo").count("read") == 2, 20)
+        self.end(unit)
+
+    def test_a_back_end_that_hangs(self):
+        """The guest waits for its answers, but the end of the VM does not wait for it."""
+        self.serve()
+        unit = self.running("print begins\nread\n" + driver() + request(0, READ, 0) + "print asked\n" + served(0) +
+                            "print served\nread\n" + request(1, READ, 0) + "print again\npowerkey\n")
+        with self.w.console("demo") as console:
+            self.says("begins")
+            self.back_end.send_signal(signal.SIGSTOP)
+            console.write(b"x")
+            self.says("asked")
+            self.back_end.send_signal(signal.SIGCONT)
+            self.says("served")
+            self.back_end.send_signal(signal.SIGSTOP)
+            console.write(b"x")
+            self.says("again")
+        self.end(unit)
+        self.assertIn("its back-end does not end its connection", self.w.said("demo"))
+
     def test_a_socket_that_nobody_serves(self):
         self.listener.close()
         self.w.vm("demo", "powerkey\n", memory="8M, protection: none", extra=self.devices())
