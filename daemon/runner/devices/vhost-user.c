@@ -5,12 +5,21 @@
 #include "daemon/runner/devices/device.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "daemon/runner/virtio/vhost-user.h"
 
 static void on_interrupt(void *data)
 {
 	bell_ring(data);
+}
+
+static bool accesses_ram(const struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < info->n_dma; i++)
+		if (info->dma[i].label == GHVM_LABEL_RAM)
+			return true;
+	return false;
 }
 
 static int vhost_init(void *device, const struct device_setup *setup)
@@ -21,6 +30,7 @@ static int vhost_init(void *device, const struct device_setup *setup)
 		.n_queues = setup->device->queues,
 		.socket = setup->socket,
 		.dma = setup->dma,
+		.windowed = !accesses_ram(setup->info),
 		.on_interrupt = on_interrupt,
 		.data = (void *)setup->bell,
 	};

@@ -4,16 +4,18 @@
  * avail: u16 flags, u16 index, size * u16 head, u16
  * used: u16 flags, u16 index, size * { u32 head, u32 written }, u16
  *
- * All little-endian. The last u16 of both rings is for event indexes, which are not offered; the driver
- * reserves it all the same.
+ * All little-endian. The last u16 of each is an event index: behind avail the driver's for interrupts, behind used
+ * the device's for notifications.
  */
 #include "daemon/runner/virtio/ring.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "libghvm/base/bits.h"
+#include "libghvm/base/wire.h"
 
 #define DESCRIPTOR_SIZE 16
 #define AVAIL_HEADER 4
@@ -47,20 +49,6 @@ static uint16_t load16(const void *at)
 	return le16toh(__atomic_load_n(word, __ATOMIC_ACQUIRE));
 }
 
-static uint32_t load32(const void *at)
-{
-	const uint32_t *word = at;
-
-	return le32toh(__atomic_load_n(word, __ATOMIC_RELAXED));
-}
-
-static uint64_t load64(const void *at)
-{
-	const uint64_t *word = at;
-
-	return le64toh(__atomic_load_n(word, __ATOMIC_RELAXED));
-}
-
 static void store32(void *at, uint32_t v)
 {
 	uint32_t *word = at;
@@ -68,16 +56,20 @@ static void store32(void *at, uint32_t v)
 	__atomic_store_n(word, htole32(v), __ATOMIC_RELAXED);
 }
 
-static struct descriptor load_descriptor(const struct ring *r, uint16_t nth)
+/* In a table anywhere, which need not be aligned. Read once: what is checked is the copy. */
+static struct descriptor load_descriptor(const uint8_t *table, uint16_t nth)
 {
-	const uint8_t *at = r->descriptors + (size_t)nth * DESCRIPTOR_SIZE;
+	uint8_t bytes[DESCRIPTOR_SIZE];
+	struct ghvm_get g = { .buf = bytes, .len = sizeof(bytes) };
+	struct descriptor d;
 
-	return (struct descriptor){
-		.address = load64(at),
-		.size = load32(at + 8),
-		.flags = load16(at + 12),
-		.next = load16(at + 14),
-	};
+	memcpy(bytes, table + (size_t)nth * DESCRIPTOR_SIZE, sizeof(bytes));
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* the compiler does not read it again */
+	d.address = ghvm_get_u64(&g);
+	d.size = ghvm_get_u32(&g);
+	d.flags = ghvm_get_u16(&g);
+	d.next = ghvm_get_u16(&g);
+	return d;
 }
 
 /* ---- set up ---- */
@@ -136,9 +128,6 @@ static int check_order(const struct ring_chain *c, const struct descriptor *d, u
 {
 	const bool after_writable = c->n && c->buffers[c->n - 1].writable;
 
-	if (d->flags & DESCRIPTOR_INDIRECT)
-		return ghvm_error_set(err, -EBADMSG,
-				      "descriptor %u is indirect, which was not offered", nth);
 	if (after_writable && !(d->flags & DESCRIPTOR_WRITE))
 		return ghvm_error_set(err, -EBADMSG,
 				      "descriptor %u is to be read, after one to be written", nth);
@@ -167,26 +156,65 @@ static int add_buffer(struct ring_chain *c, const struct descriptor *d, uint16_t
 	return 0;
 }
 
-/* A chain with a loop has more descriptors than the ring. */
+/**
+ * struct table - where the descriptors of a chain are: in the ring, or in a table that one of those names
+ */
+struct table {
+	const uint8_t *at;
+	uint32_t n;
+};
+
+static int enter_table(const struct ring *r, const struct dma_map *dma, const struct descriptor *d,
+		       uint16_t nth, struct table *t, struct ghvm_error *err)
+{
+	if (!r->indirect)
+		return ghvm_error_set(err, -EBADMSG,
+				      "descriptor %u is indirect, which was not offered", nth);
+	if (t->at != r->descriptors || (d->flags & DESCRIPTOR_NEXT))
+		return ghvm_error_set(err, -EBADMSG,
+				      "descriptor %u is indirect, in a table or with a next one",
+				      nth);
+	if (!d->size || !ghvm_aligned(d->size, DESCRIPTOR_SIZE))
+		return ghvm_error_set(err, -EBADMSG,
+				      "descriptor %u names a table of %" PRIu32
+				      " bytes, not a multiple of 16",
+				      nth, d->size);
+	t->at = dma_map_find(dma, d->address, d->size);
+	t->n = d->size / DESCRIPTOR_SIZE;
+	if (!t->at)
+		return ghvm_error_set(err, -EBADMSG,
+				      "descriptor %u names a table at 0x%" PRIx64
+				      ", which is not in memory that the guest shares",
+				      nth, d->address);
+	return 0;
+}
+
+/* A chain with a loop has more descriptors than the ring. At most one of them is indirect. */
 static int walk_chain(const struct ring *r, const struct dma_map *dma, struct ring_chain *c,
 		      struct ghvm_error *err)
 {
+	struct table t = { r->descriptors, r->size };
 	uint16_t nth = c->head;
 	uint64_t total = 0;
 	struct descriptor d;
 	int e;
 
 	do {
-		if (nth >= r->size)
+		if (nth >= t.n)
 			return ghvm_error_set(err, -EBADMSG, "descriptor %u of %u is named", nth,
-					      r->size);
+					      t.n);
 		if (c->n == r->size)
 			return ghvm_error_set(err, -EBADMSG,
 					      "the chain of descriptor %u does not end", c->head);
-		d = load_descriptor(r, nth);
-		e = check_order(c, &d, nth, err);
-		if (e == 0)
-			e = add_buffer(c, &d, nth, dma, &total, err);
+		d = load_descriptor(t.at, nth);
+		if (d.flags & DESCRIPTOR_INDIRECT) {
+			e = enter_table(r, dma, &d, nth, &t, err);
+			d = (struct descriptor){ .flags = DESCRIPTOR_NEXT }; /* to its first */
+		} else {
+			e = check_order(c, &d, nth, err);
+			if (e == 0)
+				e = add_buffer(c, &d, nth, dma, &total, err);
+		}
 		if (e < 0)
 			return e;
 		nth = d.next;
@@ -212,15 +240,39 @@ int ring_take(struct ring *r, const struct dma_map *dma, struct ring_chain *ret,
 	return walk_chain(r, dma, ret, err);
 }
 
+bool ring_await(struct ring *r)
+{
+	uint16_t *event = (void *)(r->used + USED_HEADER + (size_t)r->size * USED_ENTRY);
+	const uint16_t *index = (const void *)(r->avail + RING_INDEX);
+
+	if (!r->events)
+		return false;
+	/* The driver sets the index and then reads this: one of both must see the other's. */
+	__atomic_store_n(event, htole16(r->taken), __ATOMIC_SEQ_CST);
+	return le16toh(__atomic_load_n(index, __ATOMIC_SEQ_CST)) != r->taken;
+}
+
+/* Has the chain just given the index that the driver waits for, or does its flag allow an interrupt? */
+static bool wants_interrupt(const struct ring *r)
+{
+	const uint16_t *event =
+		(const void *)(r->avail + AVAIL_HEADER + (size_t)r->size * AVAIL_ENTRY);
+	const uint16_t *flags = (const void *)r->avail;
+
+	if (r->events)
+		return le16toh(__atomic_load_n(event, __ATOMIC_SEQ_CST)) ==
+		       (uint16_t)(r->given - 1);
+	return !(le16toh(__atomic_load_n(flags, __ATOMIC_SEQ_CST)) & AVAIL_NO_INTERRUPT);
+}
+
 bool ring_give(struct ring *r, uint16_t head, uint32_t written)
 {
 	uint8_t *entry = r->used + USED_HEADER + (size_t)(r->given & (r->size - 1)) * USED_ENTRY;
 	uint16_t *index = (void *)(r->used + RING_INDEX);
-	const uint16_t *flags = (const void *)r->avail;
 
 	store32(entry, head);
 	store32(entry + 4, written);
-	/* The driver sets the flag and then reads the index: one of both must see the other's. */
+	/* The driver says when it wants one and then reads the index: one of both must see the other's. */
 	__atomic_store_n(index, htole16(++r->given), __ATOMIC_SEQ_CST);
-	return !(le16toh(__atomic_load_n(flags, __ATOMIC_SEQ_CST)) & AVAIL_NO_INTERRUPT);
+	return wants_interrupt(r);
 }

@@ -3,7 +3,7 @@
  * A split virtqueue (virtio 1.2, section 2.7), as its device sees it.
  *
  * The guest can write all of it at any time. So a value is read once, checked, and then used from a copy;
- * and each address is looked up in the DMA map. Indirect descriptors and event indexes are not offered.
+ * and each address is looked up in the DMA map.
  */
 #pragma once
 
@@ -30,6 +30,8 @@ struct ring_setup {
 
 /**
  * struct ring - a ring that the driver has set up
+ * @indirect: a descriptor may name a table of others (section 2.7.5.3)
+ * @events: indexes say when to notify and interrupt, and not flags (section 2.7.10)
  * @descriptors, @avail, @used: in the DMA map
  * @taken: number of chains taken from @avail, modulo 65536
  * @given: number of chains put into @used, modulo 65536
@@ -38,6 +40,8 @@ struct ring_setup {
  */
 struct ring {
 	uint16_t size;
+	bool indirect;
+	bool events;
 	const uint8_t *descriptors;
 	const uint8_t *avail;
 	uint8_t *used;
@@ -69,7 +73,7 @@ struct ring_chain {
 
 /**
  * ring_init() - begin with the rings at the addresses in @setup
- * @ret: untouched on failure
+ * @ret: untouched on failure; without indirect descriptors and event indexes
  *
  * Return: 0; -EBADMSG with a message: not a power of 2 up to @max, not aligned, not in @dma.
  */
@@ -84,6 +88,13 @@ int ring_init(const struct ring_setup *setup, uint32_t max, const struct dma_map
  */
 int ring_take(struct ring *r, const struct dma_map *dma, struct ring_chain *ret,
 	      struct ghvm_error *err);
+
+/**
+ * ring_await() - have the driver notify when it offers the next chain; with @events it does not otherwise
+ *
+ * Return: true: it has offered one meanwhile, so take that and call this again.
+ */
+bool ring_await(struct ring *r);
 
 /**
  * ring_give() - give a chain back

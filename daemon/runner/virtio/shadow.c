@@ -96,12 +96,14 @@ int shadow_forward(struct shadow *s, const struct dma_map *dma, struct ghvm_erro
 {
 	int n = 0, r;
 
-	while ((r = ring_take(&s->guest, dma, &s->chain, err)) > 0) {
-		r = give_chain(s, err);
-		if (r < 0)
-			break;
-		n++;
-	}
+	do {
+		while ((r = ring_take(&s->guest, dma, &s->chain, err)) > 0) {
+			r = give_chain(s, err);
+			if (r < 0)
+				break;
+			n++;
+		}
+	} while (r == 0 && ring_await(&s->guest));
 	if (n)
 		set_offered(s);
 	return r < 0 ? r : n;

@@ -152,6 +152,8 @@ static void start_queue(struct virtio *v, struct virtio_queue *q)
 		set_broken(v, v->queue_select, &err);
 	else
 		q->ready = true;
+	q->ring.indirect = v->features & VIRTIO_INDIRECT;
+	q->ring.events = v->features & VIRTIO_EVENTS;
 }
 
 static void write_ready(struct virtio *v, uint32_t value)

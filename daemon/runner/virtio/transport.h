@@ -21,6 +21,8 @@
 #define VIRTIO_VERSION_1 (1ULL << 32)
 /* Addresses are what the device tree says: the driver uses a window, if there is one. */
 #define VIRTIO_ACCESS_PLATFORM (1ULL << 33)
+#define VIRTIO_INDIRECT (1ULL << 28) /* of rings, as the next one */
+#define VIRTIO_EVENTS (1ULL << 29)
 /* The bits of a kind; the others are of registers and rings. */
 #define VIRTIO_KIND_FEATURES (GHVM_BITS(23, 0) | GHVM_BITS(63, 50))
 
@@ -38,7 +40,7 @@ struct virtio_queue {
  * struct virtio_kind - what a device adds to the registers
  * @name: for the journal
  * @id: number of the kind (virtio 1.2, section 5)
- * @features: of VIRTIO_KIND_FEATURES
+ * @features: of VIRTIO_KIND_FEATURES, VIRTIO_INDIRECT, VIRTIO_EVENTS; without @serve only
  * @n_queues: at most VIRTIO_QUEUES_MAX
  * @queue_size: maximum, a power of 2, at most RING_SIZE_MAX
  * @serve: a chain of a queue. Return: number of bytes written to its writable buffers. The device's

@@ -136,7 +136,7 @@ int vhost_session_greet(struct vhost_user *u, bool first, unsigned int ms, struc
 	if (r == 0)
 		r = get_config(u, protocol, err);
 	if (r == 0 && first)
-		u->features = features & VIRTIO_KIND_FEATURES;
+		u->features = features & (VIRTIO_KIND_FEATURES | VIRTIO_INDIRECT);
 	return r;
 }
 
@@ -278,7 +278,9 @@ static void detach_queue(struct vhost_queue *q)
 
 int vhost_session_begin(struct vhost_user *u, struct ghvm_error *err)
 {
-	const uint64_t features = u->orders_now.features & ~VIRTIO_ACCESS_PLATFORM;
+	/* event indexes are those of the guest's rings, addresses those of the table of memory */
+	const uint64_t features =
+		u->orders_now.features & ~(VIRTIO_ACCESS_PLATFORM | VIRTIO_EVENTS);
 	int r;
 
 	vhost_link_limit(&u->link, BEGIN_MS);

@@ -397,6 +397,7 @@ static void set_kind(struct vhost_user *u, const struct vhost_setup *setup)
 	u->virtio.on_interrupt = setup->on_interrupt;
 	u->virtio.data = setup->data;
 	u->socket = setup->socket;
+	u->windowed = setup->windowed;
 }
 
 static int start_thread(struct vhost_user *u, struct ghvm_error *err)
@@ -426,7 +427,9 @@ static int meet_backend(struct vhost_user *u, struct ghvm_error *err)
 				      "serves the socket running?",
 				      u->kind.name, why.msg);
 	u->greeted = true;
-	u->kind.features = u->features & ~find_known(u->kind.id).masked;
+	u->kind.features = (u->features & ~find_known(u->kind.id).masked) | VIRTIO_EVENTS;
+	if (u->windowed)
+		u->kind.features &= ~VIRTIO_INDIRECT;
 	return 0;
 }
 

@@ -48,6 +48,7 @@ struct vhost_queue {
  * struct vhost_user - a device
  * @kind, @virtio: its registers
  * @socket: an O_PATH descriptor of the back-end's socket, borrowed
+ * @windowed: see struct vhost_setup
  * @config_size: bytes of the device's own registers
  * @features: of the first back-end, and all later ones
  * @pause_min, @pause_max: ms between two tries to connect
@@ -71,6 +72,7 @@ struct vhost_user {
 	struct virtio_kind kind;
 	struct virtio virtio;
 	int socket;
+	bool windowed;
 	size_t config_size;
 	uint64_t features;
 	unsigned int pause_min;
@@ -106,6 +108,8 @@ struct vhost_user {
  * @n_queues: at most VIRTIO_QUEUES_MAX
  * @socket: see struct vhost_user
  * @dma: with its files kept
+ * @windowed: that is a window, which the guest copies its data into: no indirect descriptors are offered, with which
+ *     the requests in the ring could need more than the window has
  */
 struct vhost_setup {
 	const char *name;
@@ -113,6 +117,7 @@ struct vhost_setup {
 	unsigned int n_queues;
 	int socket;
 	const struct dma_map *dma;
+	bool windowed;
 	void (*on_interrupt)(void *data);
 	void *data;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a vhost-user back-end says and writes. The input: u16 length of its replies; the replies to a greeting; then
- * steps, a byte that says which, and its arguments, of a ring that guest and back-end write.
+ * What a vhost-user back-end says and writes. The input: u16 length of its replies; the replies to a greeting; a
+ * byte with the features of a ring, bit 0 indirect, bit 1 events; then steps, a byte that says which, and its
+ * arguments, of a ring that guest and back-end write.
  */
 #include "daemon/runner/virtio/vhost-user-internal.h"
 #include "libghvm/base/wire.h"
@@ -14,8 +15,8 @@
 
 enum step {
 	STEP_POKE,     /* u16 offset, u16 value, in the back-end's rings */
-	STEP_DESCRIBE, /* u8 descriptor, u32 size, u8 flags, u8 next */
-	STEP_OFFER,    /* u8 head */
+	STEP_DESCRIBE, /* u8 descriptor, u32 size, u8 flags, u8 next; bit 7 of it: at another of them */
+	STEP_OFFER, /* u8 head */
 	STEP_COLLECT,
 	STEP_RECONNECT,
 	STEP_COUNT_
@@ -50,7 +51,7 @@ static void greet(struct ghvm_get *in)
 	PROMISE(shutdown(sockets[1], SHUT_WR) == 0);
 	u.link.fd = sockets[0];
 	if (vhost_session_greet(&u, true, 1000, NULL) == 0)
-		PROMISE(!(u.features & ~VIRTIO_KIND_FEATURES));
+		PROMISE(!(u.features & ~(VIRTIO_KIND_FEATURES | VIRTIO_INDIRECT)));
 	PROMISE(u.virtio.n_config == 0 || u.virtio.n_config == 60);
 	(void)close(sockets[1]);
 	(void)vhost_session_end(&u);
@@ -74,9 +75,10 @@ static void describe(struct ring_world *w, struct ghvm_get *in)
 {
 	uint8_t nth = ghvm_get_u8(in) % DRIVER_RING_SIZE;
 	uint32_t size = ghvm_get_u32(in);
-	uint8_t flags = ghvm_get_u8(in);
+	uint8_t flags = ghvm_get_u8(in), next = ghvm_get_u8(in);
 
-	driver_describe(&w->driver, nth, DRIVER_BUFFERS, size, flags, ghvm_get_u8(in));
+	driver_describe(&w->driver, nth, next & 0x80 ? DRIVER_DESCRIPTORS + 16 : DRIVER_BUFFERS,
+			size, flags, next & 0x7f);
 }
 
 static void poke(struct ring_world *w, struct ghvm_get *in)
@@ -138,12 +140,15 @@ static void play(struct ghvm_get *in)
 		.rings = calloc(1, SHADOW_SIZE),
 	};
 	const struct ring_setup setup = driver_setup();
+	const uint8_t features = ghvm_get_u8(in);
 	struct ring ring;
 
 	PROMISE(w.driver.ram && w.rings);
 	w.driver.dma.ranges[w.driver.dma.n++] =
 		(struct dma_range){ DRIVER_RAM, DRIVER_RAM_SIZE, w.driver.ram, -1 };
 	PROMISE(ring_init(&setup, DRIVER_RING_SIZE, &w.driver.dma, &ring, NULL) == 0);
+	ring.indirect = features & 1;
+	ring.events = features & 2;
 	shadow_init(&w.shadow, &ring);
 	shadow_attach(&w.shadow, w.rings);
 	for (unsigned int i = 0; i < STEPS_MAX && in->len && !in->bad && !w.broken; i++) {

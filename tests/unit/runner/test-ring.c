@@ -211,6 +211,95 @@ static void refuses_indirect_descriptors(void **state)
 	assert_refused(b, "descriptor 0 is indirect");
 }
 
+/* Write a descriptor into a table at @table. */
+static void describe_in(struct bench *b, uint64_t table, uint16_t nth, uint64_t address,
+			uint32_t size, uint16_t flags, uint16_t next)
+{
+	driver_describe(&b->driver, 7, address, size, flags, next);
+	memcpy(driver_at(&b->driver, table + nth * 16ULL),
+	       driver_at(&b->driver, DRIVER_DESCRIPTORS + 7 * 16), 16);
+}
+
+/* Behind descriptors of the ring, at an address that is not aligned. */
+static void a_table_of_descriptors_is_taken(void **state)
+{
+	const uint64_t table = DRIVER_BUFFERS + 0x803;
+	struct bench *b = *state;
+
+	b->ring.indirect = true;
+	describe_in(b, table, 2, DRIVER_BUFFERS + 8, 20, DRIVER_NEXT | DRIVER_WRITE, 1);
+	describe_in(b, table, 1, DRIVER_BUFFERS + 28, 30, DRIVER_WRITE, 0);
+	describe_in(b, table, 0, DRIVER_BUFFERS + 4, 4, DRIVER_NEXT, 2);
+	driver_describe(&b->driver, 0, DRIVER_BUFFERS, 4, DRIVER_NEXT, 1);
+	driver_describe(&b->driver, 1, table, 48, DRIVER_INDIRECT, 0);
+	driver_offer(&b->driver, 0);
+	assert_int_equal(take(b), 1);
+	assert_int_equal(b->chain.n, 4);
+	assert_ptr_equal(b->chain.buffers[1].at, b->chain.buffers[0].at + 4);
+	assert_int_equal(b->chain.buffers[2].size, 20);
+	assert_true(b->chain.buffers[3].writable);
+}
+
+static void refuse_table(struct bench *b, uint64_t address, uint32_t size, uint16_t flags,
+			 const char *why)
+{
+	b->ring.taken = 0;
+	b->ring.indirect = true;
+	driver_set_index(&b->driver, 0);
+	driver_describe(&b->driver, 0, address, size, DRIVER_INDIRECT | flags, 1);
+	driver_offer(&b->driver, 0);
+	assert_refused(b, why);
+}
+
+static void refuses_strange_tables(void **state)
+{
+	const uint64_t table = DRIVER_BUFFERS + 0x800;
+	struct bench *b = *state;
+
+	refuse_table(b, table, 0, 0, "descriptor 0 names a table of 0 bytes");
+	refuse_table(b, table, 24, 0, "a table of 24 bytes, not a multiple of 16");
+	refuse_table(b, table, 16, DRIVER_NEXT,
+		     "descriptor 0 is indirect, in a table or with a next");
+	refuse_table(b, DRIVER_RAM_END - 16, 32, 0,
+		     "a table at 0x8000fff0, which is not in memory");
+	describe_in(b, table, 0, table, 16, DRIVER_INDIRECT, 0);
+	refuse_table(b, table, 16, 0, "descriptor 0 is indirect, in a table");
+	describe_in(b, table, 0, DRIVER_BUFFERS, 1, DRIVER_NEXT, 1);
+	refuse_table(b, table, 16, 0, "descriptor 1 of 1 is named");
+	describe_in(b, table, 0, DRIVER_BUFFERS, 1, DRIVER_NEXT, 0);
+	refuse_table(b, table, 16, 0, "the chain of descriptor 0 does not end");
+	describe_in(b, table, 0, DRIVER_RAM_END, 1, 0, 0);
+	refuse_table(b, table, 16, 0, "descriptor 0, 1 bytes at 0x80010000, is not in memory");
+}
+
+/* Indexes go round here, too. */
+static void indexes_replace_flags(void **state)
+{
+	struct bench *b = *state;
+	uint16_t *wanted = (void *)driver_at(&b->driver, DRIVER_AVAIL + 4 + DRIVER_RING_SIZE * 2);
+	const uint16_t *event =
+		(const void *)driver_at(&b->driver, DRIVER_USED + 4 + DRIVER_RING_SIZE * 8);
+
+	assert_false(ring_await(&b->ring));
+	assert_int_equal(*event, 0);
+	b->ring.events = true;
+	b->ring.taken = b->ring.given = 0xffff;
+	driver_set_index(&b->driver, 0xffff);
+	assert_false(ring_await(&b->ring));
+	assert_int_equal(*event, 0xffff);
+	driver_describe(&b->driver, 2, DRIVER_BUFFERS, 4, DRIVER_WRITE, 0);
+	driver_offer(&b->driver, 2);
+	assert_true(ring_await(&b->ring)); /* it has not seen the driver's */
+	assert_int_equal(take(b), 1);
+	assert_false(ring_await(&b->ring));
+	assert_int_equal(*event, 0);
+	*wanted = 0;
+	driver_want_no_interrupt(&b->driver); /* means nothing */
+	assert_false(ring_give(&b->ring, 2, 4));
+	assert_true(ring_give(&b->ring, 2, 4));
+	assert_false(ring_give(&b->ring, 2, 4));
+}
+
 static void refuses_more_chains_than_descriptors(void **state)
 {
 	struct bench *b = *state;
@@ -283,6 +372,9 @@ int main(void)
 		TEST(refuses_buffers_outside),
 		TEST(refuses_a_buffer_to_read_behind_one_to_write),
 		TEST(refuses_indirect_descriptors),
+		TEST(a_table_of_descriptors_is_taken),
+		TEST(refuses_strange_tables),
+		TEST(indexes_replace_flags),
 		TEST(refuses_more_chains_than_descriptors),
 		TEST(refuses_rings_outside_or_of_a_strange_size),
 		TEST(rings_may_end_where_memory_ends),

@@ -18,12 +18,14 @@
 /**
  * struct bench - a guest, a device, a back-end
  * @rings: interrupts
+ * @windowed: of the device's setup
  */
 struct bench {
 	struct driver driver;
 	struct vhost_user device;
 	struct back_end back_end;
 	atomic_uint rings;
+	bool windowed;
 };
 
 static void on_interrupt(void *data)
@@ -41,6 +43,7 @@ static int init_device(struct bench *b, unsigned int n_queues, struct ghvm_error
 		.n_queues = n_queues,
 		.socket = b->back_end.handle,
 		.dma = &b->driver.dma,
+		.windowed = b->windowed,
 		.on_interrupt = on_interrupt,
 		.data = b,
 	};
@@ -311,12 +314,12 @@ static uint64_t features(struct bench *b, unsigned int half)
 	return virtio_read(&b->device.virtio, 0x010, 4);
 }
 
-/* Not the bits of rings, and not CONFIG_WCE. */
+/* Of the bits of rings those that the runner can do, and not CONFIG_WCE. */
 static void offers_what_the_back_end_can_do(void **state)
 {
 	struct bench *b = *state;
 
-	assert_int_equal(features(b, 0), 1 << 9);
+	assert_int_equal(features(b, 0), 1 << 29 | 1 << 28 | 1 << 9);
 	assert_int_equal(features(b, 1), 3);
 }
 
@@ -332,6 +335,58 @@ static void shows_its_registers(void **state)
 	assert_int_equal(virtio_read(v, 0x1f8, 8), 0);
 	virtio_write(v, 0x10c, 4, 5);
 	assert_int_equal(virtio_read(v, 0x10c, 4), 126);
+}
+
+/* In a table of its own, which the back-end reads in the guest's memory. */
+static void a_table_of_descriptors_is_served(void **state)
+{
+	struct bench *b = *state;
+	uint8_t *table = driver_at(&b->driver, buffer(7));
+
+	driver_start_with(&b->device.virtio, VIRTIO_INDIRECT);
+	driver_describe(&b->driver, 1, buffer(1), 100, DRIVER_WRITE, 0);
+	memcpy(table, driver_at(&b->driver, DRIVER_DESCRIPTORS + 16), 16);
+	driver_describe(&b->driver, 0, buffer(7), 16, DRIVER_INDIRECT, 0);
+	driver_offer(&b->driver, 0);
+	notify(b);
+	await_used(b, 1);
+	assert_int_equal(driver_used_size(&b->driver, 0), 100);
+	assert_int_equal(*driver_at(&b->driver, buffer(1) + 99), BACK_END_FILL);
+}
+
+/* The requests in a ring of such could need more than a window has. */
+static void a_window_has_no_tables(void **state)
+{
+	struct bench *b = *state;
+
+	back_end_start(&b->back_end);
+	b->windowed = true;
+	assert_int_equal(init_device(b, 1, NULL), 0);
+	assert_int_equal(features(b, 0), 1 << 29 | 1 << 9);
+	vhost_user_done(&b->device);
+	back_end_stop(&b->back_end);
+}
+
+/* The driver notifies when it is asked to, and wants an interrupt when the ring has come so far. */
+static void indexes_say_when_to_notify(void **state)
+{
+	struct bench *b = *state;
+	const uint16_t *event =
+		(const void *)driver_at(&b->driver, DRIVER_USED + 4 + DRIVER_RING_SIZE * 8);
+	uint16_t *wanted = (void *)driver_at(&b->driver, DRIVER_AVAIL + 4 + DRIVER_RING_SIZE * 2);
+
+	driver_start_with(&b->device.virtio, VIRTIO_EVENTS);
+	*wanted = 2;
+	offer(b, 0, 0);
+	await_used(b, 1);
+	offer(b, 1, 1);
+	await_used(b, 2);
+	assert_int_equal(__atomic_load_n(event, __ATOMIC_ACQUIRE), 2);
+	assert_int_equal(atomic_load(&b->rings), 0);
+	offer(b, 2, 2);
+	for (int waited = 0; !atomic_load(&b->rings);)
+		pause_a_bit(&waited);
+	assert_int_equal(used_index(b), 3);
 }
 
 static void refused(struct bench *b, unsigned int n_queues, int code, const char *text)
@@ -426,6 +481,9 @@ int main(void)
 		running(a_request_offered_twice_breaks_the_device),
 		running(offers_what_the_back_end_can_do),
 		running(shows_its_registers),
+		running(a_table_of_descriptors_is_served),
+		running(indexes_say_when_to_notify),
+		alone(a_window_has_no_tables),
 		running(a_later_back_end_has_to_do_as_much),
 		alone(a_back_end_has_to_be_there),
 		alone(a_back_end_has_to_have_the_queues),
