@@ -50,7 +50,7 @@ enum ghvm_link_type {
 	GHVM_LINK_RELEASE = 8,	/* h>m  name: tear down what is left of the VM, and answer */
 	GHVM_LINK_RELEASED = 9, /* m>h u64 pages still in quarantine, text */
 	GHVM_LINK_WANTED = 10,	/* h>m before RELEASE: the unit has not failed, it was stopped */
-	/* m>h  nothing; 1 descriptor: the text of a transient VM, in place of a file on disk. Then NEED */
+	/* m>h  u32 uid of the client; 1 descriptor: the text of a transient VM, in place of a file on disk. Then NEED */
 	GHVM_LINK_SPEC = 11,
 
 	/* runner and manager */

@@ -4,9 +4,12 @@
  */
 #include "daemon/prepare/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -90,11 +93,15 @@ int files_open_socket(const char *key, const char *path, const struct ghvm_spec_
 	return TAKE_FD(fd);
 }
 
+/* ---- console logs ---- */
+
+#define FILES_OWNED_NAME (GHVM_NAME_SIZE + sizeof("4294967295.")) /* UID.NAME */
+
 int files_open_log(const char *dir_path, const char *name, unsigned int nth, struct ghvm_error *err)
 {
 	_cleanup_(closep) int dir = open(dir_path, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
 	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	char file[GHVM_NAME_SIZE + sizeof(".log.99")];
+	char file[FILES_OWNED_NAME + sizeof(".log.99")];
 	struct stat st, dir_st;
 
 	if (dir < 0 || fstat(dir, &dir_st) < 0)
@@ -114,4 +121,99 @@ int files_open_log(const char *dir_path, const char *name, unsigned int nth, str
 	if (fchown(fd, (uid_t)-1, dir_st.st_gid) < 0 || fchmod(fd, 0640) < 0)
 		return ghvm_error_set(err, -errno, "%s/%s: %s", dir_path, file, strerror(errno));
 	return TAKE_FD(fd);
+}
+
+/* ---- console logs of transient VMs ---- */
+
+/* Many more than are kept; what exceeds them is removed at the next starts. */
+#define OLD_LOGS_MAX 512
+
+struct old_log {
+	char name[FILES_OWNED_NAME + sizeof(".log.99")];
+	struct timespec written;
+	uint64_t size;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct timespec *x = &((const struct old_log *)a)->written,
+			      *y = &((const struct old_log *)b)->written;
+
+	if (x->tv_sec != y->tv_sec)
+		return x->tv_sec > y->tv_sec ? -1 : 1;
+	return x->tv_nsec > y->tv_nsec ? -1 : x->tv_nsec < y->tv_nsec;
+}
+
+/* The logs in @folder with names that begin with @owner. */
+static size_t list_logs(DIR *folder, const char *owner, struct old_log v[OLD_LOGS_MAX])
+{
+	const struct dirent *e;
+	size_t n = 0;
+	struct stat st;
+
+	while (n < OLD_LOGS_MAX && (e = readdir(folder))) {
+		if (strncmp(e->d_name, owner, strlen(owner)) ||
+		    strlen(e->d_name) >= sizeof(v[n].name) ||
+		    fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		memcpy(v[n].name, e->d_name, strlen(e->d_name) + 1);
+		v[n].written = st.st_mtim;
+		v[n++].size = (uint64_t)st.st_size;
+	}
+	return n;
+}
+
+/* What cannot be removed stays: the next start tries again. */
+static void remove_old_logs(const char *path, uid_t uid)
+{
+	_cleanup_(freep) struct old_log *v = calloc(OLD_LOGS_MAX, sizeof(*v));
+	DIR *folder = opendir(path);
+	char owner[16];
+	uint64_t bytes = 0;
+	size_t n;
+
+	(void)snprintf(owner, sizeof(owner), "%u.", uid); /* fits */
+	n = v && folder ? list_logs(folder, owner, v) : 0;
+	if (n)
+		qsort(v, n, sizeof(*v), newest_first);
+	for (size_t i = 0; i < n; i++) {
+		bytes += v[i].size;
+		if (i >= FILES_KEPT_LOGS || bytes > FILES_KEPT_BYTES)
+			(void)unlinkat(dirfd(folder), v[i].name, 0);
+	}
+	if (folder)
+		(void)closedir(folder);
+}
+
+/* Entered by the group of @dir, as @dir is. @path: PATH_MAX bytes, set */
+static int make_transient_dir(const char *dir, char *path, struct ghvm_error *err)
+{
+	struct stat st;
+	int fd;
+
+	if ((size_t)snprintf(path, PATH_MAX, "%s/" FILES_TRANSIENT_DIR, dir) >= PATH_MAX)
+		return ghvm_error_set(err, -ENAMETOOLONG, "%s: %s", dir, strerror(ENAMETOOLONG));
+	if (mkdir(path, 0750) < 0)
+		return errno == EEXIST
+			       ? 0
+			       : ghvm_error_set(err, -errno, "%s: %s", path, strerror(errno));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && stat(dir, &st) == 0 && fchown(fd, (uid_t)-1, st.st_gid) == 0)
+		(void)fchmod(fd, 0750); /* whatever the umask; without it root can still write */
+	closep(&fd);
+	return 0;
+}
+
+int files_open_transient_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
+			     struct ghvm_error *err)
+{
+	char path[PATH_MAX], owned[FILES_OWNED_NAME];
+	int r = make_transient_dir(dir, path, err);
+
+	if (r < 0)
+		return r;
+	if (!nth)
+		remove_old_logs(path, uid);
+	(void)snprintf(owned, sizeof(owned), "%u.%s", uid, name); /* fits */
+	return files_open_log(path, owned, nth, err);
 }

@@ -4,10 +4,19 @@
  */
 #pragma once
 
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "ghvm/error.h"
 #include "ghvm/spec.h"
 
 #define FILES_LOG_DIR "/var/log/gunyah"
+#define FILES_TRANSIENT_DIR                                                                        \
+	"transient" /* in it: UID.NAME.log of VMs that are gone with their end */
+
+/* What is kept of the logs of one user's transient VMs when another one starts (decision 65). */
+#define FILES_KEPT_LOGS 64
+#define FILES_KEPT_BYTES (UINT64_C(512) << 20)
 
 /**
  * files_open() - open an image
@@ -41,3 +50,13 @@ int files_open_socket(const char *key, const char *path, const struct ghvm_spec_
  * Return: a file descriptor; negative errno, with a message.
  */
 int files_open_log(const char *dir, const char *name, unsigned int nth, struct ghvm_error *err);
+
+/**
+ * files_open_transient_log() - the same for a VM of no descriptor, which has no owner who would remove its logs
+ * @uid: the user who runs the VM
+ *
+ * It is DIR/transient/UID.NAME.log. Before the first log of a VM is opened, the oldest ones of that user are
+ * removed that are more, or larger together, than what is kept. Logs of other users stay.
+ */
+int files_open_transient_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
+			     struct ghvm_error *err);

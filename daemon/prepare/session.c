@@ -120,7 +120,9 @@ static int give_memory(const struct ghvm_need *n, struct ghvm_error *err)
 static int give_log(const struct session *s, unsigned int nth)
 {
 	struct ghvm_error err = {};
-	int fd = files_open_log(s->log_dir, s->name, nth, &err);
+	int fd = s->descriptor.sent
+			 ? files_open_transient_log(s->log_dir, s->sent_by, s->name, nth, &err)
+			 : files_open_log(s->log_dir, s->name, nth, &err);
 
 	if (fd < 0) {
 		fprintf(stderr, SD_WARNING "Cannot open the console log: %s\n", err.msg);
@@ -289,13 +291,16 @@ static void forget_regions(struct session *s)
 		store_forget_region(s->store, s->descriptor.spec.regions[i].label);
 }
 
-/* nothing; a file descriptor. Errors are those of the descriptor, told at NEED. */
+/* u32 uid of the client, not of earlier managers; a file descriptor. Errors are those of the descriptor, told at NEED. */
 static int take_spec(struct session *s, struct ghvm_link_message *m, struct ghvm_error *err)
 {
 	const struct ghvm_spec_owner from = { .uid = m->uid, .gid = m->gid };
 
 	if (m->n_fds != 1 || !m->pid || s->descriptor.sent)
 		return ghvm_error_set(err, -EBADMSG, "malformed descriptor from the manager");
+	s->sent_by = ghvm_get_u32(&m->payload);
+	if (m->payload.bad)
+		s->sent_by = m->uid;
 	descriptor_take(&s->descriptor, s->name, m->fds[0], &from);
 	forget_regions(s);
 	return 0;

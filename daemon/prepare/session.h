@@ -22,6 +22,7 @@
  * @store: borrowed
  * @room: borrowed; sources of memory figures; NULL: this machine
  * @heard: private: the manager has replied
+ * @sent_by: private: the user of the call that has brought the descriptor, if it is a sent one
  * @descriptor: private
  */
 struct session {
@@ -32,6 +33,7 @@ struct session {
 	struct store *store;
 	const struct ghvm_room_sources *room;
 	bool heard;
+	uint32_t sent_by;
 	struct descriptor descriptor;
 };
 

@@ -5,6 +5,7 @@ The programs are the real ones; only firmware, PID 1 and polkit are not. Needs n
 """
 import ctypes
 import fcntl
+import glob
 import json
 import os
 import select
@@ -317,7 +318,9 @@ class World:
             return ""
 
     def console_log(self, name):
-        with open(self.path("log", name + ".log"), encoding="utf-8") as f:
+        """The newer one of a VM with a descriptor and a transient one of that name."""
+        logs = [self.path("log", name + ".log"), *glob.glob(self.path("log", "transient", f"*.{name}.log"))]
+        with open(max(filter(os.path.exists, logs), key=os.path.getmtime, default=logs[0]), encoding="utf-8") as f:
             return f.read()
 
     def release(self, name, seconds=30):

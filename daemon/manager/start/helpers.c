@@ -208,13 +208,16 @@ static int load_spec(const struct helper *h, struct ghvm_spec *ret, struct ghvm_
 static int send_transient(struct helper *h, struct ghvm_error *err)
 {
 	const struct transient *t = h->vm->transient;
+	uint8_t buf[4];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
 	int r;
 
 	if (!t)
 		return 0;
+	ghvm_put_u32(&w, t->uid);
 	r = transient_give(t, h->vm->guest, err);
 	if (r == 0)
-		send_to(h, GHVM_LINK_SPEC, NULL, &t->text, 1);
+		send_to(h, GHVM_LINK_SPEC, &w, &t->text, 1);
 	return r;
 }
 

@@ -147,15 +147,23 @@ start_refused() { # NAME TEXT
 # --- consoles ------------------------------------------------------------------------------
 
 # The log contains earlier starts: search only after the mark.
-mark() { # NAME
+log_of() { # NAME, or UID.NAME of a transient VM
+	case $1 in
+	*.*) echo "$logs/transient/$1.log" ;;
+	*) echo "$logs/$1.log" ;;
+	esac
+}
+
+mark() { # NAME, as log_of
 	_size=0
-	[ ! -e "$logs/$1.log" ] || _size=$(stat -c %s "$logs/$1.log")
+	_log=$(log_of "$1")
+	[ ! -e "$_log" ] || _size=$(stat -c %s "$_log")
 	echo "$_size" >"/run/mark-$1"
 }
 
 said() { # NAME TEXT: behind the mark
 	read -r _size <"/run/mark-$1"
-	tail -c "+$((_size + 1))" "$logs/$1.log" | grep -q "$2"
+	tail -c "+$((_size + 1))" "$(log_of "$1")" | grep -q "$2"
 }
 
 hears() { # NAME SECONDS TEXT

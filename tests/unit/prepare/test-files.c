@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -177,11 +179,111 @@ static void a_socket_is_one_and_open_to_the_runner(void **state)
 	close(listener);
 }
 
+/* ---- logs of transient VMs ---- */
+
+static void log_path(const struct fixture *f, const char *file, char *ret)
+{
+	(void)snprintf(ret, 128, "%s/" FILES_TRANSIENT_DIR "/%s", f->dir, file);
+}
+
+/* A log that was last written @age seconds ago. */
+static void make_log(const struct fixture *f, const char *file, uint64_t size, time_t age)
+{
+	const struct timespec times[2] = { { .tv_sec = time(NULL) - age },
+					   { .tv_sec = time(NULL) - age } };
+	char path[128];
+	int fd;
+
+	log_path(f, file, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0); /* a hole */
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+}
+
+static bool has_log(const struct fixture *f, const char *file)
+{
+	char path[128];
+
+	log_path(f, file, path);
+	return access(path, F_OK) == 0;
+}
+
+static void open_log(const struct fixture *f, const char *name, unsigned int nth)
+{
+	struct ghvm_error err = {};
+	int fd = files_open_transient_log(f->dir, 1000, name, nth, &err);
+
+	if (fd < 0)
+		fail_msg("%s", err.msg);
+	close(fd);
+}
+
+static void transient_logs_have_a_folder(void **state)
+{
+	struct fixture *f = *state;
+
+	open_log(f, "demo", 0);
+	open_log(f, "demo", 1);
+	assert_true(has_log(f, "1000.demo.log"));
+	assert_true(has_log(f, "1000.demo.log.1"));
+}
+
+/* The user runs VMs under ever new names; what the others have stays. */
+static void only_the_newest_transient_logs_stay(void **state)
+{
+	struct fixture *f = *state;
+	char file[32];
+
+	open_log(f, "demo", 0);
+	make_log(f, "10001.other.log", 1, 100000);
+	make_log(f, "0.roots.log", 1, 100000);
+	for (int i = 0; i < FILES_KEPT_LOGS + 10; i++) {
+		(void)snprintf(file, sizeof(file), "1000.vm%d.log", i);
+		make_log(f, file, 1, 1000 - i);
+	}
+	open_log(f, "new", 1); /* not its first */
+	assert_true(has_log(f, "1000.vm0.log"));
+	open_log(f, "new", 0);
+	assert_false(has_log(f, "1000.vm0.log"));
+	assert_false(has_log(f, "1000.vm11.log")); /* demo and new.1 are newer */
+	assert_true(has_log(f, "1000.vm12.log"));
+	assert_true(has_log(f, "1000.demo.log"));
+	assert_true(has_log(f, "10001.other.log"));
+	assert_true(has_log(f, "0.roots.log"));
+}
+
+/* The log of a VM that has just crashed stays as a whole, as large as it can be. */
+static void transient_logs_are_of_limited_size(void **state)
+{
+	struct fixture *f = *state;
+	char file[32];
+
+	open_log(f, "demo", 0);
+	make_log(f, "1000.old.log", 1, 100);
+	for (int i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
+		(void)snprintf(file, sizeof(file), "1000.crash.log.%d", i);
+		make_log(f, file, FILES_KEPT_BYTES / GHVM_SPEC_LOGS_MAX, i);
+	}
+	open_log(f, "new", 0);
+	assert_false(has_log(f, "1000.old.log"));
+	for (int i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
+		(void)snprintf(file, sizeof(file), "1000.crash.log.%d", i);
+		assert_true(has_log(f, file));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(logs_grow_and_can_be_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(logs_are_not_led_astray, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(transient_logs_have_a_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_the_newest_transient_logs_stay, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(transient_logs_are_of_limited_size, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(images_are_opened_as_the_owner_of_the_descriptor,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_socket_is_one_and_open_to_the_runner, set_up,

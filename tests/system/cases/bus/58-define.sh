@@ -51,24 +51,24 @@ nothing_left || fail "left: $(find $lib -name 'sent*')"
 
 say "run once, with nothing on the disk; it reboots in place with a later manager, and is gone with its end"
 write_sent
-mark sent
+mark 0.sent
 ghvmctl run /run/sent/sent.yaml
 rm -r /run/sent
 nothing_left || fail "stored: $(find $lib -name 'sent*')"
-hears sent 90 "guest: user space reached"
+hears 0.sent 90 "guest: user space reached"
 _invocation=$(unit_show sent InvocationID)
 systemctl restart gunyah-vmd
 must 10 sh -c 'busctl get-property org.gunyah.vmm1 /org/gunyah/vmm1/vm/sent org.gunyah.vmm1.VM \
 	DescriptorState | grep -q transient'
-mark sent
+mark 0.sent
 type_line sent reboot
-hears sent 90 "guest: user space reached"
+hears 0.sent 90 "guest: user space reached"
 [ "$(unit_show sent InvocationID)" = "$_invocation" ] || fail "the unit was started again"
 
 say "a runner that is killed: systemd starts the unit again, with the files that the manager has"
-mark sent
+mark 0.sent
 kill -KILL "$(unit_show sent MainPID)"
-hears sent 90 "guest: user space reached"
+hears 0.sent 90 "guest: user space reached"
 [ "$(unit_show sent InvocationID)" != "$_invocation" ] || fail "the unit was not started again"
 down sent
 must 10 sh -c '! busctl --list tree org.gunyah.vmm1 | grep -q /vm/sent$'
