@@ -90,6 +90,14 @@ static int populate_hugetlb(struct ghvm_mapping *m, uint64_t size, struct backin
 	return ghvm_populate(m->at, size);
 }
 
+/* Of memory that is all huge pages the kernel need not be asked about each small one. */
+static uint64_t contiguous_piece(uint64_t size, const struct backing_result *b)
+{
+	return b->huge == size / BACKING_HUGE && !(size % BACKING_HUGE)
+		       ? BACKING_HUGE
+		       : granule(GHVM_HUGEPAGES_NEVER);
+}
+
 int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		 struct backing_result *ret, struct ghvm_error *err)
 {
@@ -112,7 +120,7 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		return ghvm_error_set(err, r, "memory %s: cannot populate %llu MiB%s: %s", name,
 				      (unsigned long long)(size >> 20),
 				      hugetlb ? " of reserved huge pages" : "", strerror(-r));
-	if (contiguity_measure(m.at, size, &result.pieces) < 0)
+	if (contiguity_measure(m.at, size, contiguous_piece(size, &result), &result.pieces) < 0)
 		result.pieces = 0;
 	if (ret)
 		*ret = result;

@@ -58,14 +58,15 @@ void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pie
 
 /**
  * struct run - state of the scan
- * @pfn: of the previous page; @count: number of pieces
+ * @next: page that would continue the last piece; @count: number of pieces
  */
 struct run {
-	uint64_t pfn;
+	uint64_t next;
 	uint64_t count;
 };
 
-static int add_pages(struct run *run, const uint64_t *entries, size_t n)
+/* Each entry is the first of @pages contiguous pages. */
+static int add_entries(struct run *run, const uint64_t *entries, size_t n, uint64_t pages)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint64_t pfn = entries[i] & PAGEMAP_PFN;
@@ -74,32 +75,31 @@ static int add_pages(struct run *run, const uint64_t *entries, size_t n)
 			return -ENODATA;
 		if (!pfn)
 			return -EPERM;
-		run->count += !run->count || pfn != run->pfn + 1;
-		run->pfn = pfn;
+		run->count += !run->count || pfn != run->next;
+		run->next = pfn + pages;
 	}
 	return 0;
 }
 
-int contiguity_measure(const void *at, uint64_t size, uint64_t *ret)
+int contiguity_measure(const void *at, uint64_t size, uint64_t piece, uint64_t *ret)
 {
 	_cleanup_(closep) int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)at / page;
-	uint64_t entries[PAGEMAP_STEP];
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = piece / page;
+	uint64_t entries[PAGEMAP_STEP], first = (uintptr_t)at / page, n;
 	struct run run = {};
-	uint64_t n;
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	for (uint64_t left = size / page; left; left -= n, first += n) {
+	for (uint64_t left = size / piece; left; left -= n, first += n * pages) {
 		size_t bytes;
 
-		n = left < PAGEMAP_STEP ? left : PAGEMAP_STEP;
+		n = pages > 1 ? 1 : left < PAGEMAP_STEP ? left : PAGEMAP_STEP;
 		bytes = n * sizeof(entries[0]);
 		if (pread(fd, entries, bytes, (off_t)(first * sizeof(entries[0]))) !=
 		    (ssize_t)bytes)
 			return -EIO;
-		r = add_pages(&run, entries, n);
+		r = add_entries(&run, entries, n, pages);
 		if (r < 0)
 			return r;
 	}

@@ -22,6 +22,7 @@ void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pie
 /**
  * contiguity_measure() - count the physically contiguous pieces of a mapping
  * @at: page aligned, populated; @size: whole pages
+ * @piece: size of pieces that are known to be contiguous: a page, or CONTIGUITY_HUGE, of which @size is a multiple then
  * @ret: untouched on failure
  *
  * The kernel may move pages until they are pinned, so the number is only an estimate of the extents of
@@ -29,4 +30,4 @@ void contiguity_compact(const char *buddyinfo, const char *trigger, uint64_t pie
  *
  * Return: 0; -EPERM: not root; -EIO; -ENODATA: some pages are not populated.
  */
-int contiguity_measure(const void *at, uint64_t size, uint64_t *ret);
+int contiguity_measure(const void *at, uint64_t size, uint64_t piece, uint64_t *ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Populates guest memory huge page by huge page.
+ * Populates guest memory with huge pages: all at once, or one by one where memory is scarce.
  */
 #include "libghvm/memory/populate.h"
 
@@ -17,6 +17,8 @@
 #define MADV_COLLAPSE 25
 #endif
 
+#define AT_ONCE GHVM_MIB(256) /* the kernel does not look for signals meanwhile */
+
 /* madvise() reports a full memory cgroup or file system as -EFAULT: return -ENOMEM for both. */
 int ghvm_populate(uint8_t *at, uint64_t size)
 {
@@ -28,42 +30,71 @@ int ghvm_populate(uint8_t *at, uint64_t size)
 	return r == -EFAULT ? -ENOMEM : r;
 }
 
-static bool make_huge(uint8_t *at)
+static bool make_huge(uint8_t *at, uint64_t size)
 {
-	return madvise(at, GHVM_HUGE_PAGE, MADV_COLLAPSE) == 0;
+	return madvise(at, (size_t)size, MADV_COLLAPSE) == 0;
 }
 
 /*
- * Populate one huge page. The kernel can make it of the first small page, zeroing the rest.
- * Populating all 512 pages first and copying them takes several times as long, and is the
- * fallback.
+ * Populate the first small page of each huge page. The kernel makes a huge page of it, zeroing the rest, but none where
+ * there is nothing. Populating all 512 pages first and copying them takes several times as long, and is the fallback.
  */
+static int populate_first_pages(uint8_t *at, uint64_t size)
+{
+	int r = 0;
+
+	for (uint64_t done = 0; r == 0 && done < size; done += GHVM_HUGE_PAGE)
+		r = ghvm_populate(at + done, GHVM_PAGE);
+	return r;
+}
+
 static int populate_piece(uint8_t *at, uint64_t *huge)
 {
-	bool is_huge;
-	int r = ghvm_populate(at, GHVM_PAGE);
+	bool is_huge = make_huge(at, GHVM_HUGE_PAGE);
+	int r = ghvm_populate(at, GHVM_HUGE_PAGE);
 
 	if (r < 0)
 		return r;
-	is_huge = make_huge(at);
-	r = ghvm_populate(at, GHVM_HUGE_PAGE);
-	if (r < 0)
-		return r;
-	*huge += is_huge || make_huge(at);
+	*huge += is_huge || make_huge(at, GHVM_HUGE_PAGE);
 	return 0;
 }
 
 /* Huge page by huge page, so that the small pages of one are free before the next. */
+static int populate_pieces(uint8_t *at, uint64_t size, uint64_t *huge)
+{
+	int r = 0;
+
+	for (uint64_t done = 0; r == 0 && done < size; done += GHVM_HUGE_PAGE)
+		r = populate_piece(at + done, huge);
+	return r;
+}
+
+/* With one call; the kernel ends it at the first huge page for which it has no memory. */
+static int populate_range(uint8_t *at, uint64_t size, uint64_t *huge)
+{
+	int r = populate_first_pages(at, size);
+
+	if (r < 0)
+		return r;
+	if (!make_huge(at, size))
+		return populate_pieces(at, size, huge);
+	*huge += size / GHVM_HUGE_PAGE;
+	return 0;
+}
+
 int ghvm_populate_huge(uint8_t *at, uint64_t size, uint64_t *ret)
 {
-	uint64_t done = 0, huge = 0;
+	const uint64_t whole = size - size % GHVM_HUGE_PAGE;
+	uint64_t huge = 0, n;
 	int r = 0;
 
 	(void)madvise(at, (size_t)size, MADV_HUGEPAGE); /* a hint to shmem */
-	for (; r == 0 && size - done >= GHVM_HUGE_PAGE; done += GHVM_HUGE_PAGE)
-		r = populate_piece(at + done, &huge);
-	if (r == 0 && done < size)
-		r = ghvm_populate(at + done, size - done);
+	for (uint64_t done = 0; r == 0 && done < whole; done += n) {
+		n = whole - done < AT_ONCE ? whole - done : AT_ONCE;
+		r = populate_range(at + done, n, &huge);
+	}
+	if (r == 0)
+		r = ghvm_populate(at, size);
 	if (r == 0 && ret)
 		*ret = huge;
 	return r;

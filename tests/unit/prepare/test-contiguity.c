@@ -75,12 +75,37 @@ static void sees_where_pages_are(void **state)
 		assert_true(p != MAP_FAILED);
 		(void)*(volatile uint8_t *)p;
 	}
-	r = contiguity_measure(at, CONTIGUITY_HUGE, &n);
+	r = contiguity_measure(at, CONTIGUITY_HUGE, GHVM_PAGE, &n);
 	assert_int_equal(r, 0);
 	assert_int_equal(n, PAGES);
-	assert_int_equal(contiguity_measure(at, GHVM_PAGE, &n), 0);
+	assert_int_equal(contiguity_measure(at, GHVM_PAGE, GHVM_PAGE, &n), 0);
 	assert_int_equal(n, 1);
 	munmap(at, CONTIGUITY_HUGE);
+}
+
+/* Huge pages in an order in which none follows its neighbour: asked for each page, or only for the first of each. */
+static void huge_pages_are_asked_for_once(void **state)
+{
+	const uint64_t size = 4 * CONTIGUITY_HUGE;
+	struct backing_result res;
+	_cleanup_(closep) int fd = backing_make("ram", size, GHVM_HUGEPAGES_AUTO, &res, NULL);
+	uint64_t by_page = 0, by_piece = 0;
+	struct ghvm_mapping m = {};
+
+	assert_true(fd >= 0);
+	if (geteuid() || res.huge < 4)
+		skip();
+	assert_int_equal(ghvm_mapping_make(fd, 0, size, &m), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_true(mmap(m.at + i * CONTIGUITY_HUGE, CONTIGUITY_HUGE,
+				 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+				 (off_t)((3 - i) * CONTIGUITY_HUGE)) != MAP_FAILED);
+	assert_int_equal(ghvm_populate(m.at, size), 0);
+	assert_int_equal(contiguity_measure(m.at, size, GHVM_PAGE, &by_page), 0);
+	assert_int_equal(contiguity_measure(m.at, size, CONTIGUITY_HUGE, &by_piece), 0);
+	assert_in_range(by_page, 1, 4);
+	assert_int_equal(by_piece, by_page);
+	ghvm_mapping_done(&m);
 }
 
 static void does_not_guess(void **state)
@@ -89,7 +114,7 @@ static void does_not_guess(void **state)
 	void *at = mmap(NULL, 4 * GHVM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0);
 
-	assert_int_equal(contiguity_measure(at, 4 * GHVM_PAGE, &n), -ENODATA);
+	assert_int_equal(contiguity_measure(at, 4 * GHVM_PAGE, GHVM_PAGE, &n), -ENODATA);
 	assert_int_equal(n, 77);
 	munmap(at, 4 * GHVM_PAGE);
 }
@@ -120,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts_what_is_free),
 		cmocka_unit_test(sees_where_pages_are),
+		cmocka_unit_test(huge_pages_are_asked_for_once),
 		cmocka_unit_test(does_not_guess),
 		cmocka_unit_test(asks_for_compaction_only_if_there_are_too_few),
 	};

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SIZE (GHVM_MIB(4) + GHVM_PAGE)
@@ -102,6 +103,32 @@ static void what_was_there_is_kept(void **state)
 	assert_int_equal(huge, 2);
 }
 
+/* A page that something else holds cannot be moved into a huge one. The others become huge, and all are there. */
+static void one_that_cannot_be_huge_does_not_keep_the_others(void **state)
+{
+	const uint64_t size = 4 * GHVM_HUGE_PAGE;
+	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
+	_cleanup_(closep) int fd = fresh("held", size), out = -1, in = -1;
+	struct iovec held;
+	uint64_t huge = UINT64_MAX;
+	int pipes[2];
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	out = pipes[0];
+	in = pipes[1];
+	assert_int_equal(ghvm_mapping_make(fd, 0, size, &m), 0);
+	held = (struct iovec){ .iov_base = m.at + GHVM_HUGE_PAGE + GHVM_PAGE,
+			       .iov_len = GHVM_PAGE };
+	(void)madvise(m.at, size, MADV_NOHUGEPAGE); /* its page is a small one */
+	memset(held.iov_base, 'x', held.iov_len);
+	assert_int_equal(vmsplice(in, &held, 1, 0), held.iov_len);
+	assert_int_equal(ghvm_populate_huge(m.at, size, &huge), 0);
+	assert_int_equal(bytes_there(fd), size);
+	assert_int_equal(*(char *)held.iov_base, 'x');
+	assert_int_equal(huge, huge_pages_of(m.at));
+	assert_in_range(huge, 0, 3);
+}
+
 static void what_cannot_be_written_is_refused(void **state)
 {
 	_cleanup_(closep) int fd = fresh("sealed", SIZE);
@@ -139,6 +166,7 @@ int main(void)
 		cmocka_unit_test(all_of_a_memfd_is_there_and_nothing_stays_mapped),
 		cmocka_unit_test(what_it_counts_as_huge_is),
 		cmocka_unit_test(what_was_there_is_kept),
+		cmocka_unit_test(one_that_cannot_be_huge_does_not_keep_the_others),
 		cmocka_unit_test(what_cannot_be_written_is_refused),
 		cmocka_unit_test(hugetlb_is_left_alone),
 		cmocka_unit_test(beyond_its_end_is_refused),
