@@ -25,6 +25,7 @@
  * @text: the descriptor, in which paths may read fd:KEY; a sealed memfd, owned; -1: none yet
  * @fds: its files by kind, sealed memfds, owned; -1: none
  * @bytes: of all these
+ * @memory: of its guest, as the descriptor says; 0: not known yet
  * @recalled: of an earlier manager: a file must be the one in @was
  */
 struct transient {
@@ -32,6 +33,7 @@ struct transient {
 	int text;
 	int fds[GHVM_LINK_KINDS];
 	uint64_t bytes;
+	uint64_t memory;
 	bool recalled;
 	struct store_file was[GHVM_LINK_KINDS];
 };

@@ -230,6 +230,49 @@ static int check_free(struct bus *b, const char *name, sd_bus_error *error)
 	return r;
 }
 
+static uint64_t memory_of(const struct ghvm_spec *spec)
+{
+	uint64_t sum = spec->memory; /* cannot overflow: a spec limits sizes and number */
+
+	for (size_t i = 0; i < spec->n_regions; i++)
+		sum += spec->regions[i].size;
+	return sum;
+}
+
+/* That of an earlier manager has a guest, or had one until a moment ago. */
+static uint64_t memory_of_vm(const struct vm *vm)
+{
+	return vm->guest ? memory_of(&vm->guest->spec) : vm->transient->memory;
+}
+
+/*
+ * The memory of the guests: half of the host's for one user, three quarters for all but root, so that the VMs of
+ * others, and those with a descriptor, can start as well.
+ */
+static int check_memory(const struct manager *m, const struct transient *t, sd_bus_error *error)
+{
+	const uint64_t one = m->allowance.ram, all = one <= UINT64_MAX / 2 ? one + one / 2 : one;
+	uint64_t own = t->memory, others = t->memory;
+
+	for (size_t i = 0; i < m->n_vms; i++) {
+		const struct transient *o = m->vms[i]->transient;
+
+		if (!o || peer_trusted(o->uid))
+			continue;
+		others += memory_of_vm(m->vms[i]);
+		own += o->uid == t->uid ? memory_of_vm(m->vms[i]) : 0;
+	}
+	if (own <= one && others <= all)
+		return 0;
+	return sd_bus_error_setf(
+		error, FAILURE_QUOTA,
+		"memory.size: the transient VMs of this user would have %llu MiB of memory, and "
+		"those of all users %llu: at most %llu and %llu of this host are possible; stop "
+		"one, or lower the size",
+		(unsigned long long)(own >> 20), (unsigned long long)(others >> 20),
+		(unsigned long long)(one >> 20), (unsigned long long)(all >> 20));
+}
+
 /* Users other than root share what they may have. */
 static int check_quota(const struct manager *m, const struct transient *t, sd_bus_error *error)
 {
@@ -262,7 +305,7 @@ static int check_quota(const struct manager *m, const struct transient *t, sd_bu
 					 (unsigned long long)(bytes >> 20),
 					 (unsigned long long)(BYTES_PER_UID >> 20),
 					 (unsigned long long)(BYTES_MAX >> 20));
-	return 0;
+	return check_memory(m, t, error);
 }
 
 static enum ghvm_link_kind kind_of(const struct ghvm_spec *spec, const char *key)
@@ -323,6 +366,7 @@ static int take_spec(struct transient *t, struct order *o, sd_bus_error *error)
 
 	if (transient_spec(t, o->name, &spec, &all, &err) < 0)
 		return sent_fail(&all, &err, error);
+	t->memory = memory_of(&spec);
 	r = sent_check_auth(&spec, o->uid, error);
 	return r < 0 ? r : take_paths(t, o, &spec, error);
 }

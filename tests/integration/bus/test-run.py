@@ -452,6 +452,17 @@ class Users(Case):
         self.gone("vm0")
 
 
+    def test_memory(self):
+        """Of the host's memory a user can have half, and all but root three quarters."""
+        mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        for spec in (SPEC.replace("8M", f"{mib // 4 * 2 + 2}M"),
+                     SPEC + f"regions: [{{label: 7, size: {mib // 2}M}}]\n"):
+            self.refused("QuotaExceeded", rf"memory\.size: .* this user would have {mib // 200}.. MiB .* "
+                         "lower the size",
+                         client=self.client(USERS[0]), spec=spec)
+        self.gone()
+
+
 @unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
 class Unauthorized(Case):
     polkit = "no"
