@@ -42,6 +42,19 @@ static void add_regions(const struct ghvm_spec *spec, struct ghvm_need *ret, siz
 				add_memory(ret, n, "regions", spec->regions[i].size, pages);
 }
 
+static void add_sockets(const struct ghvm_spec *spec, struct ghvm_need *ret, size_t *n)
+{
+	const size_t count = ghvm_spec_count_vhost(spec);
+
+	for (size_t i = 0; i < count; i++)
+		ret[(*n)++] = (struct ghvm_need){
+			.kind = GHVM_LINK_SOCKET,
+			.index = (uint16_t)i,
+			.key = "devices[].vhost-user.socket",
+			.path = spec->vhost[i].socket,
+		};
+}
+
 static void add_logs(struct ghvm_need *ret, size_t *n, unsigned int count)
 {
 	for (unsigned int i = 0; i < count && i < GHVM_SPEC_LOGS_MAX; i++)
@@ -61,7 +74,7 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	add_file(ret, &n, GHVM_LINK_KERNEL, "kernel.image", spec->kernel);
 	add_file(ret, &n, GHVM_LINK_INITRD, "kernel.initrd", spec->initrd);
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);
-	add_file(ret, &n, GHVM_LINK_SOCKET, "devices[].vhost-user.socket", spec->vhost_socket);
+	add_sockets(spec, ret, &n);
 	if (spec->console && spec->logging == GHVM_LOGGING_FILE)
 		add_logs(ret, &n, spec->log_count);
 	return n;

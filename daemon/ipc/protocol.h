@@ -27,7 +27,8 @@
 
 #define GHVM_LINK_RAM_NAME "ram" /* RAM, if devices access it; never if it is lent */
 
-#define GHVM_LINK_SOCKET_NAME "vhost-user" /* O_PATH descriptor of the socket of a back-end */
+/* O_PATH descriptor of the socket of a back-end: this, and the number of the device, one digit. */
+#define GHVM_LINK_SOCKET_NAME "vhost-user-"
 
 /*
  * Files of a transient VM that came with its call, sealed memfds. In the unit's store they are named so,

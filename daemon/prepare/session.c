@@ -135,7 +135,7 @@ static int give_log(const struct session *s, unsigned int nth)
 static int give_socket(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	const struct ghvm_spec *spec = &s->descriptor.spec;
-	const struct ghvm_spec_place *place = spec_device_place(spec, n->key);
+	const struct ghvm_spec_place *place = spec_device_place(spec, n->key, n->index);
 	int fd;
 
 	if (!place)

@@ -38,17 +38,20 @@ static void remove_known(void)
 		"console-log",
 		"refused",
 		GHVM_LINK_RAM_NAME,
-		GHVM_LINK_SOCKET_NAME,
 		GHVM_LINK_SENT_NAME "kernel",
 		GHVM_LINK_SENT_NAME "initrd",
 	};
-	char wake[STORE_NAME_SIZE], log[STORE_NAME_SIZE];
+	char wake[STORE_NAME_SIZE], log[STORE_NAME_SIZE], socket[STORE_NAME_SIZE];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		remove_name(names[i]);
 	for (int i = 0; i < GHVM_SPEC_CPUS_MAX; i++) {
 		(void)snprintf(wake, sizeof(wake), "wake-%d", i);
 		remove_name(wake);
+	}
+	for (int i = 0; i < GHVM_SPEC_VHOST_MAX; i++) {
+		(void)snprintf(socket, sizeof(socket), GHVM_LINK_SOCKET_NAME "%d", i);
+		remove_name(socket);
 	}
 	for (int i = 1; i < GHVM_SPEC_LOGS_MAX; i++) {
 		(void)snprintf(log, sizeof(log), "console-log-%d", i);

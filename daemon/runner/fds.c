@@ -27,13 +27,14 @@ void fds_init(struct fds *f)
 		.listen = -1,
 		.machine = -1,
 		.ram = -1,
-		.socket = -1,
 		.refused = -1,
 	};
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
 		f->wake[i] = -1;
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		f->console_log[i] = -1;
+	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++)
+		f->sockets[i] = -1;
 	for (size_t i = 0; i < GHVM_LINK_KINDS; i++)
 		f->sent[i] = -1;
 }
@@ -45,7 +46,8 @@ void fds_done(struct fds *f)
 	closep(&f->listen);
 	closep(&f->machine);
 	closep(&f->ram);
-	closep(&f->socket);
+	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++)
+		closep(&f->sockets[i]);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		closep(&f->console_log[i]);
 	closep(&f->refused);
@@ -88,7 +90,7 @@ static int *slot_of(struct fds *f, const char *name)
 		{ "grant", &f->grant },		 { "control", &f->control },
 		{ "listen", &f->listen },	 { "machine", &f->machine },
 		{ "refused", &f->refused },	 { "console-log", &f->console_log[0] },
-		{ GHVM_LINK_RAM_NAME, &f->ram }, { GHVM_LINK_SOCKET_NAME, &f->socket },
+		{ GHVM_LINK_RAM_NAME, &f->ram },
 	};
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
@@ -96,6 +98,7 @@ static int *slot_of(struct fds *f, const char *name)
 			return slots[i].slot;
 	return slot_in(f->wake, GHVM_SPEC_CPUS_MAX, "wake-", name)
 		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name)
+				  ?: slot_in(f->sockets, GHVM_SPEC_VHOST_MAX, GHVM_LINK_SOCKET_NAME, name)
 				  ?: sent_slot(f, name);
 }
 

@@ -18,7 +18,7 @@
  * @listen: listening socket for later managers
  * @machine: sealed memfd with the description of the VM (runinfo)
  * @ram: memory that its devices access
- * @socket: O_PATH descriptor of the socket of a device's back-end
+ * @sockets: O_PATH descriptors of the sockets of the devices' back-ends
  * @console_log: console log and older logs, in order
  * @refused: the start was refused permanently; there are no other file descriptors
  * @regions: memory of its shared regions, kept for later managers
@@ -31,7 +31,7 @@ struct fds {
 	int listen;
 	int machine;
 	int ram;
-	int socket;
+	int sockets[GHVM_SPEC_VHOST_MAX];
 	int console_log[GHVM_SPEC_LOGS_MAX];
 	int refused;
 	int wake[GHVM_SPEC_CPUS_MAX];
@@ -45,7 +45,7 @@ void fds_done(struct fds *f);
 /**
  * fds_add() - store a file descriptor by its name
  * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", GHVM_LINK_RAM_NAME,
- *        GHVM_LINK_SOCKET_NAME, "wake-N",
+ *        GHVM_LINK_SOCKET_NAME with a number, "wake-N",
  *        GHVM_LINK_REGION_NAME with a label, GHVM_LINK_SENT_NAME with a kind
  * @fd: taken over, also on failure; close-on-exec from here on
  *

@@ -53,6 +53,7 @@ enum ghvm_logging {
 #define GHVM_LOG_SIZE 0x1000000ULL /* default */
 #define GHVM_LOG_COUNT 3
 
+#define GHVM_SPEC_VHOST_MAX 4  /* devices that other processes serve */
 #define GHVM_SPEC_QUEUES_MAX 8 /* of a virtio device */
 
 enum ghvm_hugepages {
@@ -121,6 +122,20 @@ struct ghvm_spec_boot {
 };
 
 /**
+ * struct ghvm_spec_vhost - a virtio device that another process serves
+ * @socket: absolute path, owned; NULL: no device
+ * @id: kind of virtio device
+ * @queues: their number, 0: one
+ * @region: label of the region that it accesses, 0: RAM
+ */
+struct ghvm_spec_vhost {
+	char *socket;
+	unsigned int id;
+	unsigned int queues;
+	unsigned int region;
+};
+
+/**
  * struct ghvm_spec_place - the place of a key
  * @key: dotted path, e.g. "memory.size", "regions[0].label"
  * @file: index of the file
@@ -171,8 +186,7 @@ struct ghvm_spec_owner {
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
  * @rng: has a source of random numbers; @rtc: has a clock (both default false)
  * @rng_region: label of the region that @rng accesses, 0: RAM
- * @vhost_socket: absolute path of the socket of a virtio device's back-end, or NULL: it has none
- * @vhost_id: kind of that virtio device; @vhost_queues: their number, 0: one; @vhost_region: as @rng_region
+ * @vhost: virtio devices that other processes serve; the first one without a socket is the end
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop
  * @stop_timeout_ms: time for a graceful stop
@@ -206,10 +220,7 @@ struct ghvm_spec {
 	bool rng;
 	unsigned int rng_region;
 	bool rtc;
-	char *vhost_socket;
-	unsigned int vhost_id;
-	unsigned int vhost_queues;
-	unsigned int vhost_region;
+	struct ghvm_spec_vhost vhost[GHVM_SPEC_VHOST_MAX];
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
@@ -223,6 +234,9 @@ struct ghvm_spec {
 	struct ghvm_spec_path *paths;
 	size_t n_paths;
 };
+
+/* The number of devices that other processes serve. */
+size_t ghvm_spec_count_vhost(const struct ghvm_spec *spec);
 
 /* The guest-physical address of the first byte of RAM. */
 uint64_t ghvm_spec_ram(const struct ghvm_spec *spec);

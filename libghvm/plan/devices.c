@@ -124,19 +124,19 @@ static unsigned int count_rng(const struct ghvm_spec *spec)
 	return spec->rng;
 }
 
-static uint32_t find_rng_region(const struct ghvm_spec *spec)
+static uint32_t find_rng_region(const struct ghvm_spec *spec, unsigned int nth)
 {
 	return spec->rng_region;
 }
 
 static unsigned int count_vhost_user(const struct ghvm_spec *spec)
 {
-	return spec->vhost_socket != NULL;
+	return (unsigned int)ghvm_spec_count_vhost(spec);
 }
 
-static uint32_t find_vhost_region(const struct ghvm_spec *spec)
+static uint32_t find_vhost_region(const struct ghvm_spec *spec, unsigned int nth)
 {
-	return spec->vhost_region;
+	return spec->vhost[nth].region;
 }
 
 /* ---- the table ---- */
@@ -205,8 +205,9 @@ void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size)
 bool ghvm_devices_want_ram(const struct ghvm_spec *spec)
 {
 	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++)
-		if (k->dma && k->count(spec) && !k->region(spec))
-			return true;
+		for (unsigned int nth = 0; k->dma && nth < k->count(spec); nth++)
+			if (!k->region(spec, nth))
+				return true;
 	return false;
 }
 
@@ -273,7 +274,7 @@ int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err)
 	for (size_t i = 0; r == 0 && i < plan->n_devices; i++) {
 		struct ghvm_plan_device *d = &plan->devices[i];
 		const struct ghvm_device_kind *kind = ghvm_device_kind(d->name);
-		const uint32_t label = kind->dma ? kind->region(plan->spec) : 0;
+		const uint32_t label = kind->dma ? kind->region(plan->spec, d->nth) : 0;
 
 		if (label)
 			r = find_region(plan, d->name, label, &d->parcel, err);

@@ -30,7 +30,7 @@ struct dt_writer;
  * @console: /chosen names it, and the alias serial0
  * @clock: its node refers to DT_PHANDLE_CLOCK
  * @dma: its rings and buffers are in memory that the guest shares with the host
- * @region: label of that memory, 0: RAM; NULL without @dma
+ * @region: label of that memory of the device @nth, 0: RAM; NULL without @dma
  * @backend: another process serves it, over the socket in the descriptor
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
@@ -46,7 +46,7 @@ struct ghvm_device_kind {
 	bool clock;
 	bool dma;
 	bool backend;
-	uint32_t (*region)(const struct ghvm_spec *spec);
+	uint32_t (*region)(const struct ghvm_spec *spec, unsigned int nth);
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,
 			 const struct ghvm_plan_device *d);

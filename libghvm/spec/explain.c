@@ -61,8 +61,9 @@ static void put_scalar(const struct printer *p, const struct yaml_field *field, 
 static void put_map(const struct printer *p, const struct yaml_map *map, const void *of, int indent,
 		    const char *path);
 
-/* In the list of the file a device has a number, which is not in the spec: find it by its kind. */
-static void device_path(const struct ghvm_spec *spec, const char *kind, char ret[PATH_SIZE])
+/* In the list of the file a device has a number, which is not in the spec: find it, the @nth of its kind. */
+static void device_path(const struct ghvm_spec *spec, const char *kind, size_t nth,
+			char ret[PATH_SIZE])
 {
 	const char *key, *dot;
 
@@ -70,7 +71,7 @@ static void device_path(const struct ghvm_spec *spec, const char *kind, char ret
 	for (size_t i = 0; i < spec->n_places; i++) {
 		key = spec->places[i].key;
 		dot = strchr(key, '.');
-		if (!strncmp(key, "devices[", 8) && dot && !strcmp(dot + 1, kind))
+		if (!strncmp(key, "devices[", 8) && dot && !strcmp(dot + 1, kind) && nth-- == 0)
 			(void)snprintf(ret, PATH_SIZE, "%s", key);
 	}
 }
@@ -78,11 +79,13 @@ static void device_path(const struct ghvm_spec *spec, const char *kind, char ret
 static void put_devices(const struct printer *p, const struct yaml_map *map, int indent)
 {
 	char path[PATH_SIZE];
+	size_t nth = 0;
 
 	for (const struct yaml_field *d = map->fields; d->key; d++) {
 		if (d->kind != YAML_MAP || spec_is_absent(d, p->spec))
 			continue;
-		device_path(p->spec, d->key, path);
+		nth = d != map->fields && !strcmp(d->key, d[-1].key) ? nth + 1 : 0;
+		device_path(p->spec, d->key, nth, path);
 		fprintf(p->f, "%*s- %s:\n", indent, "", d->key);
 		put_map(p, d->arg, p->spec, indent + 4, path);
 	}

@@ -35,6 +35,10 @@
 	{                                                                                          \
 		key, YAML_MAP, parse_listed, offsetof(struct ghvm_spec, member), 0, map, 0, 0      \
 	}
+#define VHOST(map)                                                                                 \
+	{                                                                                          \
+		"vhost-user", YAML_MAP, parse_vhost, 0, 0, map, 0, 0                               \
+	}
 #define SPECIAL(key, kind, parse, flags, arg)                                                      \
 	{                                                                                          \
 		key, YAML_##kind, parse, 0, flags, arg, 0, 0                                       \
@@ -204,21 +208,37 @@ static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *pat
 static const struct yaml_limits virtio_ids = { 1, 63 };
 static const struct yaml_limits queue_limits = { 1, GHVM_SPEC_QUEUES_MAX };
 
-static const struct yaml_field vhost_fields[] = {
-	FIELD("socket", vhost_socket, TEXT, yaml_parse_socket, YAML_REQUIRED, NULL, 0, 32),
-	FIELD("id", vhost_id, NUMBER, yaml_parse_number, YAML_REQUIRED | YAML_CHOSEN, &virtio_ids,
-	      0, 33),
-	FIELD("queues", vhost_queues, NUMBER, yaml_parse_number, YAML_CHOSEN, &queue_limits, 0, 34),
-	FIELD("region", vhost_region, NUMBER, yaml_parse_number, YAML_CHOSEN, &label_limits, 0, 35),
-	{},
-};
-static const struct yaml_map vhost_map = { vhost_fields };
+#define VHOST_FIELDS(nth, rank)                                                                    \
+	static const struct yaml_field vhost##nth##_fields[] = {                                   \
+		FIELD("socket", vhost[nth].socket, TEXT, yaml_parse_socket, YAML_REQUIRED, NULL,   \
+		      0, (rank)),                                                                  \
+		FIELD("id", vhost[nth].id, NUMBER, yaml_parse_number, YAML_REQUIRED | YAML_CHOSEN, \
+		      &virtio_ids, 0, (rank) + 1),                                                 \
+		FIELD("queues", vhost[nth].queues, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
+		      &queue_limits, 0, (rank) + 2),                                               \
+		FIELD("region", vhost[nth].region, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
+		      &label_limits, 0, (rank) + 3),                                               \
+		{},                                                                                \
+	};                                                                                         \
+	static const struct yaml_map vhost##nth##_map = { vhost##nth##_fields }
 
-/* A device that exists if it is listed, and has keys that it cannot be without. */
-static void parse_whole(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+VHOST_FIELDS(0, 32);
+VHOST_FIELDS(1, 36);
+VHOST_FIELDS(2, 40);
+VHOST_FIELDS(3, 44);
+static const struct yaml_map *const vhost_maps[GHVM_SPEC_VHOST_MAX] = { &vhost0_map, &vhost1_map,
+									&vhost2_map, &vhost3_map };
+
+/* The next one: a device that may be listed again, and has keys that it cannot be without. */
+static void parse_vhost(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			const struct yaml_field *f, void *dst)
 {
-	yaml_read_map(rd, n, path, f->arg, dst, true);
+	const size_t nth = ghvm_spec_count_vhost(dst);
+
+	if (nth == GHVM_SPEC_VHOST_MAX)
+		yaml_complain(rd, n, path, "range", "more than %d", GHVM_SPEC_VHOST_MAX);
+	else
+		yaml_read_map(rd, n, path, vhost_maps[nth], dst, true);
 }
 
 static const struct yaml_word loggings[] = {
@@ -264,7 +284,10 @@ static const struct yaml_field device_fields[] = {
 	SECTION("power-key", 0, &power_key_map),
 	LISTED("rng", rng, &rng_map),
 	LISTED("rtc", rtc, &rtc_map),
-	{ "vhost-user", YAML_MAP, parse_whole, 0, 0, &vhost_map, 0, 0 },
+	VHOST(&vhost0_map), /* read by the first of these rows, and printed by each */
+	VHOST(&vhost1_map),
+	VHOST(&vhost2_map),
+	VHOST(&vhost3_map),
 	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
@@ -273,7 +296,7 @@ static const struct yaml_field device_fields[] = {
 };
 static const struct yaml_map device_map = { device_fields };
 
-/* Each kind of device may be listed once. */
+/* Each kind of device may be listed once, but for those of other processes. */
 static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
 {
 	for (size_t i = 0; i < nth; i++)
@@ -296,7 +319,8 @@ static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, y
 	if (n->data.mapping.pairs.top - n->data.mapping.pairs.start != 1)
 		yaml_complain(rd, n, path, "type", "not exactly one device");
 	for (const struct yaml_field *f = device_fields; f->key; f++)
-		if (yaml_find(rd, n, f->key) && listed_before(rd, list, nth, f->key))
+		if (f->parse != parse_vhost && yaml_find(rd, n, f->key) &&
+		    listed_before(rd, list, nth, f->key))
 			yaml_complain(rd, n, path, "repeated-key", "the list has a %s already",
 				      f->key);
 }
@@ -312,7 +336,7 @@ static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 		return;
 	spec_set_defaults(&device_map, spec);
 	spec_free_texts(&device_map, spec);
-	spec->vhost_socket = NULL;
+	memset(spec->vhost, 0, sizeof(spec->vhost));
 	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {

@@ -60,7 +60,8 @@ const struct ghvm_spec_owner *spec_path_owner(const struct ghvm_spec *spec, cons
 	return p ? &spec->owners[p->file] : NULL;
 }
 
-const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key)
+const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key,
+						size_t nth)
 {
 	const char *rest = strchr(key, ']');
 
@@ -68,7 +69,7 @@ const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, co
 		const char *in = strchr(spec->places[i].key, ']');
 
 		if (in && !strcmp(in, rest) &&
-		    !strncmp(spec->places[i].key, key, strlen("devices[")))
+		    !strncmp(spec->places[i].key, key, strlen("devices[")) && nth-- == 0)
 			return &spec->places[i];
 	}
 	return NULL;

@@ -47,10 +47,11 @@ void spec_put_quoted(FILE *f, const char *value);
 const struct ghvm_spec_owner *spec_path_owner(const struct ghvm_spec *spec, const char *key);
 
 /*
- * The place of a key of a device, "devices[].KIND.KEY" for whichever of the list has it; NULL: none has. Its
- * owner is that of spec->files[place->file]. Borrowed.
+ * The place of a key of a device, "devices[].KIND.KEY" of the device number @nth that has it; NULL: none has. Its
+ * owner is spec->owners[place->file]. Borrowed.
  */
-const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key);
+const struct ghvm_spec_place *spec_device_place(const struct ghvm_spec *spec, const char *key,
+						size_t nth);
 
 /**
  * spec_note_path() - record a path, in place of an earlier one of that key

@@ -36,6 +36,15 @@ void ghvm_spec_done(struct ghvm_spec *spec)
 	*spec = (struct ghvm_spec){};
 }
 
+size_t ghvm_spec_count_vhost(const struct ghvm_spec *spec)
+{
+	size_t n = 0;
+
+	while (n < GHVM_SPEC_VHOST_MAX && spec->vhost[n].socket)
+		n++;
+	return n;
+}
+
 uint64_t ghvm_spec_ram(const struct ghvm_spec *spec)
 {
 	return spec->memory_address ? spec->memory_address : GHVM_IPA_RAM;

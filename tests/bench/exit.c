@@ -127,7 +127,7 @@ static void run_guest(void)
 		.on_stray = on_stray,
 	};
 	const struct ghvm_runinfo info = describe();
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 	struct ghvm_host *host = NULL;
 
 	no_logs(files.logs);

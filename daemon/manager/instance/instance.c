@@ -315,13 +315,19 @@ static void take_ram(struct guest *g, struct guest_fd *ret, size_t *n)
 		add_fd(ret, n, GHVM_LINK_RAM_NAME, TAKE_FD(need->fd));
 }
 
-/* The runner connects to it; the manager never does. */
-static void take_socket(struct guest *g, struct guest_fd *ret, size_t *n)
+/* The runner connects to them; the manager never does. */
+static void take_sockets(struct guest *g, struct guest_fd *ret, size_t *n)
 {
-	struct guest_need *need = guest_find_need(g, GHVM_LINK_SOCKET, 0);
+	struct guest_need *need;
+	char name[32];
 
-	if (need && need->fd >= 0)
-		add_fd(ret, n, GHVM_LINK_SOCKET_NAME, TAKE_FD(need->fd));
+	for (unsigned int i = 0; i < GHVM_SPEC_VHOST_MAX; i++) {
+		need = guest_find_need(g, GHVM_LINK_SOCKET, (uint16_t)i);
+		if (!need || need->fd < 0)
+			return;
+		(void)snprintf(name, sizeof(name), GHVM_LINK_SOCKET_NAME "%u", i); /* fits */
+		add_fd(ret, n, name, TAKE_FD(need->fd));
+	}
 }
 
 /* The runner cannot open files, so it gets all log files for the rotation. */
@@ -379,7 +385,7 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	take_logs(g, ret, ret_n);
 	take_regions(g, ret, ret_n);
 	take_ram(g, ret, ret_n);
-	take_socket(g, ret, ret_n);
+	take_sockets(g, ret, ret_n);
 	fd = add_sent(g, ret, ret_n);
 	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
@@ -423,8 +429,8 @@ static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
 		d->ipa = p->ipa;
 		d->doorbell = p->doorbell;
 		if (ghvm_device_kind(p->name)->backend) {
-			d->virtio_id = g->spec.vhost_id;
-			d->queues = g->spec.vhost_queues ?: 1;
+			d->virtio_id = g->spec.vhost[p->nth].id;
+			d->queues = g->spec.vhost[p->nth].queues ?: 1;
 		}
 	}
 }

@@ -53,7 +53,8 @@ struct guest_fd {
 	int fd;
 };
 
-#define GUEST_FDS_MAX (10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX)
+#define GUEST_FDS_MAX                                                                              \
+	(10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX + GHVM_SPEC_VHOST_MAX)
 
 /**
  * struct guest - see above

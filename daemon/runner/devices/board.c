@@ -110,7 +110,7 @@ int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struc
 		.info = info,
 		.dma = dma,
 		.logs = files->logs,
-		.socket = files->socket,
+		.sockets = files->sockets,
 	};
 	int r = 0;
 

@@ -45,11 +45,11 @@ struct devices {
 /**
  * struct devices_files - what devices need of the host
  * @logs: of the console; -1 after the last
- * @socket: O_PATH descriptor of a back-end's socket; -1: none
+ * @sockets: O_PATH descriptors of the back-ends' sockets; -1: none
  */
 struct devices_files {
 	int logs[GHVM_SPEC_LOGS_MAX];
-	int socket;
+	int sockets[GHVM_SPEC_VHOST_MAX];
 };
 
 /* All kinds; the last one is NULL. */

@@ -37,7 +37,7 @@ void bell_ring(const struct bell *bell);
  * @dma: the memory that devices may access; outlives the device
  * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
  * @device: this one
- * @socket: O_PATH descriptor of the socket of its back-end; -1: none. Outlives the device
+ * @sockets: O_PATH descriptors of the back-ends' sockets, by @device->nth; -1: none. They outlive the device
  * @err: the reason of a failure, if errno does not say enough
  */
 struct device_setup {
@@ -46,7 +46,7 @@ struct device_setup {
 	const struct dma_map *dma;
 	int *logs;
 	const struct ghvm_runinfo_device *device;
-	int socket;
+	const int *sockets;
 	struct ghvm_error *err;
 };
 

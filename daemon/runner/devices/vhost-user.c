@@ -24,18 +24,19 @@ static bool accesses_ram(const struct ghvm_runinfo *info)
 
 static int vhost_init(void *device, const struct device_setup *setup)
 {
+	const unsigned int nth = setup->device->nth;
 	const struct vhost_setup vhost = {
-		.name = "vhost-user",
+		.nth = nth,
 		.id = setup->device->virtio_id,
 		.n_queues = setup->device->queues,
-		.socket = setup->socket,
+		.socket = nth < GHVM_SPEC_VHOST_MAX ? setup->sockets[nth] : -1,
 		.dma = setup->dma,
 		.windowed = !accesses_ram(setup->info),
 		.on_interrupt = on_interrupt,
 		.data = (void *)setup->bell,
 	};
 
-	if (setup->socket < 0 || !vhost.n_queues || vhost.n_queues > VIRTIO_QUEUES_MAX)
+	if (vhost.socket < 0 || !vhost.n_queues || vhost.n_queues > VIRTIO_QUEUES_MAX)
 		return -EINVAL;
 	return vhost_user_init(device, &vhost, setup->err);
 }

@@ -381,8 +381,11 @@ static void set_kind(struct vhost_user *u, const struct vhost_setup *setup)
 {
 	const struct vhost_device known = find_known(setup->id);
 
+	(void)snprintf(u->name, sizeof(u->name), setup->nth ? "vhost-user %u" : "vhost-user",
+		       setup->nth); /* fits */
+
 	u->kind = (struct virtio_kind){
-		.name = setup->name,
+		.name = u->name,
 		.id = setup->id,
 		.n_queues = setup->n_queues,
 		.queue_size = VHOST_QUEUE_SIZE,

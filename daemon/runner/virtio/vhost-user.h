@@ -46,6 +46,7 @@ struct vhost_queue {
 
 /**
  * struct vhost_user - a device
+ * @name: for the journal
  * @kind, @virtio: its registers
  * @socket: an O_PATH descriptor of the back-end's socket, borrowed
  * @windowed: see struct vhost_setup
@@ -69,6 +70,7 @@ struct vhost_queue {
  * Not movable.
  */
 struct vhost_user {
+	char name[24];
 	struct virtio_kind kind;
 	struct virtio virtio;
 	int socket;
@@ -103,7 +105,7 @@ struct vhost_user {
 
 /**
  * struct vhost_setup - what a device is made of; all borrowed
- * @name: for the journal
+ * @nth: for the journal: 0 for the first device of the VM
  * @id: kind of virtio device (virtio 1.2, section 5)
  * @n_queues: at most VIRTIO_QUEUES_MAX
  * @socket: see struct vhost_user
@@ -112,7 +114,7 @@ struct vhost_user {
  *     the requests in the ring could need more than the window has
  */
 struct vhost_setup {
-	const char *name;
+	unsigned int nth;
 	uint32_t id;
 	unsigned int n_queues;
 	int socket;

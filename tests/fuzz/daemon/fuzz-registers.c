@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct ghvm_runinfo info = one_of_each();
 	struct ghvm_get in = { .buf = data, .len = size };
 	struct devices *d = calloc(1, sizeof(*d));
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 
 	memset(&files, 0xff, sizeof(files)); /* -1: none */
 	PROMISE(d && devices_init(d, &info, &no_memory, &files, NULL) == 0);

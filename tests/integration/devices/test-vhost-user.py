@@ -55,19 +55,24 @@ class Disk(case.Case):
         self.image = self.w.path("disk.img")
         with open(self.image, "wb") as f:
             f.write(b"disk" * 128 + bytes(1 << 20))
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.addCleanup(self.listener.close)
         self.path = self.w.path("disk.sock")
-        self.listener.bind(self.path)
-        os.chmod(self.path, 0o666)
+        self.listener = self.listen(self.path)
         self.listener.listen()
         self.back_end = None
 
-    def serve(self):
+    def listen(self, path):
+        """A socket for a back-end, without its queue."""
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        os.chmod(path, 0o666)
+        return listener
+
+    def serve(self, listener=None, image=None):
         """Start the storage daemon. It inherits the socket, which is there whether it is or not."""
-        fd = self.listener.fileno()
+        fd = (listener or self.listener).fileno()
         self.back_end = subprocess.Popen(
-            ["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=disk,filename={self.image}",
+            ["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=disk,filename={image or self.image}",
              "--export", f"type=vhost-user-blk,id=export,node-name=disk,writable=on,addr.type=fd,addr.str={fd}"],
             preexec_fn=die_with_test, pass_fds=[fd])
         self.w.processes.append(self.back_end)
@@ -76,8 +81,12 @@ class Disk(case.Case):
         self.back_end.send_signal(signal.SIGKILL)
         self.back_end.wait()
 
+    @staticmethod
+    def device(path):
+        return f"{{vhost-user: {{socket: {path}, id: 2}}}}"
+
     def devices(self):
-        return f"devices: [{{console: {{}}}}, {{vhost-user: {{socket: {self.path}, id: 2}}}}]\n"
+        return f"devices: [{{console: {{}}}}, {self.device(self.path)}]\n"
 
     def running(self, script, **kw):
         self.w.vm("demo", script, memory="8M, protection: none", extra=self.devices())
@@ -109,6 +118,26 @@ class Disk(case.Case):
         with open(self.image, "rb") as f:
             self.assertEqual(f.read()[3 * 512:3 * 512 + 4], b"\x78\x56\x34\x12")
         self.assertIn("its back-end is there again", self.w.said("demo"))
+        self.end(unit)
+
+    def test_each_device_has_its_back_end(self):
+        """Without that of the second one the start fails, and says which; then the guest reads from the second."""
+        image, path = self.w.path("other.img"), self.w.path("other.sock")
+        with open(image, "wb") as f:
+            f.write(b"else" * 128 + bytes(1 << 20))
+        listener = self.listen(path)
+        extra = f"devices: [{{console: {{}}}}, {self.device(self.path)}, {self.device(path)}]\n"
+        script = (driver() + request(0, READ, 0) + served(0)).replace(" 0x10010", " 0x10011")
+        self.w.vm("demo", script + f"mem-await {BUFFER:#x} {0x65736c65:#x}\nprint read\npowerkey\n",
+                  memory="8M, protection: none", extra=extra)
+        self.serve()
+        self.assertEqual(self.w.run_unit("demo"), 1)
+        self.assertIn("device vhost-user 1: cannot use its back-end: Connection refused", self.w.said("demo"))
+        listener.listen()
+        self.serve(listener, image)
+        unit = self.w.unit("demo")
+        self.w.wait_state("demo", "running")
+        self.says("read")
         self.end(unit)
 
     def test_after_a_reboot_in_place_as_well(self):

@@ -321,9 +321,10 @@ static void stores_a_socket_only_if_a_device_has_one(void **state)
 {
 	struct descriptor d = {};
 
-	assert_false(descriptor_stores(&d, "vhost-user"));
-	d.spec.vhost_socket = "/run/disk";
-	assert_true(descriptor_stores(&d, "vhost-user"));
+	assert_false(descriptor_stores(&d, "vhost-user-0"));
+	d.spec.vhost[0].socket = (char *)"/run/disk";
+	assert_true(descriptor_stores(&d, "vhost-user-0"));
+	assert_false(descriptor_stores(&d, "vhost-user-1"));
 }
 
 #define SENT_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)

@@ -70,7 +70,7 @@ static void each_device_answers_its_page(void **state)
 	struct devices *d = calloc(1, sizeof(*d));
 	const struct ghvm_runinfo info = one_of_each();
 	struct scripted_host host;
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 	uint64_t value;
 
 	no_logs(files.logs);
@@ -102,7 +102,7 @@ static void asks_for_no_more_than_it_says(void **state)
 	struct devices *d = calloc(1, sizeof(*d));
 	const struct ghvm_runinfo info = one_of_each();
 	struct pollfd fds[DEVICES_POLLFDS + 1];
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 	size_t n;
 
 	no_logs(files.logs);
@@ -122,7 +122,7 @@ static void the_log_is_closed_if_no_device_takes_it(void **state)
 {
 	struct devices *d = calloc(1, sizeof(*d));
 	const struct ghvm_runinfo info = { .name = "demo" };
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 	int fd = eventfd(0, EFD_CLOEXEC);
 
 	no_logs(files.logs);
@@ -141,7 +141,7 @@ static void refuses_a_kind_that_it_does_not_know(void **state)
 	struct devices *d = calloc(1, sizeof(*d));
 	struct ghvm_runinfo info = one_of_each();
 	struct ghvm_error err = {};
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 
 	no_logs(files.logs);
 	strcpy(info.devices[info.n_devices - 1].name, "toaster");
@@ -156,7 +156,7 @@ static void refuses_two_at_one_address(void **state)
 	struct devices *d = calloc(1, sizeof(*d));
 	struct ghvm_runinfo info = one_of_each();
 	struct ghvm_error err = {};
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 
 	no_logs(files.logs);
 	info.devices[1].ipa = info.devices[0].ipa;
@@ -171,7 +171,7 @@ static void a_device_rings_its_own_bell(void **state)
 {
 	struct devices *d = calloc(1, sizeof(*d));
 	const struct ghvm_runinfo info = one_of_each();
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 	struct scripted_host host;
 
 	no_logs(files.logs);

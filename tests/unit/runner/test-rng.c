@@ -32,7 +32,7 @@ struct bench {
 static int set_up(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 
 	no_logs(files.logs);
 	driver_init(&b->driver);

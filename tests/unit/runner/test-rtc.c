@@ -43,7 +43,7 @@ static int set_up(void **state)
 {
 	static const struct dma_map no_memory;
 	struct bench *b = calloc(1, sizeof(*b));
-	struct devices_files files = { .socket = -1 };
+	struct devices_files files = {};
 
 	no_logs(files.logs);
 	scripted_host_init(&b->host);

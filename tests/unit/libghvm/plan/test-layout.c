@@ -323,7 +323,7 @@ static void a_device_that_accesses_ram_needs_shared_ram(void **state)
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_false(ghvm_devices_access(&p, 0));
 	ghvm_plan_done(&p);
-	s.vhost_socket = (char *)"/run/disk";
+	s.vhost[0].socket = (char *)"/run/disk";
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_true(ghvm_devices_access(&p, 0));
 	ghvm_plan_done(&p);

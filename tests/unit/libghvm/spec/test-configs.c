@@ -197,6 +197,8 @@ static void find_all(struct docs *d, const char *above, const struct yaml_map *m
 	for (const struct yaml_field *f = map->fields; f->key; f++) {
 		const bool list = f->kind == YAML_DEVICE_LIST || f->kind == YAML_REGION_LIST;
 
+		if (f != map->fields && !strcmp(f->key, f[-1].key))
+			continue; /* of a device that may be listed again */
 		snprintf(path, sizeof(path), "%s%s", above, f->key);
 		snprintf(below, sizeof(below), "%.50s%s.", path, list ? "[]" : "");
 		if (f->kind != YAML_MAP && !is_reserved(f))

@@ -144,6 +144,7 @@ class Generator:
                    self.some({"console": self.console, "power-key": self.switch,
                               "rng": self.rng, "rtc": self.switch,
                               "vhost-user": self.vhost_user}).items()]
+        devices += [{"vhost-user": self.vhost_user()} for _ in range(self.r.choice([0, 0, 1, 3]))]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",

@@ -3,7 +3,9 @@
 #include "ghvm/spec.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
+#include "libghvm/spec/digest.h"
 #include "libghvm/spec/paths.h"
+#include "libghvm/spec/print.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -69,19 +71,64 @@ static void a_back_end_is_named_by_its_socket(void **state)
 
 	assert_int_equal(
 		ghvm_spec_parse("demo", "demo.yaml", SOCKET, strlen(SOCKET), &s, NULL, &err), 0);
-	assert_string_equal(s.vhost_socket, "/run/disk");
-	assert_int_equal(s.vhost_id, 2);
+	assert_string_equal(s.vhost[0].socket, "/run/disk");
+	assert_int_equal(s.vhost[0].id, 2);
 	assert_int_equal(s.n_paths, 1); /* the kernel: a socket is not sent with a call */
 
-	const struct ghvm_spec_place *place = spec_device_place(&s, "devices[].vhost-user.socket");
+	const struct ghvm_spec_place *place =
+		spec_device_place(&s, "devices[].vhost-user.socket", 0);
 
 	assert_non_null(place);
 	assert_string_equal(place->key, "devices[0].vhost-user.socket");
 	assert_int_equal(place->line, 4);
-	assert_null(spec_device_place(&s, "devices[].vhost-user.queues"));
+	assert_null(spec_device_place(&s, "devices[].vhost-user.queues", 0));
 	_cleanup_(freep) char *printed = ghvm_spec_to_yaml(&s);
 
 	assert_non_null(strstr(printed, "{vhost-user: {socket: \"/run/disk\", id: 2}}"));
+}
+
+static int parse_devices(const char *devices, struct ghvm_spec *ret, struct ghvm_error *err)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), GOOD "devices: [%s]\n", devices); /* fits */
+	return ghvm_spec_parse("demo", "demo.yaml", text, strlen(text), ret, NULL, err);
+}
+
+#define DISK "{vhost-user: {socket: /run/a, id: 2}}"
+
+/* Each has its number, and is printed and told apart. */
+static void there_may_be_several_back_ends(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {}, other = {};
+	char digest[17], other_digest[17];
+	struct ghvm_error err;
+
+	assert_int_equal(
+		parse_devices(DISK ", {rng: {}}, {vhost-user: {socket: /run/b, id: 1}}", &s, &err),
+		0);
+	assert_int_equal(ghvm_spec_count_vhost(&s), 2);
+	assert_string_equal(s.vhost[1].socket, "/run/b");
+	assert_string_equal(spec_device_place(&s, "devices[].vhost-user.socket", 1)->key,
+			    "devices[2].vhost-user.socket");
+	assert_null(spec_device_place(&s, "devices[].vhost-user.socket", 2));
+	_cleanup_(freep) char *printed = ghvm_spec_to_yaml(&s);
+
+	assert_non_null(strstr(printed, "{vhost-user: {socket: \"/run/a\", id: 2}}, "
+					"{vhost-user: {socket: \"/run/b\", id: 1}}"));
+	_cleanup_(freep) char *explained = spec_explain(&s);
+
+	assert_non_null(strstr(explained, "  - vhost-user:\n      socket: \"/run/a\""));
+	assert_non_null(strstr(explained, "  - vhost-user:\n      socket: \"/run/b\""));
+	assert_int_equal(parse_devices(DISK ", {rng: {}}, {vhost-user: {socket: /run/b, id: 3}}",
+				       &other, &err),
+			 0);
+	spec_digest(&s, digest);
+	spec_digest(&other, other_digest);
+	assert_string_not_equal(digest, other_digest);
+	assert_int_equal(parse_devices(DISK "," DISK "," DISK "," DISK "," DISK, &s, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.msg, "devices[4].vhost-user: more than 4"));
 }
 
 static void a_back_end_needs_its_keys(void **state)
@@ -115,6 +162,7 @@ int main(void)
 		cmocka_unit_test(a_device_is_there_if_it_is_listed),
 		cmocka_unit_test(a_device_that_is_not_listed_is_not_printed),
 		cmocka_unit_test(a_back_end_is_named_by_its_socket),
+		cmocka_unit_test(there_may_be_several_back_ends),
 		cmocka_unit_test(a_back_end_needs_its_keys),
 	};
 

@@ -253,12 +253,14 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->power_key, b->power_key);
 	assert_int_equal(a->rng, b->rng);
 	assert_int_equal(a->rtc, b->rtc);
-	assert_int_equal(!a->vhost_socket, !b->vhost_socket);
-	if (a->vhost_socket)
-		assert_string_equal(a->vhost_socket, b->vhost_socket);
-	assert_int_equal(a->vhost_id, b->vhost_id);
-	assert_int_equal(a->vhost_queues, b->vhost_queues);
-	assert_int_equal(a->vhost_region, b->vhost_region);
+	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++) {
+		assert_int_equal(!a->vhost[i].socket, !b->vhost[i].socket);
+		if (a->vhost[i].socket)
+			assert_string_equal(a->vhost[i].socket, b->vhost[i].socket);
+		assert_int_equal(a->vhost[i].id, b->vhost[i].id);
+		assert_int_equal(a->vhost[i].queues, b->vhost[i].queues);
+		assert_int_equal(a->vhost[i].region, b->vhost[i].region);
+	}
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
 	assert_int_equal(a->on_reboot, b->on_reboot);
 	assert_int_equal(a->on_crash, b->on_crash);
@@ -286,7 +288,8 @@ static void prints_what_it_reads(void **state)
 		"memory: {size: 2G, protection: none, hugepages: 1G}\n"
 		"cpus: {count: 8}\n"
 		"devices: [{console: {enabled: false}}, {power-key: {}}, {rng: {}}, {rtc: {}},\n"
-		"  {vhost-user: {socket: /run/s, id: 63, queues: 8, region: 9}}]\n"
+		"  {vhost-user: {socket: /run/s, id: 63, queues: 8, region: 9}},\n"
+		"  {vhost-user: {socket: /run/t, id: 1}}]\n"
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
