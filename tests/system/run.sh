@@ -119,7 +119,7 @@ make_overlay() {
   cp -r "$here/machine/." "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/cases" # all in one folder there, in the order of their numbers
   find "$here/cases" -name '*.sh' -exec cp -t "$tree/usr/lib/ghvm-tests/cases" {} + || return
-  cp "$programs"/tests/system/{ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
+  cp "$programs"/tests/system/{ghvm-forbidden,ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
   cp "$programs/tests/bench/bench-unit" "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
