@@ -50,6 +50,11 @@ struct ghvm_get {
     \valid(g) && \valid_read(g->buf + (0 .. g->len - 1)) &&
     \separated(g, g->buf + (0 .. g->len - 1));
 
+  // the number that n bytes at p are
+  logic integer octets16(uint8_t *p) = p[0] + 0x100 * p[1];
+  logic integer octets32(uint8_t *p) = octets16(p) + 0x10000 * octets16(p + 2);
+  logic integer octets64(uint8_t *p) = octets32(p) + 0x100000000 * octets32(p + 4);
+
   // n bytes have been written or read, or did not fit
   predicate put_moved{A, B}(struct ghvm_put *w, integer n) =
     (\at(w->bad, B) <==> \at(w->bad, A) || n > \at(w->cap - w->len, A)) &&
@@ -59,6 +64,15 @@ struct ghvm_get {
     (\at(g->bad, B) ==> \at(g->len, B) == \at(g->len, A) && \at(g->buf, B) == \at(g->buf, A)) &&
     (!\at(g->bad, B) ==>
       \at(g->len, B) == \at(g->len, A) - n && \at(g->buf, B) == \at(g->buf, A) + n);
+
+  // if there was room for n bytes, these have been written, perhaps in some steps
+  predicate put_all{A, B}(struct ghvm_put *w, integer n) =
+    !\at(w->bad, A) && n <= \at(w->cap - w->len, A) ==>
+      !\at(w->bad, B) && \at(w->len, B) == \at(w->len, A) + n;
+
+  // what is left has the same end as before
+  predicate get_rest{A, B}(struct ghvm_get *g) =
+    \at(g->len, B) <= \at(g->len, A) && \at(g->buf + g->len, B) == \at(g->buf + g->len, A);
 */
 
 /*@
@@ -180,7 +194,7 @@ static inline void ghvm_put_u64(struct ghvm_put *w, uint64_t v)
   requires \separated(p + (0 .. n - 1), g, g->buf + (0 .. g->len - 1));
   assigns g->len, g->bad, g->buf, p[0 .. n - 1];
   ensures get_valid(g);
-  ensures get_moved{Pre, Post}(g, n);
+  ensures get_moved{Pre, Post}(g, n) && get_rest{Pre, Post}(g);
   ensures !g->bad ==> \forall integer i; 0 <= i < n ==> p[i] == \old(g->buf)[i];
   ensures g->bad ==> \forall integer i; 0 <= i < n ==> p[i] == 0;
 */
@@ -203,7 +217,7 @@ static inline void ghvm_get_octets(struct ghvm_get *g, uint8_t *p, size_t n)
   requires \valid((char *)p + (0 .. n - 1));
   assigns g->len, g->bad, g->buf, ((char *)p)[0 .. n - 1];
   ensures get_valid(g);
-  ensures get_moved{Pre, Post}(g, n);
+  ensures get_moved{Pre, Post}(g, n) && get_rest{Pre, Post}(g);
 */
 static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
 {
@@ -214,7 +228,7 @@ static inline void ghvm_get_bytes(struct ghvm_get *g, void *p, size_t n)
   requires get_valid(g);
   assigns g->len, g->bad, g->buf;
   ensures get_valid(g);
-  ensures get_moved{Pre, Post}(g, n);
+  ensures get_moved{Pre, Post}(g, n) && get_rest{Pre, Post}(g);
 */
 static inline void ghvm_get_skip(struct ghvm_get *g, size_t n)
 {
@@ -229,7 +243,7 @@ static inline void ghvm_get_skip(struct ghvm_get *g, size_t n)
 /*@
   requires get_valid(g);
   assigns g->len, g->bad, g->buf;
-  ensures get_valid(g) && get_moved{Pre, Post}(g, 1);
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 1) && get_rest{Pre, Post}(g);
   ensures g->bad ==> \result == 0;
   ensures !g->bad ==> \result == \old(g->buf)[0];
 */
@@ -244,9 +258,9 @@ static inline uint8_t ghvm_get_u8(struct ghvm_get *g)
 /*@
   requires get_valid(g);
   assigns g->len, g->bad, g->buf;
-  ensures get_valid(g) && get_moved{Pre, Post}(g, 2);
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 2) && get_rest{Pre, Post}(g);
   ensures g->bad ==> \result == 0;
-  ensures !g->bad ==> \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1];
+  ensures !g->bad ==> \result == octets16(\old(g->buf));
 */
 static inline uint16_t ghvm_get_u16(struct ghvm_get *g)
 {
@@ -259,10 +273,9 @@ static inline uint16_t ghvm_get_u16(struct ghvm_get *g)
 /*@
   requires get_valid(g);
   assigns g->len, g->bad, g->buf;
-  ensures get_valid(g) && get_moved{Pre, Post}(g, 4);
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 4) && get_rest{Pre, Post}(g);
   ensures g->bad ==> \result == 0;
-  ensures !g->bad ==>
-    \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1] + 0x10000 * \old(g->buf)[2] + 0x1000000 * \old(g->buf)[3];
+  ensures !g->bad ==> \result == octets32(\old(g->buf));
 */
 static inline uint32_t ghvm_get_u32(struct ghvm_get *g)
 {
@@ -275,11 +288,9 @@ static inline uint32_t ghvm_get_u32(struct ghvm_get *g)
 /*@
   requires get_valid(g);
   assigns g->len, g->bad, g->buf;
-  ensures get_valid(g) && get_moved{Pre, Post}(g, 8);
+  ensures get_valid(g) && get_moved{Pre, Post}(g, 8) && get_rest{Pre, Post}(g);
   ensures g->bad ==> \result == 0;
-  ensures !g->bad ==>
-    \result == \old(g->buf)[0] + 0x100 * \old(g->buf)[1] + 0x10000 * \old(g->buf)[2] + 0x1000000 * \old(g->buf)[3] +
-    0x100000000 * \old(g->buf)[4] + 0x10000000000 * \old(g->buf)[5] + 0x1000000000000 * \old(g->buf)[6] + 0x100000000000000 * \old(g->buf)[7];
+  ensures !g->bad ==> \result == octets64(\old(g->buf));
 */
 static inline uint64_t ghvm_get_u64(struct ghvm_get *g)
 {
