@@ -219,6 +219,11 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info)
 }
 
 /* Decode a count; the cursor goes bad if so many elements cannot follow or exceed @max. */
+/*@
+  requires get_valid(g) && size > 0;
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_rest{Pre, Post}(g) && \result <= max;
+*/
 static size_t get_count(struct ghvm_get *g, size_t size, size_t max)
 {
 	size_t n = ghvm_get_u16(g);
@@ -228,40 +233,107 @@ static size_t get_count(struct ghvm_get *g, size_t size, size_t max)
 	return g->bad ? 0 : n;
 }
 
+/*@
+  requires get_valid(g) && \valid(r) && \separated(r, g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, *r;
+  ensures get_valid(g) && get_rest{Pre, Post}(g);
+*/
+static void get_region(struct ghvm_get *g, struct ghvm_runinfo_region *r)
+{
+	r->label = ghvm_get_u32(g);
+	r->ipa = ghvm_get_u64(g);
+	r->size = ghvm_get_u64(g);
+}
+
+/*@
+  requires get_valid(g) && \valid(ret + (0 .. max - 1));
+  requires \separated(ret + (0 .. max - 1), g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, ret[0 .. max - 1];
+  ensures get_valid(g) && get_rest{Pre, Post}(g) && \result <= max;
+*/
 static size_t get_regions(struct ghvm_get *g, struct ghvm_runinfo_region *ret, size_t max)
 {
 	size_t n = get_count(g, 20, max);
 
-	for (size_t i = 0; i < n; i++) {
-		ret[i].label = ghvm_get_u32(g);
-		ret[i].ipa = ghvm_get_u64(g);
-		ret[i].size = ghvm_get_u64(g);
-	}
+	/*@
+	  loop invariant 0 <= i <= n && get_valid(g) && get_rest{Pre, Here}(g);
+	  loop assigns i, g->len, g->bad, g->buf, ret[0 .. max - 1];
+	  loop variant n - i;
+	*/
+	for (size_t i = 0; i < n; i++)
+		get_region(g, &ret[i]);
 	return n;
 }
 
-static void get_lists(struct ghvm_get *g, struct ghvm_runinfo *info)
+/*@
+  predicate runinfo_apart(struct ghvm_get *g, struct ghvm_runinfo *info) =
+    get_valid(g) && \valid(info) && \separated(info, g, g->buf + (0 .. g->len - 1));
+*/
+
+/*@
+  requires runinfo_apart(g, info);
+  assigns g->len, g->bad, g->buf, info->vcpus[0 .. GHVM_SPEC_CPUS_MAX - 1], info->n_vcpus;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g) && info->n_vcpus <= GHVM_SPEC_CPUS_MAX;
+*/
+static void get_vcpus(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
-	info->n_vcpus = get_count(g, 12, ARRAY_SIZE(info->vcpus));
-	for (size_t i = 0; i < info->n_vcpus; i++) {
+	size_t n = get_count(g, 12, ARRAY_SIZE(info->vcpus));
+
+	/*@
+	  loop invariant 0 <= i <= n && runinfo_apart(g, info) && get_rest{Pre, Here}(g);
+	  loop assigns i, g->len, g->bad, g->buf, info->vcpus[0 .. GHVM_SPEC_CPUS_MAX - 1];
+	  loop variant n - i;
+	*/
+	for (size_t i = 0; i < n; i++) {
 		info->vcpus[i].cap.id = ghvm_get_u64(g);
 		info->vcpus[i].virq.intid = ghvm_get_u32(g);
 	}
-	info->n_doorbells = get_count(g, 12, ARRAY_SIZE(info->doorbells));
-	for (size_t i = 0; i < info->n_doorbells; i++) {
+	info->n_vcpus = n;
+}
+
+/*@
+  requires runinfo_apart(g, info);
+  assigns g->len, g->bad, g->buf, info->doorbells[0 .. GHVM_DOORBELL_MAX - 1], info->n_doorbells;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g) && info->n_doorbells <= GHVM_DOORBELL_MAX;
+*/
+static void get_doorbells(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	size_t n = get_count(g, 12, ARRAY_SIZE(info->doorbells));
+
+	/*@
+	  loop invariant 0 <= i <= n && runinfo_apart(g, info) && get_rest{Pre, Here}(g);
+	  loop assigns i, g->len, g->bad, g->buf, info->doorbells[0 .. GHVM_DOORBELL_MAX - 1];
+	  loop variant n - i;
+	*/
+	for (size_t i = 0; i < n; i++) {
 		info->doorbells[i].label = ghvm_get_u32(g);
 		info->doorbells[i].cap.id = ghvm_get_u64(g);
 	}
-	info->n_regions = get_regions(g, info->regions, ARRAY_SIZE(info->regions));
+	info->n_doorbells = n;
 }
 
+/*@
+  requires runinfo_apart(g, info) && info->n_devices == 0;
+  assigns g->len, g->bad, g->buf, info->devices[0 .. 1], info->n_devices;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g) && info->n_devices <= 2;
+*/
 static void get_first_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
+	/*@
+	  loop invariant 0 <= info->n_devices <= i <= 2 && runinfo_apart(g, info) && get_rest{Pre, Here}(g);
+	  loop assigns i, g->len, g->bad, g->buf, info->devices[0 .. 1], info->n_devices;
+	  loop variant 2 - i;
+	*/
 	for (size_t i = 0; i < ARRAY_SIZE(first_devices); i++)
 		if (ghvm_get_u8(g))
 			info->devices[info->n_devices++] = first_devices[i];
 }
 
+/*@
+  requires get_valid(g) && \valid(d) && \separated(d, g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, *d;
+  ensures get_valid(g) && get_rest{Pre, Post}(g);
+*/
 static void get_other_device(struct ghvm_get *g, struct ghvm_runinfo_device *d)
 {
 	ghvm_get_bytes(g, d->name, sizeof(d->name));
@@ -272,23 +344,49 @@ static void get_other_device(struct ghvm_get *g, struct ghvm_runinfo_device *d)
 		g->bad = true;
 }
 
+/*@
+  requires runinfo_apart(g, info) && info->n_devices <= GHVM_PLAN_DEVICES_MAX;
+  assigns g->len, g->bad, g->buf, info->devices[0 .. GHVM_PLAN_DEVICES_MAX - 1], info->n_devices;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g) && info->n_devices <= GHVM_PLAN_DEVICES_MAX;
+*/
 static void get_other_devices(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	size_t n = get_count(g, 30, ARRAY_SIZE(info->devices) - info->n_devices);
 
+	/*@
+	  loop invariant 0 <= i <= n && runinfo_apart(g, info) && get_rest{Pre, Here}(g);
+	  loop invariant info->n_devices == \at(info->n_devices, Pre) + i;
+	  loop assigns i, g->len, g->bad, g->buf, info->devices[0 .. GHVM_PLAN_DEVICES_MAX - 1], info->n_devices;
+	  loop variant n - i;
+	*/
 	for (size_t i = 0; i < n; i++)
 		get_other_device(g, &info->devices[info->n_devices++]);
 }
 
 /* The devices from @first on are those of the list before. */
+/*@
+  requires runinfo_apart(g, info) && info->n_devices <= GHVM_PLAN_DEVICES_MAX;
+  assigns g->len, g->bad, g->buf, info->devices[0 .. GHVM_PLAN_DEVICES_MAX - 1];
+  ensures get_valid(g);
+*/
 static void get_served(struct ghvm_get *g, struct ghvm_runinfo *info, size_t first)
 {
+	/*@
+	  loop invariant first <= i && runinfo_apart(g, info) && get_rest{Pre, Here}(g);
+	  loop assigns i, g->len, g->bad, g->buf, info->devices[0 .. GHVM_PLAN_DEVICES_MAX - 1];
+	  loop variant info->n_devices - i;
+	*/
 	for (size_t i = first; i < info->n_devices; i++) {
 		info->devices[i].virtio_id = ghvm_get_u32(g);
 		info->devices[i].queues = ghvm_get_u32(g);
 	}
 }
 
+/*@
+  requires runinfo_apart(g, info);
+  assigns g->len, g->bad, g->buf, info->logging, info->log_size;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g);
+*/
 static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	uint16_t log = ghvm_get_u16(g);
@@ -299,32 +397,69 @@ static void get_log(struct ghvm_get *g, struct ghvm_runinfo *info)
 		info->log_size = GHVM_LOG_SIZE;
 }
 
+/*@
+  requires runinfo_apart(g, info);
+  assigns g->len, g->bad, g->buf, info->vmid, info->logging, info->log_size, info->stop_timeout_ms, info->incarnation;
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g);
+*/
+static void get_head(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	info->vmid.id = ghvm_get_u16(g);
+	get_log(g, info);
+	info->stop_timeout_ms = ghvm_get_u32(g);
+	info->incarnation = ghvm_get_u64(g);
+}
+
+/*@
+  requires runinfo_apart(g, info);
+  assigns g->len, g->bad, g->buf, info->on_reboot, info->on_crash, info->name[0 .. GHVM_NAME_SIZE - 1];
+  ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g);
+*/
+static void get_ends_and_name(struct ghvm_get *g, struct ghvm_runinfo *info)
+{
+	info->on_reboot = ghvm_get_u8(g);
+	info->on_crash = ghvm_get_u8(g);
+	ghvm_get_bytes(g, info->name, sizeof(info->name));
+}
+
+/*@
+  requires runinfo_apart(g, info) && info->n_devices <= GHVM_PLAN_DEVICES_MAX;
+  assigns g->len, g->bad, g->buf, *info;
+  ensures get_valid(g);
+*/
+static void get_lists(struct ghvm_get *g, uint32_t version, struct ghvm_runinfo *info)
+{
+	const size_t n_first = info->n_devices;
+
+	get_vcpus(g, info);
+	get_doorbells(g, info);
+	info->n_regions = get_regions(g, info->regions, ARRAY_SIZE(info->regions));
+	if (version < RUNINFO_VERSION_DEVICES)
+		return;
+	get_other_devices(g, info);
+	info->n_dma = get_regions(g, info->dma, ARRAY_SIZE(info->dma));
+	if (version >= RUNINFO_VERSION_SERVED)
+		get_served(g, info, n_first);
+}
+
+/*@
+  requires runinfo_apart(g, info) && info->n_devices == 0;
+  assigns g->len, g->bad, g->buf, *info;
+  ensures \result == 0 || \result == -EBADMSG;
+*/
 static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 {
 	uint32_t version;
-	size_t n_first;
 
 	if (ghvm_get_u32(g) != RUNINFO_MAGIC)
 		return -EBADMSG;
 	version = ghvm_get_u32(g);
 	if (version < RUNINFO_VERSION || version > RUNINFO_VERSION_SERVED)
 		return -EBADMSG;
-	info->vmid.id = ghvm_get_u16(g);
-	get_log(g, info);
-	info->stop_timeout_ms = ghvm_get_u32(g);
-	info->incarnation = ghvm_get_u64(g);
+	get_head(g, info);
 	get_first_devices(g, info);
-	info->on_reboot = ghvm_get_u8(g);
-	info->on_crash = ghvm_get_u8(g);
-	ghvm_get_bytes(g, info->name, sizeof(info->name));
-	get_lists(g, info);
-	n_first = info->n_devices;
-	if (version >= RUNINFO_VERSION_DEVICES) {
-		get_other_devices(g, info);
-		info->n_dma = get_regions(g, info->dma, ARRAY_SIZE(info->dma));
-	}
-	if (version >= RUNINFO_VERSION_SERVED)
-		get_served(g, info, n_first);
+	get_ends_and_name(g, info);
+	get_lists(g, version, info);
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
 	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;

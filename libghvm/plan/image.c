@@ -58,34 +58,67 @@ static const char *name_foreign(const uint8_t *header, size_t n)
 	return "not an arm64 Image";
 }
 
-/*
- * An Image is also an EFI program. Its section table tells the length of the file: "PE\0\0", u16
- * machine, u16 n, 12 bytes, u16 optional_size, u16, optional header, n * { 16 bytes, u32
- * raw_size, u32 raw_offset, 16 bytes }
- */
+/* { 16 bytes, u32 raw_size, u32 raw_offset, 16 bytes } */
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_rest{Pre, Post}(g) && (\at(g->bad, Pre) ==> g->bad);
+  ensures !g->bad ==> \result == octets32(\old(g->buf) + 16) + octets32(\old(g->buf) + 20);
+*/
+static uint64_t section_end(struct ghvm_get *g)
+{
+	uint64_t size, first;
+
+	ghvm_get_skip(g, 16);
+	size = ghvm_get_u32(g);
+	first = ghvm_get_u32(g);
+	ghvm_get_skip(g, 16);
+	return first + size;
+}
+
+/* "PE\0\0", u16 machine, u16 n, 12 bytes, u16 optional_size, u16, optional header. Return: n */
+/*@
+  requires get_valid(g);
+  assigns g->len, g->bad, g->buf;
+  ensures get_valid(g) && get_rest{Pre, Post}(g);
+*/
+static uint16_t count_sections(struct ghvm_get *g)
+{
+	uint16_t sections, optional;
+
+	if (ghvm_get_u32(g) != PE_MAGIC)
+		return 0;
+	ghvm_get_skip(g, 2);
+	sections = ghvm_get_u16(g);
+	ghvm_get_skip(g, 12);
+	optional = ghvm_get_u16(g);
+	ghvm_get_skip(g, 2 + (size_t)optional);
+	return sections;
+}
+
+/* An Image is also an EFI program. Its section table tells the length of the file. */
+/*@
+  requires \valid_read(header + (0 .. n - 1));
+  assigns \nothing;
+*/
 static uint64_t pe_end(const uint8_t *header, size_t n, uint32_t offset)
 {
 	struct ghvm_get g = { .buf = header, .len = n };
 	uint64_t end = 0;
-	uint16_t sections, optional;
+	uint16_t sections;
 
 	ghvm_get_skip(&g, offset);
-	if (ghvm_get_u32(&g) != PE_MAGIC)
-		return 0;
-	ghvm_get_skip(&g, 2);
-	sections = ghvm_get_u16(&g);
-	ghvm_get_skip(&g, 12);
-	optional = ghvm_get_u16(&g);
-	ghvm_get_skip(&g, 2 + (size_t)optional);
+	sections = count_sections(&g);
+	/*@
+	  loop invariant 0 <= i <= sections && get_valid(&g);
+	  loop assigns i, g, end;
+	  loop variant sections - i;
+	*/
 	for (unsigned int i = 0; i < sections && !g.bad; i++) {
-		uint64_t size, first;
+		uint64_t section = section_end(&g);
 
-		ghvm_get_skip(&g, 16);
-		size = ghvm_get_u32(&g);
-		first = ghvm_get_u32(&g);
-		ghvm_get_skip(&g, 16);
-		if (!g.bad && first + size > end)
-			end = first + size;
+		if (!g.bad && section > end)
+			end = section;
 	}
 	return end;
 }
