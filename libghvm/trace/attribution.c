@@ -7,7 +7,6 @@
 #include "libghvm/base/rm-abi.h"
 #include "libghvm/base/wire.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void ghvm_callers_init(struct ghvm_callers *c)
@@ -26,7 +25,7 @@ static struct ghvm_caller *find_self(struct ghvm_callers *c)
 {
 	struct ghvm_caller *unused = NULL;
 
-	for (size_t i = 0; i < GHVM_CALLER_THREADS; i++) {
+	for (size_t i = 0; i < c->n_threads; i++) {
 		struct ghvm_caller *at = &c->threads[i];
 
 		if (!at->name)
@@ -34,7 +33,29 @@ static struct ghvm_caller *find_self(struct ghvm_callers *c)
 		else if (pthread_equal(at->thread, pthread_self()))
 			return at;
 	}
+	if (!unused && c->n_threads < GHVM_CALLER_THREADS)
+		unused = &c->threads[c->n_threads];
 	return unused;
+}
+
+/* Each call searches the slots up to the last one in use. The lock is held. */
+static void count_threads(struct ghvm_callers *c, const struct ghvm_caller *changed)
+{
+	size_t end = (size_t)(changed - c->threads) + 1;
+
+	if (c->n_threads < end)
+		c->n_threads = end;
+	while (c->n_threads && !c->threads[c->n_threads - 1].name)
+		c->n_threads--;
+}
+
+/* A longer name is cut. */
+static void copy_name(char ret[GHVM_NAME_SIZE], const char *name)
+{
+	size_t len = strnlen(name, GHVM_NAME_SIZE - 1);
+
+	memcpy(ret, name, len);
+	ret[len] = '\0';
 }
 
 const char *ghvm_callers_enter(struct ghvm_callers *c, const char *name)
@@ -47,6 +68,7 @@ const char *ghvm_callers_enter(struct ghvm_callers *c, const char *name)
 	if (self) {
 		before = self->name;
 		*self = (struct ghvm_caller){ pthread_self(), name };
+		count_threads(c, self);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return before;
@@ -58,7 +80,7 @@ void ghvm_callers_current(struct ghvm_callers *c, char ret[GHVM_NAME_SIZE])
 
 	pthread_mutex_lock(&c->lock);
 	self = find_self(c);
-	(void)snprintf(ret, GHVM_NAME_SIZE, "%s", self && self->name ? self->name : "");
+	copy_name(ret, self && self->name ? self->name : "");
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -67,7 +89,7 @@ void ghvm_callers_name_vmid(struct ghvm_callers *c, struct ghvm_vmid vmid, const
 	if (vmid.id >= GHVM_CALLER_VMIDS)
 		return;
 	pthread_mutex_lock(&c->lock);
-	(void)snprintf(c->names[vmid.id], GHVM_NAME_SIZE, "%s", name); /* a name fits */
+	copy_name(c->names[vmid.id], name);
 	pthread_mutex_unlock(&c->lock);
 }
 

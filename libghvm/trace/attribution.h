@@ -32,11 +32,13 @@ struct ghvm_caller {
 /**
  * struct ghvm_callers - threads and VMIDs of one connection, with their VMs
  * @threads: guarded by @lock
+ * @n_threads: slots up to the last one in use, guarded by @lock
  * @names: by VMID, guarded by @lock; "": the VMID has no owner
  */
 struct ghvm_callers {
 	pthread_mutex_t lock;
 	struct ghvm_caller threads[GHVM_CALLER_THREADS];
+	size_t n_threads;
 	char names[GHVM_CALLER_VMIDS][GHVM_NAME_SIZE];
 };
 

@@ -4,6 +4,7 @@
 #include "libghvm/base/rm-abi.h"
 #include "ghvm/trace.h"
 #include "libghvm/base/wire.h"
+#include "libghvm/trace/attribution.h"
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -315,6 +316,73 @@ static void no_bytes_do_harm(void **state)
 	}
 }
 
+/**
+ * struct worker - a thread that works for the VM "b" between two barriers
+ */
+struct worker {
+	struct ghvm_callers *callers;
+	pthread_barrier_t barrier;
+	char seen[GHVM_NAME_SIZE];
+};
+
+static void *work(void *data)
+{
+	struct worker *w = data;
+
+	(void)ghvm_callers_enter(w->callers, "b");
+	(void)pthread_barrier_wait(&w->barrier);
+	(void)pthread_barrier_wait(&w->barrier);
+	ghvm_callers_current(w->callers, w->seen);
+	(void)ghvm_callers_enter(w->callers, NULL);
+	return NULL;
+}
+
+/* However threads come and go, each keeps its VM, and no slot is searched behind the last one in use. */
+static void threads_come_and_go(void **state)
+{
+	struct ghvm_callers c;
+	struct worker w = { .callers = &c };
+	char name[GHVM_NAME_SIZE];
+	pthread_t thread;
+
+	ghvm_callers_init(&c);
+	assert_int_equal(pthread_barrier_init(&w.barrier, NULL, 2), 0);
+	assert_null(ghvm_callers_enter(&c, "a"));
+	assert_int_equal(pthread_create(&thread, NULL, work, &w), 0);
+	(void)pthread_barrier_wait(&w.barrier);
+	assert_int_equal(c.n_threads, 2);
+	assert_string_equal(ghvm_callers_enter(&c, NULL), "a");
+	assert_int_equal(c.n_threads, 2);
+	ghvm_callers_current(&c, name);
+	assert_string_equal(name, "");
+	assert_null(ghvm_callers_enter(&c, "c"));
+	(void)pthread_barrier_wait(&w.barrier);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_string_equal(w.seen, "b");
+	assert_int_equal(c.n_threads, 1);
+	ghvm_callers_current(&c, name);
+	assert_string_equal(name, "c");
+	(void)ghvm_callers_enter(&c, NULL);
+	assert_int_equal(c.n_threads, 0);
+	(void)pthread_barrier_destroy(&w.barrier);
+	ghvm_callers_done(&c);
+}
+
+/* A longer name than a VM can have is cut. */
+static void a_long_name_is_cut(void **state)
+{
+	char longer[GHVM_NAME_SIZE + 8], name[GHVM_NAME_SIZE];
+	struct ghvm_callers c;
+
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	ghvm_callers_init(&c);
+	(void)ghvm_callers_enter(&c, longer);
+	ghvm_callers_current(&c, name);
+	assert_int_equal(strlen(name), GHVM_NAME_SIZE - 1);
+	ghvm_callers_done(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +390,7 @@ int main(void)
 		cmocka_unit_test(each_vm_has_its_own),	   cmocka_unit_test(the_rings_are_bounded),
 		cmocka_unit_test(many_threads_at_once),	   cmocka_unit_test(says_what_is_in_them),
 		cmocka_unit_test(a_line_has_an_end),	   cmocka_unit_test(no_bytes_do_harm),
+		cmocka_unit_test(threads_come_and_go),	   cmocka_unit_test(a_long_name_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
