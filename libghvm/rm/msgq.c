@@ -125,7 +125,8 @@ int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, 
 	}
 }
 
-int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], size_t *ret_len)
+int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], size_t *ret_len,
+		      bool *ret_more)
 {
 	struct ghvm_hvc_msgqueue_receive got;
 	int r;
@@ -142,5 +143,6 @@ int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], siz
 	if (!got.size || got.size > GHVM_MSGQUEUE_BYTES)
 		return -EPROTO;
 	*ret_len = (size_t)got.size;
+	*ret_more = got.not_empty;
 	return 1;
 }

@@ -50,12 +50,14 @@ int ghvm_msgq_send(struct ghvm_msgq *q, const void *buf, size_t len, bool push, 
 /**
  * ghvm_msgq_receive() - one packet, if there is one
  * @buf: GHVM_MSGQUEUE_BYTES
+ * @ret_more: false: the queue is empty now, and what is sent from here on raises the virq again
  *
  * Thread: one at a time.
  * Return: 1: *ret_len bytes; 0: empty; -EREMOTEIO the hypervisor refused; -EPROTO the hypervisor
  * returned OK with an impossible size, and would do so for ever; other errno.
  */
-int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], size_t *ret_len);
+int ghvm_msgq_receive(struct ghvm_msgq *q, uint8_t buf[GHVM_MSGQUEUE_BYTES], size_t *ret_len,
+		      bool *ret_more);
 
 /* CLOCK_MONOTONIC, nanoseconds. */
 uint64_t ghvm_msgq_now(void);

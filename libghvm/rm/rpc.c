@@ -252,11 +252,12 @@ static int drain_queue(struct ghvm_rm *rm)
 {
 	const struct ghvm_assembly *m;
 	uint8_t packet[GHVM_MSGQUEUE_BYTES];
+	bool more;
 	size_t len;
 	int r;
 
 	for (unsigned int i = 0; i < DISPATCH_MAX; i++) {
-		r = ghvm_msgq_receive(&rm->q, packet, &len);
+		r = ghvm_msgq_receive(&rm->q, packet, &len, &more);
 		if (is_transient(r))
 			return receive_again(rm, r);
 		rm->receive_fails_since = 0;
@@ -265,6 +266,8 @@ static int drain_queue(struct ghvm_rm *rm)
 		m = ghvm_assembler_feed(&rm->assembler, packet, len);
 		if (m)
 			on_message(rm, m);
+		if (!more)
+			return 0;
 	}
 	(void)eventfd_write(rm->q.rx_fd, 1); /* cannot fail: it was read */
 	return 0;

@@ -161,17 +161,20 @@ static void receives_until_empty(void **state)
 	uint8_t buf[GHVM_MSGQUEUE_BYTES], p[240];
 	struct ghvm_msgq q;
 	size_t len = 77;
+	bool more;
 
 	memset(p, 0x5a, sizeof(p));
 	assert_int_equal(ghvm_msgq_init_rm(&q, &s->host), 0);
 	script_push_raw(s, p, 1);
 	script_push_raw(s, p, 240);
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), 1);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), 1);
 	assert_int_equal(len, 1);
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), 1);
+	assert_true(more);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), 1);
 	assert_int_equal(len, 240);
+	assert_false(more);
 	assert_memory_equal(buf, p, 240);
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), 0);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), 0);
 	assert_int_equal(len, 240); /* untouched */
 	ghvm_msgq_done(&q);
 }
@@ -182,20 +185,21 @@ static void receive_errors(void **state)
 	uint8_t buf[GHVM_MSGQUEUE_BYTES];
 	struct ghvm_msgq q;
 	size_t len;
+	bool more;
 
 	assert_int_equal(ghvm_msgq_init_rm(&q, &s->host), 0);
 	s->receive_size = UINT64_MAX; /* OK, but nothing: abi B.3, would spin */
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), -EPROTO);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), -EPROTO);
 	s->receive_size = 241;
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), -EPROTO);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), -EPROTO);
 	s->receive_status = 51;
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), -EREMOTEIO);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), -EREMOTEIO);
 	s->receive_errno = -ENODEV;
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), -ENODEV);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), -ENODEV);
 	s->receive_errno = -EINTR; /* once: asked again, and it is empty */
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), 0);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), 0);
 	s->receive_status = -2;
-	assert_int_equal(ghvm_msgq_receive(&q, buf, &len), 0);
+	assert_int_equal(ghvm_msgq_receive(&q, buf, &len, &more), 0);
 	ghvm_msgq_done(&q);
 }
 
