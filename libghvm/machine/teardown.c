@@ -232,7 +232,7 @@ static int take_parcel_back(struct ghvm_machine *m, struct ghvm_parcel *p, struc
  * Take each parcel back, also after one failed. The first error is returned, and that another guest may have a
  * parcel only if there is no other.
  */
-static int take_all_back(struct ghvm_machine *m, struct ghvm_error *err)
+static int take_each_back(struct ghvm_machine *m, struct ghvm_error *err)
 {
 	struct ghvm_error first = {};
 
@@ -247,6 +247,14 @@ static int take_all_back(struct ghvm_machine *m, struct ghvm_error *err)
 	if (first.code && err)
 		*err = first;
 	return first.code;
+}
+
+/* The handle of a parcel may be unknown for as long as another one is not back: a probe that a dead process has left. */
+static int take_all_back(struct ghvm_machine *m, struct ghvm_error *err)
+{
+	int r = take_each_back(m, err);
+
+	return r == -EBUSY ? take_each_back(m, err) : r;
 }
 
 static bool is_before_ready(enum ghvm_vm_status status)
