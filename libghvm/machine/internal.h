@@ -55,6 +55,7 @@ struct ghvm_machine_added {
  * @vmid: 0: none; RM's own is never 0
  * @started: VM_START may have been executed
  * @news: number of notifications, so that a waiter misses none
+ * @told: status in the last VM_STATUS since ghvm_machine_hear(); NONE: there was none
  * @added: unordered
  */
 struct ghvm_machine {
@@ -99,6 +100,7 @@ struct ghvm_machine {
 	bool exited;
 	enum ghvm_exit_type exit_type;
 	unsigned int news;
+	enum ghvm_vm_status told;
 	struct ghvm_machine_added added[GHVM_LEDGER_PARCELS];
 	size_t n_added;
 };
@@ -115,6 +117,10 @@ bool ghvm_machine_refused(int r, const struct ghvm_error *e);
 /* Number of notifications so far; and wait until it differs from @seen, at most @ms. */
 unsigned int ghvm_machine_news(const struct ghvm_machine *m);
 void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int ms);
+/* Before a request: only what RM notifies from here on is an effect of it. */
+void ghvm_machine_hear(struct ghvm_machine *m);
+/* True if VM_STATUS has said @status since then, last. EXITED is noted as the end of the guest. */
+bool ghvm_machine_told(struct ghvm_machine *m, enum ghvm_vm_status status);
 uint64_t ghvm_machine_now_ms(void);
 
 /* Shorten the 10 s that teardown() waits for an exit, and for a reset (tests). */

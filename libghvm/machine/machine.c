@@ -214,6 +214,7 @@ void ghvm_machine_set_vmid(struct ghvm_machine *m, struct ghvm_vmid vmid)
 	m->vmid = vmid;
 	m->started = false;
 	m->settled = false;
+	m->told = GHVM_VM_NONE;
 	m->asked_crash = false;
 	if (vmid.id) /* a new run; otherwise the exit type is kept */
 		m->exited = false;
@@ -259,7 +260,7 @@ static bool handle_exited(struct ghvm_machine *m, const struct ghvm_rm_vm_exited
 	return mine;
 }
 
-/* Only wakes waiters, which ask RM for the state. */
+/* Wakes waiters, which ask RM for the state unless RM has acted on a request that leads to this one. */
 static bool handle_status(struct ghvm_machine *m, const struct ghvm_rm_vm_status *s)
 {
 	bool mine;
@@ -267,11 +268,31 @@ static bool handle_status(struct ghvm_machine *m, const struct ghvm_rm_vm_status
 	lock(m);
 	mine = m->vmid.id && m->vmid.id == s->vmid.id;
 	if (mine) {
+		m->told = s->state.status;
 		m->news++;
 		(void)pthread_cond_broadcast(&m->cond); /* cannot fail */
 	}
 	unlock(m);
 	return mine;
+}
+
+void ghvm_machine_hear(struct ghvm_machine *m)
+{
+	lock(m);
+	m->told = GHVM_VM_NONE;
+	unlock(m);
+}
+
+bool ghvm_machine_told(struct ghvm_machine *m, enum ghvm_vm_status status)
+{
+	bool told;
+
+	lock(m);
+	told = m->vmid.id && m->told == status;
+	unlock(m);
+	if (told && status == GHVM_VM_EXITED)
+		note_exited(m, ghvm_machine_vmid(m));
+	return told;
 }
 
 bool ghvm_machine_on_notify(struct ghvm_machine *m, const struct ghvm_rm_notification *n)
@@ -323,6 +344,8 @@ void ghvm_machine_wait(struct ghvm_machine *m, unsigned int seen, unsigned int m
 	struct timespec until = after_ms(ms);
 	int r = 0;
 
+	if (ghvm_machine_news(m) != seen || ghvm_rm_listen(m->rm, ms))
+		return;
 	lock(m);
 	while (r == 0 && m->news == seen)
 		r = pthread_cond_timedwait(&m->cond, &m->lock, &until);

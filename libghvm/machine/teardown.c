@@ -2,7 +2,8 @@
 /*
  * Teardown of a machine: works from every state and can be repeated (decision 13, abi K.6).
  *
- * RM is asked for the VM's state, since after a lost reply nothing else is reliable. First the VM
+ * RM is asked for the VM's state, since after a lost reply nothing else is reliable; once, where later notifications
+ * agree with its replies. First the VM
  * is stopped and reset; then each parcel is reclaimed and unguarded; finally, if all of them
  * were, the VMID is deallocated. RESET is never sent in LOAD or without a configuration,
  * DEALLOCATE never while a page is guarded.
@@ -71,12 +72,18 @@ static void ask_crash_message(struct ghvm_machine *m)
 		memcpy(m->crash, text, sizeof(m->crash));
 }
 
-/* A request that RM has accepted gets the whole patience, however long those before it have taken. */
+/*
+ * A request that RM has accepted gets the whole patience, however long those before it have taken. Where notifications
+ * come, its effect is notified, so RM is not asked soon.
+ */
 static bool note_accepted(struct settling *s, int r)
 {
-	if (r == 0)
-		s->deadline = ghvm_machine_now_ms() + s->m->patience_ms;
-	return r == 0;
+	if (r < 0)
+		return false;
+	s->deadline = ghvm_machine_now_ms() + s->m->patience_ms;
+	if (ghvm_machine_news(s->m))
+		s->poll_ms = POLL_LAST_MS;
+	return true;
 }
 
 /* Send the request that @status calls for. Return: 1, none: the VM has settled. */
@@ -90,6 +97,7 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 	case GHVM_VM_RUNNING:
 	case GHVM_VM_PAUSED:
 		if (!s->stopped) {
+			ghvm_machine_hear(s->m);
 			r = ghvm_rm_vm_stop(s->m->rm, vmid, &e);
 			s->stopped = note_accepted(s, r);
 		}
@@ -100,6 +108,7 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 	case GHVM_VM_READY:
 	case GHVM_VM_INIT_FAILED:
 		if (!s->reset) {
+			ghvm_machine_hear(s->m);
 			r = ghvm_rm_vm_reset(s->m->rm, vmid, &e);
 			s->reset = note_accepted(s, r);
 		}
@@ -117,12 +126,6 @@ static int advance_vm(struct settling *s, enum ghvm_vm_status status, struct ghv
 	return r;
 }
 
-static void pause_for_news(struct settling *s, unsigned int seen)
-{
-	ghvm_machine_wait(s->m, seen, s->poll_ms);
-	s->poll_ms = s->poll_ms * 2 < POLL_LAST_MS ? s->poll_ms * 2 : POLL_LAST_MS;
-}
-
 int ghvm_machine_ask_surely(struct ghvm_machine *m, struct ghvm_vmid vmid, enum ghvm_vm_status *ret,
 			    struct ghvm_error *err)
 {
@@ -131,6 +134,45 @@ int ghvm_machine_ask_surely(struct ghvm_machine *m, struct ghvm_vmid vmid, enum 
 	if (r == 0 && *ret == GHVM_VM_NONE)
 		r = ghvm_machine_ask(m, vmid, ret, err);
 	return r;
+}
+
+/* What the last request that RM has accepted leads to; NONE: there was none. */
+static enum ghvm_vm_status find_aim(const struct settling *s)
+{
+	if (s->reset)
+		return GHVM_VM_RESET;
+	return s->stopped ? GHVM_VM_EXITED : GHVM_VM_NONE;
+}
+
+/*
+ * The VM's state. If RM has accepted a request, and has notified since then what that request leads to, the two
+ * agree and RM is not asked. A RESET that follows is safe: a VM that RM has stopped was running, so it is in neither
+ * of the states in which a RESET kills RM (abi K.6).
+ */
+static int find_status(struct settling *s, enum ghvm_vm_status *ret, struct ghvm_error *err)
+{
+	*ret = find_aim(s);
+	if (*ret != GHVM_VM_NONE && ghvm_machine_told(s->m, *ret))
+		return 0;
+	return ghvm_machine_ask_surely(s->m, ghvm_machine_vmid(s->m), ret, err);
+}
+
+/* Until RM notifies something, or what an accepted request leads to; @seen: notifications before RM was asked. */
+static void pause_for_news(struct settling *s, unsigned int seen)
+{
+	const enum ghvm_vm_status aim = find_aim(s);
+	uint64_t now = ghvm_machine_now_ms(), until = now + s->poll_ms;
+
+	if (until > s->deadline)
+		until = s->deadline;
+	while (now < until) {
+		ghvm_machine_wait(s->m, seen, (unsigned int)(until - now));
+		seen = ghvm_machine_news(s->m);
+		now = ghvm_machine_now_ms();
+		if (aim == GHVM_VM_NONE || ghvm_machine_told(s->m, aim))
+			break;
+	}
+	s->poll_ms = s->poll_ms * 2 < POLL_LAST_MS ? s->poll_ms * 2 : POLL_LAST_MS;
 }
 
 /*
@@ -149,7 +191,7 @@ static int settle_vm(struct ghvm_machine *m, enum ghvm_vm_status *ret, struct gh
 			ghvm_machine_news(m); /* read before asking, so that no change is missed */
 		const uint64_t asked_at = ghvm_machine_now_ms();
 		enum ghvm_vm_status status;
-		int r = ghvm_machine_ask_surely(m, ghvm_machine_vmid(m), &status, err);
+		int r = find_status(&s, &status, err);
 
 		if (r == 0)
 			r = advance_vm(&s, status, err);

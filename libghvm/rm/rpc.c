@@ -299,6 +299,17 @@ int ghvm_rm_dispatch(struct ghvm_rm *rm)
 	return ghvm_rm_receive(rm);
 }
 
+bool ghvm_rm_listen(struct ghvm_rm *rm, unsigned int ms)
+{
+	struct pollfd p = { .fd = rm->q.rx_fd, .events = POLLIN };
+
+	if (atomic_load(&rm->dispatched))
+		return false;
+	if (poll(&p, 1, ms < INT32_MAX ? (int)ms : INT32_MAX) > 0)
+		(void)ghvm_rm_receive(rm); /* an error has marked it dead */
+	return true;
+}
+
 /* ---- calling; call_lock is held ---- */
 
 static uint64_t deadline_in(unsigned int ms)

@@ -31,6 +31,12 @@ struct ghvm_rm_notification {
 /* Shorten the 10 s deadline (tests). Milliseconds. */
 void ghvm_rm_set_deadline(struct ghvm_rm *rm, unsigned int call_ms, unsigned int sync_ms);
 
+/*
+ * Without a dispatcher: wait for packets, at most @ms, and read them. False: a dispatcher reads them, nothing was
+ * waited for. Thread: any but the dispatcher's.
+ */
+bool ghvm_rm_listen(struct ghvm_rm *rm, unsigned int ms);
+
 /**
  * struct ghvm_rm_scope - a scope in which the calls of a thread belong to one VM
  */
