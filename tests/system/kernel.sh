@@ -26,13 +26,20 @@ die()
 	exit 1
 }
 
-# meta VERSION FLAVOUR: RELEASE that the image metapackage depends on, e.g. 6.1.0-56-cloud-arm64
+# meta VERSION FLAVOUR: RELEASE that the image metapackage depends on, e.g. 6.1.0-56-cloud-arm64. apt-cache takes
+# seconds, so its answer is kept while apt's lists are the same.
 meta()
 {
 	m=linux-image-$1-$2
 	[ "$1" != $default ] || m=linux-image-$2
-	apt-cache depends "$m:${2##*-}" 2>/dev/null | sed -n 's/^ *Depends: linux-image-\([^:]*\).*/\1/p' |
-		head -n 1
+	memo=$cache/.$m
+	if ! [ -s "$memo" ] || [ -z "$(find "$memo" -newer /var/lib/apt/lists 2>/dev/null)" ]; then
+		mkdir -p "$cache"
+		apt-cache depends "$m:${2##*-}" 2>/dev/null |
+			sed -n 's/^ *Depends: linux-image-\([^:]*\).*/\1/p' | head -n 1 >"$memo.$$"
+		mv "$memo.$$" "$memo"
+	fi
+	cat "$memo"
 }
 
 # newest WHAT VERSION FLAVOUR: the newest RELEASE in the cache

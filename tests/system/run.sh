@@ -3,7 +3,8 @@
 # run.sh [--test|--demo|--bench|--instructions|--shell] FOLDER [CASE...]: boot the testbed once.
 #
 # All results are written to FOLDER: the module, the guest, the hypervisor, the initramfs, and the
-# logs (console.log, model.log). The programs are those of build/arm64. Without a mode the cases of
+# logs (console.log, model.log). What was made by an earlier run is made again only if the contents of
+# what it is made from have changed. The programs are those of build/arm64. Without a mode the cases of
 # tests/system/cases are run, with TAP output.
 #
 # Only one run at a time can use FOLDER. Killing a run also ends its QEMU.
@@ -17,6 +18,8 @@ here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
 # shellcheck source=tests/system/one-run.sh
 . "$here/one-run.sh"
+# shellcheck source=tests/system/made.sh
+. "$here/made.sh"
 # shellcheck source=tests/progress.sh
 . "$root/tests/progress.sh"
 mode="test"
@@ -60,6 +63,19 @@ step() {
   fi
   printf '# %s: %d.%d s\n' "$text" $((($(date +%s%N) - start) / 1000000000)) \
     $((($(date +%s%N) - start) / 100000000 % 10))
+}
+
+# made NAME TEXT KEY RESULT COMMAND...: as step, unless an earlier run has made RESULT in FOLDER with that key
+made() {
+  local stamp=$out/$1.made text=$2 key=$3 result=$out/$4
+  shift 4
+  if made_is "$stamp" "$key" "$result"; then
+    printf '# %s: unchanged\n' "$text"
+    return
+  fi
+  rm -f "$stamp"
+  step "$text" "$@"
+  made_note "$stamp" "$key"
 }
 
 build_module() {
@@ -164,10 +180,17 @@ choose_machine() {
   machine+=("${w[@]}")
 }
 
-step "module" build_module
-step "guest" "$here/guest.sh" "$out/guest"
-[ -n "${GHVM_HYPERVISOR:-}" ] || step "model hypervisor" build_model
-step "initramfs" make_overlay
+# What the results are made from besides files of this tree.
+tools=$(aarch64-linux-gnu-gcc --version | head -n 1)
+made module "module" \
+  "$(made_key "$root/kmod" "$0" "$tools" "$("$here/kernel.sh" headers 6.12-cloud)/Makefile")" kmod/ghvm.ko build_module
+made guest "guest" \
+  "$(made_key "$here"/guest* "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" "$("$here/kernel.sh" busybox)" \
+    "$("$here/kernel.sh" uboot)")" guest/Image "$here/guest.sh" "$out/guest"
+[ -n "${GHVM_HYPERVISOR:-}" ] || made model "model hypervisor" \
+  "$(made_key "$root"/{tests/model,libghvm,include,kmod/uapi} "$tools")" el2.bin build_model
+made initramfs "initramfs" \
+  "$(made_key "$root" "$programs" "$out"/{guest,kmod/ghvm.ko} "$("$here/root.sh")")" initramfs make_overlay
 
 : >"$out/model.log"
 choose_machine
