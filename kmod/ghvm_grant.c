@@ -9,18 +9,19 @@
 
 #include <linux/file.h>
 #include <linux/kref.h>
-#include <linux/rwsem.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
+#include <linux/sort.h>
 
 #include "ghvm_priv.h"
+
+#define GRANT_REVOKED INT_MIN /* the bit that makes a count of calls negative */
 
 /**
  * struct ghvm_grant_file - a grant
  * @ref: held by its file, and by a revocation in progress
  * @node: in grants, until revoked or closed; guarded by grants_lock
- * @busy: held for reading during each ioctl
- * @revoked: set once; no ioctl starts any more
+ * @busy: number of ioctls in progress; GRANT_REVOKED is set once, and then none starts any more
  * @id: chosen by user space, for GHVM_REVOKE
  * @irqs: virqs bound through it
  * @calls: @n_calls permitted calls, owned
@@ -31,8 +32,7 @@
 struct ghvm_grant_file {
 	struct kref ref;
 	struct list_head node;
-	struct rw_semaphore busy;
-	bool revoked;
+	atomic_t busy;
 	u64 id;
 	struct ghvm_irqs irqs;
 	struct ghvm_grant_call *calls;
@@ -84,26 +84,39 @@ static long grant_irq(struct ghvm_grant_file *g, void *p)
 	return ghvm_irqs_set(&g->irqs, arg);
 }
 
-/* @busy is held during the hypercall; @run does not access user memory. */
-static long run_locked(struct ghvm_grant_file *g, long (*run)(struct ghvm_grant_file *g, void *arg),
-		       void *arg)
+/* One atomic variable has both, so either a call is counted before it is revoked, or it is refused. */
+static bool grant_begin(struct ghvm_grant_file *g)
+{
+	return atomic_inc_unless_negative(&g->busy);
+}
+
+/* The hypercall is over for grant_drain(), which reads the count with acquire. */
+static void grant_end(struct ghvm_grant_file *g)
+{
+	(void)atomic_dec_return_release(&g->busy);
+}
+
+/* Not held across copies from and to user space, which could block for long. */
+static long run_counted(struct ghvm_grant_file *g,
+			long (*run)(struct ghvm_grant_file *g, void *arg), void *arg)
 {
 	long ret;
 
-	down_read(&g->busy);
-	ret = READ_ONCE(g->revoked) ? -ESTALE : run(g, arg);
-	up_read(&g->busy);
+	if (!grant_begin(g))
+		return -ESTALE;
+	ret = run(g, arg);
+	grant_end(g);
 	return ret;
 }
 
 static long cmd_hcall(void *priv, void *p)
 {
-	return run_locked(priv, grant_hcall, p);
+	return run_counted(priv, grant_hcall, p);
 }
 
 static long cmd_irq(void *priv, void *p)
 {
-	return run_locked(priv, grant_irq, p);
+	return run_counted(priv, grant_irq, p);
 }
 
 static const struct ghvm_op grant_ops[] = {
@@ -115,7 +128,7 @@ static long grant_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct ghvm_grant_file *g = file->private_data;
 
-	if (READ_ONCE(g->revoked))
+	if (atomic_read(&g->busy) < 0)
 		return -ESTALE;
 	return ghvm_ioctl(g, grant_ops, ARRAY_SIZE(grant_ops), cmd, (void __user *)arg);
 }
@@ -154,6 +167,7 @@ static int grant_load(struct ghvm_grant_file *g, const struct ghvm_grant *arg)
 		return PTR_ERR(p);
 	g->virqs = p;
 	g->n_virqs = arg->n_virqs;
+	sort(g->calls, g->n_calls, sizeof(*g->calls), ghvm_calls_compare, NULL);
 
 	return ghvm_calls_check(g->calls, g->n_calls);
 }
@@ -167,7 +181,6 @@ static struct ghvm_grant_file *grant_new(const struct ghvm_grant *arg)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&g->ref);
 	INIT_LIST_HEAD(&g->node);
-	init_rwsem(&g->busy);
 	INIT_LIST_HEAD(&g->irqs.list);
 	g->id = arg->id;
 	ret = grant_load(g, arg);
@@ -218,17 +231,15 @@ long ghvm_grant(void *priv, void *p)
  */
 static int grant_drain(struct ghvm_grant_file *g)
 {
-	WRITE_ONCE(g->revoked, true);
+	atomic_or(GRANT_REVOKED, &g->busy);
 	for (;;) {
 		kick_all_cpus_sync();
-		if (down_write_trylock(&g->busy))
-			break;
+		if (atomic_read_acquire(&g->busy) == GRANT_REVOKED)
+			return 0;
 		schedule_timeout_killable(1);
 		if (fatal_signal_pending(current))
 			return -EINTR; /* still listed: can be revoked again */
 	}
-	up_write(&g->busy);
-	return 0;
 }
 
 long ghvm_revoke(void *priv, void *p)

@@ -2,8 +2,8 @@
 /*
  * Internal interfaces of the module.
  *
- * Locks, outermost first: a grant's rwsem, ghvm_irq_lock; a pin's lock, ghvm_guard_lock. The two
- * chains are independent.
+ * Locks, outermost first: a pin's lock, ghvm_guard_lock. A call of a grant is counted, not locked; it
+ * may take ghvm_irq_lock.
  */
 #ifndef _GHVM_PRIV_H
 #define _GHVM_PRIV_H

@@ -5,6 +5,7 @@
 #ifndef _GHVM_PURE_H
 #define _GHVM_PURE_H
 
+#include <linux/bsearch.h>
 #include <linux/errno.h>
 #include <linux/types.h>
 
@@ -73,14 +74,22 @@ static inline int ghvm_calls_check(const struct ghvm_grant_call *calls, u32 n)
 	return 0;
 }
 
+/* Order of the calls of a grant, for sort(). */
+static inline int ghvm_calls_compare(const void *a, const void *b)
+{
+	const struct ghvm_grant_call *x = a, *y = b;
+
+	if (x->capid != y->capid)
+		return x->capid < y->capid ? -1 : 1;
+	return x->call < y->call ? -1 : x->call > y->call;
+}
+
+/* @calls: sorted by ghvm_calls_compare() */
 static inline bool ghvm_calls_have(const struct ghvm_grant_call *calls, u32 n, u32 call, u64 capid)
 {
-	u32 i;
+	const struct ghvm_grant_call wanted = { .call = call, .capid = capid };
 
-	for (i = 0; i < n; i++)
-		if (calls[i].call == call && calls[i].capid == capid)
-			return true;
-	return false;
+	return __inline_bsearch(&wanted, calls, n, sizeof(*calls), ghvm_calls_compare);
 }
 
 static inline bool ghvm_virqs_have(const u32 *virqs, u32 n, u32 virq)

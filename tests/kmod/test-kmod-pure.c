@@ -74,6 +74,26 @@ static void a_grant_is_call_and_capability(void **state)
 	assert_false(ghvm_virqs_have(NULL, 0, 40));
 }
 
+/* As many as a grant may have, in any order: each is found, and none between them. */
+static void any_order_of_calls(void **state)
+{
+	struct ghvm_grant_call calls[GHVM_GRANT_MAX];
+
+	for (u32 i = 0; i < GHVM_GRANT_MAX; i++)
+		calls[i] =
+			(struct ghvm_grant_call){ .call = i % 2 ? 0x65 : 0x12,
+						  .capid = (u64)(i * 37 % GHVM_GRANT_MAX) << 33 };
+	qsort(calls, GHVM_GRANT_MAX, sizeof(calls[0]), ghvm_calls_compare);
+	for (u32 i = 0; i < GHVM_GRANT_MAX; i++) {
+		const u32 other = calls[i].call == 0x65 ? 0x12 : 0x65;
+
+		assert_true(ghvm_calls_have(calls, GHVM_GRANT_MAX, calls[i].call, calls[i].capid));
+		assert_false(ghvm_calls_have(calls, GHVM_GRANT_MAX, other, calls[i].capid));
+		assert_false(
+			ghvm_calls_have(calls, GHVM_GRANT_MAX, calls[i].call, calls[i].capid + 1));
+	}
+}
+
 static void pages_that_touch_are_one_extent(void **state)
 {
 	static const u64 pages[] = { 0x1000, 0x2000, 0x3000, 0x5000, 0x4000, 0x6000, 0x7000 };
@@ -187,6 +207,7 @@ int main(void)
 		cmocka_unit_test(virqs_are_shared_peripherals),
 		cmocka_unit_test(grants_have_no_buffers),
 		cmocka_unit_test(a_grant_is_call_and_capability),
+		cmocka_unit_test(any_order_of_calls),
 		cmocka_unit_test(pages_that_touch_are_one_extent),
 		cmocka_unit_test(extents_at_the_top),
 		cmocka_unit_test(an_offset_is_found),
