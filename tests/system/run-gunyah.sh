@@ -20,6 +20,7 @@ initrd=$((0x48000000))
 size=$(stat -L -c %s "$initramfs")
 machine=(-M "virt,virtualization=on,gic-version=3,highmem=off" -cpu "max,sve128=on,pauth-impdef=on"
   -smp "$cpus" -nographic -nic none -no-reboot)
+read -ra more <<<"${QEMU_ARGS:-}"
 dtb=$out/primary.dtb
 
 make_tree() {
@@ -42,6 +43,7 @@ machine+=(-m 2G -kernel "$hypvm"
   -device "loader,file=$kernel,addr=0x41000000,force-raw=on"
   -device "loader,file=$dtb,addr=0x40f00000,force-raw=on"
   -device "loader,file=$initramfs,addr=$initrd,force-raw=on")
+machine+=("${more[@]}")
 [ -z "$shell" ] || exec qemu-system-aarch64 "${machine[@]}"
 coproc QEMU {
   exec setpriv --pdeathsig TERM qemu-system-aarch64 "${machine[@]}" </dev/null 2>&1

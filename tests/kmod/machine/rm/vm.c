@@ -31,20 +31,19 @@ static void request(struct rpc *rpc, uint32_t id, uint32_t vmid)
 }
 
 /* Pinned pages of the guest, with what it runs; no mapping is left. */
-static int memory(int dev, const char *tag)
+static int memory(int dev, const char *tag, const struct code *code)
 {
 	int tree = open("/guest.dtb", O_RDONLY | O_CLOEXEC);
 	int memfd = memfd_create("guest", MFD_CLOEXEC | MFD_HUGETLB);
 	uint8_t *p;
 	long pin;
-	uint32_t code = BRANCH_TO_SELF;
 
 	if (tree < 0 || memfd < 0 || ftruncate(memfd, VM_SIZE) < 0)
 		t_die("guest memory");
 	p = mmap(NULL, VM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memfd, 0);
 	if (p == MAP_FAILED)
 		t_die("guest memory, mapped");
-	memcpy(p, &code, sizeof(code));
+	memcpy(p, code->bytes, code->size);
 	if (read(tree, p + TREE_OFFSET, TREE_ROOM) <= 0)
 		t_die("guest tree");
 	pin = t_pin(dev, p, VM_SIZE);
@@ -56,7 +55,7 @@ static int memory(int dev, const char *tag)
 	return (int)pin;
 }
 
-void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag)
+void vm_lend_code(struct vm *vm, struct rpc *rpc, const char *tag, const struct code *code)
 {
 	struct ghvm_extent x;
 	struct ghvm_pin_extents e = { .count = 1 };
@@ -64,7 +63,7 @@ void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag)
 	uint32_t any = 0;
 
 	must(rpc_call(rpc, RM_VM_ALLOCATE, &any, 4, &vm->vmid, 4), "ALLOCATE");
-	vm->pin = memory(rpc->dev, tag);
+	vm->pin = memory(rpc->dev, tag, code);
 	e.extents = (uintptr_t)&x;
 	if (t_call(vm->pin, GHVM_PIN_EXTENTS, &e) || e.count != 1 || x.length != VM_SIZE)
 		t_die("a huge page is one extent");
@@ -72,6 +71,13 @@ void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag)
 	memcpy(lend + 20, &x.pa, 8);
 	memcpy(lend + 28, &x.length, 8);
 	must(rpc_call(rpc, RM_MEM_LEND, lend, sizeof(lend), &vm->handle, 4), "LEND");
+}
+
+void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag)
+{
+	static const uint32_t spin = BRANCH_TO_SELF;
+
+	vm_lend_code(vm, rpc, tag, &(struct code){ &spin, sizeof(spin) });
 }
 
 static void resources(struct vm *vm, struct rpc *rpc)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest of one page of code and one vCPU, which jumps to itself for ever, in 2 MiB.
+ * A guest of little code and one vCPU, in 2 MiB. Unless told it jumps to itself for ever.
  */
 #pragma once
 
@@ -18,8 +18,15 @@ struct vm {
 	int pin;
 };
 
+/* What a guest runs, at most 1 MiB. */
+struct code {
+	const void *bytes;
+	size_t size;
+};
+
 /* Each ends the tests if it fails. */
 void vm_lend(struct vm *vm, struct rpc *rpc, const char *tag);
+void vm_lend_code(struct vm *vm, struct rpc *rpc, const char *tag, const struct code *code);
 void vm_start(struct vm *vm, struct rpc *rpc);
 void vm_stop(struct vm *vm, struct rpc *rpc);	 /* EXITED, then RESET */
 long vm_reclaim(struct vm *vm, struct rpc *rpc); /* 0 or the negative status */
