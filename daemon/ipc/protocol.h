@@ -60,7 +60,7 @@ enum ghvm_link_type {
 	GHVM_LINK_STARTED = 18, /* m>r  VM_START succeeded */
 	GHVM_LINK_REFUSED = 19, /* m>r  text */
 	/* r>m  u64 run state, u64 data0: the vCPUs report the end; POWERED_OFF, 0: all of them
-	 * have turned themselves off, which RM does not report (abi K.8) */
+	 * have turned themselves off, which RM does not report (abi K.8); or GHVM_LINK_BITTEN, 0 */
 	GHVM_LINK_EXITED = 20,
 	GHVM_LINK_ENDED = 21,	/* m>r  u32 exit type (abi D.2), u32 enum ghvm_link_action */
 	GHVM_LINK_REBUILT = 22, /* m>r  new "machine" and "grant" descriptors; READY follows */
@@ -87,6 +87,9 @@ enum ghvm_link_type {
 	GHVM_LINK_SENT_FDS = 31,    /* m>r  nothing: send a SENT_FD for each sent file */
 	GHVM_LINK_SENT_FD = 32,	    /* r>m  u8 kind: KERNEL or INITRD; 1 descriptor */
 };
+
+/* In place of a run state: the guest runs, and has not fed its watchdog. */
+#define GHVM_LINK_BITTEN (1ULL << 32)
 
 /* kinds of files that a helper gives */
 enum ghvm_link_kind {

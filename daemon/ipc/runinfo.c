@@ -7,7 +7,7 @@
  * u16 n, n * { u64 cap, u32 virq }, u16 n, n * { u32 label, u64 cap },
  * u16 n, n * { u32 label, u64 ipa, u64 size },
  * from version 2: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell },
- * u16 n, n * { u32 label, u64 ipa, u64 size },
+ * u16 n, n * { u32 label, u64 ipa, u64 size }, u8 on_watchdog,
  * from version 3: for each of these devices u32 virtio_id, u32 queues
  *
  * log is 0 if written by an older manager; older runners ignore it. console and power_key stand for the
@@ -187,6 +187,7 @@ static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 	if (version >= RUNINFO_VERSION_DEVICES) {
 		put_other_devices(w, info);
 		put_regions(w, info->dma, info->n_dma);
+		ghvm_put_u8(w, info->on_watchdog);
 	}
 	if (version >= RUNINFO_VERSION_SERVED)
 		put_served(w, info);
@@ -438,6 +439,7 @@ static void get_lists(struct ghvm_get *g, uint32_t version, struct ghvm_runinfo 
 		return;
 	get_other_devices(g, info);
 	info->n_dma = get_regions(g, info->dma, ARRAY_SIZE(info->dma));
+	info->on_watchdog = ghvm_get_u8(g);
 	if (version >= RUNINFO_VERSION_SERVED)
 		get_served(g, info, n_first);
 }
@@ -461,7 +463,8 @@ static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 	get_ends_and_name(g, info);
 	get_lists(g, version, info);
 	if (info->name[GHVM_NAME_SIZE - 1] || info->on_reboot > GHVM_ON_END_RESTART ||
-	    info->on_crash > GHVM_ON_END_RESTART || info->logging > GHVM_LOGGING_NONE)
+	    info->on_crash > GHVM_ON_END_RESTART || info->on_watchdog > GHVM_ON_END_DUMP_ONLY ||
+	    info->logging > GHVM_LOGGING_NONE)
 		return -EBADMSG;
 	return ghvm_get_end(g);
 }

@@ -50,6 +50,7 @@ struct ghvm_runinfo {
 	uint64_t log_size;
 	uint8_t on_reboot; /* enum ghvm_on_end */
 	uint8_t on_crash;
+	uint8_t on_watchdog; /* only with a device "watchdog" */
 	struct ghvm_runinfo_device devices[GHVM_PLAN_DEVICES_MAX];
 	size_t n_devices;
 	struct ghvm_machine_vcpu vcpus[GHVM_SPEC_CPUS_MAX];

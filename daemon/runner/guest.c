@@ -12,6 +12,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/ipc/protocol.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/hyp/host.h"
 
@@ -81,6 +82,37 @@ static void on_end(void *data, uint64_t state, uint64_t data0)
 		note_error(g, (int)data0);
 	else
 		note_end(g, state, data0);
+	tell_main(g);
+}
+
+static const char *activity_of(const struct vcpu_thread *t)
+{
+	if (t->off)
+		return "is off";
+	return atomic_load(&t->waits) ? "waits" : "runs";
+}
+
+/* As of strays: the guest controls the rate. */
+static void dump_vcpus(struct guest *g)
+{
+	g->bites++;
+	if (g->bites & (g->bites - 1))
+		return;
+	for (size_t i = 0; i < g->info.n_vcpus; i++)
+		fprintf(stderr, SD_WARNING "Watchdog: vCPU %zu %s, after %llu exits\n", i,
+			activity_of(&g->threads[i]),
+			(unsigned long long)atomic_load(&g->threads[i].exits));
+}
+
+void guest_process(struct guest *g)
+{
+	devices_process(&g->devices);
+	if (!devices_bite(&g->devices))
+		return;
+	dump_vcpus(g);
+	if (g->info.on_watchdog == GHVM_ON_END_DUMP_ONLY)
+		return;
+	note_end(g, GHVM_LINK_BITTEN, 0);
 	tell_main(g);
 }
 

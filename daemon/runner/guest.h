@@ -30,6 +30,7 @@ typedef int (*guest_open_host)(int fd, struct ghvm_host **ret, struct ghvm_error
  * @ended: eventfd, owned: a vCPU has ended, or all vCPUs are off
  * @end_lock: guards @end_state and @end_data0: the most specific end reported by a vCPU;
  *     VCPU_THREAD_STOPPED: none
+ * @bites: of the watchdog, since the start of the process
  * @rung: @shared.rings when the last look began
  * @error: errno of vCPUs that cannot run, preferably ESTALE; 0: none
  *
@@ -49,6 +50,7 @@ struct guest {
 	uint64_t end_state;
 	uint64_t end_data0;
 	unsigned long long rung;
+	unsigned long long bites;
 };
 
 /**
@@ -79,6 +81,12 @@ void guest_stop(struct guest *g);
  * VCPU_THREAD_STOPPED the latter is an errno.
  */
 bool guest_ended(struct guest *g, uint64_t *ret_state, uint64_t *ret_data0);
+
+/*
+ * Call it after an event of its devices. A bite of the watchdog ends the guest with GHVM_LINK_BITTEN, or is
+ * only logged, as lifecycle.on-watchdog says. Thread: main.
+ */
+void guest_process(struct guest *g);
 
 /* Was every vCPU off in its last run? One may have turned on another since. */
 bool guest_all_off(const struct guest *g);

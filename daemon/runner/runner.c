@@ -124,6 +124,9 @@ static int orphan_status(const struct runner *r)
 	case GHVM_VCPU_FAULT:
 		return info->on_crash == GHVM_ON_END_RESTART ? RUNNER_EXIT_FAILED
 							     : RUNNER_EXIT_STOP;
+	case GHVM_LINK_BITTEN:
+		return info->on_watchdog == GHVM_ON_END_RESTART ? RUNNER_EXIT_FAILED
+								: RUNNER_EXIT_STOP;
 	}
 	return RUNNER_EXIT_FAILED;
 }
@@ -503,7 +506,7 @@ static void loop_once(struct runner *r)
 	update_orphan(r);
 	wait_for_events(r, fds);
 	control_flush(&r->control);
-	devices_process(&r->guest.devices);
+	guest_process(&r->guest);
 	if (fds[POLL_ENDED].revents)
 		on_ended(r);
 	if (fds[POLL_CONTROL].revents)

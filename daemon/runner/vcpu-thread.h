@@ -51,14 +51,14 @@ struct vcpu_thread_shared {
  * @exits: number of exits caused by the guest
  * @waits: the thread sleeps until it is woken
  *
- * Thread: its own while it runs, main before and after; the last three are read by main.
+ * Thread: its own while it runs, main before and after; main reads the atomics.
  */
 struct vcpu_thread {
 	struct vcpu_thread_shared *shared;
 	struct ghvm_vcpu vcpu;
 	int wake;
 	bool started;
-	bool off;
+	atomic_bool off;
 	atomic_uint looked;
 	atomic_ullong exits;
 	atomic_bool waits;

@@ -10,6 +10,7 @@
 #define GHVM_IPA_PL061 0x10001000ULL
 #define GHVM_IPA_DEVICES 0x10010000ULL /* a page for each of the other devices */
 #define GHVM_IPA_MMIO_PAGE 0x1000ULL
+#define GHVM_APB_CLOCK 24000000 /* Hz, of devices that have a clock */
 #define GHVM_IPA_GICD 0x3fff0000ULL
 #define GHVM_IPA_GICD_SIZE 0x10000ULL
 #define GHVM_IPA_GICR 0x3fee0000ULL   /* space for 8 vCPUs */

@@ -72,6 +72,7 @@ enum ghvm_host_access {
 enum ghvm_on_end {
 	GHVM_ON_END_STOP,
 	GHVM_ON_END_RESTART,
+	GHVM_ON_END_DUMP_ONLY, /* of a watchdog: it is not the end */
 };
 
 /* Labels of parcels: 1 to GHVM_LABEL_LAST are for the regions of a VM. */
@@ -184,11 +185,12 @@ struct ghvm_spec_owner {
  *        resource manager's firmware, 0: GHVM_FIRMWARE_SIZE
  * @boot: how the guest starts, if not at its kernel's first byte
  * @console: has a UART; @power_key: has a pl061 power key (both default true)
- * @rng: has a source of random numbers; @rtc: has a clock (both default false)
+ * @rng: has a source of random numbers; @rtc: has a clock; @watchdog: has a watchdog (all default
+ *       false)
  * @rng_region: label of the region that @rng accesses, 0: RAM
  * @vhost: virtio devices that other processes serve; the first one without a socket is the end
  * @rm_rpc: the guest can talk to RM (default false)
- * @on_reboot: default restart; @on_crash: default stop
+ * @on_reboot: default restart; @on_crash: default stop; @on_watchdog: default restart
  * @stop_timeout_ms: time for a graceful stop
  * @regions: shared regions, @n_regions of them
  * @files: paths that it was read from, NULL-terminated; NULL: not read from files
@@ -221,9 +223,11 @@ struct ghvm_spec {
 	unsigned int rng_region;
 	bool rtc;
 	struct ghvm_spec_vhost vhost[GHVM_SPEC_VHOST_MAX];
+	bool watchdog;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
+	enum ghvm_on_end on_watchdog;
 	unsigned int stop_timeout_ms;
 	struct ghvm_spec_region regions[GHVM_SPEC_REGIONS_MAX];
 	size_t n_regions;

@@ -104,6 +104,29 @@ static void put_rtc(struct dt_writer *w, const struct ghvm_device_kind *kind,
 	dt_end_node(w);
 }
 
+/* ---- the watchdog ---- */
+
+static unsigned int count_watchdog(const struct ghvm_spec *spec)
+{
+	return spec->watchdog;
+}
+
+static void put_watchdog(struct dt_writer *w, const struct ghvm_device_kind *kind,
+			 const struct ghvm_plan_device *d)
+{
+	static const char compatible[] = "arm,sp805\0arm,primecell";
+	static const char names[] = "wdog_clk\0apb_pclk";
+	const uint32_t clocks[] = { DT_PHANDLE_CLOCK, DT_PHANDLE_CLOCK };
+
+	dt_begin_node_at(w, kind->node, d->ipa);
+	dt_put_strings(w, "compatible", compatible, sizeof(compatible));
+	dt_put_reg(w, d->ipa, GHVM_IPA_MMIO_PAGE);
+	dt_put_doorbell_irq(w, d->doorbell);
+	dt_put_cells(w, "clocks", clocks, ARRAY_SIZE(clocks));
+	dt_put_strings(w, "clock-names", names, sizeof(names));
+	dt_end_node(w);
+}
+
 /* ---- virtio ---- */
 
 static void put_virtio(struct dt_writer *w, const struct ghvm_device_kind *kind,
@@ -179,6 +202,12 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .region = find_vhost_region,
 	  .count = count_vhost_user,
 	  .put_node = put_virtio },
+	{ .name = "watchdog",
+	  .node = "watchdog",
+	  .bell = "watchdog",
+	  .clock = true,
+	  .count = count_watchdog,
+	  .put_node = put_watchdog },
 	{},
 };
 

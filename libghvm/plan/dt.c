@@ -25,8 +25,6 @@
 #define IRQ_PPI 1
 #define IRQ_PPI_LEVEL 0x108 /* active low, for all CPUs */
 
-#define APB_CLOCK 24000000
-
 /* The device that /chosen names, with its alias; NULL: none. */
 static const struct ghvm_plan_device *find_console(const struct ghvm_dt_machine *m)
 {
@@ -118,7 +116,7 @@ static void put_clock(struct dt_writer *w)
 	dt_begin_node(w, "apb-pclk");
 	dt_put_string(w, "compatible", "fixed-clock");
 	dt_put_cell(w, "#clock-cells", 0);
-	dt_put_cell(w, "clock-frequency", APB_CLOCK);
+	dt_put_cell(w, "clock-frequency", GHVM_APB_CLOCK);
 	dt_put_cell(w, "phandle", DT_PHANDLE_CLOCK);
 	dt_end_node(w);
 }

@@ -71,6 +71,13 @@ static const struct yaml_word on_end[] = {
 	{},
 };
 
+static const struct yaml_word on_watchdog[] = {
+	{ "stop", GHVM_ON_END_STOP },
+	{ "restart", GHVM_ON_END_RESTART },
+	{ "dump-only", GHVM_ON_END_DUMP_ONLY },
+	{},
+};
+
 static const struct yaml_word host_accesses[] = {
 	{ "read-write", GHVM_HOST_READ_WRITE },
 	{ "host-readonly", GHVM_HOST_READONLY },
@@ -187,6 +194,7 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 
 ENABLED_FIELDS(power_key, power_key, 0, true, 10);
 ENABLED_FIELDS(rtc, rtc, YAML_CHOSEN, false, 30);
+ENABLED_FIELDS(watchdog, watchdog, YAML_CHOSEN, false, 48);
 
 static const struct yaml_field rng_fields[] = {
 	FIELD("enabled", rng, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL, false, 29),
@@ -288,6 +296,7 @@ static const struct yaml_field device_fields[] = {
 	VHOST(&vhost1_map),
 	VHOST(&vhost2_map),
 	VHOST(&vhost3_map),
+	LISTED("watchdog", watchdog, &watchdog_map),
 	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
@@ -432,6 +441,8 @@ static const struct yaml_map firmware_map = { firmware_fields };
 static const struct yaml_field lifecycle_fields[] = {
 	FIELD("on-reboot", on_reboot, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_RESTART, 12),
 	FIELD("on-crash", on_crash, WORD, yaml_parse_word, 0, on_end, GHVM_ON_END_STOP, 13),
+	FIELD("on-watchdog", on_watchdog, WORD, yaml_parse_word, 0, on_watchdog,
+	      GHVM_ON_END_RESTART, 49),
 	FIELD("stop-timeout", stop_timeout_ms, TIME, yaml_parse_duration, 0, NULL, STOP_TIMEOUT_MS,
 	      14),
 	{},

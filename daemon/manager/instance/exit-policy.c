@@ -18,9 +18,10 @@ static struct verdict of_reset(const struct verdict_input *in)
 	};
 }
 
-static struct verdict of_crash(const struct verdict_input *in, const char *reason)
+static struct verdict of_crash(const struct verdict_input *in, enum ghvm_on_end on_end,
+			       const char *reason)
 {
-	if (in->on_crash == GHVM_ON_END_RESTART && !in->asked)
+	if (on_end == GHVM_ON_END_RESTART && !in->asked)
 		return (struct verdict){ GHVM_LINK_EXIT_RESTART, true, reason, false };
 	return (struct verdict){ GHVM_LINK_EXIT_STOP, true, reason, false };
 }
@@ -35,11 +36,11 @@ struct verdict verdict_of(const struct verdict_input *in)
 	case GHVM_EXIT_SYSTEM_RESET2:
 		return of_reset(in);
 	case GHVM_EXIT_WATCHDOG:
-		return of_crash(in, "watchdog");
+		return of_crash(in, in->on_watchdog, "watchdog");
 	case GHVM_EXIT_SOFTWARE_ERROR:
-		return of_crash(in, "crash");
+		return of_crash(in, in->on_crash, "crash");
 	case GHVM_EXIT_ASYNC_ABORT:
-		return of_crash(in, "abort");
+		return of_crash(in, in->on_crash, "abort");
 	case GHVM_EXIT_FORCED:
 		if (in->asked)
 			return (struct verdict){ GHVM_LINK_EXIT_OK, false, "forced", false };
@@ -66,6 +67,9 @@ int verdict_guess(uint64_t run_state, enum ghvm_exit_type *ret)
 		return 1;
 	case GHVM_VCPU_POWERED_OFF: /* data0 is 0 if only all vCPUs are off */
 		*ret = GHVM_EXIT_SYSTEM_OFF;
+		return 1;
+	case GHVM_LINK_BITTEN:
+		*ret = GHVM_EXIT_WATCHDOG;
 		return 1;
 	}
 	return 0;

@@ -14,7 +14,7 @@
 /**
  * struct verdict_input - how a guest ended, and its settings
  * @asked: a stop was requested
- * @on_reboot, @on_crash: of the descriptor
+ * @on_reboot, @on_crash, @on_watchdog: of the descriptor
  * @can_rebuild: a reboot in place is possible
  */
 struct verdict_input {
@@ -22,6 +22,7 @@ struct verdict_input {
 	bool asked;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
+	enum ghvm_on_end on_watchdog;
 	bool can_rebuild;
 };
 

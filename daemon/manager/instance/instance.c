@@ -448,6 +448,7 @@ int guest_runinfo(const struct guest *g)
 		.log_size = g->spec.log_size,
 		.on_reboot = (uint8_t)(spec_peer(&g->spec) ? GHVM_ON_END_STOP : g->spec.on_reboot),
 		.on_crash = (uint8_t)g->spec.on_crash,
+		.on_watchdog = (uint8_t)g->spec.on_watchdog,
 	};
 	size_t n;
 

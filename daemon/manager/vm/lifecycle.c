@@ -131,6 +131,7 @@ static struct verdict judge(const struct vm *vm, enum ghvm_exit_type type)
 		.asked = vm->asked,
 		.on_reboot = vm_is_paired(vm) ? GHVM_ON_END_STOP : vm->on_reboot,
 		.on_crash = vm->on_crash,
+		.on_watchdog = vm->on_watchdog,
 		.can_rebuild = control_connected(&vm->control) && guest_can_rebuild(vm->guest),
 	};
 

@@ -31,12 +31,15 @@ static void recall(struct vm *vm)
 
 	vm->on_reboot = GHVM_ON_END_RESTART;
 	vm->on_crash = GHVM_ON_END_STOP;
+	vm->on_watchdog = GHVM_ON_END_RESTART;
 	vm->stop_timeout_ms = DEFAULT_STOP_TIMEOUT_MS;
 	if (store_read(vm->env->state_dir, vm->name, &found) < 0 ||
 	    found.incarnation != vm->incarnation)
 		return;
 	vm->on_reboot = (enum ghvm_on_end)found.on_reboot;
 	vm->on_crash = (enum ghvm_on_end)found.on_crash;
+	if (found.planned)
+		vm->on_watchdog = found.spec.on_watchdog;
 	vm->stop_timeout_ms = found.stop_timeout_ms;
 	memcpy(vm->digest, found.digest, sizeof(vm->digest));
 	if (found.transient)

@@ -222,6 +222,7 @@ int vm_begin(struct vm *vm, struct ghvm_spec *spec, const struct vm_builder *bui
 	vm->stop_timeout_ms = vm->guest->spec.stop_timeout_ms;
 	vm->on_reboot = vm->guest->spec.on_reboot;
 	vm->on_crash = vm->guest->spec.on_crash;
+	vm->on_watchdog = vm->guest->spec.on_watchdog;
 	spec_digest(&vm->guest->spec, vm->digest);
 	recall_refusal(vm);
 	vm->descriptor = vm->transient ? VM_DESCRIPTOR_TRANSIENT : VM_DESCRIPTOR_CURRENT;

@@ -164,6 +164,7 @@ struct vm {
 	unsigned int stop_timeout_ms;
 	enum ghvm_on_end on_reboot;
 	enum ghvm_on_end on_crash;
+	enum ghvm_on_end on_watchdog;
 	bool awaits_region_fds;
 	const char *refusal;
 	uint32_t pings;

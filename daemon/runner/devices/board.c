@@ -230,3 +230,13 @@ void devices_press_key(struct devices *d, bool down)
 	if (key)
 		key->kind->press(key->state, down);
 }
+
+bool devices_bite(struct devices *d)
+{
+	bool bites = false;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].kind->bites)
+			bites |= d->v[i].kind->bites(d->v[i].state);
+	return bites;
+}

@@ -88,3 +88,6 @@ struct console *devices_console(const struct devices *d);
 bool devices_have_key(const struct devices *d);
 /* Set the level of the power key, if there is one. */
 void devices_press_key(struct devices *d, bool down);
+
+/* Has a watchdog expired that the guest has not fed in time? Once; call it after devices_process(). */
+bool devices_bite(struct devices *d);

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/runner/devices/brief-lock.h"
+#include "daemon/runner/base/brief-lock.h"
 #include "daemon/runner/devices/console-log.h"
 
 #define CONSOLE_BUFFER_SIZE 65536

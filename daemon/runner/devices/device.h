@@ -63,6 +63,7 @@ struct device_setup {
  * @timeout: time limit of poll() in ms, -1: none; @process is called after it. NULL: never
  * @console: the console that the device speaks to. NULL: it is no serial line
  * @press: sets the level of the power key. NULL: it is no key
+ * @bites: the guest has not fed its watchdog in time; once. NULL: it is no watchdog. Thread: main
  */
 struct device_kind {
 	const char *name;
@@ -79,4 +80,5 @@ struct device_kind {
 	void (*process)(void *device);
 	struct console *(*console)(void *device);
 	void (*press)(void *device, bool down);
+	bool (*bites)(void *device);
 };

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/runner/devices/brief-lock.h"
+#include "daemon/runner/base/brief-lock.h"
 
 #define UART_FIFO_SIZE 16
 #define UART_REGISTERS 8

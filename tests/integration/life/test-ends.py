@@ -171,7 +171,8 @@ class Watchdog(Case):
                               capture_output=True, text=True, check=True).stdout
 
     def test_a_bite(self):
-        unit = self.running("demo", "print up\nread\nprint typed\nwatchdog-bite\n")
+        unit = self.running("demo", "print up\nread\nprint typed\nwatchdog-bite\n",
+                            lifecycle="on-watchdog: stop")
         self.assertIn("watchdog\n  of the resource manager", self.ctl("plan", "--running", "demo"))
         self.w.kill_manager()
         self.w.start_manager()

@@ -340,11 +340,27 @@ static void a_crash(void **state)
 	uint32_t end[2];
 
 	vm_bench_run(v);
-	vm_bench_end_guest(v, GHVM_EXIT_WATCHDOG);
-	vm_bench_await_end(v, VM_FAILED, "watchdog");
+	vm_bench_end_guest(v, GHVM_EXIT_ASYNC_ABORT);
+	vm_bench_await_end(v, VM_FAILED, "abort");
 	vm_bench_expect(v, GHVM_LINK_ENDED, end);
 	assert_int_equal(end[1], GHVM_LINK_EXIT_STOP);
 	assert_int_equal(v->vm->last_error.code, -ECONNABORTED);
+}
+
+/* The guest runs, for all that RM says. */
+static void a_bite_of_the_runners_watchdog(void **state)
+{
+	struct vm_bench *v = *state;
+	uint32_t end[2];
+
+	vm_bench_run(v);
+	vm_bench_say_exited(v, GHVM_LINK_BITTEN);
+	vm_bench_await_hint(v);
+	vm_on_hint_patience(v->vm);
+	vm_bench_await_end(v, VM_FAILED, "watchdog");
+	vm_bench_expect(v, GHVM_LINK_ENDED, end);
+	assert_int_equal(end[0], GHVM_EXIT_WATCHDOG);
+	assert_int_equal(end[1], GHVM_LINK_EXIT_RESTART);
 }
 
 /* --- memory that comes and goes --- */
@@ -461,6 +477,7 @@ int main(void)
 		TEST(a_runner_that_does_not_stop),
 		TEST(an_end_that_only_the_runner_saw),
 		TEST(a_crash),
+		TEST(a_bite_of_the_runners_watchdog),
 		TEST(a_commit),
 		TEST(its_unit_ends_during_a_commit),
 		TEST(its_unit_ends_before_a_commit),

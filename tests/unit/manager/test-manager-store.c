@@ -52,7 +52,8 @@ static const char golden_plan[] = PLAN_OF(
 	"{power-key: {enabled: false}}], "
 	"regions: [{label: 3, size: 4096, readonly: true, access: read-write, address: "
 	"1073741824}], "
-	"lifecycle: {on-reboot: restart, on-crash: stop, stop-timeout: 30000ms}, rm-rpc: true}");
+	"lifecycle: {on-reboot: restart, on-crash: stop, on-watchdog: stop, stop-timeout: "
+	"30000ms}, rm-rpc: true}");
 
 static uint8_t overlay[] = { 0xd0, 0x0d, 0xfe, 0xed };
 

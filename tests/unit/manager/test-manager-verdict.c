@@ -27,36 +27,59 @@ struct case_ {
 
 static void every_end_has_its_action(void **state)
 {
-	/* type, asked, on_reboot, on_crash, can_rebuild */
+	/* type, asked, on_reboot, on_crash, on_watchdog, can_rebuild */
 	static const struct case_ cases[] = {
-		{ { GHVM_EXIT_VM_EXIT, false, RESTART, STOP, true }, GHVM_LINK_EXIT_OK, false },
-		{ { GHVM_EXIT_SYSTEM_OFF, false, RESTART, STOP, true }, GHVM_LINK_EXIT_OK, false },
-		{ { GHVM_EXIT_SYSTEM_OFF, true, RESTART, RESTART, true },
+		{ { GHVM_EXIT_VM_EXIT, false, RESTART, STOP, STOP, true },
 		  GHVM_LINK_EXIT_OK,
 		  false },
-		{ { GHVM_EXIT_SYSTEM_RESET, false, RESTART, STOP, true }, GHVM_LINK_WAIT, false },
-		{ { GHVM_EXIT_SYSTEM_RESET2, false, RESTART, STOP, true }, GHVM_LINK_WAIT, false },
-		{ { GHVM_EXIT_SYSTEM_RESET, false, RESTART, STOP, false },
+		{ { GHVM_EXIT_SYSTEM_OFF, false, RESTART, STOP, STOP, true },
+		  GHVM_LINK_EXIT_OK,
+		  false },
+		{ { GHVM_EXIT_SYSTEM_OFF, true, RESTART, RESTART, STOP, true },
+		  GHVM_LINK_EXIT_OK,
+		  false },
+		{ { GHVM_EXIT_SYSTEM_RESET, false, RESTART, STOP, STOP, true },
+		  GHVM_LINK_WAIT,
+		  false },
+		{ { GHVM_EXIT_SYSTEM_RESET2, false, RESTART, STOP, STOP, true },
+		  GHVM_LINK_WAIT,
+		  false },
+		{ { GHVM_EXIT_SYSTEM_RESET, false, RESTART, STOP, STOP, false },
 		  GHVM_LINK_EXIT_RESTART,
 		  false },
-		{ { GHVM_EXIT_SYSTEM_RESET, false, STOP, STOP, true }, GHVM_LINK_EXIT_OK, false },
-		{ { GHVM_EXIT_SYSTEM_RESET, true, RESTART, STOP, true }, GHVM_LINK_EXIT_OK, false },
-		{ { GHVM_EXIT_WATCHDOG, false, RESTART, STOP, true }, GHVM_LINK_EXIT_STOP, true },
-		{ { GHVM_EXIT_WATCHDOG, false, STOP, RESTART, true },
-		  GHVM_LINK_EXIT_RESTART,
-		  true },
-		{ { GHVM_EXIT_SOFTWARE_ERROR, false, STOP, STOP, true },
+		{ { GHVM_EXIT_SYSTEM_RESET, false, STOP, STOP, STOP, true },
+		  GHVM_LINK_EXIT_OK,
+		  false },
+		{ { GHVM_EXIT_SYSTEM_RESET, true, RESTART, STOP, STOP, true },
+		  GHVM_LINK_EXIT_OK,
+		  false },
+		{ { GHVM_EXIT_WATCHDOG, false, RESTART, RESTART, STOP, true },
 		  GHVM_LINK_EXIT_STOP,
 		  true },
-		{ { GHVM_EXIT_SOFTWARE_ERROR, true, STOP, RESTART, true },
-		  GHVM_LINK_EXIT_STOP,
-		  true },
-		{ { GHVM_EXIT_ASYNC_ABORT, false, STOP, RESTART, true },
+		{ { GHVM_EXIT_WATCHDOG, false, STOP, STOP, RESTART, true },
 		  GHVM_LINK_EXIT_RESTART,
 		  true },
-		{ { GHVM_EXIT_FORCED, true, RESTART, STOP, true }, GHVM_LINK_EXIT_OK, false },
-		{ { GHVM_EXIT_FORCED, false, RESTART, STOP, true }, GHVM_LINK_EXIT_FAILED, true },
-		{ { (enum ghvm_exit_type)99, false, RESTART, STOP, true },
+		{ { GHVM_EXIT_WATCHDOG, true, STOP, STOP, RESTART, true },
+		  GHVM_LINK_EXIT_STOP,
+		  true },
+		/* RM's own has ended it */
+		{ { GHVM_EXIT_WATCHDOG, false, RESTART, RESTART, GHVM_ON_END_DUMP_ONLY, true },
+		  GHVM_LINK_EXIT_STOP,
+		  true },
+		{ { GHVM_EXIT_SOFTWARE_ERROR, false, STOP, STOP, STOP, true },
+		  GHVM_LINK_EXIT_STOP,
+		  true },
+		{ { GHVM_EXIT_SOFTWARE_ERROR, true, STOP, RESTART, STOP, true },
+		  GHVM_LINK_EXIT_STOP,
+		  true },
+		{ { GHVM_EXIT_ASYNC_ABORT, false, STOP, RESTART, STOP, true },
+		  GHVM_LINK_EXIT_RESTART,
+		  true },
+		{ { GHVM_EXIT_FORCED, true, RESTART, STOP, STOP, true }, GHVM_LINK_EXIT_OK, false },
+		{ { GHVM_EXIT_FORCED, false, RESTART, STOP, STOP, true },
+		  GHVM_LINK_EXIT_FAILED,
+		  true },
+		{ { (enum ghvm_exit_type)99, false, RESTART, STOP, STOP, true },
 		  GHVM_LINK_EXIT_FAILED,
 		  true },
 	};
@@ -82,6 +105,8 @@ static void guesses_only_what_is_an_end(void **state)
 	assert_int_equal(type, GHVM_EXIT_SYSTEM_RESET);
 	assert_int_equal(verdict_guess(GHVM_VCPU_FAULT, &type), 1);
 	assert_int_equal(type, GHVM_EXIT_SOFTWARE_ERROR);
+	assert_int_equal(verdict_guess(GHVM_LINK_BITTEN, &type), 1);
+	assert_int_equal(type, GHVM_EXIT_WATCHDOG);
 }
 
 static const char *name_of(int code, uint32_t message)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "daemon/runner/devices/brief-lock.h"
+#include "daemon/runner/base/brief-lock.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -394,14 +394,16 @@ static void an_orphan_judges_by_what_it_saw(void **state)
 	static const struct {
 		const struct scripted_step *steps;
 		size_t n;
-		uint8_t on_reboot, on_crash;
+		uint8_t on_reboot, on_crash, on_watchdog;
 		int status;
 	} cases[] = {
-		{ bench_off, 2, GHVM_ON_END_RESTART, GHVM_ON_END_RESTART, 0 },
-		{ bench_reset, 1, GHVM_ON_END_RESTART, GHVM_ON_END_STOP, 133 },
-		{ bench_reset, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 0 },
-		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 134 },
-		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_RESTART, 1 },
+		{ bench_off, 2, GHVM_ON_END_RESTART, GHVM_ON_END_RESTART, 0, 0 },
+		{ bench_reset, 1, GHVM_ON_END_RESTART, GHVM_ON_END_STOP, 0, 133 },
+		{ bench_reset, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 0, 0 },
+		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_STOP, 0, 134 },
+		{ bench_fault, 1, GHVM_ON_END_STOP, GHVM_ON_END_RESTART, 0, 1 },
+		{ bench_hang, 2, GHVM_ON_END_RESTART, GHVM_ON_END_RESTART, GHVM_ON_END_STOP, 134 },
+		{ bench_hang, 2, GHVM_ON_END_STOP, GHVM_ON_END_STOP, GHVM_ON_END_RESTART, 1 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -415,6 +417,7 @@ static void an_orphan_judges_by_what_it_saw(void **state)
 		f->config.orphan_ms = 50;
 		f->info.on_reboot = cases[i].on_reboot;
 		f->info.on_crash = cases[i].on_crash;
+		bench_add_watchdog(f, cases[i].on_watchdog);
 		bench_start(f);
 		bench_wait_runs(&f->hosts[0], 0, 1);
 		bench_hang_up(f);

@@ -81,6 +81,34 @@ static void an_end_may_come_before_the_vcpus_notice(void **state)
 	assert_int_equal(bench_join(f), 133);
 }
 
+static void a_guest_that_hangs_is_ended_by_its_watchdog(void **state)
+{
+	struct bench *f = *state;
+
+	bench_add_watchdog(f, GHVM_ON_END_RESTART);
+	scripted_host_script(&f->hosts[0], 0, bench_hang, ARRAY_SIZE(bench_hang));
+	bench_start(f);
+	bench_expect_exited(f, GHVM_LINK_BITTEN);
+	bench_say_ended(f, GHVM_EXIT_WATCHDOG, GHVM_LINK_EXIT_RESTART);
+	assert_int_equal(bench_join(f), 133);
+}
+
+static void a_watchdog_may_only_be_logged(void **state)
+{
+	struct bench *f = *state;
+
+	bench_add_watchdog(f, GHVM_ON_END_DUMP_ONLY);
+	scripted_host_script(&f->hosts[0], 0, bench_hang, ARRAY_SIZE(bench_hang));
+	bench_start(f);
+	bench_wait_runs(&f->hosts[0], 0, 10);
+	usleep(100000); /* it bites after 20 ms */
+	bench_wait_runs(&f->hosts[0], 0, 10);
+	SCRIPT(f, bench_off);
+	bench_expect_exited(f, GHVM_VCPU_POWERED_OFF); /* the first that it says */
+	bench_say_ended(f, GHVM_EXIT_SYSTEM_OFF, GHVM_LINK_EXIT_OK);
+	assert_int_equal(bench_join(f), 0);
+}
+
 /* The manager takes the grant back once it knows of an end, which may be before the vCPUs do. */
 static void a_grant_taken_back_is_no_failure(void **state)
 {
@@ -339,6 +367,8 @@ int main(void)
 		BENCH_TEST(nothing_runs_before_started),
 		BENCH_TEST(the_verdict_is_the_status),
 		BENCH_TEST(an_end_may_come_before_the_vcpus_notice),
+		BENCH_TEST(a_guest_that_hangs_is_ended_by_its_watchdog),
+		BENCH_TEST(a_watchdog_may_only_be_logged),
 		BENCH_TEST(a_grant_taken_back_is_no_failure),
 		BENCH_TEST(a_vcpu_that_cannot_run_is_a_failure),
 		BENCH_TEST(a_refusal_fails),

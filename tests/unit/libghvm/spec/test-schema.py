@@ -143,7 +143,8 @@ class Generator:
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
                               "rng": self.rng, "rtc": self.switch,
-                              "vhost-user": self.vhost_user}).items()]
+                              "vhost-user": self.vhost_user,
+                              "watchdog": self.switch}).items()]
         devices += [{"vhost-user": self.vhost_user()} for _ in range(self.r.choice([0, 0, 1, 3]))]
         return {
             "version": 1,
@@ -159,6 +160,7 @@ class Generator:
                 "devices": pick([None, devices]),
                 "regions": pick([None, self.regions()]),
                 "lifecycle": self.some({"on-reboot": pick(["stop", "restart", None]),
+                                        "on-watchdog": pick(["stop", "dump-only", None]),
                                         "on-crash": "restart", "stop-timeout": pick(self.TIMES)}),
                 "rm-rpc": pick(self.SWITCHES)}),
         }

@@ -35,14 +35,14 @@ static void takes_the_least(void **state)
 	assert_int_equal(s.protection, GHVM_PROTECTION_PROTECTED);
 	assert_int_equal(s.hugepages, GHVM_HUGEPAGES_AUTO);
 	assert_int_equal(s.cpus, 1);
-	assert_true(s.console);
+	assert_true(s.console && s.power_key && !s.watchdog);
 	assert_int_equal(s.logging, GHVM_LOGGING_FILE);
 	assert_int_equal(s.log_size, GHVM_MIB(16));
 	assert_int_equal(s.log_count, 3);
-	assert_true(s.power_key);
 	assert_false(s.rm_rpc);
 	assert_int_equal(s.on_reboot, GHVM_ON_END_RESTART);
 	assert_int_equal(s.on_crash, GHVM_ON_END_STOP);
+	assert_int_equal(s.on_watchdog, GHVM_ON_END_RESTART);
 	assert_int_equal(s.stop_timeout_ms, 30000);
 	assert_int_equal(s.n_regions, 0);
 }
@@ -66,12 +66,12 @@ static void takes_everything(void **state)
 		"  - console: {enabled: false, logging: none, log-size: 1M, log-count: 5}\n"
 		"  - power-key: {}\n"
 		"  - rng: {}\n"
-		"  - rtc: {}\n"
+		"  - rtc: {}\n  - watchdog: {}\n"
 		"regions:\n"
 		"  - {label: 7, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
 		"  - {label: 8, size: 4K, access: host-readonly}\n"
-		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 2min}\n"
+		"lifecycle: {on-crash: restart, on-watchdog: dump-only, stop-timeout: 2min}\n"
 		"rm-rpc: true\n";
 
 	assert_int_equal(parse(text, &s, &err), 0);
@@ -94,7 +94,7 @@ static void takes_everything(void **state)
 	assert_int_equal(s.log_size, GHVM_MIB(1));
 	assert_int_equal(s.log_count, 5);
 	assert_true(s.power_key);
-	assert_true(s.rng && s.rtc);
+	assert_true(s.rng && s.rtc && s.watchdog);
 	assert_true(s.rm_rpc);
 	assert_int_equal(s.n_regions, 3);
 	assert_int_equal(s.regions[0].label, 7);
@@ -103,8 +103,8 @@ static void takes_everything(void **state)
 	assert_true(s.regions[1].readonly);
 	assert_int_equal(s.regions[1].access, GHVM_HOST_READ_WRITE);
 	assert_int_equal(s.regions[2].access, GHVM_HOST_READONLY);
-	assert_int_equal(s.on_reboot, GHVM_ON_END_STOP);
 	assert_int_equal(s.on_crash, GHVM_ON_END_RESTART);
+	assert_int_equal(s.on_watchdog, GHVM_ON_END_DUMP_ONLY);
 	assert_int_equal(s.stop_timeout_ms, 120000);
 }
 
@@ -197,6 +197,7 @@ static const struct {
 	{ GOOD "lifecycle: {stop-timeout: soon}\n", "lifecycle.stop-timeout: not a time" },
 	{ GOOD "lifecycle: {stop-timeout: 99999999h}\n", "not a time" },
 	{ GOOD "lifecycle: {on-crash: panic}\n", "'panic' is none of: stop, restart" },
+	{ GOOD "lifecycle: {on-watchdog: x}\n", "is none of: stop, restart, dump-only" },
 	{ GOOD "rm-rpc: yes\n", "rm-rpc: neither true nor false" },
 	{ HEAD "memory: &a {size: 2M}\n", "anchors are not understood" },
 	{ HEAD "memory: !!map {size: 2M}\n", "tags are not understood" },
@@ -252,7 +253,7 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->log_count, b->log_count);
 	assert_int_equal(a->power_key, b->power_key);
 	assert_int_equal(a->rng, b->rng);
-	assert_int_equal(a->rtc, b->rtc);
+	assert_true(a->rtc == b->rtc && a->watchdog == b->watchdog);
 	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++) {
 		assert_int_equal(!a->vhost[i].socket, !b->vhost[i].socket);
 		if (a->vhost[i].socket)
@@ -262,8 +263,8 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 		assert_int_equal(a->vhost[i].region, b->vhost[i].region);
 	}
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
-	assert_int_equal(a->on_reboot, b->on_reboot);
-	assert_int_equal(a->on_crash, b->on_crash);
+	assert_true(a->on_reboot == b->on_reboot && a->on_crash == b->on_crash);
+	assert_int_equal(a->on_watchdog, b->on_watchdog);
 	assert_int_equal(a->stop_timeout_ms, b->stop_timeout_ms);
 	assert_int_equal(a->n_regions, b->n_regions);
 	for (size_t i = 0; i < a->n_regions; i++) {
@@ -289,12 +290,12 @@ static void prints_what_it_reads(void **state)
 		"cpus: {count: 8}\n"
 		"devices: [{console: {enabled: false}}, {power-key: {}}, {rng: {}}, {rtc: {}},\n"
 		"  {vhost-user: {socket: /run/s, id: 63, queues: 8, region: 9}},\n"
-		"  {vhost-user: {socket: /run/t, id: 1}}]\n"
+		"  {vhost-user: {socket: /run/t, id: 1}}, {watchdog: {}}]\n"
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"
 		"  - {label: 8, size: 4K, access: host-readonly}\n"
-		"lifecycle: {on-reboot: stop, on-crash: restart, stop-timeout: 1234ms}\n"
+		"lifecycle: {on-reboot: stop, on-watchdog: dump-only, stop-timeout: 1234ms}\n"
 		"rm-rpc: true\n",
 		GOOD "devices: [{power-key: {enabled: false}}]\n",
 		HEAD "memory: {size: 2M, hugepages: 2M}\n",
