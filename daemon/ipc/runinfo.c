@@ -272,6 +272,17 @@ static size_t get_regions(struct ghvm_get *g, struct ghvm_runinfo_region *ret, s
 */
 
 /*@
+  requires get_valid(g) && \valid(vcpu) && \separated(vcpu, g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, *vcpu;
+  ensures get_valid(g) && get_rest{Pre, Post}(g);
+*/
+static void get_vcpu(struct ghvm_get *g, struct ghvm_machine_vcpu *vcpu)
+{
+	vcpu->cap.id = ghvm_get_u64(g);
+	vcpu->virq.intid = ghvm_get_u32(g);
+}
+
+/*@
   requires runinfo_apart(g, info);
   assigns g->len, g->bad, g->buf, info->vcpus[0 .. GHVM_SPEC_CPUS_MAX - 1], info->n_vcpus;
   ensures runinfo_apart(g, info) && get_rest{Pre, Post}(g) && info->n_vcpus <= GHVM_SPEC_CPUS_MAX;
@@ -285,11 +296,20 @@ static void get_vcpus(struct ghvm_get *g, struct ghvm_runinfo *info)
 	  loop assigns i, g->len, g->bad, g->buf, info->vcpus[0 .. GHVM_SPEC_CPUS_MAX - 1];
 	  loop variant n - i;
 	*/
-	for (size_t i = 0; i < n; i++) {
-		info->vcpus[i].cap.id = ghvm_get_u64(g);
-		info->vcpus[i].virq.intid = ghvm_get_u32(g);
-	}
+	for (size_t i = 0; i < n; i++)
+		get_vcpu(g, &info->vcpus[i]);
 	info->n_vcpus = n;
+}
+
+/*@
+  requires get_valid(g) && \valid(d) && \separated(d, g, g->buf + (0 .. g->len - 1));
+  assigns g->len, g->bad, g->buf, *d;
+  ensures get_valid(g) && get_rest{Pre, Post}(g);
+*/
+static void get_doorbell(struct ghvm_get *g, struct ghvm_machine_doorbell *d)
+{
+	d->label = ghvm_get_u32(g);
+	d->cap.id = ghvm_get_u64(g);
 }
 
 /*@
@@ -306,10 +326,8 @@ static void get_doorbells(struct ghvm_get *g, struct ghvm_runinfo *info)
 	  loop assigns i, g->len, g->bad, g->buf, info->doorbells[0 .. GHVM_DOORBELL_MAX - 1];
 	  loop variant n - i;
 	*/
-	for (size_t i = 0; i < n; i++) {
-		info->doorbells[i].label = ghvm_get_u32(g);
-		info->doorbells[i].cap.id = ghvm_get_u64(g);
-	}
+	for (size_t i = 0; i < n; i++)
+		get_doorbell(g, &info->doorbells[i]);
 	info->n_doorbells = n;
 }
 
