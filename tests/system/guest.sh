@@ -26,7 +26,7 @@ modules() {
 }
 
 mkdir -p "$work"/{bin,dev,proc,sys,modules} "$out"
-modules gpio-pl061 evdev gpio_keys virtio_mmio virtio-rng
+modules gpio-pl061 evdev gpio_keys virtio_mmio virtio-rng virtio_blk
 cp "$busybox" "$work/bin/busybox"
 aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static \
   "$here/guest-init.c" -o "$work/init"

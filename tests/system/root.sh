@@ -19,6 +19,9 @@ packages=(
   libgpg-error0 libip4tc2 liblz4-1 liblzma5 libzstd1 libssl3 libseccomp2 libpam0g libc6 libgcc-s1
   libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libyaml-0-2 libfdt1 libcmocka0
   libnss-systemd busybox-static strace libunwind8
+  # qemu-storage-daemon, and what it needs
+  qemu-system-common libaio1 libfuse3-3 libgmp10 libgnutls30 libhogweed6 libidn2-0 libnettle8 libnuma1 libp11-kit0
+  libtasn1-6 libunistring2 liburing2
 )
 
 # Services that are not needed here.
@@ -101,7 +104,9 @@ make_root() {
     "$root"/usr/lib/aarch64-linux-gnu/{gconv,perl-base} "$root/usr/lib/udev/hwdb.d" \
     "$root/usr/share/systemd/kbd-model-map" "$root"/usr/bin/systemd-{cryptenroll,repart} \
     "$root"/usr/lib/systemd/systemd-{cryptsetup,integritysetup,veritysetup} \
-    "$root/usr/lib/aarch64-linux-gnu/cryptsetup"
+    "$root/usr/lib/aarch64-linux-gnu/cryptsetup" "$root"/usr/lib/{,aarch64-linux-gnu/}qemu "$root/usr/share/qemu"
+  # of qemu-system-common the storage daemon alone
+  rm -f "$root/usr/bin/qemu-pr-helper"
   make_etc "$root" && make_tools "$root" && check_libraries "$root" || return
   (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/root.cpio" || return
   rm -rf "$root"
