@@ -8,6 +8,7 @@ cat >$d/forbidden.conf <<END
 [Service]
 Type=oneshot
 Restart=no
+RestartForceExitStatus=
 ExecStartPre=
 ExecStart=
 ExecStart=$here/ghvm-forbidden inside
