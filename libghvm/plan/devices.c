@@ -164,6 +164,12 @@ static uint32_t find_vhost_region(const struct ghvm_spec *spec, unsigned int nth
 
 /* ---- the table ---- */
 
+#define OPTIONS(...)                                                                               \
+	.options = (const char *const[])                                                           \
+	{                                                                                          \
+		__VA_ARGS__, NULL                                                                  \
+	}
+
 const struct ghvm_device_kind ghvm_device_kinds[] = {
 	{ .name = "uart",
 	  .node = "serial",
@@ -171,6 +177,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .ipa = GHVM_IPA_UART,
 	  .label = GHVM_DOORBELL_UART,
 	  .console = true,
+	  OPTIONS("SERIAL_8250_CONSOLE", "SERIAL_OF_PLATFORM"),
 	  .count = count_uart,
 	  .put_node = put_uart },
 	{ .name = "power-key",
@@ -179,12 +186,14 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .ipa = GHVM_IPA_PL061,
 	  .label = GHVM_DOORBELL_PL061,
 	  .clock = true,
+	  OPTIONS("GPIO_PL061", "KEYBOARD_GPIO"),
 	  .count = count_power_key,
 	  .put_node = put_power_key },
 	{ .name = "rng",
 	  .node = "virtio",
 	  .bell = "rng",
 	  .dma = true,
+	  OPTIONS("VIRTIO_MMIO", "HW_RANDOM_VIRTIO"),
 	  .region = find_rng_region,
 	  .count = count_rng,
 	  .put_node = put_virtio },
@@ -192,6 +201,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .node = "rtc",
 	  .bell = "rtc",
 	  .clock = true,
+	  OPTIONS("RTC_DRV_PL031"),
 	  .count = count_rtc,
 	  .put_node = put_rtc },
 	{ .name = "vhost-user",
@@ -199,6 +209,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .bell = "vhost-user",
 	  .dma = true,
 	  .backend = true,
+	  OPTIONS("VIRTIO_MMIO"),
 	  .region = find_vhost_region,
 	  .count = count_vhost_user,
 	  .put_node = put_virtio },
@@ -206,6 +217,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .node = "watchdog",
 	  .bell = "watchdog",
 	  .clock = true,
+	  OPTIONS("ARM_SP805_WATCHDOG"),
 	  .count = count_watchdog,
 	  .put_node = put_watchdog },
 	{},

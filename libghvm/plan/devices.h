@@ -32,6 +32,7 @@ struct dt_writer;
  * @dma: its rings and buffers are in memory that the guest shares with the host
  * @region: label of that memory of the device @nth, 0: RAM; NULL without @dma
  * @backend: another process serves it, over the socket in the descriptor
+ * @options: of a kernel that has its driver, without "CONFIG_", NULL-terminated
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
  */
@@ -46,6 +47,7 @@ struct ghvm_device_kind {
 	bool clock;
 	bool dma;
 	bool backend;
+	const char *const *options;
 	uint32_t (*region)(const struct ghvm_spec *spec, unsigned int nth);
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,

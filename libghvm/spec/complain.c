@@ -208,6 +208,19 @@ static int as_complaint(const struct ghvm_spec *spec, const struct ghvm_error *e
 	return 0;
 }
 
+int spec_warn(const struct ghvm_spec *spec, const struct ghvm_error *err, const char *rule,
+	      struct ghvm_complaints *all)
+{
+	struct ghvm_complaint c;
+	int r = as_complaint(spec, err, &c);
+
+	if (r < 0)
+		return r;
+	c.severity = GHVM_SEVERITY_WARNING;
+	c.rule = rule;
+	return insert_complaint(all, &c);
+}
+
 int ghvm_spec_complain(const struct ghvm_spec *spec, const struct ghvm_error *err,
 		       struct ghvm_complaints *all)
 {

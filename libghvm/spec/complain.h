@@ -43,6 +43,10 @@ void spec_complain(struct spec_report *report, enum ghvm_severity severity,
 int spec_report_finish(struct spec_report *report, struct ghvm_complaints *ret,
 		       struct ghvm_error *err);
 
+/* As ghvm_spec_complain(), but a warning. @rule: static. */
+int spec_warn(const struct ghvm_spec *spec, const struct ghvm_error *err, const char *rule,
+	      struct ghvm_complaints *all);
+
 /* fields.c: true if @name, of @len bytes, is a top-level key. */
 bool spec_has_section(const char *name, size_t len);
 

@@ -14,6 +14,7 @@ packages=(
   libcmocka0 libcmocka-dev libfdt1 libfdt-dev libyaml-0-2 libyaml-dev
   libevent-2.1-7 libevent-core-2.1-7 libevent-pthreads-2.1-7 libevent-dev
   libsystemd0 libsystemd-dev libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libzstd1
+  zlib1g zlib1g-dev
 )
 
 make_sysroot() {

@@ -7,12 +7,15 @@
 #include "daemon/ctl/client/descriptor.h"
 #include "daemon/ctl/output/complaints.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/kernel/config.h"
+#include "daemon/ctl/kernel/lint.h"
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
 #include "libghvm/base/name.h"
+#include "libghvm/spec/complain.h"
 #include "libghvm/spec/files.h"
 #include "libghvm/spec/pair.h"
 #include "libghvm/spec/paths.h"
@@ -225,6 +228,33 @@ static int add_plan(const struct ctl *ctl, const char *arg, const struct ghvm_sp
 	return r;
 }
 
+/* Warn of what the kernel lacks, if it has a configuration. A program of another format has none. */
+static int lint_kernel(const struct ghvm_spec *spec, struct ghvm_complaints *all,
+		       struct ghvm_error *err)
+{
+	_cleanup_(freep) char *config = NULL;
+	uint64_t size;
+	int r;
+
+	if (is_told(spec->kernel) || spec->format != GHVM_KERNEL_IMAGE)
+		return 0;
+
+	_cleanup_(closep) int fd = descriptor_open("kernel.image", spec->kernel, &size, err);
+
+	r = fd < 0 ? fd : kernel_config_find(spec->kernel, fd, &config, err);
+	return r == 1 ? kernel_lint(spec, config, all) : r;
+}
+
+/* What cannot be read keeps no guest from running. */
+static void add_lint(const struct ghvm_spec *spec, struct ghvm_complaints *all)
+{
+	struct ghvm_error err = {};
+
+	if (lint_kernel(spec, all, &err) < 0 && *err.msg)
+		(void)spec_warn(spec, &err, "kernel-config",
+				all); /* or there is no place to name */
+}
+
 int verb_validate(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
@@ -237,6 +267,8 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 	parsed = r == 0;
 	if (parsed)
 		r = add_plan(ctl, args[0], &spec, &told, &all, &err);
+	if (r == 0 && !ctl->offline)
+		add_lint(&spec, &all);
 	if (ctl->json)
 		complaints_print_json(&all);
 	else

@@ -197,6 +197,34 @@ sed "s#$work/Image#$work/short#" "$work/good.yaml" >"$work/cut.yaml"
 expect 1 validate "$work/cut.yaml"
 prints "cut.yaml:2:17: kernel.image: $work/short: truncated"
 
+# what a kernel lacks, by the configuration inside of it
+{
+	cat "$work/Image"
+	printf IKCFG_ST
+	printf '%s\n' CONFIG_SERIAL_8250_CONSOLE=y CONFIG_SERIAL_OF_PLATFORM=y CONFIG_GPIO_PL061=m CONFIG_KEYBOARD_GPIO=m \
+		CONFIG_VIRTIO_MMIO=y CONFIG_HW_RANDOM_VIRTIO=m '# CONFIG_DMA_RESTRICTED_POOL is not set' | gzip -n
+	printf IKCFG_ED
+} >"$work/configured"
+sed "s#$work/Image#$work/configured#; \$a devices: [{rng: {region: 7}}, {watchdog: {}}]\nregions: [{label: 7, size: 4K}]" \
+	"$work/good.yaml" >"$work/lint.yaml"
+expect 0 validate "$work/lint.yaml"
+prints 'lint.yaml:2:17: warning: kernel.image: the kernel lacks CONFIG_DMA_RESTRICTED_POOL, which the device "rng" with a region needs'
+prints 'warning: kernel.image: the kernel lacks CONFIG_ARM_SP805_WATCHDOG, which the device "watchdog" needs'
+prints "lint: no errors"
+[ "$(grep -c warning "$work/out")" = 2 ] || fail "warnings: $(cat "$work/out")"
+expect 0 --json validate "$work/lint.yaml"
+prints '"severity":"warning","rule":"kernel-option","file":"'
+expect 0 --offline validate "$work/lint.yaml"
+! grep -q warning "$work/out" || fail "a file was read"
+printf 'CONFIG_SERIAL_8250_CONSOLE=y\n' >"$work/Image.config"
+expect 0 validate "$work/good.yaml"
+prints "lacks CONFIG_GPIO_PL061, which the device"
+head -c -20 "$work/configured" >"$work/half"
+sed "s#configured#half#" "$work/lint.yaml" >"$work/half.yaml"
+expect 0 validate "$work/half.yaml"
+prints "half.yaml:2:17: warning: kernel.image: cannot read the configuration inside '$work/half'"
+rm "$work/Image.config"
+
 # lists what there is without a bus, and says so
 expect 0 --dir="$configs" list
 complains "only descriptors are listed"
