@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# guest.sh FOLDER: create Image, initrd, window and u-boot, the files of the guests, in FOLDER. The kernel is Debian's full arm64
-# kernel, because the cloud flavour lacks gpio-keys, which the power key needs.
+# guest.sh FOLDER: create Image, Image-small, initrd, window and u-boot, the files of the guests, in FOLDER. Image is
+# Debian's full arm64 kernel, because the cloud flavour lacks gpio-keys, which the power key needs. Image-small is the
+# kernel that has virtio devices in a protected guest.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
 out=$(realpath -m "$1")
 image=$("$here/kernel.sh" image 6.1)
+small=$("$here/kernel.sh" image guest)
 busybox=$("$here/kernel.sh" busybox)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -33,6 +35,7 @@ aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static
 aarch64-linux-gnu-strip "$work/init"
 (cd "$work" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$out/initrd"
 cp "$image/vmlinuz" "$out/Image"
+cp "$small/vmlinuz" "$out/Image-small"
 
 # U-Boot behind 64 KiB of zeroes, which are no instructions: it runs only if the guest starts where its descriptor says.
 # It has a driver for a PL011 alone, whose data register is where that of the 16550 is; the flags that it reads are 0 there.

@@ -5,6 +5,7 @@
 #   kernel.sh image 6.12-cloud          folder with vmlinuz (arm64) and lib/modules/RELEASE
 #   kernel.sh image 6.1                 likewise: all drivers, needed for guests
 #   kernel.sh headers 6.12 [amd64]      what "make -C" wants; arm64 unless said
+#   kernel.sh image guest               folder with vmlinuz and config: small, has virtio in protected guests; built on first use
 #   kernel.sh image debug               the debug kernel of the module's tests, built on first use
 #   kernel.sh headers debug             likewise, to build the module for it
 #   kernel.sh scripts                   kernel tree with only scripts/checkpatch.pl and its data
@@ -17,7 +18,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 cache=${GHVM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ghvm}/kernels
-debug_config=$(dirname "$(realpath "$0")")/../kmod/debug.config
+here=$(dirname "$(realpath "$0")")
 default=6.1	# what the metapackages without a version mean on Debian 12
 
 die()
@@ -109,44 +110,69 @@ make_scripts()
 	rm -rf "${2:?}/usr"
 }
 
-# debug_release: VERSION-HASH of Debian's source and of the debug configuration
-debug_release()
+# config_of KIND: options of a kernel that is built here; all others are off
+config_of()
 {
-	hash=$(sha256sum "$debug_config" | cut -c 1-12)
+	case $1 in
+	debug) echo "$here/../kmod/debug.config" ;;
+	guest) echo "$here/guest-kernel.config" ;;
+	esac
+}
+
+# built_release KIND: VERSION-HASH of Debian's source and of the options
+built_release()
+{
+	hash=$(sha256sum "$(config_of "$1")" | cut -c 1-12)
 	v=$(apt-cache show --no-all-versions linux-source-6.12 2>/dev/null | sed -n 's/^Version: //p')
 	if [ -z "$v" ]; then
-		v=$(cd "$cache" && printf '%s\n' "debug-"*"-$hash" | sort -V | tail -n 1)
-		v=${v#debug-}
+		v=$(cd "$cache" && printf '%s\n' "$1-"*"-$hash" | sort -V | tail -n 1)
+		v=${v#"$1-"}
 		v=${v%-"$hash"}
 	fi
 	echo "$v-$hash"
 }
 
-# Each line of the configuration must be in the resulting .config.
-debug_configure()
+# configure CONFIG COMMAND...: each line of CONFIG must be in the resulting .config.
+configure()
 {
-	"$@" KCONFIG_ALLCONFIG="$debug_config" allnoconfig
-	missing=$(grep '^CONFIG' "$debug_config" | grep -vxFf .config) || return 0
+	wanted=$1
+	shift
+	"$@" KCONFIG_ALLCONFIG="$wanted" allnoconfig
+	missing=$(grep '^CONFIG' "$wanted" | grep -vxFf .config) || return 0
 	die "the kernel has not taken: $missing"
+}
+
+# build KIND RELEASE DIR TARGET...: unpack Debian's source into DIR/src and build it; DIR/vmlinuz, DIR/config
+build()
+{
+	kind=$1 tree=$3
+	echo "kernel.sh: building the $kind kernel $2, once" >&2
+	unpack "$tree" "linux-source-6.12=${2%-*}"
+	shift 3
+	mkdir "$tree/src"
+	tar -xf "$tree"/usr/src/linux-source-6.12.tar.* -C "$tree/src" --strip-components=1
+	rm -rf "${tree:?}/usr"
+	cc=${CROSS:-aarch64-linux-gnu-}gcc
+	! command -v ccache >/dev/null || cc="ccache $cc"
+	(
+		cd "$tree/src"
+		targets=$*
+		set -- make -s -j"$(nproc)" ARCH=arm64 \
+			CROSS_COMPILE="${CROSS:-aarch64-linux-gnu-}" CC="$cc"
+		configure "$(config_of "$kind")" "$@"
+		# shellcheck disable=SC2086 # words
+		"$@" $targets
+		mv arch/arm64/boot/Image ../vmlinuz
+		cp .config ../config
+	) >&2
 }
 
 # Takes about ten minutes on two CPUs. Keeps only the kernel and the files for building modules.
 make_debug()
 {
-	echo "kernel.sh: building the debug kernel $1, once" >&2
-	unpack "$2" "linux-source-6.12=${1%-*}"
-	mkdir "$2/src"
-	tar -xf "$2"/usr/src/linux-source-6.12.tar.* -C "$2/src" --strip-components=1
-	rm -rf "${2:?}/usr"
-	cc=${CROSS:-aarch64-linux-gnu-}gcc
-	! command -v ccache >/dev/null || cc="ccache $cc"
+	build debug "$1" "$2" Image modules
 	(
 		cd "$2/src"
-		set -- nice make -s -j"$(nproc)" ARCH=arm64 \
-			CROSS_COMPILE="${CROSS:-aarch64-linux-gnu-}" CC="$cc"
-		debug_configure "$@"
-		"$@" Image modules
-		mv arch/arm64/boot/Image ../vmlinuz
 		find . -path ./scripts -prune -o -type f \( -name '*.[coS]' -o -name '*.o.*' -o \
 			-name '*.a' -o -name 'vmlinux*' \) -exec rm -f {} +
 		for d in arch/* *; do
@@ -155,7 +181,13 @@ make_debug()
 			*) rm -rf "$d" ;;
 			esac
 		done
-	) >&2
+	)
+}
+
+make_guest()
+{
+	build guest "$1" "$2" Image
+	rm -rf "${2:?}/src"
 }
 
 make_busybox()
@@ -185,14 +217,14 @@ once()
 			"make_$1" "$2" "$dir.new" "$dir"
 			mv "$dir.new" "$dir"
 		fi
-	) 9>"$cache/.lock$([ "$1" != debug ] || echo -debug)"
+	) 9>"$cache/.lock$(case $1 in debug | guest) echo "-$1" ;; esac)"
 	echo "$dir"
 }
 
 case ${1:-}:${2:-} in
-image:debug | headers:debug)
-	r=$(debug_release)
-	dir=$(once debug "$r")
+image:debug | image:guest | headers:debug)
+	r=$(built_release "$2")
+	dir=$(once "$2" "$r")
 	[ "$1" = image ] && echo "$dir" || echo "$dir/src"
 	;;
 image:*)

@@ -184,8 +184,10 @@ choose_machine() {
 tools=$(aarch64-linux-gnu-gcc --version | head -n 1)
 made module "module" \
   "$(made_key "$root/kmod" "$0" "$tools" "$("$here/kernel.sh" headers 6.12-cloud)/Makefile")" kmod/ghvm.ko build_module
+step "guest kernel, built on first use" "$here/kernel.sh" image guest
 made guest "guest" \
-  "$(made_key "$here"/guest* "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" "$("$here/kernel.sh" busybox)" \
+  "$(made_key "$here"/guest* "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" \
+    "$("$here/kernel.sh" image guest)/vmlinuz" "$("$here/kernel.sh" busybox)" \
     "$("$here/kernel.sh" uboot)")" guest/Image "$here/guest.sh" "$out/guest"
 [ -n "${GHVM_HYPERVISOR:-}" ] || made model "model hypervisor" \
   "$(made_key "$root"/{tests/model,libghvm,include,kmod/uapi} "$tools")" el2.bin build_model

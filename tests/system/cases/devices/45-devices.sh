@@ -1,19 +1,19 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A guest with a stock kernel, whose RAM is shared with the host, gets random numbers by virtio: also after a
-# reboot in place, and after it has told the device of rings outside of its RAM. A protected guest is refused.
-# It has a clock, too, which is right from the start.
+# reboot in place, and after it has told the device of rings outside of its RAM. It has a clock, too, which is right
+# from the start. So has a protected guest with a region for the device, and a kernel that exchanges data there alone;
+# without a region it is refused. That kernel panics and hangs: the watchdog, which it has fed before, restarts it.
 host_says() { # TEXT
 	ghvmctl host | grep -q "$1"
 }
 
-must 60 host_says "image-share"
-if ! host_says "image-share *yes"; then
-	is_model && fail "the model does not share RAM: $(ghvmctl host)"
-	skip "the resource manager refuses RAM that is shared" && return 0
-fi
-vm one 1 256M ""
-sed -i -e 's/^memory: .*/memory: {size: 256M, protection: none}/' -e 's/^  - console: {}/&\n  - rng: {}\n  - rtc: {}/' $vms/one.yaml
+# A guest with these devices: descriptor of "one".
+devices() { # PROTECTION IMAGE RNG
+	image=$2 vm one 1 256M ""
+	sed -i -e "s/^memory: .*/memory: {size: 256M, protection: $1}/" \
+		-e "s/^  - console: {}/&\n  - rng: {$3}\n  - rtc: {}\n  - watchdog: {}/" $vms/one.yaml
+}
 
 # Read 8 KiB from the device twice: all of it comes, it is not twice the same, and no compression makes it smaller.
 guest_draws() {
@@ -52,28 +52,59 @@ guest_knows_the_time() {
 	[ -n "$_times" ] || fail "the guest does not say what time it is"
 }
 
-journal_has() { # TEXT
-	unit_journal one | grep -q "$1"
+# All of it, after the start and after a reboot.
+guest_has_devices() {
+	_since=$(date +%s)
+	up one
+	ghvmctl --json status one | grep -q '"rng"' || fail "the status does not list the device"
+	guest_draws
+	guest_knows_the_time
+	say "rings that are not in its memory"
+	guest_lies
+	must 15 unit_said one "Device rng, queue 0: the descriptors at 0x7fff0000 are not in memory that the guest shares"
+	mark one
+	guest_draws
+	say "after a reboot in place"
+	mark one
+	type_line one reboot
+	hears one 90 "guest: user space reached"
+	guest_draws
+	guest_knows_the_time
 }
 
-up one
-ghvmctl --json status one | grep -q '"rng"' || fail "the status does not list the device"
-guest_draws
-guest_knows_the_time
-say "rings that are not in its memory"
-guest_lies
-must 15 journal_has "Device rng, queue 0: the descriptors at 0x7fff0000 are not in memory that the guest shares"
-mark one
-guest_draws
-say "after a reboot in place"
-mark one
-type_line one reboot
-hears one 90 "guest: user space reached"
-guest_draws
-guest_knows_the_time
+# Its kernel panics and stays so, which no vCPU reports.
+guest_hangs() {
+	mark one
+	type_line one "sh"
+	type_line one "watchdog -T 10 -t 2 /dev/watchdog; echo fed \$(cat /sys/class/watchdog/watchdog0/identity)"
+	hears one 15 "fed sp805-wdt"
+	type_line one "echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger"
+	hears one 15 "end Kernel panic"
+	hears one 150 "guest: user space reached"
+	unit_said one "Watchdog: vCPU 0 runs, after" || fail "the journal does not say what the vCPU did"
+	unit_said one "The guest has ended: watchdog" || fail "the journal does not say why it ended"
+	[ "$(unit_show one NRestarts)" = 1 ] || fail "the unit was restarted $(unit_show one NRestarts) times"
+}
+
+say "a protected guest, whose device has a region"
+devices protected $here/guest/Image-small "region: 7"
+echo "regions: [{label: 7, size: 2M}]" >>$vms/one.yaml
+guest_has_devices
+say "its kernel hangs, and its watchdog restarts it"
+guest_hangs
 down one
 
-say "a protected guest cannot have it"
-sed -i 's/protection: none/protection: protected/' $vms/one.yaml
+say "without a region it is refused"
+devices protected $here/guest/Image-small ""
 start_refused one "one.yaml:[0-9]*:[0-9]*: memory.protection: the device \"rng\""
+
+must 60 host_says "image-share"
+if host_says "image-share *yes"; then
+	say "a stock kernel, and RAM that is shared"
+	devices none $here/guest/Image ""
+	guest_has_devices
+	down one
+elif is_model; then
+	fail "the model does not share RAM: $(ghvmctl host)"
+fi
 prepare_guests
