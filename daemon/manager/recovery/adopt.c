@@ -221,20 +221,21 @@ static void forget_noted(const struct adopt_target *t)
 static void undo_stray(const struct adopt_target *t, struct ghvm_vmid vmid)
 {
 	const struct log_about a = { .vmid = vmid.id };
+	_cleanup_(guest_freep) struct guest *g = NULL;
 	struct ghvm_machine *machine;
-	struct guest *g;
 	int r;
 
 	log_warning(&a, 0, "VM without an owner: tearing it down");
-	r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, vmid, &machine);
+	r = guest_new_adopted(t->host, "", 0, &g); /* first, so that the machine always has an owner */
 	if (r == 0)
-		r = guest_new_adopted(t->host, "", 0, &g);
+		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, vmid,
+					     &machine);
 	if (r < 0) {
 		log_error(&a, r, "Cannot tear down a VM without an owner");
 		return;
 	}
 	guest_set_machine(g, machine);
-	adopt_undo(t, g);
+	adopt_undo(t, TAKE_PTR(g));
 }
 
 /* A manager killed between ALLOCATE and the first guard leaves a VMID without pages and tags. */
