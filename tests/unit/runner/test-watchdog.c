@@ -30,7 +30,7 @@ enum { OFF = 0, COUNTS = 1, COUNTS_AND_BITES = 3 };
 
 static const struct ghvm_runinfo info = {
 	.name = "demo",
-	.devices = { { "watchdog", 0, GHVM_IPA_DEVICES, BELL } },
+	.devices = { { .name = "watchdog", .ipa = GHVM_IPA_DEVICES, .doorbell = BELL } },
 	.n_devices = 1,
 	.doorbells = { { BELL, { SCRIPTED_BELL_CAP + BELL } } },
 	.n_doorbells = 1,
