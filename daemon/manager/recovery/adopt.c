@@ -226,7 +226,8 @@ static void undo_stray(const struct adopt_target *t, struct ghvm_vmid vmid)
 	int r;
 
 	log_warning(&a, 0, "VM without an owner: tearing it down");
-	r = guest_new_adopted(t->host, "", 0, &g); /* first, so that the machine always has an owner */
+	r = guest_new_adopted(t->host, "", 0,
+			      &g); /* first, so that the machine always has an owner */
 	if (r == 0)
 		r = ghvm_machine_adopt_stray(t->host->host, t->host->rm, t->host->ledger, vmid,
 					     &machine);
