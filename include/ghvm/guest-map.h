@@ -16,8 +16,9 @@
 #define GHVM_IPA_GICR 0x3fee0000ULL   /* space for 8 vCPUs */
 #define GHVM_IPA_GICR_SIZE 0x20000ULL /* per vCPU */
 #define GHVM_IPA_REGIONS 0x40000000ULL
-#define GHVM_IPA_RAM 0x80000000ULL  /* if the descriptor says nothing else */
-#define GHVM_IPA_END 0x800000000ULL /* end of placed RAM: 32 GiB, below 36 bits */
+#define GHVM_IPA_PLACED 0x40200000ULL /* of those without an address: RM has a page before it */
+#define GHVM_IPA_RAM 0x80000000ULL    /* if the descriptor says nothing else */
+#define GHVM_IPA_END 0x800000000ULL   /* end of placed RAM: 32 GiB, below 36 bits */
 
 /* Doorbell labels double as guest SPI numbers (SPI n is INTID 32 + n). */
 #define GHVM_DOORBELL_UART 0

@@ -122,8 +122,8 @@ static const struct refusal refusals[] = {
 	  { "an authenticated guest starts as its image says", "remove the section boot" } },
 	{ GHVM_RM_VM_START,
 	  GHVM_RM_NORESOURCE,
-	  { "a region has no parcel of its size, RAM is shared and not lent, or the device tree "
-	    "cannot be patched",
+	  { "a region has no parcel of its size, or another thing is at its address, RAM is "
+	    "shared and not lent, or the device tree cannot be patched",
 	    "memory.protection: none is not for every resource manager; a kernel.dtb-overlay must "
 	    "not "
 	    "name regions that the descriptor has not, and keeps the tree below 16 KiB" } },

@@ -127,13 +127,13 @@ static int place_region(struct ghvm_plan *p, size_t nth, uint64_t *ret, struct g
 		return ghvm_error_set(err, -EINVAL,
 				      "regions[%zu]: size and address are not whole pages", nth);
 	if (!r->address) {
-		*ret = first_free(p, GHVM_IPA_REGIONS, GHVM_IPA_END, r->size);
+		*ret = first_free(p, GHVM_IPA_PLACED, GHVM_IPA_END, r->size);
 		return *ret ? 0
 			    : ghvm_error_set(err, -EINVAL,
 					     "regions[%zu].size: no space for %" PRIu64
 					     " bytes between 0x%llx and 0x%llx, beside RAM and the "
 					     "other regions",
-					     nth, r->size, GHVM_IPA_REGIONS, GHVM_IPA_END);
+					     nth, r->size, GHVM_IPA_PLACED, GHVM_IPA_END);
 	}
 	if (!is_ipa_allowed(r->address, r->size))
 		return ghvm_error_set(err, -EINVAL,

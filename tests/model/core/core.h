@@ -40,7 +40,8 @@
 #define MODEL_BLOCK GHVM_MIB(2)
 #define MODEL_VMMIO_END GHVM_GIB(1)
 #define MODEL_IPA_END (1ULL << 36)
-#define MODEL_IPA_CHOSEN (1ULL << 34) /* where RM puts parcels without a given address */
+#define MODEL_IPA_CHOSEN (1ULL << 34)  /* where RM puts parcels without a given address */
+#define MODEL_IPA_INFO MODEL_VMMIO_END /* a page of RM, behind the devices (abi K.7) */
 #define MODEL_DT_SCRATCH GHVM_KIB(256)
 #define MODEL_GUEST_SPIS 96 /* INTIDs 32 to 127 */
 #define MODEL_SPI_ANY UINT32_MAX

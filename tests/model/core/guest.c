@@ -205,6 +205,13 @@ static enum rm_status place_window(struct model *m, struct guest *g, const struc
 	return RM_OK;
 }
 
+/* What others than the open RM do is not known. */
+static bool is_on_info_page(const struct model *m, uint64_t ipa, uint64_t size)
+{
+	return !m->config.boot_context && ipa < MODEL_IPA_INFO + MODEL_PAGE &&
+	       ipa + size > MODEL_IPA_INFO;
+}
+
 static enum rm_status accept_other(struct model *m, struct vm *vm, struct guest *g,
 				   struct parcel *p)
 {
@@ -214,6 +221,8 @@ static enum rm_status accept_other(struct model *m, struct vm *vm, struct guest 
 	if (is_more_ram(p))
 		return RM_DENIED;
 	status = place_window(m, g, p, &ipa);
+	if (status == RM_OK && is_on_info_page(m, ipa, p->size))
+		status = RM_NORESOURCE;
 	return status == RM_OK ? parcel_accept(m, p, vm, ipa) : status;
 }
 

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A Linux guest finds its shared regions at the addresses in its descriptor, also after a reboot. A guest
+# A Linux guest finds its shared regions, at the addresses of its descriptor or at chosen ones, also after a reboot. A guest
 # that does not talk to the resource manager is offered memory at run time: it never maps the memory, which
 # is then returned.
 vm one 1 256M ""
@@ -9,19 +9,20 @@ rm-rpc: true
 regions:
   - {label: 5, size: 64K, address: 0x50000000}
   - {label: 6, size: 4K, address: 0x50010000, readonly: true}
+  - {label: 7, size: 64K}
 END
 
 # Ours, and what the resource manager has made of them; /dev/mem gives no access, as they are RAM.
 guest_finds() {
 	type_line one "sh"
 	type_line one "cd /proc/device-tree; echo nodes \$(ls reserved-memory | grep -c ^window@) \$(ls hypervisor | grep -c ^shm-)"
-	hears one 15 "nodes 2 2"
+	hears one 15 "nodes 3 3"
 	type_line one "exit"
 }
 
 up one
 if is_model; then
-	[ "$(model parcels)" = 3 ] || fail "$(model parcels) parcels, not 3"
+	[ "$(model parcels)" = 4 ] || fail "$(model parcels) parcels, not 4"
 fi
 guest_finds
 say "after a reboot in place as well"

@@ -147,7 +147,7 @@ static void windows_go_around_each_other(void **state)
 	assert_int_equal(p.parcels[1].label, 3);
 	assert_true(p.parcels[1].readonly);
 	assert_int_equal(p.parcels[2].ipa, 0x40a00000); /* the 16M did not fit below label 3 */
-	assert_int_equal(p.parcels[3].ipa, 0x40000000);
+	assert_int_equal(p.parcels[3].ipa, 0x40200000); /* before it RM has a page (abi K.7) */
 	assert_string_equal(p.parcels[3].name, "region-2");
 }
 
@@ -160,7 +160,7 @@ static void windows_find_room_above_ram(void **state)
 	struct ghvm_error err;
 
 	s.memory = GHVM_MIB(514);
-	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(1023) };
+	s.regions[0] = (struct ghvm_spec_region){ .label = 1, .size = GHVM_MIB(1021) };
 	s.regions[1] = (struct ghvm_spec_region){ .label = 2, .size = GHVM_MIB(16) };
 	s.regions[2] = (struct ghvm_spec_region){ .label = 3, .size = GHVM_GIB(2) };
 	s.regions[3] = (struct ghvm_spec_region){ .label = 4,
@@ -169,7 +169,7 @@ static void windows_find_room_above_ram(void **state)
 	s.n_regions = 4;
 	assert_int_equal(make(&s, &in, &p, &err), 0);
 	assert_int_equal(p.parcels[1].label, 4);
-	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_REGIONS);
+	assert_int_equal(p.parcels[2].ipa, GHVM_IPA_PLACED);
 	assert_int_equal(p.parcels[3].ipa, GHVM_IPA_RAM + GHVM_MIB(516));
 	assert_int_equal(p.parcels[4].ipa, GHVM_IPA_RAM + GHVM_MIB(532));
 	assert_int_equal(ghvm_plan_check(&s, NULL, &err), 0);
@@ -368,7 +368,7 @@ static void a_device_may_access_a_region(void **state)
 	assert_non_null(named);
 	assert_non_null(names);
 	assert_int_equal(*named, *names);
-	window = fdt_path_offset(p.dtb, "/reserved-memory/window@40000000");
+	window = fdt_path_offset(p.dtb, "/reserved-memory/window@40200000");
 	assert_true(window > 0);
 	assert_null(fdt_getprop(p.dtb, window, "phandle", NULL));
 	ghvm_plan_done(&p);
@@ -415,8 +415,8 @@ static const char golden_text[] =
 	"  0x010001000  4K       power-key\n"
 	"  0x03fee0000  256K     redistributors\n"
 	"  0x03fff0000  64K      distributor\n"
-	"  0x040000000  16M      region-7\n"
-	"  0x041000000  4K       region-8, read-only\n"
+	"  0x040200000  16M      region-7\n"
+	"  0x041200000  4K       region-8, read-only\n"
 	"  0x080000000  512M     ram\n"
 	"  0x080000000  32M        kernel\n"
 	"  0x082200000  1M         device-tree\n"
@@ -467,17 +467,17 @@ static const char golden_json[] =
 	"{\"ipa\":268439552,\"size\":4096,\"what\":\"power-key\"},"
 	"{\"ipa\":1072562176,\"size\":262144,\"what\":\"redistributors\"},"
 	"{\"ipa\":1073676288,\"size\":65536,\"what\":\"distributor\"},"
-	"{\"ipa\":1073741824,\"size\":16777216,\"what\":\"region-7\"},"
-	"{\"ipa\":1090519040,\"size\":4096,\"what\":\"region-8\"},"
+	"{\"ipa\":1075838976,\"size\":16777216,\"what\":\"region-7\"},"
+	"{\"ipa\":1092616192,\"size\":4096,\"what\":\"region-8\"},"
 	"{\"ipa\":2147483648,\"size\":536870912,\"what\":\"ram\"},"
 	"{\"ipa\":2147483648,\"size\":33554432,\"what\":\"kernel\"},"
 	"{\"ipa\":2183135232,\"size\":1048576,\"what\":\"device-tree\"},"
 	"{\"ipa\":2185232384,\"size\":5242881,\"what\":\"initrd\"}],"
 	"\"parcels\":[{\"name\":\"ram\",\"label\":0,\"lend\":true,\"readonly\":false,\"ipa\":"
 	"2147483648,\"size\":536870912,\"entries\":[256,131072],\"huge_pages\":[0,256]},"
-	"{\"name\":\"region-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1073741824,"
+	"{\"name\":\"region-7\",\"label\":7,\"lend\":false,\"readonly\":false,\"ipa\":1075838976,"
 	"\"size\":16777216,\"entries\":[8,4096],\"huge_pages\":[0,8]},"
-	"{\"name\":\"region-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1090519040,"
+	"{\"name\":\"region-8\",\"label\":8,\"lend\":false,\"readonly\":true,\"ipa\":1092616192,"
 	"\"size\":4096,\"entries\":[1,1],\"huge_pages\":[0,0]}],"
 	"\"doorbells\":[0,1],\"auth\":\"none\",\"registers\":{},"
 	"\"virqs\":2,\"memlock\":553652224,\"charge\":553652224,\"entry_budget\":4000,"
