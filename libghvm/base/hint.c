@@ -124,8 +124,9 @@ static const struct refusal refusals[] = {
 	  GHVM_RM_NORESOURCE,
 	  { "a region has no parcel of its size, or another thing is at its address, RAM is "
 	    "shared and not lent, or the device tree cannot be patched",
-	    "memory.protection: none is not for every resource manager; a kernel.dtb-overlay must "
-	    "not "
+	    "memory.protection: none is not for every resource manager; no memory.address and no "
+	    "regions[].address at 0x40000000, where the open one has a page of its own; a "
+	    "kernel.dtb-overlay must not "
 	    "name regions that the descriptor has not, and keeps the tree below 16 KiB" } },
 	{ GHVM_RM_VM_START,
 	  GHVM_RM_DENIED,
