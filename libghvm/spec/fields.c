@@ -18,31 +18,6 @@
 
 #define FORMAT_VERSION 1
 #define STOP_TIMEOUT_MS 30000
-#define DEVICES_MAX 64
-
-/* KIND, the way to parse it, what it may be, the default, the rank in the digest */
-#define ROW(type, key, member, kind, parse, flags, arg, initial, rank)                             \
-	{                                                                                          \
-		key, YAML_##kind, parse, offsetof(type, member), flags, arg, initial, rank         \
-	}
-#define FIELD(...) ROW(struct ghvm_spec, __VA_ARGS__)
-#define REGION_FIELD(...) ROW(struct ghvm_spec_region, __VA_ARGS__)
-#define SECTION(key, flags, map)                                                                   \
-	{                                                                                          \
-		key, YAML_MAP, yaml_parse_map, 0, flags, map, 0, 0                                 \
-	}
-#define LISTED(key, member, map)                                                                   \
-	{                                                                                          \
-		key, YAML_MAP, parse_listed, offsetof(struct ghvm_spec, member), 0, map, 0, 0      \
-	}
-#define VHOST(map)                                                                                 \
-	{                                                                                          \
-		"vhost-user", YAML_MAP, parse_vhost, 0, 0, map, 0, 0                               \
-	}
-#define SPECIAL(key, kind, parse, flags, arg)                                                      \
-	{                                                                                          \
-		key, YAML_##kind, parse, 0, flags, arg, 0, 0                                       \
-	}
 
 static const struct yaml_word protections[] = {
 	{ "auto", GHVM_PROTECTION_PROTECTED },
@@ -87,7 +62,7 @@ static const struct yaml_word host_accesses[] = {
 static const struct yaml_word region_kinds[] = { { "share", 0 }, {} };
 static const struct yaml_limits version_limits = { FORMAT_VERSION, FORMAT_VERSION };
 static const struct yaml_limits cpu_limits = { 1, GHVM_SPEC_CPUS_MAX };
-static const struct yaml_limits label_limits = { 1, GHVM_LABEL_LAST };
+const struct yaml_limits spec_label_limits = { 1, GHVM_LABEL_LAST };
 
 /* Values that are checked but not stored. */
 static void parse_version(struct yaml_reader *rd, yaml_node_t *n, const char *path,
@@ -130,7 +105,8 @@ static void parse_with(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 }
 
 static const struct yaml_field region_fields[] = {
-	REGION_FIELD("label", label, NUMBER, yaml_parse_number, YAML_REQUIRED, &label_limits, 0, 1),
+	REGION_FIELD("label", label, NUMBER, yaml_parse_number, YAML_REQUIRED, &spec_label_limits,
+		     0, 1),
 	SPECIAL("kind", UNSTORED, parse_region_kind, 0, region_kinds),
 	REGION_FIELD("size", size, SIZE, parse_pages, YAML_REQUIRED, NULL, 0, 3),
 	REGION_FIELD("readonly", readonly, BOOL, yaml_parse_bool, 0, NULL, false, 2),
@@ -142,7 +118,7 @@ static const struct yaml_field region_fields[] = {
 };
 const struct yaml_map spec_region_fields = { region_fields };
 
-static bool is_list(struct yaml_reader *rd, const yaml_node_t *n, const char *path)
+bool spec_is_list(struct yaml_reader *rd, const yaml_node_t *n, const char *path)
 {
 	if (n->type != YAML_SEQUENCE_NODE)
 		yaml_complain(rd, n, path, "type", "not a list");
@@ -167,7 +143,7 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 	struct ghvm_spec *spec = dst;
 	size_t nth = 0;
 
-	if (!is_list(rd, n, path))
+	if (!spec_is_list(rd, n, path))
 		return;
 	spec->n_regions = 0;
 	spec_forget_places(spec, "regions[");
@@ -181,179 +157,6 @@ static void parse_regions(struct yaml_reader *rd, yaml_node_t *n, const char *pa
 			return;
 		}
 		read_region(rd, item, nth++, spec);
-	}
-}
-
-/* A device that exists once unless it is disabled (@initial is true), or if it is listed. */
-#define ENABLED_FIELDS(name, member, flags, initial, rank)                                         \
-	static const struct yaml_field name##_fields[] = {                                         \
-		FIELD("enabled", member, BOOL, yaml_parse_bool, flags, NULL, initial, rank),       \
-		{},                                                                                \
-	};                                                                                         \
-	static const struct yaml_map name##_map = { name##_fields }
-
-ENABLED_FIELDS(power_key, power_key, 0, true, 10);
-ENABLED_FIELDS(rtc, rtc, YAML_CHOSEN, false, 30);
-ENABLED_FIELDS(watchdog, watchdog, YAML_CHOSEN, false, 48);
-
-static const struct yaml_field rng_fields[] = {
-	FIELD("enabled", rng, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL, false, 29),
-	FIELD("region", rng_region, NUMBER, yaml_parse_number, YAML_CHOSEN, &label_limits, 0, 31),
-	{},
-};
-static const struct yaml_map rng_map = { rng_fields };
-
-/* A device that exists if it is listed: @dst is its "enabled". */
-static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			 const struct yaml_field *f, void *dst)
-{
-	bool *enabled = dst;
-
-	*enabled = true;
-	yaml_read_map(rd, n, path, f->arg, (uint8_t *)dst - f->offset, true);
-}
-
-static const struct yaml_limits virtio_ids = { 1, 63 };
-static const struct yaml_limits queue_limits = { 1, GHVM_SPEC_QUEUES_MAX };
-
-#define VHOST_FIELDS(nth, rank)                                                                    \
-	static const struct yaml_field vhost##nth##_fields[] = {                                   \
-		FIELD("socket", vhost[nth].socket, TEXT, yaml_parse_socket, YAML_REQUIRED, NULL,   \
-		      0, (rank)),                                                                  \
-		FIELD("id", vhost[nth].id, NUMBER, yaml_parse_number, YAML_REQUIRED | YAML_CHOSEN, \
-		      &virtio_ids, 0, (rank) + 1),                                                 \
-		FIELD("queues", vhost[nth].queues, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
-		      &queue_limits, 0, (rank) + 2),                                               \
-		FIELD("region", vhost[nth].region, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
-		      &label_limits, 0, (rank) + 3),                                               \
-		{},                                                                                \
-	};                                                                                         \
-	static const struct yaml_map vhost##nth##_map = { vhost##nth##_fields }
-
-VHOST_FIELDS(0, 32);
-VHOST_FIELDS(1, 36);
-VHOST_FIELDS(2, 40);
-VHOST_FIELDS(3, 44);
-static const struct yaml_map *const vhost_maps[GHVM_SPEC_VHOST_MAX] = { &vhost0_map, &vhost1_map,
-									&vhost2_map, &vhost3_map };
-
-/* The next one: a device that may be listed again, and has keys that it cannot be without. */
-static void parse_vhost(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			const struct yaml_field *f, void *dst)
-{
-	const size_t nth = ghvm_spec_count_vhost(dst);
-
-	if (nth == GHVM_SPEC_VHOST_MAX)
-		yaml_complain(rd, n, path, "range", "more than %d", GHVM_SPEC_VHOST_MAX);
-	else
-		yaml_read_map(rd, n, path, vhost_maps[nth], dst, true);
-}
-
-static const struct yaml_word loggings[] = {
-	{ "file", GHVM_LOGGING_FILE },
-	{ "journal", GHVM_LOGGING_JOURNAL },
-	{ "none", GHVM_LOGGING_NONE },
-	{},
-};
-static const struct yaml_limits log_counts = { 1, GHVM_SPEC_LOGS_MAX };
-
-static void parse_log_size(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			   const struct yaml_field *f, void *dst)
-{
-	uint64_t v = GHVM_LOG_SIZE;
-
-	yaml_parse_size(rd, n, path, f, &v);
-	if (!ghvm_aligned(v, GHVM_LOG_UNIT))
-		yaml_complain(rd, n, path, "size-align", "%" PRIu64 " is not a multiple of 64K", v);
-	else if (v > GHVM_LOG_SIZE_MAX)
-		yaml_complain(rd, n, path, "range", "not from 64K to 64M");
-	else
-		*(uint64_t *)dst = v;
-}
-
-static const struct yaml_field console_fields[] = {
-	FIELD("enabled", console, BOOL, yaml_parse_bool, 0, NULL, true, 9),
-	FIELD("logging", logging, WORD, yaml_parse_word, 0, loggings, GHVM_LOGGING_FILE, 15),
-	FIELD("log-size", log_size, SIZE, parse_log_size, 0, NULL, GHVM_LOG_SIZE, 16),
-	FIELD("log-count", log_count, NUMBER, yaml_parse_number, 0, &log_counts, GHVM_LOG_COUNT,
-	      17),
-	{},
-};
-static const struct yaml_map console_map = { console_fields };
-
-static void parse_later(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			const struct yaml_field *f, void *dst)
-{
-	yaml_complain(rd, n, path, "unsupported", "this kind of device is not supported yet");
-}
-
-static const struct yaml_field device_fields[] = {
-	SECTION("console", 0, &console_map),
-	SECTION("power-key", 0, &power_key_map),
-	LISTED("rng", rng, &rng_map),
-	LISTED("rtc", rtc, &rtc_map),
-	VHOST(&vhost0_map), /* read by the first of these rows, and printed by each */
-	VHOST(&vhost1_map),
-	VHOST(&vhost2_map),
-	VHOST(&vhost3_map),
-	LISTED("watchdog", watchdog, &watchdog_map),
-	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
-	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
-	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
-	SPECIAL("vsock", UNSTORED, parse_later, YAML_NULL, NULL),
-	{},
-};
-static const struct yaml_map device_map = { device_fields };
-
-/* Each kind of device may be listed once, but for those of other processes. */
-static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
-{
-	for (size_t i = 0; i < nth; i++)
-		if (yaml_find(rd,
-			      yaml_document_get_node(&rd->doc, list->data.sequence.items.start[i]),
-			      kind))
-			return true;
-	return false;
-}
-
-static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, yaml_node_t *n,
-			struct ghvm_spec *spec)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "devices[%zu]", nth);
-	yaml_read_map(rd, n, path, &device_map, spec, true);
-	if (n->type != YAML_MAPPING_NODE)
-		return;
-	if (n->data.mapping.pairs.top - n->data.mapping.pairs.start != 1)
-		yaml_complain(rd, n, path, "type", "not exactly one device");
-	for (const struct yaml_field *f = device_fields; f->key; f++)
-		if (f->parse != parse_vhost && yaml_find(rd, n, f->key) &&
-		    listed_before(rd, list, nth, f->key))
-			yaml_complain(rd, n, path, "repeated-key", "the list has a %s already",
-				      f->key);
-}
-
-/* The list replaces the devices of an earlier file. */
-static void parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path,
-			  const struct yaml_field *f, void *dst)
-{
-	struct ghvm_spec *spec = dst;
-	size_t nth = 0;
-
-	if (!is_list(rd, n, path))
-		return;
-	spec_set_defaults(&device_map, spec);
-	spec_free_texts(&device_map, spec);
-	memset(spec->vhost, 0, sizeof(spec->vhost));
-	spec_forget_places(spec, "devices[");
-	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
-	     i++) {
-		if (nth == DEVICES_MAX) {
-			yaml_complain(rd, n, path, "range", "more than %d", DEVICES_MAX);
-			return;
-		}
-		read_device(rd, n, nth++, yaml_document_get_node(&rd->doc, *i), spec);
 	}
 }
 
@@ -457,7 +260,7 @@ static const struct yaml_field top_fields[] = {
 	SECTION("boot", 0, &boot_map),
 	SECTION("auth", 0, &auth_map),
 	SECTION("firmware", 0, &firmware_map),
-	SPECIAL("devices", DEVICE_LIST, parse_devices, 0, &device_map),
+	SPECIAL("devices", DEVICE_LIST, spec_parse_devices, 0, &spec_device_fields),
 	SPECIAL("regions", REGION_LIST, parse_regions, 0, &spec_region_fields),
 	SECTION("lifecycle", 0, &lifecycle_map),
 	FIELD("rm-rpc", rm_rpc, BOOL, yaml_parse_bool, 0, NULL, false, 11),
