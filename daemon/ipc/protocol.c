@@ -241,3 +241,66 @@ void ghvm_link_get_string(struct ghvm_get *g, char *ret, size_t cap)
 	ghvm_get_bytes(g, ret, g->bad ? 0 : n);
 	ret[g->bad ? 0 : n] = '\0';
 }
+
+static void put_device(struct ghvm_put *w, const struct ghvm_link_device *d)
+{
+	ghvm_link_put_string(w, d->kind);
+	ghvm_put_u16(w, d->nth);
+	ghvm_put_u64(w, d->ipa);
+	ghvm_put_u32(w, d->doorbell);
+	ghvm_put_u8(w, (uint8_t)d->state);
+	ghvm_put_u8(w, (uint8_t)d->backend);
+	ghvm_put_u16(w, d->n_queues);
+	ghvm_put_u16(w, d->n_ready);
+	ghvm_put_u64(w, d->requests);
+	ghvm_put_u64(w, d->from_guest);
+	ghvm_put_u64(w, d->to_guest);
+	ghvm_put_u64(w, d->errors);
+	ghvm_put_u64(w, d->faults);
+	ghvm_put_u64(w, d->losses);
+}
+
+void ghvm_link_put_devices(struct ghvm_put *w, const struct ghvm_link_device *v, size_t n)
+{
+	ghvm_put_u16(w, (uint16_t)n);
+	for (size_t i = 0; i < n; i++)
+		put_device(w, &v[i]);
+}
+
+static void get_device(struct ghvm_get *g, struct ghvm_link_device *ret)
+{
+	ghvm_link_get_string(g, ret->kind, sizeof(ret->kind));
+	ret->nth = ghvm_get_u16(g);
+	ret->ipa = ghvm_get_u64(g);
+	ret->doorbell = ghvm_get_u32(g);
+	ret->state = (enum ghvm_link_device_state)ghvm_get_u8(g);
+	ret->backend = (enum ghvm_link_backend)ghvm_get_u8(g);
+	ret->n_queues = ghvm_get_u16(g);
+	ret->n_ready = ghvm_get_u16(g);
+	ret->requests = ghvm_get_u64(g);
+	ret->from_guest = ghvm_get_u64(g);
+	ret->to_guest = ghvm_get_u64(g);
+	ret->errors = ghvm_get_u64(g);
+	ret->faults = ghvm_get_u64(g);
+	ret->losses = ghvm_get_u64(g);
+}
+
+static bool is_kind(const char *s)
+{
+	return *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+}
+
+int ghvm_link_get_devices(struct ghvm_get *g, struct ghvm_link_device ret[GHVM_LINK_DEVICES_MAX])
+{
+	const size_t n = ghvm_get_u16(g);
+
+	if (g->bad || n > GHVM_LINK_DEVICES_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < n; i++) {
+		get_device(g, &ret[i]);
+		if (g->bad || !is_kind(ret[i].kind) || ret[i].state >= GHVM_LINK_DEVICE_STATES ||
+		    ret[i].backend >= GHVM_LINK_BACKENDS)
+			return -EBADMSG;
+	}
+	return (int)n;
+}

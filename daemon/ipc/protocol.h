@@ -86,6 +86,8 @@ enum ghvm_link_type {
 	GHVM_LINK_REGION_FDS = 30,  /* m>r  nothing: send a REGION_FD for each region */
 	GHVM_LINK_SENT_FDS = 31,    /* m>r  nothing: send a SENT_FD for each sent file */
 	GHVM_LINK_SENT_FD = 32,	    /* r>m  u8 kind: KERNEL or INITRD; 1 descriptor */
+	/* m>r  u32 serial; r>m  u32 serial, u16 n, n * struct ghvm_link_device. Earlier runners do not answer */
+	GHVM_LINK_DEVICES = 33,
 };
 
 /* In place of a run state: the guest runs, and has not fed its watchdog. */
@@ -120,6 +122,53 @@ enum ghvm_link_how {
 	GHVM_LINK_GRACEFUL = 0, /* power key, then force at the time-out */
 	GHVM_LINK_FORCE = 1,
 	GHVM_LINK_REBOOT = 2,
+};
+
+enum ghvm_link_device_state {
+	GHVM_LINK_DEVICE_SIMPLE = 0,  /* only registers */
+	GHVM_LINK_DEVICE_IDLE = 1,    /* virtio: no driver is ready */
+	GHVM_LINK_DEVICE_RUNNING = 2, /* virtio: the driver is ready */
+	GHVM_LINK_DEVICE_BROKEN = 3,  /* virtio: waits for the driver's reset */
+	GHVM_LINK_DEVICE_STATES,
+};
+
+enum ghvm_link_backend {
+	GHVM_LINK_BACKEND_NONE = 0, /* the runner itself serves the device */
+	GHVM_LINK_BACKEND_CONNECTED = 1,
+	GHVM_LINK_BACKEND_AWAY = 2, /* requests wait until it is back */
+	GHVM_LINK_BACKENDS,
+};
+
+#define GHVM_LINK_DEVICES_MAX 64
+
+/**
+ * struct ghvm_link_device - what a runner says of a device
+ * @kind: name, as in ghvm_device_kinds
+ * @nth, @ipa, @doorbell: see struct ghvm_plan_device
+ * @state, @backend: of the enums above
+ * @n_queues: that it has; @n_ready: that the driver has set up
+ * @requests, @from_guest, @to_guest, @errors: since the start of the runner: requests served, their bytes, and how
+ *     many the device has answered with an error
+ * @faults: how often registers or rings were such as no driver writes; @losses: of its back-end
+ *
+ * In messages: the kind as a string, then u16 nth, u64 ipa, u32 doorbell, u8 state, u8 backend, u16 n_queues,
+ * u16 n_ready, and the six counts, u64 each.
+ */
+struct ghvm_link_device {
+	char kind[16];
+	uint16_t nth;
+	uint64_t ipa;
+	uint32_t doorbell;
+	enum ghvm_link_device_state state;
+	enum ghvm_link_backend backend;
+	uint16_t n_queues;
+	uint16_t n_ready;
+	uint64_t requests;
+	uint64_t from_guest;
+	uint64_t to_guest;
+	uint64_t errors;
+	uint64_t faults;
+	uint64_t losses;
 };
 
 /**
@@ -182,6 +231,17 @@ const char *ghvm_link_sent_rest(enum ghvm_link_kind kind);
 
 /* i32 negative errno; a number that is no errno becomes -EIO. */
 int ghvm_link_get_errno(struct ghvm_get *g);
+
+/* u16 n, n devices; @n is at most GHVM_LINK_DEVICES_MAX. */
+void ghvm_link_put_devices(struct ghvm_put *w, const struct ghvm_link_device *v, size_t n);
+
+/**
+ * ghvm_link_get_devices() - the same from a runner, which is not trusted
+ *
+ * Return: their number; -EBADMSG more than that, an enum that there is not, or a kind that is more than
+ * lower-case letters, digits and '-'. What comes after the devices is not read.
+ */
+int ghvm_link_get_devices(struct ghvm_get *g, struct ghvm_link_device ret[GHVM_LINK_DEVICES_MAX]);
 
 /* u16 length and bytes. get: NUL-terminated in @ret; the cursor goes bad if it does not fit. */
 void ghvm_link_put_string(struct ghvm_put *w, const char *s);

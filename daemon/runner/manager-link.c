@@ -158,6 +158,22 @@ void control_sent_fd(struct control *c, enum ghvm_link_kind kind, int fd)
 	post_message(c, GHVM_LINK_SENT_FD, &w, &fd, 1);
 }
 
+/* u32 serial, devices */
+void control_devices(struct control *c, struct ghvm_link_message *question,
+		     const struct devices *devices)
+{
+	const uint32_t serial = ghvm_get_u32(&question->payload);
+	struct ghvm_link_device v[GHVM_PLAN_DEVICES_MAX];
+	const size_t n = devices_report(devices, v);
+	uint8_t buf[GHVM_LINK_MAX / 2];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+
+	ghvm_put_u32(&w, serial);
+	ghvm_link_put_devices(&w, v, n);
+	if (!question->payload.bad)
+		post_message(c, GHVM_LINK_DEVICES, &w, NULL, 0);
+}
+
 /* u32 serial, "", u32 errno; a socket */
 void control_console_is(struct control *c, uint32_t serial, int fd, bool plain)
 {

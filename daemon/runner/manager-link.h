@@ -11,6 +11,7 @@
 
 #include "daemon/ipc/queue.h"
 #include "daemon/ipc/protocol.h"
+#include "daemon/runner/devices/board.h"
 #include "ghvm/types.h"
 
 /**
@@ -57,6 +58,9 @@ void control_stopping(struct control *c, enum ghvm_link_how how);
 void control_pong(struct control *c, struct ghvm_link_message *ping);
 /* @fd: borrowed */
 void control_region_fd(struct control *c, uint32_t label, int fd);
+/* What each of @devices has done; answers @question. */
+void control_devices(struct control *c, struct ghvm_link_message *question,
+		     const struct devices *devices);
 /* @fd: borrowed */
 void control_sent_fd(struct control *c, enum ghvm_link_kind kind, int fd);
 /* @fd: borrowed; or a negative errno. @plain: the manager is of a version that expects no errno. */

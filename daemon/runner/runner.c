@@ -426,6 +426,9 @@ static void on_message(struct runner *r, struct ghvm_link_message *m)
 	case GHVM_LINK_PING:
 		control_pong(&r->control, m);
 		break;
+	case GHVM_LINK_DEVICES:
+		control_devices(&r->control, m, &r->guest.devices);
+		break;
 	default:
 		regions_on_message(r->config->fds, &r->control, m);
 	}

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,8 @@ static int init_device(struct devices *d, const struct device_kind *kind,
 		.kind = kind,
 		.bell.cap = { GHVM_CAPID_NONE },
 		.doorbell = from->doorbell,
+		.nth = from->nth,
+		.ipa = from->ipa,
 		.state = state,
 	};
 	setup.bell = &device->bell;
@@ -229,6 +232,24 @@ void devices_press_key(struct devices *d, bool down)
 
 	if (key)
 		key->kind->press(key->state, down);
+}
+
+size_t devices_report(const struct devices *d, struct ghvm_link_device ret[GHVM_PLAN_DEVICES_MAX])
+{
+	for (size_t i = 0; i < d->n; i++) {
+		const struct device *device = &d->v[i];
+
+		ret[i] = (struct ghvm_link_device){
+			.nth = (uint16_t)device->nth,
+			.ipa = device->ipa,
+			.doorbell = device->doorbell,
+		};
+		(void)snprintf(ret[i].kind, sizeof(ret[i].kind), "%s",
+			       device->kind->name); /* fits */
+		if (device->kind->report)
+			device->kind->report(device->state, &ret[i]);
+	}
+	return d->n;
 }
 
 bool devices_bite(struct devices *d)

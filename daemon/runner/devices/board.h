@@ -21,13 +21,15 @@
 
 /**
  * struct device - one device
- * @doorbell: label of its doorbell
+ * @doorbell: label of its doorbell; @nth: 0 for the first of its kind; @ipa: of its registers
  * @state: @kind->size bytes, owned
  */
 struct device {
 	const struct device_kind *kind;
 	struct bell bell;
 	uint32_t doorbell;
+	unsigned int nth;
+	uint64_t ipa;
 	void *state;
 };
 
@@ -88,6 +90,9 @@ struct console *devices_console(const struct devices *d);
 bool devices_have_key(const struct devices *d);
 /* Set the level of the power key, if there is one. */
 void devices_press_key(struct devices *d, bool down);
+
+/* What each device has done. Return: their number. Thread: main. */
+size_t devices_report(const struct devices *d, struct ghvm_link_device ret[GHVM_PLAN_DEVICES_MAX]);
 
 /* Has a watchdog expired that the guest has not fed in time? Once; call it after devices_process(). */
 bool devices_bite(struct devices *d);

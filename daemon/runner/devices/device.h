@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/ipc/protocol.h"
 #include "daemon/ipc/runinfo.h"
 #include "ghvm/host.h"
 
@@ -63,6 +64,8 @@ struct device_setup {
  * @timeout: time limit of poll() in ms, -1: none; @process is called after it. NULL: never
  * @console: the console that the device speaks to. NULL: it is no serial line
  * @press: sets the level of the power key. NULL: it is no key
+ * @report: sets what `ghvmctl status` shows of the device besides its place. NULL: nothing; then it has no queues.
+ *     Thread: main
  * @bites: the guest has not fed its watchdog in time; once. NULL: it is no watchdog. Thread: main
  */
 struct device_kind {
@@ -81,4 +84,5 @@ struct device_kind {
 	struct console *(*console)(void *device);
 	void (*press)(void *device, bool down);
 	bool (*bites)(void *device);
+	void (*report)(void *device, struct ghvm_link_device *ret);
 };

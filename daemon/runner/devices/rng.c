@@ -98,6 +98,13 @@ static void rng_write(void *device, uint64_t offset, unsigned int size, uint64_t
 	virtio_write(&rng->virtio, offset, size, value);
 }
 
+static void rng_report(void *device, struct ghvm_link_device *ret)
+{
+	struct rng *rng = device;
+
+	virtio_report(&rng->virtio, ret);
+}
+
 const struct device_kind rng_kind = {
 	.name = "rng",
 	.size = sizeof(struct rng),
@@ -106,4 +113,5 @@ const struct device_kind rng_kind = {
 	.reset = rng_reset,
 	.read = rng_read,
 	.write = rng_write,
+	.report = rng_report,
 };

@@ -72,6 +72,11 @@ static void vhost_write(void *device, uint64_t offset, unsigned int size, uint64
 	virtio_write(&u->virtio, offset, size, value);
 }
 
+static void vhost_report(void *device, struct ghvm_link_device *ret)
+{
+	vhost_user_report(device, ret);
+}
+
 const struct device_kind vhost_user_kind = {
 	.name = "vhost-user",
 	.size = sizeof(struct vhost_user),
@@ -81,4 +86,5 @@ const struct device_kind vhost_user_kind = {
 	.quiet = vhost_quiet,
 	.read = vhost_read,
 	.write = vhost_write,
+	.report = vhost_report,
 };

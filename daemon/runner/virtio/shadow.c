@@ -67,14 +67,11 @@ void shadow_detach(struct shadow *s)
 	s->rings = NULL;
 }
 
-static uint32_t count_writable(const struct ring_chain *c)
+static const uint8_t *find_status(const struct ring_chain *c)
 {
-	uint32_t n = 0; /* a chain has less than 4 GiB */
+	const struct ring_buffer *last = c->n ? &c->buffers[c->n - 1] : NULL;
 
-	for (size_t i = 0; i < c->n; i++)
-		if (c->buffers[i].writable)
-			n += c->buffers[i].size;
-	return n;
+	return last && last->writable && last->size ? last->at + last->size - 1 : NULL;
 }
 
 static int give_chain(struct shadow *s, struct ghvm_error *err)
@@ -85,7 +82,12 @@ static int give_chain(struct shadow *s, struct ghvm_error *err)
 		return ghvm_error_set(err, -EBADMSG,
 				      "descriptor %u is offered again before it was used",
 				      s->chain.head);
-	*given = (struct shadow_chain){ ++s->last, count_writable(&s->chain) };
+	*given = (struct shadow_chain){
+		.order = ++s->last,
+		.readable = counts_bytes(&s->chain, false),
+		.writable = counts_bytes(&s->chain, true),
+		.status = find_status(&s->chain),
+	};
 	s->n_given++;
 	offer_head(s, s->chain.head);
 	return 0;
@@ -116,6 +118,20 @@ bool shadow_wants_kick(const struct shadow *s)
 	return !(le16toh(__atomic_load_n(flags, __ATOMIC_SEQ_CST)) & USED_NO_NOTIFY);
 }
 
+/* The guest may change the status at any time: it is counted, and used for nothing else. */
+static void count_back(struct shadow *s, const struct shadow_chain *given, uint32_t written)
+{
+	const struct virtio_counts one = {
+		.requests = 1,
+		.from_guest = given->readable,
+		.to_guest = written,
+		.errors = s->has_status && given->status &&
+			  __atomic_load_n(given->status, __ATOMIC_RELAXED),
+	};
+
+	counts_add(&s->counts, &one);
+}
+
 static int take_back(struct shadow *s, bool *ret_interrupt, struct ghvm_error *err)
 {
 	const size_t slot = s->seen & (s->guest.size - 1);
@@ -131,10 +147,10 @@ static int take_back(struct shadow *s, bool *ret_interrupt, struct ghvm_error *e
 		return ghvm_error_set(err, -EBADMSG,
 				      "it has written %u bytes to descriptor %u, which has %u",
 				      written, head, s->given[head].writable);
+	count_back(s, &s->given[head], written);
 	s->given[head] = (struct shadow_chain){};
 	s->n_given--;
 	s->seen++;
-	s->served++;
 	*ret_interrupt |= ring_give(&s->guest, (uint16_t)head, written);
 	return 0;
 }

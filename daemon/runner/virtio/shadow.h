@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/runner/virtio/counts.h"
 #include "daemon/runner/virtio/dma-map.h"
 #include "daemon/runner/virtio/ring.h"
 #include "ghvm/error.h"
@@ -23,11 +24,14 @@
 /**
  * struct shadow_chain - a chain that the back-end has
  * @order: 1, 2, ... in the order in which the guest has offered them; 0: the back-end does not have it
- * @writable: bytes that the back-end may write
+ * @readable, @writable: bytes that the back-end may read, and write
+ * @status: the last byte that it may write; NULL: none
  */
 struct shadow_chain {
 	uint64_t order;
+	uint32_t readable;
 	uint32_t writable;
+	const uint8_t *status;
 };
 
 /**
@@ -37,7 +41,8 @@ struct shadow_chain {
  * @offered: chains put into the available ring; @seen: chains taken from the used ring. Modulo 65536
  * @given: the chains that the back-end has, by the number of their first descriptor, @n_given of them
  * @last: the order of the last one
- * @served: chains that went back to the guest
+ * @has_status: the last byte of a request says whether it has failed
+ * @counts: what went back to the guest since the caller has set them to 0
  * @chain: being checked
  *
  * Thread: one.
@@ -50,7 +55,8 @@ struct shadow {
 	struct shadow_chain given[RING_SIZE_MAX];
 	size_t n_given;
 	uint64_t last;
-	unsigned long long served;
+	bool has_status;
+	struct virtio_counts counts;
 	struct ring_chain chain;
 };
 

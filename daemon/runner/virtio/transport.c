@@ -109,6 +109,17 @@ static bool is_running(const struct virtio *v)
 	return (v->status & STATUS_DRIVER_OK) && !(v->status & STATUS_NEEDS_RESET);
 }
 
+static void count_chain(struct virtio *v, uint32_t written)
+{
+	const struct virtio_counts one = {
+		.requests = 1,
+		.from_guest = counts_bytes(&v->chain, false),
+		.to_guest = written,
+	};
+
+	counts_add(&v->counts, &one);
+}
+
 /*
  * Serve what the driver has offered. A guest that offers more meanwhile notifies once more; without a limit
  * it could keep this vCPU's thread here.
@@ -127,6 +138,7 @@ static void serve_queue(struct virtio *v, unsigned int nth)
 		if (more <= 0)
 			return;
 		written = v->kind->serve(v->device, nth, &v->chain);
+		count_chain(v, written);
 		if (ring_give(r, v->chain.head, written))
 			v->interrupt |= INTERRUPT_USED;
 	}
@@ -357,6 +369,35 @@ void virtio_used(struct virtio *v)
 	pthread_mutex_unlock(&v->lock);
 	if (ring)
 		v->on_interrupt(v->data);
+}
+
+void virtio_count(struct virtio *v, const struct virtio_counts *more)
+{
+	pthread_mutex_lock(&v->lock);
+	counts_add(&v->counts, more);
+	pthread_mutex_unlock(&v->lock);
+}
+
+static enum ghvm_link_device_state find_state(const struct virtio *v)
+{
+	if (v->status & STATUS_NEEDS_RESET)
+		return GHVM_LINK_DEVICE_BROKEN;
+	return v->status & STATUS_DRIVER_OK ? GHVM_LINK_DEVICE_RUNNING : GHVM_LINK_DEVICE_IDLE;
+}
+
+void virtio_report(struct virtio *v, struct ghvm_link_device *ret)
+{
+	pthread_mutex_lock(&v->lock);
+	ret->state = find_state(v);
+	ret->n_queues = (uint16_t)v->kind->n_queues;
+	for (unsigned int i = 0; i < v->kind->n_queues; i++)
+		ret->n_ready += v->queues[i].ready;
+	ret->requests = v->counts.requests;
+	ret->from_guest = v->counts.from_guest;
+	ret->to_guest = v->counts.to_guest;
+	ret->errors = v->counts.errors;
+	ret->faults = v->faults;
+	pthread_mutex_unlock(&v->lock);
 }
 
 void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error *err)

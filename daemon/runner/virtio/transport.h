@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/ipc/protocol.h"
+#include "daemon/runner/virtio/counts.h"
 #include "daemon/runner/virtio/dma-map.h"
 #include "daemon/runner/virtio/ring.h"
 #include "libghvm/base/bits.h"
@@ -75,6 +77,7 @@ struct virtio_kind {
  * @device_select, @driver_select, @queue_select: which half or queue the registers are of
  * @interrupt: reasons that the driver has not acknowledged
  * @faults: how often it broke since the start of the runner
+ * @counts: what it has done since then
  * @chain: the chain that is being served
  *
  * Thread: any; @lock guards everything below it. Not movable.
@@ -98,6 +101,7 @@ struct virtio {
 	uint32_t interrupt;
 	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
 	unsigned long long faults;
+	struct virtio_counts counts;
 	struct ring_chain chain;
 };
 
@@ -112,10 +116,15 @@ void virtio_reset(struct virtio *v);
 
 /* Requests of the driver were served, and it wants an interrupt. */
 void virtio_used(struct virtio *v);
+/* For those requests: what is new since the last call. */
+void virtio_count(struct virtio *v, const struct virtio_counts *more);
 /* The device is broken, until the guest resets it. */
 void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error *err);
 /* Set the device's own registers to @config, at most VIRTIO_CONFIG_MAX bytes. */
 void virtio_configure(struct virtio *v, const uint8_t *config, size_t n);
+
+/* Set what registers and rings know of it: state, queues, counts. Thread: any, without the lock. */
+void virtio_report(struct virtio *v, struct ghvm_link_device *ret);
 
 /* Accesses of the guest; @offset from the base. Unknown registers read as 0. */
 uint64_t virtio_read(struct virtio *v, uint64_t offset, unsigned int size);

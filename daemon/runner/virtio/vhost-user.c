@@ -29,20 +29,22 @@
  * struct vhost_device - what is known of a kind of virtio device
  * @config_size: bytes of its own registers
  * @masked: features that are not passed on
+ * @has_status: the last byte of a request says whether it has failed
  */
 struct vhost_device {
 	uint32_t id;
 	size_t config_size;
 	uint64_t masked;
+	bool has_status;
 };
 
 /* qemu-storage-daemon offers CONFIG_WCE with "write through", which is wrong: a guest would never flush. */
 static const struct vhost_device known_devices[] = {
-	{ .id = 1, .config_size = 12 },			      /* network */
-	{ .id = 2, .config_size = 60, .masked = 1ULL << 11 }, /* block */
-	{ .id = 8, .config_size = 36 },			      /* SCSI */
-	{ .id = 19, .config_size = 8 },			      /* socket */
-	{ .id = 26, .config_size = 40 },		      /* file system */
+	{ .id = 1, .config_size = 12 },						  /* network */
+	{ .id = 2, .config_size = 60, .masked = 1ULL << 11, .has_status = true }, /* block */
+	{ .id = 8, .config_size = 36 },						  /* SCSI */
+	{ .id = 19, .config_size = 8 },						  /* socket */
+	{ .id = 26, .config_size = 40 },					  /* file system */
 };
 
 static struct vhost_device find_known(uint32_t id)
@@ -132,8 +134,8 @@ static void tell_lost(struct vhost_user *u, const char *why)
 {
 	if (u->lost)
 		return;
-	u->lost = true;
-	u->n_lost++;
+	__atomic_store_n(&u->lost, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&u->n_lost, u->n_lost + 1, __ATOMIC_RELAXED);
 	if (!(u->n_lost & (u->n_lost - 1)))
 		fprintf(stderr,
 			SD_WARNING "Device %s: the connection to its back-end is lost: %s. "
@@ -145,7 +147,15 @@ static void tell_back(struct vhost_user *u)
 {
 	if (u->lost && !(u->n_lost & (u->n_lost - 1)))
 		fprintf(stderr, SD_NOTICE "Device %s: its back-end is there again\n", u->kind.name);
-	u->lost = false;
+	__atomic_store_n(&u->lost, false, __ATOMIC_RELAXED);
+}
+
+void vhost_user_report(struct vhost_user *u, struct ghvm_link_device *ret)
+{
+	virtio_report(&u->virtio, ret);
+	ret->losses = __atomic_load_n(&u->n_lost, __ATOMIC_RELAXED);
+	ret->backend = __atomic_load_n(&u->lost, __ATOMIC_RELAXED) ? GHVM_LINK_BACKEND_AWAY
+								   : GHVM_LINK_BACKEND_CONNECTED;
 }
 
 static size_t count_given(const struct vhost_user *u)
@@ -237,8 +247,12 @@ static void try_backend(struct vhost_user *u)
 static int collect_queue(struct vhost_user *u, unsigned int nth, struct ghvm_error *err)
 {
 	bool interrupt = false;
-	int n = shadow_collect(&u->queues[nth].shadow, &interrupt, err);
+	struct shadow *s = &u->queues[nth].shadow;
+	int n = shadow_collect(s, &interrupt, err);
 
+	if (s->counts.requests)
+		virtio_count(&u->virtio, &s->counts);
+	s->counts = (struct virtio_counts){};
 	if (interrupt)
 		virtio_used(&u->virtio);
 	if (n > 0) {
@@ -300,6 +314,7 @@ static void take_queues(struct vhost_user *u)
 		q->ready = u->orders_now.runs && from->ready;
 		q->setup = from->setup;
 		shadow_init(&q->shadow, &from->ring);
+		q->shadow.has_status = find_known(u->kind.id).has_status;
 	}
 }
 

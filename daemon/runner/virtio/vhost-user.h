@@ -63,7 +63,7 @@ struct vhost_queue {
  * @touched: the back-end got the guest's memory, and it is not known whether it still accesses that
  * @rings: the back-end's rings, mapped; @rings_fd: their file, owned
  * @next_try: CLOCK_MONOTONIC in ms; @pause: ms, grows
- * @lost: it was said that the back-end is gone; @n_lost: how often it went
+ * @lost: it was said that the back-end is gone; @n_lost: how often it went. Other threads read them, too
  * @fruitless: connections in a row that ended before a request was served
  * @broken: until the next order
  *
@@ -132,6 +132,9 @@ struct vhost_setup {
  */
 int vhost_user_init(struct vhost_user *u, const struct vhost_setup *setup, struct ghvm_error *err);
 void vhost_user_done(struct vhost_user *u);
+
+/* Set what is known of the device. Thread: any. */
+void vhost_user_report(struct vhost_user *u, struct ghvm_link_device *ret);
 
 /* The back-end accesses no memory of the guest, and no interrupt comes, until the driver is ready again. */
 void vhost_user_stop(struct vhost_user *u);

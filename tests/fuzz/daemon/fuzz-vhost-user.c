@@ -104,8 +104,8 @@ static void check(struct ring_world *w)
 	for (uint16_t i = 0; i < RING_SIZE_MAX; i++)
 		n += w->shadow.given[i].order != 0;
 	PROMISE(n == w->shadow.n_given && n <= DRIVER_RING_SIZE);
-	PROMISE(w->shadow.last == w->shadow.served + n);
-	PROMISE(driver_used_index(&w->driver) == (uint16_t)w->shadow.served);
+	PROMISE(w->shadow.last == w->shadow.counts.requests + n);
+	PROMISE(driver_used_index(&w->driver) == (uint16_t)w->shadow.counts.requests);
 }
 
 static void take_step(struct ring_world *w, struct ghvm_get *in)

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -204,6 +205,74 @@ static void strings_are_bounded(void **state)
 
 /* --- the queue --- */
 
+static const struct ghvm_link_device some_device = {
+	.kind = "vhost-user",
+	.nth = 1,
+	.ipa = 0x10010000,
+	.doorbell = 4,
+	.state = GHVM_LINK_DEVICE_RUNNING,
+	.backend = GHVM_LINK_BACKEND_AWAY,
+	.n_queues = 2,
+	.n_ready = 1,
+	.requests = UINT64_MAX,
+	.from_guest = 5,
+	.to_guest = 6,
+	.errors = 7,
+	.faults = 8,
+	.losses = 9,
+};
+
+/* What is decoded of @n times @d, with @cut bytes missing at the end. Return: as ghvm_link_get_devices(). */
+static int decode_devices(const struct ghvm_link_device *d, size_t n, size_t cut,
+			  struct ghvm_link_device ret[GHVM_LINK_DEVICES_MAX])
+{
+	struct ghvm_link_device all[GHVM_LINK_DEVICES_MAX + 1] = {};
+	uint8_t buf[GHVM_LINK_MAX];
+	struct ghvm_put w = { .buf = buf, .cap = sizeof(buf) };
+	struct ghvm_get g;
+
+	for (size_t i = 0; i < n; i++)
+		all[i] = *d;
+	ghvm_link_put_devices(&w, all, n);
+	assert_false(w.bad);
+	g = (struct ghvm_get){ .buf = buf, .len = w.len - cut };
+	return ghvm_link_get_devices(&g, ret);
+}
+
+static void devices_come_as_they_are(void **state)
+{
+	struct ghvm_link_device v[GHVM_LINK_DEVICES_MAX];
+	const size_t last = GHVM_LINK_DEVICES_MAX - 1;
+
+	assert_int_equal(decode_devices(&some_device, 0, 0, v), 0);
+	assert_int_equal(decode_devices(&some_device, last + 1, 0, v), last + 1);
+	assert_string_equal(v[last].kind, "vhost-user");
+	assert_int_equal(v[last].ipa, 0x10010000);
+	assert_int_equal(v[last].backend, GHVM_LINK_BACKEND_AWAY);
+	assert_true(v[last].requests == UINT64_MAX);
+	assert_int_equal(v[last].losses, 9);
+}
+
+static void devices_of_a_hostile_runner_are_refused(void **state)
+{
+	static const char *const kinds[] = { "", "Disk", "a b", "\xff", "disk\n" };
+	struct ghvm_link_device v[GHVM_LINK_DEVICES_MAX], d = some_device;
+
+	assert_int_equal(decode_devices(&d, GHVM_LINK_DEVICES_MAX + 1, 0, v), -EBADMSG);
+	for (size_t cut = 1; cut < 64; cut++)
+		assert_int_equal(decode_devices(&d, 1, cut, v), -EBADMSG);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		(void)snprintf(d.kind, sizeof(d.kind), "%s", kinds[i]);
+		assert_int_equal(decode_devices(&d, 1, 0, v), -EBADMSG);
+	}
+	d = some_device;
+	d.state = GHVM_LINK_DEVICE_STATES;
+	assert_int_equal(decode_devices(&d, 1, 0, v), -EBADMSG);
+	d = some_device;
+	d.backend = GHVM_LINK_BACKENDS;
+	assert_int_equal(decode_devices(&d, 1, 0, v), -EBADMSG);
+}
+
 static void post_number(struct ghvm_link_queue *q, int sock, uint32_t n)
 {
 	uint8_t buf[4];
@@ -323,6 +392,8 @@ int main(void)
 		cmocka_unit_test(tells_empty_from_gone),
 		cmocka_unit_test(refuses_hostile_messages_and_leaks_nothing),
 		cmocka_unit_test(strings_are_bounded),
+		cmocka_unit_test(devices_come_as_they_are),
+		cmocka_unit_test(devices_of_a_hostile_runner_are_refused),
 		cmocka_unit_test(what_finds_no_room_waits),
 		cmocka_unit_test(error_numbers_can_be_turned_over),
 		cmocka_unit_test(too_many_do_not_wait),

@@ -31,6 +31,8 @@ static void each_row_has_registers(void **state)
 		assert_non_null(k->read);
 		assert_non_null(k->write);
 		assert_int_equal(k->n_pollfds > 0, k->poll != NULL);
+		if (ghvm_device_kind(k->name)->dma)
+			assert_non_null(k->report); /* for ghvmctl status */
 		for (size_t i = 0; i < n; i++)
 			assert_string_not_equal(device_kinds[i]->name, k->name);
 	}
@@ -191,11 +193,38 @@ static void a_device_rings_its_own_bell(void **state)
 	free(d);
 }
 
+/* Each device says where it is; and those with rings, how many they have. */
+static void each_device_is_reported(void **state)
+{
+	struct devices *d = calloc(1, sizeof(*d));
+	const struct ghvm_runinfo info = one_of_each();
+	struct ghvm_link_device v[GHVM_PLAN_DEVICES_MAX];
+	struct devices_files files = {};
+
+	no_logs(files.logs);
+	assert_int_equal(devices_init(d, &info, &no_memory, &files, NULL), 0);
+	assert_int_equal(devices_report(d, v), info.n_devices);
+	for (size_t i = 0; i < info.n_devices; i++) {
+		const bool rings = ghvm_device_kind(info.devices[i].name)->dma;
+
+		assert_string_equal(v[i].kind, info.devices[i].name);
+		assert_int_equal(v[i].ipa, info.devices[i].ipa);
+		assert_int_equal(v[i].doorbell, info.devices[i].doorbell);
+		assert_int_equal(v[i].state,
+				 rings ? GHVM_LINK_DEVICE_IDLE : GHVM_LINK_DEVICE_SIMPLE);
+		assert_int_equal(v[i].n_queues > 0, rings);
+		assert_int_equal(v[i].n_ready, 0);
+	}
+	devices_done(d);
+	free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row_has_registers),
 		cmocka_unit_test(each_device_answers_its_page),
+		cmocka_unit_test(each_device_is_reported),
 		cmocka_unit_test(asks_for_no_more_than_it_says),
 		cmocka_unit_test(the_log_is_closed_if_no_device_takes_it),
 		cmocka_unit_test(refuses_a_kind_that_it_does_not_know),

@@ -242,9 +242,11 @@ static void keeps_the_memory_of_regions(void **state)
 
 static void nonsense_is_ignored(void **state)
 {
-	static const uint32_t types[] = { GHVM_LINK_ENDED,   GHVM_LINK_REBUILT, GHVM_LINK_STOP,
-					  GHVM_LINK_CONSOLE, GHVM_LINK_PING,	GHVM_LINK_STARTED,
-					  GHVM_LINK_HELLO,   GHVM_LINK_BUILT,	9999 };
+	static const uint32_t types[] = { GHVM_LINK_ENDED,   GHVM_LINK_REBUILT,
+					  GHVM_LINK_STOP,    GHVM_LINK_CONSOLE,
+					  GHVM_LINK_PING,    GHVM_LINK_STARTED,
+					  GHVM_LINK_HELLO,   GHVM_LINK_BUILT,
+					  GHVM_LINK_DEVICES, 9999 };
 	struct bench *f = *state;
 	static const uint8_t serial[4] = { 1, 2, 3, 4 };
 	int fds[GHVM_LINK_FDS_MAX];

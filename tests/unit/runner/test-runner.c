@@ -287,6 +287,27 @@ static void bad_starts_fail(void **state)
 	assert_int_equal(bench_join(f), 1);
 }
 
+static void says_what_its_devices_have_done(void **state)
+{
+	static const uint8_t serial[4] = { 1, 2, 3, 4 };
+	struct ghvm_link_device v[GHVM_LINK_DEVICES_MAX];
+	struct bench *f = *state;
+
+	bench_start(f);
+	bench_say(f, GHVM_LINK_DEVICES, serial, 3, NULL, 0); /* not answered */
+	bench_say(f, GHVM_LINK_DEVICES, serial, 4, NULL, 0);
+	bench_expect(f, GHVM_LINK_DEVICES);
+	assert_int_equal(ghvm_get_u32(&f->m.payload), 0x04030201);
+	assert_int_equal(ghvm_link_get_devices(&f->m.payload, v), f->info.n_devices);
+	assert_int_equal(ghvm_get_end(&f->m.payload), 0);
+	for (size_t i = 0; i < f->info.n_devices; i++) {
+		assert_string_equal(v[i].kind, f->info.devices[i].name);
+		assert_int_equal(v[i].ipa, f->info.devices[i].ipa);
+	}
+	bench_say_stop(f, GHVM_LINK_FORCE);
+	assert_int_equal(bench_join(f), 0);
+}
+
 /* A device that accesses RAM, of which there is no file, or one that may shrink. */
 static void ram_is_missing(void **state)
 {
@@ -364,6 +385,7 @@ static void fds_by_name_leak_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		BENCH_TEST(says_what_its_devices_have_done),
 		BENCH_TEST(nothing_runs_before_started),
 		BENCH_TEST(the_verdict_is_the_status),
 		BENCH_TEST(an_end_may_come_before_the_vcpus_notice),

@@ -165,6 +165,46 @@ static void a_request_is_served(void **state)
 	assert_int_equal(virtio_read(&b->device.virtio, 0x060, 4), 1);
 }
 
+static struct ghvm_link_device report(struct bench *b)
+{
+	struct ghvm_link_device d = {};
+
+	vhost_user_report(&b->device, &d);
+	return d;
+}
+
+/* A request is counted just before, or after, the guest sees that it is served. */
+static struct ghvm_link_device await_counted(struct bench *b, uint64_t n)
+{
+	struct ghvm_link_device d;
+
+	for (int waited = 0; (d = report(b)).requests != n;)
+		pause_a_bit(&waited);
+	return d;
+}
+
+static void what_was_served_is_counted(void **state)
+{
+	struct bench *b = *state;
+	struct ghvm_link_device d = report(b);
+
+	assert_int_equal(d.state, GHVM_LINK_DEVICE_RUNNING);
+	assert_int_equal(d.backend, GHVM_LINK_BACKEND_CONNECTED);
+	assert_int_equal(d.n_ready, 1);
+	assert_int_equal(d.requests, 0);
+
+	driver_describe(&b->driver, 0, buffer(0), 16, DRIVER_NEXT, 1);
+	driver_describe(&b->driver, 1, buffer(1), 100, DRIVER_WRITE, 0);
+	driver_offer(&b->driver, 0);
+	offer(b, 3, 3);
+	d = await_counted(b, 2);
+	assert_int_equal(d.from_guest, 16);
+	assert_int_equal(d.to_guest, 200);
+	assert_int_equal(d.faults + d.losses, 0);
+	/* the last byte is the status of a disk's request, and this back-end fills it with another than 0 */
+	assert_int_equal(d.errors, 2);
+}
+
 static void many_rounds_are_served(void **state)
 {
 	struct bench *b = *state;
@@ -204,8 +244,13 @@ static void requests_wait_for_a_back_end(void **state)
 
 	back_end_stop(&b->back_end);
 	offer(b, 0, 2);
+	for (int waited = 0; report(b).backend != GHVM_LINK_BACKEND_AWAY;)
+		pause_a_bit(&waited);
+	assert_int_equal(report(b).losses, 1);
+	assert_int_equal(report(b).requests, 0);
 	back_end_start(&b->back_end);
 	await_used(b, 3);
+	assert_int_equal(await_counted(b, 3).backend, GHVM_LINK_BACKEND_CONNECTED);
 }
 
 static void breaks_by(struct bench *b, enum back_end_way way)
@@ -466,6 +511,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		running(a_request_is_served),
+		running(what_was_served_is_counted),
 		running(many_rounds_are_served),
 		running(a_killed_back_end_loses_nothing),
 		running(requests_wait_for_a_back_end),
