@@ -5,6 +5,7 @@
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/client/job.h"
 #include "daemon/ctl/ctl.h"
+#include "daemon/ctl/output/complaints.h"
 #include "daemon/ctl/verbs/define.h"
 
 #include "libghvm/base/bits.h"
@@ -21,17 +22,28 @@
 
 #define FROM_OPTIONS "options" /* the file of their text, in the places of its errors */
 
+/**
+ * struct order - what is run
+ * @file: NULL: @text is made of options
+ */
+struct order {
+	char name[GHVM_NAME_SIZE];
+	const char *file;
+	char *text;
+	size_t len;
+};
+
 /* ---- a descriptor of options ---- */
 
-/* "  image: '/boot/Image'"; the path is made absolute. */
-static int put_path(FILE *f, const char *key, const char *path)
+/* "  image: '/boot/Image'"; the path, which @option gives, is made absolute. */
+static int put_path(FILE *f, const char *key, const char *option, const char *path)
 {
 	_cleanup_(freep) char *real = path ? realpath(path, NULL) : NULL;
 
 	if (!path)
 		return CTL_OK;
 	if (!real)
-		return ctl_fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+		return ctl_fail(CTL_FAILED, "%s: %s: %s", option, path, strerror(errno));
 	fprintf(f, "  %s: ", key);
 	spec_put_quoted(f, real);
 	fputc('\n', f);
@@ -52,9 +64,9 @@ static int put_descriptor(FILE *f, const struct ctl *ctl)
 	if (ctl->cmdline && has_control_character(ctl->cmdline))
 		return ctl_fail(CTL_FAILED, "--cmdline: has a control character");
 	fputs("version: 1\nkernel:\n", f);
-	r = put_path(f, "image", ctl->kernel);
+	r = put_path(f, "image", "--kernel", ctl->kernel);
 	if (r == CTL_OK)
-		r = put_path(f, "initrd", ctl->initrd);
+		r = put_path(f, "initrd", "--initrd", ctl->initrd);
 	if (r != CTL_OK)
 		return r;
 	if (ctl->cmdline) {
@@ -145,6 +157,57 @@ static int send_options(const char *name, const char *text, size_t len, struct d
 	return told ? CTL_FAILED : print_error(err.msg);
 }
 
+/* ---- errors of the manager ---- */
+
+/* "fd:file-3" is what this process has called the fourth path of the descriptor: say that path. */
+static void name_files(const struct ghvm_spec *spec, struct ghvm_error *err)
+{
+	for (size_t i = 0; i < spec->n_paths; i++) {
+		const struct ghvm_error was = *err;
+		char sent[32];
+		const int n = snprintf(sent, sizeof(sent), SPEC_FD "file-%zu", i);
+		const char *at = strstr(was.msg, sent);
+
+		if (at && !isdigit((unsigned char)at[n]))
+			(void)ghvm_error_set(err, was.code, "%.*s%s%s", (int)(at - was.msg),
+					     was.msg, spec->paths[i].value, at + n);
+	}
+}
+
+/* "demo.yaml:3:10: kernel.image: ...": the place is one in the text that was sent. Return: whether there is one. */
+static bool cut_place(const char *name, struct ghvm_error *err)
+{
+	const struct ghvm_error was = *err;
+	const size_t n = strlen(name);
+	int end = 0;
+
+	if (strncmp(was.msg, name, n) != 0 || sscanf(was.msg + n, ".yaml:%*u:%*u: %n", &end) < 0 ||
+	    !end)
+		return false;
+	(void)ghvm_error_set(err, was.code, "%s", was.msg + n + end);
+	return true;
+}
+
+/* Say what is wrong with what the user has written: with a file and its place in it, or with an option. */
+static int print_refusal(const struct order *o, struct ghvm_error *err)
+{
+	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
+	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
+	struct ghvm_error ignored;
+	const bool placed = cut_place(o->name, err);
+
+	if (ghvm_spec_parse(o->name, o->file ?: FROM_OPTIONS, o->text, o->len, &spec, NULL,
+			    &ignored) == 0)
+		name_files(&spec, err);
+	if (placed && o->file && ghvm_spec_complain(&spec, err, &all) == 0)
+		complaints_print(&all, stderr);
+	else if (placed && !o->file)
+		(void)print_error(err->msg);
+	else
+		(void)ctl_fail(0, "%s: %s", o->name, err->msg);
+	return CTL_FAILED;
+}
+
 /* ---- what is run ---- */
 
 static int check_usage(const struct ctl *ctl, int n)
@@ -196,7 +259,7 @@ static void tell_start(void *name, sd_bus *bus, struct wait *w)
 	wait_for(w, "%s to start", (const char *)name);
 }
 
-static int run_vm(char *name, const struct descriptor_sent *sent)
+static int run_vm(struct order *o, const struct descriptor_sent *sent)
 {
 	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(freep) char *job = NULL;
@@ -204,32 +267,32 @@ static int run_vm(char *name, const struct descriptor_sent *sent)
 	int r = client_open(&bus, &err);
 
 	if (r == 0)
-		r = descriptor_run(bus, name, sent, &job, &err);
+		r = descriptor_run(bus, o->name, sent, &job, &err);
 	if (r < 0)
 		return ctl_fail(client_status(r), "%s", err.msg);
-	r = job_follow(bus, job, tell_start, name, &err);
+	r = job_follow(bus, job, tell_start, o->name, &err);
 	if (r == 0)
 		return CTL_OK;
-	(void)ctl_fail(0, "%s: %s", name, err.msg);
-	fprintf(stderr, "see: journalctl -u gunyah-vm@%s\n", name);
-	return CTL_FAILED;
+	r = print_refusal(o, &err);
+	fprintf(stderr, "see: journalctl -u gunyah-vm@%s\n", o->name);
+	return r;
 }
 
 int verb_run(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(descriptor_sent_done) struct descriptor_sent sent = { .spec = -1 };
-	const char *file = n ? args[0] : NULL;
-	_cleanup_(freep) char *text = NULL;
-	char name[GHVM_NAME_SIZE];
-	size_t len = 0;
+	struct order o = { .file = n ? args[0] : NULL };
 	int r = check_usage(ctl, n);
 
 	if (r == CTL_OK)
-		r = choose_name(ctl, file, name);
+		r = choose_name(ctl, o.file, o.name);
 	if (r == CTL_OK)
-		r = read_text(ctl, file, &text, &len);
+		r = read_text(ctl, o.file, &o.text, &o.len);
 	if (r == CTL_OK)
-		r = file ? define_send(name, file, text, len, &sent)
-			 : send_options(name, text, len, &sent);
-	return r == CTL_OK ? run_vm(name, &sent) : r;
+		r = o.file ? define_send(o.name, o.file, o.text, o.len, &sent)
+			   : send_options(o.name, o.text, o.len, &sent);
+	if (r == CTL_OK)
+		r = run_vm(&o, &sent);
+	free(o.text);
+	return r;
 }

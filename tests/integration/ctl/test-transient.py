@@ -114,7 +114,7 @@ class Run(sent.Ghvmctl, Case):
         self.fails("usage: ghvmctl run", "run", "--kernel", kernel, "--name", "x", status=2)
         self.fails("nothing: there is no such file; .* ghvmctl start nothing", "run", "nothing")
         self.fails("give one or the other", "run", "--memory", "1M", demo, status=2)
-        self.fails("none: No such file", "run", "--kernel", "none", "--memory", "8M", "--name",
+        self.fails("--kernel: none: No such file", "run", "--kernel", "none", "--memory", "8M", "--name",
                    "demo")
         self.fails("^ghvmctl: --memory: 'much' is not a size", "run", "--kernel", kernel,
                    "--memory", "much", "--name", "demo")
@@ -132,10 +132,20 @@ class Run(sent.Ghvmctl, Case):
         self.fails("demo is described by", "run", self.write())
 
     def test_a_start_that_fails(self):
-        with open(self.w.path("Image"), "wb") as f:
+        """What is wrong is said of the option, or of the place in the file, that the user has written."""
+        path, kernel = self.write(), self.w.path("Image")
+        with open(kernel, "wb") as f:
             f.write(b"no kernel" * 100)
-        self.fails("(?s)demo: .*kernel.image.*journalctl -u gunyah-vm@demo", "run", "--kernel",
-                   self.w.path("Image"), "--memory", "8M", "--name", "demo")
+        self.fails(rf"(?m)^ghvmctl: --kernel: {kernel}: not an arm64 Image\nsee: journalctl -u gunyah-vm@demo$",
+                   "run", "--kernel", kernel, "--memory", "8M", "--name", "demo")
+        self.gone()
+        with open(path, encoding="utf-8") as f:
+            place = f.read().splitlines()[2].index(kernel) + 1
+        self.fails(rf"(?m)^{path}:3:{place}: kernel\.image: {kernel}: not an arm64 Image\n(.*\n)+see: journalctl",
+                   "run", "--name", "other", path)
+        self.gone("other")
+        self.w.model_says("refuse MEM_LEND 1")
+        self.fails("ghvmctl: demo: cannot lend memory", "run", self.write())
         self.gone()
 
 
