@@ -14,7 +14,8 @@ cross=aarch64-linux-gnu-
 out=$(realpath -m "$1")
 tree=$out/tree
 runs=${GHVM_ENTRIES:-1 0 4000 7500 500
-3 0 4000 7500 500}
+3 0 4000 7500 500
+6 0 4000 6000 500 20}
 
 rm -rf "$tree" "$out/kmod"
 mkdir -p "$tree/bin" "$tree/proc" "$tree/sys" "$tree/dev"
