@@ -20,6 +20,8 @@
 #define MFD_HUGE_SHIFT 26
 #endif
 
+#define BACKING_MANY 1000 /* pieces: a quarter of what the smallest resource manager has room for */
+
 static unsigned int memfd_flags(enum ghvm_hugepages hugepages)
 {
 	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -98,6 +100,22 @@ static uint64_t contiguous_piece(uint64_t size, const struct backing_result *b)
 		       : granule(GHVM_HUGEPAGES_NEVER);
 }
 
+static void count_pieces(const struct ghvm_mapping *m, uint64_t size, struct backing_result *ret)
+{
+	if (contiguity_measure(m->at, size, contiguous_piece(size, ret), &ret->pieces) < 0)
+		ret->pieces = 0;
+}
+
+/* The start might be refused for so many pieces: once more, when what was mapped can be moved, too. */
+static void collapse_more(struct ghvm_mapping *m, uint64_t size, struct backing_result *ret)
+{
+	if (ret->pieces <= BACKING_MANY || ret->huge == ret->chunks)
+		return;
+	contiguity_compact(CONTIGUITY_BUDDYINFO, CONTIGUITY_COMPACT, ret->chunks - ret->huge);
+	(void)ghvm_populate_huge(m->at, size, &ret->huge); /* all is populated already */
+	count_pieces(m, size, ret);
+}
+
 int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		 struct backing_result *ret, struct ghvm_error *err)
 {
@@ -120,8 +138,9 @@ int backing_make(const char *name, uint64_t size, enum ghvm_hugepages hugepages,
 		return ghvm_error_set(err, r, "memory %s: cannot populate %llu MiB%s: %s", name,
 				      (unsigned long long)(size >> 20),
 				      hugetlb ? " of reserved huge pages" : "", strerror(-r));
-	if (contiguity_measure(m.at, size, contiguous_piece(size, &result), &result.pieces) < 0)
-		result.pieces = 0;
+	count_pieces(&m, size, &result);
+	if (hugepages == GHVM_HUGEPAGES_AUTO)
+		collapse_more(&m, size, &result);
 	if (ret)
 		*ret = result;
 	return TAKE_FD(fd);

@@ -98,12 +98,31 @@ static bool fits_limit(uint64_t limit, uint64_t used, uint64_t more)
 	return more <= limit && used <= limit - more;
 }
 
+/* A VM is charged with its RAM. */
+static uint64_t weight_of(const struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p)
+{
+	return p->entries + (p->label ? 0 : ghvm_quirk(l->quirks, GHVM_QUIRK_VM_ENTRIES));
+}
+
+static int too_scattered(const struct ghvm_ledger_parcel *p, uint64_t weight, uint64_t limit,
+			 uint64_t used, const char *name, struct ghvm_error *err)
+{
+	return ghvm_error_set(err, -E2BIG,
+			      "%s: memory is too scattered: in %" PRIu64 " pieces it needs %" PRIu64
+			      " of the resource manager's %" PRIu64
+			      " entries, of which others use %" PRIu64
+			      ": stop other VMs and programs and try again, use "
+			      "memory.hugepages: 2M or 1G, or less memory",
+			      name, p->entries, weight, limit, used);
+}
+
 /* @exists: RM has the parcel already, so limits do not apply. Called with the lock. */
 static int charge_parcel(struct ghvm_ledger *l, const struct ghvm_ledger_parcel *p, bool exists,
 			 const char *name, unsigned int *ret, struct ghvm_error *err)
 {
 	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
 	const uint64_t parcels = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
+	const uint64_t weight = weight_of(l, p);
 	int i = find_entry(l, p);
 	struct ghvm_ledger_parcel *e;
 	uint64_t before;
@@ -114,17 +133,13 @@ static int charge_parcel(struct ghvm_ledger *l, const struct ghvm_ledger_parcel 
 				      name, parcels);
 	e = &l->parcels[i];
 	before = e->used ? e->entries : 0;
-	if (!exists && !fits_limit(limit, l->used - before, p->entries))
-		return ghvm_error_set(err, -E2BIG,
-				      "%s: memory is too scattered: it needs %" PRIu64
-				      " of the resource manager's %" PRIu64 " entries, of which "
-				      "others use %" PRIu64 ": use memory.hugepages: 2M or 1G, or "
-				      "less memory",
-				      name, p->entries, limit, l->used - before);
+	if (!exists && !fits_limit(limit, l->used - before, weight))
+		return too_scattered(p, weight, limit, l->used - before, name, err);
 
-	l->used = l->used - before + p->entries;
+	l->used = l->used - before + weight;
 	l->n_parcels += !e->used;
 	*e = *p;
+	e->entries = weight;
 	e->used = true;
 	e->owned = true;
 	*ret = (unsigned int)i;
@@ -205,16 +220,17 @@ static const char *stop_advice(uint64_t used)
 int ghvm_ledger_check(struct ghvm_ledger *l, uint64_t entries, unsigned int parcels,
 		      const char *remedy, struct ghvm_error *err)
 {
+	const uint64_t weight = entries + ghvm_quirk(l->quirks, GHVM_QUIRK_VM_ENTRIES);
 	const uint64_t limit = ghvm_quirk(l->quirks, GHVM_QUIRK_ENTRIES);
 	const uint64_t most = ghvm_quirk(l->quirks, GHVM_QUIRK_PARCELS);
 	int r = 0;
 
 	lock(l);
-	if (!fits_limit(limit, l->used, entries))
-		r = ghvm_error_set(err, entries > limit ? -EDQUOT : -E2BIG,
+	if (!fits_limit(limit, l->used, weight))
+		r = ghvm_error_set(err, weight > limit ? -EDQUOT : -E2BIG,
 				   "memory: needs at least %" PRIu64 " of the resource manager's "
 				   "%" PRIu64 " entries, of which others use %" PRIu64 ": %s%s",
-				   entries, limit, l->used, stop_advice(l->used), remedy);
+				   weight, limit, l->used, stop_advice(l->used), remedy);
 	else if (!fits_limit(most, l->n_parcels, parcels))
 		r = ghvm_error_set(err, parcels > most ? -EDQUOT : -E2BIG,
 				   "memory: needs %u of the host's %" PRIu64

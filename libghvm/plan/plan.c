@@ -228,7 +228,7 @@ static int over_budget(const struct ghvm_plan *p, uint64_t best, uint64_t budget
 
 static int check_budget(struct ghvm_plan *p, struct ghvm_error *err)
 {
-	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t budget = ghvm_quirks_entries_alone(p->quirks);
 	uint64_t best = 0;
 
 	for (size_t i = 0; i < p->n_parcels; i++) {

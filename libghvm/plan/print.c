@@ -178,14 +178,14 @@ static void text_parcels(FILE *f, const struct ghvm_plan *p)
 		fprintf(f, "  %-12s label %-4u %-6s %-8s entries ", m->name, m->label,
 			m->lend ? "lent" : "shared", size_text(m->size, size));
 		text_count(f, m->entries_best, m->entries_worst);
-		fprintf(f, " of %" PRIu64 "%s%s\n", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES),
+		fprintf(f, " of %" PRIu64 "%s%s\n", ghvm_quirks_entries_alone(p->quirks),
 			m->paired ? ", with " : "", m->paired ? spec_peer(p->spec) : "");
 	}
 }
 
 static void text_backing(FILE *f, const struct ghvm_plan *p)
 {
-	const uint64_t budget = ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES);
+	const uint64_t budget = ghvm_quirks_entries_alone(p->quirks);
 	uint64_t worst = 0;
 
 	for (size_t i = 0; i < p->n_parcels; i++)
@@ -398,7 +398,7 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 		ghvm_json_bool(j, "watchdog", true);
 	ghvm_json_number(j, "memlock", p->memlock);
 	ghvm_json_number(j, "charge", p->charge);
-	ghvm_json_number(j, "entry_budget", ghvm_quirk(p->quirks, GHVM_QUIRK_ENTRIES));
+	ghvm_json_number(j, "entry_budget", ghvm_quirks_entries_alone(p->quirks));
 	json_steps(j, p);
 	ghvm_json_close(j, '}');
 }

@@ -19,6 +19,7 @@ static const struct {
 	bool is_bool;
 } names[GHVM_QUIRK_COUNT_] = {
 	[GHVM_QUIRK_ENTRIES] = { "entries", false },
+	[GHVM_QUIRK_VM_ENTRIES] = { "vm-entries", false },
 	[GHVM_QUIRK_MESSAGE_ENTRIES] = { "message-entries", false },
 	[GHVM_QUIRK_PARCELS] = { "parcels", false },
 	[GHVM_QUIRK_VMID_FIRST] = { "vmid-first", false },
@@ -41,7 +42,8 @@ static const struct ghvm_quirks rows[] = {
 		/* the open one, production image */
 		.generation = "open-2023",
 		.v = {
-			[GHVM_QUIRK_ENTRIES] = { 4000, "abi K.2" },
+			[GHVM_QUIRK_ENTRIES] = { 6500, "abi K.2" },
+			[GHVM_QUIRK_VM_ENTRIES] = { 450, "abi K.2" },
 			[GHVM_QUIRK_MESSAGE_ENTRIES] = { 64, "abi K.2" },
 			[GHVM_QUIRK_PARCELS] = { 64, "abi K.2" },
 			[GHVM_QUIRK_VMID_FIRST] = { 0x80, "abi C.5" },
@@ -64,6 +66,7 @@ static const struct ghvm_quirks rows[] = {
 		.generation = "debug",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, "abi K.2" },
+			[GHVM_QUIRK_VM_ENTRIES] = { 0, "abi K.2" },
 			[GHVM_QUIRK_MESSAGE_ENTRIES] = { 64, "abi K.2" },
 			[GHVM_QUIRK_PARCELS] = { 64, "abi K.2" },
 			[GHVM_QUIRK_VMID_FIRST] = { 0x80, "abi C.5" },
@@ -86,6 +89,7 @@ static const struct ghvm_quirks rows[] = {
 		.generation = "android14",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, NOT_TRIED },
+			[GHVM_QUIRK_VM_ENTRIES] = { 0, NOT_TRIED },
 			[GHVM_QUIRK_MESSAGE_ENTRIES] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_PARCELS] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_VMID_FIRST] = { 0x80, NOT_TRIED },
@@ -108,6 +112,7 @@ static const struct ghvm_quirks rows[] = {
 		.generation = "v17",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, NOT_TRIED },
+			[GHVM_QUIRK_VM_ENTRIES] = { 0, NOT_TRIED },
 			[GHVM_QUIRK_MESSAGE_ENTRIES] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_PARCELS] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_VMID_FIRST] = { 0x80, NOT_TRIED },
@@ -130,6 +135,7 @@ static const struct ghvm_quirks rows[] = {
 		.generation = "unknown",
 		.v = {
 			[GHVM_QUIRK_ENTRIES] = { 4000, NOT_TRIED },
+			[GHVM_QUIRK_VM_ENTRIES] = { 0, NOT_TRIED },
 			[GHVM_QUIRK_MESSAGE_ENTRIES] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_PARCELS] = { 64, NOT_TRIED },
 			[GHVM_QUIRK_VMID_FIRST] = { 0x80, NOT_TRIED },
@@ -157,6 +163,11 @@ enum {
 	ROW_V17,
 	ROW_UNKNOWN,
 };
+
+uint64_t ghvm_quirks_entries_alone(const struct ghvm_quirks *q)
+{
+	return ghvm_quirk(q, GHVM_QUIRK_ENTRIES) - ghvm_quirk(q, GHVM_QUIRK_VM_ENTRIES);
+}
 
 const char *ghvm_quirk_to_string(enum ghvm_quirk which)
 {

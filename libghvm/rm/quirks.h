@@ -16,6 +16,7 @@
 /**
  * enum ghvm_quirk - one number of a row; those marked (bool) are 0 or 1
  * @GHVM_QUIRK_ENTRIES: SGL entries, all VMs of a host together
+ * @GHVM_QUIRK_VM_ENTRIES: as many entries fewer fit into RM's heap for each VM that there is
  * @GHVM_QUIRK_MESSAGE_ENTRIES: SGL entries in one message
  * @GHVM_QUIRK_PARCELS: memory parcels of one owner
  * @GHVM_QUIRK_VMID_FIRST, @GHVM_QUIRK_VMID_LAST: range of VMIDs that RM allocates
@@ -36,6 +37,7 @@
  */
 enum ghvm_quirk {
 	GHVM_QUIRK_ENTRIES,
+	GHVM_QUIRK_VM_ENTRIES,
 	GHVM_QUIRK_MESSAGE_ENTRIES,
 	GHVM_QUIRK_PARCELS,
 	GHVM_QUIRK_VMID_FIRST,
@@ -76,6 +78,9 @@ static inline uint64_t ghvm_quirk(const struct ghvm_quirks *q, enum ghvm_quirk w
 {
 	return q->v[which].value;
 }
+
+/* Entries for the memory of one VM, if there is no other. */
+uint64_t ghvm_quirks_entries_alone(const struct ghvm_quirks *q);
 
 /* "message-entries"; @which is below GHVM_QUIRK_COUNT_. */
 const char *ghvm_quirk_to_string(enum ghvm_quirk which);

@@ -18,6 +18,8 @@ class Generation:
     registers = False
     layout = False
     android = True
+    entries = 4000
+    per_vm = 0
 
     def test_the_row_and_a_start(self):
         host = self.json("host")
@@ -28,10 +30,10 @@ class Generation:
             self.assertEqual(isinstance(word, str), int(word) > 1 << 53, word)
         quirks = {k: q["value"] for k, q in host["quirks"].items()}
         self.assertEqual(quirks, {
-            "entries": 4000, "message-entries": 64, "parcels": 64, "vmid-first": 0x80,
-            "vmid-last": 0xbe, "doorbells": 32, "tree-size": 0x4000, "tree-align": 8,
-            "presplit": self.presplit, "image-share": self.shared, "regions": self.regions,
-            "boot-context": self.registers, "address-layout": self.layout,
+            "entries": self.entries, "vm-entries": self.per_vm, "message-entries": 64,
+            "parcels": 64, "vmid-first": 0x80, "vmid-last": 0xbe, "doorbells": 32,
+            "tree-size": 0x4000, "tree-align": 8, "presplit": self.presplit,
+            "image-share": self.shared, "regions": self.regions, "boot-context": self.registers, "address-layout": self.layout,
             "auth-android": self.android, "auth-platform": self.registers,
             "scheduled-vcpus": False})
         self.assertTrue(all(q["source"] for q in host["quirks"].values()))
@@ -39,11 +41,14 @@ class Generation:
         text = self.ctl("host")[0]
         self.assertIn(f"rm           {self.generation}: {host['generation_reason']}\n", text)
         self.assertIn(f"  image-share      {'yes' if self.shared else 'no'} ", text)
-        self.assertIn("entries      0 of 4000 used, 4000 free, in 0 parcels\n", text)
+        self.assertIn(f"entries      0 of {self.entries} used, {self.entries} free, "
+                      "in 0 parcels\n", text)
 
         self.w.vm("demo", "powerkey\n")
         self.ctl("start", "demo")
+        self.assertGreater(self.json("host")["entries_used"], self.per_vm)
         self.ctl("stop", "demo")
+        self.assertEqual(self.json("host")["entries_used"], 0)
         self.w.assert_clean()
 
     def start(self, name, works, why):
@@ -128,6 +133,8 @@ class Debug(Generation, ghvmctl.Case):
 
 class Open2023(Generation, ghvmctl.Case):
     generation = "open-2023"
+    entries = 6500
+    per_vm = 450
     model = ("--generation=open-2023",)
 
 

@@ -202,10 +202,10 @@ void hyp_doorbell_mask(struct model *m, int space, uint64_t x[8]);
 struct heap {
 	uint64_t used;
 	uint64_t limit;
+	uint64_t config; /* of a VM that has an image */
 };
 
 #define HEAP_VM 256
-#define HEAP_CONFIG 512
 #define HEAP_VCPU 128
 #define HEAP_VDEV 256
 #define HEAP_PARCEL 64

@@ -49,7 +49,7 @@ enum rm_status rm_config_image(struct rm_call *c)
 	vm->dt_size = ghvm_get_u64(&c->in);
 
 	status = check_image(c->m, vm);
-	if (status == RM_OK && !vm_charge(c->m, vm, HEAP_CONFIG))
+	if (status == RM_OK && !vm_charge(c->m, vm, c->m->heap.config))
 		status = RM_NOMEM;
 	if (status != RM_OK)
 		return vm_fail(c->m, vm, status);

@@ -64,6 +64,33 @@ static void refuses_more_entries_than_there_are(void **state)
 	assert_int_equal(take(&l, 3, 90, &a), 0);
 }
 
+/* A VM is charged with its RAM (label 0), and given back with it. */
+static void a_vm_costs_entries_of_its_own(void **state)
+{
+	static struct ghvm_quirks quirks;
+	_cleanup_(ghvm_ledger_done) struct ghvm_ledger l;
+	struct ghvm_ledger_figures g;
+	struct ghvm_error err = {};
+	unsigned int ram, region;
+
+	quirks = *ghvm_quirks_unknown();
+	quirks.v[GHVM_QUIRK_ENTRIES].value = 100;
+	quirks.v[GHVM_QUIRK_VM_ENTRIES].value = 30;
+	ghvm_ledger_init(&l, &quirks);
+	assert_int_equal(ghvm_ledger_check(&l, 71, 1, "ask less", &err), -EDQUOT);
+	assert_non_null(strstr(err.msg, "at least 101 of"));
+	assert_int_equal(ghvm_ledger_check(&l, 70, 1, "ask less", &err), 0);
+	assert_int_equal(take(&l, 0, 71, &ram), -E2BIG);
+	assert_int_equal(take(&l, 0, 20, &ram), 0);
+	assert_int_equal(take(&l, 1, 51, &region), -E2BIG);
+	assert_int_equal(take(&l, 1, 50, &region), 0);
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 100);
+	ghvm_ledger_give(&l, ram);
+	ghvm_ledger_figures(&l, &g);
+	assert_int_equal(g.entries, 50);
+}
+
 /* Without another VM the message does not advise to stop one. */
 static void proposes_what_can_help(void **state)
 {
@@ -414,6 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_more_entries_than_there_are),
+		cmocka_unit_test(a_vm_costs_entries_of_its_own),
 		cmocka_unit_test(proposes_what_can_help),
 		cmocka_unit_test(refuses_the_65th_parcel),
 		cmocka_unit_test(the_row_says_how_many_parcels_and_which_vmids),

@@ -197,6 +197,47 @@ static void no_memory_beyond_the_budget(void **state)
 	assert_all_back(&b, heap);
 }
 
+/*
+ * The open RM's production row: with one VM or several, all that the budget allows is given, and one entry more is
+ * refused before RM hears of it.
+ */
+static void the_open_row_is_borne(void **state)
+{
+	const struct ghvm_quirks *row = ghvm_quirks_row(0);
+
+	for (uint32_t n = 1; n <= 8; n++) {
+		struct bench_options options = scattered;
+		_cleanup_(bench_done) struct bench b;
+		struct ghvm_error err = {};
+		struct ghvm_parcel p[9];
+		uint64_t left;
+		size_t sent;
+
+		options.host.production = true;
+		bench_init(&b, &options);
+		assert_string_equal(row->generation, "open-2023");
+		ghvm_ledger_set_quirks(&b.ledger, row);
+		left = ghvm_quirk(row, GHVM_QUIRK_ENTRIES) -
+		       n * ghvm_quirk(row, GHVM_QUIRK_VM_ENTRIES);
+		assert_true(n > 1 || left == ghvm_quirks_entries_alone(row));
+		for (uint32_t i = 0; i < n; i++) {
+			const uint64_t share = left / (n - i);
+
+			prepare(&b, &p[i], 0, true, allocate(&b), share);
+			assert_int_equal(ghvm_parcel_give(&p[i], NULL), 0);
+			left -= share;
+		}
+		sent = b.f->n_sent;
+		assert_int_equal(pin(&b, &p[n], 3, false, 1, &err), -E2BIG);
+		assert_non_null(strstr(err.msg, "in 1 pieces it needs 1 of"));
+		assert_int_equal(b.f->n_sent, sent);
+		assert_int_equal(fake_rm_pins(b.f), n);
+		for (uint32_t i = 0; i < n; i++)
+			take_back(&p[i]);
+		b.f->n_sent = 0; /* it keeps only so many */
+	}
+}
+
 #define SWEPT 1000
 #define SWEPT_MESSAGES ((SWEPT + PER_MESSAGE - 1) / PER_MESSAGE)
 
@@ -267,6 +308,7 @@ int main(void)
 		cmocka_unit_test(go_out_in_small_messages),
 		cmocka_unit_test(one_budget_for_all_vms),
 		cmocka_unit_test(no_memory_beyond_the_budget),
+		cmocka_unit_test(the_open_row_is_borne),
 		cmocka_unit_test(any_message_may_fail_or_go_unanswered),
 		cmocka_unit_test(a_lost_one_is_found_when_the_budget_is_used_up),
 	};

@@ -23,7 +23,8 @@ static void every_row_is_whole(void **state)
 		for (size_t i = 0; i < GHVM_QUIRK_COUNT_; i++) {
 			assert_non_null(q->v[i].source);
 			assert_true(!ghvm_quirk_is_bool(i) || q->v[i].value <= 1);
-			assert_true(ghvm_quirk_is_bool(i) || q->v[i].value > 0);
+			assert_true(ghvm_quirk_is_bool(i) || i == GHVM_QUIRK_VM_ENTRIES ||
+				    q->v[i].value > 0);
 		}
 	}
 	assert_int_equal(n, 5);
@@ -51,6 +52,8 @@ static void every_row_fits_into_the_library(void **state)
 		assert_true(ghvm_quirk(q, GHVM_QUIRK_MESSAGE_ENTRIES) <= GHVM_RM_MEM_ENTRIES_MAX);
 		assert_true(ghvm_quirk(q, GHVM_QUIRK_PARCELS) <= GHVM_LEDGER_PARCELS);
 		assert_true(ghvm_quirk(q, GHVM_QUIRK_DOORBELLS) <= GHVM_DOORBELL_MAX);
+		assert_true(ghvm_quirk(q, GHVM_QUIRK_VM_ENTRIES) <
+			    ghvm_quirk(q, GHVM_QUIRK_ENTRIES));
 		assert_true(first <= last && last - first < GHVM_LEDGER_VMIDS);
 		assert_true(last <= UINT8_MAX && align && !(align & (align - 1)));
 	}
