@@ -177,6 +177,7 @@ int guest_init(struct guest *g, struct fds *fds, struct ghvm_error *err)
 	*g = (struct guest){
 		.wake = fds->wake,
 		.ended = -1,
+		.devices.owed = -1,
 		.end_lock = PTHREAD_MUTEX_INITIALIZER,
 		.end_state = VCPU_THREAD_STOPPED,
 	};

@@ -45,10 +45,16 @@ static void play(struct scripted_host *h, unsigned int vcpu, struct ghvm_hcall *
 	h->at[vcpu]++;
 }
 
-static void ring(struct scripted_host *h, uint64_t cap, struct ghvm_hcall *call)
+static int ring(struct scripted_host *h, uint64_t cap, struct ghvm_hcall *call)
 {
-	h->rings[cap - SCRIPTED_BELL_CAP]++;
 	memset(call->results, 0, sizeof(call->results));
+	if (h->ring_fails_for) {
+		h->ring_fails_for--;
+		call->results[0] = (uint64_t)(int64_t)h->ring_status;
+		return h->ring_fails;
+	}
+	h->rings[cap - SCRIPTED_BELL_CAP]++;
+	return 0;
 }
 
 static int on_hcall(struct ghvm_host *host, struct ghvm_hcall *call)
@@ -64,7 +70,7 @@ static int on_hcall(struct ghvm_host *host, struct ghvm_hcall *call)
 		play(h, (unsigned int)cap, call);
 	else if (call->call == DOORBELL_SEND && cap >= SCRIPTED_BELL_CAP &&
 		 cap < SCRIPTED_BELL_CAP + SCRIPTED_BELLS)
-		ring(h, cap, call);
+		r = ring(h, cap, call);
 	else
 		r = -EPERM;
 	pthread_mutex_unlock(&h->lock);
@@ -124,6 +130,15 @@ unsigned int scripted_host_rings(struct scripted_host *h, unsigned int bell)
 	n = h->rings[bell];
 	pthread_mutex_unlock(&h->lock);
 	return n;
+}
+
+void scripted_host_fail_rings(struct scripted_host *h, int r, int32_t status, unsigned int times)
+{
+	pthread_mutex_lock(&h->lock);
+	h->ring_fails = r;
+	h->ring_status = status;
+	h->ring_fails_for = times;
+	pthread_mutex_unlock(&h->lock);
 }
 
 uint64_t scripted_host_runs(struct scripted_host *h, unsigned int vcpu)

@@ -37,6 +37,7 @@ struct scripted_step {
  * @scripts: of the vCPU with capability i
  * @resume: resume word of each vCPU's last run
  * @rings: of each doorbell
+ * @ring_fails: the result of the next @ring_fails_for rings, with @ring_status as that of the hypercall
  * @eventfds: bound to virq 1000 + i, borrowed
  * @revoked: every call fails with -ESTALE
  * @closed: the host was closed; @fd: closed with it
@@ -53,6 +54,9 @@ struct scripted_host {
 	uint64_t resume[SCRIPTED_VCPUS][64];
 	uint64_t runs[SCRIPTED_VCPUS];
 	unsigned int rings[SCRIPTED_BELLS];
+	int ring_fails;
+	int32_t ring_status;
+	unsigned int ring_fails_for;
 	int eventfds[SCRIPTED_VCPUS];
 	bool revoked;
 	bool closed;
@@ -64,6 +68,7 @@ void scripted_host_init(struct scripted_host *h);
 /* For a test: change or read under the lock. */
 unsigned int scripted_host_rings(struct scripted_host *h, unsigned int bell);
 uint64_t scripted_host_runs(struct scripted_host *h, unsigned int vcpu);
+void scripted_host_fail_rings(struct scripted_host *h, int r, int32_t status, unsigned int times);
 void scripted_host_revoke(struct scripted_host *h);
 void scripted_host_script(struct scripted_host *h, unsigned int vcpu,
 			  const struct scripted_step *steps, size_t n);

@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "daemon/runner/devices/device-kinds.h" /* made by meson.build */
 #include "libghvm/base/cleanup.h"
 #include "ghvm/guest-map.h"
-#include "ghvm/vcpu.h"
 
 #define KIND(kind) extern const struct device_kind kind;
 DEVICE_KINDS
@@ -28,13 +29,6 @@ const struct device_kind *const device_kinds[] = {
 
 static_assert(GHVM_PLAN_DEVICES_MAX <= MMIO_DEVICES_MAX, "there is a place for each device");
 
-void bell_ring(const struct bell *bell)
-{
-	if (bell->host && bell->cap.id != GHVM_CAPID_NONE)
-		(void)ghvm_doorbell_ring(bell->host,
-					 bell->cap); /* fails only when the VM has ended */
-}
-
 static const struct device_kind *find_kind(const char *name)
 {
 	for (size_t i = 0; device_kinds[i]; i++)
@@ -45,7 +39,7 @@ static const struct device_kind *find_kind(const char *name)
 
 static size_t count_pollfds(const struct devices *d)
 {
-	size_t n = 0;
+	size_t n = 1; /* owed */
 
 	for (size_t i = 0; i < d->n; i++)
 		n += d->v[i].kind->n_pollfds;
@@ -117,7 +111,9 @@ int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struc
 	};
 	int r = 0;
 
-	*d = (struct devices){};
+	*d = (struct devices){ .owed = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+	if (d->owed < 0)
+		r = ghvm_error_set(err, -errno, "cannot create an eventfd: %s", strerror(errno));
 	for (size_t i = 0; r == 0 && i < info->n_devices; i++)
 		r = add_device(d, &info->devices[i], setup, err);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++) {
@@ -137,6 +133,8 @@ void devices_done(struct devices *d)
 	}
 	d->n = 0;
 	d->mmio.n = 0;
+	closep(&d->owed);
+	d->owed = -1;
 }
 
 static struct ghvm_capid find_bell(const struct ghvm_runinfo *info, uint32_t label)
@@ -152,7 +150,12 @@ void devices_connect(struct devices *d, struct ghvm_host *host, const struct ghv
 	for (size_t i = 0; i < d->n; i++) {
 		struct device *device = &d->v[i];
 
-		device->bell = (struct bell){ host, find_bell(info, device->doorbell) };
+		device->bell = (struct bell){
+			.host = host,
+			.cap = find_bell(info, device->doorbell),
+			.device = device->kind->name,
+			.wake = d->owed,
+		};
 		device->kind->reset(device->state);
 	}
 }
@@ -172,6 +175,7 @@ size_t devices_poll(struct devices *d, struct pollfd ret[DEVICES_POLLFDS])
 {
 	size_t n = 0;
 
+	ret[n++] = (struct pollfd){ .fd = d->owed, .events = POLLIN };
 	for (size_t i = 0; i < d->n; i++) {
 		const struct device_kind *kind = d->v[i].kind;
 
@@ -182,18 +186,36 @@ size_t devices_poll(struct devices *d, struct pollfd ret[DEVICES_POLLFDS])
 	return n;
 }
 
+/* The shorter time limit; -1: none. */
+static int shorter(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
 int devices_timeout(const struct devices *d)
 {
 	int least = -1;
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct device_kind *kind = d->v[i].kind;
-		int ms = kind->timeout ? kind->timeout(d->v[i].state) : -1;
 
-		if (ms >= 0 && (least < 0 || ms < least))
-			least = ms;
+		if (kind->timeout)
+			least = shorter(least, kind->timeout(d->v[i].state));
+		if (atomic_load(&d->v[i].bell.owed))
+			least = shorter(least, BELL_AGAIN_MS);
 	}
 	return least;
+}
+
+static void raise_owed_edges(struct devices *d)
+{
+	uint64_t count;
+
+	(void)eventfd_read(d->owed, &count); /* it may be 0 */
+	for (size_t i = 0; i < d->n; i++)
+		bell_again(&d->v[i].bell);
 }
 
 void devices_process(struct devices *d)
@@ -201,6 +223,7 @@ void devices_process(struct devices *d)
 	for (size_t i = 0; i < d->n; i++)
 		if (d->v[i].kind->process)
 			d->v[i].kind->process(d->v[i].state);
+	raise_owed_edges(d);
 }
 
 /* ---- what the runner does with some of them ---- */

@@ -35,6 +35,7 @@ struct device {
 
 /**
  * struct devices - all devices, @n of them
+ * @owed: eventfd: a device owes the guest an edge, which devices_process() raises; owned
  *
  * Thread: main while no vCPU runs, then any. Not movable.
  */
@@ -42,6 +43,7 @@ struct devices {
 	struct mmio_table mmio;
 	struct device v[GHVM_PLAN_DEVICES_MAX];
 	size_t n;
+	int owed;
 };
 
 /**

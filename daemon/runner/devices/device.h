@@ -12,25 +12,10 @@
 
 #include "daemon/ipc/protocol.h"
 #include "daemon/ipc/runinfo.h"
-#include "ghvm/host.h"
+#include "daemon/runner/base/bell.h"
 
 struct console;
 struct dma_map;
-
-/**
- * struct bell - the interrupt of a device
- * @host: borrowed; NULL: there is no VM at the moment
- * @cap: GHVM_CAPID_NONE: interrupts are dropped
- *
- * Thread: main while no vCPU runs, then any.
- */
-struct bell {
-	struct ghvm_host *host;
-	struct ghvm_capid cap;
-};
-
-/* Raise an edge; without a VM it is dropped. Thread: any. Do not hold a lock of the device. */
-void bell_ring(const struct bell *bell);
 
 /**
  * struct device_setup - what a device is made of; all borrowed
@@ -42,7 +27,7 @@ void bell_ring(const struct bell *bell);
  * @err: the reason of a failure, if errno does not say enough
  */
 struct device_setup {
-	const struct bell *bell;
+	struct bell *bell;
 	const struct ghvm_runinfo *info;
 	const struct dma_map *dma;
 	int *logs;

@@ -9,7 +9,7 @@
 
 struct power_key {
 	struct pl061 gpio;
-	const struct bell *bell;
+	struct bell *bell;
 };
 
 static void on_ring(void *data)

@@ -65,7 +65,7 @@ static int rng_init(void *device, const struct device_setup *setup)
 	rng->virtio.device = rng;
 	rng->virtio.dma = setup->dma;
 	rng->virtio.on_interrupt = on_interrupt;
-	rng->virtio.data = (void *)setup->bell;
+	rng->virtio.data = setup->bell;
 	virtio_init(&rng->virtio);
 	return 0;
 }

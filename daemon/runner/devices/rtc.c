@@ -41,7 +41,7 @@ enum rtc_register {
  * Thread: any; @lock guards everything below it.
  */
 struct rtc {
-	const struct bell *bell;
+	struct bell *bell;
 	int timer;
 	pthread_mutex_t lock;
 	uint32_t ahead;

@@ -13,7 +13,7 @@
 struct serial {
 	struct uart uart;
 	struct console console;
-	const struct bell *bell;
+	struct bell *bell;
 };
 
 static void on_ring(void *data)

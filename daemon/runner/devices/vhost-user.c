@@ -33,7 +33,7 @@ static int vhost_init(void *device, const struct device_setup *setup)
 		.dma = setup->dma,
 		.windowed = !accesses_ram(setup->info),
 		.on_interrupt = on_interrupt,
-		.data = (void *)setup->bell,
+		.data = setup->bell,
 	};
 
 	if (vhost.socket < 0 || !vhost.n_queues || vhost.n_queues > VIRTIO_QUEUES_MAX)

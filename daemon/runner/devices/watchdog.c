@@ -53,7 +53,7 @@ enum watchdog_control {
  * Thread: any; @lock guards everything below it.
  */
 struct watchdog {
-	const struct bell *bell;
+	struct bell *bell;
 	int timer;
 	pthread_mutex_t lock;
 	uint64_t zero;
