@@ -75,3 +75,21 @@
 	VALUE(result, "Result", s, CHANGES)                                                        \
 	VALUE(error, "Error", s, CHANGES)                                                          \
 	VALUE(error_name, "ErrorName", s, CHANGES)
+
+/* What VM.ListDevices says of each device; numbers are of type t there. */
+#define BUS_DEVICE_FIELDS(VALUE, OTHER)                                                            \
+	VALUE(kind, "Kind", s, SILENT)                                                             \
+	VALUE(number, "Number", t, SILENT)                                                         \
+	VALUE(address, "Address", t, SILENT)                                                       \
+	VALUE(doorbell, "Doorbell", t, SILENT)                                                     \
+	VALUE(state, "State", s, SILENT)                                                           \
+	VALUE(backend, "BackEnd", s, SILENT)                                                       \
+	VALUE(backend_state, "BackEndState", s, SILENT)                                            \
+	VALUE(queues, "Queues", t, SILENT)                                                         \
+	VALUE(ready, "QueuesReady", t, SILENT)                                                     \
+	VALUE(requests, "Requests", t, SILENT)                                                     \
+	VALUE(from_guest, "BytesFromGuest", t, SILENT)                                             \
+	VALUE(to_guest, "BytesToGuest", t, SILENT)                                                 \
+	VALUE(errors, "Errors", t, SILENT)                                                         \
+	VALUE(faults, "Faults", t, SILENT)                                                         \
+	VALUE(losses, "Losses", t, SILENT)

@@ -157,6 +157,12 @@ static unsigned int count_vhost_user(const struct ghvm_spec *spec)
 	return (unsigned int)ghvm_spec_count_vhost(spec);
 }
 
+static void name_vhost_socket(const struct ghvm_spec *spec, unsigned int nth, char *ret,
+			      size_t size)
+{
+	(void)snprintf(ret, size, "%s", spec->vhost[nth].socket); /* a longer path is cut */
+}
+
 static uint32_t find_vhost_region(const struct ghvm_spec *spec, unsigned int nth)
 {
 	return spec->vhost[nth].region;
@@ -209,6 +215,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .bell = "vhost-user",
 	  .dma = true,
 	  .backend = true,
+	  .name_backend = name_vhost_socket,
 	  OPTIONS("VIRTIO_MMIO"),
 	  .region = find_vhost_region,
 	  .count = count_vhost_user,
@@ -239,6 +246,16 @@ void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size)
 		(void)snprintf(ret, size, "bell-%s-%u", bell, d->nth); /* fits */
 	else
 		(void)snprintf(ret, size, "bell-%s", bell); /* fits */
+}
+
+void ghvm_device_backend(const struct ghvm_spec *spec, const char *name, unsigned int nth,
+			 char *ret, size_t size)
+{
+	const struct ghvm_device_kind *kind = ghvm_device_kind(name);
+
+	*ret = '\0';
+	if (kind && kind->backend && nth < kind->count(spec))
+		kind->name_backend(spec, nth, ret, size);
 }
 
 /* ---- memory that devices access ---- */

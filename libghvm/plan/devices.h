@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #define GHVM_DEVICE_NAME_SIZE 16 /* of a kind, with its NUL: runners are told it */
-#define GHVM_POWER_KEY_LINE 3	 /* of the GPIO block: in the tree, and set by the runner */
+#define GHVM_DEVICE_BACKEND_SIZE 256
+#define GHVM_POWER_KEY_LINE 3 /* of the GPIO block: in the tree, and set by the runner */
 
 struct dt_writer;
 
@@ -31,7 +32,8 @@ struct dt_writer;
  * @clock: its node refers to DT_PHANDLE_CLOCK
  * @dma: its rings and buffers are in memory that the guest shares with the host
  * @region: label of that memory of the device @nth, 0: RAM; NULL without @dma
- * @backend: another process serves it, over the socket in the descriptor
+ * @backend: another process serves it
+ * @name_backend: writes which: its socket, or its unit; NULL without @backend
  * @options: of a kernel that has its driver, without "CONFIG_", NULL-terminated
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
@@ -47,6 +49,8 @@ struct ghvm_device_kind {
 	bool clock;
 	bool dma;
 	bool backend;
+	void (*name_backend)(const struct ghvm_spec *spec, unsigned int nth, char *ret,
+			     size_t size);
 	const char *const *options;
 	uint32_t (*region)(const struct ghvm_spec *spec, unsigned int nth);
 	unsigned int (*count)(const struct ghvm_spec *spec);
@@ -86,3 +90,7 @@ int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err);
 
 /* Name of the vdevice of its doorbell. */
 void ghvm_device_bell(const struct ghvm_plan_device *d, char *ret, size_t size);
+
+/* The process that serves the device @nth of the kind @name: its socket or unit; "" if the runner itself does. */
+void ghvm_device_backend(const struct ghvm_spec *spec, const char *name, unsigned int nth,
+			 char *ret, size_t size);

@@ -28,6 +28,7 @@ PR_SET_PDEATHSIG = 1
 # daemon/ipc/protocol.h
 HELLO, NEED, GIVE, GIVEN, STORE, BUILT, ERROR, RELEASE, RELEASED = range(1, 10)
 RUNNER, READY, STARTED, REFUSED, EXITED, ENDED, REBUILT, STOP, CONSOLE, CONSOLE_IS = range(16, 26)
+DEVICE_LIST = 33
 PING, PONG, REGION_FD, REGION_GONE, REGION_FDS, SENT_FDS, SENT_FD = range(26, 33)
 MEMORY, KERNEL, INITRD, OVERLAY, LOG = range(1, 6)
 
@@ -256,6 +257,13 @@ class World:
 
     def vm_call(self, name, method, *args, **kw):
         return self.call(f"{ROOT}/vm/{name}", "VM", method, *args, **kw)
+
+    def devices(self, name):
+        """What the manager says of the devices of a VM: a dictionary for each."""
+        r = self.busctl("call", NAME, f"{ROOT}/vm/{name}", NAME + ".VM", "ListDevices", "a{sv}", "0")
+        if r.returncode:
+            raise Refused(r.stderr.strip())
+        return [{key: value["data"] for key, value in device.items()} for device in json.loads(r.stdout)["data"][0]]
 
     def console(self, name, **options):
         """Open the console. Returns an unbuffered file. Options are booleans, with _ for -."""

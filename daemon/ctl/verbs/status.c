@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * status: show one VM.
+ * status: show one VM, and what its devices have done.
  */
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/ctl.h"
@@ -9,10 +9,12 @@
 #include "daemon/ctl/client/unit.h"
 #include "daemon/ctl/verbs/regions.h"
 
+#include "ghvm/guest-map.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/plan/devices.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +22,69 @@ struct devices {
 	struct ghvm_plan_device v[GHVM_PLAN_DEVICES_MAX];
 	size_t n;
 };
+
+/* As its runner tells it. */
+struct live_device {
+	BUS_DEVICE_FIELDS(OBJECT_MEMBER, OBJECT_NO_MEMBER)
+};
+
+struct live_devices {
+	struct live_device v[GHVM_PLAN_DEVICES_MAX];
+	size_t n;
+};
+
+#define OBJECT_STRUCT struct live_device
+static const struct object_field live_fields[] = { BUS_DEVICE_FIELDS(OBJECT_FIELD,
+								     OBJECT_NO_FIELD) };
+
+static void live_devices_done(struct live_devices *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		object_done(live_fields, ARRAY_SIZE(live_fields), &d->v[i]);
+	d->n = 0;
+}
+
+static bool is_complete(const struct live_device *d)
+{
+	return d->kind && d->state && d->backend && d->backend_state;
+}
+
+/* aa{sv} */
+static int read_live_devices(sd_bus_message *m, struct live_devices *ret)
+{
+	int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+
+	while (r >= 0 && ret->n < ARRAY_SIZE(ret->v) && !sd_bus_message_at_end(m, 0)) {
+		struct live_device *d = &ret->v[ret->n++];
+
+		r = object_read(m, live_fields, ARRAY_SIZE(live_fields), d);
+		if (r >= 0 && !is_complete(d))
+			r = -EBADMSG;
+	}
+	return r;
+}
+
+/*
+ * Ask the runner of @vm, by the manager. None if it does not run, if the caller may not ask, or if manager or runner
+ * are of earlier versions: the rest is shown all the same.
+ */
+static void find_live_devices(const struct client_vm *vm, struct live_devices *ret)
+{
+	_cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(freep) char *path = NULL;
+	struct call call = { .interface = CLIENT_MANAGER ".VM",
+			     .member = "ListDevices",
+			     .waits_for = "the runner to say what its devices do" };
+
+	if (strcmp(vm->state, "running") != 0 || client_open(&bus, NULL) < 0 ||
+	    client_path(bus, vm->name, &path, NULL) < 0)
+		return;
+	call.path = path;
+	if (client_call(bus, &call, &reply, NULL, "devices", "a{sv}", 0) < 0 ||
+	    read_live_devices(reply, ret) < 0)
+		live_devices_done(ret);
+}
 
 /* The devices that the guest has: those of its descriptor, if that has not changed since the start. */
 static void find_devices(const struct ctl *ctl, const struct client_vm *vm, struct devices *ret)
@@ -54,8 +119,31 @@ static const char *peer_of(const struct regions *all)
 	return peer;
 }
 
+static void json_live_device(struct ghvm_json *j, const struct live_device *d)
+{
+	ghvm_json_open(j, NULL, '{');
+	ghvm_json_text(j, "kind", d->kind);
+	ghvm_json_number(j, "number", d->number);
+	ghvm_json_number(j, "address", d->address);
+	if (d->doorbell != GHVM_DOORBELL_NONE)
+		ghvm_json_number(j, "doorbell", d->doorbell);
+	ghvm_json_text(j, "state", d->state);
+	ghvm_json_text(j, "back_end", *d->backend ? d->backend : NULL);
+	ghvm_json_text(j, "back_end_state", *d->backend_state ? d->backend_state : NULL);
+	ghvm_json_number(j, "queues", d->queues);
+	ghvm_json_number(j, "queues_ready", d->ready);
+	ghvm_json_number(j, "requests", d->requests);
+	ghvm_json_number(j, "bytes_from_guest", d->from_guest);
+	ghvm_json_number(j, "bytes_to_guest", d->to_guest);
+	ghvm_json_number(j, "errors", d->errors);
+	ghvm_json_number(j, "faults", d->faults);
+	ghvm_json_number(j, "back_end_losses", d->losses);
+	ghvm_json_close(j, '}');
+}
+
 static void print_json(const struct client_vm *vm, const char *remark,
-		       const struct devices *devices, const struct regions *regions)
+		       const struct devices *devices, const struct live_devices *live,
+		       const struct regions *regions)
 {
 	struct ghvm_json j = { .to = stdout, .first = true };
 
@@ -80,6 +168,10 @@ static void print_json(const struct client_vm *vm, const char *remark,
 	ghvm_json_open(&j, "devices", '[');
 	for (size_t i = 0; i < devices->n; i++)
 		ghvm_json_text(&j, NULL, devices->v[i].name);
+	ghvm_json_close(&j, ']');
+	ghvm_json_open(&j, "device_counts", '[');
+	for (size_t i = 0; i < live->n; i++)
+		json_live_device(&j, &live->v[i]);
 	ghvm_json_close(&j, ']');
 	ghvm_json_close(&j, '}');
 	putchar('\n');
@@ -159,6 +251,71 @@ static void print_text(const struct client_vm *vm, const char *remark,
 		       vm->last_error);
 }
 
+#define STATE_SIZE 512 /* with the path of a socket */
+
+/* "3 errors, " at @at, nothing if @n is 0. */
+static void add_count(char **at, const char *end, uint64_t n, const char *what)
+{
+	int used = 0;
+
+	if (n)
+		used = snprintf(*at, (size_t)(end - *at), ", %llu %s%s", (unsigned long long)n,
+				what, n == 1 ? "" : "s");
+	*at += used < end - *at ? used : 0;
+}
+
+static const char *state_text(const struct live_device *d, char ret[STATE_SIZE])
+{
+	const char *end = ret + STATE_SIZE;
+	char *at = ret + snprintf(ret, STATE_SIZE, "%s", d->state);
+
+	add_count(&at, end, d->errors, "error");
+	add_count(&at, end, d->faults, "fault");
+	if (*d->backend_state)
+		at += snprintf(at, (size_t)(end - at), "; %s%s%s", d->backend_state,
+			       *d->backend ? " to " : "", d->backend);
+	add_count(&at, end, d->losses, "time lost");
+	return ret;
+}
+
+static int add_live_device(struct table *t, const struct live_device *d)
+{
+	char kind[64], address[24], bell[24] = "-", queues[48] = "-", requests[24] = "-";
+	char from[TABLE_SIZE_TEXT], to[TABLE_SIZE_TEXT], state[STATE_SIZE];
+	const bool rings = d->queues;
+
+	(void)snprintf(kind, sizeof(kind), d->number ? "%s-%llu" : "%s", d->kind,
+		       (unsigned long long)d->number); /* a long one is cut */
+	(void)snprintf(address, sizeof(address), "0x%08llx", (unsigned long long)d->address);
+	if (d->doorbell != GHVM_DOORBELL_NONE)
+		(void)snprintf(bell, sizeof(bell), "%llu", (unsigned long long)d->doorbell);
+	if (rings) {
+		(void)snprintf(queues, sizeof(queues), "%llu of %llu", (unsigned long long)d->ready,
+			       (unsigned long long)d->queues);
+		(void)snprintf(requests, sizeof(requests), "%llu", (unsigned long long)d->requests);
+	}
+	return table_row(t, (const char *const[]){ kind, address, bell, queues, requests,
+						   rings ? table_size(d->from_guest, from) : "-",
+						   rings ? table_size(d->to_guest, to) : "-",
+						   rings ? state_text(d, state) : "" });
+}
+
+static int print_live_devices(const struct live_devices *live, bool color)
+{
+	static const char *const head[] = { "DEVICE",	"ADDRESS",    "DOORBELL", "QUEUES",
+					    "REQUESTS", "FROM GUEST", "TO GUEST", "STATE" };
+	_cleanup_(table_done) struct table t = { .columns = ARRAY_SIZE(head) };
+	int r = table_row(&t, head);
+
+	for (size_t i = 0; r == 0 && i < live->n; i++)
+		r = add_live_device(&t, &live->v[i]);
+	if (r == 0 && live->n) {
+		putchar('\n');
+		table_print(&t, color);
+	}
+	return r;
+}
+
 /* Print whether systemd will try a failed start again. */
 static void print_tries(const struct client_vm *vm)
 {
@@ -181,6 +338,7 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 	char remark[CLIENT_REMARK];
 	const struct client_vm *vm;
 	_cleanup_(regions_done) struct regions regions = {};
+	_cleanup_(live_devices_done) struct live_devices live = {};
 	struct devices devices;
 	int r = client_look_up(ctl, args[0], &vms, &vm);
 
@@ -188,12 +346,15 @@ int verb_status(const struct ctl *ctl, char **args, int n)
 		return r;
 	client_remark(vm, remark);
 	find_devices(ctl, vm, &devices);
+	find_live_devices(vm, &live);
 	find_regions(vm, &regions);
 	if (ctl->json) {
-		print_json(vm, remark, &devices, &regions);
+		print_json(vm, remark, &devices, &live, &regions);
 		return CTL_OK;
 	}
 	print_text(vm, remark, &devices, &regions);
 	print_tries(vm);
+	if (print_live_devices(&live, ctl->color) < 0)
+		return ctl_fail(CTL_FAILED, "out of memory");
 	return CTL_OK;
 }

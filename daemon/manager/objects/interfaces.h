@@ -25,6 +25,9 @@ void bus_vm_state(struct bus *b, struct vm *vm, enum vm_state before);
 /* Send PropertiesChanged for changes since the last call. */
 void bus_vm_flush(struct bus *b);
 
+/* ListDevices: replies later. Return: as sd-bus methods. */
+int bus_devices_ask(struct bus *b, struct vm *vm, sd_bus_message *m, sd_bus_error *error);
+
 int bus_region_publish(struct bus *b);
 void bus_region_done(struct bus *b);
 

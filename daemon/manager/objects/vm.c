@@ -177,7 +177,7 @@ static int open_console(struct bus *b, struct vm *vm, uint8_t flags, sd_bus_mess
 			sd_bus_error *error)
 {
 	_cleanup_(freep) struct console_call *c = calloc(1, sizeof(*c));
-	const struct vm_console call = { .flags = flags, .data = c, .on_console = on_console };
+	const struct vm_question call = { .flags = flags, .data = c, .on_console = on_console };
 	int r;
 
 	if (!c)
@@ -372,6 +372,21 @@ static int method_describe(sd_bus_message *m, void *userdata, sd_bus_error *erro
 	return bus_send_reply(reply, r);
 }
 
+/* ListDevices(a{sv}) -> aa{sv}: each device, and what it has done since the start of the runner. */
+static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = bus_of(m);
+	uid_t uid;
+	int r = bus_read_options(m, error);
+
+	if (r < 0)
+		return r;
+	r = auth_check(b->auth, m, "org.gunyah.vmm1.inspect", &uid, error);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	return bus_devices_ask(b, userdata, m, error);
+}
+
 /* BeginTransaction(a{sv}) -> o */
 static int method_begin(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -393,6 +408,9 @@ static const sd_bus_vtable vtable[] = {
 				method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("Describe", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("h", spec, "a{sv}", details), method_describe,
+				SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_ARGS("a{sv}", options),
+				SD_BUS_RESULT("aa{sv}", devices), method_list_devices,
 				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("BeginTransaction", SD_BUS_ARGS("a{sv}", options),
 				SD_BUS_RESULT("o", transaction), method_begin,

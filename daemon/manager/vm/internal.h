@@ -48,11 +48,14 @@ void vm_refuse_runner(struct vm *vm, const char *why);
 void vm_refuse_now(struct vm *vm);
 void vm_on_sent_fd(void *data, enum ghvm_link_kind kind, int fd);
 
-void vm_fail_consoles(struct vm *vm, int error);
+/* There is another runner, which has not heard them. */
+void vm_forget_questions(struct vm *vm);
+void vm_fail_questions(struct vm *vm, int error);
 void vm_on_console(void *data, uint32_t serial, int fd);
+void vm_on_devices(void *data, uint32_t serial, const struct ghvm_link_device *v, int n);
 
 /* Of its timers. */
 void vm_on_patience(void *data);
 void vm_on_hint_patience(void *data);
-void vm_on_console_patience(void *data);
+void vm_on_question_patience(void *data);
 void vm_on_reboot_pause(void *data);

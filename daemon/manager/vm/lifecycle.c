@@ -60,7 +60,7 @@ static void dispose(struct vm *vm, const struct ghvm_error *err)
 	vm->asked = vm->forced = vm->told = false;
 	loop_timer_disarm(&vm->patience);
 	loop_timer_disarm(&vm->reboot_pause);
-	vm_fail_consoles(vm, -ESRCH);
+	vm_fail_questions(vm, -ESRCH);
 	if (vm->refusal) /* the connection ends with the runner */
 		return;
 	loop_timer_disarm(&vm->hint_patience);

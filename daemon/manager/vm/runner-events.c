@@ -23,7 +23,7 @@ static void on_runner_hello(void *data, struct ghvm_vmid vmid, uint64_t incarnat
 		return;
 	}
 	loop_timer_disarm(&vm->patience);
-	vm->console_answered = vm->console_serial; /* forget requests to an earlier runner */
+	vm_forget_questions(vm);
 	/* adopted: the earlier manager may have died before it sent STARTED */
 	if (vm->state == VM_RUNNING)
 		control_started(&vm->control);
@@ -78,7 +78,7 @@ static void on_runner_gone(void *data, const char *why)
 	struct ghvm_error err = {};
 	enum ghvm_exit_type type;
 
-	vm_fail_consoles(vm, -ESRCH);
+	vm_fail_questions(vm, -ESRCH);
 	vm->refusal = NULL;
 	if (!vm_alive(vm)) {
 		vm->awaits_region_fds = false;
@@ -104,6 +104,7 @@ const struct control_calls vm_runner_calls = {
 	.on_exited = on_runner_exited,
 	.on_stopping = on_runner_stopping,
 	.on_console = vm_on_console,
+	.on_devices = vm_on_devices,
 	.on_region_fd = vm_on_region_fd,
 	.on_sent_fd = vm_on_sent_fd,
 	.on_pong = vm_on_pong,

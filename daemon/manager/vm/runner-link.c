@@ -152,6 +152,19 @@ static int take_console(struct control *c, struct ghvm_link_message *m)
 	return 0;
 }
 
+/* u32 serial, devices */
+static int take_devices(struct control *c, struct ghvm_link_message *m)
+{
+	struct ghvm_link_device v[GHVM_LINK_DEVICES_MAX];
+	const uint32_t serial = ghvm_get_u32(&m->payload);
+	const int n = ghvm_link_get_devices(&m->payload, v);
+
+	if (n < 0 || ghvm_get_end(&m->payload) < 0)
+		return -EBADMSG;
+	c->calls->on_devices(c->data, serial, v, n);
+	return 0;
+}
+
 /* u32 label; a memfd. Nothing else is kept: closing another file may block. */
 static int take_region_fd(struct control *c, struct ghvm_link_message *m)
 {
@@ -220,6 +233,8 @@ static int handle_message(struct control *c, struct ghvm_link_message *m)
 		return take_stopping(c, m);
 	case GHVM_LINK_CONSOLE_IS:
 		return take_console(c, m);
+	case GHVM_LINK_DEVICES:
+		return take_devices(c, m);
 	case GHVM_LINK_REGION_FD:
 		return take_region_fd(c, m);
 	case GHVM_LINK_SENT_FD:
@@ -457,4 +472,9 @@ void control_ask_console(struct control *c, uint32_t serial, uint8_t flags)
 	ghvm_put_u32(&w, serial);
 	ghvm_put_u8(&w, flags);
 	send_message(c, GHVM_LINK_CONSOLE, &w, NULL, 0);
+}
+
+void control_ask_devices(struct control *c, uint32_t serial)
+{
+	send_number(c, GHVM_LINK_DEVICES, serial, NULL, 0);
 }

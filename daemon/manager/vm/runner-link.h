@@ -24,6 +24,7 @@
  * @on_exited: the vCPUs have seen the end of the guest: run state of the hypervisor
  * @on_stopping: the runner was asked to stop, by a signal
  * @on_console: a stream socket, @fd borrowed; or a negative errno
+ * @on_devices: @n devices, borrowed; what is said of them may be wrong
  * @on_region_fd: memory of a region, a memfd, borrowed
  * @on_sent_fd: a file of a transient VM, a sealed memfd, borrowed
  * @on_pong: answers control_ping()
@@ -35,6 +36,7 @@ struct control_calls {
 	void (*on_exited)(void *data, uint64_t state, uint64_t data0);
 	void (*on_stopping)(void *data, enum ghvm_link_how how);
 	void (*on_console)(void *data, uint32_t serial, int fd);
+	void (*on_devices)(void *data, uint32_t serial, const struct ghvm_link_device *v, int n);
 	void (*on_region_fd)(void *data, uint32_t label, int fd);
 	void (*on_sent_fd)(void *data, enum ghvm_link_kind kind, int fd);
 	void (*on_pong)(void *data, uint32_t serial);
@@ -99,3 +101,5 @@ void control_ask_sent_fds(struct control *c);
 void control_ping(struct control *c, uint32_t serial);
 /* @flags: of enum ghvm_link_console */
 void control_ask_console(struct control *c, uint32_t serial, uint8_t flags);
+/* Answered by on_devices, if the runner is not of an earlier version. */
+void control_ask_devices(struct control *c, uint32_t serial);

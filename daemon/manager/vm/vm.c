@@ -358,7 +358,7 @@ static int init_timers(struct vm *vm)
 
 	r = loop_watch_timer(vm->env->loop, &vm->patience, vm_on_patience, vm);
 	if (r == 0)
-		r = loop_watch_timer(vm->env->loop, &vm->console_patience, vm_on_console_patience,
+		r = loop_watch_timer(vm->env->loop, &vm->question_patience, vm_on_question_patience,
 				     vm);
 	if (r == 0)
 		r = loop_watch_timer(vm->env->loop, &vm->reboot_pause, vm_on_reboot_pause, vm);
@@ -400,10 +400,10 @@ void vm_free(struct vm *vm)
 {
 	op_done(&vm->op);
 	vm_transaction_done(vm);
-	vm_fail_consoles(vm, -ESRCH);
+	vm_fail_questions(vm, -ESRCH);
 	control_done(&vm->control);
 	loop_watch_done(&vm->patience);
-	loop_watch_done(&vm->console_patience);
+	loop_watch_done(&vm->question_patience);
 	loop_watch_done(&vm->hint_patience);
 	loop_watch_done(&vm->reboot_pause);
 	loop_watch_done(&vm->peer_pause);

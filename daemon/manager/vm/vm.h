@@ -87,19 +87,31 @@ struct vm_waiter {
 #define VM_DESCRIPTOR_MISSING "missing"
 #define VM_DESCRIPTOR_TRANSIENT "transient" /* it came with the call that runs the VM */
 
-#define VM_CONSOLES_MAX 8
+#define VM_QUESTIONS_MAX 8
 
 /**
- * struct vm_console - a client that waits for a console
- * @flags: of enum ghvm_link_console
+ * struct vm_question - a client that waits for an answer of the runner
+ * @flags: of enum ghvm_link_console, for a console
  * @on_console: once; @fd is borrowed; -errno: there is none, -EBUSY another has it,
  *     -EPROTOTYPE the runner is of an earlier version
+ * @on_devices: once; @n devices, borrowed; or -errno: -ETIMEDOUT no answer
  */
-struct vm_console {
+struct vm_question {
 	uint32_t serial;
 	uint8_t flags;
 	void *data;
 	void (*on_console)(void *data, int fd);
+	void (*on_devices)(void *data, const struct ghvm_link_device *v, int n);
+};
+
+/**
+ * struct vm_questions - all of one kind
+ * @asked: serial of the last question to the runner; @answered: of its last answer
+ */
+struct vm_questions {
+	struct vm_question v[VM_QUESTIONS_MAX];
+	uint32_t asked;
+	uint32_t answered;
 };
 
 /**
@@ -116,7 +128,7 @@ struct vm_console {
  * @descriptor: VM_DESCRIPTOR_*, of its guest
  * @lent, @shared: pages of its guest
  * @quarantined: pages of this name that could not be given back
- * @console_serial: of the last question to the runner; @console_answered: of its last answer
+ * @consoles, @devices: questions to the runner
  * @asked: a stop was asked for; @told: the runner was told @told_how
  * @forced: its runner gave the guest no chance, or no more
  * @final, @final_reason: of one that is doomed: what it is after the teardown
@@ -155,9 +167,8 @@ struct vm {
 	struct control control;
 	const struct vm_builder *builder;
 	struct vm_waiter *waiters;
-	struct vm_console consoles[VM_CONSOLES_MAX];
-	uint32_t console_serial;
-	uint32_t console_answered;
+	struct vm_questions consoles;
+	struct vm_questions devices;
 
 	struct ghvm_vmid vmid;
 	uint64_t incarnation;
@@ -186,7 +197,7 @@ struct vm {
 	bool signalled;
 	bool over;
 	struct loop_watch patience; /* of a stop, of a console, of an end that was hinted at */
-	struct loop_watch console_patience;
+	struct loop_watch question_patience;
 	struct loop_watch hint_patience;
 };
 
@@ -232,8 +243,9 @@ void vm_release(struct vm *vm, bool wanted);
 /* Stop the guest; a repeated request is ignored. Return: 0; -ESRCH there is nothing to stop. */
 int vm_stop(struct vm *vm, enum ghvm_link_how how);
 
-/* Calls back later. Return: 0; -ESRCH no runner; -EBUSY too many clients wait. */
-int vm_open_console(struct vm *vm, const struct vm_console *c);
+/* Each calls back later. Return: 0; -ESRCH no runner; -EBUSY too many clients wait. */
+int vm_open_console(struct vm *vm, const struct vm_question *q);
+int vm_ask_devices(struct vm *vm, const struct vm_question *q);
 
 /* Handle a notification of RM. Return: true if it belongs to this VM. */
 bool vm_on_notify(struct vm *vm, const struct ghvm_rm_notification *n);

@@ -62,6 +62,15 @@ static void on_console(void *data, uint32_t serial, int fd)
 		(getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM));
 }
 
+static void on_devices(void *data, uint32_t serial, const struct ghvm_link_device *v, int n)
+{
+	speaks(data);
+	PROMISE(n >= 0 && n <= GHVM_LINK_DEVICES_MAX);
+	for (int i = 0; i < n; i++)
+		PROMISE(*v[i].kind && v[i].state < GHVM_LINK_DEVICE_STATES &&
+			v[i].backend < GHVM_LINK_BACKENDS);
+}
+
 static void on_region_fd(void *data, uint32_t label, int fd)
 {
 	speaks(data);
@@ -102,9 +111,10 @@ static int make_region(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct control_calls calls = { on_hello,	 on_ready,   on_exited,
-						    on_stopping, on_console, on_region_fd,
-						    on_sent_fd,	 on_pong,    on_gone };
+	static const struct control_calls calls = { on_hello,	  on_ready,   on_exited,
+						    on_stopping,  on_console, on_devices,
+						    on_region_fd, on_sent_fd, on_pong,
+						    on_gone };
 	static struct loop *loop;
 	static int fds[MESSAGE_KINDS];
 	struct told told = {};

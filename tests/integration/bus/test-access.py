@@ -256,6 +256,7 @@ class Unauthorized(case.Case):
                  (ROOT + "/vm/demo", "VM", "Stop", "sa{sv}", "force", "0"),
                  (ROOT + "/vm/demo", "VM", "OpenConsole", "a{sv}", "0"),
                  (ROOT + "/vm/demo", "VM", "BeginTransaction", "a{sv}", "0"),
+                 (ROOT + "/vm/demo", "VM", "ListDevices", "a{sv}", "0"),
                  (ROOT + "/host", "Host", "RetryQuarantine", "a{sv}", "0"),
                  (ROOT + "/host", "Host", "Trace", "ta{sv}", "0", "0"),
                  (ROOT + "/vm/demo", "VM", "Plan", "a{sv}", "0"))

@@ -24,7 +24,10 @@ class Verbs(ghvmctl.Case):
                          (head + f"demo  running  {vmid}   8M    -       \n", ""))
         self.assertEqual(self.ctl("status", "demo")[0].splitlines(), [
             "demo: running", f"  vmid        {vmid}", f"  runner      pid {pid}",
-            "  lent        8M", "  devices     uart, power-key"])
+            "  lent        8M", "  devices     uart, power-key", "",
+            "DEVICE     ADDRESS     DOORBELL  QUEUES  REQUESTS  FROM GUEST  TO GUEST  STATE",
+            "uart       0x10000000  0         -       -         -           -         ",
+            "power-key  0x10001000  1         -       -         -           -         "])
         self.assertEqual(self.ctl("why", "demo")[0].splitlines()[1],
                          "  nothing has failed since the manager started")
         self.assertEqual(self.ctl("stop", "demo"), ("", ""))
@@ -54,6 +57,8 @@ class Verbs(ghvmctl.Case):
         self.assertEqual((vm["name"], vm["state"], vm["lent"], vm["shared"]),
                          ("demo", "running", 8 << 20, 0))
         self.assertEqual(vm["devices"], ["uart", "power-key"])
+        self.assertEqual([(d["kind"], d["state"], d["queues"]) for d in vm["device_counts"]],
+                         [("uart", "registers", 0), ("power-key", "registers", 0)])
         self.assertEqual(vm["vmid"], self.json("list")[0]["vmid"])
         host = self.json("host")
         self.assertEqual((host["state"], host["reason"], host["vmids"], host["vmids_stuck"]),

@@ -97,6 +97,11 @@ class Disk(case.Case):
     def says(self, text):
         wait_until(lambda: text in self.w.console_log("demo"), 20)
 
+    def counts(self):
+        """What the manager says of the disk."""
+        *_, disk = self.w.devices("demo")
+        return disk
+
     def end(self, unit):
         self.w.stop("demo", "force")
         self.assertEqual(unit.wait(20), 0, self.w.said("demo"))
@@ -109,12 +114,22 @@ class Disk(case.Case):
                   "powerkey\n")
         unit = self.running(script)
         self.says("read")
+        device = self.counts()
+        self.assertEqual((device["Kind"], device["Address"], device["State"], device["BackEnd"]),
+                         ("vhost-user", DEVICE, "running", self.path))
+        self.assertEqual((device["BackEndState"], device["QueuesReady"], device["Queues"]), ("connected", 1, 1))
+        # a header of 16 bytes; a sector and the status
+        self.assertEqual((device["Requests"], device["BytesFromGuest"], device["BytesToGuest"]), (1, 16, 513))
         self.kill()
         with self.w.console("demo") as console:
             console.write(b"x")
             wait_until(lambda: "the connection to its back-end is lost" in self.w.said("demo"))
+            self.assertEqual(self.counts()["BackEndState"], "reconnecting")
             self.serve()
             self.says("written")
+        device = self.counts()
+        self.assertEqual((device["Requests"], device["BytesFromGuest"], device["BytesToGuest"]), (2, 544, 514))
+        self.assertEqual((device["Losses"], device["Errors"], device["Faults"]), (1, 0, 0))
         with open(self.image, "rb") as f:
             self.assertEqual(f.read()[3 * 512:3 * 512 + 4], b"\x78\x56\x34\x12")
         self.assertIn("its back-end is there again", self.w.said("demo"))

@@ -12,7 +12,7 @@ import unittest
 import case
 import world
 from client import Error
-from world import (ENDED, EXITED, NAME, READY, REFUSED, ROOT, RUNNER, STARTED, STOP, Refused,
+from world import (DEVICE_LIST, ENDED, EXITED, NAME, READY, REFUSED, ROOT, RUNNER, STARTED, STOP, Refused,
                    build, close_store, put_string, receive, receive_kind, send, wait_until)
 
 
@@ -148,6 +148,44 @@ class Runners(case.Shared):
         with self.assertRaisesRegex(Refused, "no console"):
             self.w.vm_call("demo", "OpenConsole", "a{sv}", "0")
         self.assertEqual(self.w.vm_get("demo", "State"), "running")
+
+    def ask_devices(self):
+        client = self.client()
+        client.send(ROOT + "/vm/demo", "VM", "ListDevices", ("a{sv}", {}))
+        payload, _ = receive_kind(self.control, DEVICE_LIST)
+        return client, payload
+
+    def test_what_it_says_of_its_devices_is_malformed(self):
+        self.hello()
+        send(self.control, READY)
+        receive_kind(self.control, STARTED)
+        _, serial = self.ask_devices()
+        send(self.control, DEVICE_LIST, serial + struct.pack("<H", 1) + put_string("Uart\x1b") + bytes(66))
+        self.lost()
+
+    def test_what_it_says_of_its_devices_is_no_more_than_said(self):
+        """Numbers that are not true reach the client, and nothing else."""
+        self.hello()
+        send(self.control, READY)
+        receive_kind(self.control, STARTED)
+        send(self.control, DEVICE_LIST, bytes(6))  # without a question
+        _, serial = self.ask_devices()
+        row = put_string("vhost-user") + struct.pack("<HQIBBHH", 9, 2**64 - 1, 2**32 - 1, 2, 1, 65535, 65535)
+        send(self.control, DEVICE_LIST, serial + struct.pack("<H", 64) + (row + b"\xff" * 48) * 64)
+        self.assertEqual(self.w.vm_get("demo", "State"), "running")
+
+    def test_it_does_not_answer_for_its_devices(self):
+        """As one of an earlier version. Its console can be asked for all the same."""
+        self.hello()
+        send(self.control, READY)
+        receive_kind(self.control, STARTED)
+        client = self.client()
+        for _ in range(8):
+            client.send(ROOT + "/vm/demo", "VM", "ListDevices", ("a{sv}", {}))
+        with self.assertRaisesRegex(Refused, "does not reply"):
+            self.w.devices("demo")
+        client.send(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}))
+        receive_kind(self.control, world.CONSOLE)
 
     def open_console(self, client):
         return client.call(ROOT + "/vm/demo", "VM", "OpenConsole", ("a{sv}", {}), returns="h")

@@ -215,6 +215,25 @@ static void doorbells_of_several_are_numbered(void **state)
 	assert_string_equal(bell, "bell-uart-2");
 }
 
+static void devices_of_another_process_name_it(void **state)
+{
+	struct ghvm_spec spec = {};
+	char text[GHVM_DEVICE_BACKEND_SIZE], socket[] = "/run/blk.sock";
+
+	spec.vhost[1] = (struct ghvm_spec_vhost){ .socket = socket, .id = 2 };
+	spec.vhost[0] = spec.vhost[1];
+	ghvm_device_backend(&spec, "vhost-user", 1, text, sizeof(text));
+	assert_string_equal(text, "/run/blk.sock");
+	ghvm_device_backend(&spec, "vhost-user", 1, text, 5);
+	assert_string_equal(text, "/run");
+	ghvm_device_backend(&spec, "vhost-user", 2, text, sizeof(text)); /* there are two */
+	assert_string_equal(text, "");
+	ghvm_device_backend(&spec, "uart", 0, text, sizeof(text));
+	assert_string_equal(text, "");
+	ghvm_device_backend(&spec, "toaster", 0, text, sizeof(text));
+	assert_string_equal(text, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +246,7 @@ int main(void)
 		cmocka_unit_test(refuses_more_than_there_are_doorbells),
 		cmocka_unit_test(refuses_more_than_there_are_pages),
 		cmocka_unit_test(doorbells_of_several_are_numbered),
+		cmocka_unit_test(devices_of_another_process_name_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
