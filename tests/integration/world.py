@@ -130,10 +130,12 @@ class World:
         if wait:
             wait_until(self.answers, 20)
 
-    def start_stand_in(self, tries=1, pause_ms=500):
+    def start_stand_in(self, tries=1, pause_ms=500, helper=None):
+        """@helper: run in place of the real start helper."""
         self.stand_in = self.spawn(
             program("tests/integration/stand-in"), self.bus,
-            program("daemon/prepare/gunyah-vm-prepare"), program("daemon/runner/gunyah-vm"),
+            helper or program("daemon/prepare/gunyah-vm-prepare"),
+            program("daemon/runner/gunyah-vm"),
             self.path("run", "prepare.sock"), self.path("log"), self.path("vms"), self.polkit,
             str(tries), str(pause_ms),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

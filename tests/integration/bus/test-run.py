@@ -462,6 +462,42 @@ class Users(Case):
                          client=self.client(USERS[0]), spec=spec)
         self.gone()
 
+    def start_nothing(self):
+        """From here on a start waits for its helper, so that large VMs take no memory."""
+        helper = self.w.path("helper")
+        with open(helper, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\ncase $* in *--release*) exit 0 ;; esac\nexec sleep 100\n")
+        os.chmod(helper, 0o755)
+        self.w.stand_in.terminate()
+        self.w.stand_in.wait()
+        self.w.start_stand_in(helper=helper)
+
+    def test_memory_of_all(self):
+        """None of them has too much, but together they would have; root is not counted."""
+        mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        one, other = self.client(USERS[0]), self.client(USERS[1])
+        kernel = self.kernel()
+
+        def spec(percent):
+            return SPEC.replace("8M", f"{mib * percent // 200 * 2}M")
+
+        def run(client, name, percent):
+            self.run_vm(client=client, name=name, spec=spec(percent), files=[("kernel", kernel)])
+
+        self.start_nothing()
+        run(one, "one", 45)
+        self.refused("QuotaExceeded", "would have .* MiB of memory, and those of all users",
+                     client=other, spec=spec(45))
+        run(other, "two", 25)
+        self.refused("QuotaExceeded", "those of all users", client=other, spec=spec(20))
+        run(self.c, "root", 45)
+        self.w.stop("one", "force")
+        wait_until(lambda: self.w.state("one") is None)
+        run(other, "three", 20)
+        for name in "two", "three", "root":
+            self.w.stop(name, "force")
+            self.gone(name)
+
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root to be somebody else")
 class Unauthorized(Case):
