@@ -13,8 +13,10 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
+import unittest
 
 from client import Client, Error, NotBasic
 
@@ -40,6 +42,21 @@ BUS_CONFIG = """<busconfig><type>custom</type><listen>unix:path={0}</listen><aut
 
 def program(*path):
     return os.path.join(BUILD, *path)
+
+
+def python_with_dbus():
+    """The Python that has D-Bus: Debian's packages are for that of Debian."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if subprocess.run([python, "-c", "import dbus, gi"], capture_output=True,
+                          check=False).returncode == 0:
+            return python
+    raise unittest.SkipTest("python3-dbus and python3-gi are not installed")
+
+
+def example(name):
+    """The first words of the command that runs a script of examples/."""
+    path = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../examples", name)
+    return [python_with_dbus(), path] if name.endswith(".py") else [path]
 
 
 def wait_until(what, seconds=10, step=0.02):

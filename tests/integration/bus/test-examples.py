@@ -1,33 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The examples in Python, against the real manager on a bus of its own."""
+"""The examples in Python and with busctl, against the real manager on a bus of its own."""
 import os
+import shutil
 import subprocess
-import sys
 import unittest
 
 import case
 import world
 from world import ROOT
 
-EXAMPLES = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../examples")
-
-
-def interpreter():
-    """The Python that has D-Bus: Debian's packages are for that of Debian."""
-    for python in (sys.executable, "/usr/bin/python3"):
-        if subprocess.run([python, "-c", "import dbus, gi"], capture_output=True,
-                          check=False).returncode == 0:
-            return python
-    raise unittest.SkipTest("python3-dbus and python3-gi are not installed")
-
-
 class Examples(case.Case):
-    def run_example(self, *args):
+    def setUp(self):
+        super().setUp()
         self.w.start_stand_in()
-        return subprocess.run([interpreter(), os.path.join(EXAMPLES, args[0]), *args[1:]],
-                              capture_output=True, text=True, check=False, timeout=60,
-                              env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
+
+    def run_example(self, *args):
+        return subprocess.run([*world.example(args[0]), *args[1:]], capture_output=True, text=True, check=False,
+                              timeout=60, env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=self.w.bus))
 
     def image(self, script):
         path = self.w.path("Image")
@@ -61,6 +51,22 @@ class Examples(case.Case):
             self.assertGreaterEqual(at, 0, f"{said} in {r.stdout}")
         self.assertIn("hello", self.w.console_log("demo"))
         self.w.assert_clean()
+
+    @unittest.skipUnless(shutil.which("busctl"), "systemd's busctl is not installed")
+    def test_watch(self):
+        self.w.vm("demo", "off\n")
+        r = self.run_example("watch.sh", "demo")
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        self.assertRegex(r.stdout, rf"^{ROOT}/job/1\n")
+        at = 0
+        for said in ('"data":["stopped","starting"', '"data":["starting","running"', '"data":["running","stopping","off"',
+                     '"data":["stopping","stopped","off"', "demo is stopped\n"):
+            at = r.stdout.find(said, at)
+            self.assertGreaterEqual(at, 0, f"{said} in {r.stdout}")
+        self.w.assert_clean()
+        r = self.run_example("watch.sh", "nothing")
+        self.assertNotEqual(r.returncode, 0)
+        self.assertRegex(r.stderr, "^Call failed: there is no virtual machine 'nothing'[^\n]*\n$")
 
     def cannot_start(self, example):
         with open(self.w.path("Image"), "wb") as f:

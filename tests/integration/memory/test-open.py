@@ -417,8 +417,11 @@ class Ctl(Base):
 class Example(Base):
     """examples/region.c"""
 
+    def program(self):
+        return [world.program("examples/region")]
+
     def start(self, *args):
-        return self.w.spawn(world.program("examples/region"), *args, stdout=subprocess.PIPE,
+        return self.w.spawn(*self.program(), *args, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True,
                             env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.w.bus})
 
@@ -445,6 +448,13 @@ class Example(Base):
             self.assertIn(name, example.communicate(timeout=20)[1])
             self.assertEqual(example.returncode, 1)
         self.end(unit)
+
+
+class PythonExample(Example):
+    """examples/region.py"""
+
+    def program(self):
+        return world.example("region.py")
 
 
 class FakeRunner(Base):
