@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +16,6 @@
 
 #include "daemon/runner/virtio/vhost-user-internal.h"
 #include "libghvm/base/bits.h"
-#include "libghvm/base/cleanup.h"
 
 #define FIRST_GREET_MS 10000 /* the guest waits for it, and a back-end may be starting */
 #define GREET_MS 3000
@@ -63,7 +61,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* ---- orders, from other threads ---- */
+/* ---- events, and orders from other threads ---- */
 
 static void ring_event(int fd)
 {
@@ -85,46 +83,24 @@ static void start_device(void *device, uint64_t features, const struct virtio_qu
 {
 	struct vhost_user *u = device;
 
-	pthread_mutex_lock(&u->lock);
-	u->orders.turn++;
-	u->orders.runs = true;
-	u->orders.features = features;
-	memcpy(u->orders.queues, queues, sizeof(u->orders.queues));
-	pthread_mutex_unlock(&u->lock);
-	ring_event(u->wake);
+	worker_run(&u->worker, features, queues);
 }
 
 static void notify_device(void *device, unsigned int queue)
 {
 	struct vhost_user *u = device;
 
-	ring_event(u->wake);
-}
-
-static void order_end(struct vhost_user *u, bool quit)
-{
-	unsigned long long turn;
-
-	if (!u->has_thread)
-		return;
-	pthread_mutex_lock(&u->lock);
-	turn = ++u->orders.turn;
-	u->orders.runs = false;
-	u->orders.quit |= quit;
-	ring_event(u->wake);
-	while (u->done < turn)
-		pthread_cond_wait(&u->on_done, &u->lock);
-	pthread_mutex_unlock(&u->lock);
+	worker_wake(&u->worker);
 }
 
 void vhost_user_stop(struct vhost_user *u)
 {
-	order_end(u, false);
+	worker_halt(&u->worker);
 }
 
 static void stop_device(void *device)
 {
-	order_end(device, false);
+	vhost_user_stop(device);
 }
 
 /* ---- the back-end ---- */
@@ -321,13 +297,7 @@ static void take_queues(struct vhost_user *u)
 /* Return: false: end. */
 static bool take_orders(struct vhost_user *u)
 {
-	bool news;
-
-	pthread_mutex_lock(&u->lock);
-	news = u->orders.turn != u->done;
-	u->orders_now = u->orders;
-	pthread_mutex_unlock(&u->lock);
-	if (!news)
+	if (!worker_take(&u->worker, &u->orders_now))
 		return true;
 	if (u->serving)
 		disconnect(u);
@@ -336,10 +306,7 @@ static bool take_orders(struct vhost_user *u)
 	u->fruitless = 0;
 	u->pause = u->pause_min;
 	u->next_try = 0;
-	pthread_mutex_lock(&u->lock);
-	u->done = u->orders_now.turn;
-	pthread_cond_broadcast(&u->on_done);
-	pthread_mutex_unlock(&u->lock);
+	worker_carried_out(&u->worker, &u->orders_now);
 	return !u->orders_now.quit;
 }
 
@@ -360,7 +327,7 @@ static int poll_timeout(const struct vhost_user *u)
 static void wait_events(struct vhost_user *u)
 {
 	struct pollfd p[2 + VIRTIO_QUEUES_MAX] = {
-		{ .fd = u->wake, .events = POLLIN },
+		{ .fd = u->worker.wake, .events = POLLIN },
 		{ .fd = u->link.fd, .events = POLLIN },
 	};
 	const size_t n = 2 + u->kind.n_queues;
@@ -369,8 +336,10 @@ static void wait_events(struct vhost_user *u)
 		p[i] = (struct pollfd){ .fd = u->queues[i - 2].call, .events = POLLIN };
 	if (poll(p, n, poll_timeout(u)) <= 0) /* EINTR: nothing fired */
 		return;
-	for (size_t i = 0; i < n; i++)
-		if (i != 1 && p[i].revents)
+	if (p[0].revents)
+		worker_woken(&u->worker);
+	for (size_t i = 2; i < n; i++)
+		if (p[i].revents)
 			empty_event(p[i].fd);
 	if (p[1].revents)
 		on_link(u);
@@ -418,20 +387,6 @@ static void set_kind(struct vhost_user *u, const struct vhost_setup *setup)
 	u->windowed = setup->windowed;
 }
 
-static int start_thread(struct vhost_user *u, struct ghvm_error *err)
-{
-	int r;
-
-	u->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (u->wake < 0)
-		return ghvm_error_set(err, -errno, "no eventfd: %s", strerror(errno));
-	r = pthread_create(&u->thread, NULL, serve_device, u);
-	if (r)
-		return ghvm_error_set(err, -r, "no thread: %s", strerror(r));
-	u->has_thread = true;
-	return 0;
-}
-
 static int meet_backend(struct vhost_user *u, struct ghvm_error *err)
 {
 	struct ghvm_error why = {};
@@ -455,31 +410,23 @@ int vhost_user_init(struct vhost_user *u, const struct vhost_setup *setup, struc
 {
 	int r;
 
-	u->wake = u->rings_fd = u->link.fd = -1;
+	u->rings_fd = u->link.fd = -1;
 	for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		u->queues[i].kick = u->queues[i].call = -1;
-	u->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	u->on_done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	worker_init(&u->worker);
 	u->pause = u->pause_min = PAUSE_MIN_MS;
 	u->pause_max = PAUSE_MAX_MS;
 	set_kind(u, setup);
 	virtio_init(&u->virtio);
 	r = meet_backend(u, err);
-	return r < 0 ? r : start_thread(u, err);
+	return r < 0 ? r : worker_start(&u->worker, serve_device, u, err);
 }
 
 void vhost_user_done(struct vhost_user *u)
 {
 	if (!u->kind.name)
 		return; /* vhost_user_init() was not called */
-	order_end(u, true);
-	if (u->has_thread)
-		(void)pthread_join(u->thread, NULL); /* it has ended, or is about to */
-	u->has_thread = false;
+	worker_done(&u->worker);
 	(void)vhost_session_end(u); /* what was told is told */
-	closep(&u->wake);
-	u->wake = -1;
 	virtio_done(&u->virtio);
-	(void)pthread_cond_destroy(&u->on_done);
-	(void)pthread_mutex_destroy(&u->lock); /* not held: the threads are joined */
 }

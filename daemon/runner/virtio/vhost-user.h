@@ -7,29 +7,15 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/runner/virtio/shadow.h"
 #include "daemon/runner/virtio/transport.h"
 #include "daemon/runner/virtio/vhost-link.h"
+#include "daemon/runner/virtio/worker.h"
 
 #define VHOST_QUEUE_SIZE 128
-
-/**
- * struct vhost_orders - what the registers want of the thread
- * @turn: changes with each order
- * @quit: end
- * @runs: serve @queues, of a driver that has accepted @features
- */
-struct vhost_orders {
-	unsigned long long turn;
-	bool quit;
-	bool runs;
-	uint64_t features;
-	struct virtio_queue queues[VIRTIO_QUEUES_MAX];
-};
 
 /**
  * struct vhost_queue - a queue in the thread
@@ -53,9 +39,7 @@ struct vhost_queue {
  * @config_size: bytes of the device's own registers
  * @features: of the first back-end, and all later ones
  * @pause_min, @pause_max: ms between two tries to connect
- * @wake: eventfd, owned: there are orders, or the guest has offered something
- * @lock: guards @orders and @done; @on_done: @done has changed
- * @done: the last turn that the thread has carried out
+ * @worker: the thread and its orders
  *
  * The rest is the thread's.
  * @orders_now: what it carries out
@@ -79,15 +63,9 @@ struct vhost_user {
 	uint64_t features;
 	unsigned int pause_min;
 	unsigned int pause_max;
-	int wake;
-	pthread_t thread;
-	bool has_thread;
-	pthread_mutex_t lock;
-	pthread_cond_t on_done;
-	struct vhost_orders orders;
-	unsigned long long done;
+	struct worker worker;
 
-	struct vhost_orders orders_now;
+	struct worker_orders orders_now;
 	struct vhost_link link;
 	bool greeted;
 	bool serving;
