@@ -5,14 +5,18 @@
 #include "daemon/prepare/descriptor.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/ipc/protocol.h"
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/base/number.h"
 #include "libghvm/plan/devices.h"
 #include "libghvm/spec/paths.h"
 
@@ -68,6 +72,56 @@ void descriptor_done(struct descriptor *d)
 		ghvm_spec_done(&d->spec);
 	ghvm_complaints_done(&d->complaints);
 	*d = (struct descriptor){};
+}
+
+/* Set @ret to DIR/images, if @spec is DIR/vms/NAME.yaml. */
+static bool find_images(const struct ghvm_spec *spec, char ret[PATH_MAX])
+{
+	static const char folder[] = "/vms/";
+	const char *slash = strrchr(spec->files[0], '/');
+	size_t n;
+
+	if (!slash || slash - spec->files[0] + 1 < (ptrdiff_t)strlen(folder))
+		return false;
+	n = (size_t)(slash - spec->files[0]) + 1 - strlen(folder);
+	return !strncmp(spec->files[0] + n, folder, strlen(folder)) &&
+	       snprintf(ret, PATH_MAX, "%.*s/images", (int)n, spec->files[0]) < PATH_MAX;
+}
+
+/* @path: IMAGES/NAME.SERIAL.UID/FILE */
+static bool find_uid(const char *path, const char *images, const char *name, uint64_t *ret)
+{
+	char head[PATH_MAX], uid[sizeof("4294967295")];
+	const int n = snprintf(head, sizeof(head), "%s/%s.", images, name);
+	const char *dot = NULL;
+	size_t digits;
+
+	if (n < (int)sizeof(head) && !strncmp(path, head, (size_t)n))
+		dot = strchr(path + n, '.');
+	digits = dot ? strcspn(dot + 1, "/") : 0;
+	if (!digits || digits >= sizeof(uid))
+		return false;
+	memcpy(uid, dot + 1, digits);
+	uid[digits] = '\0';
+	return ghvm_number_parse(uid, ret) && *ret <= UINT32_MAX;
+}
+
+bool descriptor_definer(const struct descriptor *d, const char *name, uint32_t *ret_uid)
+{
+	char images[PATH_MAX];
+	struct stat st;
+	uint64_t uid;
+
+	if (d->result < 0 || !find_images(&d->spec, images) || stat(images, &st) < 0 ||
+	    st.st_uid != d->spec.owners[0].uid)
+		return false;
+	for (size_t i = 0; i < d->spec.n_paths; i++) {
+		if (!find_uid(d->spec.paths[i].value, images, name, &uid) || !uid)
+			continue;
+		*ret_uid = (uint32_t)uid;
+		return true;
+	}
+	return false;
 }
 
 static bool is_same(const struct ghvm_need *a, const struct ghvm_need *b)

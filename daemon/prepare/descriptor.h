@@ -57,5 +57,14 @@ void descriptor_take(struct descriptor *d, const char *name, int fd,
 int descriptor_find(struct descriptor *d, const struct ghvm_need *asked,
 		    const struct ghvm_need **ret, struct ghvm_error *err);
 
+/**
+ * descriptor_definer() - which user has defined the VM @name over the bus?
+ * @ret_uid: set if true is returned
+ *
+ * Such a descriptor is DIR/vms/NAME.yaml and names a file in DIR/images/NAME.SERIAL.UID, DIR having one owner; all
+ * files that a user other than root names are there. Return: false if there is no such file, or UID is root.
+ */
+bool descriptor_definer(const struct descriptor *d, const char *name, uint32_t *ret_uid);
+
 /* May a file descriptor of this name be put into the unit's store? */
 bool descriptor_stores(const struct descriptor *d, const char *name);

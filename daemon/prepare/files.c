@@ -123,7 +123,7 @@ int files_open_log(const char *dir_path, const char *name, unsigned int nth, str
 	return TAKE_FD(fd);
 }
 
-/* ---- console logs of transient VMs ---- */
+/* ---- console logs of VMs that came over the bus ---- */
 
 /* Many more than are kept; what exceeds them is removed at the next starts. */
 #define OLD_LOGS_MAX 512
@@ -186,12 +186,12 @@ static void remove_old_logs(const char *path, uid_t uid)
 }
 
 /* Entered by the group of @dir, as @dir is. @path: PATH_MAX bytes, set */
-static int make_transient_dir(const char *dir, char *path, struct ghvm_error *err)
+static int make_users_dir(const char *dir, char *path, struct ghvm_error *err)
 {
 	struct stat st;
 	int fd;
 
-	if ((size_t)snprintf(path, PATH_MAX, "%s/" FILES_TRANSIENT_DIR, dir) >= PATH_MAX)
+	if ((size_t)snprintf(path, PATH_MAX, "%s/" FILES_USERS_DIR, dir) >= PATH_MAX)
 		return ghvm_error_set(err, -ENAMETOOLONG, "%s: %s", dir, strerror(ENAMETOOLONG));
 	if (mkdir(path, 0750) < 0)
 		return errno == EEXIST
@@ -204,11 +204,11 @@ static int make_transient_dir(const char *dir, char *path, struct ghvm_error *er
 	return 0;
 }
 
-int files_open_transient_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
-			     struct ghvm_error *err)
+int files_open_user_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
+			struct ghvm_error *err)
 {
 	char path[PATH_MAX], owned[FILES_OWNED_NAME];
-	int r = make_transient_dir(dir, path, err);
+	int r = make_users_dir(dir, path, err);
 
 	if (r < 0)
 		return r;

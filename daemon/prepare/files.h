@@ -11,10 +11,9 @@
 #include "ghvm/spec.h"
 
 #define FILES_LOG_DIR "/var/log/gunyah"
-#define FILES_TRANSIENT_DIR                                                                        \
-	"transient" /* in it: UID.NAME.log of VMs that are gone with their end */
+#define FILES_USERS_DIR "users" /* in it: UID.NAME.log of VMs that came over the bus */
 
-/* What is kept of the logs of one user's transient VMs when another one starts (decision 65). */
+/* What is kept of the logs in it of one user, when another VM of that user starts (decision 65). */
 #define FILES_KEPT_LOGS 64
 #define FILES_KEPT_BYTES (UINT64_C(512) << 20)
 
@@ -52,11 +51,11 @@ int files_open_socket(const char *key, const char *path, const struct ghvm_spec_
 int files_open_log(const char *dir, const char *name, unsigned int nth, struct ghvm_error *err);
 
 /**
- * files_open_transient_log() - the same for a VM of no descriptor, which has no owner who would remove its logs
- * @uid: the user who runs the VM
+ * files_open_user_log() - the same for a VM that a user runs or has defined over the bus, under ever new names
+ * @uid: the user who runs or has defined the VM
  *
- * It is DIR/transient/UID.NAME.log. Before the first log of a VM is opened, the oldest ones of that user are
+ * It is DIR/users/UID.NAME.log. Before the first log of a VM is opened, the oldest ones of that user are
  * removed that are more, or larger together, than what is kept. Logs of other users stay.
  */
-int files_open_transient_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
-			     struct ghvm_error *err);
+int files_open_user_log(const char *dir, uid_t uid, const char *name, unsigned int nth,
+			struct ghvm_error *err);

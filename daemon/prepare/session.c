@@ -120,8 +120,9 @@ static int give_memory(const struct ghvm_need *n, struct ghvm_error *err)
 static int give_log(const struct session *s, unsigned int nth)
 {
 	struct ghvm_error err = {};
-	int fd = s->descriptor.sent
-			 ? files_open_transient_log(s->log_dir, s->sent_by, s->name, nth, &err)
+	uint32_t uid = s->sent_by;
+	int fd = s->descriptor.sent || descriptor_definer(&s->descriptor, s->name, &uid)
+			 ? files_open_user_log(s->log_dir, uid, s->name, nth, &err)
 			 : files_open_log(s->log_dir, s->name, nth, &err);
 
 	if (fd < 0) {

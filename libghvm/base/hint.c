@@ -281,8 +281,8 @@ static const struct failure failures[] = {
 	{ -EPERM, ANY, { "", "group gunyah may ask, and polkit has the last word" } },
 	{ -ECONNABORTED,
 	  ANY,
-	  { "", "its last words are in /var/log/gunyah/NAME.log, or of a transient VM in "
-		"transient/UID.NAME.log there; lifecycle.on-crash: restart starts it again" } },
+	  { "", "its last words are in /var/log/gunyah/NAME.log, or of a user's VM in "
+		"users/UID.NAME.log there; lifecycle.on-crash: restart starts it again" } },
 	{ -ECONNRESET, ANY, { "", "systemctl status gunyah-vm@NAME says what ended its process" } },
 	{ -EPIPE, ANY, { "", "systemctl status gunyah-vm@NAME says what ended its process" } },
 	{ -ECANCELED, ANY, { "", "" } },

@@ -345,8 +345,8 @@ class World:
             return ""
 
     def console_log(self, name):
-        """The newer one of a VM with a descriptor and a transient one of that name."""
-        logs = [self.path("log", name + ".log"), *glob.glob(self.path("log", "transient", f"*.{name}.log"))]
+        """The newest of all VMs of that name: with a descriptor, defined by a user, transient."""
+        logs = [self.path("log", name + ".log"), *glob.glob(self.path("log", "users", f"*.{name}.log"))]
         with open(max(filter(os.path.exists, logs), key=os.path.getmtime, default=logs[0]), encoding="utf-8") as f:
             return f.read()
 

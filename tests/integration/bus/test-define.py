@@ -31,9 +31,9 @@ class Case(sent.Case):
     def undefine(self, name="demo", client=None):
         (client or self.c).call(ROOT, "Manager", "UndefineVM", ("s", name), ("a{sv}", {}))
 
-    def runs(self):
-        self.assertEqual(self.w.run_unit("demo"), 0)
-        self.w.wait_state("demo", "stopped")
+    def runs(self, name="demo"):
+        self.assertEqual(self.w.run_unit(name), 0)
+        self.w.wait_state(name, "stopped")
 
     def text(self, name="demo"):
         with open(self.w.path("run", "lib", "vms", name + ".yaml"), encoding="utf-8") as f:
@@ -471,6 +471,27 @@ class Others(Case):
         path = self.w.path("run", "lib", "images", folder, "kernel.image")
         self.refused("InvalidSpec", "only root", client=self.user, name="other",
                      spec=SPEC.replace("fd:kernel", path), files=[])
+
+    def test_logs_are_bounded(self):
+        """Of definitions under ever new names the logs stay, up to 64 of a user; root's have no limit."""
+        logs = self.w.path("log", "users")
+        old = [f"{USERS[0]}.old{i}.log" for i in range(70)] + [f"{USERS[1]}.other.log"]
+        os.mkdir(logs)
+        for name in old:
+            with open(os.path.join(logs, name), "wb"):
+                os.utime(os.path.join(logs, name), (1, 1))
+        self.define(client=self.user, name="mine")
+        self.runs("mine")
+        self.undefine("mine", client=self.user)
+        left = os.listdir(logs)
+        self.assertIn(f"{USERS[0]}.mine.log", left)
+        self.assertIn(f"{USERS[1]}.other.log", left)
+        own = [name for name in left if name.startswith(f"{USERS[0]}.old")]
+        self.assertEqual(len(own), 64)
+        self.define(name="roots")
+        self.runs("roots")
+        self.assertIn("roots.log", os.listdir(self.w.path("log")))
+        self.assertEqual(sorted(os.listdir(logs)), sorted(left))
 
     def test_a_user_has_two_copies_at_once(self):
         big = self.kernel(size=256 * MIB)

@@ -28,8 +28,8 @@ class Life(Case):
         self.assertEqual(self.w.wait_job(job)[0], "done")
         self.gone()
         self.assertIn("hello", self.w.console_log("demo"))
-        self.assertEqual(os.listdir(self.w.path("log")), ["transient"])
-        self.assertIn(f"{os.getuid()}.demo.log", os.listdir(self.w.path("log", "transient")))
+        self.assertEqual(os.listdir(self.w.path("log")), ["users"])
+        self.assertIn(f"{os.getuid()}.demo.log", os.listdir(self.w.path("log", "users")))
         monitor.terminate()
         said = [json.loads(line) for line in monitor.communicate()[0].splitlines()]
         told = [m["member"] for m in said if m.get("member", "").startswith("Interfaces") and

@@ -149,7 +149,7 @@ start_refused() { # NAME TEXT
 # The log contains earlier starts: search only after the mark.
 log_of() { # NAME, or UID.NAME of a transient VM
 	case $1 in
-	*.*) echo "$logs/transient/$1.log" ;;
+	*.*) echo "$logs/users/$1.log" ;;
 	*) echo "$logs/$1.log" ;;
 	esac
 }

@@ -179,11 +179,11 @@ static void a_socket_is_one_and_open_to_the_runner(void **state)
 	close(listener);
 }
 
-/* ---- logs of transient VMs ---- */
+/* ---- logs of VMs that came over the bus ---- */
 
 static void log_path(const struct fixture *f, const char *file, char *ret)
 {
-	(void)snprintf(ret, 128, "%s/" FILES_TRANSIENT_DIR "/%s", f->dir, file);
+	(void)snprintf(ret, 128, "%s/" FILES_USERS_DIR "/%s", f->dir, file);
 }
 
 /* A log that was last written @age seconds ago. */
@@ -213,14 +213,14 @@ static bool has_log(const struct fixture *f, const char *file)
 static void open_log(const struct fixture *f, const char *name, unsigned int nth)
 {
 	struct ghvm_error err = {};
-	int fd = files_open_transient_log(f->dir, 1000, name, nth, &err);
+	int fd = files_open_user_log(f->dir, 1000, name, nth, &err);
 
 	if (fd < 0)
 		fail_msg("%s", err.msg);
 	close(fd);
 }
 
-static void transient_logs_have_a_folder(void **state)
+static void logs_of_users_have_a_folder(void **state)
 {
 	struct fixture *f = *state;
 
@@ -231,7 +231,7 @@ static void transient_logs_have_a_folder(void **state)
 }
 
 /* The user runs VMs under ever new names; what the others have stays. */
-static void only_the_newest_transient_logs_stay(void **state)
+static void only_the_newest_logs_of_users_stay(void **state)
 {
 	struct fixture *f = *state;
 	char file[32];
@@ -255,7 +255,7 @@ static void only_the_newest_transient_logs_stay(void **state)
 }
 
 /* The log of a VM that has just crashed stays as a whole, as large as it can be. */
-static void transient_logs_are_of_limited_size(void **state)
+static void logs_of_users_are_of_limited_size(void **state)
 {
 	struct fixture *f = *state;
 	char file[32];
@@ -279,10 +279,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(logs_grow_and_can_be_moved, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(logs_are_not_led_astray, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(transient_logs_have_a_folder, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(only_the_newest_transient_logs_stay, set_up,
+		cmocka_unit_test_setup_teardown(logs_of_users_have_a_folder, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_the_newest_logs_of_users_stay, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(transient_logs_are_of_limited_size, set_up,
+		cmocka_unit_test_setup_teardown(logs_of_users_are_of_limited_size, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(images_are_opened_as_the_owner_of_the_descriptor,
 						set_up, tear_down),
