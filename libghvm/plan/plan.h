@@ -36,3 +36,16 @@ size_t ghvm_plan_parcel_messages(const struct ghvm_quirks *q, uint32_t id,
 
 /* Write the member "messages" of a step; nothing if there are none. */
 void ghvm_plan_messages_to_json(struct ghvm_json *j, const struct ghvm_plan_message *v, size_t n);
+
+/**
+ * struct plan_look - what the text is for
+ * @columns: width of the map; each part of it has one character at least, so it may be wider
+ * @utf8: shades of UTF-8 instead of ASCII
+ */
+struct plan_look {
+	size_t columns;
+	bool utf8;
+};
+
+/* As ghvm_plan_to_text(), which has ASCII and 80 columns. */
+char *plan_to_text(const struct ghvm_plan *plan, const struct plan_look *look);

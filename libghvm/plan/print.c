@@ -8,6 +8,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "libghvm/base/json.h"
+#include "libghvm/plan/picture.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/spec/pair.h"
 
@@ -51,17 +52,16 @@ const char *ghvm_step_to_string(enum ghvm_step_kind kind)
 	return step_names[kind].text;
 }
 
-/* "512M", "4K": exact, in the largest possible unit. */
-static const char *size_text(uint64_t v, char buf[24])
+const char *plan_size_text(uint64_t v, char buf[PLAN_SIZE_TEXT])
 {
 	if (v && ghvm_aligned(v, GHVM_GIB(1)))
-		snprintf(buf, 24, "%" PRIu64 "G", v >> 30);
+		snprintf(buf, PLAN_SIZE_TEXT, "%" PRIu64 "G", v >> 30);
 	else if (v && ghvm_aligned(v, GHVM_MIB(1)))
-		snprintf(buf, 24, "%" PRIu64 "M", v >> 20);
+		snprintf(buf, PLAN_SIZE_TEXT, "%" PRIu64 "M", v >> 20);
 	else if (v && ghvm_aligned(v, GHVM_KIB(1)))
-		snprintf(buf, 24, "%" PRIu64 "K", v >> 10);
+		snprintf(buf, PLAN_SIZE_TEXT, "%" PRIu64 "K", v >> 10);
 	else
-		snprintf(buf, 24, "%" PRIu64, v);
+		snprintf(buf, PLAN_SIZE_TEXT, "%" PRIu64, v);
 	return buf;
 }
 
@@ -84,80 +84,6 @@ static const char *const auth_words[] = {
 	[GHVM_AUTH_ANDROID] = "android",
 };
 
-/* ---- the guest-physical map ---- */
-
-#define MAP_MAX (7 + GHVM_PLAN_DEVICES_MAX + GHVM_PLAN_PARCELS_MAX)
-
-/**
- * struct place - an entry of the address map
- * @inside: part of RAM
- */
-struct place {
-	uint64_t ipa;
-	uint64_t size;
-	const char *what;
-	bool inside;
-	bool readonly;
-};
-
-static size_t find_places(const struct ghvm_plan *p, struct place ret[MAP_MAX])
-{
-	const struct ghvm_plan_parcel *ram = &p->parcels[0];
-	const struct place gic[] = {
-		{ GHVM_IPA_GICR, p->spec->cpus * GHVM_IPA_GICR_SIZE, "redistributors", 0, 0 },
-		{ GHVM_IPA_GICD, GHVM_IPA_GICD_SIZE, "distributor", 0, 0 },
-	};
-	const struct place in_ram[] = {
-		{ ram->ipa, ram->size, ram->name, 0, 0 },
-		{ ram->ipa + p->kernel_offset, p->kernel_size, "kernel", 1, 0 },
-		{ ram->ipa + p->dtb_offset, p->dtb_room, "device-tree", 1, 0 },
-		{ ram->ipa + p->initrd_offset, p->initrd_size, "initrd", 1, 0 },
-		{ ram->ipa + p->firmware_offset, p->firmware_size, "firmware", 1, 0 },
-	};
-	size_t n = 0;
-
-	for (size_t i = 0; i < p->n_devices; i++)
-		ret[n++] = (struct place){ p->devices[i].ipa, GHVM_IPA_MMIO_PAGE,
-					   p->devices[i].name, 0, 0 };
-	for (size_t i = 0; i < ARRAY_SIZE(gic); i++)
-		ret[n++] = gic[i];
-	for (size_t i = 1; i < p->n_parcels; i++)
-		ret[n++] = (struct place){ p->parcels[i].ipa, p->parcels[i].size,
-					   p->parcels[i].name, 0, p->parcels[i].readonly };
-	for (size_t i = 0; i < ARRAY_SIZE(in_ram); i++)
-		if (in_ram[i].size)
-			ret[n++] = in_ram[i];
-	return n;
-}
-
-static void text_map(FILE *f, const struct ghvm_plan *p)
-{
-	struct place v[MAP_MAX];
-	size_t n = find_places(p, v);
-	char size[24];
-
-	fprintf(f, "guest-physical map\n");
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "  0x%09" PRIx64 "  %-8s %s%s%s\n", v[i].ipa, size_text(v[i].size, size),
-			v[i].inside ? "  " : "", v[i].what, v[i].readonly ? ", read-only" : "");
-}
-
-static void json_map(struct ghvm_json *j, const struct ghvm_plan *p)
-{
-	struct place v[MAP_MAX];
-	size_t n = find_places(p, v);
-
-	ghvm_json_open(j, "map", '[');
-	for (size_t i = 0; i < n; i++) {
-		ghvm_json_open(j, NULL, '{');
-		ghvm_json_number(j, "ipa", v[i].ipa);
-		ghvm_json_number(j, "size", v[i].size);
-		ghvm_json_text(j, "what", v[i].what);
-		ghvm_json_close(j, '}');
-	}
-	ghvm_json_close(j, ']');
-}
-
 /* text */
 
 static void text_count(FILE *f, uint64_t least, uint64_t most)
@@ -169,14 +95,14 @@ static void text_count(FILE *f, uint64_t least, uint64_t most)
 
 static void text_parcels(FILE *f, const struct ghvm_plan *p)
 {
-	char size[24];
+	char size[PLAN_SIZE_TEXT];
 
 	fprintf(f, "parcels\n");
 	for (size_t i = 0; i < p->n_parcels; i++) {
 		const struct ghvm_plan_parcel *m = &p->parcels[i];
 
 		fprintf(f, "  %-12s label %-4u %-6s %-8s entries ", m->name, m->label,
-			m->lend ? "lent" : "shared", size_text(m->size, size));
+			m->lend ? "lent" : "shared", plan_size_text(m->size, size));
 		text_count(f, m->entries_best, m->entries_worst);
 		fprintf(f, " of %" PRIu64 "%s%s\n", ghvm_quirks_entries_alone(p->quirks),
 			m->paired ? ", with " : "", m->paired ? spec_peer(p->spec) : "");
@@ -221,10 +147,10 @@ static void text_registers(FILE *f, const struct ghvm_plan *p)
 
 static void text_charges(FILE *f, const struct ghvm_plan *p)
 {
-	char size[24];
+	char size[PLAN_SIZE_TEXT];
 
-	fprintf(f, "charges\n  memlock %s of the manager", size_text(p->memlock, size));
-	fprintf(f, ", memory %s of the unit%s\n", size_text(p->charge, size),
+	fprintf(f, "charges\n  memlock %s of the manager", plan_size_text(p->memlock, size));
+	fprintf(f, ", memory %s of the unit%s\n", plan_size_text(p->charge, size),
 		backings[p->spec->hugepages].pool ? " (ram is not in its MemoryMax: hugetlb)" : "");
 }
 
@@ -266,17 +192,17 @@ static void text_steps(FILE *f, const struct ghvm_plan *p)
 	fprintf(f, " to the resource manager\n");
 }
 
-char *ghvm_plan_to_text(const struct ghvm_plan *p)
+char *plan_to_text(const struct ghvm_plan *p, const struct plan_look *look)
 {
-	char *text = NULL, size[24];
+	char *text = NULL, size[PLAN_SIZE_TEXT];
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
 
 	if (!f)
 		return NULL;
 	fprintf(f, "%s: %u vCPUs, %s %s\n", p->spec->name, p->spec->cpus,
-		size_text(p->spec->memory, size), p->parcels[0].lend ? "protected" : "shared");
-	text_map(f, p);
+		plan_size_text(p->spec->memory, size), p->parcels[0].lend ? "protected" : "shared");
+	plan_draw_map(f, p, look);
 	text_parcels(f, p);
 	text_backing(f, p);
 	fprintf(f, "doorbells\n ");
@@ -290,6 +216,13 @@ char *ghvm_plan_to_text(const struct ghvm_plan *p)
 	text_charges(f, p);
 	text_steps(f, p);
 	return ghvm_file_text(f, &text);
+}
+
+char *ghvm_plan_to_text(const struct ghvm_plan *p)
+{
+	const struct plan_look look = { .columns = 80 };
+
+	return plan_to_text(p, &look);
 }
 
 /* ---- JSON ---- */
@@ -388,7 +321,7 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	ghvm_json_number(j, "memory", p->spec->memory);
 	ghvm_json_bool(j, "protected", p->parcels[0].lend);
 	ghvm_json_text(j, "hugepages", backings[p->spec->hugepages].word);
-	json_map(j, p);
+	plan_json_map(j, p);
 	json_parcels(j, p);
 	json_doorbells(j, p);
 	ghvm_json_text(j, "auth", auth_words[p->spec->auth]);

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/ctl/client/wait.h"
 
+#include "daemon/ctl/output/terminal.h"
 #include "libghvm/base/bits.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SILENT_MS 1000
 #define TURN_MS 200 /* interval of the spinner, and the longest wait_on() */
-#define COLUMNS 80
 
 static uint64_t now_ms(void)
 {
@@ -39,15 +38,6 @@ uint64_t wait_ms(const struct wait *w)
 	return now_ms() - w->began;
 }
 
-static int terminal_columns(void)
-{
-	struct winsize size;
-
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col < 20)
-		return COLUMNS;
-	return size.ws_col;
-}
-
 /* The line is cut to the width of the terminal, because "\r" cannot erase a wrapped line. */
 static void show_spinner(struct wait *w, uint64_t now)
 {
@@ -56,7 +46,7 @@ static void show_spinner(struct wait *w, uint64_t now)
 
 	(void)snprintf(line, sizeof(line), "%c waiting for %s (%" PRIu64 " s)",
 		       turn[now / TURN_MS % 4], w->what, (now - w->began) / 1000);
-	fprintf(stderr, "\r\033[K%.*s", terminal_columns() - 1, line);
+	fprintf(stderr, "\r\033[K%.*s", terminal_columns(STDERR_FILENO) - 1, line);
 	w->shown = true;
 }
 

@@ -5,13 +5,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK 4096
+#define COLUMNS 80
+#define COLUMNS_MIN 20
 
 /*
  * Open the terminal or pipe a second time. O_NONBLOCK belongs to the open file, and standard input and
@@ -131,4 +137,25 @@ bool terminal_signal(struct terminal *t)
 			return true;
 	}
 	return false;
+}
+
+int terminal_columns(int fd)
+{
+	struct winsize size;
+
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_col < COLUMNS_MIN)
+		return COLUMNS;
+	return size.ws_col;
+}
+
+bool terminal_utf8(void)
+{
+	locale_t locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+	bool utf8;
+
+	if (!locale)
+		return false; /* one that is not installed */
+	utf8 = !strcmp(nl_langinfo_l(CODESET, locale), "UTF-8");
+	freelocale(locale);
+	return utf8;
 }

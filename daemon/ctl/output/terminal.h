@@ -43,3 +43,9 @@ void terminal_restore(struct terminal *t);
 
 /* Call it when @signals is readable. Return: true: exit; false: continue (perhaps after a stop). */
 bool terminal_signal(struct terminal *t);
+
+/* Width of the terminal @fd; 80 if it is none, or does not say. */
+int terminal_columns(int fd);
+
+/* Does a terminal of this locale show UTF-8? */
+bool terminal_utf8(void);

@@ -6,6 +6,7 @@
 #include "daemon/ctl/client/client.h"
 #include "daemon/ctl/client/descriptor.h"
 #include "daemon/ctl/output/complaints.h"
+#include "daemon/ctl/output/terminal.h"
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/kernel/config.h"
 #include "daemon/ctl/kernel/lint.h"
@@ -14,6 +15,7 @@
 #include "libghvm/base/file.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
+#include "libghvm/plan/plan.h"
 #include "libghvm/base/name.h"
 #include "libghvm/spec/complain.h"
 #include "libghvm/spec/files.h"
@@ -321,6 +323,10 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 	_cleanup_(ghvm_plan_done) struct ghvm_plan plan = {};
 	_cleanup_(freep) char *text = NULL;
+	const struct plan_look look = {
+		.columns = (size_t)terminal_columns(STDOUT_FILENO),
+		.utf8 = terminal_utf8(),
+	};
 	struct ghvm_error err = {};
 	int r;
 
@@ -336,7 +342,7 @@ int verb_plan(const struct ctl *ctl, char **args, int n)
 	ghvm_spec_locate(&spec, &err);
 	if (r < 0)
 		return report_error(-EINVAL, &err);
-	text = ctl->json ? ghvm_plan_to_json(&plan) : ghvm_plan_to_text(&plan);
+	text = ctl->json ? ghvm_plan_to_json(&plan) : plan_to_text(&plan, &look);
 	if (!text)
 		return ctl_fail(CTL_FAILED, "out of memory");
 	fputs(text, stdout);
