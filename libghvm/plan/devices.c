@@ -8,6 +8,7 @@
 #include "libghvm/base/bits.h"
 #include "libghvm/plan/dt-writer.h"
 #include "libghvm/rm/quirks.h"
+#include "libghvm/spec/complain.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -306,23 +307,26 @@ static bool is_for_both(const struct ghvm_spec *spec, uint32_t label)
 	return false;
 }
 
-static int find_region(const struct ghvm_plan *plan, const char *device, uint32_t label,
-		       unsigned int *ret, struct ghvm_error *err)
+static int find_region(const struct ghvm_plan *plan, const struct ghvm_plan_device *d,
+		       uint32_t label, unsigned int *ret, struct ghvm_error *err)
 {
+	char key[SPEC_DEVICE_KEY_SIZE];
+
+	spec_device_key(plan->spec, d->name, d->nth, "region", key);
 	for (unsigned int i = 1; i < plan->n_parcels; i++) {
 		if (plan->parcels[i].label != label)
 			continue;
 		if (!is_for_both(plan->spec, label))
 			return ghvm_error_set(
 				err, -EINVAL,
-				"devices: \"%s\" cannot use region %u, to which guest "
-				"or host cannot write",
-				device, label);
+				"%s: \"%s\" cannot use region %u, to which guest or host "
+				"cannot write",
+				key, d->name, label);
 		*ret = i;
 		return 0;
 	}
-	return ghvm_error_set(err, -EINVAL, "devices: \"%s\" uses region %u, which is not listed",
-			      device, label);
+	return ghvm_error_set(err, -EINVAL, "%s: \"%s\" uses region %u, which is not listed", key,
+			      d->name, label);
 }
 
 int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err)
@@ -335,7 +339,7 @@ int ghvm_devices_find_memory(struct ghvm_plan *plan, struct ghvm_error *err)
 		const uint32_t label = kind->dma ? kind->region(plan->spec, d->nth) : 0;
 
 		if (label)
-			r = find_region(plan, d->name, label, &d->parcel, err);
+			r = find_region(plan, d, label, &d->parcel, err);
 		else if (kind->dma)
 			r = check_ram(plan, d->name, err);
 	}

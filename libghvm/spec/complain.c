@@ -174,6 +174,40 @@ struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char 
 	return p ? *p : (struct ghvm_spec_place){ .line = 1, .column = 1 };
 }
 
+/* "devices[2].rng.region" is of the device @kind; then @ret_prefix is the length of "devices[2].". */
+static bool is_of_device(const char *key, const char *kind, size_t *ret_prefix)
+{
+	const size_t n = strlen(kind);
+	const char *rest = strchr(key, '.');
+
+	if (strncmp(key, "devices[", 8) != 0 || !rest || strncmp(rest + 1, kind, n) != 0 ||
+	    rest[1 + n] != '.')
+		return false;
+	*ret_prefix = (size_t)(rest + 1 - key);
+	return true;
+}
+
+void spec_device_key(const struct ghvm_spec *spec, const char *kind, unsigned int nth,
+		     const char *member, char ret[SPEC_DEVICE_KEY_SIZE])
+{
+	const char *last = "";
+	size_t prefix = 0, before = 0, found = 0;
+
+	snprintf(ret, SPEC_DEVICE_KEY_SIZE, "devices");
+	for (size_t i = 0; i < spec->n_places; i++) {
+		const char *key = spec->places[i].key;
+
+		if (!is_of_device(key, kind, &prefix) ||
+		    (prefix == before && !strncmp(key, last, prefix)))
+			continue; /* another key of the same device */
+		last = key;
+		before = prefix;
+		if (found++ == nth)
+			snprintf(ret, SPEC_DEVICE_KEY_SIZE, "%.*s%s.%s", (int)prefix, key, kind,
+				 member);
+	}
+}
+
 /*
  * Length of the key at the start of a message like "memory.size: too small"; 0: none. A section
  * alone, as in "memory: the host has too little", is about the host, not the descriptor.

@@ -55,5 +55,14 @@ void spec_note_place(struct spec_report *report, struct ghvm_spec *spec, const c
 		     const struct ghvm_spec_place *at);
 /* Remove the places and the paths of all keys that begin with @prefix. */
 void spec_forget_places(struct ghvm_spec *spec, const char *prefix);
+#define SPEC_DEVICE_KEY_SIZE 64
+
+/*
+ * The key @member of the device @nth of a kind, as "devices[2].rng.region"; "devices" if the descriptor does not have
+ * that device, or was read from no text.
+ */
+void spec_device_key(const struct ghvm_spec *spec, const char *kind, unsigned int nth,
+		     const char *member, char ret[SPEC_DEVICE_KEY_SIZE]);
+
 /* The place of @key, or of the nearest key above it, or the start of the first file. */
 struct ghvm_spec_place spec_find_place(const struct ghvm_spec *spec, const char *key);

@@ -225,6 +225,23 @@ expect 0 validate "$work/half.yaml"
 prints "half.yaml:2:17: warning: kernel.image: cannot read the configuration inside '$work/half'"
 rm "$work/Image.config"
 
+# a driver for each kind of device that another process serves
+sed 's#^devices:.*#devices: [{vhost-user: {socket: /run/a, id: 2}}, {vhost-user: {socket: /run/b, id: 2}},\
+  {vhost-user: {socket: /run/c, id: 26}}]#; s#^memory:.*#memory: {size: 512M, protection: none}#' \
+	"$work/lint.yaml" >"$work/driver.yaml"
+expect 0 validate "$work/driver.yaml"
+prints 'lacks CONFIG_VIRTIO_BLK, which the device "vhost-user" with id 2 needs'
+prints 'lacks CONFIG_VIRTIO_FS, which the device "vhost-user" with id 26 needs'
+[ "$(grep -c warning "$work/out")" = 2 ] || fail "warnings: $(cat "$work/out")"
+
+# a region of a device that is not listed, at the place of the key
+sed 's#^devices:.*#devices: [{vhost-user: {socket: /run/a, id: 2, region: 7}}, {rng: {region: 7}},\
+  {vhost-user: {socket: /run/b, id: 2, region: 9}}]#' "$work/lint.yaml" >"$work/region.yaml"
+line=$(grep -n 'region: 9' "$work/region.yaml" | cut -d: -f1)
+expect 1 --json --offline validate "$work/region.yaml"
+prints "\"rule\":\"plan\",\"file\":\"$work/region.yaml\",\"line\":$line,"
+prints '"key":"devices[2].vhost-user.region","text":"\"vhost-user\" uses region 9, which is not listed"'
+
 # lists what there is without a bus, and says so
 expect 0 --dir="$configs" list
 complains "only descriptors are listed"
