@@ -16,6 +16,7 @@ from client import Error
 from sent import CTL, GROW, MIB, SHRINK, SPEC, WRITE, sealed
 from world import NAME, ROOT, wait_until
 
+FUTURE_WRITE = 0x10  # F_SEAL_FUTURE_WRITE
 USERS = sorted({p.pw_uid for p in pwd.getpwall()} - {0})[:2]
 
 
@@ -170,8 +171,10 @@ class Refusals(Case):
                    os.open("/dev/zero", os.O_RDONLY),
                    os.open(self.w.path("file"), os.O_RDONLY),
                    os.open(f"/proc/self/fd/{memfd}", os.O_PATH),
-                   sealed(b"x", SHRINK), sealed(b"x", WRITE), sealed(b"x", 0)):
+                   sealed(b"x", SHRINK), sealed(b"x", WRITE), sealed(b"x", 0),
+                   sealed(b"x", SHRINK | GROW | FUTURE_WRITE)):  # a mapping can still change it
             self.refused("InvalidFile", "sealed against|O_PATH", files=[("kernel", self.fd(fd))])
+            self.refused("InvalidSpec", "sealed against|O_PATH", spec=fd)
 
     def test_a_file_for_writing_only(self):
         """Root may open a sealed memfd so, other users by its mode."""
@@ -181,6 +184,7 @@ class Refusals(Case):
         writer = self.fd(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY))
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SHRINK | WRITE)
         self.refused("InvalidFile", "not open for reading", files=[("kernel", writer)])
+        self.refused("InvalidSpec", "not open for reading", spec=writer)
 
     def test_sizes(self):
         self.refused("QuotaExceeded", "longer than",
@@ -221,6 +225,37 @@ class Busy(Case):
             world.receive_kind(helper, world.NEED)
             self.refused("Busy", "demo is starting", call=self.undefine)
         wait_until(lambda: self.w.state("demo") == "failed")
+        self.undefine()
+        self.nothing_left()
+
+    def test_replaced_while_it_starts(self):
+        """The files of the start are those that it began with."""
+        self.define()
+        before = self.text()
+        helper = self.w.dial()
+        with helper:
+            world.send(helper, world.HELLO, world.put_string("demo"))
+            world.receive_kind(helper, world.NEED)
+            self.refused("Busy", "demo is starting", call=self.replace)
+        self.assertEqual(self.text(), before)
+        wait_until(lambda: self.w.state("demo") == "failed")
+        self.undefine()
+        self.nothing_left()
+
+    def test_a_race_to_define_and_undefine(self):
+        """Each call succeeds or says why not, and what is left is whole or nothing."""
+        clients = [self.client() for _ in range(6)]
+        for _ in range(5):
+            asked = [(c, c.ask(ROOT, "Manager", "DefineVM",
+                               *self.arguments(options={"replace": ("b", 1)})) if i % 2 else
+                      c.ask(ROOT, "Manager", "UndefineVM", ("s", "demo"), ("a{sv}", {})))
+                     for i, c in enumerate(clients)]
+            for c, a in asked:
+                c.answer(a)
+            self.assertEqual(len(self.on_disk("images")), len(self.on_disk("vms")))
+        if not self.on_disk("vms"):
+            self.define()
+        self.runs()
         self.undefine()
         self.nothing_left()
 
