@@ -79,7 +79,7 @@ offered 'add dump list load remove' ghvmctl region ''
 offered 'demo' ghvmctl region list de
 offered 'demo other' ghvmctl region dump ''
 offered 'demo other' ghvmctl region add --label = 7 ''
-offered 'configs/appliance.yaml configs/demo.yaml configs/pair.yaml configs/shared-memory.yaml' ghvmctl validate configs/
+offered 'configs/appliance.yaml configs/demo.yaml configs/disk.yaml configs/pair.yaml configs/shared-memory.yaml' ghvmctl validate configs/
 offered 'demo' ghvmctl --dir = status plan de
 offered 'daemon' ghvmctl --dir = daem
 offered 'dev' ghvmctl --pcapng = dev

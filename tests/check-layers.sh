@@ -13,7 +13,7 @@ layers='
 libghvm: base hyp spec trace rm plan memory machine
 daemon: ipc
 daemon/manager: core state host instance vm recovery . start bus objects
-daemon/prepare: .
+daemon/prepare: disk .
 daemon/runner: base virtio net devices .
 daemon/ctl: output kernel . client verbs
 '

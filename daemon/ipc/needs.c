@@ -7,6 +7,8 @@
  */
 #include "daemon/ipc/needs.h"
 
+#include "libghvm/spec/paths.h"
+
 static void add_file(struct ghvm_need *ret, size_t *n, enum ghvm_link_kind kind, const char *key,
 		     const char *path)
 {
@@ -55,6 +57,19 @@ static void add_sockets(const struct ghvm_spec *spec, struct ghvm_need *ret, siz
 		};
 }
 
+static void add_disks(const struct ghvm_spec *spec, struct ghvm_need *ret, size_t *n)
+{
+	const size_t count = ghvm_spec_count_disks(spec);
+
+	for (size_t i = 0; i < count; i++)
+		ret[(*n)++] = (struct ghvm_need){
+			.kind = GHVM_LINK_DISK,
+			.index = (uint16_t)i,
+			.key = SPEC_DISK_IMAGE,
+			.path = spec->disks[i].image,
+		};
+}
+
 static void add_logs(struct ghvm_need *ret, size_t *n, unsigned int count)
 {
 	for (unsigned int i = 0; i < count && i < GHVM_SPEC_LOGS_MAX; i++)
@@ -75,6 +90,7 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	add_file(ret, &n, GHVM_LINK_INITRD, "kernel.initrd", spec->initrd);
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);
 	add_sockets(spec, ret, &n);
+	add_disks(spec, ret, &n);
 	if (spec->console && spec->logging == GHVM_LOGGING_FILE)
 		add_logs(ret, &n, spec->log_count);
 	return n;

@@ -187,6 +187,11 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 		if (!strcmp(name, s))
 			return true;
 	}
+	for (size_t i = 0; i < ghvm_spec_count_disks(&d->spec); i++) {
+		(void)snprintf(s, sizeof(s), GHVM_LINK_DISK_NAME "%zu", i);
+		if (!strcmp(name, s))
+			return true;
+	}
 	if (d->sent && !strncmp(name, GHVM_LINK_SENT_NAME, strlen(GHVM_LINK_SENT_NAME)))
 		return ghvm_link_sent_kind(name + strlen(GHVM_LINK_SENT_NAME));
 	for (size_t i = 0; i < d->spec.n_regions; i++) {

@@ -31,6 +31,11 @@ static int open_file(const char *path)
 	return ghvm_file_open(AT_FDCWD, path);
 }
 
+static int open_writable(const char *path)
+{
+	return ghvm_file_open_for(AT_FDCWD, path, O_RDWR);
+}
+
 static int open_path(const char *path)
 {
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -70,6 +75,23 @@ int files_open(const char *key, const char *path, const struct ghvm_spec_owner *
 		return ghvm_error_set(
 			err, r, "%s: %s: the user %u, who owns the descriptor, may not read it",
 			key, path, owner->uid);
+	return r < 0 ? ghvm_file_fail_key(key, path, -r, err) : r;
+}
+
+int files_open_writable(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+			struct ghvm_error *err)
+{
+	const int r = open_as(owner, path, open_writable);
+
+	if (r == -EACCES && owner->uid != geteuid())
+		return ghvm_error_set(
+			err, r, "%s: %s: the user %u, who owns the descriptor, may not write it",
+			key, path, owner->uid);
+	if (r == -EROFS || r == -EPERM)
+		return ghvm_error_set(err, -EACCES,
+				      "%s: %s: it cannot be written: %s; the guest may read it "
+				      "with readonly: true",
+				      key, path, strerror(-r));
 	return r < 0 ? ghvm_file_fail_key(key, path, -r, err) : r;
 }
 

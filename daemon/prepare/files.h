@@ -31,6 +31,14 @@ int files_open(const char *key, const char *path, const struct ghvm_spec_owner *
 	       struct ghvm_error *err);
 
 /**
+ * files_open_writable() - open an image that the guest may write
+ *
+ * As files_open().
+ */
+int files_open_writable(const char *key, const char *path, const struct ghvm_spec_owner *owner,
+			struct ghvm_error *err);
+
+/**
  * files_open_socket() - find the socket of a device's back-end
  * @key, @owner: as for files_open()
  *

@@ -17,6 +17,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/prepare/disk/serve.h"
 #include "daemon/prepare/files.h"
 #include "daemon/prepare/machined.h"
 #include "daemon/prepare/release.h"
@@ -38,6 +39,7 @@ static const char usage[] =
 	"  --register       register the VM with machined ($MAINPID is the leader)\n"
 	"  --socket PATH    the manager's socket\n"
 	"  --log-dir PATH   folder of console logs\n"
+	"  --disk-dir DIR   folder of the disks that are served\n"
 	"  --vms-dir DIR    read descriptors from DIR; may be repeated\n"
 	"  --exec RUNNER    without systemd: execute RUNNER when all is prepared\n"
 	"  --help           show this\n";
@@ -49,6 +51,7 @@ struct options {
 	const char *name;
 	const char *socket;
 	const char *log_dir;
+	const char *disk_dir;
 	const char *vms_dirs[VMS_DIRS_MAX + 1];
 	size_t n_vms_dirs;
 	const char *runner;
@@ -69,12 +72,17 @@ static int parse(int argc, char **argv, struct options *ret)
 		{ "register", no_argument, NULL, 'm' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "log-dir", required_argument, NULL, 'l' },
+		{ "disk-dir", required_argument, NULL, 'd' },
 		{ "vms-dir", required_argument, NULL, 'v' },
 		{ "exec", required_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
-	struct options o = { .socket = GHVM_LINK_PREPARE, .log_dir = FILES_LOG_DIR };
+	struct options o = {
+		.socket = GHVM_LINK_PREPARE,
+		.log_dir = FILES_LOG_DIR,
+		.disk_dir = DISK_DIR,
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -86,6 +94,8 @@ static int parse(int argc, char **argv, struct options *ret)
 			o.socket = optarg;
 		else if (c == 'l')
 			o.log_dir = optarg;
+		else if (c == 'd')
+			o.disk_dir = optarg;
 		else if (c == 'e')
 			o.runner = optarg;
 		else if (c == 'v' && add_vms_dir(&o, optarg) == 0)
@@ -159,6 +169,7 @@ static int prepare(const struct options *o)
 		.sock = sock,
 		.name = o->name,
 		.log_dir = o->log_dir,
+		.disk_dir = o->disk_dir,
 		.vms_dirs = o->n_vms_dirs ? o->vms_dirs : NULL,
 		.store = &store,
 	};
@@ -183,6 +194,7 @@ static int release_guest(const struct options *o)
 	uint64_t pages = 0;
 	int r;
 
+	disk_stop_all(o->disk_dir, o->name); /* the runner has ended */
 	r = release_run(o->socket, o->name, result && !strcmp(result, "success"),
 			RELEASE_TIMEOUT_MS, &pages, text, &err);
 	if (r < 0)

@@ -17,6 +17,7 @@
 
 #include "daemon/prepare/backing.h"
 #include "daemon/prepare/descriptor.h"
+#include "daemon/prepare/disk/serve.h"
 #include "daemon/prepare/files.h"
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/permanent.h"
@@ -147,6 +148,36 @@ static int give_socket(const struct session *s, const struct ghvm_need *n, struc
 	return fd;
 }
 
+/* Its image is opened with the rights of the descriptor's owner; who serves it then sees nothing else. */
+static int give_disk(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = &s->descriptor.spec;
+	const struct ghvm_spec_place *place = spec_device_place(spec, n->key, n->index);
+	const struct ghvm_spec_owner *owner = place ? &spec->owners[place->file] : NULL;
+	struct disk disk = {
+		.dir = s->disk_dir,
+		.vm = s->name,
+		.nth = n->index,
+		.spec = &spec->disks[n->index],
+		.key = place ? place->key : n->key,
+	};
+	int r;
+
+	if (!owner)
+		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);
+	r = disk_enter_host();
+	if (r < 0)
+		return ghvm_error_set(err, r, "%s: cannot reach the mounts of the host: %s",
+				      disk.key, strerror(-r));
+	disk.image = disk.spec->readonly ? files_open(disk.key, n->path, owner, err)
+					 : files_open_writable(disk.key, n->path, owner, err);
+	r = disk.image < 0 ? disk.image : disk_start(&disk, err);
+	closep(&disk.image);
+	if (r < 0)
+		ghvm_spec_locate(spec, err);
+	return r;
+}
+
 static int make_file(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	const struct ghvm_spec_owner *owner;
@@ -158,6 +189,8 @@ static int make_file(const struct session *s, const struct ghvm_need *n, struct 
 		return give_log(s, n->index);
 	if (n->kind == GHVM_LINK_SOCKET)
 		return give_socket(s, n, err);
+	if (n->kind == GHVM_LINK_DISK)
+		return give_disk(s, n, err);
 	owner = spec_path_owner(&s->descriptor.spec, n->key);
 	if (!owner)
 		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);

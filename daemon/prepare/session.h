@@ -18,6 +18,7 @@
  * @sock: connected to the manager, borrowed
  * @name: of the VM
  * @log_dir: FILES_LOG_DIR
+ * @disk_dir: DISK_DIR
  * @vms_dirs: descriptor folders, as for ghvm_spec_load()
  * @store: borrowed
  * @room: borrowed; sources of memory figures; NULL: this machine
@@ -29,6 +30,7 @@ struct session {
 	int sock;
 	const char *name;
 	const char *log_dir;
+	const char *disk_dir;
 	const char *const *vms_dirs;
 	struct store *store;
 	const struct ghvm_room_sources *room;

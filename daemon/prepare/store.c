@@ -53,6 +53,10 @@ static void remove_known(void)
 		(void)snprintf(socket, sizeof(socket), GHVM_LINK_SOCKET_NAME "%d", i);
 		remove_name(socket);
 	}
+	for (int i = 0; i < GHVM_SPEC_DISKS_MAX; i++) {
+		(void)snprintf(socket, sizeof(socket), GHVM_LINK_DISK_NAME "%d", i);
+		remove_name(socket);
+	}
 	for (int i = 1; i < GHVM_SPEC_LOGS_MAX; i++) {
 		(void)snprintf(log, sizeof(log), "console-log-%d", i);
 		remove_name(log);

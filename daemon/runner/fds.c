@@ -35,6 +35,8 @@ void fds_init(struct fds *f)
 		f->console_log[i] = -1;
 	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++)
 		f->sockets[i] = -1;
+	for (size_t i = 0; i < GHVM_SPEC_DISKS_MAX; i++)
+		f->disks[i] = -1;
 	for (size_t i = 0; i < GHVM_LINK_KINDS; i++)
 		f->sent[i] = -1;
 }
@@ -48,6 +50,8 @@ void fds_done(struct fds *f)
 	closep(&f->ram);
 	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++)
 		closep(&f->sockets[i]);
+	for (size_t i = 0; i < GHVM_SPEC_DISKS_MAX; i++)
+		closep(&f->disks[i]);
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		closep(&f->console_log[i]);
 	closep(&f->refused);
@@ -99,6 +103,7 @@ static int *slot_of(struct fds *f, const char *name)
 	return slot_in(f->wake, GHVM_SPEC_CPUS_MAX, "wake-", name)
 		       ?: slot_in(f->console_log, GHVM_SPEC_LOGS_MAX, "console-log-", name)
 				  ?: slot_in(f->sockets, GHVM_SPEC_VHOST_MAX, GHVM_LINK_SOCKET_NAME, name)
+				  ?: slot_in(f->disks, GHVM_SPEC_DISKS_MAX, GHVM_LINK_DISK_NAME, name)
 				  ?: sent_slot(f, name);
 }
 

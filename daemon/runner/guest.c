@@ -167,6 +167,7 @@ static int init_devices(struct guest *g, struct fds *fds, struct ghvm_error *err
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		files.logs[i] = TAKE_FD(fds->console_log[i]);
 	memcpy(files.sockets, fds->sockets, sizeof(files.sockets));
+	memcpy(files.disks, fds->disks, sizeof(files.disks));
 	return devices_init(&g->devices, &g->info, &g->dma, &files, err);
 }
 

@@ -53,8 +53,26 @@ enum ghvm_logging {
 #define GHVM_LOG_SIZE 0x1000000ULL /* default */
 #define GHVM_LOG_COUNT 3
 
-#define GHVM_SPEC_VHOST_MAX 4  /* devices that other processes serve */
+#define GHVM_SPEC_VHOST_MAX 4 /* devices that other processes serve */
+#define GHVM_SPEC_DISKS_MAX 4
 #define GHVM_SPEC_QUEUES_MAX 8 /* of a virtio device */
+
+/* Never found out by looking into the image: a guest can write there what it wants. */
+enum ghvm_disk_format {
+	GHVM_DISK_NONE, /* no disk */
+	GHVM_DISK_RAW,
+	GHVM_DISK_QCOW2,
+};
+
+/* What has reached the disk when a write of the guest is answered. */
+enum ghvm_disk_cache {
+	GHVM_CACHE_CHOSEN,	 /* WRITEBACK of a raw image, WRITETHROUGH of another one */
+	GHVM_CACHE_WRITEBACK,	 /* nothing, until the guest flushes */
+	GHVM_CACHE_WRITETHROUGH, /* the write */
+	GHVM_CACHE_NONE,	 /* as WRITEBACK, and the host's page cache is not used */
+	GHVM_CACHE_DIRECTSYNC,	 /* as WRITETHROUGH, and the host's page cache is not used */
+	GHVM_CACHE_UNSAFE,	 /* nothing, also when the guest flushes */
+};
 
 enum ghvm_hugepages {
 	GHVM_HUGEPAGES_AUTO,
@@ -137,6 +155,25 @@ struct ghvm_spec_vhost {
 };
 
 /**
+ * struct ghvm_spec_disk - a disk, in an image that a storage daemon of the VM serves
+ * @image: absolute path of a regular file, owned; NULL: no disk
+ * @format: of the image
+ * @readonly: the guest may only read it
+ * @discard: what the guest discards is freed in the image
+ * @queues: their number, 0: one
+ * @region: label of the region that the storage daemon accesses, 0: RAM
+ */
+struct ghvm_spec_disk {
+	char *image;
+	enum ghvm_disk_format format;
+	bool readonly;
+	bool discard;
+	enum ghvm_disk_cache cache;
+	unsigned int queues;
+	unsigned int region;
+};
+
+/**
  * struct ghvm_spec_place - the place of a key
  * @key: dotted path, e.g. "memory.size", "regions[0].label"
  * @file: index of the file
@@ -189,6 +226,7 @@ struct ghvm_spec_owner {
  *       false)
  * @rng_region: label of the region that @rng accesses, 0: RAM
  * @vhost: virtio devices that other processes serve; the first one without a socket is the end
+ * @disks: its disks; the first one without an image is the end
  * @rm_rpc: the guest can talk to RM (default false)
  * @on_reboot: default restart; @on_crash: default stop; @on_watchdog: default restart
  * @stop_timeout_ms: time for a graceful stop
@@ -223,6 +261,7 @@ struct ghvm_spec {
 	unsigned int rng_region;
 	bool rtc;
 	struct ghvm_spec_vhost vhost[GHVM_SPEC_VHOST_MAX];
+	struct ghvm_spec_disk disks[GHVM_SPEC_DISKS_MAX];
 	bool watchdog;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
@@ -241,6 +280,12 @@ struct ghvm_spec {
 
 /* The number of devices that other processes serve. */
 size_t ghvm_spec_count_vhost(const struct ghvm_spec *spec);
+
+/* The number of disks. */
+size_t ghvm_spec_count_disks(const struct ghvm_spec *spec);
+
+/* What the disk's cache does, also if the descriptor does not say it. */
+enum ghvm_disk_cache ghvm_spec_disk_cache(const struct ghvm_spec_disk *disk);
 
 /* The guest-physical address of the first byte of RAM. */
 uint64_t ghvm_spec_ram(const struct ghvm_spec *spec);

@@ -23,7 +23,7 @@
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-int ghvm_file_open(int dir, const char *path)
+int ghvm_file_open_for(int dir, const char *path, int access)
 {
 	_cleanup_(closep) int found = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char number[64];
@@ -37,8 +37,13 @@ int ghvm_file_open(int dir, const char *path)
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	(void)snprintf(number, sizeof(number), "/proc/self/fd/%d", found); /* fits */
-	fd = open(number, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	fd = open(number, access | O_NOCTTY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int ghvm_file_open(int dir, const char *path)
+{
+	return ghvm_file_open_for(dir, path, O_RDONLY);
 }
 
 int ghvm_file_create(int dir, const char *name)

@@ -23,6 +23,9 @@
  */
 int ghvm_file_open(int dir, const char *path);
 
+/* The same with @access, O_RDONLY or O_RDWR. */
+int ghvm_file_open_for(int dir, const char *path, int access);
+
 /**
  * ghvm_file_create() - create an empty file for writing
  *

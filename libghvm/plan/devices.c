@@ -130,6 +130,8 @@ static void put_watchdog(struct dt_writer *w, const struct ghvm_device_kind *kin
 
 /* ---- virtio ---- */
 
+#define VIRTIO_BLOCK 2 /* virtio 1.2, section 5.2 */
+
 static void put_virtio(struct dt_writer *w, const struct ghvm_device_kind *kind,
 		       const struct ghvm_plan_device *d)
 {
@@ -153,6 +155,28 @@ static uint32_t find_rng_region(const struct ghvm_spec *spec, unsigned int nth)
 	return spec->rng_region;
 }
 
+static unsigned int count_disks(const struct ghvm_spec *spec)
+{
+	return (unsigned int)ghvm_spec_count_disks(spec);
+}
+
+static void name_disk_unit(const struct ghvm_spec *spec, unsigned int nth, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, GHVM_DISK_UNIT ".service", nth, spec->name); /* fits */
+}
+
+static uint32_t find_disk_region(const struct ghvm_spec *spec, unsigned int nth)
+{
+	return spec->disks[nth].region;
+}
+
+static void describe_disk(const struct ghvm_spec *spec, unsigned int nth, unsigned int *ret_id,
+			  unsigned int *ret_queues)
+{
+	*ret_id = VIRTIO_BLOCK;
+	*ret_queues = spec->disks[nth].queues ?: 1;
+}
+
 static unsigned int count_vhost_user(const struct ghvm_spec *spec)
 {
 	return (unsigned int)ghvm_spec_count_vhost(spec);
@@ -167,6 +191,13 @@ static void name_vhost_socket(const struct ghvm_spec *spec, unsigned int nth, ch
 static uint32_t find_vhost_region(const struct ghvm_spec *spec, unsigned int nth)
 {
 	return spec->vhost[nth].region;
+}
+
+static void describe_vhost(const struct ghvm_spec *spec, unsigned int nth, unsigned int *ret_id,
+			   unsigned int *ret_queues)
+{
+	*ret_id = spec->vhost[nth].id;
+	*ret_queues = spec->vhost[nth].queues ?: 1;
 }
 
 /* ---- the table ---- */
@@ -196,6 +227,16 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  OPTIONS("GPIO_PL061", "KEYBOARD_GPIO"),
 	  .count = count_power_key,
 	  .put_node = put_power_key },
+	{ .name = "disk",
+	  .node = "virtio",
+	  .bell = "disk",
+	  .dma = true,
+	  .backend = describe_disk,
+	  .name_backend = name_disk_unit,
+	  OPTIONS("VIRTIO_MMIO", "VIRTIO_BLK"),
+	  .region = find_disk_region,
+	  .count = count_disks,
+	  .put_node = put_virtio },
 	{ .name = "rng",
 	  .node = "virtio",
 	  .bell = "rng",
@@ -215,7 +256,7 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  .node = "virtio",
 	  .bell = "vhost-user",
 	  .dma = true,
-	  .backend = true,
+	  .backend = describe_vhost,
 	  .name_backend = name_vhost_socket,
 	  OPTIONS("VIRTIO_MMIO"),
 	  .region = find_vhost_region,

@@ -16,6 +16,7 @@
 
 #define GHVM_DEVICE_NAME_SIZE 16 /* of a kind, with its NUL: runners are told it */
 #define GHVM_DEVICE_BACKEND_SIZE 256
+#define GHVM_DISK_UNIT "gunyah-vm-disk%u@%s" /* its number and its VM; then .service or .socket */
 #define GHVM_POWER_KEY_LINE 3 /* of the GPIO block: in the tree, and set by the runner */
 
 struct dt_writer;
@@ -32,7 +33,8 @@ struct dt_writer;
  * @clock: its node refers to DT_PHANDLE_CLOCK
  * @dma: its rings and buffers are in memory that the guest shares with the host
  * @region: label of that memory of the device @nth, 0: RAM; NULL without @dma
- * @backend: another process serves it
+ * @backend: another process serves it over vhost-user: the kind of the virtio device, and the number of its queues;
+ *           NULL: none does
  * @name_backend: writes which: its socket, or its unit; NULL without @backend
  * @options: of a kernel that has its driver, without "CONFIG_", NULL-terminated
  * @count: number of these devices in a VM of @spec
@@ -48,10 +50,11 @@ struct ghvm_device_kind {
 	bool console;
 	bool clock;
 	bool dma;
-	bool backend;
 	void (*name_backend)(const struct ghvm_spec *spec, unsigned int nth, char *ret,
 			     size_t size);
 	const char *const *options;
+	void (*backend)(const struct ghvm_spec *spec, unsigned int nth, unsigned int *ret_id,
+			unsigned int *ret_queues);
 	uint32_t (*region)(const struct ghvm_spec *spec, unsigned int nth);
 	unsigned int (*count)(const struct ghvm_spec *spec);
 	void (*put_node)(struct dt_writer *w, const struct ghvm_device_kind *kind,

@@ -8,6 +8,7 @@
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "libghvm/base/json.h"
+#include "libghvm/plan/devices.h"
 #include "libghvm/plan/picture.h"
 #include "libghvm/plan/plan.h"
 #include "libghvm/spec/pair.h"
@@ -129,6 +130,37 @@ static void text_backing(FILE *f, const struct ghvm_plan *p)
 			budget);
 }
 
+static const char *const format_words[] = {
+	[GHVM_DISK_NONE] = "none",
+	[GHVM_DISK_RAW] = "raw",
+	[GHVM_DISK_QCOW2] = "qcow2",
+};
+
+static const char *const cache_words[] = {
+	[GHVM_CACHE_CHOSEN] = "chosen",
+	[GHVM_CACHE_WRITEBACK] = "writeback",
+	[GHVM_CACHE_WRITETHROUGH] = "writethrough",
+	[GHVM_CACHE_NONE] = "none",
+	[GHVM_CACHE_DIRECTSYNC] = "directsync",
+	[GHVM_CACHE_UNSAFE] = "unsafe",
+};
+
+static void text_disks(FILE *f, const struct ghvm_plan *p)
+{
+	const size_t n = ghvm_spec_count_disks(p->spec);
+	const struct ghvm_spec_disk *d;
+
+	if (n)
+		fprintf(f, "disks\n");
+	for (unsigned int i = 0; i < n; i++) {
+		d = &p->spec->disks[i];
+		fprintf(f, "  %s, %s, %s, by " GHVM_DISK_UNIT ".service\n", d->image,
+			format_words[d->format],
+			d->readonly ? "read-only" : cache_words[ghvm_spec_disk_cache(d)], i,
+			p->spec->name);
+	}
+}
+
 static void text_auth(FILE *f, const struct ghvm_plan *p)
 {
 	if (p->spec->auth == GHVM_AUTH_PLATFORM)
@@ -211,6 +243,7 @@ char *plan_to_text(const struct ghvm_plan *p, const struct plan_look *look)
 	fprintf(f, "\nvirqs\n  %u, one a vCPU\n", p->spec->cpus);
 	if (p->watchdog)
 		fprintf(f, "watchdog\n  of the resource manager, which ends the guest by it\n");
+	text_disks(f, p);
 	text_auth(f, p);
 	text_registers(f, p);
 	text_charges(f, p);
@@ -312,6 +345,29 @@ static void json_steps(struct ghvm_json *j, const struct ghvm_plan *p)
 	ghvm_json_close(j, ']');
 }
 
+static void json_disks(struct ghvm_json *j, const struct ghvm_plan *p)
+{
+	const size_t n = ghvm_spec_count_disks(p->spec);
+	const struct ghvm_spec_disk *d;
+	char unit[64];
+
+	if (!n)
+		return;
+	ghvm_json_open(j, "disks", '[');
+	for (unsigned int i = 0; i < n; i++) {
+		d = &p->spec->disks[i];
+		(void)snprintf(unit, sizeof(unit), GHVM_DISK_UNIT ".service", i, p->spec->name);
+		ghvm_json_open(j, NULL, '{');
+		ghvm_json_text(j, "image", d->image);
+		ghvm_json_text(j, "format", format_words[d->format]);
+		ghvm_json_bool(j, "readonly", d->readonly);
+		ghvm_json_text(j, "cache", cache_words[ghvm_spec_disk_cache(d)]);
+		ghvm_json_text(j, "unit", unit);
+		ghvm_json_close(j, '}');
+	}
+	ghvm_json_close(j, ']');
+}
+
 static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 {
 	ghvm_json_open(j, NULL, '{');
@@ -326,6 +382,7 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	json_doorbells(j, p);
 	ghvm_json_text(j, "auth", auth_words[p->spec->auth]);
 	json_registers(j, p);
+	json_disks(j, p);
 	ghvm_json_number(j, "virqs", p->spec->cpus);
 	if (p->watchdog)
 		ghvm_json_bool(j, "watchdog", true);

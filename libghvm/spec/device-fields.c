@@ -17,6 +17,10 @@
 	{                                                                                          \
 		key, YAML_MAP, parse_listed, offsetof(struct ghvm_spec, member), 0, map, 0, 0      \
 	}
+#define DISK(map)                                                                                  \
+	{                                                                                          \
+		"disk", YAML_MAP, parse_disk, 0, 0, map, 0, 0                                      \
+	}
 #define VHOST(map)                                                                                 \
 	{                                                                                          \
 		"vhost-user", YAML_MAP, parse_vhost, 0, 0, map, 0, 0                               \
@@ -88,6 +92,56 @@ static void parse_vhost(struct yaml_reader *rd, yaml_node_t *n, const char *path
 		yaml_read_map(rd, n, path, vhost_maps[nth], dst, true);
 }
 
+static const struct yaml_word disk_formats[] = {
+	{ "raw", GHVM_DISK_RAW },
+	{ "qcow2", GHVM_DISK_QCOW2 },
+	{},
+};
+
+static const struct yaml_word disk_caches[] = {
+	{ "writeback", GHVM_CACHE_WRITEBACK }, { "writethrough", GHVM_CACHE_WRITETHROUGH },
+	{ "none", GHVM_CACHE_NONE },	       { "directsync", GHVM_CACHE_DIRECTSYNC },
+	{ "unsafe", GHVM_CACHE_UNSAFE },       {},
+};
+
+#define DISK_FIELDS(nth, rank)                                                                     \
+	static const struct yaml_field disk##nth##_fields[] = {                                    \
+		FIELD("image", disks[nth].image, TEXT, yaml_parse_socket, YAML_REQUIRED, NULL, 0,  \
+		      (rank)),                                                                     \
+		FIELD("format", disks[nth].format, WORD, yaml_parse_word,                          \
+		      YAML_REQUIRED | YAML_CHOSEN, disk_formats, 0, (rank) + 1),                   \
+		FIELD("readonly", disks[nth].readonly, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL,   \
+		      false, (rank) + 2),                                                          \
+		FIELD("discard", disks[nth].discard, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL,     \
+		      false, (rank) + 3),                                                          \
+		FIELD("cache", disks[nth].cache, WORD, yaml_parse_word, YAML_CHOSEN, disk_caches,  \
+		      0, (rank) + 4),                                                              \
+		FIELD("queues", disks[nth].queues, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
+		      &queue_limits, 0, (rank) + 5),                                               \
+		FIELD("region", disks[nth].region, NUMBER, yaml_parse_number, YAML_CHOSEN,         \
+		      &spec_label_limits, 0, (rank) + 6),                                          \
+		{},                                                                                \
+	};                                                                                         \
+	static const struct yaml_map disk##nth##_map = { disk##nth##_fields }
+
+DISK_FIELDS(0, 50);
+DISK_FIELDS(1, 57);
+DISK_FIELDS(2, 64);
+DISK_FIELDS(3, 71);
+static const struct yaml_map *const disk_maps[GHVM_SPEC_DISKS_MAX] = { &disk0_map, &disk1_map,
+								       &disk2_map, &disk3_map };
+
+static void parse_disk(struct yaml_reader *rd, yaml_node_t *n, const char *path,
+		       const struct yaml_field *f, void *dst)
+{
+	const size_t nth = ghvm_spec_count_disks(dst);
+
+	if (nth == GHVM_SPEC_DISKS_MAX)
+		yaml_complain(rd, n, path, "range", "more than %d", GHVM_SPEC_DISKS_MAX);
+	else
+		yaml_read_map(rd, n, path, disk_maps[nth], dst, true);
+}
+
 static const struct yaml_word loggings[] = {
 	{ "file", GHVM_LOGGING_FILE },
 	{ "journal", GHVM_LOGGING_JOURNAL },
@@ -131,12 +185,15 @@ static const struct yaml_field device_fields[] = {
 	SECTION("power-key", 0, &power_key_map),
 	LISTED("rng", rng, &rng_map),
 	LISTED("rtc", rtc, &rtc_map),
-	VHOST(&vhost0_map), /* read by the first of these rows, and printed by each */
+	DISK(&disk0_map), /* read by the first of these rows, and printed by each */
+	DISK(&disk1_map),
+	DISK(&disk2_map),
+	DISK(&disk3_map),
+	VHOST(&vhost0_map), /* likewise */
 	VHOST(&vhost1_map),
 	VHOST(&vhost2_map),
 	VHOST(&vhost3_map),
 	LISTED("watchdog", watchdog, &watchdog_map),
-	SPECIAL("disk", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("vsock", UNSTORED, parse_later, YAML_NULL, NULL),
@@ -144,7 +201,7 @@ static const struct yaml_field device_fields[] = {
 };
 const struct yaml_map spec_device_fields = { device_fields };
 
-/* Each kind of device may be listed once, but for those of other processes. */
+/* Each kind of device may be listed once, but for disks and those of other processes. */
 static bool listed_before(struct yaml_reader *rd, yaml_node_t *list, size_t nth, const char *kind)
 {
 	for (size_t i = 0; i < nth; i++)
@@ -167,7 +224,7 @@ static void read_device(struct yaml_reader *rd, yaml_node_t *list, size_t nth, y
 	if (n->data.mapping.pairs.top - n->data.mapping.pairs.start != 1)
 		yaml_complain(rd, n, path, "type", "not exactly one device");
 	for (const struct yaml_field *f = device_fields; f->key; f++)
-		if (f->parse != parse_vhost && yaml_find(rd, n, f->key) &&
+		if (f->parse != parse_disk && f->parse != parse_vhost && yaml_find(rd, n, f->key) &&
 		    listed_before(rd, list, nth, f->key))
 			yaml_complain(rd, n, path, "repeated-key", "the list has a %s already",
 				      f->key);
@@ -184,6 +241,7 @@ void spec_parse_devices(struct yaml_reader *rd, yaml_node_t *n, const char *path
 	spec_set_defaults(&spec_device_fields, spec);
 	spec_free_texts(&spec_device_fields, spec);
 	memset(spec->vhost, 0, sizeof(spec->vhost));
+	memset(spec->disks, 0, sizeof(spec->disks));
 	spec_forget_places(spec, "devices[");
 	for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top;
 	     i++) {

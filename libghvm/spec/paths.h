@@ -14,7 +14,8 @@
 #include <stdio.h>
 
 #define SPEC_FD "fd:"
-#define SPEC_KEY_SIZE 33 /* of KEY, with its NUL */
+#define SPEC_DISK_IMAGE "devices[].disk.image" /* each disk has it: see spec_device_place() */
+#define SPEC_KEY_SIZE 33		       /* of KEY, with its NUL */
 
 /* True for 1 to 32 letters, digits, '.', '_' and '-', of which the first is a letter or digit. */
 bool spec_key_valid(const char *key);

@@ -45,6 +45,22 @@ size_t ghvm_spec_count_vhost(const struct ghvm_spec *spec)
 	return n;
 }
 
+size_t ghvm_spec_count_disks(const struct ghvm_spec *spec)
+{
+	size_t n = 0;
+
+	while (n < GHVM_SPEC_DISKS_MAX && spec->disks[n].image)
+		n++;
+	return n;
+}
+
+enum ghvm_disk_cache ghvm_spec_disk_cache(const struct ghvm_spec_disk *disk)
+{
+	if (disk->cache != GHVM_CACHE_CHOSEN)
+		return disk->cache;
+	return disk->format == GHVM_DISK_RAW ? GHVM_CACHE_WRITEBACK : GHVM_CACHE_WRITETHROUGH;
+}
+
 uint64_t ghvm_spec_ram(const struct ghvm_spec *spec)
 {
 	return spec->memory_address ? spec->memory_address : GHVM_IPA_RAM;
@@ -181,10 +197,56 @@ static void check_auth(struct spec_report *report, const struct ghvm_spec *spec)
 			 "a guest with auth.type starts where its firmware or its image says");
 }
 
+/* The place of a key of the disk number @nth, also if it has no such key. */
+static void disk_key(const struct ghvm_spec *spec, size_t nth, const char *key,
+		     char ret[REGION_KEY_SIZE])
+{
+	const struct ghvm_spec_place *image = spec_device_place(spec, SPEC_DISK_IMAGE, nth);
+	const int len = image ? (int)(strrchr(image->key, '.') - image->key) : 0;
+
+	(void)snprintf(ret, REGION_KEY_SIZE, "%.*s.%s", len, image ? image->key : "", key);
+}
+
+/*
+ * The tables of a qcow2 image are in the memory of the storage daemon until they are written. If the daemon dies
+ * before that, writes are lost that the guest takes for done, and nothing can repeat them.
+ */
+static void check_cache(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
+{
+	const struct ghvm_spec_disk *d = &spec->disks[nth];
+	const enum ghvm_disk_cache cache = ghvm_spec_disk_cache(d);
+	char key[REGION_KEY_SIZE];
+
+	if (d->format != GHVM_DISK_QCOW2 || d->readonly || cache == GHVM_CACHE_WRITETHROUGH ||
+	    cache == GHVM_CACHE_DIRECTSYNC)
+		return;
+	disk_key(spec, nth, "cache", key);
+	complain(report, spec, key, GHVM_SEVERITY_ERROR, "conflict",
+		 "a qcow2 image needs writethrough or directsync: with this one, the end of the "
+		 "storage daemon would lose writes that were answered. A raw image may have any");
+}
+
+static void check_disk(struct spec_report *report, const struct ghvm_spec *spec, size_t nth)
+{
+	const struct ghvm_spec_disk *d = &spec->disks[nth], *other;
+	char key[REGION_KEY_SIZE];
+
+	check_cache(report, spec, nth);
+	disk_key(spec, nth, "image", key);
+	for (size_t i = 0; i < nth; i++) {
+		other = &spec->disks[i];
+		if (!strcmp(other->image, d->image) && !(other->readonly && d->readonly))
+			complain(report, spec, key, GHVM_SEVERITY_ERROR, "conflict",
+				 "is the image of another disk as well, and not both are readonly");
+	}
+}
+
 static void check_spec(struct spec_report *report, const struct ghvm_spec *spec)
 {
 	check_memory(report, spec);
 	check_auth(report, spec);
+	for (size_t i = 0; i < ghvm_spec_count_disks(spec); i++)
+		check_disk(report, spec, i);
 	for (size_t i = 0; i < spec->n_regions; i++) {
 		check_with(report, spec, i);
 		check_label(report, spec, i);

@@ -13,6 +13,7 @@
 
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
+#include "libghvm/plan/disk-image.h"
 #include "libghvm/plan/dt.h"
 #include "ghvm/plan.h"
 #include "libghvm/plan/plan.h"
@@ -247,6 +248,36 @@ static int lint_kernel(const struct ghvm_spec *spec, struct ghvm_complaints *all
 	return r == 1 ? kernel_lint(spec, config, all) : r;
 }
 
+/* The start opens an image with the rights of the descriptor's owner, which may be more than those of the caller. */
+static int check_disk(const struct ghvm_spec *spec, size_t nth, struct ghvm_complaints *all,
+		      struct ghvm_error *err)
+{
+	const struct ghvm_spec_disk *d = &spec->disks[nth];
+	const struct ghvm_spec_place *place = spec_device_place(spec, SPEC_DISK_IMAGE, nth);
+	const char *key = place ? place->key : SPEC_DISK_IMAGE;
+	uint64_t size;
+	_cleanup_(closep) int fd = descriptor_open(key, d->image, &size, err);
+
+	if (fd == -EACCES) {
+		(void)spec_warn(spec, err, "unreadable", all); /* or there is no place to name */
+		err->msg[0] = '\0';
+		return 0;
+	}
+	return fd < 0 ? fd : ghvm_disk_image_check(key, fd, d, err);
+}
+
+static int check_disks(const struct ghvm_spec *spec, struct ghvm_complaints *all,
+		       struct ghvm_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ghvm_spec_count_disks(spec); i++)
+		r = check_disk(spec, i, all, err);
+	if (r < 0 && ghvm_spec_complain(spec, err, all) == 0)
+		err->msg[0] = '\0'; /* the complaint has the message */
+	return r;
+}
+
 /* What cannot be read keeps no guest from running. */
 static void add_lint(const struct ghvm_spec *spec, struct ghvm_complaints *all)
 {
@@ -269,6 +300,8 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 	parsed = r == 0;
 	if (parsed)
 		r = add_plan(ctl, args[0], &spec, &told, &all, &err);
+	if (r == 0 && !ctl->offline)
+		r = check_disks(&spec, &all, &err);
 	if (r == 0 && !ctl->offline)
 		add_lint(&spec, &all);
 	if (ctl->json)

@@ -159,7 +159,8 @@ static int check_socket(const struct guest_need *n, int fd, struct ghvm_error *e
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return ghvm_error_set(err, -EINVAL, "%s is not a socket", n->is.path);
+		return ghvm_error_set(err, -EINVAL, "%s: what was sent is not a socket",
+				      n->is.path);
 	return 0;
 }
 
@@ -169,7 +170,7 @@ static int check_given(const struct guest_need *n, int fd, struct ghvm_error *er
 
 	if (n->is.kind == GHVM_LINK_LOG)
 		return 0;
-	if (n->is.kind == GHVM_LINK_SOCKET)
+	if (n->is.kind == GHVM_LINK_SOCKET || n->is.kind == GHVM_LINK_DISK)
 		return check_socket(n, fd, err);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
@@ -316,16 +317,16 @@ static void take_ram(struct guest *g, struct guest_fd *ret, size_t *n)
 }
 
 /* The runner connects to them; the manager never does. */
-static void take_sockets(struct guest *g, struct guest_fd *ret, size_t *n)
+static void take_sockets(struct guest *g, enum ghvm_link_kind kind, const char *prefix,
+			 struct guest_fd *ret, size_t *n)
 {
 	struct guest_need *need;
 	char name[32];
 
-	for (unsigned int i = 0; i < GHVM_SPEC_VHOST_MAX; i++) {
-		need = guest_find_need(g, GHVM_LINK_SOCKET, (uint16_t)i);
-		if (!need || need->fd < 0)
+	for (unsigned int i = 0; (need = guest_find_need(g, kind, (uint16_t)i)); i++) {
+		if (need->fd < 0)
 			return;
-		(void)snprintf(name, sizeof(name), GHVM_LINK_SOCKET_NAME "%u", i); /* fits */
+		(void)snprintf(name, sizeof(name), "%s%u", prefix, i); /* fits */
 		add_fd(ret, n, name, TAKE_FD(need->fd));
 	}
 }
@@ -385,7 +386,8 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	take_logs(g, ret, ret_n);
 	take_regions(g, ret, ret_n);
 	take_ram(g, ret, ret_n);
-	take_sockets(g, ret, ret_n);
+	take_sockets(g, GHVM_LINK_SOCKET, GHVM_LINK_SOCKET_NAME, ret, ret_n);
+	take_sockets(g, GHVM_LINK_DISK, GHVM_LINK_DISK_NAME, ret, ret_n);
 	fd = add_sent(g, ret, ret_n);
 	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
@@ -420,6 +422,8 @@ static void fill_dma(const struct guest *g, struct ghvm_runinfo *info)
 
 static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
 {
+	const struct ghvm_device_kind *kind;
+
 	for (size_t i = 0; i < g->plan.n_devices; i++) {
 		const struct ghvm_plan_device *p = &g->plan.devices[i];
 		struct ghvm_runinfo_device *d = &info->devices[info->n_devices++];
@@ -428,10 +432,9 @@ static void fill_devices(const struct guest *g, struct ghvm_runinfo *info)
 		d->nth = p->nth;
 		d->ipa = p->ipa;
 		d->doorbell = p->doorbell;
-		if (ghvm_device_kind(p->name)->backend) {
-			d->virtio_id = g->spec.vhost[p->nth].id;
-			d->queues = g->spec.vhost[p->nth].queues ?: 1;
-		}
+		kind = ghvm_device_kind(p->name);
+		if (kind->backend)
+			kind->backend(&g->spec, p->nth, &d->virtio_id, &d->queues);
 	}
 }
 

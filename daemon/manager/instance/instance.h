@@ -54,7 +54,8 @@ struct guest_fd {
 };
 
 #define GUEST_FDS_MAX                                                                              \
-	(10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX + GHVM_SPEC_VHOST_MAX)
+	(10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX +                    \
+	 GHVM_SPEC_VHOST_MAX + GHVM_SPEC_DISKS_MAX)
 
 /**
  * struct guest - see above

@@ -108,6 +108,7 @@ int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struc
 		.dma = dma,
 		.logs = files->logs,
 		.sockets = files->sockets,
+		.disks = files->disks,
 	};
 	int r = 0;
 

@@ -49,11 +49,12 @@ struct devices {
 /**
  * struct devices_files - what devices need of the host
  * @logs: of the console; -1 after the last
- * @sockets: O_PATH descriptors of the back-ends' sockets; -1: none
+ * @sockets, @disks: O_PATH descriptors of the back-ends' sockets; -1: none
  */
 struct devices_files {
 	int logs[GHVM_SPEC_LOGS_MAX];
 	int sockets[GHVM_SPEC_VHOST_MAX];
+	int disks[GHVM_SPEC_DISKS_MAX];
 };
 
 /* All kinds; the last one is NULL. */

@@ -23,7 +23,7 @@ struct dma_map;
  * @dma: the memory that devices may access; outlives the device
  * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
  * @device: this one
- * @sockets: O_PATH descriptors of the back-ends' sockets, by @device->nth; -1: none. They outlive the device
+ * @sockets, @disks: O_PATH descriptors of the back-ends' sockets, by @device->nth; -1: none. They outlive the device
  * @err: the reason of a failure, if errno does not say enough
  */
 struct device_setup {
@@ -33,6 +33,7 @@ struct device_setup {
 	int *logs;
 	const struct ghvm_runinfo_device *device;
 	const int *sockets;
+	const int *disks;
 	struct ghvm_error *err;
 };
 

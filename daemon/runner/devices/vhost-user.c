@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A virtio device of any kind that a process beside the runner serves over vhost-user.
+ * A virtio device of any kind that a process beside the runner serves over vhost-user; and disks, of which the storage
+ * daemon is started with the VM.
  */
 #include "daemon/runner/devices/device.h"
 
@@ -22,14 +23,15 @@ static bool accesses_ram(const struct ghvm_runinfo *info)
 	return false;
 }
 
-static int vhost_init(void *device, const struct device_setup *setup)
+static int init_with(void *device, const struct device_setup *setup, int socket)
 {
 	const unsigned int nth = setup->device->nth;
 	const struct vhost_setup vhost = {
 		.nth = nth,
 		.id = setup->device->virtio_id,
 		.n_queues = setup->device->queues,
-		.socket = nth < GHVM_SPEC_VHOST_MAX ? setup->sockets[nth] : -1,
+		.name = setup->device->name,
+		.socket = socket,
 		.dma = setup->dma,
 		.windowed = !accesses_ram(setup->info),
 		.on_interrupt = on_interrupt,
@@ -39,6 +41,20 @@ static int vhost_init(void *device, const struct device_setup *setup)
 	if (vhost.socket < 0 || !vhost.n_queues || vhost.n_queues > VIRTIO_QUEUES_MAX)
 		return -EINVAL;
 	return vhost_user_init(device, &vhost, setup->err);
+}
+
+static int vhost_init(void *device, const struct device_setup *setup)
+{
+	const unsigned int nth = setup->device->nth;
+
+	return init_with(device, setup, nth < GHVM_SPEC_VHOST_MAX ? setup->sockets[nth] : -1);
+}
+
+static int disk_init(void *device, const struct device_setup *setup)
+{
+	const unsigned int nth = setup->device->nth;
+
+	return init_with(device, setup, nth < GHVM_SPEC_DISKS_MAX ? setup->disks[nth] : -1);
 }
 
 static void vhost_done(void *device)
@@ -81,6 +97,18 @@ const struct device_kind vhost_user_kind = {
 	.name = "vhost-user",
 	.size = sizeof(struct vhost_user),
 	.init = vhost_init,
+	.done = vhost_done,
+	.reset = vhost_reset,
+	.quiet = vhost_quiet,
+	.read = vhost_read,
+	.write = vhost_write,
+	.report = vhost_report,
+};
+
+const struct device_kind disk_kind = {
+	.name = "disk",
+	.size = sizeof(struct vhost_user),
+	.init = disk_init,
 	.done = vhost_done,
 	.reset = vhost_reset,
 	.quiet = vhost_quiet,

@@ -365,8 +365,10 @@ static void set_kind(struct vhost_user *u, const struct vhost_setup *setup)
 {
 	const struct vhost_device known = find_known(setup->id);
 
-	(void)snprintf(u->name, sizeof(u->name), setup->nth ? "vhost-user %u" : "vhost-user",
-		       setup->nth); /* fits */
+	if (setup->nth)
+		(void)snprintf(u->name, sizeof(u->name), "%.15s %u", setup->name, setup->nth);
+	else
+		(void)snprintf(u->name, sizeof(u->name), "%.15s", setup->name);
 
 	u->kind = (struct virtio_kind){
 		.name = u->name,

@@ -54,7 +54,7 @@ struct vhost_queue {
  * Not movable.
  */
 struct vhost_user {
-	char name[24];
+	char name[32];
 	struct virtio_kind kind;
 	struct virtio virtio;
 	int socket;
@@ -83,7 +83,7 @@ struct vhost_user {
 
 /**
  * struct vhost_setup - what a device is made of; all borrowed
- * @nth: for the journal: 0 for the first device of the VM
+ * @name, @nth: for the journal: the kind of device, and 0 for the first one of the VM
  * @id: kind of virtio device (virtio 1.2, section 5)
  * @n_queues: at most VIRTIO_QUEUES_MAX
  * @socket: see struct vhost_user
@@ -92,6 +92,7 @@ struct vhost_user {
  *     the requests in the ring could need more than the window has
  */
 struct vhost_setup {
+	const char *name;
 	unsigned int nth;
 	uint32_t id;
 	unsigned int n_queues;

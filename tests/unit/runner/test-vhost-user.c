@@ -38,6 +38,7 @@ static void on_interrupt(void *data)
 static int init_device(struct bench *b, unsigned int n_queues, struct ghvm_error *err)
 {
 	const struct vhost_setup setup = {
+		.name = "vhost-user",
 		.id = BLOCK,
 		.n_queues = n_queues,
 		.socket = b->back_end.handle,

@@ -31,8 +31,8 @@ static char *slurp(const char *name, size_t *ret_len)
 
 static void examples_are_good(void **state)
 {
-	static const char *const names[] = { "appliance.yaml", "demo.yaml", "pair.yaml",
-					     "shared-memory.yaml" };
+	static const char *const names[] = { "appliance.yaml", "demo.yaml", "disk.yaml",
+					     "pair.yaml", "shared-memory.yaml" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		_cleanup_(ghvm_complaints_done) struct ghvm_complaints c = {};
@@ -149,7 +149,7 @@ static void check_default(const char *row, const char *path, const struct yaml_f
 
 	if (f->kind == YAML_BOOL)
 		snprintf(text, sizeof(text), "| `%s` |", f->initial ? "true" : "false");
-	else if (f->kind == YAML_WORD)
+	else if (f->kind == YAML_WORD && !(f->flags & YAML_CHOSEN))
 		snprintf(text, sizeof(text), "| `%s` |", first_word(f));
 	else if (f->kind == YAML_NUMBER && f->initial)
 		snprintf(text, sizeof(text), "| %" PRIu64 " |", f->initial);
@@ -229,13 +229,15 @@ static void table_is_documented(void **state)
 }
 
 /* The digest takes rank after rank and ends at a gap. */
-static void count_ranks(const struct yaml_map *map, unsigned int seen[64])
+#define RANKS 128
+
+static void count_ranks(const struct yaml_map *map, unsigned int seen[RANKS])
 {
 	for (const struct yaml_field *f = map->fields; f->key; f++) {
 		if (f->kind == YAML_MAP || f->kind == YAML_DEVICE_LIST)
 			count_ranks(f->arg, seen);
 		else if (f->kind <= YAML_TEXT) {
-			assert_in_range(f->rank, 1, 63);
+			assert_in_range(f->rank, 1, RANKS - 1);
 			seen[f->rank]++;
 		}
 	}
@@ -243,7 +245,7 @@ static void count_ranks(const struct yaml_map *map, unsigned int seen[64])
 
 static void assert_ranks(const struct yaml_map *map)
 {
-	unsigned int seen[64] = {}, n = 1;
+	unsigned int seen[RANKS] = {}, n = 1;
 
 	count_ranks(map, seen);
 	for (; seen[n]; n++)

@@ -129,6 +129,13 @@ class Generator:
         return {"socket": "/run/disk/socket", "id": self.r.choice([1, 2, 63]),
                 **self.some({"queues": self.r.choice([1, 8, None]), "region": self.r.choice([7, None])})}
 
+    def disk(self):
+        return {"image": self.r.choice(["/srv/disk.img", "/srv/a b"]), "format": self.r.choice(["raw", "qcow2"]),
+                "readonly": True,  # so that each cache, and the same image twice, are good
+                **self.some({"discard": self.r.choice(self.SWITCHES), "queues": self.r.choice([1, 8, None]),
+                             "cache": self.r.choice(["writeback", "none", "unsafe", None]),
+                             "region": self.r.choice([7, None])})}
+
     def regions(self):
         return [{"label": i + 1, "size": self.r.choice(["4K", "16M", 4096, "0x1000"]),
                  **self.some({"kind": "share", "readonly": self.r.choice(self.SWITCHES),
@@ -142,10 +149,11 @@ class Generator:
         pick = self.r.choice
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
-                              "rng": self.rng, "rtc": self.switch,
+                              "disk": self.disk, "rng": self.rng, "rtc": self.switch,
                               "vhost-user": self.vhost_user,
                               "watchdog": self.switch}).items()]
         devices += [{"vhost-user": self.vhost_user()} for _ in range(self.r.choice([0, 0, 1, 3]))]
+        devices += [{"disk": self.disk()} for _ in range(self.r.choice([0, 0, 1, 3]))]
         return {
             "version": 1,
             "kernel": {"image": "/boot/Image",

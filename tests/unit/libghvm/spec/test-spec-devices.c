@@ -156,6 +156,63 @@ static void a_back_end_needs_its_keys(void **state)
 	}
 }
 
+#define RAW "{disk: {image: /srv/a, format: raw}}"
+#define SAME "{disk: {image: /srv/a, format: raw, readonly: true}}"
+
+static void a_disk_is_an_image_and_its_format(void **state)
+{
+	_cleanup_(ghvm_spec_done) struct ghvm_spec s = {}, other = {};
+	char digest[17], other_digest[17];
+	struct ghvm_error err;
+
+	assert_int_equal(
+		parse_devices(RAW ", {rng: {}}, {disk: {image: /srv/b, format: qcow2}}", &s, &err),
+		0);
+	assert_int_equal(ghvm_spec_count_disks(&s), 2);
+	assert_string_equal(s.disks[1].image, "/srv/b");
+	assert_int_equal(s.disks[1].format, GHVM_DISK_QCOW2);
+	assert_int_equal(ghvm_spec_disk_cache(&s.disks[0]), GHVM_CACHE_WRITEBACK);
+	assert_int_equal(ghvm_spec_disk_cache(&s.disks[1]), GHVM_CACHE_WRITETHROUGH);
+	assert_string_equal(spec_device_place(&s, SPEC_DISK_IMAGE, 1)->key,
+			    "devices[2].disk.image");
+	_cleanup_(freep) char *printed = ghvm_spec_to_yaml(&s);
+
+	assert_non_null(strstr(printed, "{disk: {image: \"/srv/a\", format: raw}}, "
+					"{disk: {image: \"/srv/b\", format: qcow2}}"));
+	assert_int_equal(parse_devices(RAW ", {rng: {}}, {disk: {image: /srv/b, format: raw}}",
+				       &other, &err),
+			 0);
+	spec_digest(&s, digest);
+	spec_digest(&other, other_digest);
+	assert_string_not_equal(digest, other_digest);
+}
+
+static void a_disk_is_refused(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "{disk: {format: raw}}", "devices[0].disk.image: is missing" },
+		{ "{disk: {image: /srv/a}}", "devices[0].disk.format: is missing" },
+		{ "{disk: {image: a, format: raw}}", "disk.image: not an absolute path" },
+		{ "{disk: {image: \"fd:a\", format: raw}}", "disk.image: not an absolute path" },
+		{ "{disk: {image: /srv/a, format: vmdk}}", "disk.format: 'vmdk' is none of: raw" },
+		{ "{disk: {image: /srv/a, format: raw, cache: off}}", "disk.cache: 'off' is none" },
+		{ "{disk: {image: /srv/a, format: raw, queues: 9}}", "disk.queues: 9 is not in" },
+		{ "{rng: {}}, {disk: {image: /srv/a, format: qcow2, cache: writeback}}",
+		  "demo.yaml:4:67: devices[1].disk.cache: a qcow2 image needs writethrough" },
+		{ RAW ", " RAW, "devices[1].disk.image: is the image of another disk as well" },
+		{ SAME ", " SAME ", " SAME ", " SAME ", " SAME, "devices[4].disk: more than 4" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct ghvm_error err = {};
+		struct ghvm_spec s;
+
+		assert_int_equal(parse_devices(bad[i][0], &s, &err), -EINVAL);
+		if (!strstr(err.msg, bad[i][1]))
+			fail_msg("\"%s\" for:\n%s", err.msg, bad[i][0]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +221,8 @@ int main(void)
 		cmocka_unit_test(a_back_end_is_named_by_its_socket),
 		cmocka_unit_test(there_may_be_several_back_ends),
 		cmocka_unit_test(a_back_end_needs_its_keys),
+		cmocka_unit_test(a_disk_is_an_image_and_its_format),
+		cmocka_unit_test(a_disk_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
