@@ -25,6 +25,7 @@
 #define MEM_SHARED 0x51100011
 #define MEM_RECALL 0x51100014
 #define TRANS_SHARE 2
+#define ACCEPT_CONTIGUOUS 16
 #define ACCEPT_DONE 128
 #define NOTIFY_RELEASED 2
 #define NOTIFY_ACCEPTED 4
@@ -189,7 +190,7 @@ uint32_t guest_mem_accept(struct guest_mem *g, struct guest_mem_region *r)
 	ghvm_put_u32(&w, r->handle);
 	ghvm_put_u8(&w, 0);
 	ghvm_put_u8(&w, TRANS_SHARE);
-	ghvm_put_u8(&w, ACCEPT_DONE);
+	ghvm_put_u8(&w, ACCEPT_CONTIGUOUS | ACCEPT_DONE);
 	ghvm_put_zero(&w, 1);
 	ghvm_put_u32(&w, r->label);
 	ghvm_put_zero(&w, 4);

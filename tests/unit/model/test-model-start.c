@@ -340,6 +340,31 @@ static void a_guest_accepts_and_releases(void **state)
 	assert_int_equal(g->n_maps, 1);
 }
 
+/* Of memory in pieces RM takes one address only with the flag for that; its reply is the status alone. */
+static void a_guest_chooses_an_address(void **state)
+{
+	static const uint8_t flags[] = { 128, 16 | 128 };
+	static const uint32_t statuses[] = { ARGUMENT_INVALID, OK };
+	uint8_t accept[40] = { 1, 0, 0, 0, 0, 2, 0, 0, WINDOW_LABEL };
+	_cleanup_(bench_freep) struct bench *b = bench_new(NULL);
+	const struct bench_guest *g = &b->guests[0];
+	uint8_t buf[240];
+	uint32_t id;
+	uint16_t vmid = start_with_link(b);
+
+	assert_int_equal(tree_share_window(b, vmid, tree_pieces, 2), OK);
+	accept[16] = 1;	   /* one range: */
+	accept[23] = 0x60; /* at 0x60000000, */
+	accept[30] = 0x20; /* 2 MiB long */
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		accept[6] = flags[i];
+		guest_sends(b, 0x51000011, accept, sizeof(accept));
+		assert_int_equal(guest_receives(b, &id, buf), 4);
+		assert_int_equal(buf[0], statuses[i]);
+	}
+	assert_int_equal(g->n_maps, 3);
+}
+
 static void a_guest_speaks_of_itself(void **state)
 {
 	static const uint8_t crash[] = { 5, 0, 0, 0, 'h', 'e', 'l', 'p', '!', 0, 0, 0 };
@@ -453,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_production_image_takes_no_shared_ram),
 		cmocka_unit_test(notify_in_ready),
 		cmocka_unit_test(a_guest_accepts_and_releases),
+		cmocka_unit_test(a_guest_chooses_an_address),
 		cmocka_unit_test(a_guest_speaks_of_itself),
 		cmocka_unit_test(stop_without_force_kills_rm),
 		cmocka_unit_test(an_rm_link_without_a_name_kills_rm),

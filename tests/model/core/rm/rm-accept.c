@@ -11,6 +11,7 @@
 #define ACCEPT_CHECK_ACL 2
 #define ACCEPT_CHECK_LABEL 4
 #define ACCEPT_MAP_OTHER 8
+#define ACCEPT_CONTIGUOUS 16
 #define ACCEPT_SANITISE_RECLAIM 32
 
 #define NOTIFY_SHARED 1
@@ -89,6 +90,9 @@ static enum rm_status check_accept(const struct parcel *p, const struct accept *
 	/* scattering a parcel over the guest's space is not modelled */
 	if (a->n_sgl && (a->n_sgl > 1 || a->size != p->size || !ghvm_aligned(a->ipa, MODEL_PAGE)))
 		return RM_ARGUMENT_INVALID;
+	/* without the flag an address is wanted for each piece */
+	if (a->n_sgl && !(a->flags & ACCEPT_CONTIGUOUS) && p->n_entries != 1)
+		return RM_ARGUMENT_INVALID;
 	return RM_OK;
 }
 
@@ -104,15 +108,13 @@ static uint64_t choose_ipa(struct guest *g, const struct parcel *p)
 	return ipa;
 }
 
-/* Reply: u16 n, u8 flags, u8 0, n * { u64 ipa, u64 size }; n is 0 if the caller chose. */
-static void put_accepted(struct ghvm_put *w, uint64_t ipa, uint64_t size, bool chosen)
+/* Reply: u16 1, u8 flags, u8 0, u64 ipa, u64 size; nothing if the caller chose. */
+static void put_accepted(struct ghvm_put *w, uint64_t ipa, uint64_t size)
 {
-	ghvm_put_u16(w, !chosen);
+	ghvm_put_u16(w, 1);
 	ghvm_put_zero(w, 2);
-	if (!chosen) {
-		ghvm_put_u64(w, ipa);
-		ghvm_put_u64(w, size);
-	}
+	ghvm_put_u64(w, ipa);
+	ghvm_put_u64(w, size);
 }
 
 /* u32 handle, and get_accept() */
@@ -140,7 +142,8 @@ enum rm_status rm_mem_accept(struct rm_call *c)
 	if (status != RM_OK)
 		return status;
 	p->sanitise_reclaim |= (a.flags & ACCEPT_SANITISE_RECLAIM) != 0;
-	put_accepted(&c->out, a.ipa, a.size, a.n_sgl);
+	if (!a.n_sgl)
+		put_accepted(&c->out, a.ipa, a.size);
 	if (p->trans == TRANS_DONATE)
 		parcel_delete(c->m, p, false);
 	return RM_OK;
