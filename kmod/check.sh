@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# check.sh [build | checkpatch | size]...: the module against every kernel we support.
+# check.sh [build | checkpatch | size]...: the module against every kernel we support, and the guests' module of
+# examples/guest-module.
 # Build is W=1 and sparse. Without arguments all of them. Silent but for complaints and one line for each thing done.
 set -eu
 here=$(dirname "$(realpath "$0")")
 kernel=$here/../tests/system/kernel.sh
+guest=$here/../examples/guest-module
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -13,9 +15,11 @@ trap 'rm -rf "$work"' EXIT
 ignore=LONG_LINE,LONG_LINE_COMMENT,FILE_PATH_CHANGES,LINUX_VERSION_CODE,CONSTANT_COMPARISON
 ignore=$ignore,UNDOCUMENTED_DT_STRING
 
-# make_for KIND ARCH MAKEFLAGS...: build a copy; any word from the tools is a failure
+# make_for SOURCES KIND ARCH MAKEFLAGS...: build a copy; any word from the tools is a failure
 make_for()
 {
+	sources=$1
+	shift
 	headers=$("$kernel" headers "$1" "$2")
 	dir=$work/$1-$2
 	log=$dir.log
@@ -27,7 +31,8 @@ make_for()
 	shift
 	rm -rf "$dir"
 	mkdir "$dir"
-	cp -r "$here"/Kbuild "$here"/*.[ch] "$here"/uapi "$dir"
+	cp "$sources"/Kbuild "$sources"/*.[ch] "$dir"
+	[ ! -d "$sources/uapi" ] || cp -r "$sources/uapi" "$dir"
 	status=0
 	nice make -s -j "$(nproc)" -C "$headers" M="$dir" "$@" modules >"$log" 2>&1 || status=$?
 	sed -i '/Skipping BTF generation/d' "$log"
@@ -41,8 +46,13 @@ matrix()
 {
 	for k in "6.1 arm64" "6.12 arm64" "6.1 amd64"; do
 		# shellcheck disable=SC2086 # two words
-		make_for $k "$@"
+		make_for "$here" $k "$@"
 		echo "kmod: $k $*"
+	done
+	for k in "6.1 arm64" "6.12 arm64"; do
+		# shellcheck disable=SC2086 # two words
+		make_for "$guest" $k "$@"
+		echo "guest-module: $k $*"
 	done
 }
 
@@ -51,7 +61,7 @@ checkpatch()
 	scripts=$("$kernel" scripts)
 	"$scripts/scripts/checkpatch.pl" --no-tree --strict --terse --quiet --no-summary \
 		--max-line-length=100 --root="$scripts" --ignore "$ignore" \
-		-f "$here"/*.[ch] "$here"/uapi/*.h 2>&1 | grep -v "^grep: " >&2 && return 1
+		-f "$here"/*.[ch] "$here"/uapi/*.h "$guest"/*.[ch] 2>&1 | grep -v "^grep: " >&2 && return 1
 	echo "kmod: checkpatch"
 }
 

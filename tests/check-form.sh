@@ -11,7 +11,7 @@ fail() {
   bad=1
 }
 
-mapfile -t sources < <(find kmod include libghvm daemon configs tests -name '*.[ch]' | sort)
+mapfile -t sources < <(find kmod include libghvm daemon configs examples tests -name '*.[ch]' | sort)
 clang-format --dry-run -Werror "${sources[@]}" || fail "clang-format would change the above"
 
 # file:line, for functions in kernel form: "{" and "}" in the first column

@@ -8,7 +8,7 @@ bad=0
 licence_of_folder() {
   case $1 in
   kmod/uapi/*) echo "GPL-2.0-only WITH Linux-syscall-note" ;;
-  kmod/*) echo "GPL-2.0-only" ;;
+  kmod/* | examples/guest-module/*) echo "GPL-2.0-only" ;;
   libghvm/* | include/*) echo "LGPL-2.1-or-later" ;;
   *) echo "GPL-2.0-or-later" ;;
   esac
@@ -20,7 +20,7 @@ while IFS= read -r file; do
     echo "$file: no line SPDX-License-Identifier: $want"
     bad=1
   fi
-done < <(find kmod include libghvm daemon tests systemd dev .ci -type f \( -name '*.[chS]' -o -name '*.sh' \
+done < <(find kmod include libghvm daemon examples/guest-module tests systemd dev .ci -type f \( -name '*.[chS]' -o -name '*.sh' \
   -o -name '*.py' -o -name '*.in' -o -name '*.ld' -o -name Kbuild -o -path dev -o -path .ci/run \) |
   sort)
 exit $bad

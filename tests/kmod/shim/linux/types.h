@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kernel's names of types, so that kmod/ghvm_pure.h compiles in user space. */
+/* The kernel's names of types, so that kmod/ghvm_pure.h and examples/guest-module compile in user space. */
 #pragma once
 
 #include_next <linux/types.h>
@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+typedef __u8 u8;
+typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
 
