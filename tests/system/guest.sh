@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # guest.sh FOLDER: create Image, Image-small, initrd, window and u-boot, the files of the guests, in FOLDER. Image is
 # Debian's full arm64 kernel, because the cloud flavour lacks gpio-keys, which the power key needs. Image-small is the
-# kernel that has virtio devices in a protected guest.
+# kernel that has virtio devices in a protected guest. The module of examples/guest-module is in initrd, but not loaded.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
+root=$(realpath "$here/../..")
 out=$(realpath -m "$1")
 image=$("$here/kernel.sh" image 6.1)
 small=$("$here/kernel.sh" image guest)
+headers=$("$here/kernel.sh" headers 6.1)
 busybox=$("$here/kernel.sh" busybox)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -29,6 +31,10 @@ modules() {
 
 mkdir -p "$work"/{bin,dev,proc,sys,modules} "$out"
 modules gpio-pl061 evdev gpio_keys virtio_mmio virtio-rng virtio_blk
+cp -r "$root/examples/guest-module" "$work/build"
+make -s -C "$headers" M="$work/build" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
+mv "$work/build/gunyah_region.ko" "$work/modules/"
+rm -rf "$work/build"
 cp "$busybox" "$work/bin/busybox"
 aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static \
   "$here/guest-init.c" -o "$work/init"

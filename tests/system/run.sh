@@ -186,7 +186,8 @@ made module "module" \
   "$(made_key "$root/kmod" "$0" "$tools" "$("$here/kernel.sh" headers 6.12-cloud)/Makefile")" kmod/ghvm.ko build_module
 step "guest kernel, built on first use" "$here/kernel.sh" image guest
 made guest "guest" \
-  "$(made_key "$here"/guest* "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" \
+  "$(made_key "$here"/guest* "$root/examples/guest-module" "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" \
+    "$("$here/kernel.sh" headers 6.1)/Makefile" \
     "$("$here/kernel.sh" image guest)/vmlinuz" "$("$here/kernel.sh" busybox)" \
     "$("$here/kernel.sh" uboot)")" guest/Image "$here/guest.sh" "$out/guest"
 [ -n "${GHVM_HYPERVISOR:-}" ] || made model "model hypervisor" \
