@@ -94,19 +94,33 @@ int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struc
 
 /* --- memfds --- */
 
-/* Return: a memfd; -ESTALE the file has shrunk; another errno. */
-static int seal_file(int from, uint64_t size)
+/* Has the file of @fd been written to, lengthened or shortened since @before? */
+static bool has_changed(int fd, const struct stat *before)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || st.st_size != before->st_size ||
+	       st.st_mtim.tv_sec != before->st_mtim.tv_sec ||
+	       st.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
+/* Return: a memfd; -ESTALE the file has changed meanwhile; another errno. */
+static int seal_file(int from)
 {
 	_cleanup_(closep) int fd = memfd_create("file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	uint64_t done = 0;
+	struct stat st;
 	ssize_t n;
 
-	for (; fd >= 0 && done < size; done += (uint64_t)n) {
-		n = sendfile(fd, from, NULL, size - done);
+	if (fd < 0 || fstat(from, &st) < 0)
+		return -errno;
+	for (off_t done = 0; done < st.st_size; done += n) {
+		n = sendfile(fd, from, NULL, (size_t)(st.st_size - done));
 		if (n <= 0)
 			return n < 0 ? -errno : -ESTALE;
 	}
-	return fd < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : TAKE_FD(fd);
+	if (has_changed(from, &st))
+		return -ESTALE;
+	return fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno : TAKE_FD(fd);
 }
 
 static int add_file(struct descriptor_sent *sent, const struct ghvm_spec_path *p,
@@ -120,10 +134,11 @@ static int add_file(struct descriptor_sent *sent, const struct ghvm_spec_path *p
 		return from;
 	if (size > FILE_MAX)
 		return ghvm_error_set(err, -EFBIG, "%s: %s: larger than 1G", p->key, p->value);
-	fd = seal_file(from, size);
+	fd = seal_file(from);
 	if (fd == -ESTALE)
-		return ghvm_error_set(err, fd, "%s: %s: became shorter while it was read", p->key,
-				      p->value);
+		return ghvm_error_set(
+			err, fd, "%s: %s: changed while it was read: try again when it is written",
+			p->key, p->value);
 	if (fd < 0)
 		return ghvm_error_set(err, fd, "%s: %s: cannot be copied: %s", p->key, p->value,
 				      strerror(-fd));

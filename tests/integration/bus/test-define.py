@@ -7,6 +7,7 @@ import os
 import pwd
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -399,6 +400,28 @@ class Ctl(sent.Ghvmctl, Case):
                 f.write(text)
             self.assertEqual(p.wait(20), 0)
         self.assertIn("size: 8M", self.text())
+
+    def test_a_file_that_changes_while_it_is_read(self):
+        """Until the writer has a turn in the midst of a copy; what is defined then is the whole file."""
+        path, done = self.write(), threading.Event()
+
+        def change():
+            with open(self.w.path("Image"), "r+b") as f:
+                f.truncate(16 * MIB)
+                while not done.is_set():
+                    os.pwrite(f.fileno(), b"x", 8 * MIB)
+
+        writer = threading.Thread(target=change)
+        writer.start()
+        try:
+            wait_until(lambda: "changed while it was read" in
+                       self.ghvmctl("--force", "define", path).stderr)
+        finally:
+            done.set()
+            writer.join()
+        self.ok("--force", "define", path)
+        self.ok("undefine", "demo")
+        self.nothing_left()
 
     def test_edit_needs_the_right_to_write_first(self):
         self.w.vm("demo", "off\n")
