@@ -77,20 +77,31 @@ static int dev_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventf
 }
 
 /* Map and populate. A truncated file is an error here; later it would raise SIGBUS. */
-static int map_populated(int memfd, uint64_t offset, uint64_t length, struct ghvm_mapping *ret)
+static int map_populated(int memfd, uint64_t offset, uint64_t length, bool readonly,
+			 struct ghvm_mapping *ret)
 {
-	int r = ghvm_mapping_make(memfd, offset, length, ret);
+	const int advice = readonly ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+	int r = readonly ? ghvm_mapping_read(memfd, offset, length, ret)
+			 : ghvm_mapping_make(memfd, offset, length, ret);
 
 	if (r < 0)
 		return r;
-	return madvise(ret->at, (size_t)length, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
+	return madvise(ret->at, (size_t)length, advice) < 0 ? -errno : 0;
 }
 
-static int pin_mapping(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static uint32_t pin_flags(bool readonly)
+{
+	return readonly ? GHVM_PIN_READONLY : 0;
+}
+
+static int pin_mapping(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length,
+		       bool readonly)
 {
 	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
-	struct ghvm_pin arg = { .size = sizeof(arg), .length = length, .memfd = -1 };
-	int r = map_populated(memfd, offset, length, &m);
+	struct ghvm_pin arg = {
+		.size = sizeof(arg), .flags = pin_flags(readonly), .length = length, .memfd = -1
+	};
+	int r = map_populated(memfd, offset, length, readonly, &m);
 
 	if (r < 0)
 		return r;
@@ -98,19 +109,21 @@ static int pin_mapping(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t
 	return do_ioctl(fd_of(h), GHVM_PIN, &arg);
 }
 
-static int populate(int memfd, uint64_t offset, uint64_t length)
+static int populate(int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
 	_cleanup_(ghvm_mapping_done) struct ghvm_mapping m = {};
 
-	return map_populated(memfd, offset, length, &m);
+	return map_populated(memfd, offset, length, readonly, &m);
 }
 
 /* -EBUSY is over as soon as the other process has written; one that goes on writing is an error. */
-static int pin_file(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static int pin_file(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
-	struct ghvm_pin arg = {
-		.size = sizeof(arg), .start = offset, .length = length, .memfd = memfd
-	};
+	struct ghvm_pin arg = { .size = sizeof(arg),
+				.flags = pin_flags(readonly),
+				.start = offset,
+				.length = length,
+				.memfd = memfd };
 	int r = do_ioctl(fd_of(h), GHVM_PIN, &arg);
 
 	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
@@ -121,19 +134,19 @@ static int pin_file(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t le
 }
 
 /* Memory is populated already in most cases, so it is mapped only if the module says that it is not. */
-static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static int dev_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
 	int r;
 
 	if (!length)
 		return -EINVAL;
 	if (!(((struct dev *)h)->flags & GHVM_INFO_PIN_FILE))
-		return pin_mapping(h, memfd, offset, length);
-	r = pin_file(h, memfd, offset, length);
+		return pin_mapping(h, memfd, offset, length, readonly);
+	r = pin_file(h, memfd, offset, length, readonly);
 	if (r != -ENODATA)
 		return r;
-	r = populate(memfd, offset, length);
-	return r < 0 ? r : pin_file(h, memfd, offset, length);
+	r = populate(memfd, offset, length, readonly);
+	return r < 0 ? r : pin_file(h, memfd, offset, length, readonly);
 }
 
 static int dev_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret)

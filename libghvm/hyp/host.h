@@ -28,6 +28,7 @@
  * @irq: GHVM_IRQ; @eventfd is borrowed for the call, -1 unbinds
  * @pin: populate and pin @length bytes of @memfd from @offset (mapped for the
  *       call only, if at all); returns a pin >= 0; @memfd stays the caller's to close
+ *       @readonly: GHVM_PIN_READONLY
  * @pin_status: GHVM_PIN_STATUS
  * @pin_extents: GHVM_PIN_EXTENTS: up to @count from index @first; returns how many
  * @pin_set: GHVM_PIN_SET
@@ -46,7 +47,7 @@ struct ghvm_host_ops {
 	int (*info)(struct ghvm_host *h, struct ghvm_info *ret);
 	int (*hcall)(struct ghvm_host *h, struct ghvm_hcall *call);
 	int (*irq)(struct ghvm_host *h, uint32_t kind, uint32_t virq, int eventfd);
-	int (*pin)(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length);
+	int (*pin)(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly);
 	int (*pin_status)(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret);
 	int (*pin_extents)(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
 			   uint32_t count);

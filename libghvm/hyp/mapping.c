@@ -26,19 +26,20 @@ void ghvm_mapping_done(struct ghvm_mapping *m)
 }
 
 /* The kernel aligns it; and munmap() cannot unmap a part of one of its pages. */
-static int map_hugetlb(int fd, off_t offset, size_t size, size_t page, struct ghvm_mapping *m)
+static int map_hugetlb(int fd, off_t offset, size_t size, size_t page, int prot,
+		       struct ghvm_mapping *m)
 {
 	size_t rest = page ? size % page : 0;
 
 	m->all_size = size + (rest ? page - rest : 0);
-	m->all = mmap(NULL, m->all_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+	m->all = mmap(NULL, m->all_size, prot, MAP_SHARED, fd, offset);
 	if (m->all == MAP_FAILED)
 		return -errno;
 	m->at = m->all;
 	return 0;
 }
 
-static int map_aligned(int fd, off_t offset, size_t size, struct ghvm_mapping *m)
+static int map_aligned(int fd, off_t offset, size_t size, int prot, struct ghvm_mapping *m)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
@@ -48,8 +49,7 @@ static int map_aligned(int fd, off_t offset, size_t size, struct ghvm_mapping *m
 		return -errno;
 	m->at = m->all;
 	m->at += ((uintptr_t)offset - (uintptr_t)m->all) & (GHVM_HUGE_PAGE - 1);
-	if (mmap(m->at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) ==
-	    MAP_FAILED) {
+	if (mmap(m->at, size, prot, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
 		int r = -errno;
 
 		ghvm_mapping_done(m);
@@ -58,7 +58,7 @@ static int map_aligned(int fd, off_t offset, size_t size, struct ghvm_mapping *m
 	return 0;
 }
 
-int ghvm_mapping_make(int fd, uint64_t offset, uint64_t size, struct ghvm_mapping *ret)
+static int make_mapping(int fd, uint64_t offset, uint64_t size, int prot, struct ghvm_mapping *ret)
 {
 	struct ghvm_mapping m = {};
 	struct statfs s;
@@ -71,10 +71,20 @@ int ghvm_mapping_make(int fd, uint64_t offset, uint64_t size, struct ghvm_mappin
 	if (fstatfs(fd, &s) < 0)
 		return -errno;
 	if (s.f_type == HUGETLBFS_MAGIC)
-		r = map_hugetlb(fd, (off_t)offset, (size_t)size, (size_t)s.f_bsize, &m);
+		r = map_hugetlb(fd, (off_t)offset, (size_t)size, (size_t)s.f_bsize, prot, &m);
 	else
-		r = map_aligned(fd, (off_t)offset, (size_t)size, &m);
+		r = map_aligned(fd, (off_t)offset, (size_t)size, prot, &m);
 	if (r == 0)
 		*ret = m;
 	return r;
+}
+
+int ghvm_mapping_make(int fd, uint64_t offset, uint64_t size, struct ghvm_mapping *ret)
+{
+	return make_mapping(fd, offset, size, PROT_READ | PROT_WRITE, ret);
+}
+
+int ghvm_mapping_read(int fd, uint64_t offset, uint64_t size, struct ghvm_mapping *ret)
+{
+	return make_mapping(fd, offset, size, PROT_READ, ret);
 }

@@ -12,7 +12,7 @@
 #define GHVM_HUGE_PAGE (2UL << 20)
 
 /**
- * struct ghvm_mapping - a part of a file, mapped for reading and writing
+ * struct ghvm_mapping - a part of a file that is mapped
  * @at: its start
  * @all, @all_size: range to unmap
  */
@@ -23,12 +23,14 @@ struct ghvm_mapping {
 };
 
 /**
- * ghvm_mapping_make() - map @size bytes from @offset of @fd
+ * ghvm_mapping_make() - map @size bytes from @offset of @fd for reading and writing
  * @ret: ghvm_mapping_done(); untouched on failure
  *
  * Return: 0; -ENOMEM: too large; errno of fstatfs() and mmap().
  */
 int ghvm_mapping_make(int fd, uint64_t offset, uint64_t size, struct ghvm_mapping *ret);
+/* As ghvm_mapping_make(), for reading only: also of a file that is sealed against writing. */
+int ghvm_mapping_read(int fd, uint64_t offset, uint64_t size, struct ghvm_mapping *ret);
 /* May be repeated, and called on a zeroed mapping. */
 void ghvm_mapping_done(struct ghvm_mapping *m);
 

@@ -307,9 +307,12 @@ static int sock_irq(struct ghvm_host *h, uint32_t kind, uint32_t virq, int event
 }
 
 /* The socket passes @memfd; its number is the other side's. */
-static int sock_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static int sock_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
-	struct ghvm_pin arg = { .size = sizeof(arg), .start = offset, .length = length };
+	struct ghvm_pin arg = { .size = sizeof(arg),
+				.flags = readonly ? GHVM_PIN_READONLY : 0,
+				.start = offset,
+				.length = length };
 	struct call c = { .fd = fd_of(h), .op = GHVM_PIN, .pass = memfd };
 
 	if (memfd < 0)

@@ -38,6 +38,7 @@ static void init_parcels(struct ghvm_machine *m)
 			.ipa = pp->ipa,
 			.lend = pp->lend,
 			.rights = ghvm_parcel_rights(pp->label, pp->lend, pp->readonly),
+			.only_read = pp->readonly && !pp->paired,
 			.presplit = m->presplit,
 		};
 

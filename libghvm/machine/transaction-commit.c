@@ -130,6 +130,7 @@ static int pin_added(struct ghvm_transaction *t, struct ghvm_transaction_change 
 		.label = c->add.label,
 		.ipa = c->add.ipa,
 		.rights = ghvm_parcel_rights(c->add.label, false, c->add.readonly),
+		.only_read = c->add.readonly,
 	};
 	struct ghvm_parcel *p;
 	int r;

@@ -120,6 +120,12 @@ static int check_memfd(const struct ghvm_transaction_add *a, struct ghvm_error *
 				      "region %u: its memfd is not sealed against shrinking and "
 				      "growing",
 				      a->label);
+	if (!a->readonly && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return ghvm_error_set(
+			err, -EPERM,
+			"region %u: its memfd is sealed against writing: the guest may "
+			"only read it (readonly)",
+			a->label);
 	if (st.st_size < 0 || a->size > (uint64_t)st.st_size)
 		return ghvm_error_set(err, -E2BIG,
 				      "region %u: 0x%" PRIx64 " bytes are more than the 0x%" PRIx64

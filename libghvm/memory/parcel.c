@@ -261,13 +261,14 @@ int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm
 	int r;
 
 	assert(p->state == GHVM_PARCEL_UNPINNED);
+	assert(!p->config.only_read || p->config.rights == GHVM_MEM_R);
 	if (!size || !ghvm_aligned(size, GHVM_PAGE))
 		return ghvm_error_set(err, -EINVAL, "%s: size 0x%" PRIx64 " is not whole pages",
 				      p->config.name, size);
 	r = query_platform(p, err);
 	if (r < 0)
 		return r;
-	r = p->host->ops->pin(p->host, memfd, 0, size);
+	r = p->host->ops->pin(p->host, memfd, 0, size, p->config.only_read);
 	if (r < 0)
 		return explain_pin(p, size, r, err);
 	p->pin = r;
@@ -376,7 +377,7 @@ int ghvm_parcel_note(struct ghvm_parcel *p, struct ghvm_error *err)
 
 void ghvm_parcel_pair(struct ghvm_parcel *p, struct ghvm_vmid with, uint8_t rights)
 {
-	assert(p->state == GHVM_PARCEL_OURS && !p->config.lend);
+	assert(p->state == GHVM_PARCEL_OURS && !p->config.lend && !p->config.only_read);
 	p->with = with;
 	p->with_rights = rights;
 	ghvm_ledger_pair(p->ledger, p->entry, with);

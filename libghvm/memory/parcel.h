@@ -49,6 +49,7 @@ enum ghvm_parcel_state {
  * @vm_name: for the tag
  * @lend: accessible to the guest only; false: to guest and host
  * @rights: of the guest, GHVM_MEM_R and so on
+ * @only_read: no guest ever gets another right than GHVM_MEM_R, so it may be a memfd that is sealed against writing
  * @presplit: SHARE and RECLAIM before each LEND, for hypervisors with a LEND that does not unmap
  *            parts of large blocks (abi K.3, decision 11)
  */
@@ -59,6 +60,7 @@ struct ghvm_parcel_config {
 	uint64_t ipa;
 	bool lend;
 	uint8_t rights;
+	bool only_read;
 	bool presplit;
 };
 
@@ -121,7 +123,7 @@ void ghvm_parcel_done(struct ghvm_parcel *p);
  * @memfd: populated, borrowed; @size: bytes from its start, page aligned
  *
  * Return: 0, OURS; -E2BIG over the host's entry budget; -ENOSPC too many parcels; -ENOMEM;
- * -EFAULT @memfd is too short, or cannot be pinned for long; host's errno.
+ * -EFAULT @memfd is too short, sealed against writing (unless @only_read), or cannot be pinned for long; host's errno.
  */
 int ghvm_parcel_pin(struct ghvm_parcel *p, int memfd, uint64_t size, struct ghvm_error *err);
 

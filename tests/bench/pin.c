@@ -117,7 +117,7 @@ static struct ghvm_host *host;
 
 static int do_pin(const struct memory *m)
 {
-	int pin = host->ops->pin(host, m->fd, 0, m->size);
+	int pin = host->ops->pin(host, m->fd, 0, m->size, false);
 
 	must(pin >= 0, "PIN");
 	return pin;

@@ -26,7 +26,7 @@ void fake_rm_signal(struct fake_irq *irq);
 void fake_rm_watch(struct fake_rm *f, uint32_t id, const uint8_t *payload, size_t len);
 
 /* rm-pin.c: operations on pins and the quarantine. */
-int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length);
+int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly);
 int fake_pin_status(struct ghvm_host *h, int pin, struct ghvm_pin_status *ret);
 int fake_pin_extents(struct ghvm_host *h, int pin, uint64_t first, struct ghvm_extent *ret,
 		     uint32_t count);

@@ -12,6 +12,7 @@
 #include "libghvm/base/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -172,12 +173,28 @@ static int make_pin(struct fake_rm *f, int memfd, uint64_t offset, uint64_t leng
 	return -ENFILE;
 }
 
-int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+/* As the module does it. */
+static int check_rights(int memfd, bool readonly)
+{
+	const int flags = fcntl(memfd, F_GETFL), seals = fcntl(memfd, F_GET_SEALS);
+
+	if (flags < 0)
+		return -EBADF;
+	if ((flags & O_ACCMODE) != O_RDWR && !(readonly && (flags & O_ACCMODE) == O_RDONLY))
+		return -EACCES;
+	if (!readonly && seals > 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	return 0;
+}
+
+int fake_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
 	int r = fake_rm_enter(h);
 
 	if (r == 0 && (!length || !ghvm_aligned(length | offset, GHVM_PAGE)))
 		r = -EINVAL;
+	if (r == 0)
+		r = check_rights(memfd, readonly);
 	if (r == 0)
 		r = make_pin(fake_rm_of(h), memfd, offset, length);
 	return fake_rm_leave(h, r);

@@ -33,7 +33,7 @@ static struct {
 	int fds[MESSAGE_KINDS];
 } world;
 
-static int no_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static int no_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length, bool readonly)
 {
 	return -EIO;
 }

@@ -115,6 +115,22 @@ class Opens(Base):
         os.close(fd)
         self.end(unit)
 
+    def test_a_memfd_that_is_sealed_against_writing(self):
+        unit, c = self.running(script=f"mem-accept 7\nmem-await {AT} 4660\nprint seen\n"
+                               "mem-serve\n"), self.client()
+        fd = sealed(PAGE)
+        os.pwrite(fd, (4660).to_bytes(4, "little"), 0)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+        t = self.begin(c)
+        self.assertIn("sealed against writing", self.assert_error("InvalidArgs", t.add, fd, 7))
+        t.add(fd, 7, readonly=True)
+        self.done(t.commit())
+        wait_until(lambda: "seen" in self.w.console_log("demo"))
+        self.assertEqual(self.regions()[7]["Access"], "r")
+        self.end(unit)
+        self.assertEqual(os.pread(fd, 4, 0), (4660).to_bytes(4, "little"))
+        os.close(fd)
+
     def test_the_host_may_only_read(self):
         unit, c = self.running(
             script=f"mem-write {AT} 4660\nmem-await {AT + MIB} 1\nmem-write {AT} 22136\nmem-serve\n",

@@ -54,17 +54,19 @@ static void link_pin(struct server *s, struct pin *pin)
 int pin_create(struct server *s, struct request *rq)
 {
 	struct ghvm_pin arg;
+	struct ram_file file;
 	struct pin *pin;
 	int error = request_arg(rq, &arg, sizeof(arg));
 
 	if (error < 0)
 		return error;
-	if (arg.flags || arg.__reserved)
+	if (arg.flags & ~(uint32_t)GHVM_PIN_READONLY || arg.__reserved)
 		return -EINVAL;
 	pin = calloc(1, sizeof(*pin));
 	if (!pin)
 		return -ENOMEM;
-	error = ram_pin(&s->ram, rq->fd, arg.start, arg.length, &pin->extents, &pin->n_extents);
+	file = (struct ram_file){ rq->fd, arg.flags & GHVM_PIN_READONLY };
+	error = ram_pin(&s->ram, &file, arg.start, arg.length, &pin->extents, &pin->n_extents);
 	if (error < 0) {
 		free(pin);
 		return error;

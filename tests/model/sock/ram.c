@@ -129,22 +129,24 @@ static void unmap_pages(struct ram *r, uint64_t page, uint64_t n)
 }
 
 /* With @fragment pieces are separated by a free page. */
-static int pin_piece(struct ram *r, int fd, uint64_t offset, uint64_t n, struct ghvm_extent *ret)
+static int pin_piece(struct ram *r, const struct ram_file *f, uint64_t offset, uint64_t n,
+		     struct ghvm_extent *ret)
 {
 	uint64_t page, gap = r->fragment ? 1 : 0, step = n < BLOCK_PAGES || gap ? 1 : BLOCK_PAGES;
 	void *p;
 
 	if (!find_space(r, n + gap, step, &page))
 		return -ENOMEM;
-	p = mmap(va_of(r, page), n * SERVER_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 fd, (off_t)offset);
+	p = mmap(va_of(r, page), n * SERVER_PAGE, PROT_READ | (f->readonly ? 0 : PROT_WRITE),
+		 MAP_SHARED | MAP_FIXED, f->fd, (off_t)offset);
 	if (p == MAP_FAILED)
 		return -errno;
 	for (uint64_t i = page; i < page + n; i++)
 		set_bit(r->pinned, i, true);
 	r->next = page + n + gap;
 	*ret = (struct ghvm_extent){ r->base + page * SERVER_PAGE, n * SERVER_PAGE };
-	if (madvise(p, n * SERVER_PAGE, MADV_POPULATE_WRITE) < 0) {
+	if (madvise(p, n * SERVER_PAGE, f->readonly ? MADV_POPULATE_READ : MADV_POPULATE_WRITE) <
+	    0) {
 		int error = errno;
 
 		unmap_pages(r, page, n);
@@ -153,12 +155,12 @@ static int pin_piece(struct ram *r, int fd, uint64_t offset, uint64_t n, struct 
 	return 0;
 }
 
-static int pin_pieces(struct ram *r, int fd, uint64_t offset, uint64_t pages, uint64_t piece,
-		      struct ghvm_extent *v, uint64_t *n)
+static int pin_pieces(struct ram *r, const struct ram_file *f, uint64_t offset, uint64_t pages,
+		      uint64_t piece, struct ghvm_extent *v, uint64_t *n)
 {
 	while (pages) {
 		uint64_t some = pages < piece ? pages : piece;
-		int error = pin_piece(r, fd, offset, some, &v[*n]);
+		int error = pin_piece(r, f, offset, some, &v[*n]);
 
 		if (error < 0)
 			return error;
@@ -181,8 +183,8 @@ static int check_file(int fd, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-int ram_pin(struct ram *r, int fd, uint64_t offset, uint64_t length, struct ghvm_extent **ret,
-	    uint64_t *ret_n)
+int ram_pin(struct ram *r, const struct ram_file *f, uint64_t offset, uint64_t length,
+	    struct ghvm_extent **ret, uint64_t *ret_n)
 {
 	uint64_t pages = length / SERVER_PAGE, piece = r->fragment ? r->fragment : pages, n = 0;
 	struct ghvm_extent *v;
@@ -192,13 +194,13 @@ int ram_pin(struct ram *r, int fd, uint64_t offset, uint64_t length, struct ghvm
 		return -EINVAL;
 	if (length > r->size)
 		return -ENOMEM;
-	error = check_file(fd, offset, length);
+	error = check_file(f->fd, offset, length);
 	if (error < 0)
 		return error;
 	v = calloc((pages + piece - 1) / piece, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	error = pin_pieces(r, fd, offset, pages, piece, v, &n);
+	error = pin_pieces(r, f, offset, pages, piece, v, &n);
 	if (error < 0) {
 		ram_unpin(r, v, n);
 		free(v);

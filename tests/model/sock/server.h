@@ -44,11 +44,20 @@ struct ram {
 	uint64_t fragment;
 };
 
+/**
+ * struct ram_file - a memfd to pin
+ * @readonly: the guest only reads it: it may be sealed against writing
+ */
+struct ram_file {
+	int fd;
+	bool readonly;
+};
+
 int ram_init(struct ram *r, uint64_t base, uint64_t size, uint64_t fragment);
 void ram_done(struct ram *r);
-/* Map @length bytes of @fd from @offset; malloc'ed extents. Return: 0 or a negative errno. */
-int ram_pin(struct ram *r, int fd, uint64_t offset, uint64_t length, struct ghvm_extent **ret,
-	    uint64_t *ret_n);
+/* Map @length bytes of @f from @offset; malloc'ed extents. Return: 0 or a negative errno. */
+int ram_pin(struct ram *r, const struct ram_file *f, uint64_t offset, uint64_t length,
+	    struct ghvm_extent **ret, uint64_t *ret_n);
 void ram_unpin(struct ram *r, const struct ghvm_extent *v, uint64_t n);
 /* The bytes if all of them are pinned; or NULL. */
 void *ram_at(const struct ram *r, uint64_t pa, uint64_t length);

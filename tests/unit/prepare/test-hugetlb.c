@@ -139,9 +139,9 @@ static void a_pin_of_a_part_of_a_page_leaves_no_mapping(void **state)
 	assert_true(null >= 0 && fd >= 0);
 	assert_int_equal(ghvm_dev_from_fd(null, &h), 0);
 	assert_int_equal(ftruncate(fd, (off_t)GHVM_MIB(4)), 0);
-	assert_int_equal(h->ops->pin(h, fd, 0, 3 * GHVM_PAGE), -ENOTTY);
+	assert_int_equal(h->ops->pin(h, fd, 0, 3 * GHVM_PAGE, false), -ENOTTY);
 	assert_false(is_mapped("pin-a-part"));
-	assert_int_equal(h->ops->pin(h, fd, 0, GHVM_MIB(2) + GHVM_PAGE), -ENOTTY);
+	assert_int_equal(h->ops->pin(h, fd, 0, GHVM_MIB(2) + GHVM_PAGE, false), -ENOTTY);
 	assert_false(is_mapped("pin-a-part"));
 	ghvm_host_close(h);
 }

@@ -174,7 +174,7 @@ static void load(struct test *t)
 
 	/* not cleared: PIN refuses such pages until libghvm has populated them */
 	must(fallocate(memfd, 0, 0, (off_t)RAM_SIZE) < 0 ? -errno : 0, "memory", NULL);
-	t->pin = ops->pin(t->host, memfd, 0, RAM_SIZE);
+	t->pin = ops->pin(t->host, memfd, 0, RAM_SIZE, false);
 	must(t->pin, "pin", NULL);
 	make_tree(tree, sizeof(tree));
 	must(ops->pin_write(t->host, t->pin, 0, guest_begin, (size_t)(guest_end - guest_begin)),
@@ -405,6 +405,25 @@ static bool test(struct ghvm_host *host, struct ghvm_rm *rm, enum how how, uint6
 	return !t.failed;
 }
 
+/* Memory that a guest only reads may be sealed against writing. Writes through its pin are refused. */
+static bool test_sealed(struct ghvm_host *host)
+{
+	_cleanup_(closep) int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	const struct ghvm_host_ops *ops = host->ops;
+	bool ok;
+	int pin;
+
+	must(ftruncate(fd, 3 * GHVM_PAGE) < 0 ? -errno : 0, "memory", NULL);
+	must(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) < 0 ? -errno : 0, "seal", NULL);
+	ok = ops->pin(host, fd, 0, 3 * GHVM_PAGE, false) == -EPERM;
+	pin = ops->pin(host, fd, 0, 3 * GHVM_PAGE, true);
+	must(pin, "pin for reading", NULL);
+	ok &= ops->pin_write(host, pin, 0, "x", 1) == -EPERM;
+	ops->pin_close(host, pin);
+	printf("selftest: a sealed memfd is pinned for reading only: %s\n", ok ? "fine" : "FAILED");
+	return ok;
+}
+
 int main(int argc, char **argv)
 {
 	struct ghvm_error err = {};
@@ -415,6 +434,7 @@ int main(int argc, char **argv)
 
 	must(ghvm_host_open(argc > 1 ? argv[1] : NULL, &host, &err), "open", &err);
 	must(ghvm_rm_new(host, &rm, &err), "connect", &err);
+	ok &= test_sealed(host);
 	for (unsigned int how = 0; how < ARRAY_SIZE(hows); how++)
 		ok &= test(host, rm, (enum how)how, &steps);
 	printf("selftest: %llu steps, ended in %zu ways: %s\n", (unsigned long long)steps,

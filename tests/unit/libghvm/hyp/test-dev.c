@@ -77,14 +77,27 @@ static void a_pin_leaves_no_mapping(void **state)
 	_cleanup_(closep) int fd = memfd_create("pin-me", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, 0x4000), 0);
-	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000), -ENOTTY);
+	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000, false), -ENOTTY);
 	assert_int_equal(count_mappings("pin-me"), 0);
-	assert_int_equal(h->ops->pin(h, fd, 0x1000, 0x1000), -ENOTTY);
-	assert_int_equal(h->ops->pin(h, fd, 0, 0), -EINVAL);
-	assert_int_equal(h->ops->pin(h, fd, 1, 0x1000), -EINVAL);
-	assert_int_equal(h->ops->pin(h, fd, UINT64_MAX - 0xfff, 0x1000), -EINVAL);
-	assert_int_equal(h->ops->pin(h, fd, 0, UINT64_MAX - 0xfff), -ENOMEM);
-	assert_int_equal(h->ops->pin(h, -1, 0, 0x1000), -EBADF);
+	assert_int_equal(h->ops->pin(h, fd, 0x1000, 0x1000, false), -ENOTTY);
+	assert_int_equal(h->ops->pin(h, fd, 0, 0, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, fd, 1, 0x1000, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, fd, UINT64_MAX - 0xfff, 0x1000, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, fd, 0, UINT64_MAX - 0xfff, false), -ENOMEM);
+	assert_int_equal(h->ops->pin(h, -1, 0, 0x1000, false), -EBADF);
+}
+
+/* The mapping that fills holes does not write either: it would be refused. */
+static void a_pin_for_reading_takes_a_sealed_file(void **state)
+{
+	_cleanup_(ghvm_host_closep) struct ghvm_host *h = null_host();
+	_cleanup_(closep) int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(ftruncate(fd, 0x4000), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000, false), -EPERM);
+	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000, true), -ENOTTY); /* of the ioctl */
+	assert_int_equal(count_mappings("sealed"), 0);
 }
 
 static void a_file_cut_short_is_no_sigbus(void **state)
@@ -93,7 +106,7 @@ static void a_file_cut_short_is_no_sigbus(void **state)
 	_cleanup_(closep) int fd = memfd_create("short", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, 0x1000), 0);
-	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000), -EFAULT);
+	assert_int_equal(h->ops->pin(h, fd, 0, 0x4000, false), -EFAULT);
 	assert_int_equal(count_mappings("short"), 0);
 }
 
@@ -160,6 +173,7 @@ int main(void)
 		cmocka_unit_test(no_node_is_said_so),
 		cmocka_unit_test(other_files_are_no_node),
 		cmocka_unit_test(a_pin_leaves_no_mapping),
+		cmocka_unit_test(a_pin_for_reading_takes_a_sealed_file),
 		cmocka_unit_test(a_file_cut_short_is_no_sigbus),
 		cmocka_unit_test(a_pin_write_writes_all),
 		cmocka_unit_test(errors_touch_no_output),

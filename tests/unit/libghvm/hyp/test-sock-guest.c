@@ -128,7 +128,7 @@ static struct machine *machine_new(const char *script)
 
 	assert_non_null(m);
 	m->b = sock_bench_new("--delay=1", NULL);
-	m->pin = m->b->host->ops->pin(m->b->host, memfd, 0, RAM_SIZE);
+	m->pin = m->b->host->ops->pin(m->b->host, memfd, 0, RAM_SIZE, false);
 	assert_true(m->pin >= 0);
 	write_image(m, script);
 	assert_int_equal(ghvm_rm_new(m->b->host, &m->rm, NULL), 0);

@@ -30,7 +30,7 @@ static const uint8_t tag[GHVM_TAG_SIZE] = { 1, 2, 3, [GHVM_TAG_SIZE - 1] = 9 };
 static int pin_some(struct ghvm_host *h, uint64_t length)
 {
 	_cleanup_(closep) int memfd = sock_bench_memfd(length, 0x5a);
-	int pin = h->ops->pin(h, memfd, 0, length);
+	int pin = h->ops->pin(h, memfd, 0, length, false);
 
 	assert_true(pin >= 0);
 	return pin;
@@ -71,12 +71,12 @@ static void pins(void **state)
 	uint8_t *p, text[70000];
 	int pin;
 
-	assert_int_equal(h->ops->pin(h, memfd, 0, 0), -EINVAL);
-	assert_int_equal(h->ops->pin(h, memfd, 1, PAGE), -EINVAL);
-	assert_int_equal(h->ops->pin(h, memfd, 0, PAGE + 1), -EINVAL);
-	assert_int_equal(h->ops->pin(h, memfd, 8 * MIB, PAGE), -EFAULT);
-	assert_int_equal(h->ops->pin(h, -1, 0, PAGE), -EBADF);
-	pin = h->ops->pin(h, memfd, 4 * MIB, 4 * MIB);
+	assert_int_equal(h->ops->pin(h, memfd, 0, 0, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, memfd, 1, PAGE, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, memfd, 0, PAGE + 1, false), -EINVAL);
+	assert_int_equal(h->ops->pin(h, memfd, 8 * MIB, PAGE, false), -EFAULT);
+	assert_int_equal(h->ops->pin(h, -1, 0, PAGE, false), -EBADF);
+	pin = h->ops->pin(h, memfd, 4 * MIB, 4 * MIB, false);
 	assert_true(pin >= 0);
 
 	assert_int_equal(h->ops->pin_status(h, pin, &st), 0);
@@ -120,7 +120,7 @@ static void scattered_memory(void **state)
 	static struct ghvm_extent e[6000];
 	struct ghvm_host *h = b->host;
 	_cleanup_(closep) int memfd = sock_bench_memfd(20 * MIB, 1);
-	int pin = h->ops->pin(h, memfd, 0, 20 * MIB);
+	int pin = h->ops->pin(h, memfd, 0, 20 * MIB, false);
 	uint8_t byte = 7, *p;
 
 	assert_true(pin >= 0);
@@ -134,9 +134,9 @@ static void scattered_memory(void **state)
 	p = mmap(NULL, 20 * MIB, PROT_READ, MAP_SHARED, memfd, 0);
 	assert_int_equal(p[20 * MIB - 1], 7);
 	(void)munmap(p, 20 * MIB);
-	assert_int_equal(h->ops->pin(h, memfd, 0, 20 * MIB), -ENOMEM); /* no gaps left */
+	assert_int_equal(h->ops->pin(h, memfd, 0, 20 * MIB, false), -ENOMEM); /* no gaps left */
 	h->ops->pin_close(h, pin);
-	pin = h->ops->pin(h, memfd, 0, 20 * MIB);
+	pin = h->ops->pin(h, memfd, 0, 20 * MIB, false);
 	assert_true(pin >= 0);
 	h->ops->pin_close(h, pin);
 }
@@ -363,7 +363,7 @@ static int use_grant(int from)
 	if (g->ops->irq(g, GHVM_IRQ_RM_RX, 0, ev) != -EPERM)
 		return __LINE__;
 	memfd = sock_bench_memfd(PAGE, 0);
-	if (g->ops->info(g, &i) != -ENOTTY || g->ops->pin(g, memfd, 0, PAGE) != -ENOTTY)
+	if (g->ops->info(g, &i) != -ENOTTY || g->ops->pin(g, memfd, 0, PAGE, false) != -ENOTTY)
 		return __LINE__;
 	if (g->ops->revoke(g, 5) != -ENOTTY)
 		return __LINE__;

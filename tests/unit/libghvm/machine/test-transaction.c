@@ -315,6 +315,38 @@ static void bad_places(void **state)
 	regions_end(&b);
 }
 
+/* Such memory is for guests that only read; its content stays. */
+static void sealed_memory_is_read(void **state)
+{
+	static const unsigned int seals[] = { F_SEAL_WRITE, F_SEAL_FUTURE_WRITE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(seals); i++) {
+		_cleanup_(closep) int fd = regions_memfd(REGIONS_SIZE, REGIONS_SEALS);
+		struct ghvm_transaction_add a = {
+			.label = 7, .ipa = REGIONS_IPA, .size = REGIONS_SIZE, .memfd = fd
+		};
+		struct ghvm_error err = {};
+		struct ghvm_transaction *t;
+		uint8_t back[5] = {};
+		struct bench b;
+
+		assert_int_equal(pwrite(fd, "words", 5, 0), 5);
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, seals[i]), 0);
+		regions_setup(&b, BENCH_GUEST_SERVES);
+		t = regions_begin(&b);
+		assert_int_equal(ghvm_transaction_add(t, &a, &err), -EPERM);
+		assert_non_null(strstr(err.msg, "sealed against writing"));
+		a.readonly = true;
+		assert_int_equal(ghvm_transaction_add(t, &a, NULL), 0);
+		regions_commit(t);
+		ghvm_transaction_free(t);
+		assert_true(regions_look(&b, 7).readonly);
+		assert_int_equal(pread(fd, back, 5, 0), 5);
+		assert_memory_equal(back, "words", 5);
+		regions_end(&b);
+	}
+}
+
 static void bad_memory(void **state)
 {
 	int fds[] = { -1,
@@ -473,6 +505,7 @@ int main(void)
 		cmocka_unit_test(does_what_it_says),
 		cmocka_unit_test(only_a_linked_guest_that_runs_takes_them),
 		cmocka_unit_test(bad_places),
+		cmocka_unit_test(sealed_memory_is_read),
 		cmocka_unit_test(bad_memory),
 		cmocka_unit_test(bad_removals),
 		cmocka_unit_test(over_the_budget),

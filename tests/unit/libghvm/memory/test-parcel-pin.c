@@ -95,7 +95,8 @@ static void believes_no_nonsense_about_a_pin(void **state)
 
 static int refused_pin;
 
-static int refusing_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length)
+static int refusing_pin(struct ghvm_host *h, int memfd, uint64_t offset, uint64_t length,
+			bool readonly)
 {
 	return refused_pin;
 }
