@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -119,10 +120,21 @@ int disk_start(const struct disk *d, struct ghvm_error *err)
 	return fd;
 }
 
+static bool has_places(const char *dir, const char *vm)
+{
+	for (unsigned int i = 0; i < GHVM_SPEC_DISKS_MAX; i++)
+		if (place_exists(dir, vm, i))
+			return true;
+	return false;
+}
+
 void disk_stop_all(const char *dir, const char *vm)
 {
-	const int r = disk_enter_host();
+	int r;
 
+	if (!has_places(dir, vm))
+		return;
+	r = disk_enter_host();
 	if (r < 0)
 		fprintf(stderr, SD_WARNING "Cannot reach the mounts of the host: %s\n",
 			strerror(-r));
