@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Open files as root without following symbolic links.
+ * Open files as root, following no symbolic links but those of root.
  */
 #include "daemon/prepare/files.h"
 
@@ -28,7 +28,7 @@ static const char *explain(int error)
 
 static int open_file(const char *path)
 {
-	return ghvm_file_open(AT_FDCWD, path);
+	return ghvm_file_open_root(path);
 }
 
 static int open_writable(const char *path)

@@ -23,8 +23,8 @@
  * @owner: of the descriptor that names it
  *
  * It is opened with the rights of @owner: a user who may write a descriptor, as the manager may those
- * that came over the bus, gets no file through this helper that the user could not read. The last
- * component of @path must not be a symbolic link. The type of the file is checked before it is opened,
+ * that came over the bus, gets no file through this helper that the user could not read. If the last
+ * component of @path is a symbolic link, all of its path and its target must be root's. The type of the file is checked before it is opened,
  * and must be a regular file. Return: a file descriptor; negative errno, with a message.
  */
 int files_open(const char *key, const char *path, const struct ghvm_spec_owner *owner,

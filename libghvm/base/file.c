@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,107 @@ int ghvm_file_open_for(int dir, const char *path, int access)
 int ghvm_file_open(int dir, const char *path)
 {
 	return ghvm_file_open_for(dir, path, O_RDONLY);
+}
+
+/* ---- symbolic links of root's ---- */
+
+#define LINKS_MAX 40 /* as the kernel */
+
+/**
+ * struct walk - along a path, part by part
+ * @done: without links; "" is the root folder
+ * @rest: to be walked, from the next part on
+ */
+struct walk {
+	char done[PATH_MAX];
+	char rest[PATH_MAX];
+	unsigned int links;
+};
+
+/* A link has the mode 0777, and cannot be written. In a sticky folder other users cannot replace root's files. */
+static bool is_of_root(const struct stat *st)
+{
+	if (st->st_uid != 0)
+		return false;
+	return S_ISLNK(st->st_mode) || (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX)) ||
+	       !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* Remove the first part of @w->rest. Return: 1: @ret is it; 0: there is none; -ENAMETOOLONG. */
+static int next_part(struct walk *w, char ret[NAME_MAX + 1])
+{
+	const size_t before = strspn(w->rest, "/");
+	const size_t n = strcspn(w->rest + before, "/");
+
+	if (!n || n > NAME_MAX)
+		return n ? -ENAMETOOLONG : 0;
+	memcpy(ret, w->rest + before, n);
+	ret[n] = '\0';
+	memmove(w->rest, w->rest + before + n, strlen(w->rest + before + n) + 1);
+	return 1;
+}
+
+/* @w->done is a link: its target takes the place of it. */
+static int follow_link(struct walk *w)
+{
+	char target[PATH_MAX], rest[PATH_MAX];
+	const ssize_t n = readlink(w->done, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return -errno;
+	if (++w->links > LINKS_MAX)
+		return -ELOOP;
+	target[n] = '\0';
+	if ((size_t)snprintf(rest, sizeof(rest), "%s/%s", target, w->rest) >= sizeof(rest))
+		return -ENAMETOOLONG;
+	memcpy(w->rest, rest, sizeof(rest));
+	*(*target == '/' ? w->done : strrchr(w->done, '/')) = '\0';
+	return 0;
+}
+
+static int enter_part(struct walk *w, const char *part)
+{
+	const size_t n = strlen(w->done);
+	struct stat st;
+
+	if (!strcmp(part, ".."))
+		*(n ? strrchr(w->done, '/') : w->done) = '\0';
+	if (!strcmp(part, "..") || !strcmp(part, "."))
+		return 0;
+	if ((size_t)snprintf(w->done + n, sizeof(w->done) - n, "/%s", part) >= sizeof(w->done) - n)
+		return -ENAMETOOLONG;
+	if (lstat(w->done, &st) < 0)
+		return -errno;
+	if (!is_of_root(&st))
+		return -EPERM;
+	return S_ISLNK(st.st_mode) ? follow_link(w) : 0;
+}
+
+int ghvm_file_follow(const char *path, char *ret)
+{
+	char part[NAME_MAX + 1];
+	struct walk w = {};
+	int r;
+
+	if ((size_t)snprintf(w.rest, sizeof(w.rest), "%s", path) >= sizeof(w.rest))
+		return -ENAMETOOLONG;
+	while ((r = next_part(&w, part)) > 0) {
+		r = enter_part(&w, part);
+		if (r < 0)
+			break;
+	}
+	memcpy(ret, w.done, sizeof(w.done));
+	return r;
+}
+
+int ghvm_file_open_root(const char *path)
+{
+	char file[PATH_MAX];
+	int fd = ghvm_file_open(AT_FDCWD, path);
+
+	if (fd != -ELOOP)
+		return fd;
+	return ghvm_file_follow(path, file) < 0 ? -ELOOP : ghvm_file_open(AT_FDCWD, file);
 }
 
 int ghvm_file_create(int dir, const char *name)

@@ -27,6 +27,24 @@ int ghvm_file_open(int dir, const char *path);
 int ghvm_file_open_for(int dir, const char *path, int access);
 
 /**
+ * ghvm_file_follow() - the file that a symbolic link of root's names, as /vmlinuz does
+ * @path: absolute
+ * @ret: PATH_MAX bytes. 0: the same file, by a path without links. -EPERM: the part of @path, or of a target, that
+ *       does not belong to root, or that others may write in
+ *
+ * Each folder, each link and the file itself have to be root's, so that no other user can make another file of it
+ * between this call and the next. Return: 0; -EPERM; -ELOOP more than 40 links; -ENAMETOOLONG; errno of lstat().
+ */
+int ghvm_file_follow(const char *path, char *ret);
+
+/**
+ * ghvm_file_open_root() - as ghvm_file_open(), but a symbolic link is followed as ghvm_file_follow() does
+ *
+ * Return: as ghvm_file_open(); -ELOOP a link that is not followed.
+ */
+int ghvm_file_open_root(const char *path);
+
+/**
  * ghvm_file_create() - create an empty file for writing
  *
  * An existing file of that name is removed, not opened. Only the owner may read the new one.

@@ -66,11 +66,28 @@ int ghvm_file_fail(const char *path, int error, struct ghvm_error *err)
 			      target);
 }
 
+/* A link that was not followed, though there is a file at its end. */
+static int fail_link(const char *key, const char *path, struct ghvm_error *err)
+{
+	char part[PATH_MAX];
+	struct stat st;
+
+	if (stat(path, &st) < 0 || ghvm_file_follow(path, part) != -EPERM)
+		return 0;
+	return ghvm_error_set(err, -ELOOP,
+			      "%s: %s: is a symbolic link, which is followed only where all of it "
+			      "is root's and only root may write: %s is not; name the file itself",
+			      key, path, part);
+}
+
 int ghvm_file_fail_key(const char *key, const char *path, int error, struct ghvm_error *err)
 {
 	struct ghvm_error why = {};
-	int r = ghvm_file_fail(path, error, &why);
+	int r = error == ELOOP ? fail_link(key, path, err) : 0;
 
+	if (r < 0)
+		return r;
+	r = ghvm_file_fail(path, error, &why);
 	return ghvm_error_set(err, r, "%s: %s", key, why.msg);
 }
 

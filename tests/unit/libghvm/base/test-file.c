@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Files that are opened without waiting, and read whole. */
+#include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"
 #include "libghvm/base/file.h"
 #include "tests/unit/folder.h"
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,85 @@ static void opens_nothing_but_files(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(read(fd, buf, sizeof(buf)), 1);
 	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_PATH), O_RDONLY);
+	folder_remove(dir);
+}
+
+/* A folder with a file, links to it in all ways, and links to nothing. @ret_d: of the folder */
+static void make_links(char dir[FOLDER_SIZE], int *ret_d)
+{
+	char target[FOLDER_SIZE + 32];
+	int d;
+
+	folder_make(dir);
+	folder_put(dir, "sub/Image", "x");
+	d = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(symlinkat("sub/Image", d, "relative"), 0);
+	(void)snprintf(target, sizeof(target), "%s//sub/./Image", dir);
+	assert_int_equal(symlinkat(target, d, "absolute"), 0);
+	assert_int_equal(symlinkat("relative", d, "chain"), 0);
+	assert_int_equal(symlinkat("sub", d, "folder"), 0);
+	assert_int_equal(symlinkat("folder/../chain", d, "up"), 0);
+	assert_int_equal(symlinkat("loop", d, "loop"), 0);
+	assert_int_equal(symlinkat("nothing", d, "void"), 0);
+	*ret_d = d;
+}
+
+static int follow_in(const char *dir, const char *link, char *ret)
+{
+	char path[FOLDER_SIZE + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, link);
+	return ghvm_file_follow(path, ret);
+}
+
+static void follows_links_of_root(void **state)
+{
+	static const char *const links[] = { "relative", "absolute", "chain", "folder/Image",
+					     "up" };
+	char dir[FOLDER_SIZE], found[PATH_MAX], file[FOLDER_SIZE + 32], path[FOLDER_SIZE + 300];
+	_cleanup_(closep) int d = -1;
+
+	if (geteuid() != 0)
+		skip();
+	make_links(dir, &d);
+	(void)snprintf(file, sizeof(file), "%s/sub/Image", dir);
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		_cleanup_(closep) int fd = -1;
+
+		assert_int_equal(follow_in(dir, links[i], found), 0);
+		assert_string_equal(found, file);
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, links[i]);
+		fd = ghvm_file_open_root(path);
+		assert_true(fd >= 0);
+	}
+	assert_int_equal(follow_in(dir, "loop", found), -ELOOP);
+	assert_int_equal(follow_in(dir, "void", found), -ENOENT);
+	(void)snprintf(path, sizeof(path), "%s/%0280d", dir, 0);
+	assert_int_equal(ghvm_file_follow(path, found), -ENAMETOOLONG);
+	folder_remove(dir);
+}
+
+/* Each part in turn is another user's, or may be written by others. */
+static void follows_no_links_of_others(void **state)
+{
+	static const char *const parts[] = { "", "chain", "relative", "sub", "sub/Image" };
+	char dir[FOLDER_SIZE], found[PATH_MAX], path[FOLDER_SIZE + 64], file[FOLDER_SIZE + 64];
+	_cleanup_(closep) int d = -1;
+
+	make_links(dir, &d);
+	(void)snprintf(file, sizeof(file), "%s/chain", dir);
+	for (size_t i = 0; geteuid() == 0 && i < ARRAY_SIZE(parts); i++) {
+		(void)snprintf(path, sizeof(path), *parts[i] ? "%s/%s" : "%s", dir, parts[i]);
+		assert_int_equal(lchown(path, 65534, 0), 0);
+		assert_int_equal(ghvm_file_open_root(file), -ELOOP);
+		assert_int_equal(ghvm_file_follow(file, found), -EPERM);
+		assert_string_equal(found, path);
+		assert_int_equal(lchown(path, 0, 0), 0);
+		assert_int_equal(ghvm_file_follow(file, found), 0);
+	}
+	assert_int_equal(fchmodat(d, "sub", 0775, 0), 0);
+	assert_int_equal(ghvm_file_follow(file, found), -EPERM);
+	assert_int_equal(ghvm_file_open_root(file), -ELOOP);
 	folder_remove(dir);
 }
 
@@ -101,6 +182,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opens_nothing_but_files),
+		cmocka_unit_test(follows_links_of_root),
+		cmocka_unit_test(follows_no_links_of_others),
 		cmocka_unit_test(reads_a_file_up_to_the_limit),
 		cmocka_unit_test(reads_an_empty_file),
 		cmocka_unit_test(reads_a_pipe_to_its_end),
