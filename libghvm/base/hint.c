@@ -274,7 +274,7 @@ static const struct failure failures[] = {
 	  ANY,
 	  { "", "pages that cannot be pinned for long (CMA, movable): free some memory; or "
 		"another process changed the file" } },
-	{ -EBUSY, ANY, { "", "try again when what it is doing has ended" } },
+	{ -EBUSY, ANY, { "", "end what the message names, or try again when that has ended" } },
 	{ -ENOTUNIQ, ANY, { "", STAYS } },
 	{ -ESTALE, ANY, { "", "start it again" } },
 	{ -EACCES, ANY, { "", "group gunyah may ask, and polkit has the last word" } },

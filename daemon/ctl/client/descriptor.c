@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 #define SAY_AFTER_MS 1000
-#define FILE_MAX (UINT64_C(1) << 30) /* bytes that DefineVM takes */
+#define COPIES "/var/lib/gunyah/images/" /* of the files of definitions */
+#define FILE_MAX (UINT64_C(1) << 30)	 /* bytes that DefineVM takes */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 bool descriptor_is_file(const char *arg)
@@ -84,6 +85,12 @@ int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struc
 	_cleanup_(closep) int fd = ghvm_file_open_root(path);
 	struct stat st;
 
+	if (fd == -EACCES && !strncmp(path, COPIES, strlen(COPIES)))
+		return ghvm_error_set(err, fd,
+				      "%s: %s: only root and the manager may read the files of a "
+				      "definition: call as root, or check the descriptor alone "
+				      "with ghvmctl validate --offline",
+				      key, path);
 	if (fd < 0)
 		return ghvm_file_fail_key(key, path, -fd, err);
 	if (fstat(fd, &st) < 0)

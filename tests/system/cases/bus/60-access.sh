@@ -158,6 +158,19 @@ as_asked yes stranger ghvmctl start one
 as_asked yes stranger ghvmctl --force stop one
 must 30 gone
 
+say "the files of a definition are the manager's: a member is told so, and what can be checked"
+mkdir /run/defined
+sed 's/256M/128M/' $vms/one.yaml >/run/defined/defined.yaml
+as member ghvmctl define /run/defined/defined.yaml
+if as member ghvmctl validate defined >/run/said 2>&1; then
+	fail "a member reads the copies"
+fi
+grep -q "only root and the manager may read the files of a definition" /run/said || fail "$(cat /run/said)"
+as member ghvmctl validate --offline defined
+ghvmctl validate defined
+as member ghvmctl undefine defined
+rm -r /run/defined
+
 say "units stay root's: with the right to manage them came modes of jobs that touch all others"
 for user in member stranger; do
 	if as $user systemctl --no-ask-password start gunyah-vm@one >/run/said 2>&1; then
