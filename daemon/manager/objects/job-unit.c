@@ -71,6 +71,15 @@ int job_ask_unit(struct bus *b, const char *vm, sd_bus_slot **slot, sd_bus_messa
 					SYSTEMD ".Unit", "ActiveState");
 }
 
+void job_forget_unit(struct bus *b, const char *vm)
+{
+	char unit[UNIT_SIZE];
+
+	unit_of(vm, unit);
+	(void)sd_bus_call_method_async(b->conn, NULL, SYSTEMD, SYSTEMD_PATH, SYSTEMD_MANAGER,
+				       "ResetFailedUnit", NULL, NULL, "s", unit);
+}
+
 static int ask_for_state(struct job *job, sd_bus_message_handler_t fn)
 {
 	job->slot = sd_bus_slot_unref(job->slot);

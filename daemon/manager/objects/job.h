@@ -32,6 +32,8 @@ void jobs_on_commit(struct jobs *j, const struct vm *vm, const struct ghvm_error
 /* Does a job of that VM run? */
 bool jobs_busy(const struct jobs *j, const struct vm *vm);
 
+/* Have systemd forget the unit of @vm, a name, if it has failed. What systemd answers does not matter. */
+void job_forget_unit(struct bus *b, const char *vm);
 /*
  * Ask systemd for the ActiveState of the unit of @vm, a name: the reply is "v s". @slot: freed by the caller,
  * after or before the reply

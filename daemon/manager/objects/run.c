@@ -2,9 +2,9 @@
 /*
  * RunVM, and the end of transient VMs.
  *
- * A transient VM is forgotten as soon as its guest has ended and its runner was told to exit for good. After any
+ * A transient VM is forgotten as soon as its guest has ended and its runner was told to exit successfully. After any
  * other end, as a crash or a start that failed, systemd may start the unit again: then the VM is forgotten once systemd
- * has said twice that the unit is over.
+ * has said twice that the unit is over. A unit that has failed would stay in systemd's memory: it is reset then.
  */
 #include "daemon/manager/objects/run.h"
 
@@ -96,6 +96,7 @@ static void end_vm(struct runs *r, struct vm *vm)
 
 	runs_on_vm_removed(r, vm);
 	log_info(&a, "The transient VM is over");
+	job_forget_unit(r->bus, vm->name);
 	manager_end_transient(r->bus->manager, vm);
 }
 

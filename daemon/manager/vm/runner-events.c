@@ -66,8 +66,7 @@ static void on_runner_stopping(void *data, enum ghvm_link_how how)
 
 void vm_end_runner(struct vm *vm, enum ghvm_exit_type type, enum ghvm_link_action action)
 {
-	vm->over = control_connected(&vm->control) && !vm->signalled &&
-		   (action == GHVM_LINK_EXIT_OK || action == GHVM_LINK_EXIT_STOP);
+	vm->over = control_connected(&vm->control) && !vm->signalled && action == GHVM_LINK_EXIT_OK;
 	control_ended(&vm->control, type, action);
 }
 

@@ -133,7 +133,7 @@ struct vm_questions {
  * @forced: its runner gave the guest no chance, or no more
  * @final, @final_reason: of one that is doomed: what it is after the teardown
  * @signalled: its runner was told to stop by a signal, or to reboot: its unit may be about to be restarted
- * @over: its runner exits in a way after which systemd does not start the unit again
+ * @over: its runner exits in a way after which its unit is inactive, and not failed
  * @awaits_region_fds: adopted, and its runner has not sent the memory of its regions yet, nor the files of a
  *     transient VM
  * @refusal: what its runner is told when it has sent the files of a transient VM; NULL: it is not refused

@@ -75,6 +75,12 @@ must 10 sh -c '! busctl --list tree org.gunyah.vmm1 | grep -q /vm/sent$'
 systemctl start gunyah-vm@sent && fail "a unit without a VM has started"
 systemctl reset-failed gunyah-vm@sent
 
+say "a run that fails leaves no failed unit in systemd"
+echo no kernel >/run/no-kernel
+refused ghvmctl run --kernel /run/no-kernel --memory 128M --name wrong >/run/said 2>&1
+grep -q -- "--kernel: /run/no-kernel" /run/said || fail "$(cat /run/said)"
+must 10 sh -c '! systemctl list-units --all --plain --no-legend "gunyah-vm@wrong.service" | grep -q .'
+
 say "a disk that is full"
 systemctl stop gunyah-vmd.socket gunyah-vmd
 mount -t tmpfs -o size=4M tmpfs $lib
