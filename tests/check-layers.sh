@@ -14,7 +14,7 @@ libghvm: base hyp spec trace rm plan memory machine
 daemon: ipc
 daemon/manager: core state host instance vm recovery . start bus objects
 daemon/prepare: disk .
-daemon/runner: base virtio net devices .
+daemon/runner: base virtio net vhost devices .
 daemon/ctl: output kernel . client verbs
 '
 # The folder whose layer a public header is of.

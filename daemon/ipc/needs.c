@@ -70,6 +70,15 @@ static void add_disks(const struct ghvm_spec *spec, struct ghvm_need *ret, size_
 		};
 }
 
+/* A file of the kernel, which no descriptor names. */
+static void add_vsock(struct ghvm_need *ret, size_t *n)
+{
+	ret[(*n)++] = (struct ghvm_need){
+		.kind = GHVM_LINK_VSOCK,
+		.key = "devices[].vsock",
+	};
+}
+
 static void add_logs(struct ghvm_need *ret, size_t *n, unsigned int count)
 {
 	for (unsigned int i = 0; i < count && i < GHVM_SPEC_LOGS_MAX; i++)
@@ -91,6 +100,8 @@ size_t ghvm_needs_of(const struct ghvm_spec *spec, struct ghvm_need ret[GHVM_NEE
 	add_file(ret, &n, GHVM_LINK_OVERLAY, "kernel.dtb-overlay", spec->dtb_overlay);
 	add_sockets(spec, ret, &n);
 	add_disks(spec, ret, &n);
+	if (spec->vsock)
+		add_vsock(ret, &n);
 	if (spec->console && spec->logging == GHVM_LOGGING_FILE)
 		add_logs(ret, &n, spec->log_count);
 	return n;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define GHVM_NEEDS_MAX                                                                             \
-	(4 + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX + GHVM_SPEC_VHOST_MAX + GHVM_SPEC_DISKS_MAX)
+	(5 + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX + GHVM_SPEC_VHOST_MAX + GHVM_SPEC_DISKS_MAX)
 #define GHVM_NEED_KEY_SIZE 32
 
 /**

@@ -24,13 +24,14 @@ static const struct permanent_error errors[] = {
 	{ -ENAMETOOLONG, { false, true } },
 	{ -ENOTDIR, { false, true } },
 	{ -ENXIO, { false, true } },
-	{ -EOVERFLOW, { false, true } }, /* a file too large to open */
-	{ -EFBIG, { true, true } },	 /* a file, or guest memory, that is too large */
-	{ -ENOEXEC, { true, false } },	 /* the kernel is not an arm64 Image */
-	{ -EDQUOT, { true, true } },	 /* more than there is in total */
-	{ -EOPNOTSUPP, { true, true } }, /* RM's limits; huge pages of this size */
-	{ -ENODEV, { true, false } },	 /* the module is not loaded */
-	{ -EHOSTDOWN, { true, false } }, /* RM is dead until the host reboots */
+	{ -EOVERFLOW, { false, true } },  /* a file too large to open */
+	{ -EFBIG, { true, true } },	  /* a file, or guest memory, that is too large */
+	{ -ENOEXEC, { true, false } },	  /* the kernel is not an arm64 Image */
+	{ -EDQUOT, { true, true } },	  /* more than there is in total */
+	{ -EOPNOTSUPP, { true, true } },  /* RM's limits; huge pages of this size */
+	{ -ENODEV, { true, false } },	  /* the module is not loaded */
+	{ -EADDRINUSE, { false, true } }, /* the CID of a vsock */
+	{ -EHOSTDOWN, { true, false } },  /* RM is dead until the host reboots */
 };
 
 const struct permanent_error *permanent_errors(size_t *ret_n)

@@ -31,6 +31,8 @@
 #define GHVM_LINK_SOCKET_NAME "vhost-user-"
 #define GHVM_LINK_DISK_NAME "disk-" /* likewise, of a disk's storage daemon */
 
+#define GHVM_LINK_VSOCK_NAME "vsock" /* the host's vhost-vsock */
+
 /*
  * Files of a transient VM that came with its call, sealed memfds. In the unit's store they are named so,
  * with "kernel" or "initrd".
@@ -102,7 +104,8 @@ enum ghvm_link_kind {
 	GHVM_LINK_OVERLAY = 4,
 	GHVM_LINK_LOG = 5,    /* console log; index 0 is appended to, the others are older */
 	GHVM_LINK_SOCKET = 6, /* O_PATH descriptor of the socket of a device's back-end */
-	GHVM_LINK_DISK = 7, /* likewise, of the storage daemon that the helper starts for a disk */
+	GHVM_LINK_DISK = 7,  /* likewise, of the storage daemon that the helper starts for a disk */
+	GHVM_LINK_VSOCK = 8, /* the host's vhost-vsock, which has the CID of the VM */
 	GHVM_LINK_KINDS,
 };
 

@@ -8,12 +8,12 @@
  * u16 n, n * { u32 label, u64 ipa, u64 size },
  * from version 2: u16 n, n * { name[16], u16 nth, u64 ipa, u32 doorbell },
  * u16 n, n * { u32 label, u64 ipa, u64 size }, u8 on_watchdog,
- * from version 3: for each of these devices u32 virtio_id, u32 queues
+ * from version 3: for each of these devices u32 virtio_id, u32 queues; from version 4: u32 cid
  *
  * log is 0 if written by an older manager; older runners ignore it. console and power_key stand for the
  * devices that runners have always had. The lists of version 2 have the others and the memory that they
  * access; without any they are not written, so that an older runner understands its VM after a reboot in
- * place. Version 3 is written only if another process serves a device.
+ * place. Version 3 is written only if another process serves a device, version 4 if the host's kernel does.
  */
 #include "daemon/ipc/runinfo.h"
 
@@ -30,6 +30,7 @@
 #define RUNINFO_VERSION 1
 #define RUNINFO_VERSION_DEVICES 2 /* with the list of other devices */
 #define RUNINFO_VERSION_SERVED 3  /* and with what another process serves */
+#define RUNINFO_VERSION_CID 4	  /* and with the CID of a vsock */
 #define RUNINFO_MAX 4096
 #define LOG_KIND GHVM_BITS(15, 14) /* enum ghvm_logging */
 #define LOG_SIZE GHVM_BITS(13, 0)  /* in GHVM_LOG_UNIT */
@@ -55,7 +56,7 @@ static bool same_memory(const struct ghvm_runinfo_region *a, const struct ghvm_r
 
 bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b)
 {
-	if (a->n_devices != b->n_devices || a->n_dma != b->n_dma)
+	if (a->n_devices != b->n_devices || a->n_dma != b->n_dma || a->cid != b->cid)
 		return false;
 	for (size_t i = 0; i < a->n_dma; i++)
 		if (!same_memory(&a->dma[i], &b->dma[i]))
@@ -115,6 +116,14 @@ static void put_other_devices(struct ghvm_put *w, const struct ghvm_runinfo *inf
 	}
 }
 
+bool ghvm_runinfo_windowed(const struct ghvm_runinfo *info)
+{
+	for (size_t i = 0; i < info->n_dma; i++)
+		if (info->dma[i].label == GHVM_LABEL_RAM)
+			return false;
+	return true;
+}
+
 bool ghvm_runinfo_served(const struct ghvm_runinfo *info)
 {
 	for (size_t i = 0; i < info->n_devices; i++)
@@ -125,6 +134,8 @@ bool ghvm_runinfo_served(const struct ghvm_runinfo *info)
 
 static uint32_t version_of(const struct ghvm_runinfo *info)
 {
+	if (info->cid)
+		return RUNINFO_VERSION_CID;
 	if (ghvm_runinfo_served(info))
 		return RUNINFO_VERSION_SERVED;
 	return count_others(info) ? RUNINFO_VERSION_DEVICES : RUNINFO_VERSION;
@@ -191,6 +202,8 @@ static void put_runinfo(struct ghvm_put *w, const struct ghvm_runinfo *info)
 	}
 	if (version >= RUNINFO_VERSION_SERVED)
 		put_served(w, info);
+	if (version >= RUNINFO_VERSION_CID)
+		ghvm_put_u32(w, info->cid);
 }
 
 int ghvm_runinfo_write(const struct ghvm_runinfo *info)
@@ -460,6 +473,8 @@ static void get_lists(struct ghvm_get *g, uint32_t version, struct ghvm_runinfo 
 	info->on_watchdog = ghvm_get_u8(g);
 	if (version >= RUNINFO_VERSION_SERVED)
 		get_served(g, info, n_first);
+	if (version >= RUNINFO_VERSION_CID)
+		info->cid = ghvm_get_u32(g);
 }
 
 /*@
@@ -474,7 +489,7 @@ static int get_runinfo(struct ghvm_get *g, struct ghvm_runinfo *info)
 	if (ghvm_get_u32(g) != RUNINFO_MAGIC)
 		return -EBADMSG;
 	version = ghvm_get_u32(g);
-	if (version < RUNINFO_VERSION || version > RUNINFO_VERSION_SERVED)
+	if (version < RUNINFO_VERSION || version > RUNINFO_VERSION_CID)
 		return -EBADMSG;
 	get_head(g, info);
 	get_first_devices(g, info);

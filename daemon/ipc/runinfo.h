@@ -61,6 +61,7 @@ struct ghvm_runinfo {
 	size_t n_regions;
 	struct ghvm_runinfo_region dma[GHVM_RUNINFO_DMA_MAX]; /* label 0 is RAM */
 	size_t n_dma;
+	uint32_t cid; /* of the device "vsock"; 0: there is none */
 };
 
 /* Return: a memfd, sealed against everything; negative errno. */
@@ -68,6 +69,9 @@ int ghvm_runinfo_write(const struct ghvm_runinfo *info);
 
 /* Do both have the same devices, at the same addresses, with access to the same memory? */
 bool ghvm_runinfo_same_devices(const struct ghvm_runinfo *a, const struct ghvm_runinfo *b);
+
+/* Do its devices access regions alone, and not RAM? */
+bool ghvm_runinfo_windowed(const struct ghvm_runinfo *info);
 
 /* Does another process serve one of the devices? */
 bool ghvm_runinfo_served(const struct ghvm_runinfo *info);

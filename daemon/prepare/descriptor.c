@@ -182,6 +182,8 @@ bool descriptor_stores(const struct descriptor *d, const char *name)
 	}
 	if (!strcmp(name, GHVM_LINK_RAM_NAME))
 		return shares_ram(&d->spec);
+	if (!strcmp(name, GHVM_LINK_VSOCK_NAME))
+		return d->spec.vsock;
 	for (size_t i = 0; i < ghvm_spec_count_vhost(&d->spec); i++) {
 		(void)snprintf(s, sizeof(s), GHVM_LINK_SOCKET_NAME "%zu", i);
 		if (!strcmp(name, s))

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/vhost.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +114,26 @@ int files_open_socket(const char *key, const char *path, const struct ghvm_spec_
 			"another one: give it the mode 0666, in a folder that others "
 			"cannot enter",
 			key, path);
+	return TAKE_FD(fd);
+}
+
+/* The node is there before the module, which the kernel loads when it is opened, if the host's kmod has said so to udev. */
+int files_open_vsock(const char *key, unsigned int cid, struct ghvm_error *err)
+{
+	_cleanup_(closep) int fd = open(FILES_VSOCK, O_RDWR | O_CLOEXEC);
+	const uint64_t guest = cid;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
+		return ghvm_error_set(err, -ENXIO,
+				      "%s: " FILES_VSOCK
+				      ": %s: the host's kernel needs its module: modprobe "
+				      "vhost_vsock",
+				      key, strerror(errno));
+	if (fd < 0)
+		return ghvm_error_set(err, -errno, "%s: " FILES_VSOCK ": %s", key, strerror(errno));
+	if (ioctl(fd, VHOST_VSOCK_SET_GUEST_CID, &guest) < 0)
+		return ghvm_error_set(err, -errno, "%s: " FILES_VSOCK ": the CID %u: %s", key, cid,
+				      strerror(errno));
 	return TAKE_FD(fd);
 }
 

@@ -13,6 +13,8 @@
 #define FILES_LOG_DIR "/var/log/gunyah"
 #define FILES_USERS_DIR "users" /* in it: UID.NAME.log of VMs that came over the bus */
 
+#define FILES_VSOCK "/dev/vhost-vsock"
+
 /* What is kept of the logs in it of one user, when another VM of that user starts (decision 65). */
 #define FILES_KEPT_LOGS 64
 #define FILES_KEPT_BYTES (UINT64_C(512) << 20)
@@ -48,6 +50,15 @@ int files_open_writable(const char *key, const char *path, const struct ghvm_spe
  */
 int files_open_socket(const char *key, const char *path, const struct ghvm_spec_owner *owner,
 		      struct ghvm_error *err);
+
+/**
+ * files_open_vsock() - open the kernel's vhost-vsock, and take an address with it
+ * @key: as for files_open()
+ * @cid: it is taken until the last process has closed the file
+ *
+ * Return: a file descriptor; -EADDRINUSE another file has @cid; negative errno, with a message.
+ */
+int files_open_vsock(const char *key, unsigned int cid, struct ghvm_error *err);
 
 /**
  * files_open_log() - open or create a console log

@@ -22,6 +22,7 @@
 #include "libghvm/base/cleanup.h"
 #include "daemon/ipc/permanent.h"
 #include "daemon/ipc/protocol.h"
+#include "libghvm/spec/files.h"
 #include "libghvm/spec/paths.h"
 
 #define SILENT_MS 5000
@@ -178,6 +179,27 @@ static int give_disk(const struct session *s, const struct ghvm_need *n, struct 
 	return r;
 }
 
+static int give_vsock(const struct session *s, struct ghvm_error *err)
+{
+	const struct ghvm_spec *spec = &s->descriptor.spec;
+	const unsigned int cid = ghvm_spec_cid(spec);
+	const struct ghvm_spec_place *place = spec_device_place(spec, "devices[].vsock", 0);
+	const char *key = place ? place->key : "devices[].vsock";
+	char holder[GHVM_NAME_SIZE];
+	int fd = files_open_vsock(key, cid, err);
+
+	if (fd == -EADDRINUSE) {
+		spec_find_cid(spec, s->vms_dirs, holder);
+		(void)ghvm_error_set(err, fd,
+				     "%s: the CID %u is taken%s%s: give this VM another one with "
+				     "the key cid",
+				     key, cid, *holder ? ", perhaps by the VM " : "", holder);
+	}
+	if (fd < 0)
+		ghvm_spec_locate(spec, err);
+	return fd;
+}
+
 static int make_file(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	const struct ghvm_spec_owner *owner;
@@ -191,6 +213,8 @@ static int make_file(const struct session *s, const struct ghvm_need *n, struct 
 		return give_socket(s, n, err);
 	if (n->kind == GHVM_LINK_DISK)
 		return give_disk(s, n, err);
+	if (n->kind == GHVM_LINK_VSOCK)
+		return give_vsock(s, err);
 	owner = spec_path_owner(&s->descriptor.spec, n->key);
 	if (!owner)
 		return ghvm_error_set(err, -EBADMSG, "%s: the descriptor has no such path", n->key);

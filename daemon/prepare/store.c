@@ -38,6 +38,7 @@ static void remove_known(void)
 		"console-log",
 		"refused",
 		GHVM_LINK_RAM_NAME,
+		GHVM_LINK_VSOCK_NAME,
 		GHVM_LINK_SENT_NAME "kernel",
 		GHVM_LINK_SENT_NAME "initrd",
 	};

@@ -27,6 +27,7 @@ void fds_init(struct fds *f)
 		.listen = -1,
 		.machine = -1,
 		.ram = -1,
+		.vsock = -1,
 		.refused = -1,
 	};
 	for (size_t i = 0; i < GHVM_SPEC_CPUS_MAX; i++)
@@ -48,6 +49,7 @@ void fds_done(struct fds *f)
 	closep(&f->listen);
 	closep(&f->machine);
 	closep(&f->ram);
+	closep(&f->vsock);
 	for (size_t i = 0; i < GHVM_SPEC_VHOST_MAX; i++)
 		closep(&f->sockets[i]);
 	for (size_t i = 0; i < GHVM_SPEC_DISKS_MAX; i++)
@@ -94,7 +96,7 @@ static int *slot_of(struct fds *f, const char *name)
 		{ "grant", &f->grant },		 { "control", &f->control },
 		{ "listen", &f->listen },	 { "machine", &f->machine },
 		{ "refused", &f->refused },	 { "console-log", &f->console_log[0] },
-		{ GHVM_LINK_RAM_NAME, &f->ram },
+		{ GHVM_LINK_RAM_NAME, &f->ram }, { GHVM_LINK_VSOCK_NAME, &f->vsock },
 	};
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)

@@ -18,6 +18,7 @@
  * @listen: listening socket for later managers
  * @machine: sealed memfd with the description of the VM (runinfo)
  * @ram: memory that its devices access
+ * @vsock: the host's vhost-vsock
  * @sockets: O_PATH descriptors of the sockets of the devices' back-ends; @disks: and of those of disks
  * @console_log: console log and older logs, in order
  * @refused: the start was refused permanently; there are no other file descriptors
@@ -31,6 +32,7 @@ struct fds {
 	int listen;
 	int machine;
 	int ram;
+	int vsock;
 	int sockets[GHVM_SPEC_VHOST_MAX];
 	int disks[GHVM_SPEC_DISKS_MAX];
 	int console_log[GHVM_SPEC_LOGS_MAX];
@@ -46,7 +48,7 @@ void fds_done(struct fds *f);
 /**
  * fds_add() - store a file descriptor by its name
  * @name: "grant", "control", "listen", "machine", "console-log", "console-log-N", "refused", GHVM_LINK_RAM_NAME,
- *        GHVM_LINK_SOCKET_NAME or GHVM_LINK_DISK_NAME with a number, "wake-N",
+ *        GHVM_LINK_VSOCK_NAME, GHVM_LINK_SOCKET_NAME or GHVM_LINK_DISK_NAME with a number, "wake-N",
  *        GHVM_LINK_REGION_NAME with a label, GHVM_LINK_SENT_NAME with a kind
  * @fd: taken over, also on failure; close-on-exec from here on
  *

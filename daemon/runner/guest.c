@@ -162,7 +162,7 @@ static int map_memory(struct guest *g, const struct fds *fds, struct ghvm_error 
 /* The devices take the logs over. */
 static int init_devices(struct guest *g, struct fds *fds, struct ghvm_error *err)
 {
-	struct devices_files files = {};
+	struct devices_files files = { .vsock = fds->vsock };
 
 	for (size_t i = 0; i < GHVM_SPEC_LOGS_MAX; i++)
 		files.logs[i] = TAKE_FD(fds->console_log[i]);

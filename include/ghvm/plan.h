@@ -86,7 +86,8 @@ struct ghvm_plan_parcel {
 
 /**
  * struct ghvm_plan_device - a device: one page of registers; accesses to it trap to the host
- * @name: its kind: "uart", "power-key", "disk", "rng", "rtc", "vhost-user", "watchdog"; static
+ * @name: its kind: "uart", "power-key", "disk", "rng", "rtc", "vhost-user", "vsock",
+ *        "watchdog"; static
  * @nth: 0 for the first of its kind
  * @ipa: address of the page
  * @doorbell: label of the doorbell that is its interrupt; GHVM_DOORBELL_NONE: it has none

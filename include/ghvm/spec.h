@@ -225,6 +225,8 @@ struct ghvm_spec_owner {
  * @rng: has a source of random numbers; @rtc: has a clock; @watchdog: has a watchdog (all default
  *       false)
  * @rng_region: label of the region that @rng accesses, 0: RAM
+ * @vsock: has sockets of AF_VSOCK (default false); @vsock_cid: the address, 0: ghvm_spec_cid() chooses;
+ *         @vsock_region: label of the region that it accesses, 0: RAM
  * @vhost: virtio devices that other processes serve; the first one without a socket is the end
  * @disks: its disks; the first one without an image is the end
  * @rm_rpc: the guest can talk to RM (default false)
@@ -262,6 +264,9 @@ struct ghvm_spec {
 	bool rtc;
 	struct ghvm_spec_vhost vhost[GHVM_SPEC_VHOST_MAX];
 	struct ghvm_spec_disk disks[GHVM_SPEC_DISKS_MAX];
+	bool vsock;
+	unsigned int vsock_cid;
+	unsigned int vsock_region;
 	bool watchdog;
 	bool rm_rpc;
 	enum ghvm_on_end on_reboot;
@@ -286,6 +291,12 @@ size_t ghvm_spec_count_disks(const struct ghvm_spec *spec);
 
 /* What the disk's cache does, also if the descriptor does not say it. */
 enum ghvm_disk_cache ghvm_spec_disk_cache(const struct ghvm_spec_disk *disk);
+
+/*
+ * The address (CID) of its vsock: a number that the name decides, from 2^30 on, unless the descriptor has one. Two names
+ * have the same with a chance of one in 2^30.
+ */
+unsigned int ghvm_spec_cid(const struct ghvm_spec *spec);
 
 /* The guest-physical address of the first byte of RAM. */
 uint64_t ghvm_spec_ram(const struct ghvm_spec *spec);

@@ -200,6 +200,16 @@ static void describe_vhost(const struct ghvm_spec *spec, unsigned int nth, unsig
 	*ret_queues = spec->vhost[nth].queues ?: 1;
 }
 
+static unsigned int count_vsock(const struct ghvm_spec *spec)
+{
+	return spec->vsock;
+}
+
+static uint32_t find_vsock_region(const struct ghvm_spec *spec, unsigned int nth)
+{
+	return spec->vsock_region;
+}
+
 /* ---- the table ---- */
 
 #define OPTIONS(...)                                                                               \
@@ -261,6 +271,15 @@ const struct ghvm_device_kind ghvm_device_kinds[] = {
 	  OPTIONS("VIRTIO_MMIO"),
 	  .region = find_vhost_region,
 	  .count = count_vhost_user,
+	  .put_node = put_virtio },
+	{ .name = "vsock",
+	  .node = "virtio",
+	  .bell = "vsock",
+	  .dma = true,
+	  .kernel = true,
+	  OPTIONS("VIRTIO_MMIO", "VIRTIO_VSOCKETS"),
+	  .region = find_vsock_region,
+	  .count = count_vsock,
 	  .put_node = put_virtio },
 	{ .name = "watchdog",
 	  .node = "watchdog",

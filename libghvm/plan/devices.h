@@ -36,6 +36,7 @@ struct dt_writer;
  * @backend: another process serves it over vhost-user: the kind of the virtio device, and the number of its queues;
  *           NULL: none does
  * @name_backend: writes which: its socket, or its unit; NULL without @backend
+ * @kernel: the host's kernel serves it, by a file that the start helper opens
  * @options: of a kernel that has its driver, without "CONFIG_", NULL-terminated
  * @count: number of these devices in a VM of @spec
  * @put_node: writes its node, and others that it needs
@@ -52,6 +53,7 @@ struct ghvm_device_kind {
 	bool dma;
 	void (*name_backend)(const struct ghvm_spec *spec, unsigned int nth, char *ret,
 			     size_t size);
+	bool kernel;
 	const char *const *options;
 	void (*backend)(const struct ghvm_spec *spec, unsigned int nth, unsigned int *ret_id,
 			unsigned int *ret_queues);

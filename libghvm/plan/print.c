@@ -169,6 +169,12 @@ static void text_auth(FILE *f, const struct ghvm_plan *p)
 		fprintf(f, "authentication\n  android, by firmware of the resource manager\n");
 }
 
+static void text_vsock(FILE *f, const struct ghvm_plan *p)
+{
+	if (p->spec->vsock)
+		fprintf(f, "vsock\n  CID %u\n", ghvm_spec_cid(p->spec));
+}
+
 static void text_registers(FILE *f, const struct ghvm_plan *p)
 {
 	if (p->n_registers)
@@ -246,6 +252,7 @@ char *plan_to_text(const struct ghvm_plan *p, const struct plan_look *look)
 	text_disks(f, p);
 	text_auth(f, p);
 	text_registers(f, p);
+	text_vsock(f, p);
 	text_charges(f, p);
 	text_steps(f, p);
 	return ghvm_file_text(f, &text);
@@ -381,6 +388,8 @@ static void json_plan(struct ghvm_json *j, const struct ghvm_plan *p)
 	json_parcels(j, p);
 	json_doorbells(j, p);
 	ghvm_json_text(j, "auth", auth_words[p->spec->auth]);
+	if (p->spec->vsock)
+		ghvm_json_number(j, "vsock_cid", ghvm_spec_cid(p->spec));
 	json_registers(j, p);
 	json_disks(j, p);
 	ghvm_json_number(j, "virqs", p->spec->cpus);

@@ -46,6 +46,16 @@ static const struct yaml_field rng_fields[] = {
 };
 static const struct yaml_map rng_map = { rng_fields };
 
+static const struct yaml_limits cid_limits = { 3, 0xfffffffe };
+static const struct yaml_field vsock_fields[] = {
+	FIELD("enabled", vsock, BOOL, yaml_parse_bool, YAML_CHOSEN, NULL, false, 78),
+	FIELD("cid", vsock_cid, NUMBER, yaml_parse_number, YAML_CHOSEN, &cid_limits, 0, 79),
+	FIELD("region", vsock_region, NUMBER, yaml_parse_number, YAML_CHOSEN, &spec_label_limits, 0,
+	      80),
+	{},
+};
+static const struct yaml_map vsock_map = { vsock_fields };
+
 /* A device that exists if it is listed: @dst is its "enabled". */
 static void parse_listed(struct yaml_reader *rd, yaml_node_t *n, const char *path,
 			 const struct yaml_field *f, void *dst)
@@ -193,10 +203,10 @@ static const struct yaml_field device_fields[] = {
 	VHOST(&vhost1_map),
 	VHOST(&vhost2_map),
 	VHOST(&vhost3_map),
+	LISTED("vsock", vsock, &vsock_map),
 	LISTED("watchdog", watchdog, &watchdog_map),
 	SPECIAL("net", UNSTORED, parse_later, YAML_NULL, NULL),
 	SPECIAL("share", UNSTORED, parse_later, YAML_NULL, NULL),
-	SPECIAL("vsock", UNSTORED, parse_later, YAML_NULL, NULL),
 	{},
 };
 const struct yaml_map spec_device_fields = { device_fields };

@@ -342,6 +342,24 @@ static void list_folders(const char *const *dirs, char *buf, size_t cap)
 				      dirs[i]);
 }
 
+void spec_find_cid(const struct ghvm_spec *spec, const char *const *dirs, char ret[GHVM_NAME_SIZE])
+{
+	char **names = NULL;
+
+	*ret = '\0';
+	(void)ghvm_spec_list(dirs, &names, NULL); /* those in readable folders */
+	for (char **n = names; n && *n; n++) {
+		_cleanup_(ghvm_spec_done) struct ghvm_spec other = {};
+
+		if (strcmp(*n, spec->name) != 0 &&
+		    ghvm_spec_load(*n, dirs, &other, NULL, NULL) == 0 && other.vsock &&
+		    ghvm_spec_cid(&other) == ghvm_spec_cid(spec))
+			(void)snprintf(ret, GHVM_NAME_SIZE, "%s", *n); /* fits: a valid name */
+		free(*n);
+	}
+	free(names);
+}
+
 int ghvm_spec_absent(const char *name, const char *const *dirs, struct ghvm_error *err)
 {
 	struct ghvm_near near = ghvm_near_begin(name);

@@ -51,6 +51,13 @@ int ghvm_spec_files_read(const char *name, const char *const *dirs, struct ghvm_
 void ghvm_spec_files_done(struct ghvm_spec_files *files);
 
 /**
+ * spec_find_cid() - another VM that has the CID of @spec for its vsock
+ * @dirs: as for ghvm_spec_load(); what cannot be read there has none
+ * @ret: its name, or an empty string
+ */
+void spec_find_cid(const struct ghvm_spec *spec, const char *const *dirs, char ret[GHVM_NAME_SIZE]);
+
+/**
  * ghvm_file_fail() - the error for a file that could not be opened
  * @path: of the file, opened with O_NOFOLLOW
  * @error: errno of open(), or that of ghvm_file_open(), for which EINVAL is no regular file

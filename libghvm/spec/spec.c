@@ -36,6 +36,20 @@ void ghvm_spec_done(struct ghvm_spec *spec)
 	*spec = (struct ghvm_spec){};
 }
 
+#define CID_CHOSEN (1U << 30) /* far from those that people and other programs choose */
+
+unsigned int ghvm_spec_cid(const struct ghvm_spec *spec)
+{
+	uint64_t h =
+		0xcbf29ce484222325ULL; /* FNV-1a; the same for ever: clients may have noted the number */
+
+	if (spec->vsock_cid)
+		return spec->vsock_cid;
+	for (const char *c = spec->name; *c; c++)
+		h = (h ^ (uint8_t)*c) * 0x100000001b3ULL;
+	return CID_CHOSEN | ((uint32_t)(h ^ h >> 32) & (CID_CHOSEN - 1));
+}
+
 size_t ghvm_spec_count_vhost(const struct ghvm_spec *spec)
 {
 	size_t n = 0;

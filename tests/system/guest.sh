@@ -30,7 +30,7 @@ modules() {
 }
 
 mkdir -p "$work"/{bin,dev,proc,sys,modules} "$out"
-modules gpio-pl061 evdev gpio_keys virtio_mmio virtio-rng virtio_blk
+modules gpio-pl061 evdev gpio_keys virtio_mmio virtio-rng virtio_blk vmw_vsock_virtio_transport
 cp -r "$root/examples/guest-module" "$work/build"
 make -s -C "$headers" M="$work/build" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- modules
 mv "$work/build/gunyah_region.ko" "$work/modules/"
@@ -38,7 +38,9 @@ rm -rf "$work/build"
 cp "$busybox" "$work/bin/busybox"
 aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static \
   "$here/guest-init.c" -o "$work/init"
-aarch64-linux-gnu-strip "$work/init"
+aarch64-linux-gnu-gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static \
+  "$here/ghvm-vsock.c" -o "$work/bin/vsock"
+aarch64-linux-gnu-strip "$work/init" "$work/bin/vsock"
 (cd "$work" && find . | cpio -o -H newc -R 0:0 --quiet) | gzip -1 >"$out/initrd"
 cp "$image/vmlinuz" "$out/Image"
 cp "$small/vmlinuz" "$out/Image-small"

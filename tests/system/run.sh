@@ -109,6 +109,15 @@ make_users() { # TREE ROOT-CPIO
   ln -s /dev/null "$1/etc/systemd/system/systemd-sysusers.service"
 }
 
+# Files of Debian's modules and of what they depend on.
+host_modules() { # IMAGE RELEASE NAME...
+  local image=$1 release=$2 name
+  shift 2
+  for name; do
+    /sbin/modprobe -d "$image" -S "$release" --show-depends "$name" | awk '$1 == "insmod" { print $2 }'
+  done
+}
+
 # All files of the project for the testbed, on top of the root of root.sh.
 make_overlay() {
   local tree=$out/tree release image test root_cpio
@@ -126,6 +135,8 @@ make_overlay() {
   cp -r "$image/lib/modules/$release" "$tree/usr/lib/modules/"
   # only modules used by the testbed: ghvm has no dependencies
   rm -rf "$tree/usr/lib/modules/$release/kernel"
+  mkdir -p "$tree/usr/lib/modules/$release/kernel"
+  host_modules "$image" "$release" vhost_vsock | xargs cp -t "$tree/usr/lib/modules/$release/kernel" || return
   mkdir -p "$tree/usr/lib/modules/$release/extra"
   cp "$out/kmod/ghvm.ko" "$tree/usr/lib/modules/$release/extra/"
   ln -s usr/lib "$tree/lib"
@@ -135,7 +146,7 @@ make_overlay() {
   cp -r "$here/machine/." "$root/tests/bench" "$out/guest" "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/cases" # all in one folder there, in the order of their numbers
   find "$here/cases" -name '*.sh' -exec cp -t "$tree/usr/lib/ghvm-tests/cases" {} + || return
-  cp "$programs"/tests/system/{ghvm-forbidden,ghvm-pages,ghvm-selftest,polkit-agent} "$tree/usr/lib/ghvm-tests/"
+  cp "$programs"/tests/system/{ghvm-forbidden,ghvm-pages,ghvm-selftest,ghvm-vsock,polkit-agent} "$tree/usr/lib/ghvm-tests/"
   cp "$programs/tests/bench/bench-unit" "$tree/usr/lib/ghvm-tests/"
   mkdir "$tree/usr/lib/ghvm-tests/unit"
   for test in "$programs"/tests/unit/test-*; do
@@ -186,7 +197,7 @@ made module "module" \
   "$(made_key "$root/kmod" "$0" "$tools" "$("$here/kernel.sh" headers 6.12-cloud)/Makefile")" kmod/ghvm.ko build_module
 step "guest kernel, built on first use" "$here/kernel.sh" image guest
 made guest "guest" \
-  "$(made_key "$here"/guest* "$root/examples/guest-module" "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" \
+  "$(made_key "$here"/guest* "$here/ghvm-vsock.c" "$root/examples/guest-module" "$tools" "$("$here/kernel.sh" image 6.1)/vmlinuz" \
     "$("$here/kernel.sh" headers 6.1)/Makefile" \
     "$("$here/kernel.sh" image guest)/vmlinuz" "$("$here/kernel.sh" busybox)" \
     "$("$here/kernel.sh" uboot)")" guest/Image "$here/guest.sh" "$out/guest"

@@ -288,6 +288,31 @@ static void add_lint(const struct ghvm_spec *spec, struct ghvm_complaints *all)
 				all); /* or there is no place to name */
 }
 
+/* Warn of what keeps its vsock from this host: no module, or another VM of the same address. */
+static void add_vsock_lint(const struct ctl *ctl, const struct ghvm_spec *spec,
+			   struct ghvm_complaints *all)
+{
+	const struct ghvm_spec_place *place = spec_device_place(spec, "devices[].vsock", 0);
+	const char *key = place ? place->key : "devices[].vsock";
+	char other[GHVM_NAME_SIZE];
+	struct ghvm_error err = {};
+
+	if (!spec->vsock)
+		return;
+	if (access("/dev/vhost-vsock", F_OK) < 0) {
+		(void)ghvm_error_set(&err, -ENOENT,
+				     "%s: this host has no /dev/vhost-vsock: modprobe vhost_vsock",
+				     key);
+		(void)spec_warn(spec, &err, "vsock-module", all); /* or out of memory */
+	}
+	spec_find_cid(spec, ctl->dirs, other);
+	if (!*other)
+		return;
+	(void)ghvm_error_set(&err, -EEXIST, "%s: %s has the CID %u, too: only one of them can run",
+			     key, other, ghvm_spec_cid(spec));
+	(void)spec_warn(spec, &err, "vsock-cid", all); /* likewise */
+}
+
 int verb_validate(const struct ctl *ctl, char **args, int n)
 {
 	_cleanup_(ghvm_complaints_done) struct ghvm_complaints all = {};
@@ -304,6 +329,8 @@ int verb_validate(const struct ctl *ctl, char **args, int n)
 		r = check_disks(&spec, &all, &err);
 	if (r == 0 && !ctl->offline)
 		add_lint(&spec, &all);
+	if (r == 0 && !ctl->offline)
+		add_vsock_lint(ctl, &spec, &all);
 	if (ctl->json)
 		complaints_print_json(&all);
 	else

@@ -21,6 +21,7 @@
 struct devices {
 	struct ghvm_plan_device v[GHVM_PLAN_DEVICES_MAX];
 	size_t n;
+	unsigned int cid; /* of a vsock; 0: none */
 };
 
 /* As its runner tells it. */
@@ -92,10 +93,13 @@ static void find_devices(const struct ctl *ctl, const struct client_vm *vm, stru
 	_cleanup_(ghvm_spec_done) struct ghvm_spec spec = {};
 
 	ret->n = 0;
+	ret->cid = 0;
 	if (!vm->vmid || !vm->descriptor || strcmp(vm->descriptor, "current") != 0)
 		return;
-	if (ghvm_spec_load(vm->name, ctl->dirs, &spec, NULL, NULL) == 0)
-		(void)ghvm_devices_place(ghvm_device_kinds, &spec, ret->v, &ret->n, NULL);
+	if (ghvm_spec_load(vm->name, ctl->dirs, &spec, NULL, NULL) < 0)
+		return;
+	(void)ghvm_devices_place(ghvm_device_kinds, &spec, ret->v, &ret->n, NULL);
+	ret->cid = spec.vsock ? ghvm_spec_cid(&spec) : 0;
 }
 
 /* Regions that another VM has as well; none if the manager cannot be asked any more. */
@@ -173,6 +177,8 @@ static void print_json(const struct client_vm *vm, const char *remark,
 	for (size_t i = 0; i < live->n; i++)
 		json_live_device(&j, &live->v[i]);
 	ghvm_json_close(&j, ']');
+	if (devices->cid)
+		ghvm_json_number(&j, "vsock_cid", devices->cid);
 	ghvm_json_close(&j, '}');
 	putchar('\n');
 }
@@ -203,6 +209,8 @@ static void print_devices(const struct devices *devices)
 		printf("%s%s", i ? ", " : "  devices     ", devices->v[i].name);
 	if (devices->n)
 		putchar('\n');
+	if (devices->cid)
+		printf("  vsock       CID %u\n", devices->cid);
 }
 
 static void print_regions(const struct regions *all)

@@ -164,6 +164,17 @@ static int check_socket(const struct guest_need *n, int fd, struct ghvm_error *e
 	return 0;
 }
 
+static int check_vsock(int fd, struct ghvm_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+		return ghvm_error_set(err, -EINVAL,
+				      "devices[].vsock: what the start helper sent "
+				      "is not a device of the host");
+	return 0;
+}
+
 static int check_given(const struct guest_need *n, int fd, struct ghvm_error *err)
 {
 	struct stat st;
@@ -172,6 +183,8 @@ static int check_given(const struct guest_need *n, int fd, struct ghvm_error *er
 		return 0;
 	if (n->is.kind == GHVM_LINK_SOCKET || n->is.kind == GHVM_LINK_DISK)
 		return check_socket(n, fd, err);
+	if (n->is.kind == GHVM_LINK_VSOCK)
+		return check_vsock(fd, err);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return ghvm_error_set(err, -EINVAL, "%s is not a regular file",
 				      n->is.kind == GHVM_LINK_MEMORY ? "memory" : n->is.path);
@@ -331,6 +344,15 @@ static void take_sockets(struct guest *g, enum ghvm_link_kind kind, const char *
 	}
 }
 
+/* The runner alone uses it. The file has the CID, which is free once no process has the file open. */
+static void take_vsock(struct guest *g, struct guest_fd *ret, size_t *n)
+{
+	struct guest_need *need = guest_find_need(g, GHVM_LINK_VSOCK, 0);
+
+	if (need && need->fd >= 0)
+		add_fd(ret, n, GHVM_LINK_VSOCK_NAME, TAKE_FD(need->fd));
+}
+
 /* The runner cannot open files, so it gets all log files for the rotation. */
 static void take_logs(struct guest *g, struct guest_fd *ret, size_t *n)
 {
@@ -388,6 +410,7 @@ int guest_take_fds(struct guest *g, struct guest_fd ret[GUEST_FDS_MAX], size_t *
 	take_ram(g, ret, ret_n);
 	take_sockets(g, GHVM_LINK_SOCKET, GHVM_LINK_SOCKET_NAME, ret, ret_n);
 	take_sockets(g, GHVM_LINK_DISK, GHVM_LINK_DISK_NAME, ret, ret_n);
+	take_vsock(g, ret, ret_n);
 	fd = add_sent(g, ret, ret_n);
 	return fd < 0 ? fd : add_wakes(g, ret, ret_n);
 }
@@ -452,6 +475,7 @@ int guest_runinfo(const struct guest *g)
 		.on_reboot = (uint8_t)(spec_peer(&g->spec) ? GHVM_ON_END_STOP : g->spec.on_reboot),
 		.on_crash = (uint8_t)g->spec.on_crash,
 		.on_watchdog = (uint8_t)g->spec.on_watchdog,
+		.cid = g->spec.vsock ? ghvm_spec_cid(&g->spec) : 0,
 	};
 	size_t n;
 

@@ -54,7 +54,7 @@ struct guest_fd {
 };
 
 #define GUEST_FDS_MAX                                                                              \
-	(10 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX +                    \
+	(11 + GHVM_SPEC_CPUS_MAX + GHVM_SPEC_REGIONS_MAX + GHVM_SPEC_LOGS_MAX +                    \
 	 GHVM_SPEC_VHOST_MAX + GHVM_SPEC_DISKS_MAX)
 
 /**

@@ -109,6 +109,7 @@ int devices_init(struct devices *d, const struct ghvm_runinfo *info, const struc
 		.logs = files->logs,
 		.sockets = files->sockets,
 		.disks = files->disks,
+		.vsock = files->vsock,
 	};
 	int r = 0;
 

@@ -50,11 +50,13 @@ struct devices {
  * struct devices_files - what devices need of the host
  * @logs: of the console; -1 after the last
  * @sockets, @disks: O_PATH descriptors of the back-ends' sockets; -1: none
+ * @vsock: the host's vhost-vsock; -1: none
  */
 struct devices_files {
 	int logs[GHVM_SPEC_LOGS_MAX];
 	int sockets[GHVM_SPEC_VHOST_MAX];
 	int disks[GHVM_SPEC_DISKS_MAX];
+	int vsock;
 };
 
 /* All kinds; the last one is NULL. */

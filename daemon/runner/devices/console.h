@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "daemon/runner/base/brief-lock.h"
-#include "daemon/runner/devices/console-log.h"
+#include "daemon/runner/base/console-log.h"
 
 #define CONSOLE_BUFFER_SIZE 65536
 #define CONSOLE_TYPED_SIZE 4096

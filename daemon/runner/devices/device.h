@@ -24,6 +24,7 @@ struct dma_map;
  * @logs: descriptors of the console's log, -1 after the last; the device that logs takes them
  * @device: this one
  * @sockets, @disks: O_PATH descriptors of the back-ends' sockets, by @device->nth; -1: none. They outlive the device
+ * @vsock: the host's vhost-vsock, -1: none. It outlives the device
  * @err: the reason of a failure, if errno does not say enough
  */
 struct device_setup {
@@ -34,6 +35,7 @@ struct device_setup {
 	const struct ghvm_runinfo_device *device;
 	const int *sockets;
 	const int *disks;
+	int vsock;
 	struct ghvm_error *err;
 };
 

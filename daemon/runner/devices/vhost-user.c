@@ -15,14 +15,6 @@ static void on_interrupt(void *data)
 	bell_ring(data);
 }
 
-static bool accesses_ram(const struct ghvm_runinfo *info)
-{
-	for (size_t i = 0; i < info->n_dma; i++)
-		if (info->dma[i].label == GHVM_LABEL_RAM)
-			return true;
-	return false;
-}
-
 static int init_with(void *device, const struct device_setup *setup, int socket)
 {
 	const unsigned int nth = setup->device->nth;
@@ -33,7 +25,7 @@ static int init_with(void *device, const struct device_setup *setup, int socket)
 		.name = setup->device->name,
 		.socket = socket,
 		.dma = setup->dma,
-		.windowed = !accesses_ram(setup->info),
+		.windowed = ghvm_runinfo_windowed(setup->info),
 		.on_interrupt = on_interrupt,
 		.data = setup->bell,
 	};

@@ -93,7 +93,7 @@ static void tell_fault(const struct virtio *v, unsigned int queue, const char *w
 			v->kind->name, queue, why, v->faults);
 }
 
-static void set_broken(struct virtio *v, unsigned int queue, const struct ghvm_error *err)
+void virtio_fail(struct virtio *v, unsigned int queue, const struct ghvm_error *err)
 {
 	v->faults++;
 	tell_fault(v, queue, err->msg);
@@ -134,7 +134,7 @@ static void serve_queue(struct virtio *v, unsigned int nth)
 	for (unsigned int i = 0; i < r->size; i++) {
 		more = ring_take(r, v->dma, &v->chain, &err);
 		if (more < 0)
-			set_broken(v, nth, &err);
+			virtio_fail(v, nth, &err);
 		if (more <= 0)
 			return;
 		written = v->kind->serve(v->device, nth, &v->chain);
@@ -161,7 +161,7 @@ static void start_queue(struct virtio *v, struct virtio_queue *q)
 	if (!(v->status & STATUS_FEATURES_OK) || (v->status & STATUS_NEEDS_RESET) || q->ready)
 		return;
 	if (ring_init(&q->setup, v->kind->queue_size, v->dma, &q->ring, &err) < 0)
-		set_broken(v, v->queue_select, &err);
+		virtio_fail(v, v->queue_select, &err);
 	else
 		q->ready = true;
 	q->ring.indirect = v->features & VIRTIO_INDIRECT;
@@ -405,7 +405,7 @@ void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error 
 	bool ring;
 
 	pthread_mutex_lock(&v->lock);
-	set_broken(v, queue, err);
+	virtio_fail(v, queue, err);
 	ring = v->interrupt;
 	pthread_mutex_unlock(&v->lock);
 	if (ring)

@@ -120,6 +120,8 @@ void virtio_used(struct virtio *v);
 void virtio_count(struct virtio *v, const struct virtio_counts *more);
 /* The device is broken, until the guest resets it. */
 void virtio_break(struct virtio *v, unsigned int queue, const struct ghvm_error *err);
+/* The same within start or notify, with the lock. */
+void virtio_fail(struct virtio *v, unsigned int queue, const struct ghvm_error *err);
 /* Set the device's own registers to @config, at most VIRTIO_CONFIG_MAX bytes. */
 void virtio_configure(struct virtio *v, const uint8_t *config, size_t n);
 

@@ -242,6 +242,27 @@ static void what_is_served_comes_along(void **state)
 	assert_false(ghvm_runinfo_served(&in));
 }
 
+static void the_cid_of_a_vsock_comes_along(void **state)
+{
+	struct ghvm_runinfo in = demo(), out;
+	uint8_t buf[4096];
+
+	in.devices[0] = (struct ghvm_runinfo_device){ .name = "vsock", .ipa = GHVM_IPA_DEVICES };
+	in.n_devices = 1;
+	in.cid = 0xfffffffe;
+	_cleanup_(closep) int fd = ghvm_runinfo_write(&in);
+	ssize_t n = pread(fd, buf, sizeof(buf), 0);
+
+	assert_int_equal(buf[4], 4);
+	assert_int_equal(ghvm_runinfo_read(fd, &out, NULL), 0);
+	assert_int_equal(out.cid, 0xfffffffe);
+	assert_true(ghvm_runinfo_same_devices(&in, &out));
+	out.cid = 3;
+	assert_false(ghvm_runinfo_same_devices(&in, &out));
+	for (ssize_t len = 0; len < n; len++)
+		assert_int_equal(read_back(buf, (size_t)len, SEALS), -EBADMSG);
+}
+
 static void refuses_every_damage(void **state)
 {
 	struct ghvm_runinfo in = demo();
@@ -311,6 +332,7 @@ int main(void)
 		cmocka_unit_test(has_golden_devices),
 		cmocka_unit_test(cannot_be_changed),
 		cmocka_unit_test(refuses_what_is_not_sealed),
+		cmocka_unit_test(the_cid_of_a_vsock_comes_along),
 		cmocka_unit_test(refuses_every_damage),
 		cmocka_unit_test(what_is_served_comes_along),
 		cmocka_unit_test(refuses_a_damaged_list),

@@ -42,8 +42,8 @@ static void each_row_has_registers(void **state)
 static const struct dma_map no_memory;
 
 /*
- * One device of each kind, without regard to what a descriptor may ask for; but none of a back-end, which
- * test-vhost-user has.
+ * One device of each kind, without regard to what a descriptor may ask for; but none of a back-end or the host's
+ * kernel, which test-vhost-user and test-vsock have.
  */
 static struct ghvm_runinfo one_of_each(void)
 {
@@ -53,7 +53,7 @@ static struct ghvm_runinfo one_of_each(void)
 	for (const struct ghvm_device_kind *k = ghvm_device_kinds; k->name; k++) {
 		struct ghvm_runinfo_device *d = &info.devices[info.n_devices];
 
-		if (k->backend)
+		if (k->backend || k->kernel)
 			continue;
 		(void)snprintf(d->name, sizeof(d->name), "%s", k->name);
 		d->ipa = k->ipa ?: (ipa += GHVM_IPA_MMIO_PAGE);

@@ -2,7 +2,7 @@
 /*
  * The log of a console: what the disk holds at most, in which order, and the journal's lines.
  */
-#include "daemon/runner/devices/console-log.h"
+#include "daemon/runner/base/console-log.h"
 
 #include "libghvm/base/bits.h"
 #include "libghvm/base/cleanup.h"

@@ -4,15 +4,16 @@
 # reboot in place, and after it has told the device of rings outside of its RAM. It has a clock, too, which is right
 # from the start. So has a protected guest with a region for the device, and a kernel that exchanges data there alone;
 # without a region it is refused. That kernel panics and hangs: the watchdog, which it has fed before, restarts it.
+# Both have sockets to the host and back, whose address is free when they have stopped.
 host_says() { # TEXT
 	ghvmctl host | grep -q "$1"
 }
 
 # A guest with these devices: descriptor of "one".
-devices() { # PROTECTION IMAGE RNG
+devices() { # PROTECTION IMAGE RNG VSOCK
 	image=$2 vm one 1 256M ""
 	sed -i -e "s/^memory: .*/memory: {size: 256M, protection: $1}/" \
-		-e "s/^  - console: {}/&\n  - rng: {$3}\n  - rtc: {}\n  - watchdog: {}/" $vms/one.yaml
+		-e "s/^  - console: {}/&\n  - rng: {$3}\n  - rtc: {}\n  - watchdog: {}\n  - vsock: {$4}/" $vms/one.yaml
 }
 
 # Read 8 KiB from the device twice: all of it comes, it is not twice the same, and no compression makes it smaller.
@@ -52,6 +53,31 @@ guest_knows_the_time() {
 	[ -n "$_times" ] || fail "the guest does not say what time it is"
 }
 
+claimed() { # CID: by another file than the one that this opens
+	! ./ghvm-vsock claim "$1"
+}
+
+cid_of_one() {
+	ghvmctl status one | sed -n 's/.*vsock *CID \([0-9]*\)$/\1/p'
+}
+
+# 4 MiB each way by a connection of the host to the guest, and by one of the guest to the host.
+guest_exchanges() {
+	type_line one "sh"
+	type_line one "vsock serve 7000 &"
+	cid=$(cid_of_one)
+	[ -n "$cid" ] || fail "the status shows no CID"
+	dd if=/dev/urandom of=/run/sent bs=64k count=64 2>/dev/null
+	must 15 ./ghvm-vsock send "$cid" 7000 </dev/null
+	timeout 60 ./ghvm-vsock send "$cid" 7000 </run/sent >/run/returned || fail "the host cannot send to the CID $cid"
+	cmp /run/sent /run/returned || fail "what the guest returns is not what the host has sent"
+	type_line one "dd if=/dev/urandom of=/sent bs=64k count=64 2>/dev/null; vsock send 2 7000 </sent | cmp - /sent; echo returned \$?"
+	hears one 60 "returned 0"
+	type_line one "kill \$!; rm /sent; exit"
+	rm -f /run/sent /run/returned
+	claimed "$cid" || fail "the CID of a guest that runs can be taken"
+}
+
 # All of it, after the start and after a reboot.
 guest_has_devices() {
 	_since=$(date +%s)
@@ -59,6 +85,7 @@ guest_has_devices() {
 	ghvmctl --json status one | grep -q '"rng"' || fail "the status does not list the device"
 	guest_draws
 	guest_knows_the_time
+	guest_exchanges
 	say "rings that are not in its memory"
 	guest_lies
 	must 15 unit_said one "Device rng, queue 0: the descriptors at 0x7fff0000 are not in memory that the guest shares"
@@ -70,6 +97,7 @@ guest_has_devices() {
 	hears one 90 "guest: user space reached"
 	guest_draws
 	guest_knows_the_time
+	guest_exchanges
 }
 
 # Its kernel panics and stays so, which no vCPU reports.
@@ -86,25 +114,37 @@ guest_hangs() {
 	[ "$(unit_show one NRestarts)" = 1 ] || fail "the unit was restarted $(unit_show one NRestarts) times"
 }
 
-say "a protected guest, whose device has a region"
-devices protected $here/guest/Image-small "region: 7"
-echo "regions: [{label: 7, size: 2M}]" >>$vms/one.yaml
+say "a protected guest, whose devices have a region"
+devices protected $here/guest/Image-small "region: 7" "cid: 77, region: 7"
+echo "regions: [{label: 7, size: 4M}]" >>$vms/one.yaml
+./ghvm-vsock claim 77 600 & # opening the node loads the module
+holder=$!
+must 15 claimed 77
+start_refused one "one.yaml:[0-9]*:[0-9]*: devices.4..vsock: the CID 77 is taken"
+kill $holder
+must 15 ./ghvm-vsock claim 77
+./ghvm-vsock serve 7000 &
+server=$!
 guest_has_devices
 say "its kernel hangs, and its watchdog restarts it"
 guest_hangs
+guest_exchanges
 down one
+./ghvm-vsock claim 77 || fail "the CID is not free after the stop"
 
 say "without a region it is refused"
-devices protected $here/guest/Image-small ""
+devices protected $here/guest/Image-small "" "region: 7"
 start_refused one "one.yaml:[0-9]*:[0-9]*: memory.protection: the device \"rng\""
 
 must 60 host_says "image-share"
 if host_says "image-share *yes"; then
 	say "a stock kernel, and RAM that is shared"
-	devices none $here/guest/Image ""
+	devices none $here/guest/Image "" ""
 	guest_has_devices
 	down one
+	./ghvm-vsock claim "$cid" || fail "the CID is not free after the stop"
 elif is_model; then
 	fail "the model does not share RAM: $(ghvmctl host)"
 fi
+kill $server
 prepare_guests

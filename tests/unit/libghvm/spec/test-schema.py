@@ -125,6 +125,10 @@ class Generator:
     def rng(self):
         return self.r.choice([self.switch(), {"region": self.r.choice([1, 7, None])}])
 
+    def vsock(self):
+        return self.r.choice([self.switch(), self.some({"cid": self.r.choice([3, 0xfffffffe, None]),
+                                                        "region": self.r.choice([7, None])})])
+
     def vhost_user(self):
         return {"socket": "/run/disk/socket", "id": self.r.choice([1, 2, 63]),
                 **self.some({"queues": self.r.choice([1, 8, None]), "region": self.r.choice([7, None])})}
@@ -150,7 +154,7 @@ class Generator:
         devices = [{name: make()} for name, make in
                    self.some({"console": self.console, "power-key": self.switch,
                               "disk": self.disk, "rng": self.rng, "rtc": self.switch,
-                              "vhost-user": self.vhost_user,
+                              "vhost-user": self.vhost_user, "vsock": self.vsock,
                               "watchdog": self.switch}).items()]
         devices += [{"vhost-user": self.vhost_user()} for _ in range(self.r.choice([0, 0, 1, 3]))]
         devices += [{"disk": self.disk()} for _ in range(self.r.choice([0, 0, 1, 3]))]

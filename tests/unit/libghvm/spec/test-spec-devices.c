@@ -131,6 +131,29 @@ static void there_may_be_several_back_ends(void **state)
 	assert_non_null(strstr(err.msg, "devices[4].vhost-user: more than 4"));
 }
 
+/* Without a CID the name decides: the same number each time, and in each version of the library. */
+static void a_vsock_has_an_address(void **state)
+{
+	struct ghvm_spec s = {};
+	struct ghvm_error err;
+
+	assert_int_equal(parse_devices("{vsock: {cid: 3}}", &s, &err), 0);
+	assert_int_equal(ghvm_spec_cid(&s), 3);
+	ghvm_spec_done(&s);
+	assert_int_equal(parse_devices("{vsock: {}}", &s, &err), 0);
+	assert_true(s.vsock);
+	assert_int_equal(ghvm_spec_cid(&s), 1737672945);
+	memcpy(s.name, "other", sizeof("other"));
+	assert_int_not_equal(ghvm_spec_cid(&s), 1737672945);
+	assert_in_range(ghvm_spec_cid(&s), 1U << 30, (1U << 31) - 1);
+	ghvm_spec_done(&s);
+	assert_int_equal(parse_devices("{vsock: {cid: 2}}", &s, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "devices[0].vsock.cid: 2 is not in 3 to 4294967294"));
+	assert_int_equal(parse_devices("{vsock: {cid: 4294967295}}", &s, &err), -EINVAL);
+	assert_int_equal(parse_devices("{vsock: {}}, {vsock: {cid: 4}}", &s, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "the list has a vsock already"));
+}
+
 static void a_back_end_needs_its_keys(void **state)
 {
 	static const char *const bad[][2] = {
@@ -220,6 +243,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_is_not_listed_is_not_printed),
 		cmocka_unit_test(a_back_end_is_named_by_its_socket),
 		cmocka_unit_test(there_may_be_several_back_ends),
+		cmocka_unit_test(a_vsock_has_an_address),
 		cmocka_unit_test(a_back_end_needs_its_keys),
 		cmocka_unit_test(a_disk_is_an_image_and_its_format),
 		cmocka_unit_test(a_disk_is_refused),

@@ -249,11 +249,10 @@ static void assert_same(const struct ghvm_spec *a, const struct ghvm_spec *b)
 	assert_int_equal(a->cpus, b->cpus);
 	assert_int_equal(a->console, b->console);
 	assert_int_equal(a->logging, b->logging);
-	assert_int_equal(a->log_size, b->log_size);
-	assert_int_equal(a->log_count, b->log_count);
-	assert_int_equal(a->power_key, b->power_key);
-	assert_int_equal(a->rng, b->rng);
-	assert_true(a->rtc == b->rtc && a->watchdog == b->watchdog);
+	assert_true(a->log_size == b->log_size && a->log_count == b->log_count);
+	assert_true(a->power_key == b->power_key && a->rng == b->rng && a->rtc == b->rtc);
+	assert_true(a->watchdog == b->watchdog && a->vsock == b->vsock);
+	assert_true(a->vsock_cid == b->vsock_cid && a->vsock_region == b->vsock_region);
 	assert_int_equal(a->rm_rpc, b->rm_rpc);
 	assert_true(a->on_reboot == b->on_reboot && a->on_crash == b->on_crash);
 	assert_int_equal(a->on_watchdog, b->on_watchdog);
@@ -285,7 +284,8 @@ static void prints_what_it_reads(void **state)
 		"  {vhost-user: {socket: /run/s, id: 63, queues: 8, region: 9}},\n"
 		"  {disk: {image: /srv/b, format: qcow2, discard: true, cache: directsync, region: "
 		"8}},\n"
-		"  {vhost-user: {socket: /run/t, id: 1}}, {watchdog: {}}]\n"
+		"  {vhost-user: {socket: /run/t, id: 1}}, {vsock: {cid: 3, region: 9}}, {watchdog: "
+		"{}}]\n"
 		"regions:\n"
 		"  - {label: 0xfffffffd, kind: share, size: 16M, address: 0x50000000}\n"
 		"  - {label: 9, size: 4K, readonly: true}\n"

@@ -2,7 +2,7 @@
 /*
  * Rotation, write errors, and lines for the journal.
  */
-#include "daemon/runner/devices/console-log.h"
+#include "daemon/runner/base/console-log.h"
 
 #include <errno.h>
 #include <inttypes.h>
