@@ -30,12 +30,12 @@ static const char *explain(int error)
 
 static int open_file(const char *path)
 {
-	return ghvm_file_open_root(path);
+	return ghvm_file_open_root(path, O_RDONLY);
 }
 
 static int open_writable(const char *path)
 {
-	return ghvm_file_open_for(AT_FDCWD, path, O_RDWR);
+	return ghvm_file_open_root(path, O_RDWR);
 }
 
 static int open_path(const char *path)

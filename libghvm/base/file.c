@@ -24,7 +24,7 @@
 #define SEALS_WANTED (F_SEAL_SHRINK | F_SEAL_WRITE)
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-int ghvm_file_open_for(int dir, const char *path, int access)
+static int open_for(int dir, const char *path, int access)
 {
 	_cleanup_(closep) int found = openat(dir, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char number[64];
@@ -44,7 +44,7 @@ int ghvm_file_open_for(int dir, const char *path, int access)
 
 int ghvm_file_open(int dir, const char *path)
 {
-	return ghvm_file_open_for(dir, path, O_RDONLY);
+	return open_for(dir, path, O_RDONLY);
 }
 
 /* ---- symbolic links of root's ---- */
@@ -138,14 +138,14 @@ int ghvm_file_follow(const char *path, char *ret)
 	return r;
 }
 
-int ghvm_file_open_root(const char *path)
+int ghvm_file_open_root(const char *path, int access)
 {
 	char file[PATH_MAX];
-	int fd = ghvm_file_open(AT_FDCWD, path);
+	int fd = open_for(AT_FDCWD, path, access);
 
 	if (fd != -ELOOP)
 		return fd;
-	return ghvm_file_follow(path, file) < 0 ? -ELOOP : ghvm_file_open(AT_FDCWD, file);
+	return ghvm_file_follow(path, file) < 0 ? -ELOOP : open_for(AT_FDCWD, file, access);
 }
 
 int ghvm_file_create(int dir, const char *name)

@@ -23,9 +23,6 @@
  */
 int ghvm_file_open(int dir, const char *path);
 
-/* The same with @access, O_RDONLY or O_RDWR. */
-int ghvm_file_open_for(int dir, const char *path, int access);
-
 /**
  * ghvm_file_follow() - the file that a symbolic link of root's names, as /vmlinuz does
  * @path: absolute
@@ -39,10 +36,11 @@ int ghvm_file_follow(const char *path, char *ret);
 
 /**
  * ghvm_file_open_root() - as ghvm_file_open(), but a symbolic link is followed as ghvm_file_follow() does
+ * @access: O_RDONLY or O_RDWR
  *
  * Return: as ghvm_file_open(); -ELOOP a link that is not followed.
  */
-int ghvm_file_open_root(const char *path);
+int ghvm_file_open_root(const char *path, int access);
 
 /**
  * ghvm_file_create() - create an empty file for writing

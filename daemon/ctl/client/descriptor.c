@@ -82,7 +82,7 @@ int descriptor_read(const char *path, char **ret, size_t *ret_len, struct ghvm_e
 
 int descriptor_open(const char *key, const char *path, uint64_t *ret_size, struct ghvm_error *err)
 {
-	_cleanup_(closep) int fd = ghvm_file_open_root(path);
+	_cleanup_(closep) int fd = ghvm_file_open_root(path, O_RDONLY);
 	struct stat st;
 
 	if (fd == -EACCES && !strncmp(path, COPIES, strlen(COPIES)))

@@ -26,7 +26,7 @@ static int open_again(const struct guest_need *n, const struct transient *t)
 	int fd;
 
 	if (!spec_path_key(n->is.path))
-		return ghvm_file_open_root(n->is.path);
+		return ghvm_file_open_root(n->is.path, O_RDONLY);
 	if (!t || t->fds[n->is.kind] < 0)
 		return -ENOLINK;
 	fd = fcntl(t->fds[n->is.kind], F_DUPFD_CLOEXEC, 3);

@@ -41,14 +41,23 @@ class Disk(case.Case):
         self.w.assert_clean()
 
     def test_images_that_are_no_files(self):
-        missing, link, fifo = (self.w.path(name) for name in ("missing", "link", "fifo"))
-        os.symlink(self.put("file", bytes(512)), link)
+        missing, fifo = (self.w.path(name) for name in ("missing", "fifo"))
         os.mkfifo(fifo)
         self.refused(f"{{image: {missing}, format: raw}}", f"devices[1].disk.image: {missing}: No such file")
-        self.refused(f"{{image: {link}, format: raw}}", f"devices[1].disk.image: {link}: ", "symbolic link")
         self.refused(f"{{image: {fifo}, format: raw}}", f"devices[1].disk.image: {fifo}: not a regular file")
         self.refused("{image: /dev/null, format: raw}", "devices[1].disk.image: /dev/null: not a regular file")
         self.refused(f"{{image: {self.w.dir}, format: raw}}", "not a regular file")
+
+    def test_a_link_that_another_user_could_change(self):
+        folder = self.w.path("folder")
+        link = os.path.join(folder, "link")
+        os.mkdir(folder)
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        os.symlink(self.put("file", bytes(512)), link)
+        for readonly in "true", "false":
+            self.refused(f"{{image: {link}, format: raw, readonly: {readonly}}}",
+                         f"devices[1].disk.image: {link}: ", "symbolic link")
 
     def test_a_format_that_the_image_does_not_have(self):
         raw, other = self.put("raw", bytes(512)), self.put("qcow2", qcow2())
