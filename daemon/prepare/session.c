@@ -149,7 +149,7 @@ static int give_socket(const struct session *s, const struct ghvm_need *n, struc
 	return fd;
 }
 
-/* Its image is opened with the rights of the descriptor's owner; who serves it then sees nothing else. */
+/* Its image is opened with the rights of the descriptor's owner; its storage daemon then sees nothing else. */
 static int give_disk(const struct session *s, const struct ghvm_need *n, struct ghvm_error *err)
 {
 	const struct ghvm_spec *spec = &s->descriptor.spec;

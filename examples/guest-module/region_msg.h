@@ -145,11 +145,11 @@ static inline unsigned int region_get_rights(struct region_get *g, u16 vmid)
 
 	region_get(g, 2);
 	for (; n && !g->bad; n--) {
-		u16 who = region_get(g, 2);
+		u16 vm = region_get(g, 2);
 		unsigned int r = region_get(g, 1);
 
 		region_get(g, 1);
-		if (who == vmid)
+		if (vm == vmid)
 			rights = r;
 	}
 	return rights;

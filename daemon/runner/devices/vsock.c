@@ -23,7 +23,7 @@ static int init(void *device, const struct device_setup *setup)
 		.dma = setup->dma,
 		.windowed = ghvm_runinfo_windowed(setup->info),
 		.on_interrupt = on_interrupt,
-		.data = (void *)setup->bell,
+		.data = setup->bell,
 	};
 
 	if (vsock.fd < 0 || !vsock.cid)
